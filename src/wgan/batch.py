@@ -1,0 +1,49 @@
+"""What travels between the data, the two players and the objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Samples, and what they were drawn under.
+
+    Attributes:
+        values: Shape (N, *layout.shape), float32, in the units that the networks see.
+        condition: Shape (N, C), or None for an unconditional run.
+    """
+
+    values: Tensor
+    condition: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The shape of one sample as the networks see it, and what its entries may be.
+
+    Attributes:
+        shape: (D,) for points and tables, (channels, height, width) for images.
+        bounded: True where every entry lies in [-1, 1] (images): a generator then ends in tanh.
+        groups: Half-open column ranges (start, stop) that hold one-hot blocks (categories of a table): a generator ends
+            in a softmax over each.
+    """
+
+    shape: tuple[int, ...]
+    bounded: bool = False
+    groups: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of entries of one sample."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a sample is (channels, height, width)."""
+        return len(self.shape) == 3

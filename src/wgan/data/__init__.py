@@ -1,0 +1,1 @@
+"""The data room: points, tables and images, all answering the same calls."""

@@ -1,0 +1,90 @@
+"""The calls that every kind of data answers: draw a batch, keep rows apart for judging, undo the preprocessing."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wgan.batch import Batch, Layout
+from wgan.randomness import Randomness
+
+Kind = Literal["points", "table", "images"]
+Decoded = NDArray[np.generic] | pa.Table
+
+
+class Codec(Protocol):
+    """The way back from what the networks see to what the user brought. Needs no data, so a run can sample without it."""
+
+    kind: Kind
+    layout: Layout
+
+    def decode(self, values: Tensor) -> Decoded:
+        """Undo the preprocessing.
+
+        Args:
+            values: Shape (N, *layout.shape), as a generator puts them out.
+
+        Returns:
+            Points: array (N, D) of the dtype that came in. Tables: an Arrow table with the columns, types and categories that
+            came in. Images: uint8 array (N, height, width, channels).
+        """
+        ...
+
+    def state(self) -> dict[str, object]:
+        """All that `codec_from_state` needs to build this codec again; plain JSON values, `kind` among them."""
+        ...
+
+
+class Source(Protocol):
+    """A distribution to learn from, known by its samples.
+
+    Attributes:
+        name: As the user called it.
+        codec: The preprocessing that was applied, and its inverse.
+        size: Rows to train on; None for a sampler that never repeats itself.
+        num_held_out: Rows kept from training; None for a sampler that never repeats itself.
+        notes: What the user should be told about how the data was read, a line each.
+    """
+
+    name: str
+    codec: Codec
+    size: int | None
+    num_held_out: int | None
+    notes: tuple[str, ...]
+
+    def sample(self, size: int, rng: torch.Generator) -> Batch:
+        """Draw a batch of independent training samples, shape (size, *layout.shape), float32."""
+        ...
+
+    def held_out(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw rows that training never sees, without repetition: at most `size`, fewer where there are fewer."""
+        ...
+
+    def describe(self) -> str:
+        """Say in one line what was found: kind, count, shape, columns, labels."""
+        ...
+
+    def fingerprint(self) -> str:
+        """A digest of the data and of how it was read: equal for equal training, whatever the path."""
+        ...
+
+
+def split(size: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split row numbers into those to train on and those to judge on.
+
+    Args:
+        size: Number of rows, at least 2.
+        share: Share to hold out, 0 to 0.5. At least one row is held out unless the share is 0.
+        seed: The run's seed.
+
+    Returns:
+        Two int64 tensors of row numbers, each in ascending order (memory-mapped data is then read in order).
+    """
+    held = min(max(1, round(size * share)), size - 1) if share > 0 else 0
+    order = torch.randperm(size, generator=Randomness(seed).at("held-out split"))
+    return order[held:].sort().values, order[:held].sort().values
