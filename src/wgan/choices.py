@@ -1,8 +1,8 @@
 """How a word in the settings becomes an object: `name:key=value,key=value`, looked up in one room's table.
 
-Each room (objectives, constraints, networks, optimisers) keeps one `Catalog` of frozen dataclasses. A new row in it is at
-once accepted by the settings, listed by the command line and described in the docs. Only rows of a table can be named:
-settings never import or unpickle anything.
+Each room (objectives, constraints, networks, optimisers) keeps one `Catalog` of frozen dataclasses. A new row in it is
+at once accepted by the settings, listed by the command line and described in the docs. Only rows of a table can be
+named: settings never import or unpickle anything.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class Catalog(Generic[T]):
         """For each row, its text with every default spelled out, and the first sentence of its docstring."""
         described = []
         for name, row in self.rows.items():
-            defaults = [f"{field.name}={_spell(field.default)}" for field in dataclasses.fields(row)]  # type: ignore[arg-type]
+            fields = dataclasses.fields(row)  # type: ignore[arg-type]
+            defaults = [f"{field.name}={_spell(field.default)}" for field in fields]
             text = f"{name}:{','.join(defaults)}" if defaults else name
             described.append((text, (row.__doc__ or "").strip().splitlines()[0]))
         return described

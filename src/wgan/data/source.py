@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,11 @@ from wgan.batch import Batch, Layout
 from wgan.randomness import Randomness
 
 Kind = Literal["points", "table", "images"]
-Decoded = NDArray[np.generic] | pa.Table
+Decoded: TypeAlias = NDArray[np.generic] | pa.Table
 
 
 class Codec(Protocol):
-    """The way back from what the networks see to what the user brought. Needs no data, so a run can sample without it."""
+    """The way back from what the networks see to what the user brought. It needs no data: a run can sample without."""
 
     kind: Kind
     layout: Layout
@@ -30,8 +30,8 @@ class Codec(Protocol):
             values: Shape (N, *layout.shape), as a generator puts them out.
 
         Returns:
-            Points: array (N, D) of the dtype that came in. Tables: an Arrow table with the columns, types and categories that
-            came in. Images: uint8 array (N, height, width, channels).
+            Points: array (N, D) of the dtype that came in. Tables: an Arrow table with the columns, types and
+            categories that came in. Images: uint8 array (N, height, width, channels).
         """
         ...
 
