@@ -1,0 +1,59 @@
+# The frame: everything starts from a bare machine with Python, pip and make, and is quick afterwards.
+#   make demo     train on real images and write a report (about five minutes)
+#   make test     the quick tests;  make test-all  every test;  make lint  style and types
+#   make bench    seconds an iteration against plain loops
+#   make docs     rewrite the generated reference;  make clean  forget everything that can be made again
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# Two test processes of one thread each: small tensors gain nothing from more threads.
+TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg
+TEST_PROCESSES ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format bench docs clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: '$(PYTHON)' was not found. Install Python 3.11, 3.12 or 3.13, or name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "error: Python 3.11, 3.12 or 3.13 is needed, '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name another one: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: '$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || { echo "Making .venv with $$($(PYTHON) -V)"; $(PYTHON) -m venv .venv; }
+	@echo "Installing the packages of constraints.txt (minutes on the first run)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e ".[dev]"
+	@touch $@
+
+setup: $(READY)
+
+demo: $(READY)
+	$(BIN)/wgan train fashion-mnist --recipe demo
+
+test: $(READY)
+	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES)
+
+test-all: $(READY)
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_PROCESSES)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python docs/build.py --check
+
+format: $(READY)
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+docs: $(READY)
+	$(BIN)/python docs/build.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find src tests bench docs -name __pycache__ -type d -prune -exec rm -rf {} +
