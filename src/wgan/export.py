@@ -1,0 +1,321 @@
+"""Samples to a file, by its ending: streamed in blocks, written beside the target and renamed over it when complete.
+
+The same samples give the same bytes: no file carries a time or a name of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+
+from wgan.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from wgan.data.source import Decoded, Kind
+
+MAX_TILES = 1024
+MAX_DOTS = 100_000
+_GAP = 2
+_FOLDER = "a folder"
+# Fewer rows would make a Parquet file of a thousand small pieces, more would take memory for nothing.
+_ROWS_PER_GROUP = 1 << 17
+
+Writer = Callable[[Iterator["Decoded"], int, Path], str]
+
+
+def sample_ending(kind: Kind) -> str:
+    """The ending of the files in which a run keeps its own samples of this kind, with its dot."""
+    return {"images": ".png", "points": ".npy", "table": ".csv"}[kind]
+
+
+def check_target(out: Path, kind: Kind, *, num: int | None = None, dimensions: int | None = None) -> None:
+    """Refuse early what `write_samples` would refuse late.
+
+    Args:
+        out: The file or folder to write.
+        kind: Kind of the samples.
+        num: How many samples, where that is known.
+        dimensions: Columns of the points, where that is known.
+
+    Raises:
+        UsageError: The ending does not fit the kind or the number of samples, or nothing can be written there.
+    """
+    ending = _ending(out, kind)
+    if num is not None and num < 1:
+        raise UsageError(f"the number of samples must be at least 1, not {num}")
+    if ending == ".png":
+        most = MAX_TILES if kind == "images" else MAX_DOTS
+        if num is not None and num > most:
+            others = _listed([known for known in FORMATS[kind] if known != ".png"])
+            raise UsageError(f"one picture shows at most {most:,} samples, not {num:,}", remedy=f"Write {others}.")
+        if kind == "points" and dimensions not in (None, 2):
+            raise UsageError(
+                f"only points in the plane can be drawn as a .png, these have {dimensions} columns",
+                remedy="Write .npy, .csv or .parquet.",
+            )
+    if not out.parent.is_dir():
+        raise UsageError(f"the folder '{out.parent}' for '{out.name}' does not exist", remedy=f"mkdir -p {out.parent}")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"nothing can be written into the folder '{out.parent}': permission denied")
+    if ending == _FOLDER and out.is_dir() and any(out.iterdir()):
+        raise UsageError(f"the folder '{out}' is not empty", remedy="Name a new folder: nothing is overwritten.")
+
+
+def write_samples(blocks: Iterator[Decoded], num: int, out: Path, kind: Kind) -> str:
+    """Write `num` samples to `out`, never holding more than a few blocks in memory.
+
+    Args:
+        blocks: Decoded samples in order, at least `num` in all; no more blocks are drawn than are needed.
+        num: How many to write.
+        out: A file ending in .png (one picture), .npy, .csv or .parquet; for images also a folder, which is filled with
+            000000.png, 000001.png, ... What `out` held before stays whole until the new file is complete.
+        kind: Kind of the samples.
+
+    Returns:
+        What was written, in words.
+
+    Raises:
+        UsageError: As `check_target`.
+        CheckpointError: The disk is full or failing. What was there before is untouched.
+    """
+    check_target(out, kind, num=num)
+    first = next(blocks)
+    if kind == "points":
+        check_target(out, kind, dimensions=cast("NDArray[np.generic]", first).shape[1])
+    with _replacing(out) as temporary:
+        what = FORMATS[kind][_ending(out, kind)](_exactly(itertools.chain([first], blocks), num), num, temporary)
+    return f"{what} in {out}"
+
+
+def sheet(images: NDArray[np.uint8], columns: int | None = None) -> Image.Image:
+    """Lay images out in rows, two transparent pixels apart, so that the page shows through on white and on black.
+
+    Args:
+        images: Shape (N, height, width, channels), N at least 1, with 1, 2, 3 or 4 channels.
+        columns: Images in a row; chosen so that the sheet is nearly square where it is not given.
+
+    Returns:
+        A picture of mode LA or RGBA, no pixel of an image scaled.
+    """
+    num, height, width, channels = images.shape
+    if columns is None:
+        columns = min(num, math.ceil(math.sqrt(num * (height + _GAP) / (width + _GAP))))
+    rows = math.ceil(num / columns)
+    colours = 1 if channels <= 2 else 3
+    size = (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, colours + 1)
+    canvas = np.full(size, 255, dtype=np.uint8)
+    canvas[..., -1] = 0
+    for index, image in enumerate(images):
+        top, left = (index // columns) * (height + _GAP), (index % columns) * (width + _GAP)
+        tile = canvas[top : top + height, left : left + width]
+        tile[..., -1] = 255
+        tile[..., :channels] = image
+    return Image.fromarray(canvas)
+
+
+def _ending(out: Path, kind: Kind) -> str:
+    """The row of `FORMATS` that `out` asks for."""
+    works = f"For {kind if kind != 'table' else 'tables'} works: {_listed(list(FORMATS[kind]))}."
+    try:
+        is_folder, is_there = out.is_dir(), os.path.lexists(out)
+    except OSError as error:
+        raise UsageError(f"'{out}' cannot be written: {error.strerror}") from None
+    ending = _FOLDER if is_folder or not out.suffix else out.suffix.lower()
+    if ending not in FORMATS[kind]:
+        come = f"'{out}' is a folder" if is_folder else f"'{out.name}' has {_article(ending)}"
+        raise UsageError(f"{come}: {kind} cannot be written so", remedy=works)
+    if ending == _FOLDER and is_there and not is_folder:
+        raise UsageError(f"'{out}' is there and is not a folder", remedy=works)
+    return ending
+
+
+def _article(ending: str) -> str:
+    return "no ending" if ending == _FOLDER else f"the ending {ending}"
+
+
+def _listed(words: list[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _exactly(blocks: Iterator[Decoded], num: int) -> Iterator[Decoded]:
+    """The first `num` rows; the generator behind `blocks` is not asked for more."""
+    left = num
+    for block in blocks:
+        length = len(block)
+        yield block if length <= left else block[:left]
+        left -= min(length, left)
+        if left == 0:
+            return
+    raise AssertionError(f"{left} of {num} samples never came")
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """Yield a path beside `out`; what was written there takes its place if the body ends well, and goes if not."""
+    temporary = out.parent / f".wgan-{secrets.token_hex(6)}.part"
+    try:
+        yield temporary
+        _sync(temporary)
+        if out.is_dir():
+            out.rmdir()
+        temporary.replace(out)
+        _sync(out.parent)
+    except OSError as error:
+        raise _cannot_write(out, temporary, error) from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_write(out: Path, temporary: Path, error: OSError) -> UsageError | CheckpointError:
+    reason = error.strerror or str(error)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG):
+        return UsageError(f"'{out}' cannot be written: {reason}")
+    written = temporary.stat().st_size if temporary.is_file() else 0
+    free = shutil.disk_usage(out.parent).free
+    return CheckpointError(
+        f"'{out}' could not be written: {reason}, after {written:,} bytes and with {free:,} bytes free",
+        remedy="Make room or choose another place. What was there before is untouched.",
+    )
+
+
+def _arrays(blocks: Iterator[Decoded]) -> Iterator[NDArray[np.generic]]:
+    for block in blocks:
+        yield cast("NDArray[np.generic]", block)
+
+
+def _pixels(blocks: Iterator[Decoded]) -> Iterator[NDArray[np.uint8]]:
+    for block in blocks:
+        yield cast("NDArray[np.uint8]", block)
+
+
+def _tables(blocks: Iterator[Decoded]) -> Iterator[pa.Table]:
+    """The blocks as Arrow tables; points get the columns x1 to xD."""
+    for block in blocks:
+        if isinstance(block, pa.Table):
+            yield block
+        else:
+            # Arrow knows native byte order alone.
+            values = np.asarray(block, dtype=block.dtype.newbyteorder("="))
+            yield pa.table(
+                {f"x{column + 1}": np.ascontiguousarray(values[:, column]) for column in range(values.shape[1])}
+            )
+
+
+def _write_npy(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+    arrays = _arrays(blocks)
+    first = next(arrays)
+    shape = (num, *first.shape[1:])
+    with path.open("wb") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in itertools.chain([first], arrays):
+            assert (block.shape[1:], block.dtype) == (first.shape[1:], first.dtype)
+            file.write(np.ascontiguousarray(block).data)
+    return f"an array of shape {'×'.join(map(str, shape))}, {first.dtype}"
+
+
+def _write_csv(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+    from pyarrow import csv
+
+    tables = _tables(blocks)
+    first = next(tables)
+    with path.open("wb") as file, csv.CSVWriter(file, first.schema) as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table)
+    return _rows(num, first)
+
+
+def _write_parquet(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+    from pyarrow import parquet
+
+    tables = _tables(blocks)
+    first = next(tables)
+    with path.open("wb") as file, parquet.ParquetWriter(file, first.schema) as writer:
+        for table in _regrouped(itertools.chain([first], tables)):
+            writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
+    return _rows(num, first)
+
+
+def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of at least `_ROWS_PER_GROUP`, but for the last."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(part.num_rows for part in waiting) >= _ROWS_PER_GROUP:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _rows(num: int, table: pa.Table) -> str:
+    return f"{num:,} row{'s' * (num != 1)} of {table.num_columns} column{'s' * (table.num_columns != 1)}"
+
+
+def _write_sheet(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+    images = np.concatenate(list(_pixels(blocks)))
+    with path.open("wb") as file:
+        _save_png(sheet(images), file)
+    return _pictures(num, images)
+
+
+def _write_folder(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+    path.mkdir()
+    digits = max(6, len(str(num - 1)))
+    index = 0
+    for images in _pixels(blocks):
+        for image in images:
+            with (path / f"{index:0{digits}d}.png").open("wb") as file:
+                _save_png(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), file)
+            index += 1
+        last = images
+    return _pictures(num, last)
+
+
+def _save_png(image: Image.Image, file: BinaryIO) -> None:
+    image.save(file, format="PNG", optimize=False, compress_level=6)
+
+
+def _pictures(num: int, images: NDArray[np.uint8]) -> str:
+    height, width, channels = images.shape[1:]
+    return f"{num:,} image{'s' * (num != 1)} of {height}×{width}×{channels}"
+
+
+def _write_scatter(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+    from wgan import figures
+
+    points = np.concatenate(list(_arrays(blocks)))
+    path.write_bytes(figures.png(figures.scatter(points.astype(np.float64))))
+    return f"{num:,} point{'s' * (num != 1)}, drawn"
+
+
+FORMATS: dict[Kind, dict[str, Writer]] = {
+    "images": {".png": _write_sheet, _FOLDER: _write_folder, ".npy": _write_npy},
+    "points": {".npy": _write_npy, ".csv": _write_csv, ".parquet": _write_parquet, ".png": _write_scatter},
+    "table": {".csv": _write_csv, ".parquet": _write_parquet},
+}
+"""What each kind of sample can be written as: a new format is one function and one entry here."""
