@@ -7,6 +7,8 @@ one part of the program draws never moves what another part draws.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -45,3 +47,14 @@ class Randomness:
             A fresh generator in its initial state.
         """
         return torch.Generator().manual_seed(self.key(purpose, *counters))
+
+    @contextmanager
+    def as_global(self, purpose: str) -> Iterator[None]:
+        """Seed the global generator within the block, and leave it as it was: initial weights are drawn from it.
+
+        Args:
+            purpose: What is drawn.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(self.key(purpose))
+            yield

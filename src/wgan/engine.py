@@ -1,0 +1,117 @@
+"""How a step is run: on which device, in which precision, in which memory layout, on how many threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from wgan.batch import Batch
+from wgan.errors import UsageError
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Where and how networks are evaluated; nothing of what is computed depends on it but rounding.
+
+    Attributes:
+        device: Where weights and batches live.
+        precision: Of matrix products and convolutions; weights, losses and optimisers are float32 always.
+        channels_last: Whether images and filters are kept with their channels innermost.
+        threads: CPU threads, or 0 to leave the process's number alone.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: Precision = "float32"
+    channels_last: bool = False
+    threads: int = 0
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Move a network to the device and into the memory layout, in place."""
+        network.to(self.device)
+        if self.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+    def bring(self, values: Tensor) -> Tensor:
+        """Values on the device and in the memory layout."""
+        values = values.to(self.device, non_blocking=True)
+        if self.channels_last and values.dim() == 4:
+            values = values.contiguous(memory_format=torch.channels_last)
+        return values
+
+    def bring_batch(self, batch: Batch) -> Batch:
+        """A batch on the device and in the memory layout."""
+        return Batch(self.bring(batch.values), None if batch.condition is None else self.bring(batch.condition))
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """The context in which networks are evaluated."""
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    @contextlib.contextmanager
+    def limits(self) -> Iterator[None]:
+        """The number of CPU threads within the block; sums depend on it, so a resumed run needs the same."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def describe(self) -> str:
+        """One line for the user."""
+        threads = f", {self.threads} thread{'s' if self.threads != 1 else ''}" if self.device.type == "cpu" else ""
+        return f"{self.device}, {self.precision}{', channels last' if self.channels_last else ''}{threads}"
+
+
+def choose_engine(
+    *,
+    device: Literal["auto", "cpu", "cuda"],
+    precision: Literal["auto", "float32", "bfloat16"],
+    threads: int,
+    convolutional: bool,
+    num_weights: int,
+) -> Engine:
+    """Choose what the settings leave open.
+
+    Args:
+        device: A device, or auto for a GPU where there is one.
+        precision: A precision, or auto: bfloat16 for convolutions on processors with instructions for it.
+        threads: A number, or 0: one for small networks, which lose more by waiting than they win; else all cores.
+        convolutional: Whether either player is made of convolutions.
+        num_weights: Weights of both players together.
+
+    Raises:
+        UsageError: CUDA was asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device cuda was asked for, but this machine has no CUDA device", remedy="Use --device cpu.")
+    use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if precision == "auto":
+        precision = "bfloat16" if convolutional and (use_cuda or has_fast_bfloat16()) else "float32"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Engine(
+        device=torch.device("cuda" if use_cuda else "cpu"),
+        precision=precision,
+        channels_last=convolutional,
+        threads=threads or (1 if num_weights < SMALL_NETWORKS else cores),
+    )
+
+
+SMALL_NETWORKS = 300_000
+"""Weights of both players together below which one CPU thread is fastest."""
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices in hardware (AVX512-BF16 or AMX)."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,13 @@
+"""The networks' room. To add one, write its class in a file here and give it a row in `NETWORKS`."""
+
+from __future__ import annotations
+
+from wgan.choices import Catalog
+from wgan.networks.dcgan import DCGAN
+from wgan.networks.mlp import MLP
+from wgan.networks.players import Architecture, Critic, Generator, ties_samples
+from wgan.networks.resnet import ResNet
+
+NETWORKS: Catalog[Architecture] = Catalog("network", {"mlp": MLP, "dcgan": DCGAN, "resnet": ResNet})
+
+__all__ = ["DCGAN", "MLP", "NETWORKS", "Architecture", "Critic", "Generator", "ResNet", "ties_samples"]

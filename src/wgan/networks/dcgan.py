@@ -1,0 +1,78 @@
+"""The convolutional networks of DCGAN, for images of any size and number of channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from wgan.batch import Layout
+from wgan.networks.convolutions import Norm, normalisation, resolutions
+from wgan.networks.players import Critic, Generator
+
+
+@dataclass(frozen=True)
+class DCGAN:
+    """Convolutions of kernel 4 and stride 2, with filters that double at each halving of the image, or stay constant.
+
+    Source: Radford, Metz and Chintala (2016). The paper's stability experiment takes norm=none, growth=constant for the
+    generator.
+    """
+
+    filters: int = 64
+    norm: Norm = "batch"
+    growth: Literal["doubling", "constant"] = "doubling"
+
+    def __post_init__(self) -> None:
+        if self.filters < 1:
+            raise ValueError(f"filters must be at least 1, not {self.filters}")
+
+    def _channels(self, levels: int) -> list[int]:
+        return [self.filters * (2**level if self.growth == "doubling" else 1) for level in range(levels)]
+
+    def generator(self, noise_size: int, layout: Layout) -> Generator:
+        """A generator of images: a linear map to the smallest feature map, then transposed convolutions."""
+        sizes = resolutions(layout, "dcgan")
+        channels = self._channels(len(sizes) - 1)
+        height, width = sizes[-1]
+        layers: list[nn.Module] = [
+            nn.Linear(noise_size, channels[-1] * height * width, bias=self.norm == "none"),
+            nn.Unflatten(1, (channels[-1], height, width)),
+            *normalisation(self.norm, channels[-1]),
+            nn.ReLU(),
+        ]
+        for level in reversed(range(len(channels))):
+            outputs = channels[level - 1] if level else layout.shape[0]
+            # A side that was odd before it was halved comes back one longer than twice.
+            odd = (sizes[level][0] % 2, sizes[level][1] % 2)
+            bias = level == 0 or self.norm == "none"
+            layers.append(nn.ConvTranspose2d(channels[level], outputs, 4, 2, 1, output_padding=odd, bias=bias))
+            if level:
+                layers += [*normalisation(self.norm, outputs), nn.ReLU()]
+        return Generator(_initialised(nn.Sequential(*layers)), noise_size, layout)
+
+    def critic(self, layout: Layout) -> Critic:
+        """A critic of images: the generator's mirror, with leaky activations and no norm on its first layer."""
+        sizes = resolutions(layout, "dcgan")
+        channels = self._channels(len(sizes) - 1)
+        layers: list[nn.Module] = []
+        for level, outputs in enumerate(channels):
+            inputs = channels[level - 1] if level else layout.shape[0]
+            has_norm = level > 0 and self.norm != "none"
+            layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not has_norm))
+            layers += [*(normalisation(self.norm, outputs) if has_norm else []), nn.LeakyReLU(0.2)]
+        layers.append(nn.Conv2d(channels[-1], 1, sizes[-1]))
+        return Critic(_initialised(nn.Sequential(*layers)))
+
+
+def _initialised(network: nn.Module) -> nn.Module:
+    """Draw weights from N(0, 0.02) and norm scales from N(1, 0.02), biases zero, as the authors do."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+    return network

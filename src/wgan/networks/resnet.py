@@ -1,0 +1,109 @@
+"""The small residual networks of WGAN-GP, for images of any size and number of channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wgan.batch import Layout
+from wgan.networks.convolutions import Norm, normalisation, resolutions
+from wgan.networks.players import Critic, Generator
+
+
+@dataclass(frozen=True)
+class ResNet:
+    """Residual blocks of two 3 x 3 convolutions, one block for each halving of the image and two more in the critic.
+
+    Source: Gulrajani et al. (2017), appendix on the CIFAR-10 architecture (128 filters; no norm in the critic, batch
+    norm in the generator). Here norm applies to the generator as given, to the critic with batch replaced by none.
+    """
+
+    filters: int = 128
+    norm: Norm = "batch"
+
+    def __post_init__(self) -> None:
+        if self.filters < 1:
+            raise ValueError(f"filters must be at least 1, not {self.filters}")
+
+    def generator(self, noise_size: int, layout: Layout) -> Generator:
+        """A generator of images: a linear map, one enlarging block for each level, and a last convolution."""
+        sizes = resolutions(layout, "resnet")
+        height, width = sizes[-1]
+        return Generator(
+            _initialised(
+                nn.Sequential(
+                    nn.Linear(noise_size, self.filters * height * width),
+                    nn.Unflatten(1, (self.filters, height, width)),
+                    *[_Block(self.filters, self.filters, self.norm, enlarge_to=size) for size in reversed(sizes[:-1])],
+                    *normalisation(self.norm, self.filters),
+                    nn.ReLU(),
+                    nn.Conv2d(self.filters, layout.shape[0], 3, padding=1),
+                )
+            ),
+            noise_size,
+            layout,
+        )
+
+    def critic(self, layout: Layout) -> Critic:
+        """A critic of images: one halving block for each level, two blocks more, a mean over the map, a linear map."""
+        sizes = resolutions(layout, "resnet")
+        norm: Norm = "none" if self.norm == "batch" else self.norm
+        entries = [layout.shape[0], *[self.filters] * (len(sizes) - 2)]
+        return Critic(
+            _initialised(
+                nn.Sequential(
+                    *[_Block(channels, self.filters, norm, halve=True) for channels in entries],
+                    *[_Block(self.filters, self.filters, norm) for _ in range(2)],
+                    nn.ReLU(),
+                    nn.AdaptiveAvgPool2d(1),
+                    nn.Flatten(),
+                    nn.Linear(self.filters, 1),
+                )
+            )
+        )
+
+
+class _Block(nn.Module):
+    """Norm, ReLU, convolution, twice, beside a shortcut; enlarging before, or halving after."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        norm: Norm,
+        *,
+        halve: bool = False,
+        enlarge_to: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.halve, self.enlarge_to = halve, enlarge_to
+        # The first block sees pixels, which a ReLU would cut in half and a norm would level.
+        self.before = nn.Sequential(*normalisation(norm, inputs), nn.ReLU()) if inputs == outputs else nn.Identity()
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.between = nn.Sequential(*normalisation(norm, outputs), nn.ReLU())
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Residual plus shortcut, shape (N, outputs, height', width')."""
+        residual = self.before(values)
+        if self.enlarge_to is not None:
+            residual = F.interpolate(residual, size=self.enlarge_to, mode="nearest")
+            values = F.interpolate(values, size=self.enlarge_to, mode="nearest")
+        residual = self.second(self.between(self.first(residual)))
+        if self.halve:
+            residual, values = F.avg_pool2d(residual, 2), F.avg_pool2d(values, 2)
+        combined: Tensor = self.shortcut(values) + residual
+        return combined
+
+
+def _initialised(network: nn.Module) -> nn.Module:
+    """He's uniform initialisation, biases zero; Glorot's for maps that no ReLU follows would differ by sqrt(2) only."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network
