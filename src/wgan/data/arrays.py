@@ -1,0 +1,197 @@
+"""Arrays of numbers from .npy, .npz, NumPy and torch: read without pickle, checked for rank and dtype."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from wgan.data.points import points_from_array
+from wgan.data.source import Source
+from wgan.errors import DataError
+from wgan.settings import DataOptions
+
+_TAKEN = "Taken: rank 1 or 2 (points), 3 or 4 (images), of boolean, integer or floating numbers."
+_LABELS = ("y", "Y", "label", "labels", "targets")
+_VALUES = ("x", "X", "data")
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def open_array_file(path: Path, options: DataOptions, *, name: str, seed: int) -> Source:
+    """Open a .npy or .npz; nothing in it is ever unpickled.
+
+    Args:
+        path: The file.
+        options: How to read it.
+        name: As the user called it.
+        seed: Of the split.
+
+    Returns:
+        Points for rank 1 and 2, images for rank 3 and 4.
+
+    Raises:
+        DataError: Not such a file, truncated, needs pickle, or a wrong rank or dtype.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+        if not start:
+            raise DataError(f"{name} is an empty file", remedy="It needs at least 2 rows: write it again.")
+        if start == npy.MAGIC_PREFIX:
+            array, labels, note = _read_npy(path, name), None, ""
+        elif start.startswith(b"PK"):
+            array, labels, note = _read_npz(path, name)
+        elif start[:1] == b"\x80":
+            raise _needs_pickle(name)
+        else:
+            raise DataError(
+                f"{name} is no NumPy file: it begins with {start!r}", remedy="Write it with numpy.save or savez."
+            )
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{name} cannot be read: {reason}", remedy="The file is damaged: write it again.") from None
+    return open_array(array, options, name=name, seed=seed, labels=labels, notes=(note,) if note else ())
+
+
+def open_array(
+    data: object,
+    options: DataOptions,
+    *,
+    name: str,
+    seed: int,
+    labels: NDArray[np.generic] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Source:
+    """Open an array or a tensor that is already in memory, or memory-mapped.
+
+    Args:
+        data: A NumPy array, a torch tensor, or nested lists of numbers.
+        options: How to read it.
+        name: As the user called it.
+        seed: Of the split.
+        labels: A label for each image.
+        notes: What the reader has to say.
+
+    Returns:
+        Points for rank 1 and 2, images for rank 3 and 4.
+
+    Raises:
+        DataError: A wrong rank or dtype, or values that cannot be learnt from.
+    """
+    array = _as_array(data, name)
+    check_form(array.shape, array.dtype, name)
+    if array.ndim >= 3:
+        from wgan.data.images import images_from_array
+
+        return images_from_array(array, labels, name, options, seed)
+    if labels is not None:
+        notes += ("labels were found and are not used for points",)
+    return points_from_array(array, name=name, options=options, seed=seed, notes=notes)
+
+
+def check_form(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str) -> None:
+    """Refuse arrays of the wrong rank or dtype.
+
+    Raises:
+        DataError: What came, and what is taken.
+    """
+    if dtype.kind not in "biuf":
+        what = {"O": "Python objects", "c": "complex numbers", "U": "text", "S": "bytes", "V": "records"}
+        came = what.get(dtype.kind, "another type")
+        raise DataError(f"{name} holds {came} (dtype {dtype}, shape {shape})", remedy=_TAKEN)
+    if not 1 <= len(shape) <= 4:
+        raise DataError(f"{name} has rank {len(shape)} (dtype {dtype}, shape {shape})", remedy=_TAKEN)
+    if shape[0] < 2 or 0 in shape:
+        raise DataError(
+            f"{name} has shape {shape}; needs at least 2 rows",
+            remedy="Give more data: a distribution cannot be learnt from less.",
+        )
+
+
+def _as_array(data: object, name: str) -> NDArray[np.generic]:
+    if isinstance(data, torch.Tensor):
+        if data.layout is not torch.strided:
+            raise DataError(f"{name} is a sparse tensor", remedy="Give tensor.to_dense().")
+        tensor = data.detach().cpu()
+        return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+    try:
+        return np.asarray(data) if not isinstance(data, np.ndarray) else data
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{name} cannot be read as an array: {reason}", remedy=_TAKEN) from None
+
+
+def _needs_pickle(name: str) -> DataError:
+    return DataError(
+        f"{name} needs pickle, which can run any program; it was refused and nothing was run",
+        remedy="Save the numbers alone: numpy.save(path, array.astype(float)).",
+    )
+
+
+def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of the array that `file` begins with, checked before any number is read."""
+    version = npy.read_magic(file)
+    if version not in _HEADERS:
+        raise DataError(f"{name} has the .npy version {version}, which holds records", remedy=_TAKEN)
+    shape, _, dtype = _HEADERS[version](file)
+    if dtype.hasobject:
+        raise _needs_pickle(name)
+    check_form(shape, dtype, name)
+    return shape, dtype
+
+
+def _read_npy(path: Path, name: str) -> NDArray[np.generic]:
+    with path.open("rb") as file:
+        shape, dtype = _read_header(file, name)
+        wanted, there = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
+    if there < wanted:
+        raise DataError(
+            f"{name} is truncated: its header tells of {wanted:,} bytes of numbers, {there:,} follow",
+            remedy="Write it again.",
+        )
+    array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def _read_npz(path: Path, name: str) -> tuple[NDArray[np.generic], NDArray[np.generic] | None, str]:
+    """The array of an .npz, its labels, and what is to be said about the choice."""
+    with zipfile.ZipFile(path) as archive:
+        keys = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
+        values = [key for key in keys if key in _VALUES] or [key for key in keys if key not in _LABELS]
+        if len(values) != 1:
+            raise DataError(
+                f"{name} holds {len(keys)} arrays ({', '.join(map(repr, keys)) or 'none'}): which one is not clear",
+                remedy=f"Name one of them {' or '.join(_VALUES)}.",
+            )
+        label = next((key for key in keys if key in _LABELS), None)
+        array = _read_member(archive, values[0], name)
+        others = [key for key in keys if key not in (values[0], label)]
+        labels = None
+        if label is not None and array.ndim >= 3:
+            labels = _read_member(archive, label, name)
+    said = [f"'{key}' is not used" for key in ([] if label is None or labels is not None else [label]) + others]
+    return array, labels, f"array '{values[0]}' was taken; {', '.join(said)}" if said else ""
+
+
+def _read_member(archive: zipfile.ZipFile, key: str, name: str) -> NDArray[np.generic]:
+    info = archive.getinfo(f"{key}.npy")
+    with archive.open(info) as file:
+        shape, dtype = _read_header(file, f"{name}['{key}']")
+        wanted, there = math.prod(shape) * dtype.itemsize, info.file_size - file.tell()
+        # Checked first, so that a header that lies cannot make us reserve memory for what is not there.
+        if there < wanted:
+            raise DataError(
+                f"{name}['{key}'] is truncated: its header tells of {wanted:,} bytes of numbers, {there:,} follow",
+                remedy="Write it again.",
+            )
+    with archive.open(info) as file:
+        array: NDArray[np.generic] = npy.read_array(file, allow_pickle=False)
+    return array

@@ -1,0 +1,119 @@
+"""What a user may write for DATA, judged by name alone and without importing torch."""
+
+from __future__ import annotations
+
+import difflib
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from wgan.errors import UsageError
+
+if TYPE_CHECKING:
+    from wgan.data.source import Kind
+
+Format = Literal["built-in", "array", "table", "images"]
+
+BUILT_IN: dict[str, str] = {
+    "ring": "8 Gaussians on a circle, as in the WGAN-GP code",
+    "grid": "25 Gaussians on a 5×5 grid, as in the WGAN-GP code",
+    "swiss-roll": "a noisy spiral in the plane, as in the WGAN-GP code",
+    "ring-veegan": "8 Gaussians on a circle of radius 1, as in the VEEGAN and PacGAN papers",
+    "grid-veegan": "25 Gaussians on a 5×5 grid of spacing 2, as in the VEEGAN and PacGAN papers",
+    "fashion-mnist": "the 10,000 Fashion-MNIST test images: clothes in grey, 28×28, 10 classes",
+}
+
+ARRAY_ENDINGS = (".npy", ".npz")
+TABLE_ENDINGS = (".csv", ".parquet")
+IMAGE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", "-ubyte.gz", "-ubyte", ".idx", ".idx.gz", ".mdb")
+
+TAKEN = (
+    f"Taken: a built-in name ({', '.join(BUILT_IN)}), an array (.npy, .npz), a table (.csv, .parquet), or images: "
+    "a folder, .zip, .tar, .tar.gz, .tgz, IDX (*-ubyte.gz) or an LMDB folder."
+)
+
+
+def format_of(data: str) -> Format:
+    """Say which reader a name or path belongs to.
+
+    Args:
+        data: A built-in name or a path. A built-in name wins over a file of that name: write ./ring for the file.
+
+    Returns:
+        The reader's name.
+
+    Raises:
+        UsageError: The path does not exist (with the nearest names that do), or its ending is not known.
+    """
+    if data in BUILT_IN:
+        return "built-in"
+    if not data:
+        raise UsageError("no data was named", remedy=TAKEN)
+    path = Path(data)
+    try:
+        there, folder = path.exists(), path.is_dir()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{data!r} is not a path that can be opened: {error}", remedy=TAKEN) from None
+    if not there:
+        near = _nearest(path)
+        remedy = f"Did you mean {' or '.join(near)}? {TAKEN}" if near else TAKEN
+        raise UsageError(f"'{data}' is neither a built-in data set nor an existing path", remedy=remedy)
+    name = path.name.lower()
+    if folder or name.endswith(IMAGE_ENDINGS):
+        return "images"
+    if name.endswith(ARRAY_ENDINGS):
+        return "array"
+    if name.endswith(TABLE_ENDINGS):
+        return "table"
+    raise UsageError(f"'{data}' has an ending that is not known", remedy=TAKEN)
+
+
+def kind_of(data: str) -> Kind:
+    """Say what a name or path holds, looking at no more than an array's header.
+
+    Args:
+        data: A built-in name or a path.
+
+    Returns:
+        "points", "table" or "images". An array that cannot be read counts as points: its reader says what is wrong.
+
+    Raises:
+        UsageError: The path does not exist (with the nearest names that do), or its ending is not known.
+    """
+    form = format_of(data)
+    if form == "built-in":
+        return "images" if data == "fashion-mnist" else "points"
+    if form == "array":
+        return "images" if _rank(Path(data)) in (3, 4) else "points"
+    return form
+
+
+def _nearest(path: Path) -> list[str]:
+    """Up to three names like that of a missing path: siblings in the deepest folder that exists, and built-in names."""
+    missing = path
+    while not missing.parent.exists():
+        missing = missing.parent
+    try:
+        siblings = {entry.name: str(missing.parent / entry.name) for entry in missing.parent.iterdir()}
+    except OSError:
+        siblings = {}
+    known = {name.lower(): shown for name, shown in siblings.items()} | {name: name for name in BUILT_IN}
+    near = difflib.get_close_matches(missing.name.lower(), list(known), n=3, cutoff=0.6)
+    return [repr(known[name]) for name in near]
+
+
+def _rank(path: Path) -> int:
+    """The number of axes of the largest array in a .npy or .npz, 0 where its header cannot be read."""
+    from numpy.lib import format as npy
+
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    try:
+        if path.suffix.lower() == ".npy":
+            with path.open("rb") as file:
+                return len(readers[npy.read_magic(file)](file)[0])
+        with zipfile.ZipFile(path) as archive:
+            largest = max(archive.infolist(), key=lambda member: member.file_size)
+            with archive.open(largest) as member:
+                return len(readers[npy.read_magic(member)](member)[0])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return 0

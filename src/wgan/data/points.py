@@ -1,0 +1,303 @@
+"""Arrays of numbers, a row a point: what the networks see of them, and the way back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wgan.batch import Batch, Layout
+from wgan.data.scaling import Floats, Scaling, to_dtype
+from wgan.data.source import Kind, split
+from wgan.errors import DataError, DataWarning, UsageError
+from wgan.settings import DataOptions
+
+# The factor between columns' standard deviations above which "auto" gives each column its own scale.
+_UNEVEN = 10.0
+# Arrays on disk larger than this stay there, and rows are read as they are drawn.
+_KEEP_BYTES = 2**30
+_BLOCK_BYTES = 2**24
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PointsCodec:
+    """The way between points of any real dtype and float32 in network units.
+
+    Attributes:
+        dtype: Of the points that came in, and of those that `decode` returns.
+        num_columns: Columns of the points, the constant ones among them.
+        constants: (column, value) of columns that never change; the networks do not see them.
+        scaling: Of the other columns.
+    """
+
+    dtype: np.dtype[np.generic]
+    num_columns: int
+    constants: tuple[tuple[int, float | int | bool], ...] = ()
+    scaling: Scaling
+    kind: Kind = field(default="points", init=False)
+
+    _version: ClassVar[int] = 1
+
+    @classmethod
+    def identity(cls, num_columns: int) -> PointsCodec:
+        """The codec of float32 points that the networks see as they are."""
+        return cls(dtype=np.dtype(np.float32), num_columns=num_columns, scaling=Scaling.identity(num_columns))
+
+    @property
+    def layout(self) -> Layout:
+        """One entry for each column that changes."""
+        return Layout(shape=(len(self.varying),))
+
+    @property
+    def varying(self) -> list[int]:
+        """The columns that the networks see."""
+        constant = {column for column, _ in self.constants}
+        return [column for column in range(self.num_columns) if column not in constant]
+
+    @property
+    def unit(self) -> float | None:
+        """How many data units one network unit is; None where columns are scaled each by its own factor."""
+        return self.scaling.unit
+
+    def encode(self, points: NDArray[np.generic]) -> Tensor:
+        """Map points, shape (N, num_columns), to network units, shape (N, D), float32."""
+        values = points[:, self.varying] if self.constants else points
+        return torch.from_numpy(self.scaling.encode(values.astype(np.float64)).astype(np.float32))
+
+    def decode(self, values: Tensor) -> NDArray[np.generic]:
+        """Map network units back to points.
+
+        Args:
+            values: Shape (N, D).
+
+        Returns:
+            Shape (N, num_columns), of the dtype that came in; whole numbers are rounded and kept in its range.
+        """
+        scaled = values.detach().to("cpu", torch.float64).numpy()
+        points = np.empty((len(scaled), self.num_columns), dtype=self.dtype)
+        points[:, self.varying] = to_dtype(self.scaling.decode(scaled), self.dtype)
+        for column, value in self.constants:
+            points[:, column] = value
+        return points
+
+    def state(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return {
+            "kind": self.kind,
+            "version": self._version,
+            "dtype": self.dtype.str,
+            "num_columns": self.num_columns,
+            "constants": [list(pair) for pair in self.constants],
+            "scaling": self.scaling.state(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> PointsCodec:
+        """The inverse of `state`."""
+        return cls(
+            dtype=np.dtype(state["dtype"]),
+            num_columns=int(state["num_columns"]),
+            constants=tuple((int(column), value) for column, value in state["constants"]),
+            scaling=Scaling.from_state(state["scaling"]),
+        )
+
+
+class PointsSource:
+    """The rows of an array as a `Source`.
+
+    Scales and constant columns are found over all rows, those held out among them.
+
+    Args:
+        array: Shape (N, D), a real dtype; may be memory-mapped.
+        name: As the user called it.
+        options: `held_out`, `scaling` and `missing` ("error" or "drop") apply.
+        seed: Of the split.
+        notes: What the reader has to say.
+
+    Raises:
+        DataError: Fewer than 2 rows, NaN or infinite values that are not to be dropped, nothing that changes.
+    """
+
+    def __init__(
+        self, array: NDArray[np.generic], *, name: str, options: DataOptions, seed: int, notes: tuple[str, ...] = ()
+    ) -> None:
+        self.name = name
+        rows = _usable_rows(array, name, options)
+        count = len(array) if rows is None else len(rows)
+        if count < 2 or not array.shape[1]:
+            left = f" after dropping {len(array) - count:,}" if count < len(array) else ""
+            raise DataError(
+                f"{name}: {count} rows of {array.shape[1]} columns{left}; needs at least 2 rows and 1 column",
+                remedy="Give more data: a distribution cannot be learnt from less.",
+            )
+        if count < len(array):
+            notes += (f"{len(array) - count:,} rows with NaN or infinite values were dropped",)
+        self.codec, said = _fit(array, rows, name, options)
+        self.notes = notes + said
+        train, held = split(count, options.held_out, seed)
+        if rows is not None:
+            train, held = torch.from_numpy(rows)[train], torch.from_numpy(rows)[held]
+        self._train, self._held = train, held
+        self.size: int | None = len(train)
+        self.num_held_out: int | None = len(held)
+        self._array: NDArray[np.generic] | None = array
+        self._encoded: Tensor | None = None
+        if not (isinstance(array, np.memmap) and array.nbytes > _KEEP_BYTES):
+            self._encoded = torch.empty(len(array), *self.codec.layout.shape)
+            for part in _blocks(array):
+                # Rows that were dropped hold NaN here, and are never drawn.
+                with np.errstate(invalid="ignore", over="ignore"):
+                    self._encoded[part] = self.codec.encode(array[part])
+            self._array = None
+        self._dtype, self._count = array.dtype, count
+
+    def _rows(self, numbers: Tensor) -> Tensor:
+        if self._encoded is not None:
+            return self._encoded[numbers]
+        assert self._array is not None
+        return self.codec.encode(self._array[numbers.numpy()])
+
+    def sample(self, size: int, rng: torch.Generator) -> Batch:
+        """Draw training rows with replacement, shape (size, D), float32."""
+        return Batch(self._rows(self._train[torch.randint(len(self._train), (size,), generator=rng)]))
+
+    def held_out(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw rows that training never sees, without repetition, shape (at most size, D), float32."""
+        return self._rows(self._held[torch.randperm(len(self._held), generator=rng)[:size]])
+
+    def describe(self) -> str:
+        """Say in one line what was found."""
+        columns = self.codec.num_columns
+        constant = f" ({len(self.codec.constants)} constant)" if self.codec.constants else ""
+        noun = "column" if columns == 1 else "columns"
+        line = f"points {self.name}: {self._count:,} rows, {columns:,} {noun}{constant} of {self._dtype.name}"
+        return f"{line}, {self.num_held_out:,} held out"
+
+    def fingerprint(self) -> str:
+        """A digest of the training rows as the networks see them, and of the codec."""
+        digest = hashlib.blake2b(json.dumps(self.codec.state(), sort_keys=True).encode(), digest_size=16)
+        for part in self._train.split(65_536):
+            digest.update(self._rows(part).numpy().tobytes())
+        return digest.hexdigest()
+
+
+def points_from_array(
+    array: NDArray[np.generic], *, name: str, options: DataOptions, seed: int, notes: tuple[str, ...] = ()
+) -> PointsSource:
+    """Read an array of rank 1 (one column) or 2 as points.
+
+    Args:
+        array: Rank 1 or 2, a real dtype (checked by `wgan.data.arrays`).
+        name: As the user called it.
+        options: How to read it.
+        seed: Of the split.
+        notes: What the reader has to say.
+
+    Returns:
+        The source.
+
+    Raises:
+        DataError: As `PointsSource` says.
+        UsageError: `missing="keep"`, which only tables have.
+    """
+    if options.missing == "keep":
+        raise UsageError(
+            f"{name}: --missing keep needs a table, and these are points", remedy="Use --missing drop, or a .csv."
+        )
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+        notes += ("extended precision was read as float64",)
+    return PointsSource(array.reshape(len(array), -1), name=name, options=options, seed=seed, notes=notes)
+
+
+def _blocks(array: NDArray[np.generic]) -> Iterator[slice]:
+    """Slices of rows whose float64 copies stay small, however large the array."""
+    step = max(1, _BLOCK_BYTES // (8 * max(1, array.shape[1])))
+    for start in range(0, len(array), step):
+        yield slice(start, start + step)
+
+
+def _usable_rows(array: NDArray[np.generic], name: str, options: DataOptions) -> NDArray[np.int64] | None:
+    """Row numbers without NaN or Inf if some are to be dropped, None if all are good."""
+    if array.dtype.kind != "f":
+        return None
+    count, cells = 0, []
+    good = np.ones(len(array), dtype=bool)
+    for part in _blocks(array):
+        bad = ~np.isfinite(array[part])
+        if bad.any():
+            count += int(bad.sum())
+            good[part] = ~bad.any(axis=1)
+            for row, column in np.argwhere(bad)[: 5 - len(cells)]:
+                cells.append(f"row {part.start + row + 1} column {column + 1} ({array[part.start + row, column]})")
+    if not count:
+        return None
+    if options.missing == "drop":
+        return np.flatnonzero(good)
+    more = ", ..." if count > len(cells) else ""
+    raise DataError(
+        f"{name}: {count:,} NaN or infinite {'cell' if count == 1 else 'cells'}: {', '.join(cells)}{more}",
+        remedy="Use --missing drop to leave these rows out.",
+    )
+
+
+def _fit(
+    array: NDArray[np.generic], rows: NDArray[np.int64] | None, name: str, options: DataOptions
+) -> tuple[PointsCodec, tuple[str, ...]]:
+    """Find constant columns and the scaling of the others."""
+    good = np.ones(len(array), dtype=bool)
+    if rows is not None:
+        good[:] = False
+        good[rows] = True
+    ends = [(array[p][good[p]].min(axis=0), array[p][good[p]].max(axis=0)) for p in _blocks(array) if good[p].any()]
+    low, high = np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+    fixed = np.flatnonzero(low == high)
+    varying = np.flatnonzero(low != high)
+    if not len(varying):
+        raise DataError(f"{name}: every column is constant", remedy="There is nothing to learn: look at the data.")
+    lows, highs = low[varying].astype(np.float64), high[varying].astype(np.float64)
+    if (lows == highs).any():
+        column = varying[np.flatnonzero(lows == highs)[0]] + 1
+        raise DataError(
+            f"{name}: the values of column {column} differ by less than float64 can tell",
+            remedy="Subtract a large number from that column.",
+        )
+    if len(fixed):
+        shown = ", ".join(str(column + 1) for column in fixed[:5]) + (", ..." if len(fixed) > 5 else "")
+        said = f"{name}: constant columns ({shown}) are not learnt and come back as they are"
+        warnings.warn(said, DataWarning, stacklevel=2)
+
+    def blocks() -> Iterator[Floats]:
+        for part in _blocks(array):
+            if good[part].any():
+                yield array[part][good[part]][:, varying].astype(np.float64)
+
+    scaling, said = _choose(lows, highs, blocks, name, options)
+    constants = tuple((int(column), low[column].item()) for column in fixed)
+    codec = PointsCodec(dtype=array.dtype, num_columns=array.shape[1], constants=constants, scaling=scaling)
+    return codec, (said,)
+
+
+def _choose(lows: Floats, highs: Floats, blocks: Any, name: str, options: DataOptions) -> tuple[Scaling, str]:  # noqa: ANN401
+    """The scaling that the options ask for, and a line that says which."""
+    if options.scaling == "none":
+        largest = float(max(np.abs(lows).max(), np.abs(highs).max()))
+        if largest > float(np.finfo(np.float32).max):
+            raise DataError(
+                f"{name}: values reach {largest:.3g}, more than the networks' float32 can hold unscaled",
+                remedy="Leave --scaling at auto.",
+            )
+        return Scaling.identity(len(lows)), "columns are not scaled"
+    each = Scaling.fit(lows, highs, blocks)
+    if options.scaling == "each" or (options.scaling == "auto" and each.is_uneven(_UNEVEN)):
+        return each, "each column is scaled by its own standard deviation"
+    common = each.common()
+    return common, f"all columns are scaled by one factor, {common.unit:.4g}"

@@ -1,0 +1,120 @@
+"""Toy distributions in the plane: true samplers that never repeat a point.
+
+Source:
+    Gulrajani et al., Improved Training of Wasserstein GANs (2017), published code `gan_toy.py` ("gp"); Srivastava et
+    al., VEEGAN (2017), section 4.1, and Lin et al., PacGAN (2018), section 4.1 ("veegan"). The two protocols differ in
+    radius and noise; their numbers must not be mixed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wgan.batch import Batch
+from wgan.data.points import PointsCodec
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mixture:
+    """Gaussians of equal weight and width.
+
+    Attributes:
+        modes: Centres in the units that the networks see, shape (K, 2).
+        sigma: Standard deviation in the same units.
+    """
+
+    modes: Tensor
+    sigma: float
+
+    def draw(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw points, shape (size, 2)."""
+        which = torch.randint(len(self.modes), (size,), generator=rng)
+        return self.modes[which] + self.sigma * torch.randn(size, 2, generator=rng)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SwissRoll:
+    """A spiral t (cos t, sin t), t uniform in [1.5π, 4.5π], with Gaussian noise; the depth axis is left out.
+
+    Attributes:
+        noise: Standard deviation before scaling.
+        divisor: What both coordinates are divided by.
+    """
+
+    noise: float
+    divisor: float
+    modes: None = None
+    sigma: None = None
+
+    def draw(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw points, shape (size, 2)."""
+        angle = 1.5 * math.pi * (1 + 2 * torch.rand(size, generator=rng))
+        curve = torch.stack((angle * angle.cos(), angle * angle.sin()), dim=1)
+        return (curve + self.noise * torch.randn(size, 2, generator=rng)) / self.divisor
+
+
+def ring(*, radius: float, sigma: float, divisor: float) -> Mixture:
+    """8 Gaussians on a circle, all divided by `divisor`."""
+    angle = torch.arange(8, dtype=torch.float64) * (math.pi / 4)
+    centres = radius * torch.stack((angle.cos(), angle.sin()), dim=1)
+    return Mixture(modes=(centres / divisor).float(), sigma=sigma / divisor)
+
+
+def grid(*, spacing: float, sigma: float, divisor: float) -> Mixture:
+    """25 Gaussians on a 5×5 grid around 0, all divided by `divisor`."""
+    line = spacing * torch.arange(-2, 3, dtype=torch.float64)
+    return Mixture(modes=(torch.cartesian_prod(line, line) / divisor).float(), sigma=sigma / divisor)
+
+
+TOYS: dict[str, Mixture | SwissRoll] = {
+    "ring": ring(radius=2.0, sigma=0.02, divisor=1.414),
+    "grid": grid(spacing=2.0, sigma=0.05, divisor=2.828),
+    "swiss-roll": SwissRoll(noise=0.25, divisor=7.5),
+    "ring-veegan": ring(radius=1.0, sigma=0.01, divisor=1.0),
+    "grid-veegan": grid(spacing=2.0, sigma=0.05, divisor=1.0),
+}
+
+
+class ToySource:
+    """A toy distribution as a `Source`.
+
+    Args:
+        name: A key of `TOYS`.
+
+    Attributes:
+        modes: Centres in network units, shape (K, 2); None where the distribution has none.
+        sigma: Standard deviation of each mode in network units; None where there are none.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.toy = TOYS[name]
+        self.codec = PointsCodec.identity(2)
+        self.size: int | None = None
+        self.num_held_out: int | None = None
+        self.notes: tuple[str, ...] = ()
+        self.modes: Tensor | None = self.toy.modes
+        self.sigma: float | None = self.toy.sigma
+
+    def sample(self, size: int, rng: torch.Generator) -> Batch:
+        """Draw fresh points, shape (size, 2), float32."""
+        return Batch(self.toy.draw(size, rng))
+
+    def held_out(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw fresh points, shape (size, 2), float32: no point comes twice, so none was ever trained on."""
+        return self.toy.draw(size, rng)
+
+    def describe(self) -> str:
+        """Say what the toy is."""
+        modes = f"{len(self.modes)} Gaussian modes" if self.modes is not None else "one connected curve"
+        return f"points {self.name}: a sampler that never repeats, 2 columns, {modes}"
+
+    def fingerprint(self) -> str:
+        """A digest of the name and of a few points, so that a changed protocol is noticed."""
+        points = self.toy.draw(16, torch.Generator().manual_seed(0))
+        return hashlib.blake2b(self.name.encode() + points.numpy().tobytes(), digest_size=16).hexdigest()
