@@ -1,0 +1,131 @@
+"""The IDX format of MNIST and its relatives: two zero bytes, a type, a rank, the lengths, then the numbers."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan.errors import DataError
+
+_UBYTE = 0x08
+_TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
+# Deflate cannot expand any input more than this: a header that promises more is known to lie before anything is read.
+_DEFLATE_LIMIT = 1032
+_CHUNK = 1 << 20
+
+
+def looks_like_idx(path: Path) -> bool:
+    """Whether a file, compressed or not, begins as IDX files of bytes or numbers do."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start[:2] == b"\x1f\x8b":
+            with gzip.open(path) as file:
+                start = file.read(4)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return len(start) == 4 and start[:2] == b"\0\0" and start[2] in _TYPES and 1 <= start[3] <= 4
+
+
+def read_idx(path: Path, ranks: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read an IDX file of bytes, gzip-compressed or raw.
+
+    Args:
+        path: The file.
+        ranks: The numbers of dimensions that are wanted: (1,) for labels, (3, 4) for images.
+
+    Returns:
+        An array with the shape that the header states; a raw file is mapped, not read.
+
+    Raises:
+        DataError: The header is not IDX, is of another type or rank, or states another size than the file has.
+    """
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+        file.seek(0, 2)
+        stored = file.tell()
+        file.seek(0)
+        if not compressed:
+            shape, offset = _read_header(file, path, ranks)
+            wanted = math.prod(shape)
+            if stored - offset != wanted:
+                raise _wrong_length(path, shape, offset, stored)
+            return np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=shape)
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            try:
+                shape, offset = _read_header(unpacked, path, ranks)
+                if math.prod(shape) > stored * _DEFLATE_LIMIT:
+                    raise DataError(
+                        f"{path}: its header states {_shown(shape)} = {math.prod(shape):,} bytes, "
+                        f"more than {stored:,} compressed bytes can hold",
+                        remedy="The header is wrong, or the file is damaged: fetch it again.",
+                    )
+                return _read_numbers(unpacked, path, shape, offset)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise DataError(
+                    f"{path}: the compressed data breaks off at byte {file.tell():,} "
+                    f"({unpacked.tell():,} uncompressed): {error}",
+                    remedy="The file is truncated or damaged: fetch it again.",
+                ) from None
+
+
+def _read_header(file: BinaryIO | gzip.GzipFile, path: Path, ranks: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
+        raise DataError(f"{path}: not an IDX file: begins with bytes {start.hex(' ') or '(none)'} at byte 0")
+    if start[2] != _UBYTE:
+        raise DataError(f"{path}: holds {_TYPES[start[2]]} (type at byte 2), images and labels are taken as uint8")
+    rank = start[3]
+    if rank not in ranks:
+        wanted = " or ".join(map(str, ranks))
+        raise DataError(f"{path}: has {rank} dimensions (byte 3), wanted {wanted}")
+    lengths = file.read(4 * rank)
+    if len(lengths) < 4 * rank:
+        raise DataError(f"{path}: ends at byte {4 + len(lengths)}, inside its header of {4 + 4 * rank} bytes")
+    return struct.unpack(f">{rank}I", lengths), 4 + 4 * rank
+
+
+def _read_numbers(file: gzip.GzipFile, path: Path, shape: tuple[int, ...], offset: int) -> NDArray[np.uint8]:
+    wanted = math.prod(shape)
+    numbers = bytearray()
+    # Read to the end and one byte beyond: a missing checksum or a tail is then noticed too.
+    while len(numbers) <= wanted:
+        chunk = file.read(min(_CHUNK, wanted + 1 - len(numbers)))
+        if not chunk:
+            break
+        numbers += chunk
+    if len(numbers) != wanted:
+        raise _wrong_length(path, shape, offset, offset + len(numbers), more=len(numbers) > wanted)
+    return np.frombuffer(numbers, dtype=np.uint8).reshape(shape)
+
+
+def _wrong_length(path: Path, shape: tuple[int, ...], offset: int, end: int, *, more: bool = False) -> DataError:
+    wanted = offset + math.prod(shape)
+    found = f"goes on after byte {wanted:,}" if more or end > wanted else f"ends at byte {end:,}"
+    return DataError(
+        f"{path}: its header states {_shown(shape)}, that is {wanted:,} bytes in all, but the data {found}",
+        remedy="The header is wrong, or the file is truncated: fetch it again.",
+    )
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return " x ".join(f"{length:,}" for length in shape)
+
+
+def labels_beside(path: Path) -> Path | None:
+    """The file of labels that belongs to a file of images, by the names that MNIST gave them; None without one."""
+    stem = path.name.replace("images", "labels").replace("idx3", "idx1")
+    if stem == path.name:
+        return None
+    plain = stem.removesuffix(".gz")
+    for name in (stem, plain, f"{plain}.gz"):
+        if (path.parent / name).is_file():
+            return path.parent / name
+    return None

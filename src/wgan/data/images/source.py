@@ -1,0 +1,196 @@
+"""Images as the networks see them, and the way back to eight-bit pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wgan.batch import Batch, Layout
+from wgan.data.source import split
+from wgan.errors import CheckpointError, DataError
+
+CHANNELS: dict[str, int] = {"L": 1, "RGB": 3, "RGBA": 4}
+_HASHED_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageCodec:
+    """Between eight-bit pixels and the interval that the networks see: values = pixels / 127.5 - 1.
+
+    Attributes:
+        mode: What the channels mean: "L" (grey), "RGB" or "RGBA".
+        height: Rows of pixels.
+        width: Columns of pixels.
+        kind: Always "images".
+    """
+
+    mode: str
+    height: int
+    width: int
+    kind: Literal["images"] = "images"
+
+    @property
+    def layout(self) -> Layout:
+        """Shape (channels, height, width), every entry in [-1, 1]."""
+        return Layout(shape=(CHANNELS[self.mode], self.height, self.width), bounded=True)
+
+    def encode(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Map pixels to what the networks see.
+
+        Args:
+            pixels: Shape (N, channels, height, width), uint8.
+
+        Returns:
+            The same shape, float32, in [-1, 1].
+        """
+        # A fresh, writable, contiguous copy: rows may come from a read-only file mapping.
+        return torch.from_numpy(np.array(pixels, order="C")).to(torch.float32).div_(127.5).sub_(1)
+
+    def decode(self, values: Tensor) -> NDArray[np.uint8]:
+        """Map what a generator puts out to pixels, rounded, and clamped where it strays.
+
+        Args:
+            values: Shape (N, channels, height, width), any float type.
+
+        Returns:
+            Shape (N, height, width, channels), uint8; not differentiable.
+        """
+        scaled = values.detach().to("cpu", torch.float32).add(1).mul_(127.5).round_().clamp_(0, 255)
+        pixels: NDArray[np.uint8] = scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        return pixels
+
+    def state(self) -> dict[str, object]:
+        """Plain JSON values from which `from_state` builds this codec again."""
+        return {"kind": "images", "mode": self.mode, "height": self.height, "width": self.width}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, object]) -> ImageCodec:
+        """Build the codec that `state` describes.
+
+        Raises:
+            CheckpointError: A field is missing, or has a value that no codec has.
+        """
+        mode, height, width = state.get("mode"), state.get("height"), state.get("width")
+        if not isinstance(mode, str) or mode not in CHANNELS:
+            raise CheckpointError(f"image codec: mode is {mode!r}, not one of {', '.join(CHANNELS)}")
+        for name, length in (("height", height), ("width", width)):
+            if type(length) is not int or length < 1:
+                raise CheckpointError(f"image codec: {name} is {length!r}, not a positive whole number")
+        assert isinstance(height, int)
+        assert isinstance(width, int)
+        return cls(mode=mode, height=height, width=width)
+
+
+class ImageSource:
+    """Images held as bytes, in memory or in a mapped file, and turned into floats a batch at a time.
+
+    Args:
+        name: As the user called it.
+        pixels: Shape (N, channels, height, width), uint8; may be a read-only file mapping larger than memory.
+        codec: What the pixels mean.
+        share: Share of the images to hold out, 0 to 0.5.
+        seed: The run's seed, which decides the images that are held out.
+        notes: What the user should be told about how the images were read.
+        labels: Shape (N,), each image's place in `classes`; None where there are none.
+        classes: Names of the classes.
+        digest: Digest of the pixels where it is already known.
+
+    Attributes:
+        size: Images to train on.
+        num_held_out: Images kept from training.
+        labels: As given.
+        classes: As given.
+        pixels: As given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pixels: NDArray[np.uint8],
+        codec: ImageCodec,
+        *,
+        share: float,
+        seed: int,
+        notes: tuple[str, ...] = (),
+        labels: NDArray[np.int64] | None = None,
+        classes: tuple[str, ...] = (),
+        digest: str | None = None,
+    ) -> None:
+        if len(pixels) < 2:
+            raise DataError(f"{name}: needs at least 2 images, found {len(pixels)}")
+        assert pixels.dtype == np.uint8
+        assert pixels.shape[1:] == codec.layout.shape
+        assert labels is None or len(labels) == len(pixels)
+        self.name = name
+        self.pixels = pixels
+        self.codec = codec
+        self.notes = notes
+        self.labels = labels
+        self.classes = classes
+        self._share = share
+        self._digest = digest
+        self._train_rows, self._held_rows = split(len(pixels), share, seed)
+        self.size: int | None = len(self._train_rows)
+        self.num_held_out: int | None = len(self._held_rows)
+
+    def sample(self, size: int, rng: torch.Generator) -> Batch:
+        """Draw images to train on, each independently of the others.
+
+        Args:
+            size: How many.
+            rng: What decides which.
+
+        Returns:
+            Shape (size, channels, height, width), float32, in [-1, 1].
+        """
+        places = torch.randint(len(self._train_rows), (size,), generator=rng)
+        return Batch(self._gather(self._train_rows[places]))
+
+    def held_out(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw images that training never sees, without repetition.
+
+        Args:
+            size: How many at most.
+            rng: What decides which.
+
+        Returns:
+            Shape (min(size, num_held_out), channels, height, width), float32, in [-1, 1].
+        """
+        places = torch.randperm(len(self._held_rows), generator=rng)[:size]
+        return self._gather(self._held_rows[places])
+
+    def _gather(self, rows: Tensor) -> Tensor:
+        return self.codec.encode(self.pixels[rows.numpy()])
+
+    def describe(self) -> str:
+        """Say in one line what was found: count, height x width x channels, classes, split."""
+        channels, height, width = self.codec.layout.shape
+        parts = [f"{len(self.pixels):,} images of {height}x{width}x{channels} ({self.codec.mode})"]
+        if self.classes:
+            shown = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
+            parts.append(f"{len(self.classes)} class{'es' if len(self.classes) > 1 else ''} ({shown})")
+        parts.append(f"{self.size:,} to train on, {self.num_held_out:,} held out")
+        return f"{self.name}: {'; '.join(parts)}"
+
+    def fingerprint(self) -> str:
+        """A digest of the pixels, their meaning, the labels and the share held out; the path does not enter."""
+        if self._digest is None:
+            hasher = hashlib.blake2b(digest_size=16)
+            rows = max(1, _HASHED_BYTES // self.codec.layout.size)
+            for start in range(0, len(self.pixels), rows):
+                hasher.update(np.ascontiguousarray(self.pixels[start : start + rows]).data)
+            self._digest = hasher.hexdigest()
+        hasher = hashlib.blake2b(
+            f"{self._digest}|{self.pixels.shape}|{self.codec}|{self._share}".encode(), digest_size=16
+        )
+        if self.labels is not None:
+            hasher.update(repr(self.classes).encode("utf-8", "surrogateescape"))
+            hasher.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
+        return hasher.hexdigest()
