@@ -20,8 +20,15 @@ Decoded: TypeAlias = NDArray[np.generic] | pa.Table
 class Codec(Protocol):
     """The way back from what the networks see to what the user brought. It needs no data: a run can sample without."""
 
-    kind: Kind
-    layout: Layout
+    @property
+    def kind(self) -> Kind:
+        """What sort of data comes out."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """The shape of one sample as the networks see it."""
+        ...
 
     def decode(self, values: Tensor) -> Decoded:
         """Undo the preprocessing.
@@ -41,21 +48,32 @@ class Codec(Protocol):
 
 
 class Source(Protocol):
-    """A distribution to learn from, known by its samples.
+    """A distribution to learn from, known by its samples."""
 
-    Attributes:
-        name: As the user called it.
-        codec: The preprocessing that was applied, and its inverse.
-        size: Rows to train on; None for a sampler that never repeats itself.
-        num_held_out: Rows kept from training; None for a sampler that never repeats itself.
-        notes: What the user should be told about how the data was read, a line each.
-    """
+    @property
+    def name(self) -> str:
+        """As the user called it."""
+        ...
 
-    name: str
-    codec: Codec
-    size: int | None
-    num_held_out: int | None
-    notes: tuple[str, ...]
+    @property
+    def codec(self) -> Codec:
+        """The preprocessing that was applied, and its inverse."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """Rows to train on; None for a sampler that never repeats itself."""
+        ...
+
+    @property
+    def num_held_out(self) -> int | None:
+        """Rows kept from training; None for a sampler that never repeats itself."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should be told about how the data was read, a line each."""
+        ...
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         """Draw a batch of independent training samples, shape (size, *layout.shape), float32."""
