@@ -1,0 +1,120 @@
+"""Where the words of the settings become objects: the only place, so that no loop ever sees a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from wgan.batch import Layout
+from wgan.choices import Catalog
+from wgan.constraints import CONSTRAINTS, Constraint
+from wgan.engine import choose_engine
+from wgan.errors import UsageError
+from wgan.networks import NETWORKS, Architecture
+from wgan.objectives import OBJECTIVES, Objective
+from wgan.optimizers import OPTIMIZERS, Optimizer
+from wgan.randomness import Randomness
+from wgan.settings import Settings
+from wgan.training import Game, Prior, Rules
+
+CATALOGS: dict[str, Catalog] = {  # type: ignore[type-arg]
+    "objective": OBJECTIVES,
+    "constraint": CONSTRAINTS,
+    "generator": NETWORKS,
+    "critic": NETWORKS,
+    "generator_optimizer": OPTIMIZERS,
+    "critic_optimizer": OPTIMIZERS,
+}
+"""Setting to the table that its words are looked up in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The objects that a run's words name."""
+
+    objective: Objective
+    constraint: Constraint
+    generator: Architecture
+    critic: Architecture
+    generator_optimizer: Optimizer
+    critic_optimizer: Optimizer
+
+
+def choose_parts(settings: Settings) -> Parts:
+    """Look every word of the settings up in its table.
+
+    Raises:
+        UsageError: Words or parameters that no table has: all of them, a line each.
+    """
+    built: dict[str, object] = {}
+    errors: list[UsageError] = []
+    for setting, catalog in CATALOGS.items():
+        try:
+            built[setting] = catalog.build(getattr(settings, setting))
+        except UsageError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        lines = [f"  {error.message}. {error.remedy}" for error in errors]
+        raise UsageError("\n".join([f"{len(errors)} settings cannot be used:", *lines]))
+    return Parts(**built)  # type: ignore[arg-type]
+
+
+def build_game(settings: Settings, layout: Layout) -> Game:
+    """Build networks, optimisers and engine; the initial weights follow from the seed.
+
+    Args:
+        settings: The run's settings.
+        layout: What a sample of the data is.
+
+    Raises:
+        UsageError: Words that no table has, or parts that do not fit one another or the data.
+    """
+    parts = choose_parts(settings)
+    streams = Randomness(settings.seed)
+    with streams.as_global("initial weights of the generator"):
+        generator = parts.generator.generator(settings.noise_size, layout)
+    with streams.as_global("initial weights of the critic"):
+        critic = parts.critic.critic(layout)
+        parts.constraint.attach(critic)
+    engine = choose_engine(
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+        convolutional=_has_convolutions(generator) or _has_convolutions(critic),
+        num_weights=_count(generator) + _count(critic),
+    )
+    engine.place(generator)
+    engine.place(critic)
+    return Game(
+        generator=generator,
+        critic=critic,
+        generator_optimizer=parts.generator_optimizer.build(generator.parameters()),
+        critic_optimizer=parts.critic_optimizer.build(critic.parameters()),
+        prior=Prior(settings.noise_size, settings.noise),
+        seed=settings.seed,
+        engine=engine,
+        averaged=settings.average > 0,
+    )
+
+
+def build_rules(settings: Settings) -> Rules:
+    """The numbers of Algorithm 1."""
+    return Rules(
+        generator_steps=settings.steps,
+        batch_size=settings.batch_size,
+        critic_steps=settings.critic_steps,
+        schedule=settings.schedule,
+        decay=settings.decay,
+        average=settings.average,
+    )
+
+
+def _count(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def _has_convolutions(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in network.modules())

@@ -1,0 +1,122 @@
+"""Judge generated samples against held-out ones, always beside the floor: what two sets of real samples would score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from wgan.data.source import Source
+from wgan.errors import UsageError
+from wgan.features import EfficientNetLite0
+from wgan.kernels import kernel_distance
+from wgan.randomness import Randomness
+from wgan.transport import wasserstein_1, wasserstein_1_sliced
+
+Draw = Callable[[int], Tensor]
+
+
+class Mixture(Protocol):
+    """A source whose modes are known.
+
+    Attributes:
+        modes: Their centres, shape (K, D).
+        sigma: The standard deviation around each.
+    """
+
+    modes: Tensor
+    sigma: float
+
+
+def mode_coverage(samples: Tensor, modes: Tensor, sigma: float) -> tuple[int, float]:
+    """Count the modes that samples reach, and the share of samples that are near one.
+
+    Args:
+        samples: Shape (N, D).
+        modes: Centres, shape (K, D).
+        sigma: Standard deviation around each centre, in the same units.
+
+    Returns:
+        The number of modes with at least one sample within 3 sigma, and the share of samples within 3 sigma of a mode.
+
+    Source: Srivastava et al. (2017), section 4.1 (the VEEGAN protocol).
+    """
+    distance, nearest = torch.cdist(samples, modes, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)
+    near = distance < 3 * sigma
+    return len(set(nearest[near].tolist())), near.double().mean().item()
+
+
+class Judge:
+    """Scores samples against the same held-out rows each time, so that scores along a run compare.
+
+    Points and tables are judged by exact W1, images by sliced W1 on pixels and, when asked, by the kernel distance of
+    EfficientNet-Lite0's features. Each has its floor: the same number between the held-out rows and as many real rows.
+
+    Args:
+        source: The data.
+        size: Samples on each side, at most; no more than there are held-out rows.
+        seed: The run's seed.
+        features: Whether to compute the kernel distance (images only): needs the `features` extra and about a minute.
+
+    Raises:
+        UsageError: No rows were held out, or the features are not installed.
+    """
+
+    def __init__(self, source: Source, *, size: int, seed: int, features: bool = False) -> None:
+        self.source, self.seed = source, seed
+        self._streams = Randomness(seed)
+        self.held_out = source.held_out(size, self._streams.at("held-out rows of the judge"))
+        if not len(self.held_out):
+            raise UsageError("no rows were held out to judge samples by", remedy="Set --held-out above 0.")
+        self._extractor = EfficientNetLite0() if features and source.codec.layout.is_image else None
+        self._held_out_features = self._extractor(self.held_out) if self._extractor else None
+        self._floor: dict[str, float] | None = None
+
+    @property
+    def unit(self) -> float:
+        """Data units in one unit of the networks: distances are multiplied by it. 1 where there is no common unit."""
+        return getattr(self.source.codec, "unit", None) or 1.0
+
+    def __call__(self, draw: Draw) -> dict[str, float]:
+        """Judge a generator.
+
+        Args:
+            draw: From a number to as many samples, shape (N, *layout.shape).
+
+        Returns:
+            "score" (lower is better), then the numbers by name, each distance with its "_floor".
+        """
+        samples = draw(len(self.held_out))
+        if self._floor is None:
+            real = self.source.sample(len(self.held_out), self._streams.at("real rows of the judge")).values
+            self._floor = {f"{name}_floor": value for name, value in self._distances(real).items()}
+        distances = self._distances(samples)
+        judged = {"score": next(iter(distances.values())), **distances, **self._floor}
+        modes, sigma = getattr(self.source, "modes", None), getattr(self.source, "sigma", None)
+        if modes is not None and sigma is not None:
+            covered, share = mode_coverage(samples, modes, sigma)
+            judged |= {"modes": covered, "num_modes": len(modes), "high_quality": share}
+        return judged
+
+    def _distances(self, samples: Tensor) -> dict[str, float]:
+        if not self.source.codec.layout.is_image:
+            hard = harden(samples, self.source.codec.layout.groups)
+            return {"w1": self.unit * wasserstein_1(hard, self.held_out)}
+        directions = self._streams.at("directions of the judge")
+        distances = {"sliced_w1": wasserstein_1_sliced(samples, self.held_out, directions)}
+        if self._extractor is not None and self._held_out_features is not None:
+            subsets = self._streams.at("subsets of the judge")
+            distance, _ = kernel_distance(self._extractor(samples), self._held_out_features, rng=subsets)
+            distances[f"kernel_distance_{self._extractor.name}"] = distance
+        return distances
+
+
+def harden(values: Tensor, groups: tuple[tuple[int, int], ...]) -> Tensor:
+    """Values with each one-hot group's probabilities replaced by the category that decoding would choose."""
+    values = values.clone()
+    for start, stop in groups:
+        chosen = values[:, start:stop].argmax(dim=1, keepdim=True)
+        values[:, start:stop] = torch.zeros_like(values[:, start:stop]).scatter_(1, chosen, 1.0)
+    return values

@@ -1,0 +1,116 @@
+"""Named experiments: settings that are known to work, each with a line that says for what.
+
+To add one, give it a row in `RECIPES`. This module imports neither torch nor the rooms that its words name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from wgan.choices import did_you_mean
+from wgan.data.names import kind_of
+from wgan.errors import UsageError
+from wgan.settings import Settings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings under a name.
+
+    Attributes:
+        line: What it is for.
+        settings: The settings; `data` is empty where the recipe is for any data of a kind.
+    """
+
+    line: str
+    settings: Settings
+
+
+_PAPER = Settings(recipe="paper")
+
+_TOY = Settings(
+    generator="mlp:width=128",
+    critic="mlp:width=128",
+    constraint="penalty:weight=0.1",
+    generator_optimizer="adam:rate=0.002,beta1=0.5",
+    critic_optimizer="adam:rate=0.002,beta1=0.5",
+    noise_size=2,
+    batch_size=256,
+    critic_steps=2,
+    decay="cosine",
+    average=0.995,
+    steps=6_000,
+    judge_every=1_000,
+    sample_every=1_000,
+    save_every=1_000,
+)
+
+_IMAGES = Settings(
+    generator="dcgan:filters=32",
+    critic="dcgan:filters=32,norm=none",
+    constraint="penalty",
+    generator_optimizer="adam:rate=0.0005",
+    critic_optimizer="adam:rate=0.0005",
+    noise_size=64,
+    batch_size=64,
+    critic_steps=2,
+    decay="linear",
+    average=0.99,
+    steps=20_000,
+    judge_every=500,
+    sample_every=500,
+    save_every=500,
+)
+
+RECIPES: dict[str, Recipe] = {
+    "paper": Recipe("Algorithm 1 as printed: RMSProp 5e-5, clipping at 0.01, batches of 64, 5 critic updates", _PAPER),
+    "ring": Recipe("8 Gaussians on a ring, WGAN-GP", replace(_TOY, data="ring")),
+    "grid": Recipe("25 Gaussians on a grid, WGAN-GP", replace(_TOY, data="grid", steps=10_000)),
+    "swiss-roll": Recipe("the swiss roll, WGAN-GP", replace(_TOY, data="swiss-roll")),
+    "ring-clipping": Recipe(
+        "8 Gaussians on a ring, the original WGAN: RMSProp and weight clipping",
+        replace(
+            _TOY,
+            data="ring",
+            constraint="clipping:bound=0.1",
+            generator_optimizer="rmsprop:rate=0.0005",
+            critic_optimizer="rmsprop:rate=0.0005",
+            critic_steps=5,
+            decay="linear",
+            average=0.99,
+        ),
+    ),
+    "points": Recipe("any array of points, WGAN-GP", replace(_TOY, noise_size=16, steps=10_000)),
+    "table": Recipe("any table of numbers and categories, WGAN-GP", replace(_TOY, noise_size=64, steps=20_000)),
+    "images": Recipe("any set of images, WGAN-GP with DCGAN networks", _IMAGES),
+    "demo": Recipe(
+        "Fashion-MNIST in under five minutes on two cores",
+        replace(_IMAGES, data="fashion-mnist", steps=1_000, judge_every=250, sample_every=100, save_every=100),
+    ),
+}
+
+
+def recipe(name: str) -> Settings:
+    """The settings of a named recipe.
+
+    Raises:
+        UsageError: No recipe of that name.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"recipe '{name}' is not known", remedy=did_you_mean(name, list(RECIPES)))
+    return replace(RECIPES[name].settings, recipe=name)
+
+
+def default_recipe(data: str) -> Settings:
+    """The settings that DATA gets when no recipe is named: its own, or those for its kind.
+
+    Args:
+        data: A built-in name or a path.
+
+    Raises:
+        UsageError: No such data.
+    """
+    if data in RECIPES:
+        return recipe(data)
+    kind = kind_of(data)
+    return replace(recipe(kind), data=data)

@@ -1,0 +1,89 @@
+import pytest
+import torch
+
+from wgan.batch import Layout
+from wgan.errors import UsageError
+from wgan.networks import DCGAN, MLP, NETWORKS, ResNet, ties_samples
+from wgan.networks.convolutions import resolutions
+
+IMAGES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 48, 80), (4, 96, 96), (1, 5, 13), (2, 2, 2)]
+SMALL = {"mlp": "mlp:width=8", "dcgan": "dcgan:filters=4", "resnet": "resnet:filters=4"}
+
+
+@pytest.mark.parametrize("shape", IMAGES)
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_any_image_size_goes_in_and_out(name, shape):
+    network, layout = NETWORKS.build(SMALL[name]), Layout(shape=shape, bounded=True)
+    samples = network.generator(7, layout)(torch.randn(3, 7))
+    assert samples.shape == (3, *shape)
+    assert samples.abs().max() <= 1
+    scores = network.critic(layout)(samples)
+    assert scores.shape == (3,)
+    assert scores.dtype == torch.float32
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+@pytest.mark.parametrize("name", ["dcgan", "resnet"])
+def test_every_weight_of_both_players_gets_a_gradient(name, norm):
+    network = NETWORKS.build(f"{SMALL[name]},norm={norm}")
+    layout = Layout(shape=(1, 16, 16), bounded=True)
+    generator, critic = network.generator(5, layout), network.critic(layout)
+    critic(generator(torch.randn(4, 5))).square().sum().backward()
+    for player in (generator, critic):
+        for label, weight in player.named_parameters():
+            assert weight.grad is not None, label
+            assert weight.grad.abs().sum() > 0, label
+
+
+@pytest.mark.parametrize("generator", SMALL.values())
+@pytest.mark.parametrize("critic", SMALL.values())
+def test_players_are_chosen_apart(generator, critic):
+    layout = Layout(shape=(1, 12, 12), bounded=True)
+    samples = NETWORKS.build(generator).generator(3, layout)(torch.randn(2, 3))
+    assert NETWORKS.build(critic).critic(layout)(samples).shape == (2,)
+
+
+def test_resolutions_halve_until_four():
+    assert resolutions(Layout(shape=(3, 64, 64)), "dcgan") == [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4)]
+    assert resolutions(Layout(shape=(1, 28, 28)), "dcgan") == [(28, 28), (14, 14), (7, 7)]
+    assert resolutions(Layout(shape=(3, 48, 80)), "dcgan")[-1] == (6, 10)
+
+
+def test_filters_double_or_stay():
+    layout = Layout(shape=(3, 32, 32))
+    widths = lambda network: [c.out_channels for c in network.critic(layout).modules() if hasattr(c, "kernel_size")]  # noqa: E731
+    assert widths(DCGAN(filters=8)) == [8, 16, 32, 1]
+    assert widths(DCGAN(filters=8, growth="constant")) == [8, 8, 8, 1]
+
+
+@pytest.mark.parametrize("network", [DCGAN(), ResNet()])
+def test_convolutions_refuse_vectors_by_name(network):
+    with pytest.raises(UsageError, match="is a network for images, but a sample of this data is a vector of 2"):
+        network.critic(Layout(shape=(2,)))
+
+
+def test_one_hot_groups_come_out_as_probabilities_and_numbers_as_they_are():
+    layout = Layout(shape=(6,), groups=((1, 3), (4, 6)))
+    generator = MLP(width=16).generator(4, layout)
+    noise = torch.randn(50, 4)
+    samples, raw = generator(noise), generator.body(noise)
+    for start, stop in layout.groups:
+        torch.testing.assert_close(samples[:, start:stop].sum(1), torch.ones(50))
+        assert (samples[:, start:stop] > 0).all()
+    torch.testing.assert_close(samples[:, [0, 3]], raw[:, [0, 3]])
+
+
+def test_batch_norm_ties_samples_and_layer_norm_does_not():
+    layout = Layout(shape=(1, 16, 16))
+    for norm, tied in (("batch", True), ("layer", False), ("none", False)):
+        critic = DCGAN(filters=4, norm=norm).critic(layout)
+        assert ties_samples(critic) is tied
+        x, other = torch.randn(2, 1, 16, 16), torch.randn(2, 1, 16, 16)
+        together = critic(torch.cat([x, other]))[:2]
+        assert torch.allclose(together, critic(x), atol=1e-5) is not tied
+
+
+def test_initial_scale_survives_a_deep_mlp():
+    body = MLP(width=256, depth=6).critic(Layout(shape=(64,)))
+    scores = body(torch.randn(512, 64, generator=torch.Generator().manual_seed(0)))
+    assert 0.2 < scores.std().item() < 5
