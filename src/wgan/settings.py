@@ -1,9 +1,19 @@
-"""Everything that a user can set for a run, without importing torch."""
+"""Everything that a user can set for a run, what it may be, and its TOML file; all without importing torch."""
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import re
+import tomllib
+import typing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
+
+from wgan.choices import did_you_mean
+from wgan.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,3 +106,249 @@ class Settings:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = 0
     input: DataOptions = field(default_factory=DataOptions)
+
+
+# The settings that name a row of one of the tables.
+WORDS = ("objective", "constraint", "generator", "critic", "generator_optimizer", "critic_optimizer")
+
+_HEADER = "# The settings of one training run. `wgan train --settings FILE` trains it again.\n\n"
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(:.*)?")
+_CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+([:(].*)?|!.*|__\w+__.*")
+_PICKLE = re.compile(r".*\.(pkl|pickle|joblib|dill|pt|pth|ckpt)", re.IGNORECASE)
+
+# NaN fails every comparison, so each of these says what must hold rather than what must not.
+_COUNT: tuple[Callable[[Any], bool], str] = (lambda value: value >= 1, "at least 1")
+_COUNT_OR_NONE: tuple[Callable[[Any], bool], str] = (lambda value: value >= 0, "at least 0")
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "seed": (lambda value: -(2**63) <= value < 2**63, "a 64-bit whole number"),
+    "steps": _COUNT,
+    "batch_size": _COUNT,
+    "critic_steps": _COUNT,
+    "noise_size": _COUNT,
+    "average": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
+    "record_every": _COUNT,
+    "judge_every": _COUNT_OR_NONE,
+    "sample_every": _COUNT,
+    "save_every": _COUNT,
+    "judge_size": (lambda value: value >= 2, "at least 2"),
+    "threads": _COUNT_OR_NONE,
+    "held_out": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
+    "size": (
+        lambda value: value == (0, 0) or all(1 <= length <= 4096 for length in value),
+        "two numbers between 1 and 4096, or 0 0 for the size that the images have",
+    ),
+}
+
+
+def to_toml(settings: Settings) -> str:
+    """Write settings as TOML that `from_toml` reads back to an equal object.
+
+    Args:
+        settings: Any settings. Data that is no text (an object in memory) is named by its type.
+
+    Returns:
+        A comment, one line a setting, and those of `input` in a table of their own.
+    """
+    import tomli_w
+
+    values = dataclasses.asdict(dataclasses.replace(settings, data=""))
+    data: object = settings.data
+    values["data"] = str(data) if isinstance(data, (str, Path)) else f"<{type(data).__name__} in memory>"
+    return _HEADER + tomli_w.dumps(values)
+
+
+def from_toml(path: str | Path, *, start: Settings | None = None) -> Settings:
+    """Read settings from a TOML file.
+
+    Args:
+        path: The file. Nothing that it names is imported, unpickled or run.
+        start: What the settings are that the file leaves out; the defaults if None.
+
+    Returns:
+        Settings whose every value has its declared type and lies in its range.
+
+    Raises:
+        UsageError: A file that cannot be read or is no TOML; or unknown keys, wrong types, values out of range and
+            class paths, all of them listed.
+    """
+    settings, faults = from_mapping(read_toml(path), start=start)
+    refuse(faults, where=_shown(path))
+    return settings
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read the raw values of a TOML file.
+
+    Raises:
+        UsageError: The file is missing, unreadable or no TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise UsageError(f"there is no settings file {_shown(path)}", remedy=_neighbours(Path(path))) from None
+    except OSError as error:
+        raise UsageError(f"the settings file {_shown(path)} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the settings file {_shown(path)} is no UTF-8 text: byte {error.start}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{_shown(path)} is no TOML: {error}", remedy="Write one `name = value` a line.") from None
+
+
+def from_mapping(values: Mapping[str, Any], *, start: Settings | None = None) -> tuple[Settings, list[str]]:
+    """Lay plain values over settings.
+
+    Args:
+        values: As TOML gives them: `input` a mapping, sequences lists.
+        start: What the settings are that `values` leaves out; the defaults if None.
+
+    Returns:
+        The settings, in which faulty values are left out, and the list of faults.
+    """
+    start = start or Settings()
+    table = values.get("input", {})
+    top = {name: value for name, value in values.items() if name != "input"}
+    fitting, faults = _sift(top, start, "")
+    if isinstance(table, Mapping):
+        inner, more = _sift(table, start.input, "input.")
+        faults += more
+    else:
+        inner = {}
+        faults.append(f"input must be a table [input], not {_spell(table)}")
+    settings = dataclasses.replace(start, **fitting, input=dataclasses.replace(start.input, **inner))
+    return settings, faults + problems(settings)
+
+
+def problems(settings: Settings) -> list[str]:
+    """List everything that is wrong with the settings taken by themselves.
+
+    Whether a word names a row of its table is for the table to say; here it must only have the form of one.
+
+    Returns:
+        One line a problem, naming the setting, what it must be and what it is; empty if there is none.
+    """
+    found: list[str] = []
+    fitting: dict[str, Any] = {}
+    for part, prefix in ((settings, ""), (settings.input, "input.")):
+        values = {item.name: getattr(part, item.name) for item in dataclasses.fields(part)}
+        values.pop("input", None)
+        if not isinstance(values.get("data", ""), str):
+            del values["data"]
+        kept, faults = _sift(values, part, prefix)
+        fitting |= kept
+        found += faults
+    for name, (holds, must) in _RANGES.items():
+        if name in fitting and not holds(fitting[name]):
+            found.append(f"{name} must be {must}, not {_spell(fitting[name])}")
+    found += [fault for name in WORDS if name in fitting and (fault := _misspelt(name, fitting[name]))]
+    if _PICKLE.fullmatch(fitting.get("data", "")):
+        found.append(f"data {_spell(fitting['data'])} is refused: reading a pickle can run what it carries")
+    return found + _claimed_twice(fitting)
+
+
+def check(settings: Settings) -> None:
+    """Raise one error that lists every problem of the settings.
+
+    Raises:
+        UsageError: If there is any problem.
+    """
+    refuse(problems(settings))
+
+
+def refuse(faults: list[str], *, where: str = "") -> None:
+    """Raise one error that lists the faults, if there are any.
+
+    Args:
+        faults: A line each.
+        where: The file that they were found in.
+
+    Raises:
+        UsageError: If the list is not empty.
+    """
+    prefix = f"{where}: " if where else ""
+    if len(faults) == 1:
+        raise UsageError(f"{prefix}{faults[0]}")
+    if faults:
+        lines = "".join(f"\n  - {fault}" for fault in faults)
+        raise UsageError(f"{prefix}{len(faults)} settings cannot be used:{lines}")
+
+
+def _sift(values: Mapping[str, Any], part: Settings | DataOptions, prefix: str) -> tuple[dict[str, Any], list[str]]:
+    """Part the values into those that have the type of their field, and a line for each of the others."""
+    hints = typing.get_type_hints(type(part))
+    fitting, faults = {}, []
+    for name, value in values.items():
+        if name not in hints:
+            faults.append(f"there is no setting {_spell(prefix + name)}; {did_you_mean(name, _nearest(name, hints))}")
+            continue
+        value = tuple(value) if isinstance(value, list) else value
+        value = float(value) if hints[name] is float and type(value) is int else value
+        if _fits(value, hints[name]):
+            fitting[name] = value
+        else:
+            faults.append(f"{prefix}{name} must be {_in_words(hints[name])}, not {_spell(value)}")
+    return fitting, faults
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> list[str]:
+    return difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
+
+
+def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401 - the type is itself data here
+    if typing.get_origin(hint) is Literal:
+        return value in typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        inner = typing.get_args(hint)
+        if not isinstance(value, tuple) or (inner[-1] is not ... and len(value) != len(inner)):
+            return False
+        return all(_fits(item, inner[0]) for item in value)
+    # bool is a subclass of int, but `steps = true` is a slip.
+    return type(value) is hint if isinstance(hint, type) else True
+
+
+def _in_words(hint: Any) -> str:  # noqa: ANN401
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    if typing.get_origin(hint) is tuple:
+        inner = typing.get_args(hint)
+        return "a list of texts" if inner[-1] is ... else f"a list of {len(inner)} whole numbers"
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}.get(hint, str(hint))
+
+
+def _misspelt(name: str, word: str) -> str:
+    if _PICKLE.fullmatch(word) or _CLASS_PATH.fullmatch(word):
+        return f"{name} {_spell(word)} is refused: settings name rows of a table and never import or unpickle anything"
+    if not _WORD.fullmatch(word):
+        return f"{name} must have the form name or name:key=value,key=value, not {_spell(word)}"
+    return ""
+
+
+def _claimed_twice(fitting: Mapping[str, Any]) -> list[str]:
+    lists = [(name, set(fitting.get(name, ()))) for name in ("categorical", "numeric", "ignore")]
+    return [
+        f"column {_spell(column)} is named under both {first} and {second}"
+        for place, (first, columns) in enumerate(lists)
+        for second, others in lists[place + 1 :]
+        for column in sorted(columns & others)
+    ]
+
+
+def _spell(value: object) -> str:
+    """Show a value as it would be written in the file, shortened, with control characters escaped."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
+    return text if len(text) <= 80 else f"{text[:76]}..."
+
+
+def _shown(path: str | Path) -> str:
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
+def _neighbours(path: Path) -> str:
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir() if entry.suffix == ".toml")
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.3) or names[:3]
+    return f"Near it: {', '.join(_shown(path.parent / name) for name in near)}." if near else ""
