@@ -9,7 +9,6 @@ import errno
 import itertools
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wgan.errors import CheckpointError, UsageError
+from wgan.storage import sync, temporary_beside
 
 if TYPE_CHECKING:
     from wgan.data.source import Decoded, Kind
@@ -92,7 +92,8 @@ def write_samples(blocks: Iterator[Decoded], num: int, out: Path, kind: Kind) ->
         CheckpointError: The disk is full or failing. What was there before is untouched.
     """
     check_target(out, kind, num=num)
-    first = next(blocks)
+    first = next(blocks, None)
+    assert first is not None, "no samples came"
     if kind == "points":
         check_target(out, kind, dimensions=cast("NDArray[np.generic]", first).shape[1])
     with _replacing(out) as temporary:
@@ -165,14 +166,14 @@ def _exactly(blocks: Iterator[Decoded], num: int) -> Iterator[Decoded]:
 @contextmanager
 def _replacing(out: Path) -> Iterator[Path]:
     """Yield a path beside `out`; what was written there takes its place if the body ends well, and goes if not."""
-    temporary = out.parent / f".wgan-{secrets.token_hex(6)}.part"
+    temporary = temporary_beside(out)
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         if out.is_dir():
             out.rmdir()
         temporary.replace(out)
-        _sync(out.parent)
+        sync(out.parent)
     except OSError as error:
         raise _cannot_write(out, temporary, error) from error
     finally:
@@ -180,14 +181,6 @@ def _replacing(out: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cannot_write(out: Path, temporary: Path, error: OSError) -> UsageError | CheckpointError:

@@ -9,8 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan.data.images.archives import TarArchive, ZipArchive
 from wgan.data.images.arrays import pixels_from_array
-from wgan.data.images.idx import labels_beside, read_idx
+from wgan.data.images.decoding import ENDINGS
+from wgan.data.images.folders import Folder
+from wgan.data.images.idx import labels_beside, looks_like_idx, read_idx
+from wgan.data.images.lsun import Database
+from wgan.data.images.members import Collection
+from wgan.data.images.packing import pack
 from wgan.data.images.source import ImageSource
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
@@ -53,6 +59,68 @@ def images_from_array(
     numbers, names = _classes(labels, len(pixels), name, classes)
     return ImageSource(
         name, pixels, policy.codec, share=options.held_out, seed=seed, notes=notes, labels=numbers, classes=names
+    )
+
+
+def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Path | None) -> ImageSource:
+    """Open a folder, a .zip or .tar archive, an LMDB in LSUN's layout, or an IDX file of images.
+
+    Args:
+        path: Where the images are. Archives are read in place, never extracted.
+        options: Mode, size, treatment of other aspect ratios and of broken images, and share held out.
+        seed: The run's seed.
+        cache: Folder in which decoded images are packed, and found again by the next call; None to keep them in memory.
+
+    Returns:
+        A source of the decoded images.
+
+    Raises:
+        UsageError: The path is missing, or an option does not fit.
+        DataError: There is nothing readable, or it is damaged or not to be trusted.
+    """
+    check_options(options)
+    name, path = str(path), Path(path)
+    try:
+        collection = _collection(path)
+        if collection is None:
+            return open_idx(path, options, seed=seed)
+        made = pack(collection, options, cache)
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read: {error.strerror or error}") from None
+    return ImageSource(
+        name,
+        made.pixels,
+        made.codec,
+        share=options.held_out,
+        seed=seed,
+        notes=made.notes,
+        labels=made.labels,
+        classes=made.classes,
+        digest=made.digest,
+    )
+
+
+def _collection(path: Path) -> Collection | None:
+    """Tell by ending, and where that says nothing by content, what `path` is; None for an IDX file."""
+    if path.is_dir():
+        return Database(path) if (path / "data.mdb").exists() else Folder(path)
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file or folder")
+    if not path.is_file():
+        raise DataError(f"{path}: is neither a file nor a folder")
+    ending = path.name.lower()
+    if ending.endswith(".zip"):
+        return ZipArchive(path)
+    if ending.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")):
+        return TarArchive(path)
+    if ending.endswith(".mdb"):
+        return Database(path)
+    if looks_like_idx(path) or "idx" in ending or ending.endswith((".gz", "-ubyte")):
+        return None
+    if path.suffix.lower() in ENDINGS:
+        raise DataError(f"{path}: is one image; needs at least 2", remedy="Name the folder that the images are in.")
+    raise DataError(
+        f"{path}: is no collection of images", remedy="Taken: a folder, .zip, .tar, .tar.gz, IDX .gz, or an LMDB."
     )
 
 
