@@ -41,7 +41,8 @@ def test_symmetric_zero_on_itself_and_triangle():
 
 def test_an_unfinished_solution_is_an_error(monkeypatch):
     monkeypatch.setattr("wgan.transport.MAX_ITERATIONS", 3)
-    with pytest.warns(UserWarning, match="numItermax"), pytest.raises(NumericError, match="300 x 300 samples was not solved"):
+    unsolved = pytest.raises(NumericError, match="300 x 300 samples was not solved")
+    with pytest.warns(UserWarning, match="numItermax"), unsolved:
         wasserstein_1(cloud(300, 2), cloud(300, 2, 1))
 
 
