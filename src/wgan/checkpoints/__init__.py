@@ -1,0 +1,14 @@
+"""Save and load all that training changes, so that what is read back is what was written or is refused.
+
+A checkpoint is a folder named after its step: `tensors.safetensors`, `state.json`, and `manifest.json` with the length
+and SHA-256 of both, written last. The folder appears under its name complete or not at all. Nothing in it is ever
+executed: there is no pickle, and lengths are checked against the file before a parser sees them.
+"""
+
+from __future__ import annotations
+
+from wgan.checkpoints.format import Best, Checkpoint, CheckpointWarning, name_of, read_best, steps_saved
+from wgan.checkpoints.loading import load, settle
+from wgan.checkpoints.saving import save
+
+__all__ = ["Best", "Checkpoint", "CheckpointWarning", "load", "name_of", "read_best", "save", "settle", "steps_saved"]
