@@ -8,6 +8,7 @@ from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.metrics import Judge, harden, mode_coverage
 from wgan.settings import DataOptions
+from wgan.transport import wasserstein_1
 
 
 @dataclasses.dataclass
@@ -22,6 +23,7 @@ class Normal:
     """Independent standard normal entries."""
 
     codec: PlainCodec
+    size: int | None = None
 
     def sample(self, size, rng):
         return Batch(torch.randn(size, *self.codec.layout.shape, generator=rng).tanh())
@@ -87,3 +89,13 @@ def test_nothing_held_out_is_refused_with_the_remedy():
     with pytest.raises(UsageError, match="no rows were held out") as caught:
         Judge(source, size=10, seed=0)
     assert "--held-out" in caught.value.remedy
+
+
+def test_rounds_average_independent_distances():
+    source = open_data("ring", DataOptions(), seed=0, cache=None)
+    pool = source.sample(600, torch.Generator().manual_seed(3)).values
+    averaged = Judge(source, size=200, seed=0, rounds=3)(lambda size: pool[:size])
+    held_out = Judge(source, size=600, seed=0)._held_out[0].chunk(3)
+    singles = [wasserstein_1(part, held) for part, held in zip(pool.split(200), held_out, strict=True)]
+    assert averaged["w1"] == pytest.approx(sum(singles) / 3)
+    assert max(singles) > min(singles)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
@@ -58,21 +59,31 @@ class Judge:
         source: The data.
         size: Samples on each side, at most; no more than there are held-out rows.
         seed: The run's seed.
+        rounds: Independent sets of samples to judge; their mean is reported. One exact distance between samples from
+            few modes strays by a fifth, because the modes' shares do.
         features: Whether to compute the kernel distance (images only): needs the `features` extra and about a minute.
 
     Raises:
         UsageError: No rows were held out, or the features are not installed.
     """
 
-    def __init__(self, source: Source, *, size: int, seed: int, features: bool = False) -> None:
-        self.source, self.seed = source, seed
+    def __init__(self, source: Source, *, size: int, seed: int, rounds: int = 1, features: bool = False) -> None:
+        self.source, self.rounds = source, rounds
         self._streams = Randomness(seed)
-        self.held_out = source.held_out(size, self._streams.at("held-out rows of the judge"))
-        if not len(self.held_out):
+        # A sampler that never repeats itself gives fresh rows to each round; a finite set has but one held-out part.
+        distinct = rounds if source.size is None else 1
+        held_out = source.held_out(size * distinct, self._streams.at("held-out rows of the judge"))
+        if not len(held_out):
             raise UsageError("no rows were held out to judge samples by", remedy="Set --held-out above 0.")
+        self._held_out = held_out.chunk(distinct)
         self._extractor = EfficientNetLite0() if features and source.codec.layout.is_image else None
-        self._held_out_features = self._extractor(self.held_out) if self._extractor else None
+        self._held_out_features = self._extractor(held_out) if self._extractor else None
         self._floor: dict[str, float] | None = None
+
+    @property
+    def size(self) -> int:
+        """Samples on each side of one round."""
+        return len(self._held_out[0])
 
     @property
     def unit(self) -> float:
@@ -83,34 +94,47 @@ class Judge:
         """Judge a generator.
 
         Args:
-            draw: From a number to as many samples, shape (N, *layout.shape).
+            draw: From a number to as many independent samples, shape (N, *layout.shape).
 
         Returns:
             "score" (lower is better), then the numbers by name, each distance with its "_floor".
         """
-        samples = draw(len(self.held_out))
+        num = self.size * self.rounds
+        samples = draw(num)
         if self._floor is None:
-            real = self.source.sample(len(self.held_out), self._streams.at("real rows of the judge")).values
+            real = self.source.sample(num, self._streams.at("real rows of the judge")).values
             self._floor = {f"{name}_floor": value for name, value in self._distances(real).items()}
         distances = self._distances(samples)
         judged = {"score": next(iter(distances.values())), **distances, **self._floor}
         modes, sigma = getattr(self.source, "modes", None), getattr(self.source, "sigma", None)
         if modes is not None and sigma is not None:
-            covered, share = mode_coverage(samples, modes, sigma)
+            # Covered modes are counted among `size` samples: with more of them, more stray into a lost mode.
+            covered, _ = mode_coverage(samples[: self.size], modes, sigma)
+            _, share = mode_coverage(samples, modes, sigma)
             judged |= {"modes": covered, "num_modes": len(modes), "high_quality": share}
         return judged
 
     def _distances(self, samples: Tensor) -> dict[str, float]:
+        """The distances of each round's samples from held-out rows, averaged over the rounds."""
+        pairs = [
+            (part, self._held_out[index % len(self._held_out)])
+            for index, part in enumerate(torch.split(samples, self.size))
+        ]
         if not self.source.codec.layout.is_image:
-            hard = harden(samples, self.source.codec.layout.groups)
-            return {"w1": self.unit * wasserstein_1(hard, self.held_out)}
-        directions = self._streams.at("directions of the judge")
-        distances = {"sliced_w1": wasserstein_1_sliced(samples, self.held_out, directions)}
+            groups = self.source.codec.layout.groups
+            return {"w1": self.unit * _mean(wasserstein_1(harden(part, groups), held) for part, held in pairs)}
+        directions = "directions of the judge"
+        sliced = (wasserstein_1_sliced(part, held, self._streams.at(directions)) for part, held in pairs)
+        distances = {"sliced_w1": _mean(sliced)}
         if self._extractor is not None and self._held_out_features is not None:
             subsets = self._streams.at("subsets of the judge")
             distance, _ = kernel_distance(self._extractor(samples), self._held_out_features, rng=subsets)
             distances[f"kernel_distance_{self._extractor.name}"] = distance
         return distances
+
+
+def _mean(values: Iterable[float]) -> float:
+    return statistics.fmean(values)
 
 
 def harden(values: Tensor, groups: tuple[tuple[int, int], ...]) -> Tensor:
