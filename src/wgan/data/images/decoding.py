@@ -129,7 +129,7 @@ class Policy:
         """
         image = _fitted(_converted(image, self.mode), self)
         pixels = np.asarray(image)
-        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     def note(self, survey: Survey) -> str:
         """Say in one line, with counts, what came and what became of it. Sizes are height x width."""

@@ -50,8 +50,8 @@ class ImageCodec:
         Returns:
             The same shape, float32, in [-1, 1].
         """
-        # A fresh, writable, contiguous copy: rows may come from a read-only file mapping.
-        return torch.from_numpy(np.array(pixels, order="C")).to(torch.float32).div_(127.5).sub_(1)
+        # Rows of a read-only file mapping are copied here, rows gathered from one are a copy already.
+        return torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(torch.float32).div_(127.5).sub_(1)
 
     def decode(self, values: Tensor) -> NDArray[np.uint8]:
         """Map what a generator puts out to pixels, rounded, and clamped where it strays.

@@ -1,0 +1,178 @@
+"""Zip and tar archives of images, read member by member and never extracted to disk."""
+
+from __future__ import annotations
+
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from wgan.data.images.decoding import MAX_ENCODED_BYTES, BrokenImage
+from wgan.data.images.members import Encoded, Tally, is_wanted, refuse_escaping, refused, too_many_bytes
+from wgan.errors import DataError
+
+_MAX_TAR_NOTE_BYTES = 1 << 20
+_TAR_NOTES = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+_FETCH_AGAIN = "The archive is truncated or damaged: fetch or make it again."
+
+
+def _archive_key(path: Path) -> Iterator[bytes]:
+    """An archive's members cannot change without its own size or time."""
+    status = path.stat()
+    yield f"{status.st_size}\0{status.st_mtime_ns}".encode()
+
+
+class ZipArchive:
+    """The images of a .zip archive, in the order of their names.
+
+    Args:
+        path: The archive.
+    """
+
+    noun = "zip archive"
+    labelled = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def key(self) -> Iterator[bytes]:
+        """Size and time of the archive."""
+        return _archive_key(self.path)
+
+    def stream(self, tally: Tally) -> Iterator[tuple[str, Encoded]]:
+        """Yield names and contents, after a look at all members.
+
+        Raises:
+            DataError: The archive is damaged, encrypted, or has a member that is refused.
+        """
+        try:
+            archive = zipfile.ZipFile(self.path)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise DataError(
+                f"{self.path}: no zip directory at its end (byte {self.path.stat().st_size:,}): {error}",
+                remedy=_FETCH_AGAIN,
+            ) from None
+        with archive:
+            members = sorted(archive.infolist(), key=lambda member: member.filename)
+            for member in members:
+                self._check(member)
+            for member in members:
+                if not member.is_dir() and is_wanted(member.filename, tally):
+                    yield member.filename, self._read(archive, member)
+
+    def _check(self, member: zipfile.ZipInfo) -> None:
+        refuse_escaping(member.filename, self.path)
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise refused(member.filename, self.path, "it is a link" if kind == stat.S_IFLNK else "it is a device")
+        if member.flag_bits & 1:
+            raise DataError(f"{self.path}: its members are encrypted", remedy="Make the archive without a password.")
+
+    def _read(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Encoded:
+        if member.file_size > MAX_ENCODED_BYTES:
+            return too_many_bytes(member.file_size)
+        try:
+            return archive.read(member)
+        except (
+            zipfile.BadZipFile,
+            OSError,
+            EOFError,
+            ValueError,
+            NotImplementedError,
+            zlib.error,
+            lzma.LZMAError,
+        ) as error:
+            return BrokenImage(f"its data from byte {member.header_offset:,} on are damaged ({error})")
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """Headers that end the reading with an error where the standard library takes them for a quiet end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _StrictTarInfo:
+        member = super().frombuf(buf, encoding, errors)
+        # Long names are read into memory at once, and a compressed archive can make them gigabytes long.
+        if member.size < 0 or (member.type in _TAR_NOTES and member.size > _MAX_TAR_NOTE_BYTES):
+            raise tarfile.ReadError(f"a header states a size of {member.size:,} bytes")
+        return member
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> _StrictTarInfo:
+        try:
+            return super().fromtarfile(tarfile)
+        except _END_OF_ARCHIVE:
+            raise
+        except _BAD_HEADER as error:
+            raise _READ_ERROR(str(error)) from None
+
+
+# `fromtarfile` must name its argument as its parent does, which hides the module there.
+_END_OF_ARCHIVE: type[tarfile.HeaderError] = tarfile.EOFHeaderError  # type: ignore[attr-defined]
+_BAD_HEADER = tarfile.HeaderError
+_READ_ERROR = tarfile.ReadError
+
+
+class TarArchive:
+    """The images of a .tar archive, plain or compressed, in the order in which they lie in it.
+
+    Args:
+        path: The archive.
+    """
+
+    noun = "tar archive"
+    labelled = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def key(self) -> Iterator[bytes]:
+        """Size and time of the archive."""
+        return _archive_key(self.path)
+
+    def stream(self, tally: Tally) -> Iterator[tuple[str, Encoded]]:
+        """Yield names and contents in one pass from start to end.
+
+        Raises:
+            DataError: The archive is damaged, or has a member that is refused.
+        """
+        offset = 0
+        try:
+            with tarfile.open(self.path, mode="r|*", tarinfo=_StrictTarInfo) as archive:
+                while (member := archive.next()) is not None:
+                    offset = archive.offset
+                    self._check(member)
+                    if member.isreg() and is_wanted(member.name, tally):
+                        yield member.name, self._read(archive, member)
+                    # The archive would otherwise keep every header until its end.
+                    archive.members.clear()  # type: ignore[attr-defined]
+        except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+            raise DataError(
+                f"{self.path}: cannot be read beyond byte {offset:,} (uncompressed): {error}", remedy=_FETCH_AGAIN
+            ) from None
+
+    def _check(self, member: tarfile.TarInfo) -> None:
+        refuse_escaping(member.name, self.path)
+        if not (member.isreg() or member.isdir()):
+            is_link = member.issym() or member.islnk()
+            raise refused(member.name, self.path, "it is a link" if is_link else "it is a device")
+
+    def _read(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Encoded:
+        if member.size > MAX_ENCODED_BYTES:
+            return too_many_bytes(member.size)
+        if member.issparse():
+            return BrokenImage("it is stored with holes")
+        file = archive.extractfile(member)
+        assert file is not None
+        content = file.read()
+        if len(content) != member.size:
+            raise tarfile.ReadError(f"member ends after {len(content):,} of {member.size:,} bytes")
+        return content

@@ -1,0 +1,82 @@
+"""A folder of image files, with all folders below it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from wgan.data.images.members import Encoded, Tally, is_wanted
+from wgan.errors import DataError
+
+
+class Folder:
+    """Image files of a folder and of the folders below it, in the order of their names.
+
+    Links are followed, but no folder is entered twice; what is neither a file nor a folder is skipped.
+
+    Args:
+        path: The folder. It is listed at once, and its files are read when they are asked for.
+
+    Raises:
+        DataError: It cannot be listed.
+    """
+
+    noun = "folder"
+    labelled = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._skipped: Counter[str] = Counter()
+        try:
+            os.scandir(path).close()
+        except OSError as error:
+            raise DataError(f"{path}: the folder cannot be listed: {error.strerror}") from None
+        self._files = sorted(self._walk())
+
+    def _walk(self) -> Iterator[tuple[str, int, int]]:
+        """Yield name, size and time of every regular file."""
+        entered: set[tuple[int, int]] = set()
+        waiting = [""]
+        while waiting:
+            prefix = waiting.pop()
+            try:
+                status = os.stat(self.path / prefix)  # noqa: PTH116 - the same call as for the entries below
+                with os.scandir(self.path / prefix) as listing:
+                    entries = sorted(listing, key=lambda entry: entry.name)
+            except OSError:
+                self._skipped["unreadable folders"] += 1
+                continue
+            # A link that leads to a folder above it would never end; one to a folder beside it would count it twice.
+            if (status.st_dev, status.st_ino) in entered:
+                self._skipped["folders reached a second time by a link"] += 1
+                continue
+            entered.add((status.st_dev, status.st_ino))
+            below = []
+            for entry in entries:
+                try:
+                    status = entry.stat()
+                except OSError:
+                    self._skipped["links that lead nowhere"] += 1
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    below.append(f"{prefix}{entry.name}/")
+                elif stat.S_ISREG(status.st_mode):
+                    yield f"{prefix}{entry.name}", status.st_size, status.st_mtime_ns
+                else:
+                    self._skipped["pipes, sockets or devices"] += 1
+            waiting += reversed(below)
+
+    def key(self) -> Iterator[bytes]:
+        """Names, sizes and times of all files."""
+        for name, size, changed in self._files:
+            yield os.fsencode(name) + f"\0{size}\0{changed}\0".encode()
+
+    def stream(self, tally: Tally) -> Iterator[tuple[str, Encoded]]:
+        """Yield names and files; the files are opened by who reads them."""
+        tally.skipped.update(self._skipped)
+        for name, _, _ in self._files:
+            if is_wanted(name, tally):
+                yield name, self.path / name

@@ -1,0 +1,184 @@
+"""What folders, archives and databases of images have in common: named members, read one after another."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan.data.images.decoding import ENDINGS, MAX_ENCODED_BYTES, BrokenImage
+from wgan.errors import DataError
+
+# The bytes of an image; a file to read them from, which workers do beside each other; or why they cannot be had.
+Encoded: TypeAlias = bytes | Path | BrokenImage
+_RETRY_SECONDS = (0.05, 0.2, 0.5)
+
+
+@dataclass
+class Tally:
+    """What was passed over while the members were listed.
+
+    Attributes:
+        endings: Files that are no images, by their ending.
+        skipped: Other members that were passed over, by the reason.
+    """
+
+    endings: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def notes(self) -> tuple[str, ...]:
+        """Say with counts what was passed over."""
+        said = []
+        if self.endings:
+            said.append(f"ignored, as they are no images: {self.seen()}")
+        said += [f"skipped: {count:,} {reason}" for reason, count in sorted(self.skipped.items())]
+        return tuple(said)
+
+    def seen(self) -> str:
+        """List the endings that are no images, the most frequent first."""
+        most = [f"{count:,} {ending}" for ending, count in self.endings.most_common(8)]
+        return ", ".join(most + (["..."] if len(self.endings) > 8 else []))
+
+
+class Collection(Protocol):
+    """Images under names, in an order that does not change between two readings."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        ...
+
+    @property
+    def noun(self) -> str:
+        """What it is, as a person says it."""
+        ...
+
+    @property
+    def labelled(self) -> bool:
+        """Whether folders in the members' names can mean classes."""
+        ...
+
+    def key(self) -> Iterator[bytes]:
+        """All that changes when the content does, such as sizes and times; read without decoding anything."""
+        ...
+
+    def stream(self, tally: Tally) -> Iterator[tuple[str, Encoded]]:
+        """Yield each member's name and content, counting in `tally` what is passed over.
+
+        Raises:
+            DataError: The whole is damaged, or must not be trusted.
+        """
+        ...
+
+
+def shown(name: str) -> str:
+    """A member's name on one line: what does not print is escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
+
+
+def is_wanted(name: str, tally: Tally) -> bool:
+    """Whether a member's name is that of an image; counts it in `tally` if not."""
+    path = PurePosixPath(name)
+    if path.name.startswith(".") or "__MACOSX" in path.parts:
+        tally.skipped["hidden"] += 1
+        return False
+    ending = path.suffix.lower()
+    if ending in ENDINGS:
+        return True
+    tally.endings[shown(ending[:20]) or "without ending"] += 1
+    return False
+
+
+def refuse_escaping(name: str, where: Path) -> None:
+    """Refuse a member whose name points out of its archive.
+
+    Nothing is ever extracted, so such a name could do no harm here; but no honest archive has one.
+
+    Raises:
+        DataError: The name is absolute or contains "..".
+    """
+    parts = name.replace("\\", "/").split("/")
+    if parts[0] == "" or ".." in parts or re.match(r"[A-Za-z]:[\\/]", name):
+        raise refused(name, where, "its path leads out of the archive")
+
+
+def refused(name: str, where: Path, reason: str) -> DataError:
+    """The error for an archive with a member that no honest archive of images has."""
+    return DataError(
+        f"{where}: member '{shown(name)}' is refused: {reason}", remedy="Make the archive anew from plain files only."
+    )
+
+
+def load(encoded: Encoded) -> bytes:
+    """The bytes of one image.
+
+    Raises:
+        BrokenImage: They cannot be had, or are too many.
+        DataError: The file was there when the folder was listed and is gone now, also after some waiting.
+    """
+    if isinstance(encoded, bytes):
+        return encoded
+    if isinstance(encoded, BrokenImage):
+        raise encoded
+    for pause in (*_RETRY_SECONDS, None):
+        try:
+            return _read_regular(encoded)
+        except PermissionError as error:
+            raise BrokenImage(f"it cannot be read ({error.strerror})") from None
+        except OSError as error:
+            if pause is None:
+                raise DataError(
+                    f"{shown(str(encoded))}: could be listed but not read any more, after "
+                    f"{len(_RETRY_SECONDS) + 1} attempts: {error.strerror}",
+                    remedy="Do not change the folder while it is read; then start again.",
+                ) from None
+            time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _read_regular(path: Path) -> bytes:
+    # Opened without blocking: a pipe put in the file's place since it was listed must not hang the program.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise BrokenImage("it is not a regular file")
+        if status.st_size > MAX_ENCODED_BYTES:
+            raise too_many_bytes(status.st_size)
+        return file.read(MAX_ENCODED_BYTES)
+
+
+def too_many_bytes(size: int) -> BrokenImage:
+    """The reason why a member with so many bytes is not read."""
+    return BrokenImage(f"{size:,} bytes are too many for an encoded image, which may have {MAX_ENCODED_BYTES:,}")
+
+
+def labels_from_folders(names: Sequence[str]) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """Read classes from the first folder below the one that all images share.
+
+    Args:
+        names: The images' names, with "/" between folders.
+
+    Returns:
+        Each image's class, shape (N,), and the classes' names, sorted; None and () where some image lies in no such
+        folder.
+    """
+    folders = [PurePosixPath(name).parent.parts for name in names]
+    # What the first and the last in order share, all those between them share.
+    first, last = min(folders), max(folders)
+    shared = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    if any(len(parts) <= shared for parts in folders):
+        return None, ()
+    words = [parts[shared] for parts in folders]
+    classes = tuple(sorted(set(words)))
+    place = {word: number for number, word in enumerate(classes)}
+    return np.array([place[word] for word in words], dtype=np.int64), tuple(shown(word) for word in classes)
