@@ -47,7 +47,7 @@ def open_data(data: str | Path | object, options: DataOptions, *, seed: int, cac
         _check_applies(options, _TABLE, "a data frame")
         return open_frame(data, options, name="data frame", seed=seed)
     if isinstance(data, np.ndarray | torch.Tensor | list | tuple):
-        _check_applies(options, _IMAGES if np.ndim(data) >= 3 else _POINTS, "an array")  # type: ignore[arg-type]
+        _check_applies(options, _IMAGES if np.ndim(data) >= 3 else _POINTS, "an array")
         return open_array(data, options, name="array", seed=seed)
     raise DataError(
         f"an object of type {type(data).__name__} cannot be read as data",

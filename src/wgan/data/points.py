@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wgan.batch import Batch, Layout
+from wgan.data.rows import Rows
 from wgan.data.scaling import Floats, Scaling, to_dtype
 from wgan.data.source import Kind, split
 from wgan.errors import DataError, DataWarning, UsageError
@@ -145,33 +144,18 @@ class PointsSource:
         train, held = split(count, options.held_out, seed)
         if rows is not None:
             train, held = torch.from_numpy(rows)[train], torch.from_numpy(rows)[held]
-        self._train, self._held = train, held
-        self.size: int | None = len(train)
-        self.num_held_out: int | None = len(held)
-        self._array: NDArray[np.generic] | None = array
-        self._encoded: Tensor | None = None
-        if not (isinstance(array, np.memmap) and array.nbytes > _KEEP_BYTES):
-            self._encoded = torch.empty(len(array), *self.codec.layout.shape)
-            for part in _blocks(array):
-                # Rows that were dropped hold NaN here, and are never drawn.
-                with np.errstate(invalid="ignore", over="ignore"):
-                    self._encoded[part] = self.codec.encode(array[part])
-            self._array = None
+        self._rows = Rows(_fetcher(array, self.codec), train, held)
+        self.size = len(train)
+        self.num_held_out = len(held)
         self._dtype, self._count = array.dtype, count
-
-    def _rows(self, numbers: Tensor) -> Tensor:
-        if self._encoded is not None:
-            return self._encoded[numbers]
-        assert self._array is not None
-        return self.codec.encode(self._array[numbers.numpy()])
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         """Draw training rows with replacement, shape (size, D), float32."""
-        return Batch(self._rows(self._train[torch.randint(len(self._train), (size,), generator=rng)]))
+        return self._rows.sample(size, rng)
 
     def held_out(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw rows that training never sees, without repetition, shape (at most size, D), float32."""
-        return self._rows(self._held[torch.randperm(len(self._held), generator=rng)[:size]])
+        return self._rows.held_out(size, rng)
 
     def describe(self) -> str:
         """Say in one line what was found."""
@@ -183,10 +167,7 @@ class PointsSource:
 
     def fingerprint(self) -> str:
         """A digest of the training rows as the networks see them, and of the codec."""
-        digest = hashlib.blake2b(json.dumps(self.codec.state(), sort_keys=True).encode(), digest_size=16)
-        for part in self._train.split(65_536):
-            digest.update(self._rows(part).numpy().tobytes())
-        return digest.hexdigest()
+        return self._rows.digest(self.codec)
 
 
 def points_from_array(
@@ -225,11 +206,24 @@ def _blocks(array: NDArray[np.generic]) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
+def _fetcher(array: NDArray[np.generic], codec: PointsCodec) -> Callable[[Tensor], Tensor]:
+    """How rows are got by their numbers: from an encoded copy, or off the disk where that would be too large."""
+    if isinstance(array, np.memmap) and array.nbytes > _KEEP_BYTES:
+        return lambda numbers: codec.encode(array[numbers.numpy()])
+    encoded = torch.empty(len(array), *codec.layout.shape)
+    for part in _blocks(array):
+        # Rows that were dropped hold NaN or Inf here, and are never drawn.
+        with np.errstate(invalid="ignore", over="ignore"):
+            encoded[part] = codec.encode(array[part])
+    return encoded.__getitem__
+
+
 def _usable_rows(array: NDArray[np.generic], name: str, options: DataOptions) -> NDArray[np.int64] | None:
     """Row numbers without NaN or Inf if some are to be dropped, None if all are good."""
     if array.dtype.kind != "f":
         return None
-    count, cells = 0, []
+    count = 0
+    cells: list[str] = []
     good = np.ones(len(array), dtype=bool)
     for part in _blocks(array):
         bad = ~np.isfinite(array[part])
@@ -286,7 +280,9 @@ def _fit(
     return codec, (said,)
 
 
-def _choose(lows: Floats, highs: Floats, blocks: Any, name: str, options: DataOptions) -> tuple[Scaling, str]:  # noqa: ANN401
+def _choose(
+    lows: Floats, highs: Floats, blocks: Callable[[], Iterator[Floats]], name: str, options: DataOptions
+) -> tuple[Scaling, str]:
     """The scaling that the options ask for, and a line that says which."""
     if options.scaling == "none":
         largest = float(max(np.abs(lows).max(), np.abs(highs).max()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +114,7 @@ class Scaling:
 _FIELDS = ("half", "low", "span", "mean", "spread")
 
 
-def to_dtype(values: Floats, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+def to_dtype(values: Floats, dtype: np.dtype[Any]) -> NDArray[np.generic]:
     """Bring float64 to a dtype: whole numbers are rounded, and all are held within the dtype's range.
 
     Args:
@@ -136,6 +136,3 @@ def to_dtype(values: Floats, dtype: np.dtype[np.generic]) -> NDArray[np.generic]
     whole = np.where(low | high, 0.0, rounded).astype(dtype)
     whole[low], whole[high] = limits.min, limits.max
     return whole
-
-
-ScalingName = Literal["auto", "common", "each", "none"]

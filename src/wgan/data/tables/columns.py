@@ -1,0 +1,243 @@
+"""One column of a table: what the networks see of it, and the way back to its type, bounds and names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from wgan.data.scaling import Floats, Scaling, to_dtype
+from wgan.data.tables.types import from_plain, to_plain, type_from_text
+
+Value: TypeAlias = str | int | float | bool | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Constant:
+    """A column that never changes: the networks do not see it.
+
+    Attributes:
+        name: As the table calls it.
+        type: Arrow's type as text.
+        value: In the plain form of `to_plain`; None where every cell is missing.
+    """
+
+    name: str
+    type: str
+    value: Value
+    may_miss: ClassVar[bool] = False
+    width: ClassVar[int] = 0
+
+    def groups(self, start: int) -> tuple[tuple[int, int], ...]:
+        """The one-hot blocks, none here, of a column that begins at entry `start`."""
+        return ()
+
+    def encode(self, array: pa.Array) -> Floats:
+        """Nothing to see: shape (N, 0)."""
+        return np.empty((len(array), 0))
+
+    def decode(self, block: Floats) -> pa.Array:
+        """Repeat the value."""
+        kind = type_from_text(self.type)
+        return _restore(pa.array([self.value], _plain_type(kind)), kind, None).take(
+            pa.array(np.zeros(len(block), dtype=np.int64))
+        )
+
+    def state(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return {"name": self.name, "how": "constant", "type": self.type, "value": self.value}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Constant:
+        """The inverse of `state`."""
+        return cls(name=state["name"], type=state["type"], value=state["value"])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Number:
+    """A column of numbers, dates or times: standardised, and in samples held to the bounds and rounding of the data.
+
+    Attributes:
+        name: As the table calls it.
+        type: Arrow's type as text.
+        whole: Whether values are whole numbers inside (integers, dates, times).
+        low: Least value.
+        high: Largest value.
+        decimals: Places after the point that all values are rounded to; None where there is no such number.
+        step: What dates and times are whole multiples of, counted from the least (a day, for days at midnight); else 1.
+        may_miss: Whether cells may be missing: two more entries then say (present, missing).
+        scaling: Of the one entry that holds the value.
+    """
+
+    name: str
+    type: str
+    whole: bool
+    low: int | float
+    high: int | float
+    decimals: int | None
+    step: int
+    may_miss: bool
+    scaling: Scaling
+
+    @property
+    def width(self) -> int:
+        """The value, and where it may be missing, present and missing as one-hot."""
+        return 3 if self.may_miss else 1
+
+    def groups(self, start: int) -> tuple[tuple[int, int], ...]:
+        """The one-hot blocks of a column that begins at entry `start`."""
+        return ((start + 1, start + 3),) if self.may_miss else ()
+
+    def encode(self, array: pa.Array) -> Floats:
+        """Map a plain array to shape (N, width); a missing value is put at the mean, which is 0."""
+        missing = array.is_null().to_numpy(zero_copy_only=False)
+        block = np.zeros((len(array), self.width))
+        values = floats(array)[~missing, None]
+        block[~missing, :1] = self.scaling.encode(values)
+        if self.may_miss:
+            block[:, 1], block[:, 2] = ~missing, missing
+        return block
+
+    def decode(self, block: Floats) -> pa.Array:
+        """Map shape (N, width) back to the column's type, within its bounds."""
+        missing = block[:, 2] > block[:, 1] if self.may_miss else None
+        values = self.scaling.decode(block[:, :1])[:, 0]
+        kind = type_from_text(self.type)
+        inner = self._whole(values, kind) if self.whole else self._float(values)
+        return from_plain(pa.array(inner, mask=missing), kind)
+
+    def _whole(self, values: Floats, kind: pa.DataType) -> NDArray[np.generic]:
+        """Round to whole numbers within the bounds."""
+        dtype = np.dtype(kind.to_pandas_dtype()) if pa.types.is_integer(kind) else np.dtype(np.int64)
+        # Bounds as arrays of the dtype: a plain large int would turn uint64 into floats.
+        low, high = np.array(self.low, dtype), np.array(self.high, dtype)
+        whole = np.clip(to_dtype(values, dtype), low, high)
+        if self.step == 1:
+            return whole
+        steps = np.rint((whole - low) / self.step).astype(dtype)
+        return low + steps * np.array(self.step, dtype)
+
+    def _float(self, values: Floats) -> NDArray[np.generic]:
+        """Round as the data is rounded, within the bounds."""
+        if self.decimals is not None:
+            values = np.round(values, self.decimals)
+        return np.clip(values, self.low, self.high)
+
+    def state(self) -> dict[str, object]:
+        """Plain JSON values."""
+        values = {field: getattr(self, field) for field in _NUMBER_FIELDS}
+        return values | {"how": "number", "scaling": self.scaling.state()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Number:
+        """The inverse of `state`."""
+        return cls(**{field: state[field] for field in _NUMBER_FIELDS}, scaling=Scaling.from_state(state["scaling"]))
+
+
+_NUMBER_FIELDS = ("name", "type", "whole", "low", "high", "decimals", "step", "may_miss")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Category:
+    """A column of categories, as one-hot; a missing cell is one more category.
+
+    Attributes:
+        name: As the table calls it.
+        type: Arrow's type as text.
+        values: The categories that occur, in the plain form of `to_plain`.
+        dictionary: All categories of a dictionary type in its order, those that never occur among them.
+        may_miss: Whether cells may be missing.
+    """
+
+    name: str
+    type: str
+    values: tuple[Value, ...]
+    dictionary: tuple[Value, ...] | None
+    may_miss: bool
+
+    @property
+    def width(self) -> int:
+        """An entry for each category."""
+        return len(self.values) + self.may_miss
+
+    def groups(self, start: int) -> tuple[tuple[int, int], ...]:
+        """The one-hot block of a column that begins at entry `start`."""
+        return ((start, start + self.width),)
+
+    def encode(self, array: pa.Array) -> Floats:
+        """Map a plain array to one-hot rows, shape (N, width)."""
+        import pyarrow.compute as pc
+
+        found = pc.index_in(array, value_set=pa.array(self.values, array.type))
+        index = found.fill_null(len(self.values)).to_numpy(zero_copy_only=False)
+        block = np.zeros((len(array), self.width))
+        block[np.arange(len(array)), index] = 1.0
+        return block
+
+    def decode(self, block: Floats) -> pa.Array:
+        """Take the largest entry of each row back to its category."""
+        index = block.argmax(axis=1)
+        mask = index == len(self.values)
+        kind = type_from_text(self.type)
+        plain = pa.array(self.values, _plain_type(kind)).take(pa.array(index, mask=mask))
+        return _restore(plain, kind, self.dictionary)
+
+    def state(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return {
+            "name": self.name,
+            "how": "category",
+            "type": self.type,
+            "values": list(self.values),
+            "dictionary": None if self.dictionary is None else list(self.dictionary),
+            "may_miss": self.may_miss,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Category:
+        """The inverse of `state`."""
+        dictionary = state["dictionary"]
+        return cls(
+            name=state["name"],
+            type=state["type"],
+            values=tuple(state["values"]),
+            dictionary=None if dictionary is None else tuple(dictionary),
+            may_miss=state["may_miss"],
+        )
+
+
+Column: TypeAlias = Constant | Number | Category
+HOW: dict[str, type[Constant] | type[Number] | type[Category]] = {
+    "constant": Constant,
+    "number": Number,
+    "category": Category,
+}
+
+
+def floats(array: pa.Array) -> Floats:
+    """A plain array of numbers as float64, missing cells as NaN."""
+    missing = array.is_null().to_numpy(zero_copy_only=False)
+    filled = array.fill_null(False if pa.types.is_boolean(array.type) else 0) if array.null_count else array
+    values: Floats = filled.to_numpy(zero_copy_only=False).astype(np.float64)
+    values[missing] = np.nan
+    return values
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    return to_plain(pa.array([], kind)).type
+
+
+def _restore(plain: pa.Array, kind: pa.DataType, dictionary: tuple[Value, ...] | None) -> pa.Array:
+    """Bring plain categories back to their type."""
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(kind):
+        return from_plain(plain, kind)
+    names = pa.array(dictionary if dictionary is not None else plain.unique().drop_null().to_pylist(), plain.type)
+    indices = pc.index_in(plain, value_set=names).cast(kind.index_type)
+    return pa.DictionaryArray.from_arrays(indices, from_plain(names, kind.value_type), ordered=kind.ordered)

@@ -1,0 +1,244 @@
+"""Decide what each column is: a number, a category, or a constant that needs no learning."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from wgan.choices import did_you_mean
+from wgan.data.scaling import Scaling
+from wgan.data.tables.codec import TableCodec
+from wgan.data.tables.columns import Category, Column, Constant, Number, floats
+from wgan.data.tables.inferring import TypedColumn, typed_column
+from wgan.data.tables.reading import Raw
+from wgan.data.tables.types import is_temporal
+from wgan.errors import DataError, DataWarning, UsageError
+from wgan.settings import DataOptions
+
+_MOST_CATEGORIES = 1_000
+# Text of which more than this share of the cells is unlike any other is a name or a number of the row, no category.
+_DISTINCT_SHARE, _FEW_ROWS = 0.9, 50
+_MOST_DECIMALS = 10
+_SHOWN_CELLS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detected:
+    """What was decided about a table.
+
+    Attributes:
+        codec: A column for each column.
+        arrays: The rows that are kept, in plain form, an array for each column.
+        notes: What the user should be told.
+    """
+
+    codec: TableCodec
+    arrays: list[pa.Array]
+    notes: tuple[str, ...]
+
+
+def detect(raw: Raw, options: DataOptions) -> Detected:
+    """Decide what each column is, and check that it can be learnt.
+
+    Args:
+        raw: The table as read.
+        options: `ignore`, `categorical`, `numeric` and `missing` apply.
+
+    Returns:
+        The codec and the rows it applies to.
+
+    Raises:
+        UsageError: The options name columns that are not there.
+        DataError: Missing or infinite cells that are not to be dropped, text among numbers, too many categories, too
+            few rows, nothing that changes.
+    """
+    _check_names(raw, options)
+    names = [name for name in raw.table.column_names if name not in options.ignore]
+    if not names:
+        raise UsageError(f"{raw.name}: every column is ignored", remedy="Leave at least one.")
+    if raw.table.num_rows < 2:
+        raise _too_few(raw, raw.table.num_rows, 0)
+    typed = [typed_column(raw, name, options) for name in names]
+    typed, dropped = _settle_missing(raw, typed, options)
+    columns = tuple(_column(raw, column, options) for column in typed)
+    constant = [column.name for column in columns if isinstance(column, Constant)]
+    if len(constant) == len(columns):
+        raise DataError(f"{raw.name}: every column is constant", remedy="There is nothing to learn: look at the data.")
+    if constant:
+        shown = ", ".join(map(repr, constant[:5])) + (", ..." if len(constant) > 5 else "")
+        said = f"{raw.name}: constant columns ({shown}) are not learnt and come back as they are"
+        warnings.warn(said, DataWarning, stacklevel=2)
+    notes = raw.notes + ((f"{dropped:,} rows with missing or infinite cells were dropped",) if dropped else ())
+    if options.ignore:
+        notes += (f"ignored columns: {', '.join(options.ignore)}",)
+    return Detected(codec=TableCodec(columns=columns), arrays=[column.array for column in typed], notes=notes)
+
+
+def _check_names(raw: Raw, options: DataOptions) -> None:
+    known = raw.table.column_names
+    wrong = []
+    for option in ("categorical", "numeric", "ignore"):
+        for name in getattr(options, option):
+            if name not in known:
+                wrong.append(f"--{option} {name!r}: no such column, {did_you_mean(name, known)}")
+    for name in options.categorical:
+        if name in options.numeric:
+            wrong.append(f"{name!r} is named by both --categorical and --numeric.")
+    if wrong:
+        raise UsageError(f"{raw.name}: " + " ".join(wrong))
+
+
+def _settle_missing(raw: Raw, typed: list[TypedColumn], options: DataOptions) -> tuple[list[TypedColumn], int]:
+    """Refuse, drop or keep rows with missing or infinite cells; also the number of rows that were dropped."""
+    import pyarrow.compute as pc
+
+    bad, rows, count = [], np.ones(raw.table.num_rows, dtype=bool), 0
+    for number, column in enumerate(typed):
+        missing = column.array.is_null().to_numpy(zero_copy_only=False)
+        infinite = np.zeros_like(missing)
+        if pa.types.is_floating(column.array.type):
+            infinite = pc.is_inf(column.array).fill_null(False).to_numpy(zero_copy_only=False)
+        wrong = infinite if options.missing == "keep" else missing | infinite
+        count += int(wrong.sum())
+        rows &= ~wrong
+        bad += [
+            (row, number, "infinite" if infinite[row] else "missing") for row in np.flatnonzero(wrong)[:_SHOWN_CELLS]
+        ]
+    if not count:
+        return typed, 0
+    if options.missing == "drop":
+        if rows.sum() < 2:
+            raise _too_few(raw, int(rows.sum()), int((~rows).sum()))
+        kept = [column_with(column, column.array.filter(pa.array(rows))) for column in typed]
+        return kept, int((~rows).sum())
+    bad = sorted(bad)[:_SHOWN_CELLS]
+    # The places are looked up together: for a .csv that is one walk through the file.
+    numbers = sorted({int(row) for row, _, _ in bad})
+    places = dict(zip(numbers, raw.places(numbers), strict=True))
+    shown = ", ".join(f"{places[int(row)]} {typed[number].name!r} ({what})" for row, number, what in bad)
+    more = ", ..." if count > len(bad) else ""
+    only = "infinite" if options.missing == "keep" else "missing, NaN or infinite"
+    keep = "" if options.missing == "keep" else ", or --missing keep to learn where cells are empty"
+    raise DataError(
+        f"{raw.name}: {count:,} {only} {'cell' if count == 1 else 'cells'}: {shown}{more}",
+        remedy=f"Use --missing drop to leave these rows out{keep}.",
+    )
+
+
+def column_with(column: TypedColumn, array: pa.Array) -> TypedColumn:
+    """The same column with other cells."""
+    return TypedColumn(
+        name=column.name, kind=column.kind, array=array, dictionary=column.dictionary, coded=column.coded
+    )
+
+
+def _too_few(raw: Raw, count: int, dropped: int) -> DataError:
+    left = f" after dropping {dropped:,} with missing or infinite cells" if dropped else ""
+    remedy = "Use --missing keep, or --ignore the columns that are empty." if dropped else "Give more data."
+    rows = "1 row" if count == 1 else f"{count} rows"
+    return DataError(f"{raw.name}: {rows}{left}; needs at least 2 rows", remedy=remedy)
+
+
+def _column(raw: Raw, column: TypedColumn, options: DataOptions) -> Column:
+    """What a column without missing cells, or with such as are to be kept, is learnt as."""
+    import pyarrow.compute as pc
+
+    may_miss = column.array.null_count > 0
+    distinct = pc.count_distinct(column.array, mode="only_valid").as_py()
+    if distinct + may_miss <= 1:
+        value = column.array[0].as_py()
+        return Constant(name=column.name, type=str(column.kind), value=value)
+    number = pa.types.is_integer(column.array.type) or pa.types.is_floating(column.array.type)
+    flag = pa.types.is_integer(column.array.type) and not is_temporal(column.kind) and distinct <= 2
+    named = column.name in options.numeric
+    if distinct > 1 and not column.coded and ((number and not flag) or named):
+        return _number(raw, column, may_miss)
+    return _category(raw, column, distinct, may_miss, options)
+
+
+def _category(raw: Raw, column: TypedColumn, distinct: int, may_miss: bool, options: DataOptions) -> Category:
+    present = len(column.array) - column.array.null_count
+    named = column.name in options.categorical
+    alike = not named and column.dictionary is None and present > _FEW_ROWS and distinct > _DISTINCT_SHARE * present
+    if distinct > _MOST_CATEGORIES or (alike and pa.types.is_large_string(column.array.type)):
+        why = "more than can be learnt as categories" if distinct > _MOST_CATEGORIES else "like a name of each row"
+        raise DataError(
+            f"{raw.name}, column {column.name!r}: {distinct:,} different values in {present:,} rows, {why}",
+            remedy=f"Use --ignore {column.name!r}"
+            + ("." if distinct > _MOST_CATEGORIES else f", or --categorical {column.name!r} if it is none."),
+        )
+    occurring = column.array.unique().drop_null().to_pylist()
+    if column.dictionary is None:
+        values = sorted(occurring)
+    else:
+        there = set(occurring)
+        values = [value for value in column.dictionary if value in there]
+    return Category(
+        name=column.name,
+        type=str(column.kind),
+        values=tuple(values),
+        dictionary=column.dictionary,
+        may_miss=may_miss,
+    )
+
+
+def _number(raw: Raw, column: TypedColumn, may_miss: bool) -> Number:
+    import pyarrow.compute as pc
+
+    array = column.array.cast(pa.int8()) if pa.types.is_boolean(column.array.type) else column.array
+    ends = pc.min_max(array).as_py()
+    low, high = ends["min"], ends["max"]
+    if float(low) == float(high):
+        raise DataError(
+            f"{raw.name}, column {column.name!r}: its values differ by less than float64 can tell",
+            remedy="Subtract a large number from that column.",
+        )
+    values = floats(array.drop_null())
+    whole = pa.types.is_integer(array.type)
+    step = _step(array.drop_null(), low) if is_temporal(column.kind) else 1
+    scaling = Scaling.fit(np.array([low], np.float64), np.array([high], np.float64), lambda: iter([values[:, None]]))
+    return Number(
+        name=column.name,
+        type=str(column.kind),
+        whole=whole,
+        low=low,
+        high=high,
+        decimals=None if whole else decimals_of(values, single=pa.types.is_float32(array.type)),
+        step=step,
+        may_miss=may_miss,
+        scaling=scaling,
+    )
+
+
+def _step(array: pa.Array, low: int) -> int:
+    """The largest whole number that all distances from the least value are multiples of."""
+    distances = array.to_numpy().astype(np.int64) - low
+    return int(np.gcd.reduce(distances))
+
+
+def decimals_of(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], *, single: bool) -> int | None:
+    """Find the places after the point that all values are rounded to.
+
+    Args:
+        values: Finite.
+        single: Whether they came as float32 (or float16), of which only the nearest float to a decimal is asked.
+
+    Returns:
+        0 to 10, or None where values have more places or are too large for places to mean anything.
+    """
+    largest = float(np.abs(values).max())
+    for places in range(_MOST_DECIMALS + 1):
+        # Beyond 2**53 (2**24 in float32) every float is a whole multiple of the place, which says nothing.
+        if largest * 10.0**places >= (2**24 if single else 2**53):
+            return None
+        rounded = np.round(values, places)
+        if (
+            np.array_equal(rounded.astype(np.float32), values.astype(np.float32))
+            if single
+            else (np.array_equal(rounded, values))
+        ):
+            return places
+    return None

@@ -1,0 +1,237 @@
+"""Read .csv, .parquet and data frames into Arrow, saying on which line or row anything is wrong."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from wgan.errors import DataError, UsageError
+
+NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(?i:inf|infinity)"
+_NUMBER = re.compile(NUMBER)
+_DELIMITERS = ",;\t|"
+_CHUNK_BYTES = 2**20
+# Arrow cannot read a row longer than a block.
+_BLOCK_BYTES = 2**23
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raw:
+    """A table as it was read, before anything is decided about its columns.
+
+    Attributes:
+        table: All columns are text for a .csv.
+        name: As the user called it.
+        untyped: Whether the text may stand for numbers and dates (.csv).
+        places: Row numbers, from 0 and ascending, to how a person finds them: "line 7" or "row 6".
+        notes: What the reader has to say.
+    """
+
+    table: pa.Table
+    name: str
+    untyped: bool
+    places: Callable[[Sequence[int]], list[str]]
+    notes: tuple[str, ...] = ()
+
+
+def read_csv(path: Path, *, name: str, header: bool) -> Raw:
+    """Read a .csv in UTF-8, its columns separated by commas, semicolons, tabs or bars.
+
+    Args:
+        path: The file.
+        name: As the user called it.
+        header: Whether the first line names the columns; if not, they are called column_1, column_2, ...
+
+    Returns:
+        The table, all of it text; empty cells are null.
+
+    Raises:
+        DataError: Not UTF-8 (byte offset); empty; a missing or ambiguous header, a ragged row (line number).
+    """
+    import pyarrow.csv
+
+    _check_utf8(path, name)
+    delimiter = _delimiter(path)
+    line, first = next(_rows(path, delimiter), (0, []))
+    if not first:
+        raise DataError(f"{name} is empty; needs at least 2 rows", remedy="Give more data.")
+    names = first if header else [f"column_{number}" for number in range(1, len(first) + 1)]
+    if header:
+        _check_header(first, line, name)
+    try:
+        table = pyarrow.csv.read_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(column_names=None if header else names, block_size=_BLOCK_BYTES),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise _parse_error(path, delimiter, len(first), name, str(error)) from None
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error}", remedy="Is it still there and readable?") from None
+
+    def places(rows: Sequence[int]) -> list[str]:
+        return _places(path, delimiter, rows, header)
+
+    said = f"columns are separated by {delimiter!r}"
+    return Raw(table=table, name=name, untyped=True, places=places, notes=() if delimiter == "," else (said,))
+
+
+def read_parquet(path: Path, *, name: str) -> Raw:
+    """Read a .parquet file.
+
+    Raises:
+        DataError: The file is empty or damaged, or two columns share a name.
+    """
+    import pyarrow.parquet
+
+    if not path.stat().st_size:
+        raise DataError(f"{name} is an empty file; needs at least 2 rows", remedy="Give more data.")
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            table = file.read()
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{name} cannot be read as parquet: {reason}", remedy="Write the file again.") from None
+    return _typed(table, name)
+
+
+def read_frame(frame: object, *, name: str) -> Raw:
+    """Read a data frame of any library that speaks Arrow's PyCapsule interface (pandas, polars, Arrow).
+
+    Raises:
+        DataError: A column that Arrow cannot hold, or two columns of one name.
+    """
+    try:
+        table = pa.table(frame)
+    except (pa.ArrowException, ValueError, TypeError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{name} cannot be read: {reason}", remedy="Give every column one type and a name of its own."
+        ) from None
+    return _typed(table, name)
+
+
+def _typed(table: pa.Table, name: str) -> Raw:
+    notes: tuple[str, ...] = ()
+    # pandas keeps its row labels as columns that it marks in the schema: they are no data.
+    described = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    index = [column for column in described if isinstance(column, str) and column in table.column_names]
+    if index:
+        table = table.drop_columns(index)
+        notes += ("the frame's index is left out",)
+    seen: set[str] = set()
+    for column in table.column_names:
+        if column in seen:
+            raise DataError(f"{name}: the column name {column!r} comes twice", remedy="Give each its own name.")
+        seen.add(column)
+    return Raw(
+        table=table,
+        name=name,
+        untyped=False,
+        places=lambda rows: [f"row {row + 1:,}" for row in rows],
+        notes=notes,
+    )
+
+
+def _check_utf8(path: Path, name: str) -> None:
+    decoder, offset = codecs.getincrementaldecoder("utf-8")(), 0
+    try:
+        with path.open("rb") as file:
+            while True:
+                chunk = file.read(_CHUNK_BYTES)
+                pending = len(decoder.getstate()[0])
+                try:
+                    decoder.decode(chunk, final=not chunk)
+                except UnicodeDecodeError as error:
+                    byte = error.object[error.start]
+                    raise DataError(
+                        f"{name} is not UTF-8: byte {offset - pending + error.start:,} is 0x{byte:02x}",
+                        remedy=f"Convert it, for example: iconv -f latin1 -t utf-8 '{path.name}'.",
+                    ) from None
+                if not chunk:
+                    return
+                offset += len(chunk)
+    except OSError as error:
+        raise UsageError(f"{name} cannot be opened: {error.strerror}", remedy="Is it a readable file?") from None
+
+
+def _delimiter(path: Path) -> str:
+    """The comma if the first line has one outside quotes, else the separator that it has most of."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = next((line for line in file if line.strip()), "")
+    bare = re.sub(r'"[^"]*"', "", first)
+    if "," in bare:
+        return ","
+    return max(_DELIMITERS, key=bare.count)
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The line that each row begins on, and its cells: slow, for the first row and for saying where a fault is."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter)
+        line = 1
+        for cells in reader:
+            if cells:
+                yield line, cells
+            line = reader.line_num + 1
+
+
+def _places(path: Path, delimiter: str, rows: Sequence[int], header: bool) -> list[str]:
+    wanted, found = set(rows), dict[int, str]()
+    try:
+        for number, (line, _) in enumerate(_rows(path, delimiter), start=-1 if header else 0):
+            if number in wanted:
+                found[number] = f"line {line:,}"
+                if len(found) == len(wanted):
+                    break
+    except (OSError, csv.Error):
+        # The row number still helps where the file cannot be walked a second time.
+        pass
+    return [found.get(row, f"row {row + 1:,}") for row in rows]
+
+
+def _check_header(cells: list[str], line: int, name: str) -> None:
+    if all(_NUMBER.fullmatch(cell.strip()) for cell in cells):
+        raise DataError(
+            f"{name}, line {line}: holds only numbers, where the columns' names should be",
+            remedy="Use --no-header if the data begins on the first line.",
+        )
+    seen: dict[str, int] = {}
+    for number, cell in enumerate(cells, start=1):
+        if not cell.strip():
+            raise DataError(
+                f"{name}, line {line}: column {number} has no name",
+                remedy="Name it, or use --no-header if the data begins on the first line.",
+            )
+        if cell in seen:
+            raise DataError(
+                f"{name}, line {line}: the name {cell!r} comes twice (columns {seen[cell]} and {number})",
+                remedy="Rename one, or use --no-header if the data begins on the first line.",
+            )
+        seen[cell] = number
+
+
+def _parse_error(path: Path, delimiter: str, width: int, name: str, reason: str) -> DataError:
+    try:
+        for line, cells in _rows(path, delimiter):
+            if len(cells) != width:
+                return DataError(
+                    f"{name}, line {line:,}: {len(cells)} {'cell' if len(cells) == 1 else 'cells'}, "
+                    f"where the first row has {width}",
+                    remedy="Correct the line; a cell that holds the separator must be in double quotes.",
+                )
+    except (OSError, csv.Error):
+        pass
+    return DataError(
+        f"{name} cannot be read as comma-separated text: {reason.splitlines()[0]}",
+        remedy="Look for a double quote that is never closed.",
+    )

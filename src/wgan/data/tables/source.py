@@ -1,0 +1,107 @@
+"""A table as a `Source`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from wgan.batch import Batch
+from wgan.data.rows import Rows
+from wgan.data.source import split
+from wgan.data.tables.columns import Category, Constant, Number
+from wgan.data.tables.detecting import Detected, detect
+from wgan.data.tables.reading import Raw, read_csv, read_frame, read_parquet
+from wgan.settings import DataOptions
+
+
+class TableSource:
+    """The rows of a table, encoded once and kept as float32.
+
+    Bounds, scales and categories are found over all rows, those held out among them: a category that only held-out rows
+    have could not be judged otherwise.
+
+    Args:
+        detected: What was decided about the columns.
+        name: As the user called it.
+        held_out: Share of the rows kept from training.
+        seed: Of the split.
+    """
+
+    def __init__(self, detected: Detected, *, name: str, held_out: float, seed: int) -> None:
+        self.name = name
+        self.codec = detected.codec
+        self.notes = detected.notes
+        encoded = self.codec.encode(detected.arrays)
+        self._rows = Rows(encoded.__getitem__, *split(len(encoded), held_out, seed))
+        self.size = len(self._rows.train)
+        self.num_held_out = len(self._rows.held)
+
+    def sample(self, size: int, rng: torch.Generator) -> Batch:
+        """Draw training rows with replacement, shape (size, D), float32."""
+        return self._rows.sample(size, rng)
+
+    def held_out(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw rows that training never sees, without repetition, shape (at most size, D), float32."""
+        return self._rows.held_out(size, rng)
+
+    def describe(self) -> str:
+        """Say in one line what was found."""
+        columns = self.codec.columns
+        counts = {
+            word: sum(isinstance(column, how) for column in columns)
+            for word, how in (("numeric", Number), ("categorical", Category), ("constant", Constant))
+        }
+        found = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+        noun = "column" if len(columns) == 1 else "columns"
+        rows = self.size + self.num_held_out
+        return f"table {self.name}: {rows:,} rows, {len(columns):,} {noun} ({found}), {self.num_held_out:,} held out"
+
+    def fingerprint(self) -> str:
+        """A digest of the training rows as the networks see them, and of the codec."""
+        return self._rows.digest(self.codec)
+
+
+def open_table(path: Path, options: DataOptions, *, name: str, seed: int) -> TableSource:
+    """Open a .csv or .parquet file.
+
+    Args:
+        path: The file.
+        options: How to read it.
+        name: As the user called it.
+        seed: Of the split.
+
+    Returns:
+        The source.
+
+    Raises:
+        DataError: The file cannot be read or learnt from; the message says on which line or row.
+        UsageError: The options name columns that are not there.
+    """
+    if path.name.lower().endswith(".csv"):
+        return _open(read_csv(path, name=name, header=options.header), options, seed)
+    return _open(read_parquet(path, name=name), options, seed)
+
+
+def open_frame(frame: object, options: DataOptions, *, name: str, seed: int) -> TableSource:
+    """Open a data frame of any library that speaks Arrow's PyCapsule interface.
+
+    Args:
+        frame: A pandas, polars or Arrow table, or the like.
+        options: How to read it.
+        name: What to call it in messages.
+        seed: Of the split.
+
+    Returns:
+        The source.
+
+    Raises:
+        DataError: The frame cannot be read or learnt from; the message says at which row.
+        UsageError: The options name columns that are not there.
+    """
+    return _open(read_frame(frame, name=name), options, seed)
+
+
+def _open(raw: Raw, options: DataOptions, seed: int) -> TableSource:
+    return TableSource(detect(raw, options), name=raw.name, held_out=options.held_out, seed=seed)

@@ -1,0 +1,82 @@
+"""Arrow's types: written as text, and brought to the few plain ones that columns are learnt in."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+
+_DICTIONARY = re.compile(r"dictionary<values=(.+), indices=(\w+), ordered=([01])>")
+_ZONED = re.compile(r"timestamp\[(\w+), tz=(.+)\]")
+_DECIMAL = re.compile(r"decimal(\d+)\((\d+), (-?\d+)\)")
+_DECIMALS = {"32": "decimal32", "64": "decimal64", "128": "decimal128", "256": "decimal256"}
+
+
+def type_from_text(text: str) -> pa.DataType:
+    """The inverse of `str(type)`.
+
+    Raises:
+        ValueError: The text names no type that a column can have.
+
+    Example:
+        >>> type_from_text("timestamp[us, tz=Europe/Paris]")
+        TimestampType(timestamp[us, tz=Europe/Paris])
+    """
+    if match := _DICTIONARY.fullmatch(text):
+        values, indices, ordered = match.groups()
+        return pa.dictionary(type_from_text(indices), type_from_text(values), ordered == "1")
+    if match := _ZONED.fullmatch(text):
+        return pa.timestamp(match[1], tz=match[2])
+    if (match := _DECIMAL.fullmatch(text)) and match[1] in _DECIMALS:
+        return getattr(pa, _DECIMALS[match[1]])(int(match[2]), int(match[3]))
+    return pa.type_for_alias(text)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of this type are text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_temporal(kind: pa.DataType) -> bool:
+    """Whether values are dates, times or durations, each a whole number inside."""
+    intervals = pa.types.is_interval(kind)
+    return bool(pa.types.is_temporal(kind)) and not intervals
+
+
+def is_taken(kind: pa.DataType) -> bool:
+    """Whether a column of this type can be learnt."""
+    if pa.types.is_dictionary(kind):
+        return not pa.types.is_dictionary(kind.value_type) and is_taken(kind.value_type)
+    known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null)
+    return is_text(kind) or is_temporal(kind) or any(check(kind) for check in known)
+
+
+def to_plain(array: pa.Array) -> pa.Array:
+    """Bring an array of a taken type to large_string, bool, an integer type, float32, float64 or null.
+
+    Dictionaries are looked up; dates, times and durations become their whole numbers; decimals become float64.
+    """
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        values = to_plain(array.dictionary)
+        return pa.DictionaryArray.from_arrays(array.indices, values).dictionary_decode()
+    if is_text(kind):
+        return array.cast(pa.large_string())
+    if is_temporal(kind):
+        return array.view(_storage(kind))
+    if pa.types.is_decimal(kind):
+        return array.cast(pa.float64())
+    if pa.types.is_float16(kind):
+        return array.cast(pa.float32())
+    return array
+
+
+def from_plain(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Bring whole numbers, floats, booleans or text back to the type they came from (dictionaries excepted)."""
+    if is_temporal(kind):
+        return array.cast(_storage(kind)).view(kind)
+    return array.cast(kind)
+
+
+def _storage(kind: pa.DataType) -> pa.DataType:
+    return pa.int32() if kind.bit_width == 32 else pa.int64()
