@@ -406,12 +406,13 @@ def _draw_histogram(panel: Axes, generated: Floats, real: Floats | None, theme: 
 
 
 def _edges(values: Floats) -> Floats:
-    """Histogram edges: one bin a value for few whole numbers, else 40 between the outer thousandths."""
+    """Some 40 edges between the outer thousandths; between whole numbers, each bin holds equally many of those."""
     if len(values) == 0:
         return np.array([-0.5, 0.5])
-    low, high = np.quantile(values, [0.001, 0.999])
-    if (values == np.round(values)).all() and values.max() - values.min() <= 40:
-        return np.arange(values.min() - 0.5, values.max() + 1.0)
+    low, high = np.quantile(values, [0.001, 0.999], method="nearest")
+    if (values == np.round(values)).all() and 0 < high - low < 1e12:
+        width = np.ceil((high - low + 1) / 40)
+        return np.arange(low - 0.5, high + width, width)
     if not high - low > 1e-12 * max(abs(low), abs(high)):
         room = 0.5 * max(abs(low), 1.0)
         return np.linspace(low - room, low + room, 42)

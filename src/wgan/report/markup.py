@@ -1,0 +1,65 @@
+"""HTML that is escaped by construction: text becomes part of a page only through `element`."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from typing import TypeAlias
+
+
+class Html(str):
+    """Text that is HTML already. Everything else is escaped."""
+
+    __slots__ = ()
+
+
+Part: TypeAlias = "str | float | Sequence[Part] | None"
+
+_VOID = ("img", "source", "meta")
+
+
+def joined(*parts: Part) -> Html:
+    """Put parts in a row: HTML as it is, text escaped, lists flattened, None left out."""
+    written = []
+    for part in parts:
+        if isinstance(part, Html):
+            written.append(part)
+        elif isinstance(part, list | tuple):
+            written.append(joined(*part))
+        elif part is not None:
+            written.append(Html(html.escape(_visible(str(part)))))
+    return Html("".join(written))
+
+
+def element(name: str, /, *parts: Part, **attributes: str | None) -> Html:
+    """An element with escaped content and escaped attributes.
+
+    Args:
+        name: The tag.
+        parts: Its content.
+        attributes: A trailing underscore is dropped (`class_`), others become dashes; None is left out.
+    """
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    if name in _VOID:
+        return Html(f"<{name}{written}>")
+    return Html(f"<{name}{written}>{joined(*parts)}</{name}>")
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """The content as an address that needs no file and no network."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _visible(text: str) -> str:
+    """The text with control characters and unpaired surrogates, which no page may hold, made visible."""
+    return "".join(
+        character
+        if character.isprintable() or character in " \n\t"
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )

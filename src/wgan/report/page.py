@@ -1,0 +1,162 @@
+"""The page itself: sections in the order in which a reader asks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wgan.report import pictures, words
+from wgan.report.markup import Html, Part, element, joined
+from wgan.report.record import Record, number, read_record
+from wgan.storage import replace_file
+
+_MOST_LINES = 14
+
+
+def write_report(run: Path) -> Path:
+    """Write RUN/report.html from what the run directory holds, whatever state the run is in.
+
+    Args:
+        run: A run directory.
+
+    Returns:
+        The file: self-contained, without scripts, readable offline, replaced only when complete.
+
+    Raises:
+        UsageError: `run` is no run directory.
+        CheckpointError: The file cannot be written.
+    """
+    out = run / "report.html"
+    replace_file(out, _page(read_record(run)).encode("utf-8"))
+    return out
+
+
+def _page(record: Record) -> str:
+    style = resources.files("wgan.report").joinpath("style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    title = record.directory.resolve().name
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", f"{title} – wgan"),
+        element("style", Html(style)),
+    )
+    return "<!doctype html>\n" + element("html", head, element("body", _main(record, title)), lang="en") + "\n"
+
+
+def _main(record: Record, title: str) -> Html:
+    return element(
+        "main",
+        element("header", element("p", _kicker(record), class_="kicker"), element("h1", title)),
+        words.summary(record),
+        words.key_numbers(record),
+        element("section", element("h2", "Samples"), pictures.samples(record)),
+        element("section", element("h2", "The curve"), pictures.curve(record)),
+        _judged(record),
+        _data(record),
+        _details("Settings", _facts(_flat(record.settings))),
+        _details("Versions and machine", _facts(_flat(record.environment))) if record.environment else None,
+        element("footer", "Made by wgan from the run's own record. This file holds no script and asks no network."),
+    )
+
+
+def _kicker(record: Record) -> str:
+    started = next((number(event.get("time")) for event in record.events), float("nan"))
+    if not 0 <= started < 1e11:
+        return "Report of a training run"
+    return f"Report of a training run, begun {datetime.fromtimestamp(started, UTC):%d %B %Y, %H:%M} UTC".replace(
+        " 0", " "
+    )
+
+
+def _judged(record: Record) -> Html | None:
+    if not record.evaluations:
+        return None
+    has_modes = any("modes" in line for line in record.evaluations)
+    head = ["updates"]
+    for key in record.distances:
+        head += [words.distance_name(key), "floor", "ratio"]
+    head += ["modes", "high quality"] if has_modes else []
+    chosen = np.unique(np.linspace(0, len(record.evaluations) - 1, _MOST_LINES).round().astype(int))
+    shown = [record.evaluations[index] for index in chosen]
+    if record.best is not None and record.best not in shown:
+        shown = sorted([*shown, record.best], key=lambda line: number(line.get("step")))
+    body = [
+        element("tr", [element("td", cell) for cell in _cells(record, line, has_modes)], class_=_mark(record, line))
+        for line in shown
+    ]
+    table = element("table", element("tr", [element("th", name) for name in head]), body, class_="measured")
+    left_out = len(record.evaluations) - len(shown)
+    note = "Lower is better; a perfect generator would score about the floor, a ratio of 1. The best is set in bold."
+    return element(
+        "section",
+        element("h2", "Judged against held-out data"),
+        element("p", note, f" {left_out} more in metrics.jsonl." if left_out else None, class_="note"),
+        element("div", table, class_="scroll"),
+    )
+
+
+def _mark(record: Record, line: Mapping[str, Any]) -> str | None:
+    return "best" if line is record.best else None
+
+
+def _cells(record: Record, line: dict[str, Any], has_modes: bool) -> Iterator[str]:
+    yield f"{number(line.get('step')):,.0f}"
+    for key in record.distances:
+        ratio = words.times_floor(line, key)
+        yield words.significant(line.get(key))
+        yield words.significant(line.get(f"{key}_floor"))
+        yield f"{ratio:.2f}" if np.isfinite(ratio) else "–"
+    if has_modes:
+        yield f"{line.get('modes', '–')} / {line.get('num_modes', '–')}"
+        share = number(line.get("high_quality"))
+        yield f"{100 * share:.1f} %" if np.isfinite(share) else "–"
+
+
+def _data(record: Record) -> Html:
+    notes = record.source.get("notes")
+    warnings = [
+        str(event.get("message")) for event in record.events if event.get("event") == "warning" and "message" in event
+    ]
+    lines = [*map(str, notes if isinstance(notes, list) else []), *dict.fromkeys(warnings)]
+    described = record.source.get("describe") or record.settings.get("data") or "Nothing is known about the data."
+    fingerprint = record.source.get("fingerprint")
+    return element(
+        "section",
+        element("h2", "Data"),
+        element("p", str(described)),
+        element("ul", [element("li", line) for line in lines]) if lines else None,
+        element("p", "Fingerprint ", element("code", str(fingerprint)), class_="note") if fingerprint else None,
+    )
+
+
+def _details(title: str, content: Html) -> Html:
+    return element("details", element("summary", title), content)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as pairs of a dotted name and a value in words."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{key}", ", ".join(map(str, value)) or "none"
+        else:
+            yield f"{prefix}{key}", str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _facts(pairs: Iterator[tuple[str, str]]) -> Html:
+    lines: list[Part] = [
+        element("tr", element("th", key), element("td", element("code", value))) for key, value in pairs
+    ]
+    return element("div", element("table", joined(lines), class_="facts"), class_="scroll")

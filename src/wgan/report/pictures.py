@@ -1,0 +1,170 @@
+"""The pictures of a report, embedded: sample sheets over time, scatters, marginals, and the curve, in both themes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from wgan import figures
+from wgan.figures import DARK, LIGHT, Judged, Theme
+from wgan.report.markup import Html, Part, data_uri, element, joined
+from wgan.report.record import Frame, Record, columns, number, rows
+from wgan.report.words import axis_label, distance_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_FRAMES = 6
+_MOST_DOTS = 5_000
+# Together the pictures of a report stay below two megabytes, three as text.
+_SHEET_BYTES = 220_000
+_LARGE_BYTES = 450_000
+
+
+def curve(record: Record) -> Html:
+    """The estimate, and what was judged beside it."""
+    steps, estimate = record.estimates
+    judged = []
+    for key in record.distances:
+        lines = [line for line in record.evaluations if np.isfinite(number(line.get(key)))]
+        at, values, floors = (
+            np.array([number(line.get(name)) for line in lines]) for name in ("step", key, f"{key}_floor")
+        )
+        judged.append(Judged(label=_judged_label(record, key), steps=at, values=values, floors=floors))
+    return _both(
+        lambda theme: figures.curve(steps, estimate, unit=axis_label(record), judged=judged, theme=theme),
+        "Curve of the estimate against generator updates",
+        element(
+            "figcaption",
+            "Faint: every record. Strong: the same through a median filter, as in the Wasserstein GAN paper. "
+            "The floor is the distance between two sets of real samples, which a perfect generator would reach.",
+        ),
+    )
+
+
+def samples(record: Record) -> list[Part]:
+    """What the generator made from the same noise over time, then its last samples beside real ones."""
+    ending = record.frames[-1].path.suffix if record.frames else ""
+    frames = [frame for frame in record.frames if frame.path.suffix == ending]
+    real = record.real if record.real is not None and record.real.suffix == ending else None
+    draw = {".png": _sheets, ".npy": _points, ".csv": _table}.get(ending)
+    if draw is None:
+        return [element("p", "No samples have been drawn yet.", class_="note")]
+    try:
+        return draw(frames, real)
+    except (OSError, ValueError) as error:
+        return [element("p", f"The samples could not be read: {error}", class_="note")]
+
+
+def _judged_label(record: Record, key: str) -> str:
+    kind = (record.source.get("codec") or {}).get("kind") if isinstance(record.source.get("codec"), dict) else None
+    unit = ", in units of the data" if kind == "points" and key == "w1" else ""
+    return f"{distance_name(key)} between held-out rows and samples{unit}"
+
+
+def _both(draw: Callable[[Theme], Figure], alternative: str, caption: Html | None = None) -> Html:
+    """A figure that follows the reader's theme, wide enough to be read on a telephone."""
+    light, dark = (data_uri(figures.svg(draw(theme)), "image/svg+xml") for theme in (LIGHT, DARK))
+    source = element("source", srcset=dark, media="(prefers-color-scheme: dark)")
+    picture = element("picture", source, element("img", src=light, alt=alternative))
+    return element("figure", element("div", picture, class_="wide"), caption)
+
+
+def _spread(frames: Sequence[Frame], most: int) -> list[Frame]:
+    """At most so many of the frames: the first, the last, and others evenly between."""
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int))
+    return [frames[index] for index in chosen]
+
+
+def _moment(frame: Frame) -> str:
+    return f"{frame.step:,} update{'s' * (frame.step != 1)}"
+
+
+def _sheets(frames: list[Frame], real: Path | None) -> list[Part]:
+    pair = [_sheet(frames[-1].path, f"generated, {_moment(frames[-1])}", _LARGE_BYTES)]
+    if real is not None:
+        pair.insert(0, _sheet(real, "real, held out", _LARGE_BYTES))
+    parts: list[Part] = [element("div", pair, class_="sheets pair")]
+    if len(frames) > 1:
+        small = [_sheet(frame.path, _moment(frame), _SHEET_BYTES) for frame in _spread(frames, _MOST_FRAMES)]
+        parts += [element("h3", "Over time, from the same noise"), element("div", small, class_="sheets")]
+    return parts
+
+
+def _sheet(path: Path, caption: str, most: int) -> Html:
+    content, media_type, is_small = _compact(path, most)
+    picture = element(
+        "img", src=data_uri(content, media_type), alt=f"Images, {caption}", class_="pixels" if is_small else None
+    )
+    return element("figure", element("figcaption", caption), picture)
+
+
+def _compact(path: Path, most: int) -> tuple[bytes, str, bool]:
+    """The picture in at most about `most` bytes: as it is, or else compressed with loss, then made smaller."""
+    content = path.read_bytes()
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+        is_small = image.width <= 480
+        if len(content) <= most:
+            return content, "image/png", is_small
+        smaller = image.convert("RGBA")
+    while True:
+        buffer = io.BytesIO()
+        smaller.save(buffer, format="WEBP", quality=82, method=4)
+        if buffer.tell() <= most or min(smaller.size) < 64:
+            return buffer.getvalue(), "image/webp", is_small
+        smaller = smaller.resize(
+            (max(1, smaller.width * 3 // 4), max(1, smaller.height * 3 // 4)), Image.Resampling.LANCZOS
+        )
+
+
+def _points(frames: list[Frame], real: Path | None) -> list[Part]:
+    drawn = [(_moment(frame), _matrix(frame.path)) for frame in _spread(frames, _MOST_FRAMES)]
+    true = None if real is None else _matrix(real)
+    if drawn[-1][1].shape[1] != 2:
+        return _marginals(frames[-1], real)
+    title, last = drawn[-1]
+    parts: list[Part] = [_both(lambda theme: figures.scatter(last, true, theme=theme), f"Points, {title}")]
+    if len(drawn) > 1:
+        over_time = _both(lambda theme: figures.scatters(drawn, true, theme=theme), "Points at several moments")
+        parts += [
+            element("h3", "Over time, from the same noise", None if true is None else "; real points in grey"),
+            over_time,
+        ]
+    return parts
+
+
+def _matrix(path: Path) -> figures.Floats:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)[:_MOST_DOTS]
+    return np.asarray(array, dtype=np.float64).reshape(len(array), -1)
+
+
+def _marginals(frame: Frame, real: Path | None) -> list[Part]:
+    generated, true = columns(frame.path), None if real is None else columns(real)
+    if not generated:
+        return []
+    names = list(generated)
+    note = f"The first {figures.MAX_MARGINALS} of {len(names)} columns. " if len(names) > figures.MAX_MARGINALS else ""
+    caption = element("figcaption", note, f"{len(next(iter(generated.values()))):,} generated rows, {_moment(frame)}.")
+    return [
+        element("h3", "Each column's distribution"),
+        _both(lambda theme: figures.marginals(generated, true, theme=theme), "Distribution of each column", caption),
+    ]
+
+
+def _table(frames: list[Frame], real: Path | None) -> list[Part]:
+    parts: list[Part] = [element("h3", f"The first generated rows, {_moment(frames[-1])}"), _cells(frames[-1].path)]
+    if real is not None:
+        parts += [element("h3", "The first real rows, held out"), _cells(real, most=5)]
+    return parts + _marginals(frames[-1], real)
+
+
+def _cells(path: Path, most: int = 10) -> Html:
+    header, *body = rows(path, most) or [[]]
+    head = element("tr", [element("th", name) for name in header])
+    lines = [element("tr", [element("td", cell[:200]) for cell in line]) for line in body]
+    return element("div", element("table", joined(head, lines), class_="cells"), class_="scroll")

@@ -1,0 +1,195 @@
+"""What a run directory says about its run, read leniently: in progress, interrupted, or with nothing in it yet."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan.errors import UsageError
+
+_FLOOR = "_floor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """Samples that the run drew from the same noise at one moment.
+
+    Attributes:
+        step: Generator updates made by then.
+        path: The file that holds them.
+    """
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """All that a report is made from.
+
+    Attributes:
+        directory: The run.
+        settings: `settings.toml`, as it is.
+        source: `source.json`.
+        environment: `environment.json`.
+        metrics: The lines of `metrics.jsonl`.
+        events: The lines of `events.jsonl`.
+        frames: The samples in `samples/`, by step.
+        real: The file of real samples to compare them with, if there is one.
+    """
+
+    directory: Path
+    settings: dict[str, Any]
+    source: dict[str, Any]
+    environment: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+    frames: list[Frame]
+    real: Path | None
+
+    @cached_property
+    def estimates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Generator updates and the estimate after each, both of shape (K,), finite."""
+        pairs = [(number(line.get("step")), number(line.get("estimate"))) for line in self.metrics]
+        kept = np.array([pair for pair in pairs if np.isfinite(pair).all()], dtype=np.float64).reshape(-1, 2)
+        return kept[:, 0], kept[:, 1]
+
+    @cached_property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The lines of the record that hold judged numbers."""
+        return [line for line in self.metrics if any(name.endswith(_FLOOR) or name == "score" for name in line)]
+
+    @cached_property
+    def distances(self) -> list[str]:
+        """The names of the judged distances, those that have a floor, in the order of the record."""
+        names = (name.removesuffix(_FLOOR) for line in self.evaluations for name in line if name.endswith(_FLOOR))
+        return list(dict.fromkeys(names))
+
+    @cached_property
+    def best(self) -> dict[str, Any] | None:
+        """The evaluation with the lowest score, the first of them."""
+        scored = [line for line in self.evaluations if np.isfinite(number(line.get("score")))]
+        return min(scored, key=lambda line: number(line["score"])) if scored else None
+
+    @property
+    def step(self) -> int:
+        """Generator updates made, as far as the record knows."""
+        known = [number(line.get("step")) for line in (*self.metrics[-1:], *self.events)]
+        return int(max((step for step in known if np.isfinite(step)), default=0))
+
+    @property
+    def seconds(self) -> float | None:
+        """Training time so far."""
+        known = [number(event.get("seconds")) for event in self.events]
+        return next((seconds for seconds in reversed(known) if np.isfinite(seconds)), None)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last word of the run was that it had made all its updates."""
+        return bool(self.events) and self.events[-1].get("event") == "finished"
+
+
+def read_record(run: Path) -> Record:
+    """Read a run directory. What is missing or half-written in it is left out.
+
+    Raises:
+        UsageError: It is no run directory.
+    """
+    if not (run / "settings.toml").is_file():
+        missing = "does not exist" if not run.exists() else "is no run directory: it holds no settings.toml"
+        raise UsageError(f"'{run}' {missing}", remedy="Name a directory that `wgan train` has made.")
+    files = sorted((run / "samples").iterdir()) if (run / "samples").is_dir() else []
+    real = [path for path in files if path.stem == "real" and path.suffix in (".png", ".npy", ".csv")]
+    frames = [
+        Frame(step=int(path.stem), path=path)
+        for path in files
+        if path.stem.isascii() and path.stem.isdecimal() and path.suffix in (".png", ".npy", ".csv")
+    ]
+    return Record(
+        directory=run,
+        settings=_toml(run / "settings.toml"),
+        source=_json(run / "source.json"),
+        environment=_json(run / "environment.json"),
+        metrics=_lines(run / "metrics.jsonl"),
+        events=_lines(run / "events.jsonl"),
+        frames=sorted(frames, key=lambda frame: frame.step),
+        real=real[0] if real else None,
+    )
+
+
+def number(value: object) -> float:
+    """The value as a float, NaN where it is none."""
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def columns(path: Path, most: int = 20_000) -> dict[str, NDArray[Any]]:
+    """Read samples of points (.npy) or of a table (.csv), at most the first `most` rows.
+
+    Returns:
+        For each column a one-dimensional array: numbers, datetime64, or strings with "" for what is missing.
+    """
+    if path.suffix == ".npy":
+        array = np.load(path, mmap_mode="r", allow_pickle=False)[:most]
+        values = np.asarray(array, dtype=np.float64).reshape(len(array), -1)
+        return {f"x{column + 1}": values[:, column] for column in range(values.shape[1])}
+    import pyarrow as pa
+    from pyarrow import csv
+
+    table = csv.read_csv(path).slice(0, most)
+    read: dict[str, NDArray[Any]] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+            read[name] = column.cast(pa.timestamp("s"), safe=False).to_numpy()
+        elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            read[name] = column.cast(pa.float64(), safe=False).to_numpy()
+        else:
+            read[name] = np.array(["" if value is None else str(value) for value in column.to_pylist()], dtype=object)
+    return read
+
+
+def rows(path: Path, most: int) -> list[list[str]]:
+    """The first lines of a .csv, its header first, as text."""
+    import csv
+    import itertools
+
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(itertools.islice(csv.reader(file), most + 1))
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a .jsonl; one that is still being written is left out."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return []
+    read = []
+    for line in content.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            read.append(entry)
+    return read

@@ -1,0 +1,146 @@
+"""The record in words: what was trained, how far, and how good it is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from wgan.errors import WganError
+from wgan.figures import median_filtered, median_width
+from wgan.report.markup import Html, element, joined
+from wgan.report.record import Record, number
+
+_NAMES = {"w1": "exact W1", "sliced_w1": "sliced W1 of the pixels"}
+_KERNEL = "kernel_distance_"
+_SCALES = {
+    "clipping": "up to a constant factor",
+    "none": "up to a factor that may change, since nothing bounds the critic's slope",
+}
+_WITH = {
+    "clipping": "with weight clipping",
+    "penalty": "with a gradient penalty",
+    "spectral": "with spectral normalisation",
+    "none": "with no constraint on the critic",
+}
+
+
+def distance_name(key: str) -> str:
+    """A judged distance's name, as a reader would say it."""
+    if key.startswith(_KERNEL):
+        return f"kernel distance, features of {key.removeprefix(_KERNEL)}"
+    return _NAMES.get(key, key.replace("_", " "))
+
+
+def axis_label(record: Record) -> str:
+    """What the estimate measures and in which unit, for the curve."""
+    constraint = str(record.settings.get("constraint", "")).partition(":")[0]
+    return f"estimate of the {_unit(record)}, {_SCALES.get(constraint, 'in units of the scaled data')}"
+
+
+def _unit(record: Record) -> str:
+    from wgan.objectives import OBJECTIVES
+
+    try:
+        return OBJECTIVES.build(str(record.settings.get("objective", "wasserstein"))).unit
+    except WganError:
+        return "distance"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def significant(value: object) -> str:
+    """A number to three significant digits, a dash where there is none."""
+    read = number(value)
+    if not math.isfinite(read):
+        return "–"
+    if isinstance(value, int) or (read == round(read) and abs(read) < 1e6):
+        return f"{read:,.0f}"
+    return f"{read:.3g}" if not 1e3 <= abs(read) < 1e6 else f"{read:,.0f}"
+
+
+def times_floor(line: dict[str, Any], key: str) -> float:
+    """A judged distance divided by its floor, NaN where that says nothing."""
+    value, floor = number(line.get(key)), number(line.get(f"{key}_floor"))
+    return value / floor if floor > 0 else float("nan")
+
+
+def summary(record: Record) -> Html:
+    """The paragraph that a reader in a hurry reads."""
+    constraint = str(record.settings.get("constraint", "")).partition(":")[0]
+    kind = f"This is a Wasserstein GAN {_WITH.get(constraint, f'with the constraint {constraint}')}"
+    data = str(record.source.get("describe") or record.settings.get("data") or "data of the caller's")
+    text = [f"{kind}, trained on ", element("em", data), ". ", _progress(record), _last_estimate(record)]
+    last = record.evaluations[-1] if record.evaluations else None
+    if last is not None:
+        text.append(_judgement(record, last))
+    return element("p", *text, class_="lead")
+
+
+def _progress(record: Record) -> str:
+    steps = record.settings.get("steps")
+    wanted = f" of {steps:,}" if isinstance(steps, int) and steps != record.step else ""
+    time = f" in {duration(record.seconds)}" if record.seconds is not None else ""
+    updates = "generator update" + "s" * (record.step != 1 or bool(wanted))
+    if record.step == 0:
+        return "It has made no generator update yet. "
+    if record.is_finished:
+        return f"It made {record.step:,}{wanted} {updates}{time} and finished. "
+    was_stopped = record.events[-1:] and record.events[-1].get("event") == "stopped"
+    resume = "It was stopped" if was_stopped else "It is still running, or was cut short"
+    return f"It has made {record.step:,}{wanted} {updates}{time}. {resume} and can be resumed. "
+
+
+def _last_estimate(record: Record) -> str:
+    _, values = record.estimates
+    if len(values) == 0:
+        return ""
+    width = median_width(len(values))
+    over = f" (median of {width} records)" if width > 1 else ""
+    last = significant(float(median_filtered(values)[-1]))
+    return f"The critic's last estimate of the {_unit(record)} is {last}{over}. "
+
+
+def _judgement(record: Record, last: dict[str, Any]) -> Html:
+    said: list[str] = []
+    for place, key in enumerate(record.distances):
+        if not math.isfinite(number(last.get(key))):
+            continue
+        floor, ratio = last.get(f"{key}_floor"), times_floor(last, key)
+        beside = f"against a floor of {significant(floor)} between two real samples of that size"
+        times = f", {ratio:.2f} times as far" if math.isfinite(ratio) else ""
+        between = "between held-out rows and generated ones " if place == 0 else ""
+        said.append(f"The {distance_name(key)} {between}is {significant(last[key])}, {beside}{times}. ")
+    if "modes" in last:
+        said.append(f"The samples reach {last['modes']} of {last.get('num_modes', '?')} modes")
+        share = number(last.get("high_quality"))
+        said.append(f", and {100 * share:.1f} % of them lie within three standard deviations of one. ")
+    return joined(*said)
+
+
+def key_numbers(record: Record) -> Html | None:
+    """The few numbers that say how good the run is, large."""
+    entries: list[tuple[str, str]] = []
+    last = record.evaluations[-1] if record.evaluations else {}
+    for key in record.distances[:1]:
+        entries.append(
+            (f"{distance_name(key)}, floor {significant(last.get(f'{key}_floor'))}", significant(last.get(key)))
+        )
+        if math.isfinite(times_floor(last, key)):
+            entries.append(("times the floor", f"{times_floor(last, key):.2f}"))
+    if "modes" in last:
+        entries.append(("modes reached", f"{last['modes']} / {last.get('num_modes', '?')}"))
+        entries.append(("of high quality", f"{100 * number(last.get('high_quality')):.1f} %"))
+    entries.append(("generator updates", f"{record.step:,}"))
+    if record.seconds is not None:
+        entries.append(("of training", duration(record.seconds)))
+    cells = [element("div", element("dt", label), element("dd", value)) for label, value in entries]
+    return element("dl", cells, class_="numbers") if record.step else None

@@ -1,0 +1,291 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from wgan.errors import UsageError
+from wgan.export import sample_ending, write_samples
+from wgan.report import write_report
+from wgan.report.markup import Html, element, joined
+from wgan.report.record import columns, read_record
+from wgan.report.words import duration, significant
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def ring(num, rng, spread=0.02, radius=2.0):
+    angles = rng.integers(0, 8, num) * np.pi / 4
+    centres = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return (centres + rng.normal(size=(num, 2)) * spread) / 1.414
+
+
+def garments(num, rng, blur=0.0):
+    """Grey 28×28 pictures of shirts, boots and bags, drawn from rectangles."""
+    images = np.zeros((num, 28, 28, 1))
+    for image in images:
+        shade, kind = rng.uniform(110, 250), rng.integers(0, 3)
+        if kind == 0:
+            image[5:25, 9:19] = shade
+            image[5:11, 3:25] = shade
+        elif kind == 1:
+            image[14:22, 4:24] = shade
+            image[6:14, 15:24] = shade
+        else:
+            image[11:24, 5:23] = shade
+            image[6:8, 9:19] = shade
+    noisy = images + rng.normal(size=images.shape) * (12 + 180 * blur)
+    return np.clip(noisy * (1 - 0.5 * blur), 0, 255).astype(np.uint8)
+
+
+def census(num, rng, drift=0.0):
+    import pyarrow as pa
+
+    return pa.table(
+        {
+            "age": rng.gamma(9, 4 + drift, num).round().clip(17, 90).astype(int),
+            "hours $per$ week": rng.normal(40 + 8 * drift, 8, num).round(1),
+            f"work {SCRIPT}": rng.choice(
+                ["Private", "Government", "Self-employed", SCRIPT], num, p=[0.6, 0.2, 0.15, 0.05]
+            ),
+            "hired": np.datetime64("2019-01-01") + rng.integers(0, 900, num).astype("timedelta64[D]"),
+            "children": rng.integers(0, 5, num),
+        }
+    )
+
+
+def draw(kind, num, rng, share):
+    """Samples as a generator that has gone `share` of its way would draw them."""
+    if kind == "points":
+        return ring(num, rng, 0.02 + 0.6 * (1 - share) ** 2, 2 * (0.4 + 0.6 * share))
+    return garments(num, rng, 1 - share) if kind == "images" else census(num, rng, 1 - share)
+
+
+def fake_run(
+    directory, kind="points", *, steps=8_000, made=None, label="ring", constraint="clipping:bound=0.01", frames=1
+):
+    """A run directory as training would leave it, without training."""
+    rng = np.random.default_rng(0)
+    made = steps if made is None else made
+    directory.mkdir(parents=True)
+    (directory / "settings.toml").write_text(
+        f'data = {json.dumps(label)}\nrecipe = "paper"\nsteps = {steps}\nseed = 0\nobjective = "wasserstein"\n'
+        f'constraint = "{constraint}"\n\n[input]\nheld_out = 0.1\nignore = []\nskip_broken = false\n'
+    )
+    notes = [f"12 images were cut to the middle: {label}"]
+    described = f"{kind} {label}: a sampler that never repeats, 2 columns, 8 Gaussian modes"
+    source = {"codec": {"kind": kind}, "describe": described, "fingerprint": "9f" * 16, "notes": notes}
+    (directory / "source.json").write_text(json.dumps(source))
+    environment = {"python": "3.11.2", "torch": "2.13.0+cpu", "platform": "Linux x86_64", "threads": 1}
+    (directory / "environment.json").write_text(json.dumps(environment))
+    lines, events = [], [{"time": 1.8e9, "event": "started", "step": 0, "seconds": 0.0}]
+    for step in range(10, made + 1, 10):
+        value = 1.8 * np.exp(-step / 1500) + 0.06 + 0.05 * rng.normal() * (0.4 + np.exp(-step / 1000))
+        lines.append({"step": step, "estimate": value, "critic_loss": -value, "generator_loss": 0.1})
+        if step % 1000 == 0:
+            name = "sliced_w1" if kind == "images" else "w1"
+            distance = 0.05 + 0.6 * np.exp(-step / 900)
+            lines[-1] |= {"score": distance, name: distance, f"{name}_floor": 0.044}
+            if kind == "points":
+                lines[-1] |= {"modes": min(8, step // 500), "num_modes": 8, "high_quality": 1 - distance}
+            events.append({"time": 1.8e9 + step, "event": "judged", "step": step, "seconds": step / 66})
+    (directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    events.append(
+        {"time": 1.9e9, "event": "finished" if made == steps else "saved", "step": made, "seconds": made / 66}
+    )
+    (directory / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    (directory / "samples").mkdir()
+    num = 16 if kind == "images" else 500
+    real = directory / "samples" / f"real{sample_ending(kind)}"
+    write_samples(iter([draw(kind, num, rng, 1.0)]), num, real, kind)
+    for step in (made * frame // frames for frame in range(1, frames + 1)):
+        out = directory / "samples" / f"{step:08d}{sample_ending(kind)}"
+        write_samples(iter([draw(kind, num, rng, step / steps)]), num, out, kind)
+    return directory
+
+
+class Page(HTMLParser):
+    """Collects what a browser would act on."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.addresses, self.attributes, self.words = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        self.addresses += [value for name, value in attrs if name in ("src", "srcset", "href")]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def report(run):
+    out = write_report(run)
+    assert out == run / "report.html"
+    return Page(out.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("kind", ["points", "images", "table"])
+def test_page_of_each_kind_is_self_contained_and_small(tmp_path, kind):
+    run = fake_run(tmp_path / "run-001", kind, steps=1_000, frames=3)
+    page = report(run)
+    assert all(address.startswith("data:image/") for address in page.addresses)
+    assert page.tags.count("img") >= 2
+    assert (run / "report.html").stat().st_size < 3e6
+    assert sorted(path.name for path in run.iterdir() if path.name.startswith(".")) == []
+
+
+def test_summary_states_the_numbers(tmp_path):
+    text = report(fake_run(tmp_path / "run", constraint="penalty:weight=0.1")).text
+    assert "with a gradient penalty" in text
+    assert "It made 8,000 generator updates in 2 min 1 s and finished." in text
+    assert "is 0.0501, against a floor of 0.044 between two real samples of that size, 1.14 times as far." in text
+    assert "8 of 8 modes" in text
+
+
+def test_hostile_names_are_shown_and_not_run(tmp_path):
+    run = fake_run(tmp_path / SCRIPT.replace("/", "%"), "table", steps=1_000, label=f'{SCRIPT}"onload=x')
+    content = write_report(run).read_text(encoding="utf-8")
+    page = Page(content)
+    assert "script" not in page.tags
+    assert not [name for name in page.attributes if name.startswith("on")]
+    assert SCRIPT in page.text
+    assert re.search(r"content=\"default-src &#x27;none&#x27;", content)
+    assert "unsafe-inline" not in content
+
+
+def test_events_and_environment_are_escaped_too(tmp_path):
+    run = fake_run(tmp_path / "run", steps=10)
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 1.8e9, "event": "warning", "step": 1, "message": SCRIPT}) + "\n")
+    (run / "environment.json").write_text(json.dumps({"platform": {SCRIPT: [SCRIPT, "\x00\ud800"]}}))
+    page = report(run)
+    assert "script" not in page.tags
+    assert page.text.count(SCRIPT) >= 3
+    assert "\\x00\\ud800" in page.text
+
+
+def test_style_is_allowed_by_its_digest(tmp_path):
+    import base64
+    import hashlib
+    import html
+
+    content = write_report(fake_run(tmp_path / "run", steps=10)).read_text(encoding="utf-8")
+    style = re.search(r"<style>(.*?)</style>", content, re.DOTALL).group(1)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in html.unescape(content)
+
+
+def test_run_in_progress_with_a_torn_last_line(tmp_path):
+    run = fake_run(tmp_path / "run", made=3_000)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3010, "esti')
+    text = report(run).text
+    assert "It has made 3,000 of 8,000 generator updates in 45 s. It is still running, or was cut short" in text
+
+
+def test_stopped_run(tmp_path):
+    run = fake_run(tmp_path / "run", made=1_000)
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 1.9e9, "event": "stopped", "step": 1_000, "seconds": 75.0}) + "\n")
+    assert "1 min 15 s. It was stopped and can be resumed." in report(run).text
+
+
+def test_one_line_and_empty_records(tmp_path):
+    one = fake_run(tmp_path / "one", made=10)
+    assert "It has made 10 of 8,000 generator updates" in report(one).text
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "settings.toml").write_text('data = "ring"\n')
+    text = report(empty).text
+    assert "It has made no generator update yet." in text
+    assert "No samples have been drawn yet." in text
+
+
+def test_numbers_that_are_not_finite_are_passed_over(tmp_path):
+    run = fake_run(tmp_path / "run", steps=100)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 110, "estimate": NaN}\n{"step": 120, "estimate": null, "w1": NaN, "w1_floor": 0.0}\n[]\n')
+    record = read_record(run)
+    assert record.step == 120
+    assert len(record.estimates[0]) == 10
+    assert "nan" not in report(run).text.lower()
+
+
+def test_broken_samples_are_told(tmp_path):
+    run = fake_run(tmp_path / "run", "images", steps=1_000)
+    (run / "samples" / "00001000.png").write_text("no picture")
+    assert "The samples could not be read" in report(run).text
+
+
+def test_large_sheets_are_compressed(tmp_path):
+    run = fake_run(tmp_path / "run", "images", steps=1_000)
+    noise = np.random.default_rng(0).integers(0, 256, (25, 96, 96, 3), dtype=np.uint8)
+    for name in ("real.png", "00001000.png"):
+        write_samples(iter([noise]), 25, run / "samples" / name, "images")
+    page = report(run)
+    assert any(address.startswith("data:image/webp") for address in page.addresses)
+    assert (run / "report.html").stat().st_size < 3e6
+
+
+def test_points_of_many_columns_show_marginals(tmp_path):
+    run = fake_run(tmp_path / "run", steps=10)
+    for name in ("real", "00000010"):
+        np.save(run / "samples" / f"{name}.npy", np.random.default_rng(0).normal(size=(50, 15)))
+    assert "The first 12 of 15 columns." in report(run).text
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(UsageError, match="does not exist"):
+        write_report(tmp_path / "none")
+    with pytest.raises(UsageError, match="holds no settings"):
+        write_report(tmp_path)
+
+
+def test_same_record_same_bytes(tmp_path):
+    run = fake_run(tmp_path / "run", steps=200)
+    assert write_report(run).read_bytes() == write_report(run).read_bytes()
+
+
+def test_best_is_the_first_of_the_lowest(tmp_path):
+    run = fake_run(tmp_path / "run", steps=10)
+    scores = [(1, 0.5), (2, 0.2), (3, 0.2), (4, 0.9)]
+    lines = [json.dumps({"step": step, "score": score, "w1": score, "w1_floor": 0.1}) for step, score in scores]
+    (run / "metrics.jsonl").write_text("\n".join(lines))
+    assert read_record(run).best["step"] == 2
+
+
+def test_columns_of_a_table(tmp_path):
+    path = tmp_path / "00000001.csv"
+    path.write_text("age,name,when\n1,a,2020-01-02\n,,\n3,b,2020-01-03\n")
+    read = columns(path)
+    np.testing.assert_array_equal(read["age"], [1, np.nan, 3])
+    assert read["name"].tolist() == ["a", "", "b"]
+    assert read["when"].dtype.kind == "M"
+
+
+def test_text_enters_html_escaped():
+    assert element("p", "<b>", Html("<i></i>"), ["&"], None, title='"') == '<p title="&quot;">&lt;b&gt;<i></i>&amp;</p>'
+    assert joined("a\x1b[31m") == "a\\x1b[31m"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.4, "0 s"), (59.7, "1 min 0 s"), (75, "1 min 15 s"), (3700, "1 h 1 min")]
+)
+def test_durations(seconds, said):
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.05012, "0.0501"), (8, "8"), (12345.6, "12,346"), (None, "–"), (float("nan"), "–"), (1e-9, "1e-09")],
+)
+def test_three_significant_digits(value, said):
+    assert significant(value) == said
