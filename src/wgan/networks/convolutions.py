@@ -15,7 +15,7 @@ Norm = Literal["batch", "layer", "none"]
 def resolutions(layout: Layout, network: str) -> list[tuple[int, int]]:
     """The sizes of the feature maps, from the image's down to the smallest, each half the one before, rounded down.
 
-    Halving stops before a side falls below 4, so 64 x 64 ends at 4 x 4, 28 x 28 at 7 x 7 and 48 x 80 at 6 x 10.
+    Halving stops as soon as a side is 4 or less, so 64 x 64 ends at 4 x 4, 28 x 28 at 3 x 3 and 48 x 80 at 3 x 5.
 
     Args:
         layout: What a sample is.
@@ -36,7 +36,7 @@ def resolutions(layout: Layout, network: str) -> list[tuple[int, int]]:
     if min(height, width) < 2:
         raise UsageError(f"{network} needs images of at least 2 x 2, not {height} x {width}", remedy="Use mlp.")
     sizes = [(height, width), (height // 2, width // 2)]
-    while min(sizes[-1]) >= 8:
+    while min(sizes[-1]) > 4:
         sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
     return sizes
 

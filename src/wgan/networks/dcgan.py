@@ -23,6 +23,7 @@ class DCGAN:
     filters: int = 64
     norm: Norm = "batch"
     growth: Literal["doubling", "constant"] = "doubling"
+    weights: Literal["normal", "he"] = "normal"
 
     def __post_init__(self) -> None:
         if self.filters < 1:
@@ -50,7 +51,7 @@ class DCGAN:
             layers.append(nn.ConvTranspose2d(channels[level], outputs, 4, 2, 1, output_padding=odd, bias=bias))
             if level:
                 layers += [*normalisation(self.norm, outputs), nn.ReLU()]
-        return Generator(_initialised(nn.Sequential(*layers)), noise_size, layout)
+        return Generator(_initialised(nn.Sequential(*layers), self.weights), noise_size, layout)
 
     def critic(self, layout: Layout) -> Critic:
         """A critic of images: the generator's mirror, with leaky activations and no norm on its first layer."""
@@ -63,14 +64,20 @@ class DCGAN:
             layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not has_norm))
             layers += [*(normalisation(self.norm, outputs) if has_norm else []), nn.LeakyReLU(0.2)]
         layers.append(nn.Conv2d(channels[-1], 1, sizes[-1]))
-        return Critic(_initialised(nn.Sequential(*layers)))
+        return Critic(_initialised(nn.Sequential(*layers), self.weights))
 
 
-def _initialised(network: nn.Module) -> nn.Module:
-    """Draw weights from N(0, 0.02) and norm scales from N(1, 0.02), biases zero, as the authors do."""
+def _initialised(network: nn.Module, weights: Literal["normal", "he"]) -> nn.Module:
+    """Draw weights from N(0, 0.02) and norm scales from N(1, 0.02), biases zero, as the authors do; or by He's rule.
+
+    Without norm, N(0, 0.02) shrinks signals layer by layer: He's variance, of the leaky ReLU, keeps them.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(module.weight, 0.0, 0.02)
+            if weights == "he":
+                nn.init.kaiming_normal_(module.weight, a=0.2)
+            else:
+                nn.init.normal_(module.weight, 0.0, 0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
