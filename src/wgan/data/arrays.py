@@ -12,7 +12,7 @@ import torch
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from wgan.data.points import points_from_array
+from wgan.data.points import PointsSource
 from wgan.data.source import Source
 from wgan.errors import DataError
 from wgan.settings import DataOptions
@@ -44,9 +44,9 @@ def open_array_file(path: Path, options: DataOptions, *, name: str, seed: int) -
         if not start:
             raise DataError(f"{name} is an empty file", remedy="It needs at least 2 rows: write it again.")
         if start == npy.MAGIC_PREFIX:
-            array, labels, note = _read_npy(path, name), None, ""
+            array, labels, unused, note = _read_npy(path, name), None, "", ""
         elif start.startswith(b"PK"):
-            array, labels, note = _read_npz(path, name)
+            array, labels, unused, note = _read_npz(path, name)
         elif start[:1] == b"\x80":
             raise _needs_pickle(name)
         else:
@@ -58,7 +58,8 @@ def open_array_file(path: Path, options: DataOptions, *, name: str, seed: int) -
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{name} cannot be read: {reason}", remedy="The file is damaged: write it again.") from None
-    return open_array(array, options, name=name, seed=seed, labels=labels, notes=(note,) if note else ())
+    notes = (note,) if note else ()
+    return open_array(array, options, name=name, seed=seed, labels=labels, unused_labels=unused, notes=notes)
 
 
 def open_array(
@@ -68,6 +69,7 @@ def open_array(
     name: str,
     seed: int,
     labels: NDArray[np.generic] | None = None,
+    unused_labels: str = "",
     notes: tuple[str, ...] = (),
 ) -> Source:
     """Open an array or a tensor that is already in memory, or memory-mapped.
@@ -78,6 +80,7 @@ def open_array(
         name: As the user called it.
         seed: Of the split.
         labels: A label for each image.
+        unused_labels: What labels of points are called, which are named and not used.
         notes: What the reader has to say.
 
     Returns:
@@ -86,15 +89,13 @@ def open_array(
     Raises:
         DataError: A wrong rank or dtype, or values that cannot be learnt from.
     """
-    array = _as_array(data, name)
+    array = as_array(data, name)
     check_form(array.shape, array.dtype, name)
     if array.ndim >= 3:
         from wgan.data.images import images_from_array
 
         return images_from_array(array, labels, name, options, seed)
-    if labels is not None:
-        notes += ("labels were found and are not used for points",)
-    return points_from_array(array, name=name, options=options, seed=seed, notes=notes)
+    return PointsSource(array, name=name, options=options, seed=seed, unused_labels=unused_labels, notes=notes)
 
 
 def check_form(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str) -> None:
@@ -116,7 +117,12 @@ def check_form(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str) -
         )
 
 
-def _as_array(data: object, name: str) -> NDArray[np.generic]:
+def as_array(data: object, name: str) -> NDArray[np.generic]:
+    """Bring an array, a tensor or nested lists to NumPy, without a copy where there is a way.
+
+    Raises:
+        DataError: A sparse tensor, or lists of unequal lengths.
+    """
     if isinstance(data, torch.Tensor):
         if data.layout is not torch.strided:
             raise DataError(f"{name} is a sparse tensor", remedy="Give tensor.to_dense().")
@@ -161,8 +167,8 @@ def _read_npy(path: Path, name: str) -> NDArray[np.generic]:
     return array
 
 
-def _read_npz(path: Path, name: str) -> tuple[NDArray[np.generic], NDArray[np.generic] | None, str]:
-    """The array of an .npz, its labels, and what is to be said about the choice."""
+def _read_npz(path: Path, name: str) -> tuple[NDArray[np.generic], NDArray[np.generic] | None, str, str]:
+    """The array of an .npz, its labels, the name of labels that are not used, and what is to be said of the rest."""
     with zipfile.ZipFile(path) as archive:
         keys = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
         values = [key for key in keys if key in _VALUES] or [key for key in keys if key not in _LABELS]
@@ -177,8 +183,9 @@ def _read_npz(path: Path, name: str) -> tuple[NDArray[np.generic], NDArray[np.ge
         labels = None
         if label is not None and array.ndim >= 3:
             labels = _read_member(archive, label, name)
-    said = [f"'{key}' is not used" for key in ([] if label is None or labels is not None else [label]) + others]
-    return array, labels, f"array '{values[0]}' was taken; {', '.join(said)}" if said else ""
+    unused = label if label is not None and labels is None else ""
+    said = f"array {values[0]!r} was taken, {', '.join(map(repr, others))} left" if others else ""
+    return array, labels, unused, said
 
 
 def _read_member(archive: zipfile.ZipFile, key: str, name: str) -> NDArray[np.generic]:

@@ -57,7 +57,10 @@ def format_of(data: str) -> Format:
     if not there:
         near = _nearest(path)
         remedy = f"Did you mean {' or '.join(near)}? {TAKEN}" if near else TAKEN
-        raise UsageError(f"'{data}' is neither a built-in data set nor an existing path", remedy=remedy)
+        raise UsageError(f"{data!r} is neither a built-in data set nor an existing path", remedy=remedy)
+    if not folder and not path.is_file():
+        # Opening a FIFO would wait for ever.
+        raise UsageError(f"{data!r} is neither a file nor a folder", remedy=TAKEN)
     name = path.name.lower()
     if folder or name.endswith(IMAGE_ENDINGS):
         return "images"
@@ -65,7 +68,7 @@ def format_of(data: str) -> Format:
         return "array"
     if name.endswith(TABLE_ENDINGS):
         return "table"
-    raise UsageError(f"'{data}' has an ending that is not known", remedy=TAKEN)
+    raise UsageError(f"{data!r} has an ending that is not known", remedy=TAKEN)
 
 
 def kind_of(data: str) -> Kind:

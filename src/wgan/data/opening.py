@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wgan.data.arrays import open_array, open_array_file
+from wgan.data.arrays import as_array, open_array, open_array_file
 from wgan.data.names import Format, format_of
 from wgan.data.points import PointsCodec
 from wgan.data.source import Codec, Source
@@ -47,8 +47,9 @@ def open_data(data: str | Path | object, options: DataOptions, *, seed: int, cac
         _check_applies(options, _TABLE, "a data frame")
         return open_frame(data, options, name="data frame", seed=seed)
     if isinstance(data, np.ndarray | torch.Tensor | list | tuple):
-        _check_applies(options, _IMAGES if np.ndim(data) >= 3 else _POINTS, "an array")
-        return open_array(data, options, name="array", seed=seed)
+        array = as_array(data, "array")
+        _check_applies(options, _IMAGES if array.ndim >= 3 else _POINTS, "an array")
+        return open_array(array, options, name="array", seed=seed)
     raise DataError(
         f"an object of type {type(data).__name__} cannot be read as data",
         remedy="Taken: a name or path, a NumPy array, a torch tensor, or a data frame (pandas, polars, Arrow).",
@@ -100,6 +101,8 @@ def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) 
         _check_applies(options, _IMAGES, name)
         return open_embedded(options, seed=seed, cache=cache)
     path = Path(name)
+    # A line break in a file's name must not break the messages that show it.
+    name = name if name.isprintable() else repr(name)[1:-1]
     _check_applies(options, _applicable(form, path), f"{name} ({_NOUNS[form]})")
     if form == "array":
         return open_array_file(path, options, name=name, seed=seed)
@@ -128,7 +131,7 @@ def _applicable(form: Format, path: Path) -> frozenset[str]:
 def _check_applies(options: DataOptions, applicable: frozenset[str], what: str) -> None:
     """Refuse options that were set and mean nothing here; all of them are listed."""
     wrong = [
-        f"{_spell(field.name)} {getattr(options, field.name)!r}" if field.name != "header" else "--no-header"
+        f"{_spell(field.name)} {getattr(options, field.name)!r}" if field.name != "header" else _spell(field.name)
         for field in dataclasses.fields(options)
         if field.name not in applicable
         and getattr(options, field.name)
@@ -149,4 +152,4 @@ def _check_ranges(options: DataOptions) -> None:
 
 
 def _spell(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--no-header" if name == "header" else "--" + name.replace("_", "-")

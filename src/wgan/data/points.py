@@ -115,19 +115,36 @@ class PointsSource:
     Scales and constant columns are found over all rows, those held out among them.
 
     Args:
-        array: Shape (N, D), a real dtype; may be memory-mapped.
+        array: Shape (N, D) or (N,), which is one column; a real dtype; may be memory-mapped.
         name: As the user called it.
         options: `held_out`, `scaling` and `missing` ("error" or "drop") apply.
         seed: Of the split.
+        unused_labels: What labels that came with the points are called; they are named and not used.
         notes: What the reader has to say.
 
     Raises:
         DataError: Fewer than 2 rows, NaN or infinite values that are not to be dropped, nothing that changes.
+        UsageError: `missing="keep"`, which only tables have.
     """
 
     def __init__(
-        self, array: NDArray[np.generic], *, name: str, options: DataOptions, seed: int, notes: tuple[str, ...] = ()
+        self,
+        array: NDArray[np.generic],
+        *,
+        name: str,
+        options: DataOptions,
+        seed: int,
+        unused_labels: str = "",
+        notes: tuple[str, ...] = (),
     ) -> None:
+        if options.missing == "keep":
+            raise UsageError(
+                f"{name}: --missing keep needs a table, and these are points", remedy="Use --missing drop, or a .csv."
+            )
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+            array = array.astype(np.float64)
+            notes += ("extended precision was read as float64",)
+        array = array.reshape(len(array), -1)
         self.name = name
         rows = _usable_rows(array, name, options)
         count = len(array) if rows is None else len(rows)
@@ -147,7 +164,7 @@ class PointsSource:
         self._rows = Rows(_fetcher(array, self.codec), train, held)
         self.size = len(train)
         self.num_held_out = len(held)
-        self._dtype, self._count = array.dtype, count
+        self._dtype, self._count, self._unused = array.dtype, count, unused_labels
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         """Draw training rows with replacement, shape (size, D), float32."""
@@ -163,40 +180,12 @@ class PointsSource:
         constant = f" ({len(self.codec.constants)} constant)" if self.codec.constants else ""
         noun = "column" if columns == 1 else "columns"
         line = f"points {self.name}: {self._count:,} rows, {columns:,} {noun}{constant} of {self._dtype.name}"
-        return f"{line}, {self.num_held_out:,} held out"
+        labels = f", labels {self._unused!r} not used" if self._unused else ""
+        return f"{line}{labels}, {self.num_held_out:,} held out"
 
     def fingerprint(self) -> str:
         """A digest of the training rows as the networks see them, and of the codec."""
         return self._rows.digest(self.codec)
-
-
-def points_from_array(
-    array: NDArray[np.generic], *, name: str, options: DataOptions, seed: int, notes: tuple[str, ...] = ()
-) -> PointsSource:
-    """Read an array of rank 1 (one column) or 2 as points.
-
-    Args:
-        array: Rank 1 or 2, a real dtype (checked by `wgan.data.arrays`).
-        name: As the user called it.
-        options: How to read it.
-        seed: Of the split.
-        notes: What the reader has to say.
-
-    Returns:
-        The source.
-
-    Raises:
-        DataError: As `PointsSource` says.
-        UsageError: `missing="keep"`, which only tables have.
-    """
-    if options.missing == "keep":
-        raise UsageError(
-            f"{name}: --missing keep needs a table, and these are points", remedy="Use --missing drop, or a .csv."
-        )
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
-        notes += ("extended precision was read as float64",)
-    return PointsSource(array.reshape(len(array), -1), name=name, options=options, seed=seed, notes=notes)
 
 
 def _blocks(array: NDArray[np.generic]) -> Iterator[slice]:

@@ -70,7 +70,7 @@ class Scaling:
     def common(self) -> Scaling:
         """Divide all columns by one factor, the root mean square of their standard deviations, keeping directions."""
         half = np.full_like(self.half, self.half.min(initial=1.0))
-        low, span = self.low / self.half * half, self.span / self.half * half
+        low, span = self.low * (half / self.half), self.span * (half / self.half)
         widest = span.max(initial=0.0)
         share = span / widest
         spread = np.sqrt(np.mean((self.spread * share) ** 2))

@@ -114,17 +114,19 @@ class Number:
         dtype = np.dtype(kind.to_pandas_dtype()) if pa.types.is_integer(kind) else np.dtype(np.int64)
         # Bounds as arrays of the dtype: a plain large int would turn uint64 into floats.
         low, high = np.array(self.low, dtype), np.array(self.high, dtype)
-        whole = np.clip(to_dtype(values, dtype), low, high)
+        whole: NDArray[np.generic] = np.clip(to_dtype(values, dtype), low, high)
         if self.step == 1:
             return whole
         steps = np.rint((whole - low) / self.step).astype(dtype)
-        return low + steps * np.array(self.step, dtype)
+        stepped: NDArray[np.generic] = low + steps * np.array(self.step, dtype)
+        return stepped
 
     def _float(self, values: Floats) -> NDArray[np.generic]:
         """Round as the data is rounded, within the bounds."""
         if self.decimals is not None:
             values = np.round(values, self.decimals)
-        return np.clip(values, self.low, self.high)
+        held: NDArray[np.generic] = np.clip(values, self.low, self.high)
+        return held
 
     def state(self) -> dict[str, object]:
         """Plain JSON values."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from wgan.choices import did_you_mean
 from wgan.data.scaling import Scaling
 from wgan.data.tables.codec import TableCodec
 from wgan.data.tables.columns import Category, Column, Constant, Number, floats
@@ -22,7 +22,7 @@ _MOST_CATEGORIES = 1_000
 # Text of which more than this share of the cells is unlike any other is a name or a number of the row, no category.
 _DISTINCT_SHARE, _FEW_ROWS = 0.9, 50
 _MOST_DECIMALS = 10
-_SHOWN_CELLS = 5
+_SHOWN_CELLS, _SHOWN_NAMES = 5, 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +79,23 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
 
 def _check_names(raw: Raw, options: DataOptions) -> None:
     known = raw.table.column_names
+    if not known:
+        raise DataError(f"{raw.name} has no columns", remedy="Give data: rows of numbers or categories.")
     wrong = []
     for option in ("categorical", "numeric", "ignore"):
         for name in getattr(options, option):
             if name not in known:
-                wrong.append(f"--{option} {name!r}: no such column, {did_you_mean(name, known)}")
-    for name in options.categorical:
-        if name in options.numeric:
-            wrong.append(f"{name!r} is named by both --categorical and --numeric.")
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+                guess = f" (did you mean {near[0]!r}?)" if near else ""
+                wrong.append(f"--{option} {name!r} names no column{guess}")
+    wrong += [
+        f"{name!r} is named by both --categorical and --numeric"
+        for name in options.categorical
+        if name in options.numeric
+    ]
     if wrong:
-        raise UsageError(f"{raw.name}: " + " ".join(wrong))
+        columns = ", ".join(map(repr, known[:_SHOWN_NAMES])) + (", ..." if len(known) > _SHOWN_NAMES else "")
+        raise UsageError(f"{raw.name}: {'; '.join(wrong)}", remedy=f"Columns: {columns}.")
 
 
 def _settle_missing(raw: Raw, typed: list[TypedColumn], options: DataOptions) -> tuple[list[TypedColumn], int]:
@@ -147,7 +154,8 @@ def _column(raw: Raw, column: TypedColumn, options: DataOptions) -> Column:
     import pyarrow.compute as pc
 
     may_miss = column.array.null_count > 0
-    distinct = pc.count_distinct(column.array, mode="only_valid").as_py()
+    empty = pa.types.is_null(column.array.type)
+    distinct = 0 if empty else pc.count_distinct(column.array, mode="only_valid").as_py()
     if distinct + may_miss <= 1:
         value = column.array[0].as_py()
         return Constant(name=column.name, type=str(column.kind), value=value)

@@ -110,14 +110,31 @@ def read_frame(frame: object, *, name: str) -> Raw:
     Raises:
         DataError: A column that Arrow cannot hold, or two columns of one name.
     """
+    if hasattr(frame, "to_frame") and not hasattr(frame, "columns"):
+        frame = frame.to_frame()
     try:
         table = pa.table(frame)
     except (pa.ArrowException, ValueError, TypeError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = _mixed_types(frame) or "; ".join(str(part) for part in error.args) or type(error).__name__
         raise DataError(
             f"{name} cannot be read: {reason}", remedy="Give every column one type and a name of its own."
         ) from None
     return _typed(table, name)
+
+
+def _mixed_types(frame: object) -> str:
+    """Where a column of Python objects changes its type, if that is what Arrow could not read."""
+    columns = list(getattr(frame, "columns", ()))
+    if len(set(columns)) < len(columns):
+        return ""
+    for column in columns:
+        cells = [(row, cell) for row, cell in enumerate(frame[column], start=1) if cell is not None]  # type: ignore[index]
+        # What pandas puts for an empty cell is a float that is unlike itself.
+        cells = [(row, cell) for row, cell in cells if not (isinstance(cell, float) and cell != cell)]
+        for row, cell in cells:
+            if isinstance(cell, str) != isinstance(cells[0][1], str):
+                return f"row {row:,}, column {str(column)!r}: {cell!r} among values of another type"
+    return ""
 
 
 def _typed(table: pa.Table, name: str) -> Raw:
@@ -153,9 +170,10 @@ def _check_utf8(path: Path, name: str) -> None:
                     decoder.decode(chunk, final=not chunk)
                 except UnicodeDecodeError as error:
                     byte = error.object[error.start]
+                    guess = "utf-16" if not offset and chunk[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
                     raise DataError(
                         f"{name} is not UTF-8: byte {offset - pending + error.start:,} is 0x{byte:02x}",
-                        remedy=f"Convert it, for example: iconv -f latin1 -t utf-8 '{path.name}'.",
+                        remedy=f"Convert it, for example: iconv -f {guess} -t utf-8 '{path.name}'.",
                     ) from None
                 if not chunk:
                     return
