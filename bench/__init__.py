@@ -1,0 +1,1 @@
+"""Measurements that are made, not quoted: run `make bench`."""

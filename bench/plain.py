@@ -1,0 +1,191 @@
+"""Plain eager loops, written from the published recipes alone and sharing no line with the package.
+
+They are what a careful reader of the papers writes on a first afternoon: float32, one critic pass for real and one for
+fake samples, optimisers with PyTorch's defaults but for the numbers that the papers give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class PlainLoop:
+    """Two networks and one iteration over them: 5 critic updates, 1 generator update.
+
+    Attributes:
+        generator: Noise to samples.
+        critic: Samples to scores.
+        iterate: Runs one iteration.
+    """
+
+    generator: nn.Module
+    critic: nn.Module
+    iterate: Callable[[], None]
+
+    @property
+    def num_weights(self) -> tuple[int, int]:
+        """Weights of the generator and of the critic."""
+        generator, critic = (
+            sum(weight.numel() for weight in net.parameters()) for net in (self.generator, self.critic)
+        )
+        return generator, critic
+
+
+def wgan_gp(
+    generator: nn.Module,
+    critic: nn.Module,
+    real: Callable[[], Tensor],
+    noise: Callable[[], Tensor],
+    *,
+    weight: float,
+    rate: float,
+    betas: tuple[float, float],
+) -> PlainLoop:
+    """WGAN-GP, two-sided penalty, Adam.
+
+    Source: Gulrajani et al. (2017), Algorithm 1.
+    """
+    generator_optimizer = torch.optim.Adam(generator.parameters(), lr=rate, betas=betas)
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=rate, betas=betas)
+
+    def iterate() -> None:
+        for _ in range(5):
+            x = real()
+            with torch.no_grad():
+                fake = generator(noise())
+            mix = torch.rand(len(x), *[1] * (x.dim() - 1))
+            between = (mix * x + (1 - mix) * fake).requires_grad_(True)
+            (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+            penalty = ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+            loss = critic(fake).mean() - critic(x).mean() + weight * penalty
+            critic_optimizer.zero_grad()
+            loss.backward()
+            critic_optimizer.step()
+        loss = -critic(generator(noise())).mean()
+        generator_optimizer.zero_grad()
+        loss.backward()
+        generator_optimizer.step()
+
+    return PlainLoop(generator, critic, iterate)
+
+
+def wgan(generator: nn.Module, critic: nn.Module, real: Callable[[], Tensor], noise: Callable[[], Tensor]) -> PlainLoop:
+    """WGAN with weight clipping: RMSProp 5e-5, c = 0.01.
+
+    Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1.
+    """
+    generator_optimizer = torch.optim.RMSprop(generator.parameters(), lr=5e-5)
+    critic_optimizer = torch.optim.RMSprop(critic.parameters(), lr=5e-5)
+
+    def iterate() -> None:
+        for _ in range(5):
+            x = real()
+            with torch.no_grad():
+                fake = generator(noise())
+            loss = critic(fake).mean() - critic(x).mean()
+            critic_optimizer.zero_grad()
+            loss.backward()
+            critic_optimizer.step()
+            with torch.no_grad():
+                for weight in critic.parameters():
+                    weight.clamp_(-0.01, 0.01)
+        loss = -critic(generator(noise())).mean()
+        generator_optimizer.zero_grad()
+        loss.backward()
+        generator_optimizer.step()
+
+    return PlainLoop(generator, critic, iterate)
+
+
+def mlp(inputs: int, width: int, outputs: int) -> nn.Module:
+    """Three hidden layers with ReLU, as the toy networks of WGAN-GP."""
+    return nn.Sequential(
+        nn.Linear(inputs, width),
+        nn.ReLU(),
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Linear(width, outputs),
+    )
+
+
+def dcgan_64_generator(noise_size: int, filters: int) -> nn.Module:
+    """DCGAN's generator of 64 × 64 × 3 images (Radford, Metz and Chintala 2016, figure 1)."""
+    f = filters
+    return nn.Sequential(
+        nn.Unflatten(1, (noise_size, 1, 1)),
+        nn.ConvTranspose2d(noise_size, 8 * f, 4, 1, 0, bias=False),
+        nn.BatchNorm2d(8 * f),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(8 * f, 4 * f, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(4 * f),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(4 * f, 2 * f, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(2 * f),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(2 * f, f, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(f),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(f, 3, 4, 2, 1),
+        nn.Tanh(),
+    )
+
+
+def dcgan_64_critic(filters: int) -> nn.Module:
+    """Its mirror, with batch norm and without the sigmoid, as the WGAN authors use it."""
+    f = filters
+    return nn.Sequential(
+        nn.Conv2d(3, f, 4, 2, 1),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(f, 2 * f, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(2 * f),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(2 * f, 4 * f, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(4 * f),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(4 * f, 8 * f, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(8 * f),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(8 * f, 1, 4, 1, 0),
+        nn.Flatten(0),
+    )
+
+
+def dcgan_28_generator(noise_size: int, filters: int) -> nn.Module:
+    """A generator of 28 × 28 × 1 images in DCGAN's manner: 3 → 7 → 14 → 28."""
+    f = filters
+    return nn.Sequential(
+        nn.Linear(noise_size, 4 * f * 9, bias=False),
+        nn.Unflatten(1, (4 * f, 3, 3)),
+        nn.BatchNorm2d(4 * f),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(4 * f, 2 * f, 4, 2, 1, output_padding=1, bias=False),
+        nn.BatchNorm2d(2 * f),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(2 * f, f, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(f),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(f, 1, 4, 2, 1),
+        nn.Tanh(),
+    )
+
+
+def dcgan_28_critic(filters: int) -> nn.Module:
+    """Its mirror, without norm, as a gradient penalty needs."""
+    f = filters
+    return nn.Sequential(
+        nn.Conv2d(1, f, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(f, 2 * f, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(2 * f, 4 * f, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(4 * f, 1, 3, 1, 0),
+        nn.Flatten(0),
+    )
