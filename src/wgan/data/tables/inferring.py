@@ -77,7 +77,7 @@ def typed_column(raw: Raw, name: str, options: DataOptions) -> TypedColumn:
         if parsed is not None:
             array, kind = parsed, parsed.type if raw.untyped else kind
     coded = dictionary is not None or name in options.categorical
-    plain = _without_nan(to_plain(array))
+    plain = _tidy(to_plain(array))
     return TypedColumn(name=name, kind=kind, array=plain, dictionary=dictionary, coded=coded)
 
 
@@ -87,12 +87,13 @@ def _one(array: pa.Array | pa.ChunkedArray) -> pa.Array:
     return array
 
 
-def _without_nan(array: pa.Array) -> pa.Array:
+def _tidy(array: pa.Array) -> pa.Array:
+    """Make NaN null, and the two zeros of floats one."""
     import pyarrow.compute as pc
 
     if not pa.types.is_floating(array.type):
         return array
-    return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), pc.add(array, pa.scalar(0.0, array.type)))
 
 
 def _parse(text: pa.Array, raw: Raw, name: str, *, forced: bool) -> pa.Array | None:
