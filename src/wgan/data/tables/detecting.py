@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -119,7 +119,7 @@ def _settle_missing(raw: Raw, typed: list[TypedColumn], options: DataOptions) ->
     if options.missing == "drop":
         if rows.sum() < 2:
             raise _too_few(raw, int(rows.sum()), int((~rows).sum()))
-        kept = [column_with(column, column.array.filter(pa.array(rows))) for column in typed]
+        kept = [replace(column, array=column.array.filter(pa.array(rows))) for column in typed]
         return kept, int((~rows).sum())
     bad = sorted(bad)[:_SHOWN_CELLS]
     # The places are looked up together: for a .csv that is one walk through the file.
@@ -132,13 +132,6 @@ def _settle_missing(raw: Raw, typed: list[TypedColumn], options: DataOptions) ->
     raise DataError(
         f"{raw.name}: {count:,} {only} {'cell' if count == 1 else 'cells'}: {shown}{more}",
         remedy=f"Use --missing drop to leave these rows out{keep}.",
-    )
-
-
-def column_with(column: TypedColumn, array: pa.Array) -> TypedColumn:
-    """The same column with other cells."""
-    return TypedColumn(
-        name=column.name, kind=column.kind, array=array, dictionary=column.dictionary, coded=column.coded
     )
 
 
