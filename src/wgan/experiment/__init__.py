@@ -1,0 +1,24 @@
+"""A run: its directory, its record, its best and last state.
+
+`begin` and `resume` give an `Experiment`, whose `run` yields a `Progress` after each generator update; `load` gives
+what a run has learnt, `evaluate` what that is worth.
+"""
+
+from __future__ import annotations
+
+from wgan.experiment.files import RunFiles
+from wgan.experiment.opening import RunWarning, begin, resume
+from wgan.experiment.running import Experiment, Progress
+from wgan.experiment.trained import Trained, evaluate, load
+
+__all__ = [
+    "Experiment",
+    "Progress",
+    "RunFiles",
+    "RunWarning",
+    "Trained",
+    "begin",
+    "evaluate",
+    "load",
+    "resume",
+]

@@ -1,0 +1,206 @@
+"""The directory of a run: what is called how in it, and who may make one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from wgan.checkpoints import name_of, steps_saved
+from wgan.data.source import Kind
+from wgan.errors import UsageError
+from wgan.export import sample_ending
+from wgan.storage import LOCK, Ownership, remove_folder, temporary_beside
+
+_SIGNS = frozenset(" ._-+=@,()")
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where everything is in a run's directory.
+
+    Attributes:
+        root: The directory.
+    """
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """The settings, as TOML that trains the run again."""
+        return self.root / "settings.toml"
+
+    @property
+    def source(self) -> Path:
+        """What the data was, and how to undo its preprocessing."""
+        return self.root / "source.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions and machine."""
+        return self.root / "environment.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The record: a line of JSON for each recorded step, the same bytes whenever the run is repeated."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def events(self) -> Path:
+        """What happened when: a line of JSON each, with the time."""
+        return self.root / "events.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.root / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of the samples drawn along the way."""
+        return self.root / "samples"
+
+    def samples_at(self, step: int, kind: Kind) -> Path:
+        """The file of one step's samples."""
+        return self.samples / f"{name_of(step)}{sample_ending(kind)}"
+
+    def holds_run(self) -> bool:
+        """Whether a run was begun here and can be gone on with."""
+        return bool(steps_saved(self.checkpoints))
+
+    def belongings(self) -> set[str]:
+        """The names that a run may leave before its first checkpoint."""
+        paths = (self.settings, self.source, self.environment, self.metrics, self.events, self.checkpoints)
+        return {LOCK, self.samples.name, *(path.name for path in paths)}
+
+
+def check_name(directory: Path) -> None:
+    """Refuse a name that would need quoting where it is shown, or that leads elsewhere.
+
+    Raises:
+        UsageError: The last part of the path is empty, "..", hidden, too long, or has other signs than letters, digits
+            and a few that are harmless everywhere.
+    """
+    name = directory.name
+    odd = sorted({sign for sign in name if not (sign.isalnum() or sign in _SIGNS)})
+    if name in ("", "..") or name[0] in ".- " or odd or len(name.encode("utf-8", "replace")) > _LONGEST_NAME:
+        why = f"it holds {' '.join(ascii(sign) for sign in odd)}" if odd else "it is empty, hidden, or too long"
+        raise UsageError(
+            f"a run cannot be named {name!a}: {why}",
+            remedy=f"Begin with a letter or digit; take letters, digits and {' '.join(sorted(_SIGNS - {' '}))}.",
+        )
+
+
+def next_directory(data: str, recipe: str) -> Path:
+    """The first unused name of the form runs/<data>-<recipe>-NNN, made at once so that no other run takes it."""
+    words = "-".join(part for part in (Path(data).name.split(".")[0], recipe) if part)
+    stem = "".join(sign if sign.isalnum() or sign in "_-" else "-" for sign in words).strip("-")[:60] or "run"
+    for number in itertools.count(1):
+        directory = Path("runs") / f"{stem}-{number:03d}"
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            if directory.parent.is_dir():
+                continue
+            raise _cannot_be_made(directory, "there is a file in its way") from None
+        except OSError as error:
+            raise _cannot_be_made(directory, error.strerror or str(error)) from None
+        return directory
+    raise AssertionError("there is always a next number")
+
+
+@contextmanager
+def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple[RunFiles, Ownership]]:
+    """Make and own a directory for a new run; if the block fails, it leaves no trace.
+
+    Args:
+        directory: Where, or None for the next free name.
+        data: Name or path of the data, for that name.
+        recipe: Name of the recipe, for that name.
+
+    Yields:
+        The files and the right to write them.
+
+    Raises:
+        UsageError: A refused name, a directory that cannot be written, one that is in use or that holds other things.
+    """
+    if directory is None:
+        directory = next_directory(data, recipe)
+        made = [directory]
+    else:
+        check_name(directory)
+        made = [path for path in (directory, *directory.parents) if not path.exists()]
+        _make(directory)
+    files = RunFiles(directory)
+    try:
+        _refuse_strangers(files)
+        ownership = own(directory)
+        try:
+            if files.holds_run():
+                raise UsageError(
+                    f"'{directory}' holds a run already",
+                    remedy=f"Go on with it (wgan train --resume {directory}) or choose another directory.",
+                )
+            yield files, ownership
+        except BaseException:
+            if not files.holds_run():
+                _remove_beginnings(files)
+            ownership.release()
+            raise
+    except BaseException:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def own(directory: Path) -> Ownership:
+    """Own an existing directory after making sure that it can be written.
+
+    Raises:
+        UsageError: It cannot be written, or another run owns it.
+    """
+    probe = temporary_beside(directory / "probe")
+    try:
+        probe.mkdir()
+        probe.rmdir()
+        return Ownership(directory)
+    except OSError as error:
+        raise UsageError(
+            f"the run directory '{directory}' cannot be written: {error.strerror}",
+            remedy="Choose another directory or change its permissions.",
+        ) from None
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise _cannot_be_made(directory, "there is a file of that name") from None
+    except OSError as error:
+        raise _cannot_be_made(directory, error.strerror or str(error)) from None
+
+
+def _cannot_be_made(directory: Path, why: str) -> UsageError:
+    return UsageError(f"the run directory '{directory}' cannot be made: {why}", remedy="Choose another directory.")
+
+
+def _refuse_strangers(files: RunFiles) -> None:
+    """Refuse a directory with anything in it that a run would mix with or overwrite; what a killed run left may be."""
+    names = {entry.name for entry in files.root.iterdir()}
+    if names and not files.holds_run() and not (LOCK in names and names <= files.belongings()):
+        raise UsageError(
+            f"'{files.root}' is not empty and holds no run", remedy="Choose a new directory: nothing is overwritten."
+        )
+
+
+def _remove_beginnings(files: RunFiles) -> None:
+    for name in files.belongings():
+        path = files.root / name
+        if path.is_dir():
+            remove_folder(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+"""Whether a checkpoint fits what it is to be restored into, and if not, where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from wgan.checkpoints import Checkpoint
+from wgan.data import codec_differences
+from wgan.data.source import Source
+from wgan.errors import CheckpointError
+from wgan.settings import WORDS, Settings
+from wgan.training import Game
+
+_SHOWN = 8
+
+
+def words(settings: Settings) -> dict[str, object]:
+    """The settings that decide what the tensors of a checkpoint mean."""
+    return {name: getattr(settings, name) for name in (*WORDS, "noise", "noise_size")}
+
+
+def source_state(source: Source) -> dict[str, Any]:
+    """What a run keeps of its data: enough to sample without it, and to tell whether it is the same again."""
+    return {
+        "name": source.name,
+        "describe": source.describe(),
+        "fingerprint": source.fingerprint(),
+        "codec": source.codec.state(),
+        "notes": list(source.notes),
+    }
+
+
+def refuse_other_data(stored: dict[str, Any], source: Source, directory: Path) -> None:
+    """Refuse data that is not what the run was begun with.
+
+    Raises:
+        CheckpointError: It differs; each field is listed.
+    """
+    differences = codec_differences(stored["codec"], source.codec.state())
+    if not differences and stored["fingerprint"] != source.fingerprint():
+        differences = [f"rows: {source.describe()} ({source.fingerprint()}), was {stored['describe']} "]
+        differences[0] += f"({stored['fingerprint']})"
+    _refuse(differences, f"the data is not what the run in '{directory}' was begun with", "the same data")
+
+
+def refuse_other_words(checkpoint: Checkpoint, settings: Settings, directory: Path) -> None:
+    """Refuse settings that name other networks, optimisers or objectives than the checkpoint was saved under.
+
+    Raises:
+        CheckpointError: They differ; each setting is listed.
+    """
+    now, before = words(settings), checkpoint.facts.get("words", {})
+    differences = [f"{name}: {now[name]}, was {before.get(name)}" for name in now if now[name] != before.get(name)]
+    _refuse(differences, f"the settings of '{directory}' do not fit its checkpoint", "the settings it was begun with")
+
+
+def restore(game: Game, checkpoint: Checkpoint) -> None:
+    """Take the checkpoint's state over into a game just built.
+
+    Raises:
+        CheckpointError: A tensor is missing, left over or of another shape; each is listed.
+    """
+    tensors, _ = game.state()
+    networks = ("generator.", "critic.", "average.")
+    stored = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(networks)}
+    differences = _shape_differences(tensors, stored)
+    _refuse(differences, f"'{checkpoint.path}' holds another network", "the settings and data it was saved under")
+    try:
+        game.restore(checkpoint.tensors, checkpoint.facts["game"])
+    except (KeyError, IndexError, ValueError, RuntimeError, TypeError) as error:
+        raise CheckpointError(
+            f"'{checkpoint.path}' does not fit this run: {' '.join(str(error).split())}",
+            remedy="Resume with the settings and data it was saved under.",
+        ) from None
+
+
+def _shape_differences(now: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> list[str]:
+    differences = []
+    for name in sorted({*now, *before}):
+        sizes = [
+            "x".join(map(str, side[name].shape)) or "a number" if name in side else "none" for side in (now, before)
+        ]
+        if sizes[0] != sizes[1]:
+            differences.append(f"{name}: {sizes[0]}, was {sizes[1]}")
+    return differences
+
+
+def _refuse(differences: list[str], what: str, wanted: str) -> None:
+    if differences:
+        more = [f"and {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
+        listed = "; ".join(differences[:_SHOWN] + more)
+        raise CheckpointError(f"{what}: {listed}", remedy=f"Resume with {wanted}, or begin a new run.")

@@ -1,0 +1,293 @@
+"""Begin a run in a new directory, or go on with the one in a directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import wgan
+from wgan import checkpoints
+from wgan.assembly import Parts, build_game, choose_parts
+from wgan.data import open_data
+from wgan.data.names import BUILT_IN
+from wgan.data.source import Source
+from wgan.errors import CheckpointError, UsageError
+from wgan.experiment.files import RunFiles, new_run, own
+from wgan.experiment.fitting import refuse_other_data, refuse_other_words, restore, source_state
+from wgan.experiment.record import Journal, Record
+from wgan.experiment.running import Experiment
+from wgan.metrics import Judge
+from wgan.settings import Settings, check, from_toml, to_toml
+from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, sweep
+from wgan.training import Game
+
+CACHE = ".wgan-cache"
+"""The folder beside the runs in which images are packed once for all of them."""
+
+
+class RunWarning(UserWarning):
+    """Something about a run that does not stop it but that its owner should know."""
+
+
+def begin(settings: Settings, directory: Path | None = None, *, source: Source | None = None) -> Experiment:
+    """Begin a run: make its directory, open the data, build the game, and save the state before the first update.
+
+    Args:
+        settings: What to train, and how.
+        directory: A new directory, or None for runs/<data>-<recipe>-NNN.
+        source: The data, if it is open already; `settings.data` is then no more than a name.
+
+    Returns:
+        The run, which owns its directory until it is closed.
+
+    Raises:
+        UsageError: Settings that cannot be used, a directory that cannot be written or holds a run, a batch larger than
+            the data.
+        DataError: Data that cannot be read or learnt from.
+        CheckpointError: The disk is full or failing.
+    """
+    check(settings)
+    parts = choose_parts(settings)
+    settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
+    with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
+        source = source or _open(settings, files)
+        _refuse_large_batch(settings, source)
+        game = build_game(settings, source.codec.layout)
+        judge = _judge(settings, source)
+        with disk_faults(files.root):
+            files.samples.mkdir(exist_ok=True)
+            files.metrics.unlink(missing_ok=True)
+            files.events.unlink(missing_ok=True)
+        replace_file(files.settings, to_toml(settings).encode("utf-8"))
+        replace_file(files.source, canonical_json(source_state(source)))
+        replace_file(files.environment, canonical_json(_environment(game)))
+        journal = Journal(files.events)
+        journal.add("started", 0, seconds=0.0)
+        if judge is None:
+            _warn(journal, 0, "no rows are held out, so samples are not judged and no checkpoint is the best")
+        experiment = _experiment(
+            files, ownership, settings, source, game, parts, judge, Record(files.metrics, length=0)
+        )
+        experiment.save()
+    return experiment
+
+
+def resume(directory: Path, *, steps: int | None = None, source: Source | None = None) -> Experiment:
+    """Go on with a run from its last intact checkpoint, as if it had never stopped.
+
+    Args:
+        directory: The run's directory.
+        steps: Generator updates of the whole run from now on, if they are to be more than it was begun with.
+        source: The data, if it is open already or was never a file.
+
+    Returns:
+        The run, which owns its directory until it is closed.
+
+    Raises:
+        UsageError: No run is there, it is in use, or it has done all its steps.
+        CheckpointError: No checkpoint can be used, or the data or settings are not those it was begun with.
+    """
+    files = RunFiles(directory)
+    refuse_no_run(files)
+    ownership = own(directory)
+    try:
+        return _resume(files, ownership, steps, source)
+    except BaseException:
+        ownership.release()
+        raise
+
+
+def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: Source | None) -> Experiment:
+    settings = from_toml(files.settings)
+    checkpoint = checkpoints.load(files.checkpoints)
+    journal = Journal(files.events)
+    done, pending = checkpoint.step, checkpoint.facts["pending"]
+    longer = _lengthened(settings, steps, done)
+    if done >= longer.steps and pending is None and _is_finished(journal):
+        raise UsageError(
+            f"the run in '{files.root}' has done all its {settings.steps:,} steps",
+            remedy=f"Give it more, for example --steps {2 * settings.steps}.",
+        )
+    refuse_other_words(checkpoint, settings, files.root)
+    parts = choose_parts(longer)
+    source = source or _open(settings, files)
+    stored = read_note(files.source)
+    refuse_other_data(stored, source, files.root)
+    game = build_game(longer, source.codec.layout)
+    restore(game, checkpoint)
+
+    journal.add("resumed", done, seconds=journal.seconds_until(done))
+    for reason in checkpoint.passed_over:
+        journal.add("warning", done, message=f"{reason}; fell back to step {done}")
+    _compare_environments(files, game, journal, done)
+    record = _record_until(files, checkpoint, journal)
+    _remove_later_samples(files, done)
+    if longer != settings:
+        if settings.decay != "none":
+            changed = f"the {settings.decay} decay of the learning rates now runs to step {longer.steps:,}"
+            _warn(journal, done, f"{changed} instead of {settings.steps:,}: the rates jump at step {done:,}")
+        replace_file(files.settings, to_toml(longer).encode("utf-8"))
+    experiment = _experiment(
+        files, ownership, longer, source, game, parts, _judge(longer, source), record, pending=pending
+    )
+    checkpoints.settle(files.checkpoints, checkpoint, is_regular=experiment.is_regular)
+    return experiment
+
+
+def refuse_no_run(files: RunFiles) -> None:
+    """Refuse a path that is no run.
+
+    Raises:
+        UsageError: There is no such directory, or no settings or no checkpoint in it.
+    """
+    if not files.root.is_dir():
+        raise UsageError(f"there is no run in '{files.root}': no such directory", remedy="Look in runs/.")
+    if not files.settings.is_file() or not files.source.is_file() or not files.checkpoints.is_dir():
+        raise UsageError(
+            f"'{files.root}' is no run that can be gone on with: it has no checkpoint",
+            remedy="Begin it again: a run saves its first checkpoint before the first step.",
+        )
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """Read one of a run's JSON files.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    try:
+        note: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"'{path}' cannot be read: {error}", remedy="Restore it, or begin a new run.") from None
+    return note
+
+
+def _experiment(
+    files: RunFiles,
+    ownership: Ownership,
+    settings: Settings,
+    source: Source,
+    game: Game,
+    parts: Parts,
+    judge: Judge | None,
+    record: Record,
+    *,
+    pending: dict[str, float] | None = None,
+) -> Experiment:
+    return Experiment(
+        files=files,
+        ownership=ownership,
+        settings=settings,
+        source=source,
+        game=game,
+        parts=parts,
+        judge=judge,
+        record=record,
+        pending=pending,
+    )
+
+
+def _absolute(data: str, *, is_open: bool) -> str:
+    """A path that leads to the data from any working directory; names of built-in data as they are."""
+    if is_open or data in BUILT_IN or not data:
+        return data
+    try:
+        return os.path.abspath(data) if Path(data).exists() else data  # noqa: PTH100 - links stay as they were named
+    except (OSError, ValueError):
+        return data
+
+
+def _open(settings: Settings, files: RunFiles) -> Source:
+    return open_data(settings.data, settings.input, seed=settings.seed, cache=files.root.parent / CACHE)
+
+
+def _refuse_large_batch(settings: Settings, source: Source) -> None:
+    if source.size is not None and settings.batch_size > source.size:
+        raise UsageError(
+            f"batch_size {settings.batch_size:,} is more than '{source.name}' has to train on: {source.size:,} samples",
+            remedy=f"The largest batch size is {source.size}.",
+        )
+
+
+def _judge(settings: Settings, source: Source) -> Judge | None:
+    if source.num_held_out == 0:
+        return None
+    return Judge(source, size=settings.judge_size, seed=settings.seed)
+
+
+def _environment(game: Game) -> dict[str, Any]:
+    """What the last bits of a run depend on beside its settings and data."""
+    engine = game.engine
+    return {
+        "wgan": wgan.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu",
+        "threads": engine.threads or torch.get_num_threads(),
+        "precision": engine.precision,
+    }
+
+
+def _compare_environments(files: RunFiles, game: Game, journal: Journal, step: int) -> None:
+    before, now = read_note(files.environment), _environment(game)
+    changed = [f"{name} {now[name]} (was {before.get(name)})" for name in now if now[name] != before.get(name)]
+    if changed:
+        message = "the run goes on elsewhere than it was begun, so its last bits may differ from an unbroken run's"
+        _warn(journal, step, f"{message}: {', '.join(changed)}")
+
+
+def _lengthened(settings: Settings, steps: int | None, done: int) -> Settings:
+    if steps is None:
+        return settings
+    if steps < max(settings.steps, done):
+        raise UsageError(
+            f"the run has {settings.steps:,} steps, of which {done:,} are done: {steps:,} would be fewer",
+            remedy="A resumed run can be made longer, not shorter.",
+        )
+    return dataclasses.replace(settings, steps=steps)
+
+
+def _is_finished(journal: Journal) -> bool:
+    endings = [line["event"] for line in journal.lines() if line.get("event") in ("finished", "resumed", "started")]
+    return endings[-1:] == ["finished"]
+
+
+def _record_until(files: RunFiles, checkpoint: checkpoints.Checkpoint, journal: Journal) -> Record:
+    """The record as it was when the checkpoint was saved."""
+    length = int(checkpoint.facts["record_bytes"])
+    record = Record(files.metrics, length=length)
+    if record.length < length:
+        _warn(
+            journal,
+            checkpoint.step,
+            f"'{files.metrics}' has {record.length:,} bytes where {length:,} were written: lines of it are lost",
+        )
+    return record
+
+
+def _remove_later_samples(files: RunFiles, step: int) -> None:
+    """Remove samples of steps that are to be done again, and what a stopped writer left."""
+    with disk_faults(files.samples):
+        files.samples.mkdir(exist_ok=True)
+        sweep(files.root)
+        for path in files.samples.iterdir():
+            if path.name.startswith(".") or (path.stem.isdigit() and int(path.stem) > step):
+                path.unlink()
+
+
+def _warn(journal: Journal, step: int, message: str) -> None:
+    journal.add("warning", step, message=message)
+    warnings.warn(message, RunWarning, stacklevel=4)

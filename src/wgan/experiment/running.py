@@ -1,0 +1,320 @@
+"""A run under way: record, judge, sample and save between the updates, and stop so that nothing is lost."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+from torch import Tensor
+
+from wgan import checkpoints, export
+from wgan.assembly import Parts, build_rules
+from wgan.data.source import Source
+from wgan.errors import Interrupted, NumericError
+from wgan.experiment import health
+from wgan.experiment.drawing import draw_all, draw_blocks
+from wgan.experiment.files import RunFiles
+from wgan.experiment.fitting import words
+from wgan.experiment.record import Journal, Record
+from wgan.experiment.stopping import StopAskedError, StopRequest
+from wgan.metrics import Judge
+from wgan.randomness import Randomness
+from wgan.settings import Settings
+from wgan.storage import Ownership
+from wgan.training import Game, Step, train
+
+NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
+"""How many samples are kept at each of a run's sample steps, by the kind of the data."""
+
+SLOW_STEP = 1.0
+"""Seconds of one generator update above which a copy of the state is kept in memory, so that a stop need not wait."""
+
+_PATIENCE = 2.0
+"""Seconds that a stopped run waits for a judge in the middle of its work, after saving."""
+
+_SCALE_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is after a generator update.
+
+    Attributes:
+        step: Generator updates done.
+        steps: Generator updates of the whole run.
+        record: The line that was just added to the record, if any.
+        evaluation: What the judge found, if it was asked.
+        saved: The checkpoint that was just saved, if any.
+    """
+
+    step: int
+    steps: int
+    record: dict[str, Any] | None = None
+    evaluation: dict[str, float] | None = None
+    saved: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Safe:
+    """A whole state that the run can fall back to, in memory or, where there are no tensors, on the disk."""
+
+    step: int
+    tensors: dict[str, Tensor] | None = None
+    facts: dict[str, object] | None = None
+
+
+class Experiment:
+    """One run in its directory. Made by `begin` and `resume`; a context manager that gives the directory back.
+
+    Attributes:
+        directory: The run's directory.
+        settings: Its settings.
+        source: Its data.
+        game: Networks and optimisers.
+    """
+
+    def __init__(
+        self,
+        *,
+        files: RunFiles,
+        ownership: Ownership,
+        settings: Settings,
+        source: Source,
+        game: Game,
+        parts: Parts,
+        judge: Judge | None,
+        record: Record,
+        pending: dict[str, float] | None = None,
+    ) -> None:
+        self.directory, self.settings, self.source, self.game = files.root, settings, source, game
+        self._files, self._ownership, self._parts, self._judge = files, ownership, parts, judge
+        self._record, self._journal = record, Journal(files.events)
+        self._pending = pending
+        self._stop = StopRequest()
+        self._safe = _Safe(game.steps_done)
+        self._slowest = 0.0
+        self._seconds = self._journal.seconds_until(game.steps_done)
+        self._since = time.monotonic()
+        rows = source.sample(_SCALE_ROWS, Randomness(settings.seed).at("scale of the data"))
+        self._scale = float(rows.values.abs().max())
+
+    def __enter__(self) -> Experiment:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the directory back. What was not saved is lost; the last checkpoint stays."""
+        self._record.close()
+        self._ownership.release()
+
+    def describe(self) -> str:
+        """One line: what is trained, how, and where."""
+        return f"{self.source.describe()}; {self.game.engine.describe()}; {self.directory}"
+
+    def run(self) -> Iterator[Progress]:
+        """Train to the end, or until stopped.
+
+        Yields:
+            One `Progress` after each generator update.
+
+        Raises:
+            Interrupted: SIGTERM, SIGINT or SIGUSR1 came; all is saved.
+            NumericError: Training diverged; the last good checkpoint is named.
+            CheckpointError: The disk is full or failing; the last checkpoint is as it was.
+            DataError: The data could not be read any more.
+        """
+        self._since = time.monotonic()
+        with self._stop:
+            if self.game.steps_done == 0:
+                self._write_samples(0)
+            if self._pending is not None:
+                # The run was stopped between this update and what follows an update.
+                progress, self._pending = self._after(self.game.steps_done, self._pending), None
+                yield progress
+            steps = train(
+                self.game, self.source, self._parts.objective, self._parts.constraint, build_rules(self.settings)
+            )
+            while (step := self._advance(steps)) is not None:
+                yield self._after(step.number, step)
+        self._journal.add("finished", self.game.steps_done, seconds=self._elapsed())
+
+    def save(self, *, pending: dict[str, float] | None = None, score: float | None = None) -> Path:
+        """Save a checkpoint of the state as it is.
+
+        Args:
+            pending: The numbers of the last step, if they are not in the record yet.
+            score: How good its samples are, if they were judged.
+
+        Returns:
+            Its folder.
+
+        Raises:
+            NumericError: The state is not finite.
+            CheckpointError: The disk is full or failing; the last checkpoint is as it was.
+        """
+        return self._save(*self.game.state(), pending=pending, score=score)
+
+    def is_regular(self, step: int) -> bool:
+        """Whether the run saves a checkpoint at this step whether or not it is ever stopped."""
+        return step == 0 or step % self.settings.save_every == 0 or self._is_judged(step)
+
+    def _advance(self, steps: Iterator[Step]) -> Step | None:
+        """The next update; a stop comes before it, or breaks it off where the state before it is at hand."""
+        done = self.game.steps_done
+        if done >= self.settings.steps:
+            return None
+        if self._slowest > SLOW_STEP and self._safe.step != done:
+            tensors, facts = self.game.state()
+            self._safe = _Safe(done, {name: tensor.detach().clone() for name, tensor in tensors.items()}, facts)
+        if self._stop.asked:
+            self._stopped(self._saved_before(done) or self.save())
+        began = time.monotonic()
+        with self.game.engine.limits():
+            if self._safe.step != done:
+                step = next(steps, None)
+            else:
+                try:
+                    step = self._stop.breaking_off(lambda: next(steps, None))
+                except StopAskedError:
+                    self._stopped(self._saved_before(done) or self._save_copy())
+        self._slowest = max(self._slowest, time.monotonic() - began)
+        return step
+
+    def _after(self, number: int, step: Step | dict[str, float]) -> Progress:
+        """Record, judge, sample and save what is due after an update."""
+        settings, is_last = self.settings, number == self.settings.steps
+        is_saved, is_recorded = self.is_regular(number), number % settings.record_every == 0 or is_last
+        is_judged = self._is_judged(number) and self._judge is not None
+        if not (is_saved or is_recorded or is_judged or number % settings.sample_every == 0):
+            return Progress(number, settings.steps)
+        numbers = _numbers(step)
+        self._refuse_divergence(number, numbers)
+        line: dict[str, Any] | None = None
+        evaluation = self._evaluate(number, numbers) if is_judged else None
+        if is_recorded or evaluation is not None:
+            line = {"step": number, **numbers, **(evaluation or {})}
+            self._record.add(line)
+        if number % settings.sample_every == 0 or is_last:
+            self._write_samples(number)
+        saved = self.save(score=None if evaluation is None else evaluation["score"]) if is_saved else None
+        return Progress(number, settings.steps, line, evaluation, saved)
+
+    def _is_judged(self, step: int) -> bool:
+        every = self.settings.judge_every
+        return step == self.settings.steps or (step > 0 and every > 0 and step % every == 0)
+
+    def _evaluate(self, number: int, numbers: dict[str, float]) -> dict[str, float]:
+        """Judge the generator. A stop meanwhile saves a state that is judged first thing when the run is resumed."""
+        judge = self._judge
+        assert judge is not None
+
+        def work() -> dict[str, float]:
+            with self.game.engine.limits():
+                return judge(self._draw)
+
+        evaluation, unfinished = self._stop.meanwhile(work)
+        if evaluation is None:
+            saved = self.save(pending=numbers)
+            if unfinished is not None:
+                unfinished.join(_PATIENCE)
+            self._stopped(saved)
+        self._refuse_divergence(number, evaluation)
+        self._journal.add("judged", number, seconds=self._elapsed(), score=evaluation["score"])
+        return evaluation
+
+    def _draw(self, num: int) -> Tensor:
+        game = self.game
+        layout = self.source.codec.layout
+        return draw_all(game.draw, game.prior, layout, num=num, seed=game.seed, purpose="noise of the judge")
+
+    def _write_samples(self, number: int) -> None:
+        """Decode and keep samples of the same noise each time, so that sheets along the run compare."""
+        codec, game = self.source.codec, self.game
+        num = NUM_SAMPLES[codec.kind]
+        with game.engine.limits():
+            blocks = [
+                codec.decode(values)
+                for values in draw_blocks(
+                    game.draw, game.prior, codec.layout, num=num, seed=game.seed, purpose="noise of the samples"
+                )
+            ]
+            export.write_samples(iter(blocks), num, self._files.samples_at(number, codec.kind), codec.kind)
+
+    def _save_copy(self) -> Path:
+        assert self._safe.tensors is not None
+        assert self._safe.facts is not None
+        return self._save(self._safe.tensors, self._safe.facts)
+
+    def _save(
+        self,
+        tensors: dict[str, Tensor],
+        facts: dict[str, object],
+        *,
+        pending: dict[str, float] | None = None,
+        score: float | None = None,
+    ) -> Path:
+        step = int(str(facts["steps_done"]))
+        if (name := health.first_not_finite(tensors)) is not None:
+            self._diverged(step, f"'{name}' is not finite")
+        self._record.sync()
+        noted = {
+            "game": facts,
+            "words": words(self.settings),
+            "record_bytes": self._record.length,
+            "pending": pending,
+        }
+        path = checkpoints.save(self._files.checkpoints, step, tensors, noted, score=score, is_regular=self.is_regular)
+        self._safe = _Safe(step)
+        self._journal.add("saved", step, seconds=self._elapsed(), checkpoint=path.name)
+        return path
+
+    def _saved_before(self, done: int) -> Path | None:
+        """The checkpoint of the state after `done` updates, if it is on the disk."""
+        is_there = self._safe.step == done and self._safe.tensors is None
+        return self._files.checkpoints / checkpoints.name_of(done) if is_there else None
+
+    def _stopped(self, saved: Path) -> NoReturn:
+        step, name = int(saved.name), self._stop.name
+        self._journal.add("stopped", step, seconds=self._elapsed(), signal=name)
+        raise Interrupted(
+            f"stopped by {name} after {step:,} of {self.settings.steps:,} steps; everything is saved in {saved}",
+            remedy=f"Go on with: wgan train --resume {shlex.quote(str(self.directory))}",
+        )
+
+    def _refuse_divergence(self, step: int, numbers: dict[str, float]) -> None:
+        fault = health.fault_of(self.game, self._parts, numbers, self._scale)
+        if fault is not None:
+            self._diverged(step, fault)
+
+    def _diverged(self, step: int, fault: str) -> NoReturn:
+        generator, critic = self._parts.generator_optimizer.rate, self._parts.critic_optimizer.rate
+        last = checkpoints.steps_saved(self._files.checkpoints)[-1]
+        error = NumericError(
+            f"training diverged at step {step:,}: {fault}. The last good checkpoint is "
+            f"{self._files.checkpoints / checkpoints.name_of(last)}",
+            remedy=f"Most likely the learning rates are too high ({generator:g} for the generator, {critic:g} for the "
+            "critic): begin again with a tenth of them or less.",
+        )
+        self._journal.add("warning", step, message=error.message)
+        raise error
+
+    def _elapsed(self) -> float:
+        return round(self._seconds + time.monotonic() - self._since, 3)
+
+
+def _numbers(step: Step | dict[str, float]) -> dict[str, float]:
+    """What the record keeps of an update, read from the device or from the checkpoint of a stop."""
+    read = step if isinstance(step, dict) else {name: getattr(step, name).item() for name in _NUMBERS}
+    return {name: read[name] for name in _NUMBERS}
+
+
+_NUMBERS = ("estimate", "critic_loss", "generator_loss")

@@ -1,0 +1,93 @@
+"""Stopping when asked to: signals become a request, which the run looks at wherever its state is whole."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_LOOK_EVERY = 0.05
+"""Seconds between two looks at the request while something long is under way."""
+
+
+class StopAskedError(BaseException):
+    """Breaks off what is under way because the run was asked to stop. Never leaves the run."""
+
+
+class StopRequest:
+    """Within its block, SIGTERM, SIGINT and SIGUSR1 ask the run to stop; a second SIGINT ends it at once.
+
+    Handlers can only be installed by the main thread; elsewhere the block changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self._breakable = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before.clear()
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come."""
+        return self.name is not None
+
+    def breaking_off(self, work: Callable[[], T]) -> T:
+        """Do work whose results can be thrown away; a signal breaks it off in the middle.
+
+        Raises:
+            StopAskedError: A signal came.
+        """
+        try:
+            self._breakable = True
+            if self.asked:
+                raise StopAskedError
+            return work()
+        finally:
+            self._breakable = False
+
+    def meanwhile(self, work: Callable[[], T]) -> tuple[T | None, threading.Thread | None]:
+        """Do work that cannot be broken off (one long call into a library) beside the main thread.
+
+        Returns:
+            Its result and None; or, if a signal came first, None and the thread that is still at it.
+        """
+        results: list[T] = []
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                results.append(work())
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=run, name="judge", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            if self.asked:
+                return None, thread
+            thread.join(_LOOK_EVERY)
+        if errors:
+            raise errors[0]
+        return results[0], None
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.name = self.name or signal.Signals(number).name
+        if self._breakable:
+            self._breakable = False
+            raise StopAskedError
