@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from wgan import figures
 from wgan.errors import UsageError
 from wgan.export import sample_ending, write_samples
 from wgan.report import write_report
@@ -105,6 +106,12 @@ def fake_run(
     return directory
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Curves are laid out but not drawn, which takes most of the time of a report, where only its words matter."""
+    monkeypatch.setattr(figures, "svg", lambda figure, theme: b"<svg/>")
+
+
 class Page(HTMLParser):
     """Collects what a browser would act on."""
 
@@ -134,7 +141,7 @@ def report(run):
 
 @pytest.mark.parametrize("kind", ["points", "images", "table"])
 def test_page_of_each_kind_is_self_contained_and_small(tmp_path, kind):
-    run = fake_run(tmp_path / "run-001", kind, steps=1_000, frames=3)
+    run = fake_run(tmp_path / "run-001", kind, steps=1_000, frames=2)
     page = report(run)
     assert all(address.startswith("data:image/") for address in page.addresses)
     assert page.tags.count("img") >= 2
@@ -142,6 +149,7 @@ def test_page_of_each_kind_is_self_contained_and_small(tmp_path, kind):
     assert sorted(path.name for path in run.iterdir() if path.name.startswith(".")) == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_summary_states_the_numbers(tmp_path):
     text = report(fake_run(tmp_path / "run", constraint="penalty:weight=0.1")).text
     assert "with a gradient penalty" in text
@@ -161,6 +169,7 @@ def test_hostile_names_are_shown_and_not_run(tmp_path):
     assert "unsafe-inline" not in content
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_events_and_environment_are_escaped_too(tmp_path):
     run = fake_run(tmp_path / "run", steps=10)
     with (run / "events.jsonl").open("a") as file:
@@ -172,6 +181,7 @@ def test_events_and_environment_are_escaped_too(tmp_path):
     assert "\\x00\\ud800" in page.text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_style_is_allowed_by_its_digest(tmp_path):
     import base64
     import hashlib
@@ -183,6 +193,7 @@ def test_style_is_allowed_by_its_digest(tmp_path):
     assert f"'sha256-{digest}'" in html.unescape(content)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_run_in_progress_with_a_torn_last_line(tmp_path):
     run = fake_run(tmp_path / "run", made=3_000)
     with (run / "metrics.jsonl").open("a") as file:
@@ -191,6 +202,7 @@ def test_run_in_progress_with_a_torn_last_line(tmp_path):
     assert "It has made 3,000 of 8,000 generator updates in 45 s. It is still running, or was cut short" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_stopped_run(tmp_path):
     run = fake_run(tmp_path / "run", made=1_000)
     with (run / "events.jsonl").open("a") as file:
@@ -198,6 +210,7 @@ def test_stopped_run(tmp_path):
     assert "1 min 15 s. It was stopped and can be resumed." in report(run).text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_line_and_empty_records(tmp_path):
     one = fake_run(tmp_path / "one", made=10)
     assert "It has made 10 of 8,000 generator updates" in report(one).text
@@ -209,6 +222,7 @@ def test_one_line_and_empty_records(tmp_path):
     assert "No samples have been drawn yet." in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_numbers_that_are_not_finite_are_passed_over(tmp_path):
     run = fake_run(tmp_path / "run", steps=100)
     with (run / "metrics.jsonl").open("a") as file:
@@ -219,12 +233,23 @@ def test_numbers_that_are_not_finite_are_passed_over(tmp_path):
     assert "nan" not in report(run).text.lower()
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_warnings_stand_at_the_top(tmp_path):
+    run = fake_run(tmp_path / "run", steps=10)
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 1.8e9, "event": "warning", "step": 10, "message": "training diverged"}) + "\n")
+    text = report(run).text
+    assert 0 < text.index("Warning. training diverged") < text.index("Samples")
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_broken_samples_are_told(tmp_path):
     run = fake_run(tmp_path / "run", "images", steps=1_000)
     (run / "samples" / "00001000.png").write_text("no picture")
     assert "The samples could not be read" in report(run).text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_large_sheets_are_compressed(tmp_path):
     run = fake_run(tmp_path / "run", "images", steps=1_000)
     noise = np.random.default_rng(0).integers(0, 256, (25, 96, 96, 3), dtype=np.uint8)
@@ -235,6 +260,7 @@ def test_large_sheets_are_compressed(tmp_path):
     assert (run / "report.html").stat().st_size < 3e6
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_points_of_many_columns_show_marginals(tmp_path):
     run = fake_run(tmp_path / "run", steps=10)
     for name in ("real", "00000010"):

@@ -200,27 +200,32 @@ def marginals(
     return figure
 
 
-def svg(figure: Figure) -> bytes:
-    """The figure as SVG on a transparent ground, its text in the reader's own font."""
+def svg(figure: Figure, *, theme: Theme = LIGHT) -> bytes:
+    """The figure as SVG on a transparent ground, its text in the reader's own font. The theme is the figure's own."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "wgan"}):
+    with _style(theme):
+        mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "wgan"})
         figure.savefig(buffer, format="svg", transparent=True, dpi=190, metadata={"Date": None, "Creator": None})
     drawn = buffer.getvalue().decode()
     return re.sub(r"'DejaVu Sans'(?:, [\w' -]+)*", _READERS_FONT, drawn).encode()
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG on white."""
+    """The figure, of the light theme, as PNG on white."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    with _style(LIGHT):
+        figure.savefig(buffer, format="png", dpi=150, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 
 
 @contextmanager
 def _style(theme: Theme) -> Iterator[None]:
-    """Typography and rules for the artists made inside; names of the user's are never read as mathematics."""
+    """Typography and rules for what is made and drawn inside; names of the user's are never read as mathematics.
+
+    Matplotlib makes ticks as late as when it draws, so drawing needs the style too.
+    """
     import matplotlib as mpl
 
     style: Any = {

@@ -28,7 +28,7 @@ def joined(*parts: Part) -> Html:
         elif isinstance(part, list | tuple):
             written.append(joined(*part))
         elif part is not None:
-            written.append(Html(html.escape(_visible(str(part)))))
+            written.append(Html(html.escape(visible(str(part)))))
     return Html("".join(written))
 
 
@@ -55,7 +55,7 @@ def data_uri(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """The text with control characters and unpaired surrogates, which no page may hold, made visible."""
     return "".join(
         character

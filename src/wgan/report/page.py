@@ -59,6 +59,7 @@ def _main(record: Record, title: str) -> Html:
         "main",
         element("header", element("p", _kicker(record), class_="kicker"), element("h1", title)),
         words.summary(record),
+        _warnings(record),
         words.key_numbers(record),
         element("section", element("h2", "Samples"), pictures.samples(record)),
         element("section", element("h2", "The curve"), pictures.curve(record)),
@@ -68,6 +69,12 @@ def _main(record: Record, title: str) -> Html:
         _details("Versions and machine", _facts(_flat(record.environment))) if record.environment else None,
         element("footer", "Made by wgan from the run's own record. This file holds no script and asks no network."),
     )
+
+
+def _warnings(record: Record) -> Html | None:
+    said = [str(event["message"]) for event in record.events if event.get("event") == "warning" and "message" in event]
+    items = [element("p", element("strong", "Warning. "), message) for message in dict.fromkeys(said)]
+    return element("div", items, class_="warning") if items else None
 
 
 def _kicker(record: Record) -> str:
@@ -125,10 +132,7 @@ def _cells(record: Record, line: dict[str, Any], has_modes: bool) -> Iterator[st
 
 def _data(record: Record) -> Html:
     notes = record.source.get("notes")
-    warnings = [
-        str(event.get("message")) for event in record.events if event.get("event") == "warning" and "message" in event
-    ]
-    lines = [*map(str, notes if isinstance(notes, list) else []), *dict.fromkeys(warnings)]
+    lines = list(map(str, notes)) if isinstance(notes, list) else []
     described = record.source.get("describe") or record.settings.get("data") or "Nothing is known about the data."
     fingerprint = record.source.get("fingerprint")
     return element(

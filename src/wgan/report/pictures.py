@@ -69,7 +69,7 @@ def _judged_label(record: Record, key: str) -> str:
 
 def _both(draw: Callable[[Theme], Figure], alternative: str, caption: Html | None = None) -> Html:
     """A figure that follows the reader's theme, wide enough to be read on a telephone."""
-    light, dark = (data_uri(figures.svg(draw(theme)), "image/svg+xml") for theme in (LIGHT, DARK))
+    light, dark = (data_uri(figures.svg(draw(theme), theme=theme), "image/svg+xml") for theme in (LIGHT, DARK))
     source = element("source", srcset=dark, media="(prefers-color-scheme: dark)")
     picture = element("picture", source, element("img", src=light, alt=alternative))
     return element("figure", element("div", picture, class_="wide"), caption)

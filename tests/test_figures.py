@@ -1,0 +1,207 @@
+import re
+import xml.etree.ElementTree as ET
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from wgan import figures
+from wgan.figures import DARK, LIGHT, Judged
+
+RNG = np.random.default_rng
+
+
+def words(figure):
+    """The text that a reader sees in the figure's SVG."""
+    tree = ET.fromstring(figures.svg(figure))
+    return [text.text for text in tree.iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.mark.parametrize(
+    ("num", "width"), [(0, 1), (1, 1), (29, 1), (30, 3), (49, 3), (50, 5), (1_000, 99), (1_010, 101), (10_000, 101)]
+)
+def test_median_width_is_odd_and_at_most_the_papers(num, width):
+    assert figures.median_width(num) == width
+
+
+def test_median_filter_removes_spikes_and_keeps_steps():
+    values = np.where(np.arange(200) < 100, 1.0, 3.0)
+    spiked = values.copy()
+    spiked[[10, 50, 150]] = 99.0
+    np.testing.assert_array_equal(figures.median_filtered(spiked), values)
+
+
+def test_median_filter_does_not_pull_the_ends_to_zero():
+    assert figures.median_filtered(np.full(500, 7.0)).min() == 7.0
+
+
+def test_curve_names_its_width_and_unit():
+    judged = Judged(
+        label="exact W1", steps=np.array([50.0, 100.0]), values=np.array([0.3, 0.2]), floors=np.array([0.1, 0.1])
+    )
+    estimate = np.exp(-np.arange(100) / 30)
+    drawn = words(figures.curve(np.arange(1, 101), estimate, unit="estimate, up to a constant factor", judged=[judged]))
+    for expected in ("estimate, up to a constant factor", "median of 9 records", "exact W1", "floor: two real samples"):
+        assert expected in drawn
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 1.0], [-5.0, -5.0], [0.0], [1.0, np.nan, 2.0], [1e-30, 1e30]])
+def test_curve_of_few_or_odd_values(values):
+    assert "estimate" in words(figures.curve(np.arange(1, len(values) + 1), values, unit="estimate"))
+
+
+def test_curve_leaves_room_for_the_filtered_line_and_cuts_spikes():
+    estimate = np.concatenate([[-1e6], np.linspace(2, 1, 999)])
+    panel = figures.curve(np.arange(1, 1_001), estimate, unit="estimate").axes[0]
+    low, high = panel.get_ylim()
+    assert low <= 0
+    assert high < 3
+
+
+def test_a_long_curve_is_thinned_with_its_extremes():
+    values = RNG(0).normal(size=100_000)
+    values[77_777] = 50.0
+    at, kept = figures._thinned(np.arange(100_000.0), values)
+    assert len(kept) <= 3_000
+    assert kept.max() == 50.0
+    assert kept.min() == values.min()
+    assert (np.diff(at) > 0).all()
+
+
+def test_distances_far_above_the_floor_are_drawn_on_a_logarithmic_axis():
+    steps, floors = np.arange(1.0, 4.0), np.full(3, 0.01)
+    scales = [
+        figures.curve([1], [1], unit="", judged=[Judged(label="", steps=steps, values=np.array(values), floors=floors)])
+        .axes[1]
+        .get_yscale()
+        for values in ([1.0, 0.1, 0.01], [0.02, 0.015, 0.01])
+    ]
+    assert scales == ["log", "linear"]
+
+
+def test_same_arrays_give_same_bytes_whatever_the_reader_has_configured():
+    points = RNG(0).normal(size=(50, 2))
+    plain = figures.svg(figures.scatter(points)), figures.png(figures.scatter(points))
+    with mpl.rc_context({"font.size": 30, "axes.grid": True, "axes.spines.top": True}):
+        before = dict(mpl.rcParams)
+        configured = figures.svg(figures.scatter(points)), figures.png(figures.scatter(points))
+        assert dict(mpl.rcParams) == before
+    assert configured == plain
+
+
+def test_no_clock_and_no_foreign_address_in_the_bytes():
+    drawn = figures.svg(figures.curve([1, 2], [1, 2], unit="u")).decode()
+    assert "<dc:date>" not in drawn
+    assert b"tIME" not in figures.png(figures.scatter(np.zeros((1, 2))))
+
+
+def test_themes_differ_and_the_ground_is_the_pages():
+    light, dark = (
+        figures.svg(figures.curve([1, 2], [1, 2], unit="u", theme=theme)).decode() for theme in (LIGHT, DARK)
+    )
+    assert LIGHT.generated in light
+    assert DARK.generated in dark
+    assert LIGHT.generated not in dark
+    assert "#ffffff" not in light
+
+
+def luminance(colour):
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    bright, dim = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+@pytest.mark.parametrize(("theme", "ground"), [(LIGHT, "#ffffff"), (DARK, "#14171b")])
+def test_text_and_lines_stand_out_and_real_differs_from_generated_without_hue(theme, ground):
+    assert contrast(theme.ink, ground) > 7
+    assert contrast(theme.faint, ground) > 4.5
+    assert contrast(theme.generated, ground) > 4.5
+    assert contrast(theme.judged, ground) > 3
+    assert contrast(theme.real, theme.generated) > 1.6
+
+
+HOSTILE = "$\\frac{$ <script>alert(1)</script> & 'DejaVu Sans' \n x"
+
+
+def test_names_are_neither_mathematics_nor_markup():
+    rng = RNG(0)
+    columns = {HOSTILE: rng.normal(size=40), "c": np.array(["<b>", "$x^2$"] * 20, dtype=object)}
+    drawn = figures.svg(figures.marginals(columns, columns)).decode()
+    assert "<script" not in drawn
+    assert "$\\frac{$ &lt;script&gt;" in drawn
+    assert "$x^2$" in drawn
+    ET.fromstring(drawn)
+
+
+def test_marginals_of_every_type():
+    rng = RNG(0)
+    columns = {
+        "numbers": rng.normal(size=100),
+        "with gaps": np.where(rng.random(100) < 0.3, np.nan, 1.5),
+        "whole": rng.integers(0, 5, 100),
+        "days": np.datetime64("2021-01-01", "s") + rng.integers(0, 300, 100).astype("timedelta64[D]"),
+        "moments": np.array(["2021-01-01T10:00:00", "NaT"] * 50, dtype="datetime64[s]"),
+        "words": np.array([chr(97 + place % 12) for place in range(100)], dtype=object),
+        "flags": np.array([True, False] * 50),
+        "empty": np.array([], dtype=np.float64),
+        "huge": np.array([1e300, -1e300] * 50),
+    }
+    drawn = words(figures.marginals(columns, {**columns, "empty": np.array([1.0])}))
+    assert "words: 8 of 12" in drawn
+    assert {"numbers", "real", "generated", "True"} <= set(drawn)
+    assert any(re.fullmatch(r"2021-\d\d-\d\d", word) for word in drawn if word)
+
+
+def test_marginals_of_columns_whose_types_differ():
+    drawn = words(figures.marginals({"x": np.array(["a", "1"], dtype=object)}, {"x": np.array([1.0, 2.0])}))
+    assert {"1.0", "2.0"} <= set(drawn)
+
+
+def test_at_most_twelve_marginals():
+    drawn = words(figures.marginals({f"x{place}": np.zeros(3) for place in range(20)}))
+    assert "x11" in drawn
+    assert "x12" not in drawn
+
+
+def test_histogram_bins_hold_equally_many_whole_numbers():
+    edges = figures._edges(RNG(0).integers(0, 100, 5_000).astype(float))
+    assert set(np.diff(edges)) == {3.0}
+    assert (edges % 1 == 0.5).all()
+
+
+def test_histograms_show_shares_of_all_samples():
+    real, far = np.linspace(0, 1, 1_000), np.linspace(0, 2, 1_000)
+    panel = figures.marginals({"x": far}, {"x": real}).axes[0]
+    areas = [
+        float((np.diff(patch.get_data().edges) * patch.get_data().values).sum())
+        for patch in panel.patches
+        if hasattr(patch, "get_data")
+    ]
+    assert areas[0] == pytest.approx(1.0, abs=0.01)
+    assert areas[1] == pytest.approx(0.52, abs=0.02)
+
+
+def test_scatter_frames_the_real_points():
+    real = RNG(0).uniform(-1, 1, (100, 2))
+    figure = figures.scatter(100 * real, real)
+    assert [panel.get_title(loc="left") for panel in figure.axes] == ["real", "generated"]
+    assert np.abs(figure.axes[0].get_xlim()).max() < 1.5
+
+
+def test_scatters_share_their_frame():
+    rng = RNG(0)
+    moments = [(f"{step} updates", rng.normal(size=(20, 2)) * step) for step in (1, 2, 3, 4)]
+    shown = [panel for panel in figures.scatters(moments, rng.normal(size=(20, 2))).axes if panel.axison]
+    assert len(shown) == 4
+    assert len({panel.get_xlim() for panel in shown}) == 1
+
+
+def test_points_that_are_not_finite_are_left_out():
+    points = np.array([[0.0, 1.0], [np.nan, 0.0], [np.inf, 1.0], [2.0, 3.0]])
+    assert figures._plane(points).tolist() == [[0, 1], [2, 3]]
+    figures.png(figures.scatter(points[1:3]))
