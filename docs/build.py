@@ -1,0 +1,148 @@
+"""Write docs/reference.md from the tables that the program itself reads: `make docs`.
+
+With `--check` nothing is written, and the exit code says whether the file is current.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+import typing
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from wgan.assembly import CATALOGS
+from wgan.data.names import BUILT_IN
+from wgan.errors import WganError
+from wgan.recipes import RECIPES
+from wgan.settings import DataOptions, Settings
+
+REFERENCE = Path(__file__).parent / "reference.md"
+OPENING = """# Reference
+
+Written by `make docs` from the tables that the program reads; do not edit."""
+
+# Codes that no error of the project's family carries.
+OTHER_CODES = {
+    0: "Done.",
+    1: "Anything else: a fault of the program. `--debug` shows where.",
+    130: "Interrupted before there was anything to save.",
+    141: "Nobody reads the output any more.",
+}
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def attributes(settings: type) -> dict[str, str]:
+    """What the docstring of a settings class says of each field."""
+    text = (settings.__doc__ or "").partition("Attributes:")[2]
+    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", text, flags=re.MULTILINE)
+    return {name: " ".join(meaning.split()) for name, meaning in found}
+
+
+def spell(value: object) -> str:
+    """A default as a settings file would have it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(spell, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def kinds(hint: object) -> str:
+    """What a field may hold."""
+    if typing.get_origin(hint) is Literal:
+        return ", ".join(f"`{value}`" for value in typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        return "list"
+    names = {"int": "whole number", "float": "number", "bool": "`true`, `false`", "str": "text"}
+    name = getattr(hint, "__name__", str(hint))
+    return names.get(name, name)
+
+
+def settings_table(settings: type) -> str:
+    """Each field of a settings class: name, what it may hold, default, meaning."""
+    hints, meanings = typing.get_type_hints(settings), attributes(settings)
+    rows = []
+    for field in dataclasses.fields(settings):
+        if dataclasses.is_dataclass(hints[field.name]):
+            continue
+        rows.append([f"`{field.name}`", kinds(hints[field.name]), f"`{spell(field.default)}`", meanings[field.name]])
+    return table(["setting", "takes", "default", "meaning"], rows)
+
+
+def catalog_sections() -> list[str]:
+    """Each table of choices once, under the settings that take them."""
+    users: dict[str, list[str]] = {}
+    for setting, catalog in CATALOGS.items():
+        users.setdefault(catalog.noun, []).append(setting)
+    sections = []
+    for noun, settings in users.items():
+        catalog = CATALOGS[settings[0]]
+        taken = " and ".join(f"`{setting}`" for setting in settings)
+        rows = [[f"`{text}`", line] for text, line in catalog.describe()]
+        sections += [f"### {noun.capitalize()}", f"Taken by {taken}.", table(["word, with its defaults", "what"], rows)]
+    return sections
+
+
+def errors(family: type[WganError]) -> list[type[WganError]]:
+    """A family of errors and all its descendants."""
+    return [family, *(one for child in family.__subclasses__() for one in errors(child))]
+
+
+def exit_codes() -> str:
+    """The exit codes of the command line, from the errors that carry them."""
+    found: dict[int, list[str]] = {}
+    for error in errors(WganError):
+        if error.__module__ == WganError.__module__ and error is not WganError:
+            found.setdefault(error.exit_code, []).append((error.__doc__ or "").splitlines()[0])
+    rows = {code: " ".join(lines) for code, lines in found.items()} | OTHER_CODES
+    return table(["code", "meaning"], [[str(code), rows[code]] for code in sorted(rows)])
+
+
+def reference() -> str:
+    """The whole file."""
+    recipes = [
+        [f"`{name}`", f"`{recipe.settings.data}`" if recipe.settings.data else "any", recipe.line]
+        for name, recipe in RECIPES.items()
+    ]
+    sections = [
+        OPENING,
+        "## Recipes",
+        table(["recipe", "data", "for"], recipes),
+        "## Built-in data",
+        table(["name", "what"], [[f"`{name}`", line] for name, line in BUILT_IN.items()]),
+        "## Choices",
+        "A choice is a name, or a name with parameters: `penalty:weight=0.1,sides=one`.",
+        *catalog_sections(),
+        "## Settings",
+        settings_table(Settings),
+        "### How data is read",
+        "In a settings file these stand in the table `[input]`.",
+        settings_table(DataOptions),
+        "## Exit codes",
+        exit_codes(),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def main() -> int:
+    """Write the file, or check it."""
+    text = reference()
+    if "--check" not in sys.argv[1:]:
+        REFERENCE.write_text(text, encoding="utf-8")
+        return 0
+    current = REFERENCE.exists() and REFERENCE.read_text(encoding="utf-8") == text
+    if not current:
+        print(f"{REFERENCE.name} is not current: run `make docs` and commit it", file=sys.stderr)
+    return 0 if current else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
