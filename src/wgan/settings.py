@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from wgan.choices import did_you_mean
 from wgan.errors import UsageError
 
 
@@ -278,7 +277,7 @@ def _sift(values: Mapping[str, Any], part: Settings | DataOptions, prefix: str) 
     fitting, faults = {}, []
     for name, value in values.items():
         if name not in hints:
-            faults.append(f"there is no setting {_spell(prefix + name)}; {did_you_mean(name, _nearest(name, hints))}")
+            faults.append(f"there is no setting {_spell(prefix + name)}; {_nearest(name, list(hints))}")
             continue
         value = tuple(value) if isinstance(value, list) else value
         value = float(value) if hints[name] is float and type(value) is int else value
@@ -289,8 +288,9 @@ def _sift(values: Mapping[str, Any], part: Settings | DataOptions, prefix: str) 
     return fitting, faults
 
 
-def _nearest(name: str, known: Mapping[str, Any]) -> list[str]:
-    return difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
 
 
 def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401 - the type is itself data here

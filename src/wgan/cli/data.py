@@ -1,0 +1,145 @@
+"""`wgan data`: look at what would be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wgan.cli.door import say
+from wgan.cli.options import Group, parse
+from wgan.data.names import kind_of
+from wgan.errors import UsageError
+from wgan.settings import DataOptions, Settings, problems, refuse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from wgan.data.source import Decoded, Source
+
+_NUM_DRAWN = 10_000
+_NUM_TILES = 64
+_NUM_SHOWN = 5
+_WIDEST = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookOptions:
+    """Options of `wgan data`.
+
+    Attributes:
+        data: A built-in name or a path.
+        picture: A .png to draw the data in.
+        seed: Of the rows that are shown, and of the split into rows to train on and rows to judge on.
+    """
+
+    data: str
+    picture: Path | None = None
+    seed: int = 0
+
+
+def run(words: Sequence[str]) -> int:
+    """Answer `wgan data`."""
+    groups = [
+        Group(title="looking", kind=LookOptions, positional={"data": "DATA"}),
+        Group(title="reading DATA", kind=DataOptions),
+    ]
+    description = (
+        "Look at what would be trained on, as it comes back from the preprocessing: counts, ranges, some rows."
+    )
+    options, reading = parse(words, groups, command="data", description=description)
+    refuse(problems(Settings(data=options.data, seed=options.seed, input=reading)))
+    kind = kind_of(options.data)
+    if options.picture is not None and options.picture.suffix.lower() != ".png":
+        raise UsageError(f"--picture {options.picture} does not end in .png")
+    from wgan.data import open_data
+    from wgan.export import check_target
+    from wgan.randomness import Randomness
+
+    if options.picture is not None:
+        # Any kind of data can be drawn here, so only the place is to be checked.
+        check_target(options.picture, "images" if kind == "images" else "points")
+    source = open_data(options.data, reading, seed=options.seed)
+    num = _NUM_TILES if kind == "images" else _NUM_DRAWN
+    values = source.sample(num, Randomness(options.seed).at("rows to look at")).values
+    rows = source.codec.decode(values)
+    for line in _lines(source, rows):
+        say(line)
+    if options.picture is not None:
+        _draw(rows, options.picture)
+        say(f"picture: {options.picture}")
+    return 0
+
+
+def _lines(source: Source, rows: Decoded) -> Iterator[str]:
+    import numpy as np
+
+    yield source.describe()
+    for note in source.notes:
+        yield f"note: {note}"
+    yield f"one sample: {'×'.join(map(str, source.codec.layout.shape))} numbers as the networks see it"
+    if isinstance(rows, np.ndarray) and rows.ndim == 4:
+        pixels = rows.reshape(-1, rows.shape[-1])
+        for channel in range(pixels.shape[1]):
+            part = pixels[:, channel]
+            yield f"channel {channel + 1}: {part.min()} to {part.max()}, mean {part.mean():.1f} (of {len(rows)} images)"
+        return
+    yield f"\nof {len(rows):,} rows drawn:"
+    table = _as_table(rows)
+    for name in table.column_names:
+        yield f"  {_cell(name):{_WIDEST}} {_range(table[name])}"
+    yield f"\n{_NUM_SHOWN} of them:"
+    yield "  " + "  ".join(_cell(name) for name in table.column_names)
+    for row in table.slice(0, _NUM_SHOWN).to_pylist():
+        yield "  " + "  ".join(_cell(value) for value in row.values())
+
+
+def _as_table(rows: Decoded) -> pa.Table:
+    import numpy as np
+    import pyarrow as pa
+
+    if isinstance(rows, pa.Table):
+        return rows
+    # Arrow knows native byte order alone.
+    native = np.asarray(rows, dtype=rows.dtype.newbyteorder("="))
+    return pa.table({f"x{column + 1}": np.ascontiguousarray(native[:, column]) for column in range(native.shape[1])})
+
+
+def _range(column: pa.ChunkedArray) -> str:
+    """The least and the greatest value of a column of numbers or dates, the commonest ones of another."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    missing = f", {column.null_count:,} missing" if column.null_count else ""
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_temporal(kind):
+        ends = pc.min_max(column).as_py()
+        return f"{kind}: {_cell(ends['min'])} to {_cell(ends['max'])}{missing}"
+    counts = sorted(column.drop_null().value_counts().to_pylist(), key=lambda entry: -entry["counts"])
+    named = ", ".join(f"{_cell(entry['values'])} ({entry['counts']:,})" for entry in counts[:4])
+    more = f", and {len(counts) - 4} more" if len(counts) > 4 else ""
+    return f"{len(counts)} categories: {named}{more}{missing}"
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+    text = text.replace("\n", "\\n")
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def _draw(rows: Decoded, out: Path) -> None:
+    import numpy as np
+
+    from wgan import figures
+    from wgan.export import write_samples
+    from wgan.storage import replace_file
+
+    if isinstance(rows, np.ndarray) and rows.ndim == 4:
+        write_samples(iter([rows]), len(rows), out, "images")
+    elif isinstance(rows, np.ndarray) and rows.shape[1] == 2:
+        write_samples(iter([rows]), len(rows), out, "points")
+    else:
+        table = _as_table(rows)
+        columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+        replace_file(out, figures.png(figures.marginals(columns)))

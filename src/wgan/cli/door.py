@@ -1,0 +1,152 @@
+"""Where every command enters and leaves: which module answers it, and what each kind of failure says and returns."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+
+from wgan.errors import DataWarning, Interrupted, UsageError, WganError
+
+# Command to the line that the help gives it; each is answered by `run(words)` of the module of that name.
+COMMANDS = {
+    "train": "train on your data, or resume a run",
+    "sample": "draw samples from a run and write them to a file",
+    "evaluate": "judge a run's samples against data held out from training",
+    "report": "write a run's record as one HTML file",
+    "recipes": "list the named recipes, and what each setting may be",
+    "data": "look at what would be trained on",
+}
+
+HELP = f"""\
+usage: wgan COMMAND [OPTIONS]
+
+Learn to sample from your data with Wasserstein GANs.
+
+commands:
+{chr(10).join(f"  {name:10} {line}" for name, line in COMMANDS.items())}
+
+options:
+  -h, --help  show this help, or after a command its options
+  --version   show the version
+  --debug     show where an error came from
+
+To begin:
+  wgan train ring
+  wgan sample runs/ring-ring-001 --num 1000 --out samples.npy
+"""
+
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Answer a command line.
+
+    Args:
+        argv: The words after the program's name; those of this process if None.
+
+    Returns:
+        The exit code: 0, 2 usage, 3 data, 4 numeric failure, 5 checkpoint or disk, 75 stopped and resumable, 1 any
+        other failure, 130 interrupted before there was anything to save, 141 nobody reads the output.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = _show_warning(warnings.showwarning)
+        try:
+            code = _dispatch(words)
+            sys.stdout.flush()
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        except BaseException as error:  # every failure of any kind leaves by this one door
+            if debug and not isinstance(error, BrokenPipeError):
+                traceback.print_exc()
+            return _leave(error)
+    return code
+
+
+def escaped(text: str) -> str:
+    """The text with every character that a terminal would act on, line feeds apart, written as an escape."""
+    return "".join(
+        mark if mark.isprintable() or mark == "\n" else mark.encode("unicode_escape", "backslashreplace").decode()
+        for mark in text
+    )
+
+
+def say(text: str) -> None:
+    """Print a line for the user, escaped."""
+    print(escaped(text))
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        print(HELP, file=sys.stderr, end="")
+        return UsageError.exit_code
+    command = words[0]
+    if command in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if command == "--version":
+        from wgan import __version__
+
+        print(f"wgan {__version__}")
+        return 0
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        guess = f"Did you mean '{near[0]}'? " if near else ""
+        raise UsageError(f"there is no command {command!r}", remedy=f"{guess}Known: {', '.join(COMMANDS)}.")
+    code = importlib.import_module(f"wgan.cli.{command}").run(words[1:])
+    assert isinstance(code, int)
+    return code
+
+
+def _leave(error: BaseException) -> int:
+    """Say what happened in a line or two, and return the exit code."""
+    if isinstance(error, Interrupted):
+        print(f"wgan: {escaped(str(error))}", file=sys.stderr)
+        return error.exit_code
+    if isinstance(error, WganError):
+        _complain(str(error))
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        _complain("interrupted")
+        return _INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        # The interpreter flushes standard output once more on its way out, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _PIPE_CLOSED
+    if out_of_memory(error):
+        _complain("the memory is not enough\nTry a smaller batch (--batch-size), a smaller network or fewer samples.")
+        return 1
+    reason = " ".join(str(error).split())
+    _complain(f"unexpected {type(error).__name__}: {reason}\nThis is a fault of wgan's own. --debug shows where it is.")
+    return 1
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the machine or its accelerator ran out of memory; asked by name, so that torch need not be there."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "not enough memory" in str(error)
+
+
+def _complain(text: str) -> None:
+    print(f"wgan: error: {escaped(text)}", file=sys.stderr)
+
+
+def _show_warning(usual: Callable[..., None]) -> Callable[..., None]:
+    """Wrap the function that shows warnings, so that this project's own take one line and say no place in its code."""
+
+    def show(message: Warning | str, category: type[Warning], *place: object) -> None:
+        if category.__module__.startswith("wgan."):
+            print(f"wgan: warning: {escaped(' '.join(str(message).split()))}", file=sys.stderr)
+        else:
+            usual(message, category, *place)
+
+    return show

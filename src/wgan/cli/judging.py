@@ -1,0 +1,19 @@
+"""What a judge found, in lines that a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+
+def lines(evaluation: Mapping[str, float]) -> Iterator[str]:
+    """A line for each number, distances beside their floors; nothing for an empty evaluation."""
+    from wgan.report.words import distance_name, significant
+
+    for key, value in evaluation.items():
+        floor = evaluation.get(f"{key}_floor")
+        if floor is not None:
+            ratio = f" ({value / floor:.2f} times it)" if floor > 0 else ""
+            yield f"{distance_name(key)}: {significant(value)}; between two real samples {significant(floor)}{ratio}"
+    if "modes" in evaluation:
+        yield f"modes: {evaluation['modes']:.0f} of {evaluation['num_modes']:.0f}"
+        yield f"high quality: {100 * evaluation['high_quality']:.1f} % of the samples"

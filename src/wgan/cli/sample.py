@@ -1,0 +1,62 @@
+"""`wgan sample`: draw from a run and write to a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from wgan.cli.door import say
+from wgan.cli.options import Group, parse
+from wgan.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """Options of `wgan sample`.
+
+    Attributes:
+        run: The directory of a run.
+        num: How many samples; any number, memory stays bounded.
+        out: Where to: .png, .npy, .csv or .parquet, or for images a folder.
+        seed: The same seed gives the same samples, and fewer are the beginning of more.
+        checkpoint: Which state of the run: the last, or the one whose samples were judged best.
+    """
+
+    run: Path
+    num: int
+    out: Path
+    seed: int = 0
+    checkpoint: Literal["last", "best"] = "last"
+
+
+def run(words: Sequence[str]) -> int:
+    """Answer `wgan sample`."""
+    group = Group(title="sampling", kind=SampleOptions, positional={"run": "RUN"})
+    (options,) = parse(
+        words, [group], command="sample", description="Draw samples from a run and write them to a file."
+    )
+    if options.num < 1:
+        raise UsageError(f"--num must be at least 1, not {options.num}")
+    from wgan.export import check_target, write_samples
+
+    if (kind := _kind(options.run)) is not None:
+        check_target(options.out, kind, num=options.num)
+    from wgan.experiment import load
+
+    trained = load(options.run, checkpoint=options.checkpoint)
+    blocks = trained.generate(options.num, options.seed)
+    say(write_samples(blocks, options.num, options.out, trained.codec.kind))
+    return 0
+
+
+def _kind(directory: Path) -> Literal["points", "table", "images"] | None:
+    """What the run makes, read without waiting for torch; None where only loading it can say what is wrong."""
+    try:
+        kind = json.loads((directory / "source.json").read_bytes())["codec"]["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    known: tuple[Literal["points", "table", "images"], ...] = get_args(Literal["points", "table", "images"])
+    return next((name for name in known if name == kind), None)

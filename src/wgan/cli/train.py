@@ -1,0 +1,209 @@
+"""`wgan train`: from words to settings, then the run, shown as it goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wgan.cli.door import out_of_memory, say
+from wgan.cli.options import Group, go_through, parse, wants_help
+from wgan.data.names import BUILT_IN, kind_of
+from wgan.errors import UsageError, WganError
+from wgan.recipes import RECIPES, default_recipe, recipe
+from wgan.settings import DataOptions, Settings, from_toml, problems, read_toml, refuse
+
+if TYPE_CHECKING:
+    from wgan.experiment import Experiment
+
+_DESCRIPTION = (
+    "Train a Wasserstein GAN on DATA: a built-in name, an array (.npy, .npz), a table (.csv, .parquet) or images "
+    "(a folder, .zip, .tar, IDX, an LMDB folder). The defaults are those of the recipe for DATA."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of the command itself.
+
+    Attributes:
+        out: A new directory for the run (otherwise runs/<data>-<recipe>-<number>).
+        settings: A TOML file to take the settings from, such as a run's settings.toml.
+        resume: Go on with this run; of the other options only --steps and --quiet are then allowed.
+        quiet: Print nothing but the run's directory.
+    """
+
+    out: Path | None = None
+    settings: Path | None = None
+    resume: Path | None = None
+    quiet: bool = False
+
+
+def run(words: Sequence[str]) -> int:
+    """Answer `wgan train`."""
+    options, settings = read(words)
+    if options.resume is not None:
+        return _resume(options, words)
+    refuse(problems(settings) + _word_faults(settings) + ([] if settings.data else [_no_data()]))
+    _refuse_missing_device(settings, words)
+    from wgan.experiment import begin
+
+    with begin(settings, options.out) as experiment:
+        return _follow(experiment, options.quiet)
+
+
+def read(words: Sequence[str]) -> tuple[RunOptions, Settings]:
+    """Read the words twice: for what they begin from (a recipe, a file), then with that for the defaults.
+
+    Raises:
+        UsageError: Words that cannot be used, all of them listed.
+    """
+    plain = [word for word in words if word not in ("-h", "--help")] if wants_help(words) else words
+    try:
+        options, named, _ = parse(plain, _groups(Settings(recipe="")), command="train", description="")
+        start = _start(options, named) if options.resume is None else Settings(recipe="")
+    except (WganError, SystemExit):
+        if not wants_help(words):
+            raise
+        start = Settings()
+    groups = _groups(start, _choices() if wants_help(words) else {})
+    options, settings, reading = parse(words, groups, command="train", description=_DESCRIPTION)
+    return options, dataclasses.replace(settings, input=reading)
+
+
+def _groups(start: Settings, choices: Mapping[str, str] | None = None) -> list[Group]:
+    return [
+        Group(title="the run", kind=RunOptions),
+        Group(
+            title="training",
+            kind=Settings,
+            defaults=start,
+            positional={"data": "DATA"},
+            hidden=("input",),
+            more=choices or {},
+        ),
+        Group(title="reading DATA", kind=DataOptions, defaults=start.input),
+    ]
+
+
+def _start(options: RunOptions, named: Settings) -> Settings:
+    """The settings that the options are laid over."""
+    refuse(problems(Settings(data=named.data)))
+    if options.settings is not None:
+        begun_as = named.recipe or read_toml(options.settings).get("recipe")
+        known = named.recipe or (isinstance(begun_as, str) and begun_as in RECIPES)
+        start = from_toml(options.settings, start=recipe(str(begun_as)) if known else None)
+    elif named.recipe:
+        start = recipe(named.recipe)
+    elif named.data:
+        start = default_recipe(named.data)
+    else:
+        raise UsageError(_no_data())
+    data = named.data or start.data
+    if data.startswith("<"):
+        raise UsageError(f"the settings are of a run on data in memory, {data}", remedy="Name the DATA to train on.")
+    if data:
+        kind_of(data)
+    return dataclasses.replace(start, data=data)
+
+
+def _no_data() -> str:
+    return f"no data was named: wgan train DATA, where DATA is a path or one of {', '.join(BUILT_IN)}"
+
+
+def _choices() -> dict[str, str]:
+    """For the help: what each word may be. Only here does the help wait for torch."""
+    from wgan.assembly import CATALOGS
+
+    listed = {name: f"One of {', '.join(catalog)}; see `wgan recipes`." for name, catalog in CATALOGS.items()}
+    return {**listed, "recipe": f"One of {', '.join(RECIPES)}."}
+
+
+def _word_faults(settings: Settings) -> list[str]:
+    from wgan.assembly import CATALOGS
+
+    faults = []
+    for name, catalog in CATALOGS.items():
+        try:
+            catalog.build(getattr(settings, name))
+        except UsageError as error:
+            faults.append(f"{name}: {'. '.join(filter(None, (error.message, error.remedy)))}")
+    spoken_for = [name for name in CATALOGS if any(line.startswith(f"{name} ") for line in problems(settings))]
+    return [fault for fault in faults if fault.partition(":")[0] not in spoken_for]
+
+
+def _refuse_missing_device(settings: Settings, words: Sequence[str]) -> None:
+    import torch
+
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        kept = [
+            word
+            for place, word in enumerate(words)
+            if not word.startswith("--device") and words[place - 1 : place] != ["--device"]
+        ]
+        command = shlex.join(["wgan", "train", *kept, "--device", "cpu"])
+        raise UsageError("this machine has no CUDA device that can be used", remedy=f"On the CPU: {command}")
+
+
+def _resume(options: RunOptions, words: Sequence[str]) -> int:
+    given, _ = go_through(words, [option for group in _groups(Settings()) for option in group.options()])
+    if others := given.keys() - {"resume", "steps", "quiet"}:
+        named = ", ".join("DATA" if name == "data" else "--" + name.replace("_", "-") for name in sorted(others))
+        raise UsageError(
+            f"{named} cannot be given with --resume: a run goes on as it was begun",
+            remedy="Only --steps may change. To change more, begin a new run with --settings RUN/settings.toml.",
+        )
+    from wgan.experiment import resume
+
+    assert options.resume is not None
+    with resume(options.resume, steps=given.get("steps")) as experiment:
+        return _follow(experiment, options.quiet)
+
+
+def _follow(experiment: Experiment, quiet: bool) -> int:
+    """Train to the end and say what came of it."""
+    from wgan.live import LiveView
+    from wgan.report import write_report
+
+    settings, directory = experiment.settings, experiment.directory
+    evaluation: dict[str, float] = {}
+    try:
+        if quiet:
+            for progress in experiment.run():
+                evaluation = progress.evaluation or evaluation
+        else:
+            for note in experiment.source.notes:
+                say(f"note: {note}")
+            with LiveView(settings, experiment.source.describe(), directory, settings.steps) as view:
+                for progress in experiment.run():
+                    evaluation = progress.evaluation or evaluation
+                    view.update(progress)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise WganError(
+            f"the memory is not enough for batches of {settings.batch_size}; {directory} holds all up to its last save",
+            remedy=f"Begin again with --batch-size {max(1, settings.batch_size // 2)}.",
+        ) from error
+    report = write_report(directory)
+    if quiet:
+        say(str(directory))
+        return 0
+    from wgan.cli.judging import lines
+
+    for line in lines(evaluation):
+        say(line)
+    say(f"report: {report}")
+    say(f"next:   {_next_command(experiment)}")
+    return 0
+
+
+def _next_command(experiment: Experiment) -> str:
+    kind = experiment.source.codec.kind
+    num, out = {"images": ("64", "samples.png"), "points": ("1000", "samples.npy"), "table": ("1000", "samples.csv")}[
+        kind
+    ]
+    return shlex.join(["wgan", "sample", str(experiment.directory), "--num", num, "--out", out])
