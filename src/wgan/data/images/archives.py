@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wgan.data.images.decoding import MAX_ENCODED_BYTES, BrokenImage
-from wgan.data.images.members import Encoded, Tally, is_wanted, refuse_escaping, refused, too_many_bytes
+from wgan.data.images.members import Encoded, Stream, Tally, is_wanted, refuse_escaping, refused, too_many_bytes
+from wgan.data.images.naming import shown
 from wgan.errors import DataError
 
 _MAX_TAR_NOTE_BYTES = 1 << 20
@@ -48,7 +49,7 @@ class ZipArchive:
         """Size and time of the archive."""
         return _archive_key(self.path)
 
-    def stream(self, tally: Tally) -> Iterator[tuple[str, Encoded]]:
+    def stream(self, tally: Tally) -> Stream:
         """Yield names and contents, after a look at all members.
 
         Raises:
@@ -58,7 +59,7 @@ class ZipArchive:
             archive = zipfile.ZipFile(self.path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise DataError(
-                f"{self.path}: no zip directory at its end (byte {self.path.stat().st_size:,}): {error}",
+                f"{shown(self.path)}: no zip directory at its end (byte {self.path.stat().st_size:,}): {error}",
                 remedy=_FETCH_AGAIN,
             ) from None
         with archive:
@@ -75,7 +76,9 @@ class ZipArchive:
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise refused(member.filename, self.path, "it is a link" if kind == stat.S_IFLNK else "it is a device")
         if member.flag_bits & 1:
-            raise DataError(f"{self.path}: its members are encrypted", remedy="Make the archive without a password.")
+            raise DataError(
+                f"{shown(self.path)}: its members are encrypted", remedy="Make the archive without a password."
+            )
 
     def _read(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Encoded:
         if member.file_size > MAX_ENCODED_BYTES:
@@ -138,7 +141,7 @@ class TarArchive:
         """Size and time of the archive."""
         return _archive_key(self.path)
 
-    def stream(self, tally: Tally) -> Iterator[tuple[str, Encoded]]:
+    def stream(self, tally: Tally) -> Stream:
         """Yield names and contents in one pass from start to end.
 
         Raises:
@@ -156,7 +159,8 @@ class TarArchive:
                     archive.members.clear()  # type: ignore[attr-defined]
         except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
             raise DataError(
-                f"{self.path}: cannot be read beyond byte {offset:,} (uncompressed): {error}", remedy=_FETCH_AGAIN
+                f"{shown(self.path)}: cannot be read beyond byte {offset:,} (uncompressed): {error}",
+                remedy=_FETCH_AGAIN,
             ) from None
 
     def _check(self, member: tarfile.TarInfo) -> None:

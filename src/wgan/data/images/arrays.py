@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wgan.data.images.decoding import Facts, Policy, Survey, resolve
+from wgan.data.images.naming import shown
 from wgan.data.images.source import CHANNELS
 from wgan.errors import DataError
 from wgan.settings import DataOptions
@@ -58,13 +59,17 @@ def _numeric(array: object, name: str) -> NDArray[np.generic]:
         try:
             array = np.asarray(array)
         except ValueError as error:
-            raise DataError(f"{name}: cannot be read as an array of images: {error}", remedy=_TAKEN) from None
+            raise DataError(f"{shown(name)}: cannot be read as an array of images: {error}", remedy=_TAKEN) from None
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{name}: images of type {array.dtype} (shape {array.shape}) cannot be read", remedy=_TAKEN)
+        raise DataError(
+            f"{shown(name)}: images of type {array.dtype} (shape {array.shape}) cannot be read", remedy=_TAKEN
+        )
     if array.ndim not in (3, 4):
-        raise DataError(f"{name}: images of rank {array.ndim} (shape {array.shape}) cannot be read", remedy=_TAKEN)
+        raise DataError(
+            f"{shown(name)}: images of rank {array.ndim} (shape {array.shape}) cannot be read", remedy=_TAKEN
+        )
     if array.size == 0:
-        raise DataError(f"{name}: the array of shape {array.shape} is empty", remedy=_TAKEN)
+        raise DataError(f"{shown(name)}: the array of shape {array.shape} is empty", remedy=_TAKEN)
     return array
 
 
@@ -75,7 +80,7 @@ def _channels_first(array: NDArray[np.generic], name: str) -> tuple[NDArray[np.g
     first, last = array.shape[1] in _MODES, array.shape[3] in _MODES
     if not first and not last:
         raise DataError(
-            f"{name}: shape {array.shape} has 1, 3 or 4 channels neither in its second nor in its last axis",
+            f"{shown(name)}: shape {array.shape} has 1, 3 or 4 channels neither in its second nor in its last axis",
             remedy=_TAKEN,
         )
     if first and last:
@@ -90,7 +95,8 @@ def _eight_bit(array: NDArray[np.generic], name: str) -> tuple[NDArray[np.uint8]
     if array.dtype.kind in "iu":
         if low < 0 or high > 255:
             raise DataError(
-                f"{name}: {array.dtype} images range from {low:,.0f} to {high:,.0f}, wanted 0 to 255", remedy=_TAKEN
+                f"{shown(name)}: {array.dtype} images range from {low:,.0f} to {high:,.0f}, wanted 0 to 255",
+                remedy=_TAKEN,
             )
         factor, shift, note = 1.0, 0.0, f"{array.dtype} from {low:.0f} to {high:.0f} read as 0 to 255"
     elif low >= 0 and high <= 1:
@@ -99,7 +105,7 @@ def _eight_bit(array: NDArray[np.generic], name: str) -> tuple[NDArray[np.uint8]
         factor, shift, note = 127.5, 127.5, f"{array.dtype} read as [-1, 1], rounded to 8 bits"
     else:
         raise DataError(
-            f"{name}: {array.dtype} images range from {low:.6g} to {high:.6g}, wanted [0, 1] or [-1, 1]",
+            f"{shown(name)}: {array.dtype} images range from {low:.6g} to {high:.6g}, wanted [0, 1] or [-1, 1]",
             remedy="If they are 0 to 255, divide by 255 first.",
         )
     pixels = np.empty(array.shape, np.uint8)
@@ -117,7 +123,8 @@ def _range(array: NDArray[np.generic], name: str) -> tuple[float, float]:
         if not (np.isfinite(low) and np.isfinite(high)):
             image = rows.start + int(np.argwhere(~np.isfinite(block))[0][0])
             raise DataError(
-                f"{name}: image {image + 1:,} holds NaN or infinity", remedy="Leave such images out, or repair them."
+                f"{shown(name)}: image {image + 1:,} holds NaN or infinity",
+                remedy="Leave such images out, or repair them.",
             )
         lows.append(float(low))
         highs.append(float(high))

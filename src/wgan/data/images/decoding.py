@@ -287,7 +287,10 @@ def _webp_canvas(encoded: bytes) -> tuple[int, int] | None:
 
 def _facts(image: Image.Image) -> Facts:
     orientation = _orientation(image)
-    height, width = (image.width, image.height) if orientation >= 5 else (image.height, image.width)
+    height, width = image.height, image.width
+    # Pillow turns a TIFF by itself, and already states the size that it will have.
+    if orientation >= 5 and image.format != "TIFF":
+        height, width = width, height
     has_alpha = image.has_transparency_data
     mode = _WORDS.get(image.mode, image.mode)
     if has_alpha and "A" not in image.mode:

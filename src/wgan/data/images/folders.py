@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from wgan.data.images.members import Encoded, Tally, is_wanted
+from wgan.data.images.members import Stream, Tally, is_wanted
+from wgan.data.images.naming import shown
 from wgan.errors import DataError
 
 
@@ -33,7 +34,7 @@ class Folder:
         try:
             os.scandir(path).close()
         except OSError as error:
-            raise DataError(f"{path}: the folder cannot be listed: {error.strerror}") from None
+            raise DataError(f"{shown(path)}: the folder cannot be listed: {error.strerror}") from None
         self._files = sorted(self._walk())
 
     def _walk(self) -> Iterator[tuple[str, int, int]]:
@@ -70,11 +71,13 @@ class Folder:
             waiting += reversed(below)
 
     def key(self) -> Iterator[bytes]:
-        """Names, sizes and times of all files."""
+        """Names, sizes and times of all images: other files may come and go, the cache's own among them."""
         for name, size, changed in self._files:
+            if not is_wanted(name, Tally()):
+                continue
             yield os.fsencode(name) + f"\0{size}\0{changed}\0".encode()
 
-    def stream(self, tally: Tally) -> Iterator[tuple[str, Encoded]]:
+    def stream(self, tally: Tally) -> Stream:
         """Yield names and files; the files are opened by who reads them."""
         tally.skipped.update(self._skipped)
         for name, _, _ in self._files:

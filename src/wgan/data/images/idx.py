@@ -12,6 +12,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan.data.images.naming import shown
+from wgan.data.images.packs import memory_bytes
 from wgan.errors import DataError
 
 _UBYTE = 0x08
@@ -63,14 +65,19 @@ def read_idx(path: Path, ranks: tuple[int, ...]) -> NDArray[np.uint8]:
                 shape, offset = _read_header(unpacked, path, ranks)
                 if math.prod(shape) > stored * _DEFLATE_LIMIT:
                     raise DataError(
-                        f"{path}: its header states {_shown(shape)} = {math.prod(shape):,} bytes, "
+                        f"{shown(path)}: its header states {_shown(shape)} = {math.prod(shape):,} bytes, "
                         f"more than {stored:,} compressed bytes can hold",
                         remedy="The header is wrong, or the file is damaged: fetch it again.",
+                    )
+                if math.prod(shape) > memory_bytes() // 2:
+                    raise DataError(
+                        f"{shown(path)}: its {_shown(shape)} numbers take more than half of this machine's memory",
+                        remedy="Unpack the file first (gunzip): a file that is not compressed is mapped instead.",
                     )
                 return _read_numbers(unpacked, path, shape, offset)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise DataError(
-                    f"{path}: the compressed data breaks off at byte {file.tell():,} "
+                    f"{shown(path)}: the compressed data breaks off at byte {file.tell():,} "
                     f"({unpacked.tell():,} uncompressed): {error}",
                     remedy="The file is truncated or damaged: fetch it again.",
                 ) from None
@@ -79,16 +86,18 @@ def read_idx(path: Path, ranks: tuple[int, ...]) -> NDArray[np.uint8]:
 def _read_header(file: BinaryIO | gzip.GzipFile, path: Path, ranks: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
-        raise DataError(f"{path}: not an IDX file: begins with bytes {start.hex(' ') or '(none)'} at byte 0")
+        raise DataError(f"{shown(path)}: not an IDX file: begins with bytes {start.hex(' ') or '(none)'} at byte 0")
     if start[2] != _UBYTE:
-        raise DataError(f"{path}: holds {_TYPES[start[2]]} (type at byte 2), images and labels are taken as uint8")
+        raise DataError(
+            f"{shown(path)}: holds {_TYPES[start[2]]} (type at byte 2), images and labels are taken as uint8"
+        )
     rank = start[3]
     if rank not in ranks:
         wanted = " or ".join(map(str, ranks))
-        raise DataError(f"{path}: has {rank} dimensions (byte 3), wanted {wanted}")
+        raise DataError(f"{shown(path)}: has {rank} dimensions (byte 3), wanted {wanted}")
     lengths = file.read(4 * rank)
     if len(lengths) < 4 * rank:
-        raise DataError(f"{path}: ends at byte {4 + len(lengths)}, inside its header of {4 + 4 * rank} bytes")
+        raise DataError(f"{shown(path)}: ends at byte {4 + len(lengths)}, inside its header of {4 + 4 * rank} bytes")
     return struct.unpack(f">{rank}I", lengths), 4 + 4 * rank
 
 
@@ -110,7 +119,7 @@ def _wrong_length(path: Path, shape: tuple[int, ...], offset: int, end: int, *, 
     wanted = offset + math.prod(shape)
     found = f"goes on after byte {wanted:,}" if more or end > wanted else f"ends at byte {end:,}"
     return DataError(
-        f"{path}: its header states {_shown(shape)}, that is {wanted:,} bytes in all, but the data {found}",
+        f"{shown(path)}: its header states {_shown(shape)}, that is {wanted:,} bytes in all, but the data {found}",
         remedy="The header is wrong, or the file is truncated: fetch it again.",
     )
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wgan.data.images.decoding import MAX_ENCODED_BYTES
-from wgan.data.images.members import Encoded, Tally, too_many_bytes
+from wgan.data.images.members import Stream, Tally, too_many_bytes
+from wgan.data.images.naming import shown
 from wgan.errors import DataError
 
 _SECONDS_OF_SILENCE = 120.0
@@ -42,7 +43,7 @@ class Database:
         status = file.stat()
         yield f"{status.st_size}\0{status.st_mtime_ns}".encode()
 
-    def stream(self, tally: Tally) -> Iterator[tuple[str, Encoded]]:
+    def stream(self, tally: Tally) -> Stream:
         """Yield keys and contents; every entry is taken for an image.
 
         Raises:
@@ -59,7 +60,7 @@ class Database:
             finally:
                 process.kill()
 
-    def _entries(self, frames: _Frames) -> Iterator[tuple[str, Encoded]]:
+    def _entries(self, frames: _Frames) -> Stream:
         stated = found = expected = num_read = 0
         while True:
             try:
@@ -70,6 +71,9 @@ class Database:
                 stated, found, expected = map(int, first.split())
             elif kind in (b"E", b"B"):
                 num_read += 1
+                # Damaged pages can point in a circle.
+                if num_read > expected:
+                    raise self._damaged("it holds more entries than it states", num_read, expected, stated, found)
                 name = first.decode("utf-8", "backslashreplace")
                 yield name, second if kind == b"E" else too_many_bytes(int(second))
             elif kind == b"X":
@@ -84,7 +88,7 @@ class Database:
         place = f" after entry {num_read:,} of {expected:,}" if expected else ""
         ends = f"; the file ends at byte {found:,}, its header states {stated:,}" if found < stated else ""
         return DataError(
-            f"{self.path}: the LMDB cannot be read{place}: {reason}{ends}",
+            f"{shown(self.path)}: the LMDB cannot be read{place}: {reason}{ends}",
             remedy="The database is damaged or incomplete: copy or download it again.",
         )
 

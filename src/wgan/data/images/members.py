@@ -7,7 +7,7 @@ import re
 import stat
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeAlias
@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan.data.images.decoding import ENDINGS, MAX_ENCODED_BYTES, BrokenImage
+from wgan.data.images.naming import shown
 from wgan.errors import DataError
 
 # The bytes of an image; a file to read them from, which workers do beside each other; or why they cannot be had.
 Encoded: TypeAlias = bytes | Path | BrokenImage
+# Names and contents; a generator, so that who stops early can close what lies open behind it.
+Stream: TypeAlias = Generator[tuple[str, Encoded], None, None]
 _RETRY_SECONDS = (0.05, 0.2, 0.5)
 
 
@@ -71,18 +74,13 @@ class Collection(Protocol):
         """All that changes when the content does, such as sizes and times; read without decoding anything."""
         ...
 
-    def stream(self, tally: Tally) -> Iterator[tuple[str, Encoded]]:
+    def stream(self, tally: Tally) -> Stream:
         """Yield each member's name and content, counting in `tally` what is passed over.
 
         Raises:
             DataError: The whole is damaged, or must not be trusted.
         """
         ...
-
-
-def shown(name: str) -> str:
-    """A member's name on one line: what does not print is escaped."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
 
 
 def is_wanted(name: str, tally: Tally) -> bool:
@@ -114,7 +112,8 @@ def refuse_escaping(name: str, where: Path) -> None:
 def refused(name: str, where: Path, reason: str) -> DataError:
     """The error for an archive with a member that no honest archive of images has."""
     return DataError(
-        f"{where}: member '{shown(name)}' is refused: {reason}", remedy="Make the archive anew from plain files only."
+        f"{shown(where)}: member '{shown(name)}' is refused: {reason}",
+        remedy="Make the archive anew from plain files only.",
     )
 
 
@@ -137,7 +136,7 @@ def load(encoded: Encoded) -> bytes:
         except OSError as error:
             if pause is None:
                 raise DataError(
-                    f"{shown(str(encoded))}: could be listed but not read any more, after "
+                    f"{shown(encoded)}: could be listed but not read any more, after "
                     f"{len(_RETRY_SECONDS) + 1} attempts: {error.strerror}",
                     remedy="Do not change the folder while it is read; then start again.",
                 ) from None
@@ -154,7 +153,7 @@ def _read_regular(path: Path) -> bytes:
             raise BrokenImage("it is not a regular file")
         if status.st_size > MAX_ENCODED_BYTES:
             raise too_many_bytes(status.st_size)
-        return file.read(MAX_ENCODED_BYTES)
+        return file.read(status.st_size)
 
 
 def too_many_bytes(size: int) -> BrokenImage:

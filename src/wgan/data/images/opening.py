@@ -16,6 +16,7 @@ from wgan.data.images.folders import Folder
 from wgan.data.images.idx import labels_beside, looks_like_idx, read_idx
 from wgan.data.images.lsun import Database
 from wgan.data.images.members import Collection
+from wgan.data.images.naming import shown
 from wgan.data.images.packing import pack
 from wgan.data.images.source import ImageSource
 from wgan.errors import DataError, UsageError
@@ -86,7 +87,7 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
             return open_idx(path, options, seed=seed)
         made = pack(collection, options, cache)
     except OSError as error:
-        raise DataError(f"{name}: cannot be read: {error.strerror or error}") from None
+        raise DataError(f"{shown(name)}: cannot be read: {error.strerror or error}") from None
     return ImageSource(
         name,
         made.pixels,
@@ -105,9 +106,9 @@ def _collection(path: Path) -> Collection | None:
     if path.is_dir():
         return Database(path) if (path / "data.mdb").exists() else Folder(path)
     if not path.exists():
-        raise UsageError(f"{path}: there is no such file or folder")
+        raise UsageError(f"{shown(path)}: there is no such file or folder")
     if not path.is_file():
-        raise DataError(f"{path}: is neither a file nor a folder")
+        raise DataError(f"{shown(path)}: is neither a file nor a folder")
     ending = path.name.lower()
     if ending.endswith(".zip"):
         return ZipArchive(path)
@@ -118,9 +119,12 @@ def _collection(path: Path) -> Collection | None:
     if looks_like_idx(path) or "idx" in ending or ending.endswith((".gz", "-ubyte")):
         return None
     if path.suffix.lower() in ENDINGS:
-        raise DataError(f"{path}: is one image; needs at least 2", remedy="Name the folder that the images are in.")
+        raise DataError(
+            f"{shown(path)}: is one image; needs at least 2", remedy="Name the folder that the images are in."
+        )
     raise DataError(
-        f"{path}: is no collection of images", remedy="Taken: a folder, .zip, .tar, .tar.gz, IDX .gz, or an LMDB."
+        f"{shown(path)}: is no collection of images",
+        remedy="Taken: a folder, .zip, .tar, .tar.gz, IDX .gz, or an LMDB.",
     )
 
 
@@ -150,7 +154,7 @@ def open_idx(path: Path, options: DataOptions, *, seed: int) -> ImageSource:
     beside = labels_beside(path)
     labels = None if beside is None else read_idx(beside, (1,))
     if beside is not None and labels is not None and len(labels) != len(images):
-        raise DataError(f"{beside}: {len(labels):,} labels, but {path.name} has {len(images):,} images")
+        raise DataError(f"{shown(beside)}: {len(labels):,} labels, but {shown(path.name)} has {len(images):,} images")
     return images_from_array(images, labels, str(path), options, seed)
 
 
@@ -179,7 +183,7 @@ def _classes(
     given = np.asarray(labels)
     if given.shape != (count,) or given.dtype.kind not in "biuSU":
         raise DataError(
-            f"{name}: labels of shape {given.shape} and type {given.dtype} for {count:,} images",
+            f"{shown(name)}: labels of shape {given.shape} and type {given.dtype} for {count:,} images",
             remedy="One whole number or word for each image is taken.",
         )
     known, places = np.unique(given, return_inverse=True)

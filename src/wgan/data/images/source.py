@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wgan.batch import Batch, Layout
+from wgan.data.images.naming import shown
 from wgan.data.source import split
 from wgan.errors import CheckpointError, DataError
 
@@ -124,7 +125,7 @@ class ImageSource:
         digest: str | None = None,
     ) -> None:
         if len(pixels) < 2:
-            raise DataError(f"{name}: needs at least 2 images, found {len(pixels)}")
+            raise DataError(f"{shown(name)}: needs at least 2 images, found {len(pixels)}")
         assert pixels.dtype == np.uint8
         assert pixels.shape[1:] == codec.layout.shape
         assert labels is None or len(labels) == len(pixels)
@@ -174,10 +175,10 @@ class ImageSource:
         channels, height, width = self.codec.layout.shape
         parts = [f"{len(self.pixels):,} images of {height}x{width}x{channels} ({self.codec.mode})"]
         if self.classes:
-            shown = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
-            parts.append(f"{len(self.classes)} class{'es' if len(self.classes) > 1 else ''} ({shown})")
+            some = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
+            parts.append(f"{len(self.classes)} class{'es' if len(self.classes) > 1 else ''} ({some})")
         parts.append(f"{self.size:,} to train on, {self.num_held_out:,} held out")
-        return f"{self.name}: {'; '.join(parts)}"
+        return f"{shown(self.name)}: {'; '.join(parts)}"
 
     def fingerprint(self) -> str:
         """A digest of the pixels, their meaning, the labels and the share held out; the path does not enter."""

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from wgan.data.images import images_from_array, open_images, packing, packs
+from wgan.errors import CheckpointError, DataError, DataWarning, UsageError
+from wgan.settings import DataOptions
+
+
+def open_cached(path: Path, cache: Path | None, **options):
+    return open_images(path, DataOptions(**options), seed=0, cache=cache)
+
+
+def packs_in(cache: Path) -> list[Path]:
+    return sorted(cache.iterdir())
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("decoded again")
+
+    def start():
+        monkeypatch.setattr(packing, "decode", refuse)
+        monkeypatch.setattr(packing, "probe", refuse)
+
+    return start
+
+
+def test_a_pack_equals_what_is_kept_in_memory(folder, tmp_path):
+    packed, kept = open_cached(folder, tmp_path / "cache"), open_cached(folder, None)
+    assert isinstance(packed.pixels, np.memmap)
+    np.testing.assert_array_equal(packed.pixels, kept.pixels)
+    assert packed.notes == kept.notes
+    assert packed.fingerprint() == kept.fingerprint()
+    assert [place.name[0] for place in packs_in(tmp_path / "cache")] != ["."]
+
+
+def test_the_stored_digest_is_that_of_the_pixels(folder, tmp_path):
+    packed = open_cached(folder, tmp_path / "cache")
+    array = images_from_array(np.asarray(packed.pixels), None, "x", DataOptions(), 0)
+    assert array.fingerprint() == packed.fingerprint()
+
+
+def test_a_pack_is_found_again(tmp_path, encode, no_decoding):
+    for name in ("cat/1.png", "dog/1.png", "dog/tags.csv"):
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "x" / name).write_bytes(encode())
+    first = open_cached(tmp_path / "x", tmp_path / "cache")
+    no_decoding()
+    again = open_cached(tmp_path / "x", tmp_path / "cache", held_out=0.3)
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    assert again.labels.tolist() == [0, 1]
+    assert (again.notes, again.classes) == (first.notes, first.classes)
+
+
+def test_what_changes_the_images_makes_another_pack(folder, tmp_path, encode):
+    cache = tmp_path / "cache"
+    open_cached(folder, cache)
+    for number, options in enumerate(({"size": (4, 4)}, {"mode": "L"}, {"fit": "pad"}, {"skip_broken": True})):
+        open_cached(folder, cache, **options)
+        assert len(packs_in(cache)) == number + 2
+    (folder / "1.png").write_bytes(encode(9))
+    os.utime(folder / "1.png", ns=(1, 1))
+    assert not np.array_equal(open_cached(folder, cache).pixels[1], open_cached(folder, None).pixels[0])
+    assert len(packs_in(cache)) == 6
+
+
+@pytest.mark.parametrize("damage", ["truncate", "grow", "pickle", "shape", "version", "facts", "empty"])
+def test_a_damaged_pack_is_made_anew(folder, tmp_path, damage):
+    cache = tmp_path / "cache"
+    first = np.array(open_cached(folder, cache).pixels)
+    (place,) = packs_in(cache)
+    pixels, facts = place / "pixels.npy", place / "pack.json"
+    stated = json.loads(facts.read_text())
+    if damage == "truncate":
+        os.truncate(pixels, 300)
+    elif damage == "grow":
+        os.truncate(pixels, pixels.stat().st_size + 1)
+    elif damage == "pickle":
+        pixels.write_bytes(pickle.dumps(first))
+    elif damage == "empty":
+        facts.write_text("")
+    elif damage == "facts":
+        facts.write_text("[]")
+    else:
+        facts.write_text(json.dumps(stated | {damage: [5, 3, 8, 8] if damage == "shape" else 99}))
+    np.testing.assert_array_equal(open_cached(folder, cache).pixels, first)
+    assert packs_in(cache) == [place]
+
+
+@pytest.mark.parametrize("number", [1, 31, 32, 33, 100])
+def test_order_and_count_hold_for_any_number(tmp_path, encode, number):
+    place = tmp_path / "x"
+    place.mkdir()
+    for image in range(number + 1):
+        (place / f"{image:04}.png").write_bytes(encode(image, "L", (3, 5)))
+    source = open_cached(place, tmp_path / "cache")
+    first = [
+        np.random.default_rng(image).integers(0, 256, (3, 5, 1), dtype=np.uint8)[..., 0] for image in range(number + 1)
+    ]
+    np.testing.assert_array_equal(source.pixels[:, 0], first)
+
+
+def test_skipped_images_leave_no_gap(tmp_path, encode):
+    for number in range(200):
+        (tmp_path / f"{number:03}.png").write_bytes(encode(number)[: 90 if number in (0, 150) else None])
+    with pytest.warns(DataWarning, match="2 of 200"):
+        packed = open_cached(tmp_path, tmp_path / "cache", skip_broken=True)
+    assert len(packed.pixels) == 198
+    again = open_cached(tmp_path, tmp_path / "cache", skip_broken=True)
+    assert any("2 of 200" in note for note in again.notes)
+
+
+def test_a_cache_within_the_folder_of_images_does_not_disturb(folder, no_decoding):
+    first = open_cached(folder, folder / "cache")
+    no_decoding()
+    np.testing.assert_array_equal(open_cached(folder, folder / "cache").pixels, first.pixels)
+
+
+def test_a_failure_leaves_nothing_behind(folder, tmp_path, encode):
+    (folder / "2.png").write_bytes(encode(2)[:100])
+    with pytest.raises(DataError):
+        open_cached(folder, tmp_path / "cache")
+    assert packs_in(tmp_path / "cache") == []
+
+
+def test_a_full_disk_is_reported_and_leaves_nothing_behind(folder, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(packs.os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"failed: No space left on device \([\d,]+ MiB free\)"):
+        open_cached(folder, tmp_path / "cache")
+    assert packs_in(tmp_path / "cache") == []
+
+
+def test_a_cache_that_cannot_be_made(folder, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="cannot be written"):
+        open_cached(folder, tmp_path / "file" / "cache")
+
+
+def test_pixels_that_exceed_memory_ask_for_a_cache(folder, monkeypatch):
+    monkeypatch.setattr(packs, "memory_bytes", lambda: 1000)
+    with pytest.raises(UsageError, match="more than half of this machine's memory") as caught:
+        open_cached(folder, None)
+    assert "cache" in caught.value.remedy
+
+
+def test_leftovers_of_killed_runs_are_removed_after_a_day(folder, tmp_path):
+    cache = tmp_path / "cache"
+    old, new = cache / ".packing-old", cache / ".packing-new"
+    for left in (old, new):
+        left.mkdir(parents=True)
+    day_ago = time.time() - 90_000
+    os.utime(old, (day_ago, day_ago))
+    open_cached(folder, cache)
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_training_goes_on_when_the_images_vanish(folder, tmp_path):
+    source = open_cached(folder, tmp_path / "cache")
+    for file in folder.iterdir():
+        file.unlink()
+    for file in packs_in(tmp_path / "cache")[0].iterdir():
+        file.unlink()
+    assert source.sample(50, torch.Generator().manual_seed(0)).values.shape == (50, 3, 8, 8)
+
+
+def test_a_pack_is_read_by_rows_and_not_as_a_whole(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((20_000, 64, 64), np.uint8))
+    source = images_from_array(np.load(tmp_path / "x.npy", mmap_mode="r"), None, "x", DataOptions(), 0)
+    tracemalloc.start()
+    source.sample(64, torch.Generator().manual_seed(0))
+    assert tracemalloc.get_traced_memory()[1] < 2e6
+    tracemalloc.stop()
+
+
+def test_many_large_images_take_bounded_memory(tmp_path, encode):
+    content = encode(0, "RGB", (600, 800), "BMP")
+    for number in range(40):
+        (tmp_path / f"{number}.bmp").write_bytes(content)
+    tracemalloc.start()
+    open_cached(tmp_path, tmp_path / "cache", size=(8, 8))
+    # 58 MB of encoded images; those under way at one time are a few for each core.
+    assert tracemalloc.get_traced_memory()[1] < 30e6
+    tracemalloc.stop()
