@@ -155,7 +155,7 @@ def scatters(frames: Sequence[tuple[str, ArrayLike]], real: ArrayLike | None = N
         real: Points of shape (M, 2) to draw beneath each.
         theme: Colours.
     """
-    columns = min(3, len(frames))
+    columns = 3
     rows = -(-len(frames) // columns)
     beneath = None if real is None else _plane(real)
     frame = _plane(frames[-1][1]) if beneath is None else beneath
@@ -185,7 +185,7 @@ def marginals(
         theme: Colours.
     """
     names = list(generated)[:MAX_MARGINALS]
-    columns = min(3, len(names))
+    columns = 3
     rows = -(-len(names) // columns)
     with _style(theme):
         figure = _figure(_WIDTH, 1.85 * rows + (0.3 if real is not None else 0))

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from wgan import figures
+from wgan.errors import WganError
 from wgan.figures import DARK, LIGHT, Judged, Theme
 from wgan.report.markup import Html, Part, data_uri, element, joined
 from wgan.report.record import Frame, Record, columns, number, rows
@@ -62,9 +63,18 @@ def samples(record: Record) -> list[Part]:
 
 
 def _judged_label(record: Record, key: str) -> str:
-    kind = (record.source.get("codec") or {}).get("kind") if isinstance(record.source.get("codec"), dict) else None
-    unit = ", in units of the data" if kind == "points" and key == "w1" else ""
+    unit = ", in units of the data" if key == "w1" and _has_common_unit(record) else ""
     return f"{distance_name(key)} between held-out rows and samples{unit}"
+
+
+def _has_common_unit(record: Record) -> bool:
+    """Whether one factor leads from the distances that the networks see to those of the data."""
+    from wgan.data import codec_from_state
+
+    try:
+        return getattr(codec_from_state(record.source["codec"]), "unit", None) is not None
+    except (WganError, ArithmeticError, LookupError, TypeError, ValueError):
+        return False
 
 
 def _both(draw: Callable[[Theme], Figure], alternative: str, caption: Html | None = None) -> Html:
