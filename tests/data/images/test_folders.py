@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wgan.data.images import members, open_images
+from wgan.data.images import folders, members, open_images
 from wgan.data.images.folders import Folder
 from wgan.data.images.members import Tally, labels_from_folders, load
 from wgan.data.images.naming import shown
@@ -185,6 +185,21 @@ def test_what_cannot_be_read_is_reported(folder):
             open_folder(folder)
     finally:
         (folder / "below").chmod(0o700)
+
+
+def test_an_unreadable_folder_is_reported(folder, monkeypatch):
+    (folder / "below").mkdir()
+    scandir = os.scandir
+
+    def deny(path):
+        if Path(path).name == "below":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(folders.os, "scandir", deny)
+    assert "skipped: 1 unreadable folders" in open_folder(folder).notes
+    with pytest.raises(DataError, match="cannot be listed: Permission denied"):
+        open_folder(folder / "below")
 
 
 def test_an_unreadable_file_is_reported(folder, monkeypatch):
