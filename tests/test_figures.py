@@ -7,6 +7,9 @@ import pytest
 
 from wgan import figures
 from wgan.figures import DARK, LIGHT, Judged
+from wgan.figures.columns import _edges
+from wgan.figures.curves import _thinned
+from wgan.figures.points import _plane
 
 RNG = np.random.default_rng
 
@@ -61,7 +64,7 @@ def test_curve_leaves_room_for_the_filtered_line_and_cuts_spikes():
 def test_a_long_curve_is_thinned_with_its_extremes():
     values = RNG(0).normal(size=100_000)
     values[77_777] = 50.0
-    at, kept = figures._thinned(np.arange(100_000.0), values)
+    at, kept = _thinned(np.arange(100_000.0), values)
     assert len(kept) <= 3_000
     assert kept.max() == 50.0
     assert kept.min() == values.min()
@@ -169,7 +172,7 @@ def test_at_most_twelve_marginals():
 
 
 def test_histogram_bins_hold_equally_many_whole_numbers():
-    edges = figures._edges(RNG(0).integers(0, 100, 5_000).astype(float))
+    edges = _edges(RNG(0).integers(0, 100, 5_000).astype(float))
     assert set(np.diff(edges)) == {3.0}
     assert (edges % 1 == 0.5).all()
 
@@ -203,5 +206,5 @@ def test_scatters_share_their_frame():
 
 def test_points_that_are_not_finite_are_left_out():
     points = np.array([[0.0, 1.0], [np.nan, 0.0], [np.inf, 1.0], [2.0, 3.0]])
-    assert figures._plane(points).tolist() == [[0, 1], [2, 3]]
+    assert _plane(points).tolist() == [[0, 1], [2, 3]]
     figures.png(figures.scatter(points[1:3]))

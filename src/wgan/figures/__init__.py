@@ -1,0 +1,26 @@
+"""Drawings of a run: the curve, points in the plane, marginals. Arrays in, a matplotlib figure out, in two themes.
+
+No figure touches matplotlib's global state, and the same arrays give the same bytes.
+"""
+
+from wgan.figures.canvas import DARK, LIGHT, Floats, Theme, png, svg
+from wgan.figures.columns import MAX_MARGINALS, marginals
+from wgan.figures.curves import Judged, curve, median_filtered, median_width
+from wgan.figures.points import scatter, scatters
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "MAX_MARGINALS",
+    "Floats",
+    "Judged",
+    "Theme",
+    "curve",
+    "marginals",
+    "median_filtered",
+    "median_width",
+    "png",
+    "scatter",
+    "scatters",
+    "svg",
+]
