@@ -3,19 +3,96 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wgan.batch import Batch, Layout
+    from wgan.constraints import Constraint
+    from wgan.data import Source, open_data
+    from wgan.errors import CheckpointError, DataError, DataWarning, Interrupted, NumericError, UsageError, WganError
+    from wgan.estimator import WGAN
+    from wgan.experiment import begin, evaluate, load, resume
+    from wgan.metrics import Judge
+    from wgan.objectives import Objective, Wasserstein
+    from wgan.recipes import RECIPES, recipe
+    from wgan.settings import DataOptions, Settings
+    from wgan.training import Game, Rules, Step, train
+    from wgan.transport import wasserstein_1
 
 __version__ = "0.1.0"
 
-# Public names live in their rooms and are fetched when first asked for, so that `wgan --help` never waits for torch.
-_HOME: dict[str, str] = {}
+__all__ = [
+    "RECIPES",
+    "WGAN",
+    "Batch",
+    "CheckpointError",
+    "Constraint",
+    "DataError",
+    "DataOptions",
+    "DataWarning",
+    "Game",
+    "Interrupted",
+    "Judge",
+    "Layout",
+    "NumericError",
+    "Objective",
+    "Rules",
+    "Settings",
+    "Source",
+    "Step",
+    "UsageError",
+    "Wasserstein",
+    "WganError",
+    "__version__",
+    "begin",
+    "evaluate",
+    "load",
+    "open_data",
+    "recipe",
+    "resume",
+    "train",
+    "wasserstein_1",
+]
 
-__all__ = ["__version__", *_HOME]
+# Public names live in their rooms and are fetched when first asked for, so that `wgan --help` never waits for torch.
+_HOME = {
+    "RECIPES": "recipes",
+    "WGAN": "estimator",
+    "Batch": "batch",
+    "CheckpointError": "errors",
+    "Constraint": "constraints",
+    "DataError": "errors",
+    "DataOptions": "settings",
+    "DataWarning": "errors",
+    "Game": "training",
+    "Interrupted": "errors",
+    "Judge": "metrics",
+    "Layout": "batch",
+    "NumericError": "errors",
+    "Objective": "objectives",
+    "Rules": "training",
+    "Settings": "settings",
+    "Source": "data",
+    "Step": "training",
+    "UsageError": "errors",
+    "Wasserstein": "objectives",
+    "WganError": "errors",
+    "begin": "experiment",
+    "evaluate": "experiment",
+    "load": "experiment",
+    "open_data": "data",
+    "recipe": "recipes",
+    "resume": "experiment",
+    "train": "training",
+    "wasserstein_1": "transport",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the room holds under that name
     if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
+        value = getattr(importlib.import_module(f"wgan.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'wgan' has no attribute '{name}'")
 
 

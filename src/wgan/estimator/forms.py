@@ -1,0 +1,171 @@
+"""What the caller brought, so that samples come back as the same: its container, dtype, axes and range."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wgan.data.arrays import as_array
+from wgan.data.images.arrays import pixels_from_array
+from wgan.data.images.source import ImageCodec
+from wgan.data.points import PointsCodec
+from wgan.data.source import Codec, Decoded
+from wgan.data.tables import TableCodec
+from wgan.data.tables.columns import Category, Column, Constant
+from wgan.data.tables.reading import read_frame
+from wgan.data.tables.types import to_plain, type_from_text
+from wgan.errors import DataError
+from wgan.settings import DataOptions
+
+Container = Literal["array", "tensor", "pandas", "polars", "arrow"]
+_CHANNELS = (1, 3, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The form of the caller's data.
+
+    Attributes:
+        container: What holds it.
+        dtype: Of an array or a tensor, by its name; empty for a data frame.
+        rank: Of an array or a tensor: 1 to 4.
+        channels_first: Whether images came as (N, channels, height, width).
+        lowest: What black is in images of floats: 0 or -1.
+        columns: Of a pandas frame: names and dtypes.
+    """
+
+    container: Container = "array"
+    dtype: str = ""
+    rank: int = 2
+    channels_first: bool = False
+    lowest: float = 0.0
+    columns: tuple[tuple[str, str], ...] = ()
+
+    def back(self, decoded: Decoded) -> Any:  # noqa: ANN401 - what the caller brought decides
+        """Bring decoded samples to this form."""
+        if isinstance(decoded, pa.Table):
+            return self._frame(decoded)
+        array = self._pixels(decoded) if decoded.ndim == 4 else decoded
+        if self.rank == 1:
+            array = array[:, 0]
+        if self.container == "tensor":
+            return torch.from_numpy(array).to(getattr(torch, self.dtype))
+        return array
+
+    def _pixels(self, images: NDArray[Any]) -> NDArray[Any]:
+        array: NDArray[Any] = images
+        if self.dtype:
+            kind = np.dtype("float32" if self.container == "tensor" else self.dtype)
+            is_float = "float" in self.dtype
+            span = 255.0 if self.lowest == 0 else 127.5
+            array = (images / span + self.lowest).astype(kind) if is_float else images.astype(kind)
+        if self.rank == 3:
+            return array[..., 0]
+        return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if self.channels_first else array
+
+    def _frame(self, table: pa.Table) -> Any:  # noqa: ANN401
+        if self.container == "polars":
+            return importlib.import_module("polars").from_arrow(table)
+        if self.container != "pandas":
+            return table
+        frame = table.to_pandas()
+        wanted = {name: dtype for name, dtype in self.columns if name in frame and str(frame[name].dtype) != dtype}
+        return frame.astype(wanted) if wanted else frame
+
+
+def readable(data: Any) -> Any:  # noqa: ANN401 - what the caller brought
+    """The data in a layout that all readers and writers know: that of text in polars is newer than some of them."""
+    return data.to_arrow() if type(data).__module__.partition(".")[0] == "polars" else data
+
+
+def form_of(data: object) -> Form:
+    """Find the form of what the caller brought; paths and built-in names count as arrays of their own dtype."""
+    library = type(data).__module__.partition(".")[0]
+    if library == "pandas":
+        columns = tuple((str(name), str(dtype)) for name, dtype in cast(Any, data).dtypes.items())
+        return Form(container="pandas", columns=columns)
+    if library == "polars":
+        return Form(container="polars")
+    if hasattr(data, "__arrow_c_stream__"):
+        return Form(container="arrow")
+    if isinstance(data, torch.Tensor):
+        return _array_form(as_array(data, "tensor"), "tensor", str(data.dtype).removeprefix("torch."))
+    if isinstance(data, np.ndarray | list | tuple):
+        array = as_array(data, "array")
+        return _array_form(array, "array", array.dtype.name)
+    return Form()
+
+
+def _array_form(array: NDArray[np.generic], container: Container, dtype: str) -> Form:
+    is_image = array.ndim >= 3
+    return Form(
+        container=container,
+        dtype=dtype,
+        rank=array.ndim,
+        channels_first=array.ndim == 4 and array.shape[3] not in _CHANNELS,
+        lowest=-1.0 if is_image and "float" in dtype and array.size and bool(np.less(array, 0).any()) else 0.0,
+    )
+
+
+def encoded(data: object, codec: Codec) -> Tensor:
+    """Bring other data of the kind that was fitted to what the networks see.
+
+    Args:
+        data: Rows or images in any form that could have been fitted.
+        codec: The preprocessing that was fitted.
+
+    Returns:
+        Shape (N, *codec.layout.shape), float32.
+
+    Raises:
+        DataError: Other columns or another rank than were fitted, or cells that cannot be read.
+    """
+    if isinstance(codec, TableCodec):
+        return _encoded_frame(data, codec)
+    array = as_array(data, "X")
+    if isinstance(codec, ImageCodec):
+        options = DataOptions(size=(codec.height, codec.width), mode=cast(Any, codec.mode))
+        return codec.encode(pixels_from_array(array, "X", options)[0])
+    assert isinstance(codec, PointsCodec)
+    array = array.reshape(len(array), -1)
+    if array.shape[1] != codec.num_columns:
+        raise DataError(f"X has {array.shape[1]} columns, but {codec.num_columns} were fitted")
+    if not np.isfinite(array).all():
+        raise DataError("X holds NaN or infinite values", remedy="Leave those rows out.")
+    return codec.encode(array)
+
+
+def _encoded_frame(data: object, codec: TableCodec) -> Tensor:
+    if not hasattr(data, "__arrow_c_stream__"):
+        raise DataError(f"X is of type {type(data).__name__}, but a data frame was fitted")
+    table = read_frame(readable(data), name="X").table
+    missing = [column.name for column in codec.columns if column.name not in table.column_names]
+    if missing:
+        raise DataError(f"X lacks the columns {', '.join(map(repr, missing))}, which were fitted")
+    return codec.encode([_plain_column(table[column.name].combine_chunks(), column) for column in codec.columns])
+
+
+def _plain_column(array: pa.Array, column: Column) -> pa.Array:
+    """A column of other data in the plain form that the fitted column encodes."""
+    kind = type_from_text(column.type)
+    try:
+        if array.type != kind and not pa.types.is_dictionary(kind) and not pa.types.is_dictionary(array.type):
+            array = array.cast(kind)
+        plain = to_plain(array).cast(to_plain(pa.array([], kind)).type)
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"column {column.name!r} of X cannot be read as {column.type}: {reason}") from None
+    if isinstance(column, Category):
+        strange = sorted({str(value) for value in plain.drop_null().unique().to_pylist() if value not in column.values})
+        if strange:
+            raise DataError(f"column {column.name!r} of X holds {strange[0]!r}, which the fitted data did not")
+    if plain.null_count and not isinstance(column, Constant) and not column.may_miss:
+        raise DataError(f"column {column.name!r} of X has {plain.null_count:,} missing cells, the fitted data had none")
+    return plain

@@ -1,0 +1,99 @@
+"""What a fitted estimator keeps: the files of its run, in memory or in a directory. Nothing is pickled."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wgan import experiment
+from wgan.data.source import Codec
+from wgan.errors import CheckpointError, UsageError
+from wgan.estimator.forms import Form
+from wgan.storage import disk_faults, remove_folder, temporary_beside, write_new
+
+_NOTE = "estimator.json"
+_KEPT = ("settings.toml", "source.json", "environment.json", "metrics.jsonl", "events.jsonl", "checkpoints")
+
+Files = dict[str, bytes]
+"""The files of a run that say what it has learnt and how, by their path within it."""
+
+
+def read_run(directory: Path) -> Files:
+    """Read the files of a run."""
+    paths = [path for name in _KEPT for path in (directory / name, *(directory / name).rglob("*"))]
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+
+
+def write_run(files: Files, params: Mapping[str, Any], form: Form, directory: Path) -> None:
+    """Write the files of a run and a note on the estimator to a new directory, which appears when it is complete.
+
+    Raises:
+        UsageError: There is something at `directory`.
+        CheckpointError: The disk is full or failing.
+    """
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        raise UsageError(f"there is something at '{directory}'", remedy="Name a new one: nothing is overwritten.")
+    if not directory.parent.is_dir():
+        raise UsageError(f"the folder '{directory.parent}' does not exist")
+    plain = {name: value for name, value in params.items() if _is_plain(value)}
+    note = json.dumps({"params": plain | {"directory": None}, "form": asdict(form)}, indent=1)
+    temporary = temporary_beside(directory)
+    try:
+        with disk_faults(directory.parent):
+            _write({**files, _NOTE: note.encode()}, temporary)
+            temporary.replace(directory)
+    finally:
+        if temporary.exists():
+            remove_folder(temporary)
+
+
+def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
+    """Read the note on the estimator: its parameters and the form of its data; for any other run, what suits its data.
+
+    Raises:
+        CheckpointError: It is damaged.
+    """
+    try:
+        note = json.loads((directory / _NOTE).read_bytes())
+        columns = tuple((str(name), str(dtype)) for name, dtype in note["form"]["columns"])
+        return with_tuples(note["params"]), Form(**{**note["form"], "columns": columns})
+    except FileNotFoundError:
+        rank = 4 if codec.layout.is_image else 2
+        return {}, Form(container="arrow" if codec.kind == "table" else "array", rank=rank)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"'{directory / _NOTE}' cannot be read: {error}", remedy="Save the model again."
+        ) from None
+
+
+def load_files(files: Files) -> experiment.Trained:
+    """Load what a run has learnt from its files in memory."""
+    with tempfile.TemporaryDirectory(prefix="wgan-") as temporary:
+        directory = Path(temporary) / "run"
+        _write(files, directory)
+        return experiment.load(directory)
+
+
+def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with tuples in the place of lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _write(files: Files, directory: Path) -> None:
+    directory.mkdir()
+    for name, content in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_new(path, content)
+
+
+def _is_plain(value: object) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True

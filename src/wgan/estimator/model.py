@@ -1,0 +1,390 @@
+"""`WGAN`: fit, sample, score, save and load, by scikit-learn's conventions and without needing scikit-learn."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import json
+import secrets
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from wgan import experiment
+from wgan.data import open_data
+from wgan.data.source import Source
+from wgan.errors import Interrupted, UsageError
+from wgan.estimator.forms import encoded, form_of, readable
+from wgan.estimator.keeping import load_files, read_note, read_run, with_tuples, write_run
+from wgan.metrics import harden
+from wgan.randomness import Randomness
+from wgan.recipes import default_recipe, recipe
+from wgan.settings import DataOptions, Settings
+from wgan.transport import wasserstein_1, wasserstein_1_sliced
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_MOST_SCORED = 2500
+_DATA_FIELDS = frozenset(item.name for item in dataclasses.fields(DataOptions))
+_OWN = frozenset({"recipe", "random_state", "directory", "verbose"})
+
+
+class WGAN:
+    """A Wasserstein GAN that learns the distribution of X and draws new samples from it.
+
+    Parameters that are None take the value of the recipe for this kind of data (`wgan recipes` lists them); words such
+    as `constraint` have the form "name:key=value,key=value".
+
+    Args:
+        recipe: A named recipe; None for the one for this kind of data.
+        steps: Generator updates.
+        batch_size: Samples in each batch; None for the recipe's, or all rows where there are fewer.
+        critic_steps: Critic updates before each generator update.
+        schedule: "constant", or "authors" for the schedule of the authors' code.
+        objective: What the two players optimise.
+        constraint: What keeps the critic Lipschitz: "clipping", "penalty", "spectral" or "none".
+        generator: Network of the generator: "mlp", "dcgan" or "resnet".
+        critic: Network of the critic.
+        generator_optimizer: "rmsprop" or "adam".
+        critic_optimizer: The same for the critic.
+        noise_size: Dimensions of the noise.
+        noise: "normal" or "uniform".
+        decay: How the learning rates fall: "none", "linear" or "cosine".
+        average: Decay of the moving average of the generator that samples come from (0: none).
+        device: "auto", "cpu" or "cuda".
+        precision: "auto", "float32" or "bfloat16".
+        threads: CPU threads (0: chosen by the size of the networks).
+        held_out: Share of the rows kept from training, for judging.
+        scaling: How points are scaled: "auto", "common", "each" or "none".
+        missing: Missing cells of a data frame: "error", "drop" or "keep".
+        categorical: Columns to treat as categories.
+        numeric: Columns to treat as numbers.
+        ignore: Columns to leave out.
+        size: Height and width to bring images to.
+        mode: Channels of images: "L", "RGB" or "RGBA".
+        fit_images: Images of another aspect ratio: "crop", "pad" or "stretch".
+        directory: Where to keep the run; None to keep nothing on the disk.
+        random_state: An integer for the same result each time, None for another one each time, or a NumPy generator.
+        verbose: Show the training as it goes.
+
+    Attributes:
+        history_: The record: a dict for each recorded step, with "step", "estimate", "critic_loss", "generator_loss",
+            and in the last one what the judge found.
+        n_features_in_: Columns of X (of points and data frames).
+        feature_names_in_: Their names (of data frames).
+
+    Example:
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).normal(size=(200, 2))
+        >>> model = WGAN(steps=3, generator="mlp:width=8", critic="mlp:width=8", random_state=0).fit(X)
+        >>> model.sample(5).shape
+        (5, 2)
+    """
+
+    history_: list[dict[str, Any]]
+    n_features_in_: int
+    feature_names_in_: np.ndarray[tuple[int], np.dtype[Any]]
+
+    def __init__(
+        self,
+        *,
+        recipe: str | None = None,
+        steps: int | None = None,
+        batch_size: int | None = None,
+        critic_steps: int | None = None,
+        schedule: str | None = None,
+        objective: str | None = None,
+        constraint: str | None = None,
+        generator: str | None = None,
+        critic: str | None = None,
+        generator_optimizer: str | None = None,
+        critic_optimizer: str | None = None,
+        noise_size: int | None = None,
+        noise: str | None = None,
+        decay: str | None = None,
+        average: float | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+        held_out: float | None = None,
+        scaling: str | None = None,
+        missing: str | None = None,
+        categorical: Sequence[str] | None = None,
+        numeric: Sequence[str] | None = None,
+        ignore: Sequence[str] | None = None,
+        size: tuple[int, int] | None = None,
+        mode: str | None = None,
+        fit_images: str | None = None,
+        directory: str | Path | None = None,
+        random_state: Any = None,  # noqa: ANN401 - what scikit-learn takes there
+        verbose: bool = False,
+    ) -> None:
+        self.recipe = recipe
+        self.steps = steps
+        self.batch_size = batch_size
+        self.critic_steps = critic_steps
+        self.schedule = schedule
+        self.objective = objective
+        self.constraint = constraint
+        self.generator = generator
+        self.critic = critic
+        self.generator_optimizer = generator_optimizer
+        self.critic_optimizer = critic_optimizer
+        self.noise_size = noise_size
+        self.noise = noise
+        self.decay = decay
+        self.average = average
+        self.device = device
+        self.precision = precision
+        self.threads = threads
+        self.held_out = held_out
+        self.scaling = scaling
+        self.missing = missing
+        self.categorical = categorical
+        self.numeric = numeric
+        self.ignore = ignore
+        self.size = size
+        self.mode = mode
+        self.fit_images = fit_images
+        self.directory = directory
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's parameters, by name."""
+        return {name: getattr(self, name) for name in _parameters()}
+
+    def set_params(self, **params: Any) -> Self:  # noqa: ANN401 - of any parameter
+        """Set parameters; what was fitted stays as it was.
+
+        Raises:
+            UsageError: A name that is no parameter.
+        """
+        known = _parameters()
+        if unknown := [name for name in params if name not in known]:
+            raise UsageError(
+                f"WGAN has no parameter {', '.join(map(repr, unknown))}", remedy=f"Known: {', '.join(known)}."
+            )
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        """The parameters that differ from their defaults."""
+        defaults = _parameters()
+        given = [f"{name}={value!r}" for name, value in self.get_params().items() if value is not defaults[name]]
+        return f"WGAN({', '.join(given)})"
+
+    def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - scikit-learn's class, which may not be there
+        """What scikit-learn asks its estimators."""
+        from sklearn.utils import Tags, TargetTags
+
+        return Tags(estimator_type="density_estimator", target_tags=TargetTags(required=False))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` or `load` was called."""
+        return "_files" in self.__dict__
+
+    def fit(self, X: object, y: object = None) -> Self:  # noqa: N803 - scikit-learn's signature
+        """Learn the distribution of X.
+
+        Args:
+            X: An array or tensor (rows, columns), or images (N, height, width[, channels]) or (N, channels, height,
+                width); a data frame (pandas, polars, Arrow); a path or built-in name as the command line takes it.
+            y: Ignored.
+
+        Returns:
+            This object.
+
+        Raises:
+            UsageError: Parameters that cannot be used.
+            DataError: Data that cannot be learnt from.
+            NumericError: Training diverged.
+        """
+        seed = _seed(self.random_state)
+        options = self._data_options()
+        source = open_data(readable(X), options, seed=seed)
+        settings = self._settings(X, source, options, seed)
+        with tempfile.TemporaryDirectory(prefix="wgan-") as temporary:
+            directory = Path(temporary) / "run" if self.directory is None else Path(self.directory)
+            history = self._train(settings, source, directory)
+            files = read_run(directory)
+            trained = experiment.load(directory)
+        self.history_, self._files, self._trained, self._form = history, files, trained, form_of(X)
+        self._describe()
+        return self
+
+    def sample(self, n: int = 1, random_state: Any = None) -> Any:  # noqa: ANN401 - what was fitted decides
+        """Draw new samples.
+
+        Args:
+            n: How many.
+            random_state: As in the constructor, whose own is taken if None: with an integer there, the same samples
+                come at each call.
+
+        Returns:
+            What was fitted: an array or tensor of its dtype and shape but for the first axis, or a data frame.
+
+        Raises:
+            UsageError: Not fitted, or `n` below 1.
+        """
+        trained = self._fitted()
+        if isinstance(n, bool) or not hasattr(n, "__index__"):
+            raise UsageError(f"n must be a whole number, not {n!r}")
+        seed = _seed(self.random_state if random_state is None else random_state)
+        return self._form.back(trained.sample(n.__index__(), seed))
+
+    def score(self, X: object, y: object = None) -> float:  # noqa: N803 - scikit-learn's signature
+        """How near samples are to X: minus the W1 distance between X and as many samples. Greater is better, 0 is best.
+
+        Exact W1 for points (in their own units where all columns are scaled alike) and data frames (numbers in standard
+        deviations, categories as one-hot); sliced W1 of the pixels for images. Of more than 2,500 rows that many are
+        drawn.
+
+        Args:
+            X: Data of the kind that was fitted.
+            y: Ignored.
+
+        Raises:
+            UsageError: Not fitted.
+            DataError: Other columns or another shape than were fitted.
+        """
+        trained = self._fitted()
+        codec = trained.codec
+        real = encoded(X, codec)
+        seed = 0 if self.random_state is None else _seed(self.random_state)
+        streams = Randomness(seed)
+        if len(real) > _MOST_SCORED:
+            import torch
+
+            real = real[torch.randperm(len(real), generator=streams.at("rows to score"))[:_MOST_SCORED]]
+        fake = trained.values(len(real), seed)
+        if codec.layout.is_image:
+            return -wasserstein_1_sliced(fake, real, streams.at("directions of the score"))
+        unit = getattr(codec, "unit", None) or 1.0
+        return -unit * wasserstein_1(harden(fake, codec.layout.groups), real)
+
+    def save(self, path: str | Path) -> None:
+        """Save what was fitted: a run's directory, which `wgan sample` takes too. Nothing in it is a pickle.
+
+        Args:
+            path: A directory that does not exist, or is empty.
+
+        Raises:
+            UsageError: Not fitted, or there is something at `path`.
+            CheckpointError: The disk is full or failing.
+        """
+        self._fitted()
+        write_run(self._files, self.get_params(), self._form, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Load what `save` wrote, or any run.
+
+        Args:
+            path: The directory.
+
+        Raises:
+            UsageError: There is no run.
+            CheckpointError: It is damaged.
+        """
+        path = Path(path)
+        trained = experiment.load(path)
+        params, form = read_note(path, trained.codec)
+        model = cls(**params)
+        model._files, model._trained, model._form = read_run(path), trained, form
+        lines = model._files.get("metrics.jsonl", b"").decode().splitlines()
+        model.history_ = [json.loads(line) for line in lines]
+        model._describe()
+        return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The parameters and the bytes of the run: networks are built from them again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_trained"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The inverse of `__getstate__`."""
+        self.__dict__.update(state)
+        if "_files" in state:
+            self._trained = load_files(self._files)
+
+    def _data_options(self) -> DataOptions:
+        given = {name: value for name, value in self.get_params().items() if name in _DATA_FIELDS and value is not None}
+        if self.fit_images is not None:
+            given["fit"] = self.fit_images
+        return DataOptions(**with_tuples(given))
+
+    def _settings(self, X: object, source: Source, options: DataOptions, seed: int) -> Settings:  # noqa: N803
+        kind = source.codec.kind
+        is_named = isinstance(X, str | Path)
+        start = default_recipe(str(X)) if is_named and self.recipe is None else recipe(self.recipe or kind)
+        named = _DATA_FIELDS | _OWN | {"fit_images"}
+        given = {name: value for name, value in self.get_params().items() if name not in named and value is not None}
+        if self.batch_size is None and source.size is not None:
+            given["batch_size"] = min(start.batch_size, source.size)
+        if self.directory is None:
+            # What is thrown away at the end need not be judged, drawn and saved along the way.
+            steps = cast(int, given.get("steps", start.steps))
+            given |= {"judge_every": 0, "sample_every": max(1, steps), "save_every": max(1, steps)}
+        data = str(X) if is_named else f"<{type(X).__name__} in memory>"
+        return dataclasses.replace(start, data=data, seed=seed, input=options, **given)
+
+    def _train(self, settings: Settings, source: Source, directory: Path) -> list[dict[str, Any]]:
+        history = []
+        with experiment.begin(settings, directory, source=source) as run, contextlib.ExitStack() as stack:
+            view = None
+            if self.verbose:
+                from wgan.live import LiveView
+
+                view = stack.enter_context(LiveView(settings, source.describe(), directory, settings.steps))
+            try:
+                for progress in run.run():
+                    if progress.record is not None:
+                        history.append(progress.record)
+                    if view is not None:
+                        view.update(progress)
+            except Interrupted:
+                if self.directory is None:
+                    # What it says how to resume is about to be removed.
+                    raise KeyboardInterrupt from None
+                raise
+        return history
+
+    def _describe(self) -> None:
+        """Set the attributes by which scikit-learn knows what was fitted."""
+        codec = self._trained.codec
+        columns = getattr(codec, "columns", None)
+        if columns is not None:
+            import numpy as np
+
+            self.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
+            self.n_features_in_ = len(columns)
+        elif hasattr(codec, "num_columns"):
+            self.n_features_in_ = codec.num_columns
+
+    def _fitted(self) -> experiment.Trained:
+        if not self.__sklearn_is_fitted__():
+            raise UsageError("this WGAN is not fitted yet", remedy="Call fit(X) first.")
+        return self._trained
+
+
+def _parameters() -> Mapping[str, Any]:
+    """The constructor's parameters and their defaults."""
+    signature = inspect.signature(WGAN.__init__)
+    return {name: item.default for name, item in signature.parameters.items() if name != "self"}
+
+
+def _seed(random_state: Any) -> int:  # noqa: ANN401 - what scikit-learn takes there
+    """A seed from an integer, a NumPy generator (which it advances), or None (another one each time)."""
+    if random_state is None:
+        return secrets.randbits(62)
+    if hasattr(random_state, "__index__"):
+        return int(random_state.__index__())
+    if hasattr(random_state, "integers"):
+        return int(random_state.integers(2**62))
+    if hasattr(random_state, "randint"):
+        return int(random_state.randint(2**31 - 1))
+    raise UsageError(f"random_state must be a whole number, None or a NumPy generator, not {random_state!r}")
