@@ -15,9 +15,9 @@ PACKAGE = Path(wgan.__file__).parent
 FLOORS = (
     ("errors", "batch", "choices", "randomness", "settings", "divergences", "transport", "kernels"),
     ("objectives", "constraints", "optimizers", "networks", "data", "engine", "features"),
-    ("training", "checkpoints", "metrics", "export", "storage"),
+    ("training", "checkpoints", "metrics", "figures", "export", "storage"),
     ("assembly", "recipes", "experiment"),
-    ("report", "figures", "live"),
+    ("report", "live"),
     ("estimator", "cli", "__main__", "__init__"),
 )
 # What every room may read: the top of the package is otherwise only for users.

@@ -73,6 +73,7 @@ class Settings:
         sample_every: Generator updates between two sample sheets.
         save_every: Generator updates between two checkpoints.
         judge_size: Samples drawn for an evaluation, and held-out rows at most.
+        judge_rounds: Independent sets of samples in an evaluation, whose distances are averaged.
         device: Where to train.
         precision: Arithmetic of the networks' matrix products.
         threads: CPU threads (0: chosen by the size of the networks).
@@ -101,6 +102,7 @@ class Settings:
     sample_every: int = 1_000
     save_every: int = 500
     judge_size: int = 2_500
+    judge_rounds: int = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = 0
@@ -130,6 +132,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sample_every": _COUNT,
     "save_every": _COUNT,
     "judge_size": (lambda value: value >= 2, "at least 2"),
+    "judge_rounds": (lambda value: value >= 1, "at least 1"),
     "threads": _COUNT_OR_NONE,
     "held_out": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
     "size": (

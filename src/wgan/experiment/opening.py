@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-import wgan
-from wgan import checkpoints
+from wgan import __version__, checkpoints
 from wgan.assembly import Parts, build_game, choose_parts
 from wgan.data import open_data
 from wgan.data.names import BUILT_IN
@@ -220,14 +219,14 @@ def _refuse_large_batch(settings: Settings, source: Source) -> None:
 def _judge(settings: Settings, source: Source) -> Judge | None:
     if source.num_held_out == 0:
         return None
-    return Judge(source, size=settings.judge_size, seed=settings.seed)
+    return Judge(source, size=settings.judge_size, rounds=settings.judge_rounds, seed=settings.seed)
 
 
 def _environment(game: Game) -> dict[str, Any]:
     """What the last bits of a run depend on beside its settings and data."""
     engine = game.engine
     return {
-        "wgan": wgan.__version__,
+        "wgan": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

@@ -152,7 +152,13 @@ def evaluate(
     if source is None:
         source = open_data(settings.data, settings.input, seed=settings.seed, cache=directory.parent / CACHE)
     refuse_other_data(read_note(RunFiles(directory).source), source, directory)
-    judge = Judge(source, size=size or settings.judge_size, seed=settings.seed, features=features)
+    judge = Judge(
+        source,
+        size=size or settings.judge_size,
+        rounds=settings.judge_rounds,
+        seed=settings.seed,
+        features=features,
+    )
 
     def draw(num: int) -> Tensor:
         return draw_all(game.draw, game.prior, trained.layout, num=num, seed=game.seed, purpose="noise of the judge")
