@@ -56,5 +56,5 @@ class Randomness:
             purpose: What is drawn.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.key(purpose))
+            torch.default_generator.manual_seed(self.key(purpose))
             yield
