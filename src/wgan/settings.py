@@ -256,12 +256,13 @@ def check(settings: Settings) -> None:
     refuse(problems(settings))
 
 
-def refuse(faults: list[str], *, where: str = "") -> None:
+def refuse(faults: list[str], *, where: str = "", noun: str = "settings") -> None:
     """Raise one error that lists the faults, if there are any.
 
     Args:
         faults: A line each.
         where: The file that they were found in.
+        noun: What they are faults of.
 
     Raises:
         UsageError: If the list is not empty.
@@ -271,7 +272,7 @@ def refuse(faults: list[str], *, where: str = "") -> None:
         raise UsageError(f"{prefix}{faults[0]}")
     if faults:
         lines = "".join(f"\n  - {fault}" for fault in faults)
-        raise UsageError(f"{prefix}{len(faults)} settings cannot be used:{lines}")
+        raise UsageError(f"{prefix}{len(faults)} {noun} cannot be used:{lines}")
 
 
 def _sift(values: Mapping[str, Any], part: Settings | DataOptions, prefix: str) -> tuple[dict[str, Any], list[str]]:

@@ -120,9 +120,11 @@ def parse(words: Sequence[str], groups: Sequence[Group], *, command: str, descri
     fields = [(f"group{number}", _tyro_group(group), dataclasses.field()) for number, group in enumerate(groups)]
     form = dataclasses.make_dataclass("Form", fields, frozen=True, kw_only=True)
     asks_for_help = wants_help(words)
+    # Beside other words tyro would leave those out of the help which it has read by then.
+    args = ["--help"] if asks_for_help else list(words)
     try:
         read: Any = tyro.cli(
-            form, args=list(words), prog=f"wgan {command}", description=description, console_outputs=asks_for_help
+            form, args=args, prog=f"wgan {command}", description=description, console_outputs=asks_for_help
         )
     except SystemExit as stop:
         if stop.code:
@@ -143,7 +145,7 @@ def refuse_words(words: Sequence[str], groups: Sequence[Group]) -> None:
         UsageError: Unknown options, values of another type, values that are missing or too many.
     """
     _, faults = go_through(words, [option for group in groups for option in group.options()])
-    refuse(faults)
+    refuse(faults, noun="options")
 
 
 def go_through(words: Sequence[str], options: Sequence[Option]) -> tuple[dict[str, Any], list[str]]:
@@ -230,7 +232,8 @@ def _tyro_group(group: Group) -> Any:  # noqa: ANN401 - a class made here
 
     fields = []
     for option in group.options():
-        about = tyro.conf.arg(help=option.help, metavar=option.place or _metavar(option))
+        hint = "" if option.default in (None, "", ()) else None
+        about = tyro.conf.arg(help=option.help, metavar=option.place or _metavar(option), help_behavior_hint=hint)
         marks: list[Any] = [about]
         marks += [tyro.conf.Positional] if option.place else []
         marks += [tyro.conf.UseAppendAction] if option.repeats else []

@@ -130,7 +130,7 @@ def _word_faults(settings: Settings) -> list[str]:
         try:
             catalog.build(getattr(settings, name))
         except UsageError as error:
-            faults.append(f"{name}: {'. '.join(filter(None, (error.message, error.remedy)))}")
+            faults.append(f"{name}: {'; '.join(filter(None, (error.message, error.remedy)))}")
     spoken_for = [name for name in CATALOGS if any(line.startswith(f"{name} ") for line in problems(settings))]
     return [fault for fault in faults if fault.partition(":")[0] not in spoken_for]
 
