@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+import kill_and_resume
 from wgan import checkpoints, experiment
 from wgan.data import open_data
 from wgan.errors import CheckpointError, Interrupted, NumericError, UsageError
@@ -147,6 +148,17 @@ def test_a_stopped_run_resumes_to_the_same_bytes(straight, tmp_path, step, numbe
     assert [line["step"] for line in events(tmp_path / "run", "resumed")] == [step]
 
 
+def test_a_signal_before_the_first_update_is_answered(straight, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with experiment.begin(SETTINGS, tmp_path / "run") as run:
+        ask(signal.SIGTERM)()
+        with pytest.raises(Interrupted, match="after 0 of 60"):
+            list(run.run())
+        assert signal.getsignal(signal.SIGTERM) == before
+    finish(experiment.resume(tmp_path / "run"))
+    assert tree(tmp_path / "run") == tree(straight)
+
+
 def test_a_signal_after_the_last_step_does_not_make_it_unfinished(tmp_path):
     run_and(experiment.begin(dataclasses.replace(SETTINGS, steps=10), tmp_path / "run"), 10, ask(signal.SIGTERM))
     assert events(tmp_path / "run", "finished")
@@ -245,6 +257,12 @@ def test_a_damaged_checkpoint_costs_a_few_steps_and_says_so(straight, tmp_path):
     assert "00000045' is damaged" in events(directory, "warning")[0]["message"]
     shutil.rmtree(directory / "checkpoints" / "damaged-00000045")
     assert tree(directory) == tree(straight)
+
+
+def test_killed_runs_resume_to_the_same_bytes():
+    settings = dataclasses.replace(kill_and_resume.SETTINGS, steps=40, judge_every=20)
+    for trial in kill_and_resume.trials(2, seed=0, settings=settings):
+        assert trial.differing == ()
 
 
 def test_lost_lines_of_the_record_are_told(tmp_path):

@@ -104,6 +104,8 @@ class Experiment:
         self._scale = float(rows.values.abs().max())
 
     def __enter__(self) -> Experiment:
+        # A signal that comes before the first update is then answered by it.
+        self._stop.listen()
         return self
 
     def __exit__(
@@ -113,6 +115,7 @@ class Experiment:
 
     def close(self) -> None:
         """Give the directory back. What was not saved is lost; the last checkpoint stays."""
+        self._stop.unlisten()
         self._record.close()
         self._ownership.release()
 

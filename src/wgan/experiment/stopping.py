@@ -30,12 +30,20 @@ class StopRequest:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-                self._before[number] = signal.signal(number, self._ask)
+        self.listen()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.unlisten()
+
+    def listen(self) -> None:
+        """Install the handlers, if they are not and can be."""
+        if not self._before and threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+                self._before[number] = signal.signal(number, self._ask)
+
+    def unlisten(self) -> None:
+        """Put back the handlers that were there before."""
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
