@@ -21,8 +21,8 @@ def test_every_bad_word_is_listed_with_a_guess():
     settings = Settings(constraint="penlty", critic="mlp:widht=3", objective="os.system")
     with pytest.raises(UsageError, match="3 settings cannot be used") as caught:
         choose_parts(settings)
-    assert "did you mean 'penalty'" in caught.value.message
-    assert "did you mean 'width='" in caught.value.message
+    assert "Did you mean 'penalty'" in caught.value.message
+    assert "Did you mean 'width='" in caught.value.message
     assert "'os.system' is not known" in caught.value.message
 
 
@@ -70,9 +70,11 @@ def test_data_gets_its_own_recipe_or_that_of_its_kind(tmp_path):
         assert default_recipe(str(path)).recipe == kind
         assert default_recipe(str(path)).data == str(path)
     assert default_recipe("fashion-mnist").recipe == "images"
+    with pytest.raises(UsageError, match="'paper' is neither"):
+        default_recipe("paper")
 
 
 def test_unknown_recipe_lists_the_known():
     with pytest.raises(UsageError, match="recipe 'rign' is not known") as caught:
         recipe("rign")
-    assert "did you mean 'ring'" in caught.value.remedy
+    assert "Did you mean 'ring'" in caught.value.remedy

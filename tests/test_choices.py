@@ -65,11 +65,11 @@ def test_parameters_are_converted_to_the_declared_types(text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("circel", r"shape 'circel' is not known\ndid you mean 'circle'\? Known: circle, dot\."),
+        ("circel", r"shape 'circel' is not known\nDid you mean 'circle'\? Known: circle, dot\."),
         ("zebra", r"shape 'zebra' is not known\nKnown: circle, dot\."),
         ("", r"shape '' is not known"),
-        ("circle:raduis=2", r"'circle' has no parameter 'raduis=2'\ndid you mean 'radius='\?"),
-        ("circle:radius", r"'circle' has no parameter 'radius'\ndid you mean 'radius='\?"),
+        ("circle:raduis=2", r"'circle' has no parameter 'raduis=2'\nDid you mean 'radius='\?"),
+        ("circle:radius", r"'circle' has no parameter 'radius'\nDid you mean 'radius='\?"),
         ("dot:radius=2", r"'dot' has no parameter 'radius=2'\nIt has none\."),
         ("circle:radius=two", r"shape 'circle', radius: 'two' is not a number"),
         ("circle:num_points=2.5", r"num_points: '2\.5' is not a whole number"),
@@ -106,4 +106,4 @@ def test_a_catalog_lists_its_names_in_order():
 
 def test_far_words_get_no_guess():
     assert did_you_mean("qqq", ["ring", "grid"]) == "Known: ring, grid."
-    assert did_you_mean("rign", ["ring", "grid"]).startswith("did you mean 'ring'? ")
+    assert did_you_mean("rign", ["ring", "grid"]).startswith("Did you mean 'ring'? ")

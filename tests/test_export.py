@@ -266,3 +266,10 @@ def test_a_run_can_write_its_own_samples(tmp_path, kind, rows):
     out = tmp_path / f"00000400{sample_ending(kind)}"
     write_samples(iter([rows]), 3, out, kind)
     assert out.is_file()
+
+
+def test_string_views_are_written_as_text(tmp_path):
+    """Frames of polars bring Arrow's newer type for text."""
+    table = pa.table({"n": pa.array([1, 2]), "t": pa.array(["a", None]).cast(pa.string_view())})
+    write_samples(iter([table, table]), 4, tmp_path / "x.csv", "table")
+    assert (tmp_path / "x.csv").read_text().splitlines()[1:3] == ['1,"a"', "2,"]

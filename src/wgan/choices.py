@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """Return "did you mean 'x'? " for a near miss, and the known words in every case."""
+    """Return "Did you mean 'x'? " for a near miss, and the known words in every case."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    guess = f"did you mean '{near[0]}'? " if near else ""
+    guess = f"Did you mean '{near[0]}'? " if near else ""
     return f"{guess}Known: {', '.join(known)}."
 
 

@@ -234,12 +234,21 @@ def _write_npy(blocks: Iterator[Decoded], num: int, path: Path) -> str:
 def _write_csv(blocks: Iterator[Decoded], num: int, path: Path) -> str:
     from pyarrow import csv
 
-    tables = _tables(blocks)
+    tables = (_without_views(table) for table in _tables(blocks))
     first = next(tables)
     with path.open("wb") as file, csv.CSVWriter(file, first.schema) as writer:
         for table in itertools.chain([first], tables):
             writer.write_table(table)
     return _rows(num, first)
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """The same table with polars' string views as plain strings, which is all that Arrow's CSV writer knows."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):
+            plain = table.column(index).cast(pa.large_string())
+            table = table.set_column(index, field.name, plain)
+    return table
 
 
 def _write_parquet(blocks: Iterator[Decoded], num: int, path: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from wgan.choices import did_you_mean
-from wgan.data.names import kind_of
+from wgan.data.names import BUILT_IN, kind_of
 from wgan.errors import UsageError
 from wgan.settings import Settings
 
@@ -124,7 +124,7 @@ def default_recipe(data: str) -> Settings:
     Raises:
         UsageError: No such data.
     """
-    if data in RECIPES:
+    if data in BUILT_IN and data in RECIPES:
         return recipe(data)
     kind = kind_of(data)
     return replace(recipe(kind), data=data)
