@@ -103,9 +103,11 @@ def test_a_run_leaves_what_it_promises(straight):
     assert json.loads((straight / "environment.json").read_text())["torch"] == torch.__version__
     assert checkpoints.steps_saved(straight / "checkpoints")[-2:] == [50, 60]
     assert sorted(path.name for path in (straight / "samples").iterdir()) == [
-        f"000000{step:02}.npy" for step in (0, 20, 40, 60)
+        *(f"000000{step:02}.npy" for step in (0, 20, 40, 60)),
+        "real.npy",
     ]
-    assert np.load(straight / "samples" / "00000060.npy").shape == (1000, 2)
+    for name in ("00000060.npy", "real.npy"):
+        assert np.load(straight / "samples" / name).shape == (1000, 2)
     lines = records(straight)
     assert [line["step"] for line in lines] == list(range(5, 61, 5))
     assert [line["step"] for line in lines if "score" in line] == [20, 40, 60]
@@ -584,3 +586,12 @@ def test_loading_a_run_that_goes_on_disturbs_nothing(straight, tmp_path):
                     warnings.simplefilter("error")
                     assert experiment.load(tmp_path / "run").step == progress.step // 10 * 10
     assert tree(tmp_path / "run") == tree(straight)
+
+
+def test_data_in_memory_cannot_be_opened_again_and_that_is_said(tmp_path):
+    source = open_data(np.random.default_rng(0).normal(size=(200, 2)), SETTINGS.input, seed=0, cache=None)
+    settings = dataclasses.replace(SETTINGS, data="<ndarray in memory>", steps=5)
+    finish(experiment.begin(settings, tmp_path / "run", source=source))
+    with pytest.raises(UsageError, match="trained on data in memory, <ndarray in memory>, which is not there any more"):
+        experiment.evaluate(tmp_path / "run")
+    assert experiment.evaluate(tmp_path / "run", source=source)["w1"] > 0

@@ -67,6 +67,10 @@ class RunFiles:
         """The file of one step's samples."""
         return self.samples / f"{name_of(step)}{sample_ending(kind)}"
 
+    def real_samples(self, kind: Kind) -> Path:
+        """The file of held-out rows, which samples are shown beside."""
+        return self.samples / f"real{sample_ending(kind)}"
+
     def holds_run(self) -> bool:
         """Whether a run was begun here and can be gone on with."""
         return bool(steps_saved(self.checkpoints))

@@ -57,7 +57,7 @@ def begin(settings: Settings, directory: Path | None = None, *, source: Source |
     parts = choose_parts(settings)
     settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
-        source = source or _open(settings, files)
+        source = source or open_again(settings, files)
         _refuse_large_batch(settings, source)
         game = build_game(settings, source.codec.layout)
         judge = _judge(settings, source)
@@ -117,7 +117,7 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
         )
     refuse_other_words(checkpoint, settings, files.root)
     parts = choose_parts(longer)
-    source = source or _open(settings, files)
+    source = source or open_again(settings, files)
     stored = read_note(files.source)
     refuse_other_data(stored, source, files.root)
     game = build_game(longer, source.codec.layout)
@@ -204,7 +204,17 @@ def _absolute(data: str, *, is_open: bool) -> str:
         return data
 
 
-def _open(settings: Settings, files: RunFiles) -> Source:
+def open_again(settings: Settings, files: RunFiles) -> Source:
+    """Open the data that the settings name.
+
+    Raises:
+        UsageError: It was an object in memory, or its path leads nowhere.
+    """
+    if settings.data.startswith("<"):
+        raise UsageError(
+            f"the run in '{files.root}' was trained on data in memory, {settings.data}, which is not there any more",
+            remedy="Open the data in Python and pass it: source=open_data(...).",
+        )
     return open_data(settings.data, settings.input, seed=settings.seed, cache=files.root.parent / CACHE)
 
 

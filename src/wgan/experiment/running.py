@@ -138,6 +138,7 @@ class Experiment:
         self._since = time.monotonic()
         with self._stop:
             if self.game.steps_done == 0:
+                self._write_real_samples()
                 self._write_samples(0)
             if self._pending is not None:
                 # The run was stopped between this update and what follows an update.
@@ -251,6 +252,14 @@ class Experiment:
                 )
             ]
             export.write_samples(iter(blocks), num, self._files.samples_at(number, codec.kind), codec.kind)
+
+    def _write_real_samples(self) -> None:
+        """Keep as many held-out rows as are kept of samples, for pictures that show the two side by side."""
+        codec, streams = self.source.codec, Randomness(self.settings.seed)
+        rows = self.source.held_out(NUM_SAMPLES[codec.kind], streams.at("held-out rows of the samples"))
+        if len(rows):
+            out = self._files.real_samples(codec.kind)
+            export.write_samples(iter([codec.decode(rows)]), len(rows), out, codec.kind)
 
     def _save_copy(self) -> Path:
         assert self._safe.tensors is not None

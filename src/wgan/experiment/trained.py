@@ -16,13 +16,13 @@ from torch import Tensor
 from wgan import checkpoints
 from wgan.assembly import build_game
 from wgan.batch import Layout
-from wgan.data import codec_from_state, open_data
+from wgan.data import codec_from_state
 from wgan.data.source import Codec, Decoded, Source
 from wgan.errors import UsageError
 from wgan.experiment.drawing import draw_all, draw_blocks
 from wgan.experiment.files import RunFiles
 from wgan.experiment.fitting import refuse_other_data, refuse_other_words, restore
-from wgan.experiment.opening import CACHE, read_note, refuse_no_run
+from wgan.experiment.opening import open_again, read_note, refuse_no_run
 from wgan.metrics import Judge
 from wgan.settings import Settings, from_toml
 from wgan.training import Game
@@ -150,7 +150,7 @@ def evaluate(
     trained = load(directory, checkpoint=checkpoint)
     settings, game = trained.settings, trained.game
     if source is None:
-        source = open_data(settings.data, settings.input, seed=settings.seed, cache=directory.parent / CACHE)
+        source = open_again(settings, RunFiles(directory))
     refuse_other_data(read_note(RunFiles(directory).source), source, directory)
     judge = Judge(
         source,
