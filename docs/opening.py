@@ -12,7 +12,6 @@ from PIL import Image
 from wgan.figures import canvas
 from wgan.figures.curves import median_filtered, median_width
 
-NUM_SHEETS = 3
 TILES = 6
 
 
@@ -25,7 +24,7 @@ def main() -> None:
     estimate = np.array([line["estimate"] for line in record])
     judged = [(line["step"], line["sliced_w1"], line["sliced_w1_floor"]) for line in record if "sliced_w1" in line]
     sheets = sorted(path for path in (run / "samples").glob("*.png") if path.stem.isdigit())
-    chosen = [sheets[0], sheets[len(sheets) // 4], sheets[-1]]
+    chosen = [sheets[1], sheets[len(sheets) // 3], sheets[-1]]
 
     theme = canvas.LIGHT
     with canvas.style(theme):
