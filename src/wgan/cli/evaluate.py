@@ -22,6 +22,7 @@ class EvaluateOptions:
         run: The directory of a run.
         checkpoint: Which state of the run: the last, or the one whose samples were judged best.
         size: Samples on each side, at most (0: as many as the run takes).
+        rounds: Independent sets of samples whose distances are averaged (0: as many as the run takes).
         features: Compute the kernel distance on a network's features too (images; a minute more).
         json: Print one JSON object.
     """
@@ -29,6 +30,7 @@ class EvaluateOptions:
     run: Path
     checkpoint: Literal["last", "best"] = "last"
     size: int = 0
+    rounds: int = 0
     features: bool = False
     json: bool = False
 
@@ -40,9 +42,17 @@ def run(words: Sequence[str]) -> int:
     (options,) = parse(words, [group], command="evaluate", description=description)
     if options.size != 0 and options.size < 2:
         raise UsageError(f"--size must be at least 2, not {options.size}")
+    if options.rounds < 0:
+        raise UsageError(f"--rounds must be at least 1, not {options.rounds}")
     from wgan.experiment import evaluate
 
-    found = evaluate(options.run, checkpoint=options.checkpoint, size=options.size or None, features=options.features)
+    found = evaluate(
+        options.run,
+        checkpoint=options.checkpoint,
+        size=options.size or None,
+        rounds=options.rounds or None,
+        features=options.features,
+    )
     if options.json:
         print(json.dumps(found))
     else:

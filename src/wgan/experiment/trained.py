@@ -129,6 +129,7 @@ def evaluate(
     checkpoint: Literal["best", "last"] = "last",
     source: Source | None = None,
     size: int | None = None,
+    rounds: int | None = None,
     features: bool = False,
 ) -> dict[str, float]:
     """Judge a run's samples against the rows it never saw, as the run itself does along the way.
@@ -138,6 +139,7 @@ def evaluate(
         checkpoint: The last one, or the one whose samples were judged best.
         source: The data, if it is open already or was never a file.
         size: Samples on each side, at most; None for the number that the run takes.
+        rounds: Independent sets of samples; None for the number that the run takes.
         features: Whether to compute the kernel distance on a network's features too (images only).
 
     Returns:
@@ -155,7 +157,7 @@ def evaluate(
     judge = Judge(
         source,
         size=size or settings.judge_size,
-        rounds=settings.judge_rounds,
+        rounds=rounds or settings.judge_rounds,
         seed=settings.seed,
         features=features,
     )
