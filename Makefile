@@ -1,5 +1,5 @@
 # The frame: everything starts from a bare machine with Python, pip and make, and is quick afterwards.
-#   make demo     train on real images and write a report (about five minutes)
+#   make demo     train on real images and write a report (two to four minutes)
 #   make test     the quick tests;  make test-all  every test;  make lint  style and types
 #   make bench    seconds an iteration against plain loops
 #   make docs     rewrite the generated reference;  make clean  forget everything that can be made again

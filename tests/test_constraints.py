@@ -96,7 +96,9 @@ def test_gradient_of_the_penalty_agrees_with_finite_differences():
 
 def test_penalty_refuses_batch_norm_and_names_the_way_out():
     critic = DCGAN(filters=4).critic(Layout(shape=(1, 16, 16)))
-    with pytest.raises(UsageError, match=r"'body\.3' is batch norm") as caught:
+    with pytest.raises(
+        UsageError, match=r"scores each sample by itself, but the critic's 'body\.3' is batch norm"
+    ) as caught:
         GradientPenalty().attach(critic)
     assert "norm=layer" in caught.value.remedy
     GradientPenalty().attach(DCGAN(filters=4, norm="layer").critic(Layout(shape=(1, 16, 16))))
@@ -112,7 +114,7 @@ def test_clipping_keeps_every_weight_in_the_box_and_those_inside_untouched():
 
 
 @pytest.mark.parametrize("network", [MLP(width=16, activation="leaky"), DCGAN(filters=4, norm="none")])
-def test_spectral_norm_bounds_every_layer_by_one(network):
+def test_spectral_norm_bounds_every_weight_matrix_by_one(network):
     critic = network.critic(Layout(shape=(1, 16, 16)))
     SpectralNorm().attach(critic)
     values = torch.randn(4, 1, 16, 16, generator=rng())
@@ -124,12 +126,33 @@ def test_spectral_norm_bounds_every_layer_by_one(network):
         assert torch.linalg.matrix_norm(matrix, ord=2).item() == pytest.approx(1.0, abs=0.02)
 
 
+@pytest.mark.parametrize("activation", ["relu", "leaky", "tanh"])
+def test_an_mlp_under_spectral_norm_is_1_lipschitz(activation):
+    critic = MLP(width=32, depth=3, activation=activation).critic(Layout(shape=(5,)))
+    SpectralNorm().attach(critic)
+    pairs = torch.randn(2, 500, 5, generator=rng())
+    for _ in range(100):
+        critic(pairs[0])
+    slopes = (critic(pairs[0]) - critic(pairs[1])).abs() / (pairs[0] - pairs[1]).norm(dim=1)
+    assert slopes.max() <= 1.02
+
+
+def test_spectral_norm_refuses_batch_norm():
+    with pytest.raises(UsageError, match="which batch norm scales up again"):
+        SpectralNorm().attach(DCGAN(filters=4).critic(Layout(shape=(1, 16, 16))))
+
+
 def test_spectral_norm_can_be_attached_twice():
     critic = MLP(width=4).critic(Layout(shape=(2,)))
     SpectralNorm().attach(critic)
     names = list(critic.state_dict())
     SpectralNorm().attach(critic)
     assert list(critic.state_dict()) == names
+
+
+@pytest.mark.parametrize("name", list(CONSTRAINTS))
+def test_every_constraint_says_what_its_curve_is_in(name):
+    assert CONSTRAINTS.build(name).scale
 
 
 @pytest.mark.parametrize("name", list(CONSTRAINTS))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,13 @@ Scores = Callable[[Tensor, Tensor | None], Tensor]
 
 
 class Constraint:
-    """The three moments at which a critic can be held, each doing nothing here; a row defines those that it needs."""
+    """The three moments at which a critic can be held, each doing nothing here; a row defines those that it needs.
+
+    Attributes:
+        scale: In what unit a Wasserstein critic's estimate then is, as a curve's axis would say it.
+    """
+
+    scale: ClassVar[str] = "in units that change as the critic grows"
 
     def attach(self, critic: nn.Module) -> None:
         """Change or check the critic, once, before its optimiser is built.
@@ -54,11 +60,13 @@ class Constraint:
 class WeightClipping(Constraint):
     """Clip every weight of the critic to [-bound, bound] after each update.
 
-    The critic is then K-Lipschitz for a K that depends on the bound and the network alone, so the curve is the distance
-    up to a factor that stays the same during a run.
+    A critic without batch norm is then K-Lipschitz for a K that depends on the bound and the network alone, so the
+    curve is a distance up to a factor that has the same limit all through a run.
 
     Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1, line 7.
     """
+
+    scale: ClassVar[str] = "up to an unknown constant factor"
 
     bound: float = 0.01
 
@@ -84,6 +92,8 @@ class GradientPenalty(Constraint):
     Source: Gulrajani et al. (2017), equation 3 (two sides, power 2) and the remark on one side; Petzka et al. (2018).
     """
 
+    scale: ClassVar[str] = "roughly in units of the scaled data: the penalty bounds slopes softly"
+
     weight: float = 10.0
     target: float = 1.0
     sides: Literal["two", "one"] = "two"
@@ -97,12 +107,7 @@ class GradientPenalty(Constraint):
 
     def attach(self, critic: nn.Module) -> None:
         """Refuse batch norm: it ties samples together, and the penalty is on each sample's own gradient."""
-        for name, module in critic.named_modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                raise UsageError(
-                    f"a gradient penalty needs a critic that scores each sample by itself, but '{name}' is batch norm",
-                    remedy="Give the critic norm=layer or norm=none, for example --critic dcgan:norm=layer.",
-                )
+        _refuse_batch_norm(critic, "a gradient penalty needs a critic that scores each sample by itself")
 
     def draw(self, size: int, rng: torch.Generator) -> Tensor:
         """The mixing weights e, shape (size,)."""
@@ -123,12 +128,16 @@ class GradientPenalty(Constraint):
 
 @dataclass(frozen=True)
 class SpectralNorm(Constraint):
-    """Divide each weight of the critic by its largest singular value, so that every layer is 1-Lipschitz.
+    """Divide each weight matrix of the critic by its largest singular value.
 
-    Convolutions are normalised as matrices of shape (out, in x height x width), by one power iteration a forward pass.
+    An MLP whose activations are 1-Lipschitz then is so too, up to the error of one power iteration a forward pass.
+    Convolutions are normalised as matrices of shape (out, in x height x width), which bounds the filter and not the
+    convolution: its slope can exceed 1, as can that of residual blocks, which add their input.
 
     Source: Miyato et al. (2018), section 2 and Algorithm 1.
     """
+
+    scale: ClassVar[str] = "up to an unknown constant factor"
 
     iterations: int = 1
 
@@ -138,6 +147,7 @@ class SpectralNorm(Constraint):
 
     def attach(self, critic: nn.Module) -> None:
         """Register the normalisation on every linear and convolutional layer; a critic that has it is left alone."""
+        _refuse_batch_norm(critic, "spectral normalisation bounds slopes, which batch norm scales up again")
         for module in list(critic.modules()):
             is_layer = isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
             if is_layer and not nn.utils.parametrize.is_parametrized(module, "weight"):
@@ -147,6 +157,15 @@ class SpectralNorm(Constraint):
 @dataclass(frozen=True)
 class Unconstrained(Constraint):
     """Nothing: the critic is free, its scores can grow without bound, and the curve is no distance."""
+
+
+def _refuse_batch_norm(critic: nn.Module, why: str) -> None:
+    for name, module in critic.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            raise UsageError(
+                f"{why}, but the critic's '{name}' is batch norm",
+                remedy="Give the critic norm=layer or norm=none, for example --critic dcgan:norm=none.",
+            )
 
 
 CONSTRAINTS: Catalog[Constraint] = Catalog(

@@ -89,7 +89,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "images": Recipe("any set of images, WGAN-GP with DCGAN networks", _IMAGES),
     "demo": Recipe(
-        "Fashion-MNIST in under five minutes on two cores",
+        "Fashion-MNIST in two minutes on one core",
         replace(
             _IMAGES,
             data="fashion-mnist",
