@@ -82,6 +82,20 @@ def test_train_and_held_out_rows_are_disjoint_and_complete():
     assert torch.equal(source.sample(5, rng(1)).values, source.sample(5, rng(1)).values)
 
 
+def test_distinct_rows_are_those_of_training_each_at_most_once():
+    source = open_points(np.arange(100.0))
+
+    def numbers(values):
+        return source.codec.decode(values)[:, 0].round().tolist()
+
+    assert sorted(numbers(source.distinct(1_000, rng()))) == sorted(
+        set(range(100)) - set(numbers(source.held_out(100, rng())))
+    )
+    assert len(set(numbers(source.distinct(50, rng())))) == 50
+    assert torch.equal(source.distinct(50, rng()), source.distinct(50, rng()))
+    assert not torch.equal(source.distinct(50, rng()), source.distinct(50, rng(1)))
+
+
 def test_nothing_is_held_out_if_so_asked():
     source = open_points(np.arange(100.0), held_out=0.0)
     assert source.size == 100

@@ -453,6 +453,7 @@ def test_rows_are_split_and_drawn_whole():
     source = open_frame(frame, held_out=0.2)
     assert (source.size, source.num_held_out) == (40, 10)
     held = source.codec.decode(source.held_out(99, rng())).to_pydict()
+    assert source.distinct(99, rng()).unique(dim=0).shape == (40, source.codec.layout.shape[0])
     train = source.codec.decode(source.sample(2_000, rng()).values).to_pydict()
     assert len(held["n"]) == len(set(held["n"])) == 10
     assert set(held["n"]) | set(train["n"]) == set(range(50))

@@ -34,6 +34,9 @@ def test_a_toy_has_no_size_and_never_repeats(name):
     assert source.num_held_out is None
     held = source.held_out(SIZE, Randomness(0).at("held out"))
     assert len(torch.unique(held, dim=0)) > 0.999 * SIZE
+    fresh = source.distinct(SIZE, Randomness(0).at("distinct"))
+    assert fresh.shape == (SIZE, 2)
+    assert len(torch.unique(torch.cat((held, fresh)), dim=0)) > 0.999 * 2 * SIZE
     assert name in source.describe()
 
 

@@ -35,6 +35,10 @@ class Rows:
         """Draw rows that training never sees, without repetition: at most `size`."""
         return self._fetch(self.held[torch.randperm(len(self.held), generator=rng)[:size]])
 
+    def distinct(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw training rows without repetition: at most `size`."""
+        return self._fetch(self.train[torch.randperm(len(self.train), generator=rng)[:size]])
+
     def digest(self, codec: Codec) -> str:
         """A digest of the training rows as the networks see them, and of the codec."""
         digest = hashlib.blake2b(json.dumps(codec.state(), sort_keys=True).encode(), digest_size=16)

@@ -83,6 +83,20 @@ class Source(Protocol):
         """Draw rows that training never sees, without repetition: at most `size`, fewer where there are fewer."""
         ...
 
+    def distinct(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw rows that training sees, without repetition: at most `size`, fewer where there are fewer.
+
+        A sampler that never repeats draws fresh ones.
+
+        Args:
+            size: How many at most.
+            rng: What decides which.
+
+        Returns:
+            Shape (n, *layout.shape), float32.
+        """
+        ...
+
     def describe(self) -> str:
         """Say in one line what was found: kind, count, shape, columns, labels."""
         ...
@@ -101,7 +115,7 @@ def split(size: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
         seed: The run's seed.
 
     Returns:
-        Two int64 tensors of row numbers, each in ascending order (memory-mapped data is then read in order).
+        Two int64 tensors of row numbers, each in ascending order, whatever the order that decided the split.
     """
     held = min(max(1, round(size * share)), size - 1) if share > 0 else 0
     order = torch.randperm(size, generator=Randomness(seed).at("held-out split"))

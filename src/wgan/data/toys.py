@@ -109,6 +109,10 @@ class ToySource:
         """Draw fresh points, shape (size, 2), float32: no point comes twice, so none was ever trained on."""
         return self.toy.draw(size, rng)
 
+    def distinct(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw fresh points, shape (size, 2), float32: no two draws are the same."""
+        return self.toy.draw(size, rng)
+
     def describe(self) -> str:
         """Say what the toy is."""
         modes = f"{len(self.modes)} Gaussian modes" if self.modes is not None else "one connected curve"

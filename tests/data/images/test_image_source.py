@@ -69,6 +69,19 @@ def test_rows_held_out_are_never_trained_on():
     assert set(numbers(source.sample(2000, rng()).values)) == set(range(20)) - set(held)
 
 
+def test_distinct_rows_are_those_of_training_each_at_most_once():
+    source = images_from_array(numbered(), None, "x", DataOptions(held_out=0.25), 3)
+
+    def numbers(values: torch.Tensor) -> list[int]:
+        return source.codec.decode(values)[:, 0, 0, 0].tolist()
+
+    every = numbers(source.distinct(100, rng()))
+    assert sorted(every) == sorted(set(range(20)) - set(numbers(source.held_out(100, rng()))))
+    assert len(set(numbers(source.distinct(10, rng())))) == 10
+    assert torch.equal(source.distinct(10, rng()), source.distinct(10, rng()))
+    assert not torch.equal(source.distinct(10, rng()), source.distinct(10, rng(1)))
+
+
 def test_held_out_gives_no_more_than_asked_and_depends_on_the_generator():
     source = images_from_array(numbered(200), None, "x", DataOptions(held_out=0.5), 0)
     first, again, other = (source.held_out(7, rng(seed)) for seed in (1, 1, 2))

@@ -167,6 +167,19 @@ class ImageSource:
         places = torch.randperm(len(self._held_rows), generator=rng)[:size]
         return self._gather(self._held_rows[places])
 
+    def distinct(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw images that training sees, without repetition.
+
+        Args:
+            size: How many at most.
+            rng: What decides which.
+
+        Returns:
+            Shape (min(size, the source's size), channels, height, width), float32, in [-1, 1].
+        """
+        places = torch.randperm(len(self._train_rows), generator=rng)[:size]
+        return self._gather(self._train_rows[places])
+
     def _gather(self, rows: Tensor) -> Tensor:
         return self.codec.encode(self.pixels[rows.numpy()])
 

@@ -46,6 +46,10 @@ class TableSource:
         """Draw rows that training never sees, without repetition, shape (at most size, D), float32."""
         return self._rows.held_out(size, rng)
 
+    def distinct(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw training rows without repetition, shape (at most size, D), float32."""
+        return self._rows.distinct(size, rng)
+
     def describe(self) -> str:
         """Say in one line what was found."""
         columns = self.codec.columns
