@@ -77,7 +77,7 @@ class Judge:
             raise UsageError("no rows were held out to judge samples by", remedy="Set --held-out above 0.")
         self._held_out = held_out.chunk(distinct)
         self._extractor = EfficientNetLite0() if features and source.codec.layout.is_image else None
-        self._held_out_features = self._extractor(held_out) if self._extractor else None
+        self._held_out_features = self._extractor(self._held_out[0]) if self._extractor else None
         self._floor: dict[str, float] | None = None
 
     @property
@@ -102,9 +102,12 @@ class Judge:
         num = self.size * self.rounds
         samples = draw(num)
         if self._floor is None:
-            real = self.source.sample(num, self._streams.at("real rows of the judge")).values
+            # Without repetition, as samples and held-out rows are: doubled rows are further from everything.
+            real = [
+                self.source.distinct(self.size, self._streams.at("real rows", index)) for index in range(self.rounds)
+            ]
             self._floor = {f"{name}_floor": value for name, value in self._distances(real).items()}
-        distances = self._distances(samples)
+        distances = self._distances(list(torch.split(samples, self.size)))
         judged = {"score": next(iter(distances.values())), **distances, **self._floor}
         modes, sigma = getattr(self.source, "modes", None), getattr(self.source, "sigma", None)
         if modes is not None and sigma is not None:
@@ -114,12 +117,10 @@ class Judge:
             judged |= {"modes": covered, "num_modes": len(modes), "high_quality": share}
         return judged
 
-    def _distances(self, samples: Tensor) -> dict[str, float]:
+    def _distances(self, rounds: list[Tensor]) -> dict[str, float]:
         """The distances of each round's samples from held-out rows, averaged over the rounds."""
-        pairs = [
-            (part, self._held_out[index % len(self._held_out)])
-            for index, part in enumerate(torch.split(samples, self.size))
-        ]
+        # Where half of very few rows are held out, fewer are left to train on.
+        pairs = [(part, self._held_out[index % len(self._held_out)][: len(part)]) for index, part in enumerate(rounds)]
         if not self.source.codec.layout.is_image:
             groups = self.source.codec.layout.groups
             return {"w1": self.unit * _mean(wasserstein_1(harden(part, groups), held) for part, held in pairs)}
@@ -128,7 +129,7 @@ class Judge:
         distances = {"sliced_w1": _mean(sliced)}
         if self._extractor is not None and self._held_out_features is not None:
             subsets = self._streams.at("subsets of the judge")
-            distance, _ = kernel_distance(self._extractor(samples), self._held_out_features, rng=subsets)
+            distance, _ = kernel_distance(self._extractor(rounds[0]), self._held_out_features, rng=subsets)
             distances[f"kernel_distance_{self._extractor.name}"] = distance
         return distances
 
