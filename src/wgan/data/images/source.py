@@ -135,7 +135,6 @@ class ImageSource:
         self.notes = notes
         self.labels = labels
         self.classes = classes
-        self._share = share
         self._digest = digest
         self._train_rows, self._held_rows = split(len(pixels), share, seed)
         self.size: int | None = len(self._train_rows)
@@ -194,16 +193,15 @@ class ImageSource:
         return f"{shown(self.name)}: {'; '.join(parts)}"
 
     def fingerprint(self) -> str:
-        """A digest of the pixels, their meaning, the labels and the share held out; the path does not enter."""
+        """A digest of the pixels, their meaning, the labels and the images held out; the path does not enter."""
         if self._digest is None:
             hasher = hashlib.blake2b(digest_size=16)
             rows = max(1, _HASHED_BYTES // self.codec.layout.size)
             for start in range(0, len(self.pixels), rows):
                 hasher.update(np.ascontiguousarray(self.pixels[start : start + rows]).data)
             self._digest = hasher.hexdigest()
-        hasher = hashlib.blake2b(
-            f"{self._digest}|{self.pixels.shape}|{self.codec}|{self._share}".encode(), digest_size=16
-        )
+        hasher = hashlib.blake2b(f"{self._digest}|{self.pixels.shape}|{self.codec}|".encode(), digest_size=16)
+        hasher.update(self._held_rows.numpy().astype("<i8").tobytes())
         if self.labels is not None:
             hasher.update(repr(self.classes).encode("utf-8", "surrogateescape"))
             hasher.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
