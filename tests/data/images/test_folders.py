@@ -84,6 +84,39 @@ def test_other_files_are_ignored_aloud(folder):
     assert open_folder(folder).notes[1:] == ("ignored, as they are no images: 1 .csv", "skipped: 1 hidden")
 
 
+def test_runs_and_the_cache_inside_the_folder_are_no_data(folder, encode):
+    cache = folder / "packs"
+
+    def opened():
+        return open_images(folder, DataOptions(), seed=0, cache=cache)
+
+    before = opened().fingerprint()
+    for place in ("runs/one/samples", "runs/one/checkpoints", "runs/two/samples", ".thumbnails/large", "packs/x"):
+        (folder / place).mkdir(parents=True)
+        (folder / place / "sheet.png").write_bytes(encode(9))
+    for place in ("runs/one/settings.toml", "runs/two/settings.toml", "runs/two/metrics.jsonl"):
+        (folder / place).write_text("")
+    assert names_in(folder) == ["0.png", "1.png", "2.png", "3.png", "packs/x/sheet.png"]
+    after = opened()
+    assert after.fingerprint() == before
+    assert after.notes == (
+        "4 RGB; size 8x8",
+        "skipped: 2 directories of runs",
+        "skipped: 1 folders of decoded images",
+        "skipped: 1 hidden folders",
+    )
+
+
+def test_a_folder_with_settings_alone_is_data_and_so_are_named_samples_of_a_run(folder, encode):
+    (folder / "settings.toml").write_text("")
+    (folder / "below").mkdir()
+    (folder / "below" / "settings.toml").write_text("")
+    (folder / "below" / "4.png").write_bytes(encode(4))
+    assert len(names_in(folder)) == 5
+    (folder / "metrics.jsonl").write_text("")
+    assert len(names_in(folder)) == 5
+
+
 def test_one_image_is_too_few(tmp_path, encode):
     (tmp_path / "a.png").write_bytes(encode())
     with pytest.raises(DataError, match="at least 2 images, found 1"):

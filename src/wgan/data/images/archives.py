@@ -41,6 +41,7 @@ class ZipArchive:
 
     noun = "zip archive"
     labelled = True
+    listed = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -133,6 +134,7 @@ class TarArchive:
 
     noun = "tar archive"
     labelled = True
+    listed = False
 
     def __init__(self, path: Path) -> None:
         self.path = path

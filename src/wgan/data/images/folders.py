@@ -6,7 +6,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wgan.data.images.members import Stream, Tally, is_wanted
 from wgan.data.images.naming import shown
@@ -16,10 +16,12 @@ from wgan.errors import DataError
 class Folder:
     """Image files of a folder and of the folders below it, in the order of their names.
 
-    Links are followed, but no folder is entered twice; what is neither a file nor a folder is skipped.
+    Links are followed, but no folder is entered twice. What is neither a file nor a folder is skipped, and so are
+    hidden folders, the cache, and directories of runs, whose samples would otherwise become data.
 
     Args:
         path: The folder. It is listed at once, and its files are read when they are asked for.
+        cache: The folder that packs of these images are kept in.
 
     Raises:
         DataError: It cannot be listed.
@@ -27,9 +29,11 @@ class Folder:
 
     noun = "folder"
     labelled = True
+    listed = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache: Path | None = None) -> None:
         self.path = path
+        self._cache = cache.resolve() if cache is not None else None
         self._skipped: Counter[str] = Counter()
         try:
             os.scandir(path).close()
@@ -55,6 +59,9 @@ class Folder:
                 self._skipped["folders reached a second time by a link"] += 1
                 continue
             entered.add((status.st_dev, status.st_ino))
+            if prefix and (reason := self._reason_to_skip(prefix, {entry.name for entry in entries})):
+                self._skipped[reason] += 1
+                continue
             below = []
             for entry in entries:
                 try:
@@ -69,6 +76,16 @@ class Folder:
                 else:
                     self._skipped["pipes, sockets or devices"] += 1
             waiting += reversed(below)
+
+    def _reason_to_skip(self, prefix: str, names: set[str]) -> str:
+        """Why a folder below, which holds `names`, is no part of the data; empty if it is one."""
+        if PurePosixPath(prefix).name.startswith("."):
+            return "hidden folders"
+        if "settings.toml" in names and not names.isdisjoint(("checkpoints", "metrics.jsonl")):
+            return "directories of runs"
+        if self._cache is not None and (self.path / prefix).resolve() == self._cache:
+            return "folders of decoded images"
+        return ""
 
     def key(self) -> Iterator[bytes]:
         """Names, sizes and times of all images: other files may come and go, the cache's own among them."""

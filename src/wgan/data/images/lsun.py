@@ -33,6 +33,7 @@ class Database:
 
     noun = "LMDB"
     labelled = False
+    listed = False
 
     def __init__(self, path: Path) -> None:
         self.path = path

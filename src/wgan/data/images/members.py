@@ -70,6 +70,11 @@ class Collection(Protocol):
         """Whether folders in the members' names can mean classes."""
         ...
 
+    @property
+    def listed(self) -> bool:
+        """Whether `stream` yields files by their names and reads none of them."""
+        ...
+
     def key(self) -> Iterator[bytes]:
         """All that changes when the content does, such as sizes and times; read without decoding anything."""
         ...
@@ -86,7 +91,7 @@ class Collection(Protocol):
 def is_wanted(name: str, tally: Tally) -> bool:
     """Whether a member's name is that of an image; counts it in `tally` if not."""
     path = PurePosixPath(name)
-    if path.name.startswith(".") or "__MACOSX" in path.parts:
+    if any(part.startswith(".") for part in path.parts) or "__MACOSX" in path.parts:
         tally.skipped["hidden"] += 1
         return False
     ending = path.suffix.lower()

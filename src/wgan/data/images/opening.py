@@ -82,7 +82,7 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
     check_options(options)
     name, path = str(path), Path(path)
     try:
-        collection = _collection(path)
+        collection = _collection(path, cache)
         if collection is None:
             return open_idx(path, options, seed=seed)
         made = pack(collection, options, cache)
@@ -94,17 +94,17 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
         made.codec,
         share=options.held_out,
         seed=seed,
-        notes=made.notes,
+        notes=made.notes + made.passed_over,
         labels=made.labels,
         classes=made.classes,
         digest=made.digest,
     )
 
 
-def _collection(path: Path) -> Collection | None:
+def _collection(path: Path, cache: Path | None) -> Collection | None:
     """Tell by ending, and where that says nothing by content, what `path` is; None for an IDX file."""
     if path.is_dir():
-        return Database(path) if (path / "data.mdb").exists() else Folder(path)
+        return Database(path) if (path / "data.mdb").exists() else Folder(path, cache)
     if not path.exists():
         raise UsageError(f"{shown(path)}: there is no such file or folder")
     if not path.is_file():

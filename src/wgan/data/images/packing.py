@@ -12,6 +12,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -70,7 +71,7 @@ def pack(collection: Collection, options: DataOptions, cache: Path | None) -> Pa
     place = cache / _key(collection, options)
     found = reopened(place)
     if found is not None:
-        return found
+        return replace(found, passed_over=_passed_over(collection)) if collection.listed else found
     try:
         cache.mkdir(parents=True, exist_ok=True)
         sweep(cache)
@@ -92,6 +93,14 @@ def pack(collection: Collection, options: DataOptions, cache: Path | None) -> Pa
     if found is None:
         raise CheckpointError(f"the pack {shown(place)} was written but cannot be read back", remedy="Check the disk.")
     return found
+
+
+def _passed_over(collection: Collection) -> tuple[str, ...]:
+    """What is no image now: a pack stays valid when other files come and go, and its notes would be out of date."""
+    tally = Tally()
+    for _ in collection.stream(tally):
+        pass
+    return tally.notes()
 
 
 def _key(collection: Collection, options: DataOptions) -> str:
@@ -134,13 +143,21 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
     if survey.num_images < 2:
         raise DataError(f"{shown(collection.path)}: needs at least 2 images, found {survey.num_images}")
     labels, classes = labels_from_folders(names) if names else (None, ())
-    notes = [policy.note(survey), *tally.notes()]
+    notes = [policy.note(survey)]
     if broken:
         named = "; ".join(broken[:_NUM_BROKEN_NAMED]) + ("; ..." if len(broken) > _NUM_BROKEN_NAMED else "")
         notes.append(f"left out, as broken: {len(broken):,} of {survey.num_images + len(broken):,} ({named})")
         warnings.warn(f"{shown(collection.path)}: {notes[-1]}", DataWarning, stacklevel=4)
     pixels, digest = sink.finish()
-    return Pack(pixels=pixels, codec=policy.codec, notes=tuple(notes), labels=labels, classes=classes, digest=digest)
+    return Pack(
+        pixels=pixels,
+        codec=policy.codec,
+        notes=tuple(notes),
+        passed_over=tally.notes(),
+        labels=labels,
+        classes=classes,
+        digest=digest,
+    )
 
 
 def _policy(collection: Collection, options: DataOptions) -> Policy:

@@ -24,7 +24,7 @@ from wgan.data.images.naming import shown
 from wgan.data.images.source import CHANNELS, ImageCodec
 from wgan.errors import CheckpointError, UsageError
 
-VERSION = 1
+VERSION = 2
 _ABANDONED_SECONDS = 86_400
 
 
@@ -36,6 +36,7 @@ class Pack:
         pixels: Shape (N, channels, height, width), uint8, in memory or mapped.
         codec: What the pixels mean.
         notes: How the images were read, a line each.
+        passed_over: What was no image of the collection, a line each.
         labels: Shape (N,), each image's place in `classes`, or None.
         classes: Names of the classes.
         digest: Digest of the pixels.
@@ -44,6 +45,7 @@ class Pack:
     pixels: NDArray[np.uint8]
     codec: ImageCodec
     notes: tuple[str, ...]
+    passed_over: tuple[str, ...]
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
     digest: str
@@ -169,6 +171,7 @@ def write_facts(path: Path, made: Pack) -> None:
         "shape": made.pixels.shape,
         "codec": made.codec.state(),
         "notes": made.notes,
+        "passed_over": made.passed_over,
         "labels": None if made.labels is None else made.labels.tolist(),
         "classes": made.classes,
         "digest": made.digest,
@@ -222,6 +225,7 @@ def reopened(place: Path) -> Pack | None:
             pixels=pixels,
             codec=codec,
             notes=tuple(map(str, facts["notes"])),
+            passed_over=tuple(map(str, facts["passed_over"])),
             labels=labels,
             classes=tuple(map(str, facts["classes"])),
             digest=str(facts["digest"]),
