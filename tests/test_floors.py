@@ -1,6 +1,7 @@
 """A house stands only if every floor rests on those below it: imports go downwards, and this is where it is checked."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,9 @@ PACKAGE = Path(wgan.__file__).parent
 
 # Rooms are named by their first component: "data" stands for wgan.data and everything in it.
 FLOORS = (
-    ("errors", "batch", "choices", "randomness", "settings", "divergences", "transport", "kernels"),
+    ("errors", "batch", "choices", "display", "randomness", "settings", "storage", "transport", "kernels"),
     ("objectives", "constraints", "optimizers", "networks", "data", "engine", "features"),
-    ("training", "checkpoints", "metrics", "figures", "export", "storage"),
+    ("training", "checkpoints", "metrics", "figures", "export"),
     ("assembly", "recipes", "experiment"),
     ("report", "live"),
     ("estimator", "cli", "__main__", "__init__"),
@@ -111,6 +112,20 @@ def test_imports_of_the_package_go_downwards():
 def test_the_rooms_have_one_floor_each():
     rooms = [room for floor in FLOORS for room in floor]
     assert len(rooms) == len(set(rooms))
+
+
+def test_every_room_with_a_floor_exists():
+    there = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert {room for floor in FLOORS for room in floor} == there
+
+
+def test_the_picture_of_the_house_shows_the_same_rooms_on_the_same_floors():
+    text = (PACKAGE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = re.findall(r"^floor (\d)  \w+ +(.+)$", text, re.MULTILINE)
+    assert [int(number) for number, _ in drawn] == list(range(len(FLOORS)))[::-1]
+    assert {int(number): {room.rstrip("/") for room in rooms.split()} for number, rooms in drawn} == dict(
+        enumerate(map(set, FLOORS))
+    )
 
 
 @pytest.fixture

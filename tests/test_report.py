@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from wgan import figures
+from wgan.constraints import CONSTRAINTS
 from wgan.errors import UsageError
 from wgan.export import sample_ending, write_samples
 from wgan.report import write_report
 from wgan.report.markup import Html, element, joined
 from wgan.report.record import columns, read_record
-from wgan.report.words import duration, significant
+from wgan.report.words import axis_label, duration, significant
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -152,7 +153,7 @@ def test_page_of_each_kind_is_self_contained_and_small(tmp_path, kind):
 @pytest.mark.usefixtures("undrawn")
 def test_summary_states_the_numbers(tmp_path):
     text = report(fake_run(tmp_path / "run", constraint="penalty:weight=0.1")).text
-    assert "with a gradient penalty" in text
+    assert "a Wasserstein GAN with the constraint penalty:weight=0.1 on its critic, trained on" in text
     assert "It made 8,000 generator updates in 2 min 1 s and finished." in text
     assert "is 0.0501, against a floor of 0.044 between two real samples of that size, 1.14 times as far." in text
     assert "8 of 8 modes" in text
@@ -199,7 +200,9 @@ def test_run_in_progress_with_a_torn_last_line(tmp_path):
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 3010, "esti')
     text = report(run).text
-    assert "It has made 3,000 of 8,000 generator updates in 45 s. It is still running, or was cut short" in text
+    assert (
+        "It has made 3,000 of 8,000 generator updates in 45 s. It is still running, or was cut short, and can" in text
+    )
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -208,6 +211,32 @@ def test_stopped_run(tmp_path):
     with (run / "events.jsonl").open("a") as file:
         file.write(json.dumps({"time": 1.9e9, "event": "stopped", "step": 1_000, "seconds": 75.0}) + "\n")
     assert "1 min 15 s. It was stopped and can be resumed." in report(run).text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_diverged_run_says_why_and_what_is_left(tmp_path):
+    run = fake_run(tmp_path / "run", made=1_000)
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 1.9e9, "event": "diverged", "step": 1_200, "message": f"NaN {SCRIPT}"}) + "\n")
+    text = report(run).text
+    assert "It has made 1,200 of 8,000 generator updates in 15 s. Then training diverged" in text
+    assert "The last good checkpoint is that of update 1,000." in text
+    assert f"Diverged. NaN {SCRIPT}" in text
+    assert "resumed" not in text
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 1.9e9, "event": "resumed", "step": 1_000}) + "\n")
+    assert "diverged" not in report(run).text.lower()
+
+
+@pytest.mark.parametrize("name", [*CONSTRAINTS])
+def test_the_curve_claims_what_its_constraint_claims(tmp_path, name):
+    label = axis_label(read_record(fake_run(tmp_path / "run", steps=10, constraint=name)))
+    assert label == f"estimate of the earth mover's distance, {CONSTRAINTS.build(name).scale}"
+
+
+def test_the_curve_of_an_unknown_constraint_claims_no_unit(tmp_path):
+    label = axis_label(read_record(fake_run(tmp_path / "run", steps=10, constraint="of-tomorrow")))
+    assert label == "estimate of the earth mover's distance"
 
 
 @pytest.mark.usefixtures("undrawn")

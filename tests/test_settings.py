@@ -118,6 +118,12 @@ def test_every_number_has_a_range_and_its_edge_is_refused(name):
     assert problem.startswith(f"{name} must be ")
 
 
+def test_a_judge_that_no_memory_could_hold_is_refused_with_the_reason():
+    (problem,) = problems(Settings(judge_size=10**9))
+    assert problem.startswith("judge_size must be between 2 and 20,000 (exact transport holds a matrix of")
+    assert problems(Settings(judge_size=20_000)) == []
+
+
 def test_no_number_is_without_a_range():
     numbers = {
         item.name

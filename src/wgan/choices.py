@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar
 
 from wgan.errors import UsageError
@@ -19,10 +19,15 @@ from wgan.errors import UsageError
 T = TypeVar("T")
 
 
-def did_you_mean(word: str, known: list[str]) -> str:
+def nearest(word: str, known: Iterable[str], *, most: int = 1) -> list[str]:
+    """The known words that `word` may be a slip of, the likeliest first, at most `most` of them."""
+    return difflib.get_close_matches(word, list(known), n=most, cutoff=0.5)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "Did you mean 'x'? " for a near miss, and the known words in every case."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    guess = f"Did you mean '{near[0]}'? " if near else ""
+    known = list(known)
+    guess = "".join(f"Did you mean '{near}'? " for near in nearest(word, known))
     return f"{guess}Known: {', '.join(known)}."
 
 
@@ -55,7 +60,7 @@ class Catalog(Generic[T]):
         """
         name, _, rest = text.strip().partition(":")
         if name not in self.rows:
-            raise UsageError(f"{self.noun} '{name}' is not known", remedy=did_you_mean(name, list(self.rows)))
+            raise UsageError(f"{self.noun} '{name}' is not known", remedy=did_you_mean(name, self.rows))
         row = self.rows[name]
         hints = typing.get_type_hints(row)
         fields = {field.name: hints[field.name] for field in dataclasses.fields(row)}  # type: ignore[arg-type]

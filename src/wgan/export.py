@@ -205,17 +205,13 @@ def _pixels(blocks: Iterator[Decoded]) -> Iterator[NDArray[np.uint8]]:
         yield cast("NDArray[np.uint8]", block)
 
 
-def _tables(blocks: Iterator[Decoded]) -> Iterator[pa.Table]:
-    """The blocks as Arrow tables; points get the columns x1 to xD."""
-    for block in blocks:
-        if isinstance(block, pa.Table):
-            yield block
-        else:
-            # Arrow knows native byte order alone.
-            values = np.asarray(block, dtype=block.dtype.newbyteorder("="))
-            yield pa.table(
-                {f"x{column + 1}": np.ascontiguousarray(values[:, column]) for column in range(values.shape[1])}
-            )
+def as_table(rows: Decoded) -> pa.Table:
+    """Rows as an Arrow table: a table as it is, points of shape (N, D) with the columns x1 to xD."""
+    if isinstance(rows, pa.Table):
+        return rows
+    # Arrow knows native byte order alone.
+    values = np.asarray(rows, dtype=rows.dtype.newbyteorder("="))
+    return pa.table({f"x{column + 1}": np.ascontiguousarray(values[:, column]) for column in range(values.shape[1])})
 
 
 def _write_npy(blocks: Iterator[Decoded], num: int, path: Path) -> str:
@@ -234,7 +230,7 @@ def _write_npy(blocks: Iterator[Decoded], num: int, path: Path) -> str:
 def _write_csv(blocks: Iterator[Decoded], num: int, path: Path) -> str:
     from pyarrow import csv
 
-    tables = (_without_views(table) for table in _tables(blocks))
+    tables = (_without_views(as_table(block)) for block in blocks)
     first = next(tables)
     with path.open("wb") as file, csv.CSVWriter(file, first.schema) as writer:
         for table in itertools.chain([first], tables):
@@ -254,7 +250,7 @@ def _without_views(table: pa.Table) -> pa.Table:
 def _write_parquet(blocks: Iterator[Decoded], num: int, path: Path) -> str:
     from pyarrow import parquet
 
-    tables = _tables(blocks)
+    tables = map(as_table, blocks)
     first = next(tables)
     with path.open("wb") as file, parquet.ParquetWriter(file, first.schema) as writer:
         for table in _regrouped(itertools.chain([first], tables)):

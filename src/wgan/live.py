@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from wgan.report.markup import visible
+from wgan.display import escaped
 from wgan.report.record import number
 from wgan.report.words import distance_name, duration, significant, times_floor
 from wgan.settings import Settings
@@ -63,8 +63,8 @@ class LiveView:
         self._console = console or Console()
         self._clock = clock
         words = [settings.data, f"recipe {settings.recipe}" if settings.recipe else ""]
-        self._title = _in_a_line(" · ".join(filter(None, words)))
-        self._described, self._directory = _in_a_line(described), _in_a_line(str(directory))
+        self._title = escaped(" · ".join(filter(None, words)))
+        self._described, self._directory = escaped(described), escaped(str(directory))
         self._step, self._steps = 0, steps
         self._estimates = _Thinning(_MOST_ESTIMATES)
         self._evaluation: tuple[int, dict[str, Any]] | None = None
@@ -195,11 +195,6 @@ class LiveView:
         if self._evaluation is None:
             return Text("not yet", style="dim")
         return Text(self._judgement()).append(f" (update {self._evaluation[0]:,})", style="dim")
-
-
-def _in_a_line(text: str) -> str:
-    """Words of the user's, with nothing in them that moves the cursor."""
-    return visible(text).replace("\n", "\\n").replace("\t", " ")
 
 
 class _Thinning:

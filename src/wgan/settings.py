@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import tomllib
 import typing
@@ -12,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from wgan.choices import nearest
+from wgan.display import escaped
 from wgan.errors import UsageError
 
 
@@ -112,6 +113,9 @@ class Settings:
 # The settings that name a row of one of the tables.
 WORDS = ("objective", "constraint", "generator", "critic", "generator_optimizer", "critic_optimizer")
 
+MOST_JUDGED = 20_000
+"""Samples on each side of an evaluation, at most: their matrix of costs then takes 3.2 GB."""
+
 _HEADER = "# The settings of one training run. `wgan train --settings FILE` trains it again.\n\n"
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(:.*)?")
 _CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+([:(].*)?|!.*|__\w+__.*")
@@ -131,8 +135,11 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "judge_every": _COUNT_OR_NONE,
     "sample_every": _COUNT,
     "save_every": _COUNT,
-    "judge_size": (lambda value: value >= 2, "at least 2"),
-    "judge_rounds": (lambda value: value >= 1, "at least 1"),
+    "judge_size": (
+        lambda value: 2 <= value <= MOST_JUDGED,
+        f"between 2 and {MOST_JUDGED:,} (exact transport holds a matrix of judge_size × judge_size costs)",
+    ),
+    "judge_rounds": _COUNT,
     "threads": _COUNT_OR_NONE,
     "held_out": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
     "size": (
@@ -174,7 +181,7 @@ def from_toml(path: str | Path, *, start: Settings | None = None) -> Settings:
             class paths, all of them listed.
     """
     settings, faults = from_mapping(read_toml(path), start=start)
-    refuse(faults, where=_shown(path))
+    refuse(faults, where=escaped(str(path)))
     return settings
 
 
@@ -187,13 +194,15 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
-        raise UsageError(f"there is no settings file {_shown(path)}", remedy=_neighbours(Path(path))) from None
+        raise UsageError(f"there is no settings file {escaped(str(path))}", remedy=_neighbours(Path(path))) from None
     except OSError as error:
-        raise UsageError(f"the settings file {_shown(path)} cannot be read: {error.strerror}") from None
+        raise UsageError(f"the settings file {escaped(str(path))} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UsageError(f"the settings file {_shown(path)} is no UTF-8 text: byte {error.start}") from None
+        raise UsageError(f"the settings file {escaped(str(path))} is no UTF-8 text: byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{_shown(path)} is no TOML: {error}", remedy="Write one `name = value` a line.") from None
+        raise UsageError(
+            f"{escaped(str(path))} is no TOML: {error}", remedy="Write one `name = value` a line."
+        ) from None
 
 
 def from_mapping(values: Mapping[str, Any], *, start: Settings | None = None) -> tuple[Settings, list[str]]:
@@ -293,7 +302,7 @@ def _sift(values: Mapping[str, Any], part: Settings | DataOptions, prefix: str) 
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = nearest(name, known)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
 
 
@@ -344,15 +353,10 @@ def _spell(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 
-def _shown(path: str | Path) -> str:
-    text = str(path)
-    return text if text.isprintable() else repr(text)
-
-
 def _neighbours(path: Path) -> str:
     try:
         names = sorted(entry.name for entry in path.parent.iterdir() if entry.suffix == ".toml")
     except OSError:
         return ""
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.3) or names[:3]
-    return f"Near it: {', '.join(_shown(path.parent / name) for name in near)}." if near else ""
+    near = nearest(path.name, names, most=3) or names[:3]
+    return f"Near it: {', '.join(escaped(str(path.parent / name)) for name in near)}." if near else ""

@@ -75,6 +75,8 @@ def run(words: Sequence[str]) -> int:
 def _lines(source: Source, rows: Decoded) -> Iterator[str]:
     import numpy as np
 
+    from wgan.export import as_table
+
     yield source.describe()
     for note in source.notes:
         yield f"note: {note}"
@@ -86,24 +88,13 @@ def _lines(source: Source, rows: Decoded) -> Iterator[str]:
             yield f"channel {channel + 1}: {part.min()} to {part.max()}, mean {part.mean():.1f} (of {len(rows)} images)"
         return
     yield f"\nof {len(rows):,} rows drawn:"
-    table = _as_table(rows)
+    table = as_table(rows)
     for name in table.column_names:
         yield f"  {_cell(name):{_WIDEST}} {_range(table[name])}"
     yield f"\n{_NUM_SHOWN} of them:"
     yield "  " + "  ".join(_cell(name) for name in table.column_names)
     for row in table.slice(0, _NUM_SHOWN).to_pylist():
         yield "  " + "  ".join(_cell(value) for value in row.values())
-
-
-def _as_table(rows: Decoded) -> pa.Table:
-    import numpy as np
-    import pyarrow as pa
-
-    if isinstance(rows, pa.Table):
-        return rows
-    # Arrow knows native byte order alone.
-    native = np.asarray(rows, dtype=rows.dtype.newbyteorder("="))
-    return pa.table({f"x{column + 1}": np.ascontiguousarray(native[:, column]) for column in range(native.shape[1])})
 
 
 def _range(column: pa.ChunkedArray) -> str:
@@ -132,7 +123,7 @@ def _draw(rows: Decoded, out: Path) -> None:
     import numpy as np
 
     from wgan import figures
-    from wgan.export import write_samples
+    from wgan.export import as_table, write_samples
     from wgan.storage import replace_file
 
     if isinstance(rows, np.ndarray) and rows.ndim == 4:
@@ -140,6 +131,6 @@ def _draw(rows: Decoded, out: Path) -> None:
     elif isinstance(rows, np.ndarray) and rows.shape[1] == 2:
         write_samples(iter([rows]), len(rows), out, "points")
     else:
-        table = _as_table(rows)
+        table = as_table(rows)
         columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
         replace_file(out, figures.png(figures.marginals(columns)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -10,6 +9,8 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 
+from wgan.choices import did_you_mean
+from wgan.display import escaped
 from wgan.errors import DataWarning, Interrupted, UsageError, WganError
 
 # Command to the line that the help gives it; each is answered by `run(words)` of the module of that name.
@@ -40,6 +41,7 @@ To begin:
   wgan sample runs/ring-ring-001 --num 1000 --out samples.npy
 """
 
+_LINE_FEED = "\n"
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
@@ -72,17 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def escaped(text: str) -> str:
-    """The text with every character that a terminal would act on, line feeds apart, written as an escape."""
-    return "".join(
-        mark if mark.isprintable() or mark == "\n" else mark.encode("unicode_escape", "backslashreplace").decode()
-        for mark in text
-    )
-
-
 def say(text: str) -> None:
     """Print a line for the user, escaped."""
-    print(escaped(text))
+    print(escaped(text, keep=_LINE_FEED))
 
 
 def _dispatch(words: list[str]) -> int:
@@ -99,9 +93,7 @@ def _dispatch(words: list[str]) -> int:
         print(f"wgan {__version__}")
         return 0
     if command not in COMMANDS:
-        near = difflib.get_close_matches(command, COMMANDS, n=1)
-        guess = f"Did you mean '{near[0]}'? " if near else ""
-        raise UsageError(f"there is no command {command!r}", remedy=f"{guess}Known: {', '.join(COMMANDS)}.")
+        raise UsageError(f"there is no command {command!r}", remedy=did_you_mean(command, COMMANDS))
     code = importlib.import_module(f"wgan.cli.{command}").run(words[1:])
     assert isinstance(code, int)
     return code
@@ -110,7 +102,7 @@ def _dispatch(words: list[str]) -> int:
 def _leave(error: BaseException) -> int:
     """Say what happened in a line or two, and return the exit code."""
     if isinstance(error, Interrupted):
-        print(f"wgan: {escaped(str(error))}", file=sys.stderr)
+        print(f"wgan: {escaped(str(error), keep=_LINE_FEED)}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, WganError):
         _complain(str(error))
@@ -137,7 +129,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def _complain(text: str) -> None:
-    print(f"wgan: error: {escaped(text)}", file=sys.stderr)
+    print(f"wgan: error: {escaped(text, keep=_LINE_FEED)}", file=sys.stderr)
 
 
 def _show_warning(usual: Callable[..., None]) -> Callable[..., None]:

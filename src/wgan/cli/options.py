@@ -7,7 +7,6 @@ what is wrong with them, since tyro stops at the first fault and draws a box aro
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import types
 import typing
@@ -15,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from wgan.choices import nearest
+from wgan.display import escaped
 from wgan.settings import refuse
 
 _MISSING = dataclasses.MISSING
@@ -219,12 +220,12 @@ def _convert(option: Option, given: list[str], *, negated: bool) -> tuple[Any, s
 
 
 def _nearest(flag: str, known: Mapping[str, Option]) -> str:
-    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
+    near = nearest(flag, known)
     return f"did you mean {near[0]}?" if near else "--help lists them"
 
 
 def _shown(word: str) -> str:
-    return word if word.isprintable() and word else repr(word)
+    return escaped(word) or "''"
 
 
 def _tyro_group(group: Group) -> Any:  # noqa: ANN401 - a class made here

@@ -6,11 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from wgan.cli.door import say
 from wgan.cli.options import Group, parse
 from wgan.errors import UsageError
+
+if TYPE_CHECKING:
+    from wgan.data.source import Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +55,12 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _kind(directory: Path) -> Literal["points", "table", "images"] | None:
+def _kind(directory: Path) -> Kind | None:
     """What the run makes, read without waiting for torch; None where only loading it can say what is wrong."""
+    from wgan.export import FORMATS
+
     try:
         kind = json.loads((directory / "source.json").read_bytes())["codec"]["kind"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    known: tuple[Literal["points", "table", "images"], ...] = get_args(Literal["points", "table", "images"])
-    return next((name for name in known if name == kind), None)
+    return next((known for known in FORMATS if known == kind), None)

@@ -7,6 +7,8 @@ import html
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from wgan.display import escaped
+
 
 class Html(str):
     """Text that is HTML already. Everything else is escaped."""
@@ -28,7 +30,7 @@ def joined(*parts: Part) -> Html:
         elif isinstance(part, list | tuple):
             written.append(joined(*part))
         elif part is not None:
-            written.append(Html(html.escape(visible(str(part)))))
+            written.append(Html(html.escape(escaped(str(part), keep="\n\t"))))
     return Html("".join(written))
 
 
@@ -53,13 +55,3 @@ def element(name: str, /, *parts: Part, **attributes: str | None) -> Html:
 def data_uri(content: bytes, media_type: str) -> str:
     """The content as an address that needs no file and no network."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def visible(text: str) -> str:
-    """The text with control characters and unpaired surrogates, which no page may hold, made visible."""
-    return "".join(
-        character
-        if character.isprintable() or character in " \n\t"
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan.errors import UsageError
+from wgan.experiment.record import Journal
 
 _FLOOR = "_floor"
 
@@ -91,9 +92,25 @@ class Record:
         return next((seconds for seconds in reversed(known) if np.isfinite(seconds)), None)
 
     @property
+    def last_event(self) -> str:
+        """The last word of the run, empty where it has said nothing."""
+        return str(self.events[-1].get("event", "")) if self.events else ""
+
+    @property
     def is_finished(self) -> bool:
         """Whether the last word of the run was that it had made all its updates."""
-        return bool(self.events) and self.events[-1].get("event") == "finished"
+        return self.last_event == "finished"
+
+    @property
+    def divergence(self) -> str | None:
+        """What went wrong, if the last word of the run was that training diverged."""
+        return str(self.events[-1].get("message", "")) if self.last_event == "diverged" else None
+
+    @property
+    def last_saved(self) -> int | None:
+        """Generator updates made at the last save, None where nothing was saved."""
+        saved = [number(event.get("step")) for event in self.events if event.get("event") == "saved"]
+        return int(saved[-1]) if saved and np.isfinite(saved[-1]) else None
 
 
 def read_record(run: Path) -> Record:
@@ -181,15 +198,6 @@ def _json(path: Path) -> dict[str, Any]:
 def _lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a .jsonl; one that is still being written is left out."""
     try:
-        content = path.read_bytes()
+        return Journal(path).lines()
     except OSError:
         return []
-    read = []
-    for line in content.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            read.append(entry)
-    return read

@@ -9,19 +9,10 @@ from wgan.errors import WganError
 from wgan.figures import median_filtered, median_width
 from wgan.report.markup import Html, element, joined
 from wgan.report.record import Record, number
+from wgan.settings import Settings
 
 _NAMES = {"w1": "exact W1", "sliced_w1": "sliced W1 of the pixels"}
 _KERNEL = "kernel_distance_"
-_SCALES = {
-    "clipping": "up to a constant factor",
-    "none": "up to a factor that may change, since nothing bounds the critic's slope",
-}
-_WITH = {
-    "clipping": "with weight clipping",
-    "penalty": "with a gradient penalty",
-    "spectral": "with spectral normalisation",
-    "none": "with no constraint on the critic",
-}
 
 
 def distance_name(key: str) -> str:
@@ -33,15 +24,25 @@ def distance_name(key: str) -> str:
 
 def axis_label(record: Record) -> str:
     """What the estimate measures and in which unit, for the curve."""
-    constraint = str(record.settings.get("constraint", "")).partition(":")[0]
-    return f"estimate of the {_unit(record)}, {_SCALES.get(constraint, 'in units of the scaled data')}"
+    from wgan.constraints import CONSTRAINTS
+
+    label = f"estimate of the {_unit(record)}"
+    try:
+        return f"{label}, {CONSTRAINTS.build(_word(record, 'constraint')).scale}"
+    except WganError:
+        return label
+
+
+def _word(record: Record, name: str) -> str:
+    """One of the settings that name a row of a table; its default in runs from before there was such a setting."""
+    return str(record.settings.get(name, getattr(Settings(), name)))
 
 
 def _unit(record: Record) -> str:
     from wgan.objectives import OBJECTIVES
 
     try:
-        return OBJECTIVES.build(str(record.settings.get("objective", "wasserstein"))).unit
+        return OBJECTIVES.build(_word(record, "objective")).unit
     except WganError:
         return "distance"
 
@@ -75,10 +76,10 @@ def times_floor(line: dict[str, Any], key: str) -> float:
 
 def summary(record: Record) -> Html:
     """The paragraph that a reader in a hurry reads."""
-    constraint = str(record.settings.get("constraint", "")).partition(":")[0]
-    kind = f"This is a Wasserstein GAN {_WITH.get(constraint, f'with the constraint {constraint}')}"
+    constraint = element("code", _word(record, "constraint"))
     data = str(record.source.get("describe") or record.settings.get("data") or "data of the caller's")
-    text = [f"{kind}, trained on ", element("em", data), ". ", _progress(record), _last_estimate(record)]
+    kind = ("This is a Wasserstein GAN with the constraint ", constraint, " on its critic")
+    text = [*kind, ", trained on ", element("em", data), ". ", _progress(record), _last_estimate(record)]
     last = record.evaluations[-1] if record.evaluations else None
     if last is not None:
         text.append(_judgement(record, last))
@@ -94,9 +95,14 @@ def _progress(record: Record) -> str:
         return "It has made no generator update yet. "
     if record.is_finished:
         return f"It made {record.step:,}{wanted} {updates}{time} and finished. "
-    was_stopped = record.events[-1:] and record.events[-1].get("event") == "stopped"
-    resume = "It was stopped" if was_stopped else "It is still running, or was cut short"
-    return f"It has made {record.step:,}{wanted} {updates}{time}. {resume} and can be resumed. "
+    made = f"It has made {record.step:,}{wanted} {updates}{time}."
+    if record.divergence is not None:
+        last = record.last_saved
+        good = "" if last is None else f" The last good checkpoint is that of update {last:,}."
+        return f"{made} Then training diverged, and it ended there.{good} "
+    was_stopped = record.last_event == "stopped"
+    resume = "It was stopped" if was_stopped else "It is still running, or was cut short,"
+    return f"{made} {resume} and can be resumed. "
 
 
 def _last_estimate(record: Record) -> str:
