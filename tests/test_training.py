@@ -8,6 +8,7 @@ from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.batch import Batch, Layout
 from wgan.constraints import Unconstrained, WeightClipping
 from wgan.engine import Engine
+from wgan.errors import UsageError
 from wgan.networks import MLP
 from wgan.objectives import Wasserstein
 from wgan.optimizers import RMSProp
@@ -262,3 +263,33 @@ def test_the_critic_learns_the_distance_between_two_fixed_gaussians():
     (step,) = run(game, settings)
     distance = 3 * 2**0.5
     assert step.estimate.item() == pytest.approx(distance * (1 + distance / (2 * 10)), rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"generator_steps": -1}, "generator_steps must be at least 0, not -1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"critic_steps": 0}, "critic_steps must be at least 1, not 0"),
+        ({"average": 1.0}, "average must be at least 0 and below 1, not 1.0"),
+        ({"average": float("nan")}, "average must be .* not nan"),
+        ({"batch_size": 0, "average": -0.5}, "batch_size must .*; average must"),
+    ],
+)
+def test_rules_out_of_range_are_refused(changes, fault):
+    with pytest.raises(UsageError, match=fault):
+        Rules(**{"generator_steps": 1} | changes)
+
+
+@pytest.mark.parametrize("decay", ["none", "linear", "cosine"])
+def test_no_steps_are_rules_too(decay):
+    assert Rules(generator_steps=0, decay=decay).rate_at(0) == 1.0
+    game, _ = small_game()
+    assert list(train(game, Shifted(), Wasserstein(), Unconstrained(), Rules(generator_steps=0))) == []
+
+
+@pytest.mark.parametrize(("kept", "moved", "said"), [(0.0, 0.9, "keeps no average"), (0.9, 0.0, "keeps an average")])
+def test_an_average_that_is_kept_and_not_moved_or_moved_and_not_kept_is_refused(kept, moved, said):
+    game, _ = small_game(average=kept)
+    with pytest.raises(UsageError, match=said):
+        next(train(game, Shifted(), Wasserstein(), Unconstrained(), Rules(generator_steps=1, average=moved)))

@@ -19,6 +19,7 @@ from wgan.batch import Batch
 from wgan.constraints import Constraint
 from wgan.data.source import Source
 from wgan.engine import Engine
+from wgan.errors import UsageError
 from wgan.networks import Critic, Generator, ties_samples
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
@@ -36,6 +37,9 @@ class Rules:
             updates and before every 500th, as in the authors' code.
         decay: How the learning rates fall from their start to zero over the run.
         average: Decay of the generator's exponential moving average; 0 for none.
+
+    Raises:
+        UsageError: A number out of its range.
     """
 
     generator_steps: int
@@ -45,6 +49,19 @@ class Rules:
     decay: Literal["none", "linear", "cosine"] = "none"
     average: float = 0.0
 
+    def __post_init__(self) -> None:
+        wanted = {
+            "generator_steps": (self.generator_steps >= 0, "at least 0"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "critic_steps": (self.critic_steps >= 1, "at least 1"),
+            "average": (0 <= self.average < 1, "at least 0 and below 1"),
+        }
+        faults = [
+            f"{name} must be {must}, not {getattr(self, name)}" for name, (holds, must) in wanted.items() if not holds
+        ]
+        if faults:
+            raise UsageError("; ".join(faults))
+
     def critic_steps_at(self, step: int) -> int:
         """Critic updates before the generator update that follows `step` others."""
         if self.schedule == "authors" and (step < 25 or step % 500 == 0):
@@ -53,7 +70,7 @@ class Rules:
 
     def rate_at(self, step: int) -> float:
         """The factor on both learning rates after `step` generator updates, from 1 down to 0."""
-        done = step / self.generator_steps
+        done = step / max(1, self.generator_steps)
         if self.decay == "linear":
             return 1.0 - done
         return 0.5 + 0.5 * math.cos(math.pi * done) if self.decay == "cosine" else 1.0
@@ -279,8 +296,17 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
     Yields:
         One `Step` after each generator update.
 
+    Raises:
+        UsageError: The rules want an average that the game does not keep, or the game keeps one that they do not move.
+
     Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1.
     """
+    if (game.average is not None) != (rules.average > 0):
+        kept = "keeps no average" if game.average is None else "keeps an average"
+        raise UsageError(
+            f"the game {kept} of its generator, but the rules' average is {rules.average}",
+            remedy="Build the game with averaged=True where the rules' average is above 0, and only there.",
+        )
     streams, m = Randomness(game.seed), rules.batch_size
     while game.steps_done < rules.generator_steps:  # 1
         k = game.steps_done
