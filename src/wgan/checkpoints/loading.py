@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import struct
@@ -71,7 +72,7 @@ def load(directory: Path, which: Literal["last", "best"] = "last") -> Checkpoint
             continue
         for reason in reasons:
             warnings.warn(f"{reason}; falling back to step {checkpoint.step}", CheckpointWarning, stacklevel=2)
-        return Checkpoint(**(vars(checkpoint) | {"passed_over": tuple(reasons)}))
+        return dataclasses.replace(checkpoint, passed_over=tuple(reasons))
     if reasons:
         raise CheckpointError("; ".join(reasons), remedy="No intact checkpoint is left: begin the run again.")
     raise CheckpointError(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from wgan import __version__, checkpoints
-from wgan.assembly import Parts, build_game, choose_parts
+from wgan.assembly import build_game, choose_parts
 from wgan.data import open_data
 from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
@@ -72,8 +72,15 @@ def begin(settings: Settings, directory: Path | None = None, *, source: Source |
         journal.add("started", 0, seconds=0.0)
         if judge is None:
             _warn(journal, 0, "no rows are held out, so samples are not judged and no checkpoint is the best")
-        experiment = _experiment(
-            files, ownership, settings, source, game, parts, judge, Record(files.metrics, length=0)
+        experiment = Experiment(
+            files=files,
+            ownership=ownership,
+            settings=settings,
+            source=source,
+            game=game,
+            parts=parts,
+            judge=judge,
+            record=Record(files.metrics, length=0),
         )
         experiment.save()
     return experiment
@@ -134,8 +141,16 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
             changed = f"the {settings.decay} decay of the learning rates now runs to step {longer.steps:,}"
             _warn(journal, done, f"{changed} instead of {settings.steps:,}: the rates jump at step {done:,}")
         replace_file(files.settings, to_toml(longer).encode("utf-8"))
-    experiment = _experiment(
-        files, ownership, longer, source, game, parts, _judge(longer, source), record, pending=pending
+    experiment = Experiment(
+        files=files,
+        ownership=ownership,
+        settings=longer,
+        source=source,
+        game=game,
+        parts=parts,
+        judge=_judge(longer, source),
+        record=record,
+        pending=pending,
     )
     checkpoints.settle(files.checkpoints, checkpoint, is_regular=experiment.is_regular)
     return experiment
@@ -167,31 +182,6 @@ def read_note(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"'{path}' cannot be read: {error}", remedy="Restore it, or begin a new run.") from None
     return note
-
-
-def _experiment(
-    files: RunFiles,
-    ownership: Ownership,
-    settings: Settings,
-    source: Source,
-    game: Game,
-    parts: Parts,
-    judge: Judge | None,
-    record: Record,
-    *,
-    pending: dict[str, float] | None = None,
-) -> Experiment:
-    return Experiment(
-        files=files,
-        ownership=ownership,
-        settings=settings,
-        source=source,
-        game=game,
-        parts=parts,
-        judge=judge,
-        record=record,
-        pending=pending,
-    )
 
 
 def _absolute(data: str, *, is_open: bool) -> str:
