@@ -98,10 +98,12 @@ def test_a_csv_comes_back_as_it_was(csv, tmp_path):
         (["true", "False", "true"], "string", Category),
         (["2020-01-01", "2021-02-03", "2020-01-02"], "date32[day]", Number),
         (["2020-01-01 10:00:00", "2020-01-02T11:30:00", "2020-02-01"], "timestamp[s]", Number),
-        (["2020-01-01T10:00:00.25", "2020-01-02", "2020-01-03"], "timestamp[us]", Number),
+        (["2020-01-01T10:00:00.25", "2020-01-02", "2020-01-03"], "timestamp[ms]", Number),
+        (["2020-01-01T10:00:00.000001Z", "2020-01-02", "2020-01-03"], "string", Category),
+        (["2020-01-01T10:00:00.000001", "2020-01-02", "2020-01-03"], "timestamp[us]", Number),
         (
             ["2020-01-01T10:00:00Z", "2020-01-02T10:00:00+02:00", "2020-01-03T10:00:00Z"],
-            "timestamp[us, tz=UTC]",
+            "timestamp[s, tz=UTC]",
             Number,
         ),
         (["2020-13-01", "2020-01-02", "2020-01-03"], "string", Category),
@@ -113,6 +115,26 @@ def test_what_the_text_of_a_csv_stands_for(csv, cells, kind, how):
     source = csv("x,y\n" + "".join(f"{cell},{row}\n" for row, cell in enumerate(cells)))
     assert column_of(source, "x").type == kind
     assert isinstance(column_of(source, "x"), how)
+
+
+@pytest.mark.parametrize(
+    ("times", "written"),
+    [
+        (("2024-01-14 10:00:00", "2024-01-15 11:30:00"), ""),
+        (("2024-01-14 10:00:00Z", "2024-01-15 11:30:00Z"), ""),
+        (("2024-01-14 10:00:00.250", "2024-01-15 11:30:00.125"), ""),
+        (("2024-01-14", "2024-01-16"), ""),
+        (("2024-01-14T10:00:00Z", "2024-01-15T11:30:00Z"), "2024-01-14 10:00:00Z"),
+        (("2024-01-14 10:00:00+02:00", "2024-01-15 11:30:00+02:00"), "2024-01-14 08:00:00Z"),
+    ],
+)
+def test_times_come_back_as_they_were_written_or_the_change_is_said(csv, times, written):
+    source = csv("t,x\n" + f"{times[0]},1\n{times[1]},2\n,3\n" * 3, missing="keep", held_out=0)
+    note = f"column 't': times such as {times[0]!r} are written as {written!r}"
+    assert source.notes == ((note,) if written else ())
+    cells = source.codec.decode(source.sample(50, rng()).values)["t"].cast(pa.string()).to_pylist()
+    assert (written or times[0]) in cells
+    assert not any(cell and ".000" in cell for cell in cells)
 
 
 def test_the_user_overrides_what_columns_look_like(csv):
@@ -332,12 +354,27 @@ def test_infinite_cells_can_only_be_dropped(csv):
     text = "a,b\n1,2\ninf,3\n2,4\n,5\n7,6\n"
     with pytest.raises(DataError, match=r"1 infinite cell: line 3 'a' \(infinite\)\nUse --missing drop to leave"):
         csv(text, missing="keep")
+    # Keeping would be refused in turn, so it is offered for none of these.
+    for bad in (text, text.replace("\n,5", "\n3,5")):
+        with pytest.raises(DataError, match=r"or infinite cells: |1 infinite cell: ") as caught:
+            csv(bad)
+        assert "keep" not in caught.value.remedy
+    with pytest.raises(DataError, match="1 row after dropping 2") as caught:
+        csv("a,b\ninf,1\n2,2\ninf,3\n", missing="drop")
+    assert "keep" not in caught.value.remedy
     assert csv(text, missing="drop", held_out=0).size == 3
+
+
+def test_keeping_is_offered_where_cells_are_only_missing(csv):
+    for options in ({}, {"missing": "drop"}):
+        with pytest.raises(DataError) as caught:
+            csv("a,b\n,1\n2,2\n,3\n", **options)
+        assert "--missing keep" in caught.value.remedy
 
 
 def test_nan_counts_as_missing():
     frame = pl.DataFrame({"x": [1.5, float("nan"), 3.25], "y": [1, 2, 4]})
-    with pytest.raises(DataError, match=r"1 missing, NaN or infinite cell: row 2 'x'"):
+    with pytest.raises(DataError, match=r"1 missing or NaN cell: row 2 'x'"):
         open_frame(frame)
     assert round_trip(frame, missing="keep")["x"].to_pylist() == [1.5, None, 3.25]
 
@@ -378,9 +415,19 @@ def test_faults_of_a_csv_are_told_with_their_place(csv, text, message):
 def test_text_in_a_column_that_is_to_be_numeric(csv):
     with pytest.raises(DataError, match=r"line 3, column 'job': text .*clerk.* which --numeric names"):
         csv("age,job\n1,7\n2,clerk\n3,cook\n", numeric=("job",))
-    with pytest.raises(DataError, match="row 2, column 'a': text 'x'"):
-        open_frame(pa.table({"a": ["1", "x", "2", "3"]}))
-    assert open_frame(pa.table({"a": ["1", "x", "2", "3"]}), categorical=("a",)).codec.layout.size == 4
+    with pytest.raises(DataError, match="row 2, column 'a': text 'x' in a column which --numeric names"):
+        open_frame(pa.table({"a": ["1", "x", "2", "3"]}), numeric=("a",))
+    with pytest.raises(DataError, match="line 3, column 'a': text 'x' in a column whose other cells are mostly num"):
+        csv("a\n1\nx\n2\n3\n")
+    assert csv("a\n1\nx\n2\n3\n", categorical=("a",)).codec.layout.size == 4
+
+
+def test_typed_text_is_text_whatever_it_looks_like(tmp_path):
+    table = pa.table({"code": ["10", "2A", "30", "10"], "n": [1, 2, 3, 4]})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    for data in (table, table.to_pandas(), tmp_path / "t.parquet"):
+        source = open_data(data, DataOptions(), seed=0)
+        assert column_of(source, "code").values == ("10", "2A", "30")
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])

@@ -72,6 +72,7 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
         said = f"{raw.name}: constant columns ({shown}) are not learnt and come back as they are"
         warnings.warn(said, DataWarning, stacklevel=2)
     notes = raw.notes + ((f"{dropped:,} rows with missing or infinite cells were dropped",) if dropped else ())
+    notes += tuple(column.note for column in typed if column.note)
     if options.ignore:
         notes += (f"ignored columns: {', '.join(options.ignore)}",)
     return Detected(codec=TableCodec(columns=columns), arrays=[column.array for column in typed], notes=notes)
@@ -102,23 +103,25 @@ def _settle_missing(raw: Raw, typed: list[TypedColumn], options: DataOptions) ->
     """Refuse, drop or keep rows with missing or infinite cells; also the number of rows that were dropped."""
     import pyarrow.compute as pc
 
-    bad, rows, count = [], np.ones(raw.table.num_rows, dtype=bool), 0
+    bad, rows, num_infinite, num_missing = [], np.ones(raw.table.num_rows, dtype=bool), 0, 0
     for number, column in enumerate(typed):
         missing = column.array.is_null().to_numpy(zero_copy_only=False)
         infinite = np.zeros_like(missing)
         if pa.types.is_floating(column.array.type):
             infinite = pc.is_inf(column.array).fill_null(False).to_numpy(zero_copy_only=False)
         wrong = infinite if options.missing == "keep" else missing | infinite
-        count += int(wrong.sum())
+        num_infinite += int(infinite.sum())
+        num_missing += int((wrong & missing).sum())
         rows &= ~wrong
         bad += [
             (row, number, "infinite" if infinite[row] else "missing") for row in np.flatnonzero(wrong)[:_SHOWN_CELLS]
         ]
+    count = num_infinite + num_missing
     if not count:
         return typed, 0
     if options.missing == "drop":
         if rows.sum() < 2:
-            raise _too_few(raw, int(rows.sum()), int((~rows).sum()))
+            raise _too_few(raw, int(rows.sum()), int((~rows).sum()), may_keep=not num_infinite)
         kept = [replace(column, array=column.array.filter(pa.array(rows))) for column in typed]
         return kept, int((~rows).sum())
     bad = sorted(bad)[:_SHOWN_CELLS]
@@ -127,17 +130,21 @@ def _settle_missing(raw: Raw, typed: list[TypedColumn], options: DataOptions) ->
     places = dict(zip(numbers, raw.places(numbers), strict=True))
     shown = ", ".join(f"{places[int(row)]} {typed[number].name!r} ({what})" for row, number, what in bad)
     more = ", ..." if count > len(bad) else ""
-    only = "infinite" if options.missing == "keep" else "missing, NaN or infinite"
-    keep = "" if options.missing == "keep" else ", or --missing keep to learn where cells are empty"
+    only = " or ".join(["missing or NaN"] * bool(num_missing) + ["infinite"] * bool(num_infinite))
+    # Where a cell is empty can be learnt, what an infinite one is worth cannot.
+    keep = "" if num_infinite else ", or --missing keep to learn where cells are empty"
     raise DataError(
         f"{raw.name}: {count:,} {only} {'cell' if count == 1 else 'cells'}: {shown}{more}",
         remedy=f"Use --missing drop to leave these rows out{keep}.",
     )
 
 
-def _too_few(raw: Raw, count: int, dropped: int) -> DataError:
+def _too_few(raw: Raw, count: int, dropped: int, *, may_keep: bool = False) -> DataError:
     left = f" after dropping {dropped:,} with missing or infinite cells" if dropped else ""
-    remedy = "Use --missing keep, or --ignore the columns that are empty." if dropped else "Give more data."
+    remedy = "Give more data."
+    if dropped:
+        keep = "Use --missing keep, or" if may_keep else "Use"
+        remedy = f"{keep} --ignore the columns that are {'empty' if may_keep else 'empty or infinite'}."
     rows = "1 row" if count == 1 else f"{count} rows"
     return DataError(f"{raw.name}: {rows}{left}; needs at least 2 rows", remedy=remedy)
 

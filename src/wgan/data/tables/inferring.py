@@ -16,7 +16,11 @@ _MISSING = ("NA", "N/A", "#N/A", "n/a", "NaN", "nan", "-nan", "null", "NULL")
 _INTEGER = r"^[+-]?[0-9]+$"
 _CODE = r"^[+-]?0[0-9]+$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}.*)?$"
-_INSTANTS = (pa.date32(), pa.timestamp("s"), pa.timestamp("us"), pa.timestamp("ns"), pa.timestamp("us", tz="UTC"))
+# The coarsest that holds what was written, so that it is written so again; without a zone first.
+_INSTANTS = (
+    pa.date32(),
+    *(pa.timestamp(unit, tz=zone) for zone in (None, "UTC") for unit in ("s", "ms", "us", "ns")),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,6 +33,7 @@ class TypedColumn:
         array: Its cells in the plain form of `to_plain`, NaN and null both as null.
         dictionary: The names of a dictionary type, in its order.
         coded: Whether the type or the user says that these are categories.
+        note: What the user should be told of it; empty if nothing.
     """
 
     name: str
@@ -36,6 +41,7 @@ class TypedColumn:
     array: pa.Array
     dictionary: tuple[str | int | float | bool, ...] | None
     coded: bool
+    note: str = ""
 
 
 def typed_column(raw: Raw, name: str, options: DataOptions) -> TypedColumn:
@@ -71,14 +77,15 @@ def typed_column(raw: Raw, name: str, options: DataOptions) -> TypedColumn:
         array = column.cast(pa.large_string()).combine_chunks()
     else:
         array = column.combine_chunks()
-    array = _one(array)
+    array, note = _one(array), ""
     if is_text(kind) and name not in options.categorical:
         parsed = _parse(array, raw, name, forced=name in options.numeric)
         if parsed is not None:
+            note = _note_on_form(array, parsed, name) if pa.types.is_timestamp(parsed.type) else ""
             array, kind = parsed, parsed.type if raw.untyped else kind
     coded = dictionary is not None or name in options.categorical
     plain = _tidy(to_plain(array))
-    return TypedColumn(name=name, kind=kind, array=plain, dictionary=dictionary, coded=coded)
+    return TypedColumn(name=name, kind=kind, array=plain, dictionary=dictionary, coded=coded, note=note)
 
 
 def _one(array: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -110,7 +117,8 @@ def _parse(text: pa.Array, raw: Raw, name: str, *, forced: bool) -> pa.Array | N
     fits = pc.match_substring_regex(cells, f"^({NUMBER})$")
     numbers = pc.sum(fits).as_py() or 0
     if numbers < present:
-        if forced or 2 * numbers > present:
+        # Text that comes with a type is what it says; in a .csv all is text, and so are slips.
+        if forced or (raw.untyped and 2 * numbers > present):
             raise _text_among_numbers(raw, name, text, fits, forced)
         return _dates(cells, present) if raw.untyped else None
     if not forced and (not raw.untyped or _any(pc.match_substring_regex(cells, _CODE))):
@@ -141,6 +149,18 @@ def _dates(cells: pa.Array, present: int) -> pa.Array | None:
         except pa.ArrowInvalid:
             continue
     return None
+
+
+def _note_on_form(text: pa.Array, instants: pa.Array, name: str) -> str:
+    """What becomes of the way in which dates and times were written, where that changes."""
+    import pyarrow.compute as pc
+
+    written = instants.cast(text.type)
+    changed = pc.not_equal(pc.utf8_trim_whitespace(text), written)
+    if not _any(changed):
+        return ""
+    row = changed.index(True).as_py()
+    return f"column {name!r}: times such as {text[row].as_py().strip()!r} are written as {written[row].as_py()!r}"
 
 
 def _any(flags: pa.Array) -> bool:
