@@ -12,10 +12,11 @@ from wgan.checkpoints import name_of, steps_saved
 from wgan.data.source import Kind
 from wgan.errors import UsageError
 from wgan.export import sample_ending
-from wgan.storage import LOCK, Ownership, remove_folder, temporary_beside
+from wgan.storage import LOCK, TEMPORARY, Ownership, disk_faults, remove_folder, sweep, temporary_beside
 
 _SIGNS = frozenset(" ._-+=@,()")
 _LONGEST_NAME = 200
+_PROBE = "probe"
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
                     f"'{directory}' holds a run already",
                     remedy=f"Go on with it (wgan train --resume {directory}) or choose another directory.",
                 )
+            _sweep(files)
             yield files, ownership
         except BaseException:
             if not files.holds_run():
@@ -167,7 +169,7 @@ def own(directory: Path) -> Ownership:
     Raises:
         UsageError: It cannot be written, or another run owns it.
     """
-    probe = temporary_beside(directory / "probe")
+    probe = temporary_beside(directory / _PROBE)
     try:
         probe.mkdir()
         probe.rmdir()
@@ -195,10 +197,19 @@ def _cannot_be_made(directory: Path, why: str) -> UsageError:
 def _refuse_strangers(files: RunFiles) -> None:
     """Refuse a directory with anything in it that a run would mix with or overwrite; what a killed run left may be."""
     names = {entry.name for entry in files.root.iterdir()}
-    if names and not files.holds_run() and not (LOCK in names and names <= files.belongings()):
+    # Whoever begins a run makes a probe first, then the lock, then all else.
+    left = {name for name in names if not name.startswith(TEMPORARY if LOCK in names else f"{TEMPORARY}{_PROBE}-")}
+    if left and not files.holds_run() and not (LOCK in left and left <= files.belongings()):
         raise UsageError(
             f"'{files.root}' is not empty and holds no run", remedy="Choose a new directory: nothing is overwritten."
         )
+
+
+def _sweep(files: RunFiles) -> None:
+    """Remove what a killed beginning left half-written."""
+    with disk_faults(files.root):
+        for folder in (files.root, files.checkpoints, files.samples):
+            sweep(folder)
 
 
 def _remove_beginnings(files: RunFiles) -> None:

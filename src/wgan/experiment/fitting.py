@@ -18,9 +18,25 @@ from wgan.training import Game
 _SHOWN = 8
 
 
-def words(settings: Settings) -> dict[str, object]:
-    """The settings that decide what the tensors of a checkpoint mean."""
-    return {name: getattr(settings, name) for name in (*WORDS, "noise", "noise_size")}
+_DECIDING = (
+    *WORDS,
+    "noise",
+    "noise_size",
+    "seed",
+    "batch_size",
+    "critic_steps",
+    "schedule",
+    "decay",
+    "average",
+    # Scores compare only under one judge, and the best checkpoint is chosen by them.
+    "judge_size",
+    "judge_rounds",
+)
+
+
+def deciding(settings: Settings) -> dict[str, Any]:
+    """The settings that decide what a run computes, all but its length: a checkpoint goes on under no others."""
+    return {name: getattr(settings, name) for name in _DECIDING}
 
 
 def source_state(source: Source) -> dict[str, Any]:
@@ -47,13 +63,13 @@ def refuse_other_data(stored: dict[str, Any], source: Source, directory: Path) -
     _refuse(differences, f"the data is not what the run in '{directory}' was begun with", "the same data")
 
 
-def refuse_other_words(checkpoint: Checkpoint, settings: Settings, directory: Path) -> None:
-    """Refuse settings that name other networks, optimisers or objectives than the checkpoint was saved under.
+def refuse_other_settings(checkpoint: Checkpoint, settings: Settings, directory: Path) -> None:
+    """Refuse settings under which the run would compute something else than those the checkpoint was saved under.
 
     Raises:
         CheckpointError: They differ; each setting is listed.
     """
-    now, before = words(settings), checkpoint.facts.get("words", {})
+    now, before = deciding(settings), checkpoint.facts.get("settings", {})
     differences = [f"{name}: {now[name]}, was {before.get(name)}" for name in now if now[name] != before.get(name)]
     _refuse(differences, f"the settings of '{directory}' do not fit its checkpoint", "the settings it was begun with")
 

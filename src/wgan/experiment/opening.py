@@ -20,7 +20,7 @@ from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
 from wgan.errors import CheckpointError, UsageError
 from wgan.experiment.files import RunFiles, new_run, own
-from wgan.experiment.fitting import refuse_other_data, refuse_other_words, restore, source_state
+from wgan.experiment.fitting import refuse_other_data, refuse_other_settings, restore, source_state
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.running import Experiment
 from wgan.metrics import Judge
@@ -36,16 +36,20 @@ class RunWarning(UserWarning):
     """Something about a run that does not stop it but that its owner should know."""
 
 
-def begin(settings: Settings, directory: Path | None = None, *, source: Source | None = None) -> Experiment:
+def begin(
+    settings: Settings, directory: Path | None = None, *, source: Source | None = None, shrink_batch: bool = False
+) -> Experiment:
     """Begin a run: make its directory, open the data, build the game, and save the state before the first update.
 
     Args:
         settings: What to train, and how.
         directory: A new directory, or None for runs/<data>-<recipe>-NNN.
         source: The data, if it is open already; `settings.data` is then no more than a name.
+        shrink_batch: Whether a batch larger than the data shrinks to it, with a warning, or is refused.
 
     Returns:
-        The run, which owns its directory until it is closed.
+        The run, which owns its directory until it is closed. Its settings name the precision and the number of threads
+        that were chosen, so that it uses the same wherever it goes on.
 
     Raises:
         UsageError: Settings that cannot be used, a directory that cannot be written or holds a run, a batch larger than
@@ -58,8 +62,10 @@ def begin(settings: Settings, directory: Path | None = None, *, source: Source |
     settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
         source = source or open_again(settings, files)
-        _refuse_large_batch(settings, source)
+        asked, settings = settings.batch_size, _with_fitting_batch(settings, source, shrink=shrink_batch)
         game = build_game(settings, source.codec.layout)
+        # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
+        settings = dataclasses.replace(settings, precision=game.engine.precision, threads=game.engine.threads)
         judge = _judge(settings, source)
         with disk_faults(files.root):
             files.samples.mkdir(exist_ok=True)
@@ -70,6 +76,9 @@ def begin(settings: Settings, directory: Path | None = None, *, source: Source |
         replace_file(files.environment, canonical_json(_environment(game)))
         journal = Journal(files.events)
         journal.add("started", 0, seconds=0.0)
+        if settings.batch_size != asked:
+            shrunk = f"'{source.name}' has {settings.batch_size:,} samples to train on"
+            _warn(journal, 0, f"{shrunk}: the batch size is {settings.batch_size:,}, not {asked:,}")
         if judge is None:
             _warn(journal, 0, "no rows are held out, so samples are not judged and no checkpoint is the best")
         experiment = Experiment(
@@ -116,13 +125,15 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
     checkpoint = checkpoints.load(files.checkpoints)
     journal = Journal(files.events)
     done, pending = checkpoint.step, checkpoint.facts["pending"]
-    longer = _lengthened(settings, steps, done)
+    # The file may say more than the checkpoint: by hand, or from a resume that was killed before its first save.
+    begun_with = int(checkpoint.facts["steps"])
+    longer = _lengthened(settings, steps or settings.steps, begun_with, done)
     if done >= longer.steps and pending is None and _is_finished(journal):
         raise UsageError(
-            f"the run in '{files.root}' has done all its {settings.steps:,} steps",
-            remedy=f"Give it more, for example --steps {2 * settings.steps}.",
+            f"the run in '{files.root}' has done all its {begun_with:,} steps",
+            remedy=f"Give it more, for example --steps {2 * begun_with}.",
         )
-    refuse_other_words(checkpoint, settings, files.root)
+    refuse_other_settings(checkpoint, settings, files.root)
     parts = choose_parts(longer)
     source = source or open_again(settings, files)
     stored = read_note(files.source)
@@ -136,10 +147,10 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
     _compare_environments(files, game, journal, done)
     record = _record_until(files, checkpoint, journal)
     _remove_later_samples(files, done)
+    if longer.steps != begun_with and settings.decay != "none":
+        changed = f"the {settings.decay} decay of the learning rates now runs to step {longer.steps:,}"
+        _warn(journal, done, f"{changed} instead of {begun_with:,}: the rates jump at step {done:,}")
     if longer != settings:
-        if settings.decay != "none":
-            changed = f"the {settings.decay} decay of the learning rates now runs to step {longer.steps:,}"
-            _warn(journal, done, f"{changed} instead of {settings.steps:,}: the rates jump at step {done:,}")
         replace_file(files.settings, to_toml(longer).encode("utf-8"))
     experiment = Experiment(
         files=files,
@@ -208,12 +219,15 @@ def open_again(settings: Settings, files: RunFiles) -> Source:
     return open_data(settings.data, settings.input, seed=settings.seed, cache=files.root.parent / CACHE)
 
 
-def _refuse_large_batch(settings: Settings, source: Source) -> None:
-    if source.size is not None and settings.batch_size > source.size:
-        raise UsageError(
-            f"batch_size {settings.batch_size:,} is more than '{source.name}' has to train on: {source.size:,} samples",
-            remedy=f"The largest batch size is {source.size}.",
-        )
+def _with_fitting_batch(settings: Settings, source: Source, *, shrink: bool) -> Settings:
+    if source.size is None or settings.batch_size <= source.size:
+        return settings
+    if shrink:
+        return dataclasses.replace(settings, batch_size=source.size)
+    raise UsageError(
+        f"batch_size {settings.batch_size:,} is more than '{source.name}' has to train on: {source.size:,} samples",
+        remedy=f"The largest batch size is {source.size}.",
+    )
 
 
 def _judge(settings: Settings, source: Source) -> Judge | None:
@@ -248,12 +262,10 @@ def _compare_environments(files: RunFiles, game: Game, journal: Journal, step: i
         _warn(journal, step, f"{message}: {', '.join(changed)}")
 
 
-def _lengthened(settings: Settings, steps: int | None, done: int) -> Settings:
-    if steps is None:
-        return settings
-    if steps < max(settings.steps, done):
+def _lengthened(settings: Settings, steps: int, begun_with: int, done: int) -> Settings:
+    if steps < begun_with:
         raise UsageError(
-            f"the run has {settings.steps:,} steps, of which {done:,} are done: {steps:,} would be fewer",
+            f"the run has {begun_with:,} steps, of which {done:,} are done: {steps:,} would be fewer",
             remedy="A resumed run can be made longer, not shorter.",
         )
     return dataclasses.replace(settings, steps=steps)

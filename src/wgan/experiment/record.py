@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from wgan.storage import disk_faults
 
-Event = Literal["started", "resumed", "saved", "judged", "warning", "stopped", "finished"]
+Event = Literal["started", "resumed", "saved", "judged", "warning", "stopped", "diverged", "finished"]
 
 
 class Record:

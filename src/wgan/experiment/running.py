@@ -19,7 +19,7 @@ from wgan.errors import Interrupted, NumericError
 from wgan.experiment import health
 from wgan.experiment.drawing import draw_all, draw_blocks
 from wgan.experiment.files import RunFiles
-from wgan.experiment.fitting import words
+from wgan.experiment.fitting import deciding
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.stopping import StopAskedError, StopRequest
 from wgan.metrics import Judge
@@ -280,7 +280,8 @@ class Experiment:
         self._record.sync()
         noted = {
             "game": facts,
-            "words": words(self.settings),
+            "settings": deciding(self.settings),
+            "steps": self.settings.steps,
             "record_bytes": self._record.length,
             "pending": pending,
         }
@@ -316,7 +317,7 @@ class Experiment:
             remedy=f"Most likely the learning rates are too high ({generator:g} for the generator, {critic:g} for the "
             "critic): begin again with a tenth of them or less.",
         )
-        self._journal.add("warning", step, message=error.message)
+        self._journal.add("diverged", step, seconds=self._elapsed(), message=error.message)
         raise error
 
     def _elapsed(self) -> float:

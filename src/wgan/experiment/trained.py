@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +18,11 @@ from wgan.assembly import build_game
 from wgan.batch import Layout
 from wgan.data import codec_from_state
 from wgan.data.source import Codec, Decoded, Source
+from wgan.engine import has_fast_bfloat16
 from wgan.errors import UsageError
 from wgan.experiment.drawing import draw_all, draw_blocks
 from wgan.experiment.files import RunFiles
-from wgan.experiment.fitting import refuse_other_data, refuse_other_words, restore
+from wgan.experiment.fitting import refuse_other_data, refuse_other_settings, restore
 from wgan.experiment.opening import open_again, read_note, refuse_no_run
 from wgan.metrics import Judge
 from wgan.settings import Settings, from_toml
@@ -114,11 +115,9 @@ def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Tr
     refuse_no_run(files)
     settings = from_toml(files.settings)
     saved = checkpoints.load(files.checkpoints, checkpoint)
-    refuse_other_words(saved, settings, directory)
+    refuse_other_settings(saved, settings, directory)
     codec = codec_from_state(read_note(files.source)["codec"])
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        settings = dataclasses.replace(settings, device="auto")
-    game = build_game(settings, codec.layout)
+    game = build_game(_for_this_machine(settings, read_note(files.environment)), codec.layout)
     restore(game, saved)
     return Trained(settings, codec, game)
 
@@ -167,6 +166,14 @@ def evaluate(
 
     with game.engine.limits():
         return judge(draw)
+
+
+def _for_this_machine(settings: Settings, environment: dict[str, Any]) -> Settings:
+    """The settings with what this machine lacks replaced: a GPU, and bfloat16 where only that GPU was fast at it."""
+    if torch.cuda.is_available() or (settings.device != "cuda" and environment.get("device") == "cpu"):
+        return settings
+    is_slow = settings.precision == "bfloat16" and not has_fast_bfloat16()
+    return dataclasses.replace(settings, device="cpu", precision="float32" if is_slow else settings.precision)
 
 
 def _refuse_none(num: int) -> None:

@@ -1,0 +1,182 @@
+"""What a run goes on from, and what it does not go on from."""
+
+import dataclasses
+import json
+import os
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from small_runs import SETTINGS, events, finish, points, records, stop_at, tree
+
+from wgan import checkpoints, engine, experiment
+from wgan.data import open_data
+from wgan.errors import CheckpointError, UsageError
+from wgan.experiment import trained
+from wgan.settings import DataOptions, from_toml
+
+
+def test_what_a_kill_may_leave_is_put_right(straight, tmp_path):
+    directory = tmp_path / "run"
+    stop_at(experiment.begin(SETTINGS, directory), 30)
+    with (directory / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 35, "estimate": 0.')
+    with (directory / "events.jsonl").open("a") as file:
+        file.write('{"time": 17')
+    (directory / "samples" / "00000040.npy").write_bytes(b"later")
+    (directory / "samples" / ".wgan-00.part").write_bytes(b"half")
+    (directory / ".tmp-settings.toml-00").write_bytes(b"half")
+    (directory / "checkpoints" / ".tmp-00000040-00").mkdir()
+    (directory / "lock").write_text("12345")
+    with experiment.resume(directory) as run:
+        assert not (directory / "samples" / "00000040.npy").exists()
+        list(run.run())
+    assert tree(directory) == tree(straight)
+
+
+def test_a_damaged_checkpoint_costs_a_few_steps_and_says_so(straight, tmp_path):
+    directory = tmp_path / "run"
+    stop_at(experiment.begin(SETTINGS, directory), 45)
+    file = directory / "checkpoints" / "00000045" / "tensors.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.warns(checkpoints.CheckpointWarning, match=r"00000045' is damaged.*falling back to step 40"):
+        run = experiment.resume(directory)
+    finish(run)
+    assert "00000045' is damaged" in events(directory, "warning")[0]["message"]
+    shutil.rmtree(directory / "checkpoints" / "damaged-00000045")
+    assert tree(directory) == tree(straight)
+
+
+def test_lost_lines_of_the_record_are_told(tmp_path):
+    directory = tmp_path / "run"
+    stop_at(experiment.begin(SETTINGS, directory), 30)
+    (directory / "metrics.jsonl").write_bytes(b"")
+    with pytest.warns(experiment.RunWarning, match="lines of it are lost"):
+        experiment.resume(directory).close()
+
+
+def test_a_finished_run_wants_more_steps(finished):
+    with pytest.raises(UsageError, match="has done all its 60 steps"):
+        experiment.resume(finished)
+    with pytest.raises(UsageError, match="60 are done: 50 would be fewer"):
+        experiment.resume(finished, steps=50)
+    with pytest.warns(experiment.RunWarning, match="the linear decay of the learning rates now runs to step 80"):
+        run = experiment.resume(finished, steps=80)
+    assert [progress.step for progress in finish(run)] == list(range(61, 81))
+    assert from_toml(finished / "settings.toml").steps == 80
+    assert "linear decay" in events(finished, "warning")[0]["message"]
+    assert [line["step"] for line in records(finished)][-2:] == [75, 80]
+
+
+def test_a_run_killed_before_it_could_say_that_it_has_finished_may_say_so(finished):
+    lines = (finished / "events.jsonl").read_text().splitlines(keepends=True)
+    (finished / "events.jsonl").write_text("".join(lines[:-1]))
+    assert finish(experiment.resume(finished)) == []
+    assert events(finished, "finished")
+
+
+def test_other_data_is_refused_field_by_field(tmp_path):
+    directory = tmp_path / "run"
+    settings = dataclasses.replace(SETTINGS, data=points(tmp_path))
+    experiment.begin(settings, directory).close()
+    before = tree(directory)
+
+    def resume_with(data: str) -> None:
+        experiment.resume(directory, source=open_data(data, DataOptions(), seed=0))
+
+    with pytest.raises(CheckpointError, match=r"not what the run .* was begun with: .*columns: 3, was 2"):
+        resume_with(points(tmp_path, columns=3))
+    with pytest.raises(CheckpointError, match=r"was begun with: "):
+        resume_with(points(tmp_path, seed=1))
+    assert tree(directory) == before
+    experiment.resume(directory).close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "difference"),
+    [
+        (
+            'generator = "mlp:width=16,depth=2"',
+            'generator = "mlp:width=8,depth=2"',
+            "generator: mlp:width=8,depth=2, was ",
+        ),
+        ("noise_size = 2", "noise_size = 3", "noise_size: 3, was 2"),
+        ("seed = 0", "seed = 1", "seed: 1, was 0"),
+        ("batch_size = 16", "batch_size = 8", "batch_size: 8, was 16"),
+        ("critic_steps = 2", "critic_steps = 3", "critic_steps: 3, was 2"),
+        ('schedule = "constant"', 'schedule = "authors"', "schedule: authors, was constant"),
+        ('decay = "linear"', 'decay = "none"', "decay: none, was linear"),
+        ("average = 0.9", "average = 0.8", "average: 0.8, was 0.9"),
+        ("judge_size = 32", "judge_size = 64", "judge_size: 64, was 32"),
+    ],
+)
+def test_other_settings_are_refused_field_by_field(finished, old, new, difference):
+    path = finished / "settings.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new).replace("steps = 60", "steps = 70"))
+    for use in (experiment.resume, experiment.load):
+        with pytest.raises(CheckpointError, match=difference):
+            use(finished)
+
+
+def test_tensors_of_another_shape_are_listed(finished):
+    saved = checkpoints.load(finished / "checkpoints")
+    name = "generator.body.0.weight"
+    assert name in saved.tensors
+    checkpoints.save(finished / "checkpoints", 60, saved.tensors | {name: torch.zeros(4, 4)}, saved.facts)
+    with pytest.raises(CheckpointError, match=rf"another network: {name}: 16x2, was 4x4"):
+        experiment.load(finished)
+
+
+@pytest.mark.parametrize("steps", [50, 80])
+def test_steps_edited_by_hand_count_as_those_asked_for(finished, steps):
+    path = finished / "settings.toml"
+    path.write_text(path.read_text().replace("steps = 60", f"steps = {steps}"))
+    if steps < 60:
+        with pytest.raises(UsageError, match="60 are done: 50 would be fewer"):
+            experiment.resume(finished)
+    else:
+        with pytest.warns(experiment.RunWarning, match="decay of the learning rates now runs to step 80 instead of 60"):
+            experiment.resume(finished).close()
+
+
+def test_threads_and_precision_are_chosen_once(tmp_path, monkeypatch):
+    """A run that was begun on three cores goes on with three threads on one core."""
+    directory = tmp_path / "run"
+    monkeypatch.setattr(engine, "SMALL_NETWORKS", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(engine, "has_fast_bfloat16", lambda: True)
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 16, 16), dtype=np.uint8)
+    source = open_data(pixels, DataOptions(), seed=0)
+    settings = dataclasses.replace(
+        SETTINGS, data="<pixels>", generator="dcgan:filters=2", critic="dcgan:filters=2,norm=none", precision="auto",
+        threads=0, steps=3, judge_size=2, batch_size=4, record_every=1,
+    )  # fmt: skip
+    stop_at(experiment.begin(settings, directory, source=source), 1)
+    written = from_toml(directory / "settings.toml")
+    assert (written.threads, written.precision) == (3, "bfloat16")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+    monkeypatch.setattr(engine, "has_fast_bfloat16", lambda: False)
+    assert experiment.load(directory).game.engine == engine.Engine(threads=3, precision="bfloat16", channels_last=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", experiment.RunWarning)
+        run = experiment.resume(directory, source=source)
+    assert (run.game.engine.threads, run.game.engine.precision) == (3, "bfloat16")
+    finish(run)
+    again = tmp_path / "again"
+    finish(experiment.begin(written, again, source=source))
+    assert tree(again) == tree(directory)
+
+
+def test_what_was_trained_on_a_gpu_in_bfloat16_is_drawn_in_float32_where_that_is_faster(finished, monkeypatch):
+    settings, environment = finished / "settings.toml", finished / "environment.json"
+    settings.write_text(settings.read_text().replace('"float32"', '"bfloat16"').replace('"cpu"', '"cuda"'))
+    note = json.loads(environment.read_text())
+    environment.write_text(json.dumps(note | {"device": "NVIDIA H200", "precision": "bfloat16"}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for is_fast, precision in ((False, "float32"), (True, "bfloat16")):
+        monkeypatch.setattr(trained, "has_fast_bfloat16", lambda is_fast=is_fast: is_fast)
+        assert experiment.load(finished).game.engine.precision == precision
