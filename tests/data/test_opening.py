@@ -47,15 +47,33 @@ def test_options_that_mean_nothing_elsewhere():
         (np.ones((3, 8, 8)), {"scaling": "none"}),
         (pd.DataFrame({"a": [1, 2, 3]}), {"header": False}),
         ("fashion-mnist", {"missing": "drop"}),
+        ("fashion-mnist", {"skip_broken": True}),
+        (np.ones((3, 8, 8)), {"skip_broken": True}),
     ]:
         with pytest.raises(UsageError, match="cannot be used with"):
             open_data(data, DataOptions(**options), seed=0)
 
 
+def test_options_that_mean_nothing_for_pixels_that_are_decoded_already(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 6), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", pixels)
+    header = b"\0\0\x08\x03" + np.array(pixels.shape, ">i4").tobytes()
+    (tmp_path / "x-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
+    for data in (pixels, tmp_path / "x.npy", tmp_path / "x-images-idx3-ubyte"):
+        with pytest.raises(UsageError, match=r"--skip-broken cannot be used with .*\nThese can: .*--fit\."):
+            open_data(data, DataOptions(skip_broken=True), seed=0)
+        for options, becomes in (({}, "stay as they are"), ({"size": (16, 12)}, "become 16x12 whole")):
+            with pytest.raises(UsageError, match=f"--fit 'pad' means nothing here: images of 8x6 {becomes}"):
+                open_data(data, DataOptions(fit="pad", **options), seed=0)
+        assert open_data(data, DataOptions(fit="pad", size=(8, 8)), seed=0).codec.layout.shape == (1, 8, 8)
+    with pytest.raises(UsageError, match="images of 28x28 stay"):
+        open_data("fashion-mnist", DataOptions(fit="stretch"), seed=0)
+
+
 def test_options_out_of_range():
-    with pytest.raises(UsageError, match=r"--held-out 0.7 is not a share"):
+    with pytest.raises(UsageError, match=r"held_out must be between 0 and 0.5, not 0.7"):
         open_data("ring", DataOptions(held_out=0.7), seed=0)
-    with pytest.raises(UsageError, match=r"--size .* is not a height and a width"):
+    with pytest.raises(UsageError, match="size must be two numbers between 1 and 4096"):
         open_data("ring", DataOptions(size=(-1, 3)), seed=0)
 
 

@@ -153,7 +153,7 @@ def test_options_that_name_no_column_are_all_listed(csv):
         UsageError, match=r"--numeric 'q' names.*--ignore 'agee' .*did you mean 'age'.*\nColumns: 'age'"
     ):
         csv(PEOPLE, ignore=("agee",), numeric=("q",))
-    with pytest.raises(UsageError, match="named by both"):
+    with pytest.raises(UsageError, match="'age' is named under both categorical and numeric"):
         csv(PEOPLE, categorical=("age",), numeric=("age",))
     with pytest.raises(UsageError, match="every column is ignored"):
         csv("a,b\n1,2\n3,4\n", ignore=("a", "b"))

@@ -12,6 +12,7 @@ import torch
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from wgan.data.applying import POINTS, check_applies
 from wgan.data.points import PointsSource
 from wgan.data.source import Source
 from wgan.errors import DataError
@@ -88,6 +89,7 @@ def open_array(
 
     Raises:
         DataError: A wrong rank or dtype, or values that cannot be learnt from.
+        UsageError: An option that does not apply.
     """
     array = as_array(data, name)
     check_form(array.shape, array.dtype, name)
@@ -95,6 +97,7 @@ def open_array(
         from wgan.data.images import images_from_array
 
         return images_from_array(array, labels, name, options, seed)
+    check_applies(options, POINTS, "points" if name == "array" else f"{name} (points)")
     return PointsSource(array, name=name, options=options, seed=seed, unused_labels=unused_labels, notes=notes)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from wgan.choices import nearest
 from wgan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ def _nearest(path: Path) -> list[str]:
     except OSError:
         siblings = {}
     known = {name.lower(): shown for name, shown in siblings.items()} | {name: name for name in BUILT_IN}
-    near = difflib.get_close_matches(missing.name.lower(), list(known), n=3, cutoff=0.6)
-    return [repr(known[name]) for name in near]
+    return [repr(known[name]) for name in nearest(missing.name.lower(), known, most=3)]
 
 
 def _rank(path: Path) -> int:

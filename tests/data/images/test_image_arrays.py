@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wgan.data import open_data
 from wgan.data.images import images_from_array
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
@@ -106,8 +107,8 @@ def test_large_images_are_scaled_by_the_declared_rule():
 
 @pytest.mark.parametrize("size", [(0, 8), (8, 0), (-1, 8)])
 def test_half_a_size_is_refused(size):
-    with pytest.raises(UsageError, match="height and a width"):
-        open_array(noise(3, 8, 8), size=size)
+    with pytest.raises(UsageError, match="size must be two numbers"):
+        open_data(noise(3, 8, 8), DataOptions(size=size), seed=0)
 
 
 def test_a_mapped_file_stays_mapped(tmp_path):

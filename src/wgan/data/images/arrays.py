@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from wgan.data.applying import spelt
 from wgan.data.images.decoding import Facts, Policy, Survey, resolve
 from wgan.data.images.naming import shown
 from wgan.data.images.source import CHANNELS
-from wgan.errors import DataError
+from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
 
 _MODES: dict[int, str] = {channels: mode for mode, channels in CHANNELS.items()}
@@ -35,6 +36,7 @@ def pixels_from_array(
 
     Raises:
         DataError: Another rank, type, number of channels or range.
+        UsageError: `fit`, where no image has to be fitted into another shape.
     """
     numbers = _numeric(array, name)
     stacked, axes = _channels_first(numbers, name)
@@ -48,6 +50,13 @@ def pixels_from_array(
     )
     survey.add(facts, len(pixels))
     policy = resolve(survey, options)
+    if options.fit != DataOptions().fit and height * policy.width == width * policy.height:
+        target = f"{policy.height}x{policy.width}"
+        becomes = "stay as they are" if target == f"{height}x{width}" else f"become {target} whole"
+        raise UsageError(
+            f"{shown(name)}: {spelt('fit', options.fit)} means nothing here: images of {height}x{width} {becomes}",
+            remedy="Leave it out, or give a --size of another shape.",
+        )
     if policy.codec.layout.shape != pixels.shape[1:]:
         pixels = _applied(pixels, mode, policy)
     notes = [note for note in (axes, scale) if note]

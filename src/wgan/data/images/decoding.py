@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from wgan.data.images.source import ImageCodec
-from wgan.errors import UsageError
 from wgan.settings import DataOptions
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -164,18 +163,10 @@ def resolve(survey: Survey, options: DataOptions) -> Policy:
     Where the options leave it open: grey if all are grey, RGBA if all have alpha, else RGB with alpha laid over white;
     the size that all have if no side is above 128 pixels; if all have one larger size, that size scaled to 64 pixels on
     the shorter side, the longer one rounded to a multiple of 8; else 64x64.
-
-    Raises:
-        UsageError: A size of which only one side is given, or one that is not positive.
     """
     height, width = options.size
     if (height, width) == (0, 0):
         height, width = _size_for(survey)
-    elif height < 1 or width < 1:
-        raise UsageError(
-            f"size: {height} {width} is not a height and a width of at least 1",
-            remedy="0 0 keeps the images' own size.",
-        )
     mode = options.mode
     if mode == "auto":
         if survey.num_grey == survey.num_images:

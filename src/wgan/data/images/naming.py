@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wgan.display import escaped
+
 
 def shown(name: str | Path) -> str:
     """A name on one line: what does not print is escaped, so that it can neither break a line nor colour a terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(name))
+    return escaped(str(name))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan.data.applying import ENCODED_IMAGES, PIXELS, check_applies
 from wgan.data.images.archives import TarArchive, ZipArchive
 from wgan.data.images.arrays import pixels_from_array
 from wgan.data.images.decoding import ENDINGS
@@ -54,8 +55,9 @@ def images_from_array(
 
     Raises:
         DataError: Another shape, type or range, or labels of another number.
+        UsageError: An option that does not apply.
     """
-    check_options(options)
+    check_applies(options, PIXELS, f"{shown(name)} (images that are decoded already)")
     pixels, policy, notes = pixels_from_array(array, name, options)
     numbers, names = _classes(labels, len(pixels), name, classes)
     return ImageSource(
@@ -79,12 +81,12 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
         UsageError: The path is missing, or an option does not fit.
         DataError: There is nothing readable, or it is damaged or not to be trusted.
     """
-    check_options(options)
     name, path = str(path), Path(path)
     try:
         collection = _collection(path, cache)
         if collection is None:
             return open_idx(path, options, seed=seed)
+        check_applies(options, ENCODED_IMAGES, f"{shown(name)} (images)")
         made = pack(collection, options, cache)
     except OSError as error:
         raise DataError(f"{shown(name)}: cannot be read: {error.strerror or error}") from None
@@ -156,23 +158,6 @@ def open_idx(path: Path, options: DataOptions, *, seed: int) -> ImageSource:
     if beside is not None and labels is not None and len(labels) != len(images):
         raise DataError(f"{shown(beside)}: {len(labels):,} labels, but {shown(path.name)} has {len(images):,} images")
     return images_from_array(images, labels, str(path), options, seed)
-
-
-def check_options(options: DataOptions) -> None:
-    """Refuse options that say nothing about images.
-
-    Raises:
-        UsageError: One of them is set, or the share held out is not between 0 and 0.5.
-    """
-    plain = DataOptions()
-    foreign = ("scaling", "missing", "categorical", "numeric", "ignore", "header")
-    given = [name for name in foreign if getattr(options, name) != getattr(plain, name)]
-    if given:
-        raise UsageError(
-            f"images do not take: {', '.join(given)}", remedy="They take size, mode, fit, skip_broken and held_out."
-        )
-    if not 0 <= options.held_out <= 0.5:
-        raise UsageError(f"held_out: {options.held_out} is not a share from 0 to 0.5")
 
 
 def _classes(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
+from wgan.choices import nearest
 from wgan.data.scaling import Scaling
 from wgan.data.tables.codec import TableCodec
 from wgan.data.tables.columns import Category, Column, Constant, Number, floats
@@ -86,14 +86,8 @@ def _check_names(raw: Raw, options: DataOptions) -> None:
     for option in ("categorical", "numeric", "ignore"):
         for name in getattr(options, option):
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-                guess = f" (did you mean {near[0]!r}?)" if near else ""
+                guess = "".join(f" (did you mean {near!r}?)" for near in nearest(name, known))
                 wrong.append(f"--{option} {name!r} names no column{guess}")
-    wrong += [
-        f"{name!r} is named by both --categorical and --numeric"
-        for name in options.categorical
-        if name in options.numeric
-    ]
     if wrong:
         columns = ", ".join(map(repr, known[:_SHOWN_NAMES])) + (", ..." if len(known) > _SHOWN_NAMES else "")
         raise UsageError(f"{raw.name}: {'; '.join(wrong)}", remedy=f"Columns: {columns}.")

@@ -1,0 +1,43 @@
+"""Which options apply to which data: one that was set and means nothing is refused, not ignored."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from wgan.errors import UsageError
+from wgan.settings import DataOptions
+
+SAMPLER: frozenset[str] = frozenset()
+POINTS = frozenset({"held_out", "scaling", "missing"})
+TABLE = frozenset({"held_out", "missing", "categorical", "numeric", "ignore"})
+CSV = TABLE | {"header"}
+PIXELS = frozenset({"held_out", "size", "mode", "fit"})
+ENCODED_IMAGES = PIXELS | {"skip_broken"}
+
+
+def check_applies(options: DataOptions, applicable: frozenset[str], what: str) -> None:
+    """Refuse options that were set and mean nothing for the data at hand.
+
+    Args:
+        options: As the user gave them.
+        applicable: Those that mean something.
+        what: The data, as a person says it.
+
+    Raises:
+        UsageError: All that do not apply, and those that do.
+    """
+    plain, names = DataOptions(), [field.name for field in dataclasses.fields(options)]
+    wrong = [
+        spelt(name, getattr(options, name))
+        for name in names
+        if name not in applicable and getattr(options, name) != getattr(plain, name)
+    ]
+    if wrong:
+        known = ", ".join(spelt(name) for name in names if name in applicable)
+        raise UsageError(f"{', '.join(wrong)} cannot be used with {what}", remedy=f"These can: {known or 'none'}.")
+
+
+def spelt(name: str, value: object = None) -> str:
+    """An option as the command line takes it, with its value where that is told."""
+    flag = "--no-header" if name == "header" else "--" + name.replace("_", "-")
+    return flag if value is None or isinstance(value, bool) else f"{flag} {value!r}"
