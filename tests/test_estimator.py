@@ -11,9 +11,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 
 import wgan
-from wgan import WGAN
+from wgan import WGAN, experiment
 from wgan.errors import CheckpointError, DataError, UsageError
 from wgan.estimator.forms import Form, encoded, form_of
 
@@ -72,16 +73,52 @@ class TestParameters:
         assert found.best_estimator_.sample(3).shape == (3, 2)
 
     def test_bad_parameters_are_all_listed(self):
-        with pytest.raises(UsageError, match=r"2 settings cannot be used:\n.*steps must.*\n.*average must"):
-            WGAN(steps=-1, average=2.0).fit(POINTS)
+        wrong = {
+            "steps": "x",
+            "average": 2.0,
+            "constraint": "penlty",
+            "generator": 3,
+            "fit_images": "round",
+            "held_out": 0.9,
+            "recipe": "rong",
+            "random_state": 2**70,
+            "directory": 5,
+            "categorical": "age",
+        }
+        with pytest.raises(UsageError) as caught:
+            # Nothing is read before the parameters are known to be good.
+            WGAN(**wrong).fit("no such data")
+        first, *lines = str(caught.value).splitlines()
+        assert first == "10 parameters cannot be used:"
+        assert all(sum(line.startswith(f"  - {name}") for line in lines) == 1 for name in wrong)
+        assert "seed" not in str(caught.value)
+        assert "input" not in str(caught.value)
+
+    def test_numbers_of_numpy_are_numbers(self):
+        steps = np.arange(3)[2]
+        assert len(WGAN(**{**SMALL, "steps": steps}, average=np.float32(0.5)).fit(POINTS).history_) == 1
 
 
 class TestFitting:
     def test_before_fit(self, tmp_path):
         model = WGAN()
         for call in (model.sample, lambda: model.score(POINTS), lambda: model.save(tmp_path / "a")):
-            with pytest.raises(UsageError, match=r"not fitted yet\nCall fit\(X\) first"):
+            with pytest.raises(UsageError, match=r"not fitted yet\nCall fit\(X\) first") as caught:
                 call()
+            assert isinstance(caught.value, SklearnNotFittedError)
+            assert isinstance(pickle.loads(pickle.dumps(caught.value)), SklearnNotFittedError)
+
+    def test_before_fit_without_scikit_learn(self):
+        code = """if True:
+            import sys
+            sys.modules["sklearn"] = sys.modules["sklearn.exceptions"] = None
+            from wgan import WGAN, UsageError
+            try:
+                WGAN().sample()
+            except UsageError as error:
+                sys.exit(type(error).__mro__[1] is not UsageError)
+        """
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
     def test_what_is_known_afterwards(self, fitted):
         assert fitted.n_features_in_ == 2
@@ -116,10 +153,29 @@ class TestFitting:
         with pytest.raises(UsageError, match="batch_size 64"):
             WGAN(**SMALL, batch_size=64).fit(POINTS[:6])
 
-    def test_a_directory_keeps_the_run(self, tmp_path):
-        model = WGAN(**SMALL, directory=tmp_path / "run").fit(POINTS)
-        assert (tmp_path / "run" / "settings.toml").is_file()
-        np.testing.assert_array_equal(WGAN.load(tmp_path / "run").sample(3, random_state=0), model.sample(3))
+    def test_a_directory_keeps_each_fit_as_a_run_of_its_own(self, tmp_path):
+        model = WGAN(**SMALL, directory=tmp_path / "runs").fit(POINTS)
+        assert model.directory_ == tmp_path / "runs" / "001"
+        first = (model.directory_ / "metrics.jsonl").read_bytes()
+        assert model.fit(POINTS + 1).directory_ == tmp_path / "runs" / "002"
+        assert (tmp_path / "runs" / "001" / "metrics.jsonl").read_bytes() == first
+        np.testing.assert_array_equal(WGAN.load(tmp_path / "runs" / "002").sample(3, random_state=0), model.sample(3))
+
+    def test_a_fit_that_never_began_leaves_no_number(self, tmp_path):
+        with pytest.raises(UsageError, match="batch_size 64"):
+            WGAN(**SMALL, batch_size=64, directory=tmp_path).fit(POINTS[:6])
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_directory_that_is_a_file_is_refused(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(UsageError, match="cannot be made: Not a directory"):
+            WGAN(**SMALL, directory=tmp_path / "file").fit(POINTS)
+
+    def test_scikit_learn_searches_with_a_directory(self, tmp_path):
+        from sklearn.model_selection import GridSearchCV
+
+        GridSearchCV(WGAN(**SMALL, directory=tmp_path), {"critic_steps": [1]}, cv=2).fit(POINTS)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["001", "002", "003"]
 
     def test_wrong_numbers_of_samples(self, fitted):
         for n in (0, -1, 2.5, True, "3"):
@@ -172,8 +228,20 @@ class TestForms:
 
         data = RNG.integers(0, 255, (20, 3, 5, 7) if first else (20, 5, 7, 3)).astype(dtype)
         data = data / np.float32(127.5) - 1 if dtype == "float32" else data
-        codec = open_data(data, DataOptions(), seed=0).codec
-        np.testing.assert_allclose(form_of(data).back(codec.decode(encoded(data, codec))), data, atol=1e-6)
+        codec, form = open_data(data, DataOptions(), seed=0).codec, form_of(data)
+        np.testing.assert_allclose(form.back(codec.decode(encoded(data, codec, form))), data, atol=1e-6)
+
+    def test_other_images_have_the_range_that_was_fitted(self):
+        from wgan.data import open_data
+        from wgan.settings import DataOptions
+
+        fitted = np.linspace(-1, 1, 20 * 4 * 4).reshape(20, 4, 4)
+        codec, form = open_data(fitted, DataOptions(), seed=0).codec, form_of(fitted)
+        bright = fitted[fitted.min(axis=(1, 2)) >= 0]
+        np.testing.assert_array_equal(encoded(bright, codec, form), encoded(fitted, codec, form)[-len(bright) :])
+        for wrong in (bright * 2, np.full((2, 4, 4), np.nan), bright - 2):
+            with pytest.raises(DataError, match=r"X ranges from .* images in \[-1, 1\] were fitted"):
+                encoded(wrong, codec, form)
 
     def test_pandas(self):
         model = WGAN(**SMALL).fit(FRAME)
@@ -184,6 +252,55 @@ class TestForms:
         assert list(model.feature_names_in_) == list(FRAME)
         assert model.score(FRAME) < 0
         assert model.score(FRAME[FRAME.columns[::-1]]) == model.score(FRAME)
+
+    @pytest.mark.parametrize(
+        "columns",
+        [
+            pd.RangeIndex(2),
+            pd.Index(["a", 5]),
+            pd.Index(["a", "b"], name="letters"),
+            pd.Index(pd.to_datetime(["2020-01-01", "2021-01-01"])),
+            pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["letter", None]),
+        ],
+        ids=["numbers", "mixed", "named", "dates", "levels"],
+    )
+    def test_pandas_labels_come_back_as_they_came(self, columns, tmp_path):
+        frame = pd.DataFrame(RNG.normal(size=(20, 2)), columns=columns)
+        model = WGAN(**SMALL).fit(frame)
+        pd.testing.assert_index_equal(model.sample(3).columns, columns, exact="equiv")
+        assert model.score(frame) < 0
+        if columns.inferred_type != "datetime64":
+            model.save(tmp_path / "model")
+            pd.testing.assert_index_equal(WGAN.load(tmp_path / "model").sample(3).columns, columns, exact="equiv")
+
+    def test_pandas_labels_of_columns_that_are_left_out(self):
+        frame = pd.DataFrame(RNG.normal(size=(20, 3)))
+        assert [*WGAN(**SMALL, ignore=["1"]).fit(frame).sample(3).columns] == [0, 2]
+
+    @pytest.mark.parametrize("name", [None, "q", 3])
+    def test_a_pandas_series_is_one_column(self, name, tmp_path):
+        series = pd.Series(RNG.integers(0, 9, 20), name=name)
+        model = WGAN(**SMALL).fit(series)
+        samples = model.sample(4)
+        assert isinstance(samples, pd.Series)
+        assert (samples.name, samples.dtype, len(samples)) == (name, series.dtype, 4)
+        assert model.score(series) < 0
+        model.save(tmp_path / "model")
+        pd.testing.assert_series_equal(WGAN.load(tmp_path / "model").sample(4), samples)
+
+    @pytest.mark.parametrize("name", ["", "q"])
+    def test_a_polars_series_is_one_column(self, name):
+        series = pl.Series(name, ["x", "y"] * 10)
+        model = WGAN(**SMALL).fit(series)
+        samples = model.sample(4)
+        assert (samples.name, samples.dtype, len(samples)) == (name, pl.String, 4)
+        assert model.score(series) <= 0
+
+    def test_what_cannot_be_read_is_told_before_training(self, monkeypatch):
+        monkeypatch.setattr(WGAN, "_train", lambda *given: pytest.fail("it was trained on"))
+        for data in (object(), pd.Index([1, 2]), [[1], [1, 2]]):
+            with pytest.raises(DataError, match="cannot be read"):
+                WGAN(**SMALL).fit(data)
 
     def test_polars(self):
         frame = pl.from_pandas(FRAME)
@@ -210,7 +327,7 @@ class TestForms:
             (POINTS, "of type ndarray, but a data frame"),
         ):
             with pytest.raises(DataError, match=said):
-                encoded(changed, codec)
+                encoded(changed, codec, form_of(frame))
 
     def test_other_points_are_refused_when_scored(self, fitted):
         with pytest.raises(DataError, match="X has 3 columns, but 2 were fitted"):
@@ -259,6 +376,15 @@ class TestKeeping:
     def test_pickled_it_is_the_same(self, fitted):
         copied = pickle.loads(pickle.dumps(fitted))
         np.testing.assert_array_equal(copied.sample(4), fitted.sample(4))
+
+    def test_it_keeps_the_last_and_the_best_state_alone(self, tmp_path):
+        model = WGAN(**SMALL, directory=tmp_path).fit(POINTS)
+        there = {path.name for path in (model.directory_ / "checkpoints").glob("0*")}
+        kept = {name.split("/")[1] for name in model._files if name.startswith("checkpoints/0")}
+        assert there == {"00000000", "00000002"}
+        assert kept == {"00000002"}
+        model.save(tmp_path / "model")
+        assert experiment.load(tmp_path / "model", checkpoint="best").step == 2
 
     def test_nothing_is_overwritten(self, fitted, tmp_path):
         (tmp_path / "file").touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -26,6 +27,7 @@ from wgan.settings import DataOptions
 
 Container = Literal["array", "tensor", "pandas", "polars", "arrow"]
 _CHANNELS = (1, 3, 4)
+_UNNAMED = "value"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,10 @@ class Form:
         rank: Of an array or a tensor: 1 to 4.
         channels_first: Whether images came as (N, channels, height, width).
         lowest: What black is in images of floats: 0 or -1.
-        columns: Of a pandas frame: names and dtypes.
+        columns: Of a pandas frame: dtypes by the names that its columns have where they are read.
+        labels: Of a pandas frame: what it calls these columns, which need not be text; of a series its name alone.
+        levels: Of a pandas frame: names of the levels of its columns' index.
+        is_series: Whether it is a series, one column, rather than a frame.
     """
 
     container: Container = "array"
@@ -47,6 +52,9 @@ class Form:
     channels_first: bool = False
     lowest: float = 0.0
     columns: tuple[tuple[str, str], ...] = ()
+    labels: tuple[Any, ...] = ()
+    levels: tuple[Any, ...] = ()
+    is_series: bool = False
 
     def back(self, decoded: Decoded) -> Any:  # noqa: ANN401 - what the caller brought decides
         """Bring decoded samples to this form."""
@@ -64,34 +72,69 @@ class Form:
         if self.dtype:
             kind = np.dtype("float32" if self.container == "tensor" else self.dtype)
             is_float = "float" in self.dtype
-            span = 255.0 if self.lowest == 0 else 127.5
-            array = (images / span + self.lowest).astype(kind) if is_float else images.astype(kind)
+            array = (images / _span(self.lowest) + self.lowest).astype(kind) if is_float else images.astype(kind)
         if self.rank == 3:
             return array[..., 0]
         return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if self.channels_first else array
 
     def _frame(self, table: pa.Table) -> Any:  # noqa: ANN401
         if self.container == "polars":
-            return importlib.import_module("polars").from_arrow(table)
+            frame = importlib.import_module("polars").from_arrow(table)
+            return frame.to_series().alias(self.labels[0]) if self.is_series else frame
         if self.container != "pandas":
             return table
         frame = table.to_pandas()
         wanted = {name: dtype for name, dtype in self.columns if name in frame and str(frame[name].dtype) != dtype}
-        return frame.astype(wanted) if wanted else frame
+        frame = frame.astype(wanted) if wanted else frame
+        if self.is_series:
+            return frame.iloc[:, 0].rename(self.labels[0])
+        if self.labels:
+            frame.columns = self._index([*frame.columns])
+        return frame
+
+    def _index(self, names: list[str]) -> Any:  # noqa: ANN401 - pandas may not be there
+        """The caller's own labels of the columns of these names."""
+        pandas = importlib.import_module("pandas")
+        called = dict(zip((name for name, _ in self.columns), self.labels, strict=True))
+        labels = [called[name] for name in names]
+        if len(self.levels) > 1:
+            return pandas.MultiIndex.from_tuples(labels, names=list(self.levels))
+        return pandas.Index(labels, name=self.levels[0])
 
 
 def readable(data: Any) -> Any:  # noqa: ANN401 - what the caller brought
-    """The data in a layout that all readers and writers know: that of text in polars is newer than some of them."""
-    return data.to_arrow() if type(data).__module__.partition(".")[0] == "polars" else data
+    """The data in a layout that all readers and writers know: frames whose columns are named by text.
+
+    The text of polars is of a kind that is newer than some of them.
+    """
+    if _is(data, "pandas", "Series"):
+        return data.to_frame(_UNNAMED if data.name is None else _name_of(data.name))
+    if _is(data, "pandas", "DataFrame"):
+        names = [_name_of(label) for label in data.columns]
+        return data if names == [*data.columns] else data.set_axis(names, axis=1)
+    if _is(data, "polars", "Series"):
+        return data.to_frame(data.name or _UNNAMED).to_arrow()
+    return data.to_arrow() if _is(data, "polars", "DataFrame") else data
+
+
+def _name_of(label: object) -> str:
+    """A column's label as the text that it is read, reported and named in settings by."""
+    return ".".join(map(str, label)) if isinstance(label, tuple) else str(label)
+
+
+def _is(data: object, library: str, kind: str) -> bool:
+    """Whether the data is of this class of a library, which is then there."""
+    module = sys.modules.get(library)
+    return module is not None and isinstance(data, getattr(module, kind))
 
 
 def form_of(data: object) -> Form:
     """Find the form of what the caller brought; paths and built-in names count as arrays of their own dtype."""
-    library = type(data).__module__.partition(".")[0]
-    if library == "pandas":
-        columns = tuple((str(name), str(dtype)) for name, dtype in cast(Any, data).dtypes.items())
-        return Form(container="pandas", columns=columns)
-    if library == "polars":
+    if _is(data, "pandas", "Series") or _is(data, "pandas", "DataFrame"):
+        return _pandas_form(data)
+    if _is(data, "polars", "Series"):
+        return Form(container="polars", labels=(cast(Any, data).name,), is_series=True)
+    if _is(data, "polars", "DataFrame"):
         return Form(container="polars")
     if hasattr(data, "__arrow_c_stream__"):
         return Form(container="arrow")
@@ -101,6 +144,14 @@ def form_of(data: object) -> Form:
         array = as_array(data, "array")
         return _array_form(array, "array", array.dtype.name)
     return Form()
+
+
+def _pandas_form(data: Any) -> Form:  # noqa: ANN401 - pandas may not be there
+    frame = readable(data)
+    columns = tuple((str(name), str(dtype)) for name, dtype in zip(frame.columns, frame.dtypes, strict=True))
+    if _is(data, "pandas", "Series"):
+        return Form(container="pandas", columns=columns, labels=(data.name,), is_series=True)
+    return Form(container="pandas", columns=columns, labels=(*data.columns,), levels=(*data.columns.names,))
 
 
 def _array_form(array: NDArray[np.generic], container: Container, dtype: str) -> Form:
@@ -114,25 +165,26 @@ def _array_form(array: NDArray[np.generic], container: Container, dtype: str) ->
     )
 
 
-def encoded(data: object, codec: Codec) -> Tensor:
+def encoded(data: object, codec: Codec, form: Form) -> Tensor:
     """Bring other data of the kind that was fitted to what the networks see.
 
     Args:
         data: Rows or images in any form that could have been fitted.
         codec: The preprocessing that was fitted.
+        form: The form of the data that was fitted: images of floats have its range.
 
     Returns:
         Shape (N, *codec.layout.shape), float32.
 
     Raises:
-        DataError: Other columns or another rank than were fitted, or cells that cannot be read.
+        DataError: Other columns or another rank than were fitted, cells that cannot be read, or images out of range.
     """
     if isinstance(codec, TableCodec):
         return _encoded_frame(data, codec)
     array = as_array(data, "X")
     if isinstance(codec, ImageCodec):
         options = DataOptions(size=(codec.height, codec.width), mode=cast(Any, codec.mode))
-        return codec.encode(pixels_from_array(array, "X", options)[0])
+        return codec.encode(pixels_from_array(_in_bytes(array, form), "X", options)[0])
     assert isinstance(codec, PointsCodec)
     array = array.reshape(len(array), -1)
     if array.shape[1] != codec.num_columns:
@@ -142,10 +194,28 @@ def encoded(data: object, codec: Codec) -> Tensor:
     return codec.encode(array)
 
 
+def _in_bytes(array: NDArray[np.generic], form: Form) -> NDArray[np.generic]:
+    """Images of floats as bytes by the range that was fitted, since a few of them need not show which one it is."""
+    if array.dtype.kind != "f" or "float" not in form.dtype or not array.size:
+        return array
+    low, high = float(array.min()), float(array.max())
+    if not form.lowest <= low <= high <= 1:
+        raise DataError(f"X ranges from {low:.6g} to {high:.6g}, but images in [{form.lowest:g}, 1] were fitted")
+    scaled = (array.astype(np.float64) - form.lowest) * _span(form.lowest)
+    pixels: NDArray[np.generic] = np.rint(scaled).astype(np.uint8)
+    return pixels
+
+
+def _span(lowest: float) -> float:
+    """Levels of eight bits in a unit of images of floats whose black is `lowest`."""
+    return 255.0 / (1.0 - lowest)
+
+
 def _encoded_frame(data: object, codec: TableCodec) -> Tensor:
+    data = readable(data)
     if not hasattr(data, "__arrow_c_stream__"):
         raise DataError(f"X is of type {type(data).__name__}, but a data frame was fitted")
-    table = read_frame(readable(data), name="X").table
+    table = read_frame(data, name="X").table
     missing = [column.name for column in codec.columns if column.name not in table.column_names]
     if missing:
         raise DataError(f"X lacks the columns {', '.join(map(repr, missing))}, which were fitted")

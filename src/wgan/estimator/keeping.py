@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Mapping
@@ -10,21 +11,45 @@ from pathlib import Path
 from typing import Any
 
 from wgan import experiment
+from wgan.checkpoints.format import BEST, name_of, read_best, steps_saved
 from wgan.data.source import Codec
 from wgan.errors import CheckpointError, UsageError
 from wgan.estimator.forms import Form
 from wgan.storage import disk_faults, remove_folder, temporary_beside, write_new
 
 _NOTE = "estimator.json"
-_KEPT = ("settings.toml", "source.json", "environment.json", "metrics.jsonl", "events.jsonl", "checkpoints")
+_KEPT = ("settings.toml", "source.json", "environment.json", "metrics.jsonl", "events.jsonl")
 
 Files = dict[str, bytes]
 """The files of a run that say what it has learnt and how, by their path within it."""
 
 
+def next_run(directory: Path) -> Path:
+    """Make the first unused number in a folder of runs, which is made too if it is not there.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    for number in itertools.count(1):
+        path = directory / f"{number:03d}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UsageError(f"'{path}' cannot be made: {error.strerror}", remedy="Name another directory.") from None
+        return path
+    raise AssertionError("there is always a next number")
+
+
 def read_run(directory: Path) -> Files:
-    """Read the files of a run."""
-    paths = [path for name in _KEPT for path in (directory / name, *(directory / name).rglob("*"))]
+    """Read the files of a run, of its checkpoints the last and the best."""
+    checkpoints = directory / "checkpoints"
+    best = read_best(checkpoints)
+    wanted = {*steps_saved(checkpoints)[-1:], *([] if best is None else [best.step])}
+    folders = [directory / name for name in _KEPT]
+    folders += [checkpoints / BEST, *(checkpoints / name_of(step) for step in wanted)]
+    paths = [path for folder in folders for path in (folder, *folder.glob("*"))]
     return {path.relative_to(directory).as_posix(): path.read_bytes() for path in paths if path.is_file()}
 
 
@@ -40,7 +65,8 @@ def write_run(files: Files, params: Mapping[str, Any], form: Form, directory: Pa
     if not directory.parent.is_dir():
         raise UsageError(f"the folder '{directory.parent}' does not exist")
     plain = {name: value for name, value in params.items() if _is_plain(value)}
-    note = json.dumps({"params": plain | {"directory": None}, "form": asdict(form)}, indent=1)
+    # A label that is neither text nor number, such as a date, is kept as its text.
+    note = json.dumps({"params": plain | {"directory": None}, "form": asdict(form)}, indent=1, default=str)
     temporary = temporary_beside(directory)
     try:
         with disk_faults(directory.parent):
@@ -59,8 +85,8 @@ def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
     """
     try:
         note = json.loads((directory / _NOTE).read_bytes())
-        columns = tuple((str(name), str(dtype)) for name, dtype in note["form"]["columns"])
-        return with_tuples(note["params"]), Form(**{**note["form"], "columns": columns})
+        params = {name: _with_tuples(value) for name, value in note["params"].items()}
+        return params, Form(**{name: _with_tuples(value) for name, value in note["form"].items()})
     except FileNotFoundError:
         rank = 4 if codec.layout.is_image else 2
         return {}, Form(container="arrow" if codec.kind == "table" else "array", rank=rank)
@@ -78,9 +104,9 @@ def load_files(files: Files) -> experiment.Trained:
         return experiment.load(directory)
 
 
-def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with tuples in the place of lists."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+def _with_tuples(value: Any) -> Any:  # noqa: ANN401 - whatever a note holds
+    """The value with tuples in the place of lists, at any depth."""
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def _write(files: Files, directory: Path) -> None:

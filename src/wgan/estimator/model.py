@@ -6,18 +6,19 @@ import contextlib
 import dataclasses
 import inspect
 import json
-import secrets
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from wgan import experiment
 from wgan.data import open_data
 from wgan.data.source import Source
 from wgan.errors import Interrupted, UsageError
+from wgan.estimator.checking import given_options, given_settings, refuse_parameters, seed_of
 from wgan.estimator.forms import encoded, form_of, readable
-from wgan.estimator.keeping import load_files, read_note, read_run, with_tuples, write_run
+from wgan.estimator.keeping import load_files, next_run, read_note, read_run, write_run
+from wgan.estimator.unfitted import NotFittedError
 from wgan.metrics import harden
 from wgan.randomness import Randomness
 from wgan.recipes import default_recipe, recipe
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MOST_SCORED = 2500
-_DATA_FIELDS = frozenset(item.name for item in dataclasses.fields(DataOptions))
-_OWN = frozenset({"recipe", "random_state", "directory", "verbose"})
 
 
 class WGAN:
@@ -66,13 +65,15 @@ class WGAN:
         size: Height and width to bring images to.
         mode: Channels of images: "L", "RGB" or "RGBA".
         fit_images: Images of another aspect ratio: "crop", "pad" or "stretch".
-        directory: Where to keep the run; None to keep nothing on the disk.
+        directory: A folder to keep runs in: each fit makes a new one, 001, 002, ..., and overwrites nothing. None to
+            keep nothing on the disk.
         random_state: An integer for the same result each time, None for another one each time, or a NumPy generator.
         verbose: Show the training as it goes.
 
     Attributes:
         history_: The record: a dict for each recorded step, with "step", "estimate", "critic_loss", "generator_loss",
             and in the last one what the judge found.
+        directory_: The directory of the run that `fit` kept (where `directory` is given).
         n_features_in_: Columns of X (of points and data frames).
         feature_names_in_: Their names (of data frames).
 
@@ -85,6 +86,7 @@ class WGAN:
     """
 
     history_: list[dict[str, Any]]
+    directory_: Path
     n_features_in_: int
     feature_names_in_: np.ndarray[tuple[int], np.dtype[Any]]
 
@@ -200,20 +202,23 @@ class WGAN:
             This object.
 
         Raises:
-            UsageError: Parameters that cannot be used.
+            UsageError: Parameters that cannot be used, all of them listed.
             DataError: Data that cannot be learnt from.
             NumericError: Training diverged.
         """
-        seed = _seed(self.random_state)
-        options = self._data_options()
+        refuse_parameters(self.get_params())
+        seed = seed_of(self.random_state)
+        options = DataOptions(**given_options(self.get_params()))
+        form = form_of(X)
         source = open_data(readable(X), options, seed=seed)
         settings = self._settings(X, source, options, seed)
-        with tempfile.TemporaryDirectory(prefix="wgan-") as temporary:
-            directory = Path(temporary) / "run" if self.directory is None else Path(self.directory)
+        with self._directory() as directory:
             history = self._train(settings, source, directory)
             files = read_run(directory)
             trained = experiment.load(directory)
-        self.history_, self._files, self._trained, self._form = history, files, trained, form_of(X)
+        self.history_, self._files, self._trained, self._form = history, files, trained, form
+        if self.directory is not None:
+            self.directory_ = directory
         self._describe()
         return self
 
@@ -234,7 +239,7 @@ class WGAN:
         trained = self._fitted()
         if isinstance(n, bool) or not hasattr(n, "__index__"):
             raise UsageError(f"n must be a whole number, not {n!r}")
-        seed = _seed(self.random_state if random_state is None else random_state)
+        seed = seed_of(self.random_state if random_state is None else random_state)
         return self._form.back(trained.sample(n.__index__(), seed))
 
     def score(self, X: object, y: object = None) -> float:  # noqa: N803 - scikit-learn's signature
@@ -254,8 +259,8 @@ class WGAN:
         """
         trained = self._fitted()
         codec = trained.codec
-        real = encoded(X, codec)
-        seed = 0 if self.random_state is None else _seed(self.random_state)
+        real = encoded(X, codec, self._form)
+        seed = 0 if self.random_state is None else seed_of(self.random_state)
         streams = Randomness(seed)
         if len(real) > _MOST_SCORED:
             import torch
@@ -311,23 +316,31 @@ class WGAN:
         if "_files" in state:
             self._trained = load_files(self._files)
 
-    def _data_options(self) -> DataOptions:
-        given = {name: value for name, value in self.get_params().items() if name in _DATA_FIELDS and value is not None}
-        if self.fit_images is not None:
-            given["fit"] = self.fit_images
-        return DataOptions(**with_tuples(given))
+    @contextlib.contextmanager
+    def _directory(self) -> Iterator[Path]:
+        """A directory for one run: for good under the next number, or for as long as the block takes."""
+        if self.directory is None:
+            with tempfile.TemporaryDirectory(prefix="wgan-") as temporary:
+                yield Path(temporary) / "run"
+            return
+        directory = next_run(Path(self.directory))
+        try:
+            yield directory
+        finally:
+            # What fails before its first checkpoint leaves nothing, hence no number either.
+            with contextlib.suppress(OSError):
+                directory.rmdir()
 
     def _settings(self, X: object, source: Source, options: DataOptions, seed: int) -> Settings:  # noqa: N803
         kind = source.codec.kind
         is_named = isinstance(X, str | Path)
         start = default_recipe(str(X)) if is_named and self.recipe is None else recipe(self.recipe or kind)
-        named = _DATA_FIELDS | _OWN | {"fit_images"}
-        given = {name: value for name, value in self.get_params().items() if name not in named and value is not None}
+        given = given_settings(self.get_params())
         if self.batch_size is None and source.size is not None:
             given["batch_size"] = min(start.batch_size, source.size)
         if self.directory is None:
             # What is thrown away at the end need not be judged, drawn and saved along the way.
-            steps = cast(int, given.get("steps", start.steps))
+            steps = given.get("steps", start.steps)
             given |= {"judge_every": 0, "sample_every": max(1, steps), "save_every": max(1, steps)}
         data = str(X) if is_named else f"<{type(X).__name__} in memory>"
         return dataclasses.replace(start, data=data, seed=seed, input=options, **given)
@@ -367,7 +380,7 @@ class WGAN:
 
     def _fitted(self) -> experiment.Trained:
         if not self.__sklearn_is_fitted__():
-            raise UsageError("this WGAN is not fitted yet", remedy="Call fit(X) first.")
+            raise NotFittedError
         return self._trained
 
 
@@ -375,16 +388,3 @@ def _parameters() -> Mapping[str, Any]:
     """The constructor's parameters and their defaults."""
     signature = inspect.signature(WGAN.__init__)
     return {name: item.default for name, item in signature.parameters.items() if name != "self"}
-
-
-def _seed(random_state: Any) -> int:  # noqa: ANN401 - what scikit-learn takes there
-    """A seed from an integer, a NumPy generator (which it advances), or None (another one each time)."""
-    if random_state is None:
-        return secrets.randbits(62)
-    if hasattr(random_state, "__index__"):
-        return int(random_state.__index__())
-    if hasattr(random_state, "integers"):
-        return int(random_state.integers(2**62))
-    if hasattr(random_state, "randint"):
-        return int(random_state.randint(2**31 - 1))
-    raise UsageError(f"random_state must be a whole number, None or a NumPy generator, not {random_state!r}")
