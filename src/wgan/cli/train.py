@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from wgan.cli.door import out_of_memory, say
 from wgan.cli.options import Group, go_through, parse, wants_help
+from wgan.cli.signals import SignalError, at_most, breaking_off
 from wgan.data.names import BUILT_IN, kind_of
-from wgan.errors import UsageError, WganError
+from wgan.display import escaped
+from wgan.errors import Interrupted, NumericError, UsageError, WganError
 from wgan.recipes import RECIPES, default_recipe, recipe
 from wgan.settings import DataOptions, Settings, from_toml, problems, read_toml, refuse
 
@@ -23,6 +27,10 @@ _DESCRIPTION = (
     "Train a Wasserstein GAN on DATA: a built-in name, an array (.npy, .npz), a table (.csv, .parquet) or images "
     "(a folder, .zip, .tar, IDX, an LMDB folder). The defaults are those of the recipe for DATA."
 )
+
+
+_REPORT_SECONDS = 3.0
+"""How long a stopped run, which is saved by then, goes on writing its report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +52,15 @@ class RunOptions:
 
 def run(words: Sequence[str]) -> int:
     """Answer `wgan train`."""
+    with breaking_off():
+        try:
+            return _answer(words)
+        except SignalError as signal:
+            print(f"wgan: stopped by {signal.name} before the run had begun; nothing of it is left", file=sys.stderr)
+            return signal.exit_code
+
+
+def _answer(words: Sequence[str]) -> int:
     options, settings = read(words)
     if options.resume is not None:
         return _resume(options, words)
@@ -51,7 +68,7 @@ def run(words: Sequence[str]) -> int:
     _refuse_missing_device(settings, words)
     from wgan.experiment import begin
 
-    with begin(settings, options.out) as experiment:
+    with begin(settings, options.out, shrink_batch=not _asks_for_batch(options, words)) as experiment:
         return _follow(experiment, options.quiet)
 
 
@@ -135,6 +152,12 @@ def _word_faults(settings: Settings) -> list[str]:
     return [fault for fault in faults if fault.partition(":")[0] not in spoken_for]
 
 
+def _asks_for_batch(options: RunOptions, words: Sequence[str]) -> bool:
+    """Whether the batch size is the user's own wish, and not only a recipe's."""
+    given, _ = go_through(words, [option for group in _groups(Settings()) for option in group.options()])
+    return "batch_size" in given or (options.settings is not None and "batch_size" in read_toml(options.settings))
+
+
 def _refuse_missing_device(settings: Settings, words: Sequence[str]) -> None:
     import torch
 
@@ -159,14 +182,57 @@ def _resume(options: RunOptions, words: Sequence[str]) -> int:
     from wgan.experiment import resume
 
     assert options.resume is not None
-    with resume(options.resume, steps=given.get("steps")) as experiment:
-        return _follow(experiment, options.quiet)
+    try:
+        with resume(options.resume, steps=given.get("steps")) as experiment:
+            return _follow(experiment, options.quiet)
+    except SignalError as signal:
+        raise _interrupted(signal, options.resume) from None
+
+
+def _interrupted(signal: SignalError, directory: Path) -> Interrupted:
+    return Interrupted(
+        f"stopped by {signal.name}; what was saved before is in {directory}",
+        remedy=f"Go on with: wgan train --resume {shlex.quote(str(directory))}",
+    )
 
 
 def _follow(experiment: Experiment, quiet: bool) -> int:
-    """Train to the end and say what came of it."""
-    from wgan.live import LiveView
+    """Train to the end and say what came of it; a run that ends before it is reported too."""
+    directory = experiment.directory
+    try:
+        evaluation = _train(experiment, quiet)
+    except Interrupted:
+        with contextlib.suppress(SignalError), at_most(_REPORT_SECONDS):
+            _report(directory)
+        raise
+    except NumericError:
+        with contextlib.suppress(SignalError):
+            _report(directory)
+        raise
+    except SignalError as signal:
+        raise _interrupted(signal, directory) from None
+    try:
+        return _conclude(experiment, evaluation, quiet)
+    except SignalError as signal:
+        again = shlex.join(["wgan", "report", str(directory)])
+        print(f"wgan: stopped by {signal.name} after the run had finished; for its report: {again}", file=sys.stderr)
+        return 0
+
+
+def _report(directory: Path) -> None:
+    """Write the report of a run that has failed or stopped, which is no reason to fail otherwise."""
     from wgan.report import write_report
+
+    try:
+        write_report(directory)
+    except Exception as error:
+        reason = escaped(" ".join(str(error).split()))
+        print(f"wgan: warning: the report could not be written: {reason}", file=sys.stderr)
+
+
+def _train(experiment: Experiment, quiet: bool) -> dict[str, float]:
+    """Train to the end, shown or not, and return the last evaluation."""
+    from wgan.live import LiveView
 
     settings, directory = experiment.settings, experiment.directory
     evaluation: dict[str, float] = {}
@@ -188,11 +254,18 @@ def _follow(experiment: Experiment, quiet: bool) -> int:
             f"the memory is not enough for batches of {settings.batch_size}; {directory} holds all up to its last save",
             remedy=f"Begin again with --batch-size {max(1, settings.batch_size // 2)}.",
         ) from error
-    report = write_report(directory)
-    if quiet:
-        say(str(directory))
-        return 0
+    return evaluation
+
+
+def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool) -> int:
+    """Write the report and say what came of the run."""
     from wgan.cli.judging import lines
+    from wgan.report import write_report
+
+    report = write_report(experiment.directory)
+    if quiet:
+        say(str(experiment.directory))
+        return 0
 
     for line in lines(evaluation):
         say(line)

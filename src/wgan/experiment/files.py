@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from wgan.checkpoints import name_of, steps_saved
 from wgan.data.source import Kind
-from wgan.errors import UsageError
+from wgan.errors import Interrupted, UsageError
 from wgan.export import sample_ending
 from wgan.storage import LOCK, TEMPORARY, Ownership, disk_faults, remove_folder, sweep, temporary_beside
 
@@ -131,16 +132,18 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
 
     Raises:
         UsageError: A refused name, a directory that cannot be written, one that is in use or that holds other things.
+        Interrupted: A signal broke the block off after the run's first checkpoint.
     """
-    if directory is None:
-        directory = next_directory(data, recipe)
-        made = [directory]
-    else:
-        check_name(directory)
-        made = [path for path in (directory, *directory.parents) if not path.exists()]
-        _make(directory)
-    files = RunFiles(directory)
+    made: list[Path] = []
     try:
+        if directory is None:
+            directory = next_directory(data, recipe)
+            made = [directory]
+        else:
+            check_name(directory)
+            made = [path for path in (directory, *directory.parents) if not path.exists()]
+            _make(directory)
+        files = RunFiles(directory)
         _refuse_strangers(files)
         ownership = own(directory)
         try:
@@ -151,10 +154,17 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
                 )
             _sweep(files)
             yield files, ownership
-        except BaseException:
-            if not files.holds_run():
+        except BaseException as error:
+            has_begun = files.holds_run()
+            if not has_begun:
                 _remove_beginnings(files)
             ownership.release()
+            if has_begun and not isinstance(error, Exception | KeyboardInterrupt):
+                # What breaks a beginning off after its first checkpoint has stopped a run like any other.
+                raise Interrupted(
+                    f"stopped before the first step; everything is saved in {files.checkpoints}",
+                    remedy=f"Go on with: wgan train --resume {shlex.quote(str(directory))}",
+                ) from error
             raise
     except BaseException:
         for path in made:
