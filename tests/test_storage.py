@@ -85,6 +85,28 @@ def test_sweeping_takes_only_what_writers_left(tmp_path):
     assert names(tmp_path) == [".hidden", "kept"]
 
 
+def test_where_several_write_only_what_is_old_is_swept(tmp_path):
+    old, new = (storage.temporary_beside(tmp_path / name) for name in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    storage.sweep(tmp_path, older_than=3_600)
+    assert names(tmp_path) == [new.name]
+    storage.sweep(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_folder_takes_the_place_of_another_whole(tmp_path):
+    place = tmp_path / "place"
+    for content in ("old", "new"):
+        made = storage.temporary_beside(place)
+        made.mkdir()
+        (made / content).write_text(content)
+        storage.install_folder(made, place)
+        assert names(place) == [content]
+    assert names(tmp_path) == ["place"]
+
+
 def test_a_second_owner_is_refused_by_the_first_ones_process_id(tmp_path):
     holder = hold(tmp_path)
     try:

@@ -1,7 +1,8 @@
 """Writing so that a stop at any instant leaves the old file or the new one, and owning a directory while writing in it.
 
 A file or folder is first written under a temporary name beside its place, synced to the disk, and renamed. What a
-killed process leaves under such names is swept away by the next owner of the directory.
+killed process leaves under such names is swept away by the next owner of the directory. POSIX is assumed: renames that
+replace, folders that can be synced, and locks that end with their process.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -82,13 +84,31 @@ def remove_folder(path: Path) -> None:
     shutil.rmtree(doomed)
 
 
-def sweep(directory: Path) -> None:
-    """Remove what stopped writers left behind in a directory that the caller owns."""
+def install_folder(temporary: Path, path: Path) -> None:
+    """Put a folder whose files are synced at `path`, in place of what is there, and wait until that is on the disk."""
+    sync(temporary)
+    if path.exists():
+        remove_folder(path)
+    temporary.rename(path)
+    sync(path.parent)
+
+
+def sweep(directory: Path, *, older_than: float = 0.0) -> None:
+    """Remove what stopped writers left behind.
+
+    Args:
+        directory: A folder that the caller owns, or one that several write in.
+        older_than: Seconds since the last change of what goes: where several write, what is younger may be under way.
+    """
     for left in directory.glob(f"{TEMPORARY}*"):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left)
-        else:
-            left.unlink()
+        # Whoever else writes here may have removed it meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if older_than and time.time() - left.lstat().st_mtime < older_than:
+                continue
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
 
 def require_space(directory: Path, needed: int) -> None:
@@ -108,7 +128,7 @@ def require_space(directory: Path, needed: int) -> None:
         )
 
 
-_MAKE_ROOM = "Make room, then resume: what was there before is untouched."
+_MAKE_ROOM = "Make room and try again: what was there before is untouched."
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -132,7 +152,7 @@ def disk_faults(path: Path, needed: int = 0) -> Iterator[None]:
         room = f" ({needed:,} bytes needed, {free} free)" if needed else f" ({free} bytes free)"
         reason = "the disk is full" if error.errno in _FULL else (error.strerror or str(error))
         remedy = (
-            _MAKE_ROOM if error.errno in _FULL else "Check the disk, then resume: what was there before is untouched."
+            _MAKE_ROOM if error.errno in _FULL else "Check the disk and try again: what was there before is untouched."
         )
         raise CheckpointError(f"'{path}' could not be written: {reason}{room}", remedy=remedy) from error
 

@@ -26,10 +26,10 @@ from wgan.checkpoints.format import (
 from wgan.storage import (
     canonical_json,
     disk_faults,
+    install_folder,
     remove_folder,
     replace_file,
     require_space,
-    sync,
     temporary_beside,
     write_new,
 )
@@ -125,12 +125,8 @@ def _write(path: Path, files: dict[str, bytes], needed: int) -> None:
             for name, content in files.items():
                 write_new(temporary / name, content)
             write_new(temporary / MANIFEST, manifest)
-            sync(temporary)
-            if path.exists():
-                # Only the checkpoint of a stop is ever written again, and the regular ones before it are still there.
-                remove_folder(path)
-            temporary.rename(path)
-            sync(path.parent)
+            # Only the checkpoint of a stop is ever written again, and the regular ones before it are still there.
+            install_folder(temporary, path)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise

@@ -139,8 +139,8 @@ def test_a_full_disk_is_reported_and_leaves_nothing_behind(folder, tmp_path, mon
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(packs.os, "fsync", full)
-    with pytest.raises(CheckpointError, match=r"failed: No space left on device \([\d,]+ MiB free\)"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"pixels.npy' could not be written: the disk is full \([\d,]+ b"):
         open_cached(folder, tmp_path / "cache")
     assert packs_in(tmp_path / "cache") == []
 
@@ -160,7 +160,7 @@ def test_pixels_that_exceed_memory_ask_for_a_cache(folder, monkeypatch):
 
 def test_leftovers_of_killed_runs_are_removed_after_a_day(folder, tmp_path):
     cache = tmp_path / "cache"
-    old, new = cache / ".packing-old", cache / ".packing-new"
+    old, new = cache / ".tmp-old", cache / ".tmp-new"
     for left in (old, new):
         left.mkdir(parents=True)
     day_ago = time.time() - 90_000

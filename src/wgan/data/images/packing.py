@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -33,19 +32,19 @@ from wgan.data.images.decoding import (
 from wgan.data.images.members import Collection, Encoded, Stream, Tally, labels_from_folders, load
 from wgan.data.images.naming import shown
 from wgan.data.images.packs import (
+    ABANDONED_SECONDS,
     VERSION,
     FileSink,
     MemorySink,
     Pack,
     Sink,
-    disk_errors,
     install,
     reopened,
-    sweep,
     write_facts,
 )
 from wgan.errors import CheckpointError, DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
+from wgan.storage import disk_faults, sweep, temporary_beside
 
 R = TypeVar("R")
 _CHUNK_IMAGES = 32
@@ -74,8 +73,9 @@ def pack(collection: Collection, options: DataOptions, cache: Path | None) -> Pa
         return replace(found, passed_over=_passed_over(collection)) if collection.listed else found
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        sweep(cache)
-        workplace = Path(tempfile.mkdtemp(prefix=".packing-", dir=cache))
+        sweep(cache, older_than=ABANDONED_SECONDS)
+        workplace = temporary_beside(place)
+        workplace.mkdir()
     except OSError as error:
         raise UsageError(
             f"the cache folder {shown(cache)} cannot be written: {error.strerror}",
@@ -84,7 +84,7 @@ def pack(collection: Collection, options: DataOptions, cache: Path | None) -> Pa
     try:
         with contextlib.closing(FileSink(workplace / "pixels.npy")) as sink:
             made = _decoded(collection, options, sink)
-        with disk_errors(cache):
+        with disk_faults(place):
             write_facts(workplace / "pack.json", made)
             install(workplace, place)
     finally:

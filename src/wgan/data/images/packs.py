@@ -10,9 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -20,12 +17,13 @@ from typing import BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.data.images.naming import shown
 from wgan.data.images.source import CHANNELS, ImageCodec
 from wgan.errors import CheckpointError, UsageError
+from wgan.storage import canonical_json, disk_faults, install_folder, write_new
 
 VERSION = 2
-_ABANDONED_SECONDS = 86_400
+ABANDONED_SECONDS = 86_400
+"""Age at which what lies half-packed in a cache is left from a run that was killed, and not under way in another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +96,8 @@ class MemorySink:
 
 
 def memory_bytes() -> int:
-    """The memory of this machine, or more than any has where it does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 1 << 62
+    """The memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 class FileSink:
@@ -117,7 +112,7 @@ class FileSink:
 
     def append(self, block: NDArray[np.uint8]) -> None:
         """Write the next images, shape (n, channels, height, width)."""
-        with disk_errors(self._path.parent.parent):
+        with disk_faults(self._path):
             if not self._shape:
                 self._shape = block.shape[1:]
                 self._write_header()
@@ -132,7 +127,7 @@ class FileSink:
 
     def finish(self) -> tuple[NDArray[np.uint8], str]:
         """Sync the file; return its mapping and the digest of its pixels."""
-        with disk_errors(self._path.parent.parent):
+        with disk_faults(self._path):
             length = self._file.tell() - self._count * int(np.prod(self._shape))
             self._file.seek(0)
             # The format pads its header so that the first axis can grow without moving what follows.
@@ -149,21 +144,6 @@ class FileSink:
             self._file.close()
 
 
-@contextlib.contextmanager
-def disk_errors(cache: Path) -> Iterator[None]:
-    """Turn what the disk refuses into an error that says how much room is left."""
-    try:
-        yield
-    except OSError as error:
-        free = ""
-        with contextlib.suppress(OSError):
-            free = f" ({shutil.disk_usage(cache).free / 2**20:,.0f} MiB free)"
-        raise CheckpointError(
-            f"packing the images into {shown(cache)} failed: {error.strerror}{free}",
-            remedy="Make room, or choose a smaller size or another folder. Nothing partial was left behind.",
-        ) from None
-
-
 def write_facts(path: Path, made: Pack) -> None:
     """Write all of a pack but its pixels, and sync it."""
     facts = {
@@ -176,42 +156,17 @@ def write_facts(path: Path, made: Pack) -> None:
         "classes": made.classes,
         "digest": made.digest,
     }
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(facts, file)
-        file.flush()
-        os.fsync(file.fileno())
+    write_new(path, canonical_json(facts))
 
 
 def install(workplace: Path, place: Path) -> None:
-    """Move a finished pack to its place at one stroke."""
-    _sync_folder(workplace)
+    """Move a finished pack to its place at one stroke, unless another run has packed the same images meanwhile."""
     try:
-        workplace.rename(place)
+        if reopened(place) is None:
+            install_folder(workplace, place)
     except OSError:
-        # Another run may have packed the same images meanwhile; what is there and not valid is of no use to anyone.
-        if reopened(place) is not None:
-            return
-        shutil.rmtree(place)
-        workplace.rename(place)
-    _sync_folder(place.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    # Folders cannot be opened everywhere; where they can, a rename is safe only once its folder is on the disk.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def sweep(cache: Path) -> None:
-    """Remove what killed runs left half-packed a day ago or earlier."""
-    for left in cache.glob(".packing-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(left)
+        if reopened(place) is None:
+            raise
 
 
 def reopened(place: Path) -> Pack | None:
