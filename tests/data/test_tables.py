@@ -430,6 +430,17 @@ def test_typed_text_is_text_whatever_it_looks_like(tmp_path):
         assert column_of(source, "code").values == ("10", "2A", "30")
 
 
+@pytest.mark.parametrize("rest", ["3,z\n", "3,z\n" * 60_000, ""])
+def test_a_quote_that_is_never_closed_loses_no_rows_in_silence(csv, rest):
+    with pytest.raises(DataError, match="line 4: a double quote is opened in this row and never closed"):
+        csv('\ufeffa,b\n1,"x\ny"\n2,"z\n' + rest)
+
+
+def test_a_last_cell_of_several_lines_is_no_fault(csv):
+    source = csv('a,b\n1,x\n2,y\n3,"5"" z\nw"\n', held_out=0)
+    assert column_of(source, "b").values == ('5" z\nw', "x", "y")
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_separators_byte_order_mark_and_line_ends(csv, separator):
     text = "\ufeffa,b c\r\n1,x\r\n2,y\r\n9,x\r\n".replace(",", separator)

@@ -178,7 +178,7 @@ def _read_npz(path: Path, name: str) -> tuple[NDArray[np.generic], NDArray[np.ge
         if len(values) != 1:
             raise DataError(
                 f"{name} holds {len(keys)} arrays ({', '.join(map(repr, keys)) or 'none'}): which one is not clear",
-                remedy=f"Name one of them {' or '.join(_VALUES)}.",
+                remedy=f"Name one of them, and only one, {' or '.join(map(repr, _VALUES))}.",
             )
         label = next((key for key in keys if key in _LABELS), None)
         array = _read_member(archive, values[0], name)

@@ -92,7 +92,7 @@ def kind_of(data: str) -> Kind:
 
 
 def _nearest(path: Path) -> list[str]:
-    """Up to three names like that of a missing path: siblings in the deepest folder that exists, and built-in names."""
+    """The name most like a missing path's, if any is: of siblings in the deepest folder that exists, or built in."""
     missing = path
     while not missing.parent.exists():
         missing = missing.parent
@@ -101,7 +101,7 @@ def _nearest(path: Path) -> list[str]:
     except OSError:
         siblings = {}
     known = {name.lower(): shown for name, shown in siblings.items()} | {name: name for name in BUILT_IN}
-    return [repr(known[name]) for name in nearest(missing.name.lower(), known, most=3)]
+    return [repr(known[name]) for name in nearest(missing.name.lower(), known)]
 
 
 def _rank(path: Path) -> int:

@@ -139,6 +139,15 @@ def test_a_truncated_archive_names_the_offset(tmp_path, contents, name, share):
     assert "damaged" in caught.value.remedy
 
 
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.tar.xz", "x.tar.bz2"])
+@pytest.mark.parametrize("spoil", [lambda whole: whole[:-6], lambda whole: whole[:-7] + b"~~~" + whole[-4:]])
+def test_what_stands_behind_the_last_image_is_checked_too(tmp_path, contents, name, spoil):
+    path = write_tar(tmp_path / name, contents)
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(DataError, match="cannot be read beyond byte"):
+        open_archive(path)
+
+
 def test_a_tar_that_breaks_off_between_two_members(tmp_path, contents):
     path = write_tar(tmp_path / "x.tar", contents)
     path.write_bytes(path.read_bytes()[: 2 * 1024])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import stat
 import tarfile
@@ -9,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from wgan.data.images.decoding import MAX_ENCODED_BYTES, BrokenImage
 from wgan.data.images.members import Encoded, Stream, Tally, is_wanted, refuse_escaping, refused, too_many_bytes
@@ -16,6 +19,7 @@ from wgan.data.images.naming import shown
 from wgan.errors import DataError
 
 _MAX_TAR_NOTE_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _TAR_NOTES = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
@@ -125,6 +129,19 @@ _BAD_HEADER = tarfile.HeaderError
 _READ_ERROR = tarfile.ReadError
 
 
+def _unpacked(path: Path) -> IO[bytes] | gzip.GzipFile:
+    """The bytes of a tar, unpacked by readers that look at the checksum: those of `tarfile` do not for gzip."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start.startswith(b"\x1f\x8b"):
+        return gzip.open(path)
+    if start.startswith(b"BZh"):
+        return bz2.open(path)
+    if start.startswith(b"\xfd7zXZ\0"):
+        return lzma.open(path)
+    return path.open("rb")
+
+
 class TarArchive:
     """The images of a .tar archive, plain or compressed, in the order in which they lie in it.
 
@@ -151,7 +168,10 @@ class TarArchive:
         """
         offset = 0
         try:
-            with tarfile.open(self.path, mode="r|*", tarinfo=_StrictTarInfo) as archive:
+            with (
+                _unpacked(self.path) as unpacked,
+                tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_StrictTarInfo) as archive,
+            ):
                 while (member := archive.next()) is not None:
                     offset = archive.offset
                     self._check(member)
@@ -159,6 +179,9 @@ class TarArchive:
                         yield member.name, self._read(archive, member)
                     # The archive would otherwise keep every header until its end.
                     archive.members.clear()  # type: ignore[attr-defined]
+                # The checksum of what was unpacked stands behind the end of the archive.
+                while unpacked.read(_CHUNK_BYTES):
+                    pass
         except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
             raise DataError(
                 f"{shown(self.path)}: cannot be read beyond byte {offset:,} (uncompressed): {error}",

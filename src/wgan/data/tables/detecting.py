@@ -124,7 +124,8 @@ def _settle_missing(raw: Raw, typed: list[TypedColumn], options: DataOptions) ->
     places = dict(zip(numbers, raw.places(numbers), strict=True))
     shown = ", ".join(f"{places[int(row)]} {typed[number].name!r} ({what})" for row, number, what in bad)
     more = ", ..." if count > len(bad) else ""
-    only = " or ".join(["missing or NaN"] * bool(num_missing) + ["infinite"] * bool(num_infinite))
+    kinds = {(True, True): "missing, NaN or infinite", (True, False): "missing or NaN", (False, True): "infinite"}
+    only = kinds[num_missing > 0, num_infinite > 0]
     # Where a cell is empty can be learnt, what an infinite one is worth cannot.
     keep = "" if num_infinite else ", or --missing keep to learn where cells are empty"
     raise DataError(

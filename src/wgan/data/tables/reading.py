@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +79,8 @@ def read_csv(path: Path, *, name: str, header: bool) -> Raw:
         raise _parse_error(path, delimiter, len(first), name, str(error)) from None
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error}", remedy="Is it still there and readable?") from None
+
+    _check_last_quote(table, path, delimiter, name)
 
     def places(rows: Sequence[int]) -> list[str]:
         return _places(path, delimiter, rows, header)
@@ -194,13 +198,23 @@ def _delimiter(path: Path) -> str:
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The line that each row begins on, and its cells: slow, for the first row and for saying where a fault is."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file, _long_cells():
         reader = csv.reader(file, delimiter=delimiter)
         line = 1
         for cells in reader:
             if cells:
                 yield line, cells
             line = reader.line_num + 1
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let Python's reader take cells as long as Arrow's takes; its limit is one for the whole process."""
+    before = csv.field_size_limit(_BLOCK_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _places(path: Path, delimiter: str, rows: Sequence[int], header: bool) -> list[str]:
@@ -236,6 +250,28 @@ def _check_header(cells: list[str], line: int, name: str) -> None:
                 remedy="Rename one, or use --no-header if the data begins on the first line.",
             )
         seen[cell] = number
+
+
+def _check_last_quote(table: pa.Table, path: Path, delimiter: str, name: str) -> None:
+    """Refuse a quote that is never closed: all lines after it would be one cell, and their rows silently lost."""
+    last = table.slice(max(0, table.num_rows - 1)).to_pylist()
+    if not any("\n" in cell for row in last for cell in row.values() if cell):
+        return
+    try:
+        begin = max(line for line, _ in _rows(path, delimiter))
+    except (OSError, csv.Error):
+        return
+    with path.open(encoding="utf-8-sig", newline="") as file, _long_cells():
+        try:
+            for _ in csv.reader(itertools.islice(file, begin - 1, None), delimiter=delimiter, strict=True):
+                pass
+        except csv.Error as error:
+            if "unexpected end" not in str(error):
+                return
+            raise DataError(
+                f"{name}, line {begin:,}: a double quote is opened in this row and never closed",
+                remedy="Close it, or write it twice where it is part of the text.",
+            ) from None
 
 
 def _parse_error(path: Path, delimiter: str, width: int, name: str, reason: str) -> DataError:
