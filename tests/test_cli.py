@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +81,7 @@ class TestTheDoor:
                 1,
                 "unexpected RuntimeError: odd thing\nThis is a fault of wgan's own. --debug",
             ),
+            (door._TerminatedError(), 143, "wgan: error: terminated\n"),
             (UsageError("a\x1b[31mb\rc"), 2, "a\\x1b[31mb\\rc\n"),
         ],
     )
@@ -90,6 +94,17 @@ class TestTheDoor:
         text = complaint(capsys)
         assert said in text
         assert text.count("\n") <= 2
+
+    def test_too_little_memory_suggests_what_the_command_has(self, monkeypatch, capsys):
+        def fail(words):
+            raise MemoryError
+
+        monkeypatch.setattr(door, "_dispatch", fail)
+        for command, said in (("evaluate", "fewer samples (--size)"), ("sample", "(--num)"), ("report", "less data")):
+            assert main([command]) == 1
+            text = complaint(capsys)
+            assert said in text
+            assert "batch" not in text
 
     def test_debug_shows_where(self, monkeypatch, capsys):
         def fail(words):
@@ -177,6 +192,10 @@ class TestOptions:
         with pytest.raises(UsageError) as caught:
             parse(words.split(), [group], command="x", description="")
         assert str(caught.value) == fault
+
+    def test_faults_are_said_once(self, capsys):
+        assert main(["sample", "x", "--num", "1e3", "--out", "a.npy"]) == 2
+        assert complaint(capsys) == "wgan: error: --num takes a whole number, not 1e3\n"
 
     def test_all_faults_are_listed(self):
         group = Group(title="x", kind=DataOptions)
@@ -351,6 +370,41 @@ class TestARun:
         found = json.loads(capsys.readouterr().out)
         last = json.loads((finished / "metrics.jsonl").read_text().splitlines()[-1])
         assert found["score"] == last["score"]
+
+    def test_evaluate_in_more_rounds_of_another_size(self, finished, capsys):
+        found = []
+        for words in ("", "--rounds 3", "--rounds 3 --size 2"):
+            assert main(["evaluate", str(finished), "--json", *words.split()]) == 0
+            found.append(json.loads(capsys.readouterr().out)["score"])
+        assert len(set(found)) == 3
+
+    def test_evaluations_that_cannot_be_are_all_refused(self, finished, capsys):
+        assert main(["evaluate", str(finished), "--size", "1000000000", "--rounds", "-1"]) == 2
+        text = complaint(capsys)
+        assert "  - --size must be between 2 and 20,000 (exact transport holds" in text
+        assert "  - --rounds must be at least 1, not -1" in text
+
+    @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+    def test_samples_that_are_broken_off_leave_no_half_file(self, finished, tmp_path, name):
+        (tmp_path / "a.csv").write_text("as it was")
+        command = [sys.executable, "-m", "wgan", "sample", str(finished), "--num", "1000000000"]
+        # What runs in a shell's background ignores SIGINT, and so would its children.
+        heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        command += ["--out", str(tmp_path / "a.csv")]
+        writing = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed)  # noqa: PLW1509 - no threads hold locks
+        # A file beside its place says that writing has begun.
+        until = time.monotonic() + 30
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        writing.send_signal(getattr(signal, name))
+        _, said = writing.communicate(timeout=30)
+        assert (writing.returncode, said.count(b"\n")) == ({"SIGTERM": 143, "SIGINT": 130}[name], 1)
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.csv": "as it was"}
+
+    def test_more_samples_than_the_disk_holds_are_refused_at_once(self, finished, tmp_path, capsys):
+        assert main(["sample", str(finished), "--num", str(10**15), "--out", str(tmp_path / "a.npy")]) == 5
+        assert "samples take 16,000,000,000,000,000 bytes" in complaint(capsys)
+        assert list(tmp_path.iterdir()) == []
 
     def test_report_is_written_again(self, finished, capsys):
         (finished / "report.html").unlink(missing_ok=True)

@@ -120,7 +120,7 @@ def test_every_number_has_a_range_and_its_edge_is_refused(name):
 
 def test_a_judge_that_no_memory_could_hold_is_refused_with_the_reason():
     (problem,) = problems(Settings(judge_size=10**9))
-    assert problem.startswith("judge_size must be between 2 and 20,000 (exact transport holds a matrix of")
+    assert problem.startswith("judge_size must be between 2 and 20,000 (exact transport holds the costs of all pairs")
     assert problems(Settings(judge_size=20_000)) == []
 
 

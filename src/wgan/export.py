@@ -218,6 +218,12 @@ def _write_npy(blocks: Iterator[Decoded], num: int, path: Path) -> str:
     arrays = _arrays(blocks)
     first = next(arrays)
     shape = (num, *first.shape[1:])
+    needed = num * first[:1].nbytes
+    if needed > (free := shutil.disk_usage(path.parent).free):
+        raise CheckpointError(
+            f"{num:,} samples take {needed:,} bytes and {free:,} are free in '{path.parent}'",
+            remedy="Write fewer, or choose another place.",
+        )
     with path.open("wb") as file:
         header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)

@@ -28,7 +28,7 @@ class DataOptions:
         numeric: Columns to treat as numbers, whatever they look like.
         ignore: Columns to leave out.
         header: Whether the first line of a .csv names the columns.
-        size: Height and width of the images, (0, 0) for the size they have.
+        size: Height and width to bring images to, 0 0 for the size that they have.
         mode: Channels of the images: grey, RGB, RGBA, or what most of them need.
         fit: Images of another aspect ratio: cut to the middle, padded, or stretched.
         skip_broken: Leave out images that cannot be decoded, up to one in a hundred.
@@ -53,12 +53,13 @@ class Settings:
 
     Attributes:
         data: A built-in name or a path.
-        recipe: The recipe that these settings began as.
-        seed: All randomness of the run follows from it.
+        recipe: Named settings to begin with, over which the others are laid.
+        seed: Whole number that all randomness follows from: the same one gives the same run.
         steps: Generator updates.
         batch_size: Samples in each batch (the paper's m).
         critic_steps: Critic updates before each generator update (the paper's n_critic).
-        schedule: constant, or the authors' code: 100 critic updates for the first 25 generator updates and every 500th.
+        schedule: Critic updates as critic_steps says, or as in the authors' code: 100 of them before each of the first
+            25 generator updates and every 500th.
         objective: What the two players optimise.
         constraint: What keeps the critic Lipschitz.
         generator: Network of the generator.
@@ -75,7 +76,7 @@ class Settings:
         save_every: Generator updates between two checkpoints.
         judge_size: Samples drawn for an evaluation, and held-out rows at most.
         judge_rounds: Independent sets of samples in an evaluation, whose distances are averaged.
-        device: Where to train.
+        device: Where to train (auto: on a GPU if there is one).
         precision: Arithmetic of the networks' matrix products.
         threads: CPU threads (0: chosen by the size of the networks).
         input: How DATA is read.
@@ -137,7 +138,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "save_every": _COUNT,
     "judge_size": (
         lambda value: 2 <= value <= MOST_JUDGED,
-        f"between 2 and {MOST_JUDGED:,} (exact transport holds a matrix of judge_size × judge_size costs)",
+        f"between 2 and {MOST_JUDGED:,} (exact transport holds the costs of all pairs in memory)",
     ),
     "judge_rounds": _COUNT,
     "threads": _COUNT_OR_NONE,

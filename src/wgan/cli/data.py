@@ -30,8 +30,8 @@ class LookOptions:
 
     Attributes:
         data: A built-in name or a path.
-        picture: A .png to draw the data in.
-        seed: Of the rows that are shown, and of the split into rows to train on and rows to judge on.
+        picture: File ending in .png to draw the data in.
+        seed: Another seed shows other rows. With that of a run, rows are held out as they are there.
     """
 
     data: str
@@ -42,8 +42,8 @@ class LookOptions:
 def run(words: Sequence[str]) -> int:
     """Answer `wgan data`."""
     groups = [
-        Group(title="looking", kind=LookOptions, positional={"data": "DATA"}),
-        Group(title="reading DATA", kind=DataOptions),
+        Group(title="display", kind=LookOptions, positional={"data": "DATA"}),
+        Group(title="data", kind=DataOptions),
     ]
     description = (
         "Look at what would be trained on, as it comes back from the preprocessing: counts, ranges, some rows."

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 from wgan.choices import did_you_mean
 from wgan.display import escaped
@@ -43,7 +47,15 @@ To begin:
 
 _LINE_FEED = "\n"
 _INTERRUPTED = 130
+_TERMINATED = 143
 _PIPE_CLOSED = 141
+
+_SMALLER = {
+    "train": "Try a smaller batch (--batch-size) or a smaller network.",
+    "sample": "Try fewer samples (--num); a picture needs them all at once, .npy and the others do not.",
+    "evaluate": "Try fewer samples (--size).",
+}
+"""What would take less memory, by command."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,12 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, 2 usage, 3 data, 4 numeric failure, 5 checkpoint or disk, 75 stopped and resumable, 1 any
-        other failure, 130 interrupted before there was anything to save, 141 nobody reads the output.
+        other failure, 130 interrupted and 143 terminated where there was nothing to save, 141 nobody reads the output.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _termination_raised():
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = _show_warning(warnings.showwarning)
         try:
@@ -70,8 +82,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BaseException as error:  # every failure of any kind leaves by this one door
             if debug and not isinstance(error, BrokenPipeError):
                 traceback.print_exc()
-            return _leave(error)
+            return _leave(error, words)
     return code
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM came; raised, so that half-written files are removed on the way out."""
+
+
+@contextlib.contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Raise on SIGTERM within the block, where nobody else has asked for the signal; a run has its own answer to it."""
+
+    def leave(*_: object) -> NoReturn:
+        raise _TerminatedError
+
+    is_ours = threading.current_thread() is threading.main_thread()
+    is_ours = is_ours and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if is_ours:
+        signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def say(text: str) -> None:
@@ -99,7 +133,7 @@ def _dispatch(words: list[str]) -> int:
     return code
 
 
-def _leave(error: BaseException) -> int:
+def _leave(error: BaseException, words: Sequence[str]) -> int:
     """Say what happened in a line or two, and return the exit code."""
     if isinstance(error, Interrupted):
         print(f"wgan: {escaped(str(error), keep=_LINE_FEED)}", file=sys.stderr)
@@ -110,12 +144,15 @@ def _leave(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         _complain("interrupted")
         return _INTERRUPTED
+    if isinstance(error, _TerminatedError):
+        _complain("terminated")
+        return _TERMINATED
     if isinstance(error, BrokenPipeError):
         # The interpreter flushes standard output once more on its way out, and would complain there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return _PIPE_CLOSED
     if out_of_memory(error):
-        _complain("the memory is not enough\nTry a smaller batch (--batch-size), a smaller network or fewer samples.")
+        _complain(f"the memory is not enough\n{_SMALLER.get(words[0], 'Try with less data.')}")
         return 1
     reason = " ".join(str(error).split())
     _complain(f"unexpected {type(error).__name__}: {reason}\nThis is a fault of wgan's own. --debug shows where it is.")

@@ -11,7 +11,7 @@ from typing import Literal
 from wgan.cli.door import say
 from wgan.cli.judging import lines
 from wgan.cli.options import Group, parse
-from wgan.errors import UsageError
+from wgan.settings import Settings, problems, refuse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +20,11 @@ class EvaluateOptions:
 
     Attributes:
         run: The directory of a run.
-        checkpoint: Which state of the run: the last, or the one whose samples were judged best.
-        size: Samples on each side, at most (0: as many as the run takes).
-        rounds: Independent sets of samples whose distances are averaged (0: as many as the run takes).
-        features: Compute the kernel distance on a network's features too (images; a minute more).
-        json: Print one JSON object.
+        checkpoint: The last state of the run, or the one whose samples were judged best.
+        size: Generated samples to compare with as many held-out rows (0: as many as during the training).
+        rounds: Independent sets of samples whose distances are averaged (0: as many as during the training).
+        features: Measure the kernel distance between a network's features too (images only; takes a minute more).
+        json: Print one JSON object instead of lines.
     """
 
     run: Path
@@ -40,10 +40,8 @@ def run(words: Sequence[str]) -> int:
     group = Group(title="judging", kind=EvaluateOptions, positional={"run": "RUN"})
     description = "Judge a run's samples against the rows that were held out from training. Lower is better."
     (options,) = parse(words, [group], command="evaluate", description=description)
-    if options.size != 0 and options.size < 2:
-        raise UsageError(f"--size must be at least 2, not {options.size}")
-    if options.rounds < 0:
-        raise UsageError(f"--rounds must be at least 1, not {options.rounds}")
+    wanted = Settings(judge_size=options.size or 2, judge_rounds=options.rounds or 1)
+    refuse([fault.replace("judge_", "--", 1) for fault in problems(wanted)], noun="options")
     from wgan.experiment import evaluate
 
     found = evaluate(

@@ -6,8 +6,11 @@ what is wrong with them, since tyro stops at the first fault and draws a box aro
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import re
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -26,7 +29,7 @@ class Group:
     """Options that the help shows together: the fields of one dataclass.
 
     Attributes:
-        title: Over the options, in the help.
+        title: What the options are for; the help shows them under this word and "options".
         kind: A dataclass whose docstring has an "Attributes:" section, a line or more each.
         defaults: An instance of it, or None where the fields' own defaults stand.
         positional: Fields given by place, not by name, with the word that the help shows for each.
@@ -123,13 +126,17 @@ def parse(words: Sequence[str], groups: Sequence[Group], *, command: str, descri
     asks_for_help = wants_help(words)
     # Beside other words tyro would leave those out of the help which it has read by then.
     args = ["--help"] if asks_for_help else list(words)
+    # Some of its complaints tyro prints whatever it is told.
+    complaint = io.StringIO()
     try:
-        read: Any = tyro.cli(
-            form, args=args, prog=f"wgan {command}", description=description, console_outputs=asks_for_help
-        )
+        with contextlib.redirect_stderr(complaint):
+            read: Any = tyro.cli(
+                form, args=args, prog=f"wgan {command}", description=description, console_outputs=asks_for_help
+            )
     except SystemExit as stop:
         if stop.code:
             refuse_words(words, groups)
+            sys.stderr.write(complaint.getvalue())
         raise
     return [_instance(group, getattr(read, f"group{number}")) for number, group in enumerate(groups)]
 

@@ -22,10 +22,10 @@ class SampleOptions:
 
     Attributes:
         run: The directory of a run.
-        num: How many samples; any number, memory stays bounded.
-        out: Where to: .png, .npy, .csv or .parquet, or for images a folder.
-        seed: The same seed gives the same samples, and fewer are the beginning of more.
-        checkpoint: Which state of the run: the last, or the one whose samples were judged best.
+        num: How many samples; there is no limit but the disk's.
+        out: File to write, its format chosen by its ending: .npy, .csv, .parquet or .png; for images also a new folder.
+        seed: The same seed gives the same samples, and fewer of them are the beginning of more.
+        checkpoint: The last state of the run, or the one whose samples were judged best.
     """
 
     run: Path
