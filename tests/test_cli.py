@@ -391,7 +391,7 @@ class TestARun:
         # What runs in a shell's background ignores SIGINT, and so would its children.
         heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         command += ["--out", str(tmp_path / "a.csv")]
-        writing = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed)  # noqa: PLW1509 - no threads hold locks
+        writing = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed)
         # A file beside its place says that writing has begun.
         until = time.monotonic() + 30
         while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
