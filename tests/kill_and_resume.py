@@ -1,16 +1,21 @@
 """Kill a run with SIGKILL at random instants, resume it, and compare it byte by byte with one that was never killed.
 
-    python tests/kill_and_resume.py [KILLS] [SEED]
+    python tests/kill_and_resume.py [CASE ...] [--kills KILLS] [--seed SEED]
 
 Every other kill waits for a checkpoint that is half written, so that it falls within a save.
 """
 
+import argparse
+import csv
+import dataclasses
 import itertools
+import json
 import multiprocessing
 import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess as Process
@@ -39,6 +44,39 @@ SETTINGS = Settings(
     device="cpu",
 )
 
+_IMAGES = dataclasses.replace(
+    SETTINGS,
+    data="fashion-mnist",
+    steps=24,
+    batch_size=8,
+    generator="dcgan:filters=2",
+    critic="dcgan:filters=2,norm=batch",
+    constraint="clipping:bound=0.05",
+    generator_optimizer="rmsprop:rate=0.0005",
+    critic_optimizer="rmsprop:rate=0.0005",
+    noise_size=4,
+    precision="float32",
+    average=0.0,
+    judge_every=8,
+    sample_every=8,
+    save_every=2,
+    judge_size=20,
+)
+
+TABLE = "table.csv"
+"""Stands for a table that is written before the first run."""
+
+CASES = {
+    "ring": SETTINGS,
+    "clipping": _IMAGES,
+    "spectral": dataclasses.replace(
+        _IMAGES, critic="dcgan:filters=2,norm=none", constraint="spectral", precision="bfloat16", average=0.9
+    ),
+    "table": dataclasses.replace(SETTINGS, data=TABLE, steps=60, generator="mlp:width=32,norm=batch"),
+}
+"""A multilayer perceptron with a penalty, an average and a decay; convolutions with batch norm and clipping;
+convolutions with spectral normalisation in bfloat16; and a table with batch norm and an average."""
+
 # Runs are forked from a process that has imported what they need and done nothing else: a start takes no seconds.
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(["wgan.experiment", "ot"])
@@ -53,13 +91,13 @@ class Trial:
     Attributes:
         aimed: Whether it waited for a save to be under way.
         step: The last step saved when it came.
-        torn: Whether it left a half-written checkpoint.
+        within_save: Whether it fell within a save: something half-written, or a checkpoint not yet told of.
         differing: Files that the resumed run has otherwise than the one that was never killed.
     """
 
     aimed: bool
     step: int
-    torn: bool
+    within_save: bool
     differing: tuple[str, ...]
 
 
@@ -123,6 +161,32 @@ def kill(run: Run, directory: Path, *, after: float, aimed: bool) -> None:
     run.process.join()
 
 
+def fell_within_save(directory: Path) -> bool:
+    """Whether a killed run was just saving: something is half-written or half-removed, or a checkpoint not told of."""
+    from wgan.checkpoints import steps_saved
+
+    told = -1
+    for text in (directory / "events.jsonl").read_text().splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        told = line["step"] if line["event"] == "saved" else told
+    checkpoints = directory / "checkpoints"
+    return any(checkpoints.glob(".tmp-*")) or steps_saved(checkpoints)[-1] != told
+
+
+def write_table(path: Path) -> None:
+    """A table of a number, a whole number and a category that depend on one another."""
+    rng = random.Random(0)
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["length", "count", "kind"])
+        for _ in range(400):
+            kind = rng.randrange(3)
+            rows.writerow([f"{rng.gauss(kind, 0.2):.3f}", rng.randrange(1, 40), "abc"[kind]])
+
+
 def trials(kills: int, seed: int, settings: Settings = SETTINGS) -> list[Trial]:
     """Train once without a kill, then once for each kill, resuming after it."""
     from wgan.checkpoints import steps_saved
@@ -131,6 +195,9 @@ def trials(kills: int, seed: int, settings: Settings = SETTINGS) -> list[Trial]:
     found = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
+        if settings.data == TABLE:
+            write_table(root / TABLE)
+            settings = dataclasses.replace(settings, data=str(root / TABLE))
         seconds = finish(start("begin", root / "straight", settings))
         wanted = contents(root / "straight")
         for number in range(kills):
@@ -141,24 +208,27 @@ def trials(kills: int, seed: int, settings: Settings = SETTINGS) -> list[Trial]:
                 # A run that was faster than the first one had nothing left to be killed in.
                 if '"finished"' not in (directory / "events.jsonl").read_text():
                     break
-            step, torn = steps_saved(directory / "checkpoints")[-1], any((directory / "checkpoints").glob(".tmp-*"))
+            step, within_save = steps_saved(directory / "checkpoints")[-1], fell_within_save(directory)
             finish(start("resume", directory, settings))
             got = contents(directory)
             differing = sorted(name for name in {*wanted, *got} if wanted.get(name) != got.get(name))
-            found.append(Trial(aimed, step, torn, tuple(differing)))
+            found.append(Trial(aimed, step, within_save, tuple(differing)))
     return found
 
 
-def main(kills: int = 20, seed: int = 0) -> int:
+def main(cases: Sequence[str], kills: int, seed: int) -> int:
     """Print a table of the trials; 0 if every resumed run was the same to the byte."""
-    found = trials(kills, seed)
-    print(f"{'kill':>4} {'aimed at a save':>16} {'last saved':>11} {'left half a save':>17}  resumed run")
-    for number, trial in enumerate(found, 1):
-        verdict = f"differs in {', '.join(trial.differing)}" if trial.differing else "identical"
-        print(f"{number:>4} {_word(trial.aimed):>16} {trial.step:>11} {_word(trial.torn):>17}  {verdict}")
+    print(f"{'case':>9} {'kill':>4} {'aimed at a save':>16} {'last saved':>11} {'within a save':>14}  resumed run")
+    found = []
+    for case in cases:
+        for number, trial in enumerate(trials(kills, seed, CASES[case]), 1):
+            verdict = f"differs in {', '.join(trial.differing)}" if trial.differing else "identical"
+            told = f"{_word(trial.aimed):>16} {trial.step:>11} {_word(trial.within_save):>14}"
+            print(f"{case:>9} {number:>4} {told}  {verdict}", flush=True)
+            found.append(trial)
     same = sum(not trial.differing for trial in found)
-    print(f"{same} of {kills} identical; {sum(trial.torn for trial in found)} within a save")
-    return 0 if same == kills else 1
+    print(f"{same} of {len(found)} identical; {sum(trial.within_save for trial in found)} killed within a save")
+    return 0 if same == len(found) else 1
 
 
 def _word(flag: bool) -> str:
@@ -166,4 +236,11 @@ def _word(flag: bool) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all if none is named")
+    parser.add_argument("--kills", type=int, default=20, help="of each case")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if unknown := set(given.cases) - CASES.keys():
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    sys.exit(main(given.cases or list(CASES), given.kills, given.seed))
