@@ -22,6 +22,8 @@ Precision = Literal["float32", "bfloat16"]
 class Engine:
     """Where and how networks are evaluated; nothing of what is computed depends on it but rounding.
 
+    Equal engines on the same CPU machine round equally. CUDA is left to its own defaults, under which they may not.
+
     Attributes:
         device: Where weights and batches live.
         precision: Of matrix products and convolutions; weights, losses and optimisers are float32 always.

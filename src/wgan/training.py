@@ -284,7 +284,8 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
     """Train until `rules.generator_steps` generator updates are done, from wherever the game stands.
 
     The numbers in the margin are the lines of the paper's Algorithm 1. Every draw depends on the game's seed, its step
-    and the draw's purpose alone, so a game that was saved and restored goes on as if it had never stopped.
+    and the draw's purpose alone, so a game that was saved and restored goes on as if it had never stopped: to the
+    bit on the same CPU machine, and up to rounding on CUDA, which may add in another order each time.
 
     Args:
         game: Networks, optimisers, noise; changed in place.

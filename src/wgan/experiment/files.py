@@ -47,7 +47,7 @@ class RunFiles:
 
     @property
     def metrics(self) -> Path:
-        """The record: a line of JSON for each recorded step, the same bytes whenever the run is repeated."""
+        """The record: a line of JSON for each recorded step, the same bytes for equal runs on one CPU machine."""
         return self.root / "metrics.jsonl"
 
     @property

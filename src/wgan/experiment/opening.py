@@ -98,6 +98,8 @@ def begin(
 def resume(directory: Path, *, steps: int | None = None, source: Source | None = None) -> Experiment:
     """Go on with a run from its last intact checkpoint, as if it had never stopped.
 
+    On the same CPU machine it then leaves the same bytes; on CUDA sums may round otherwise each time.
+
     Args:
         directory: The run's directory.
         steps: Generator updates of the whole run from now on, if they are to be more than it was begun with.

@@ -1,4 +1,4 @@
-"""A run's two journals: the record, determined to the byte by settings and data, and the events, with their times."""
+"""A run's two journals: the record, determined to the byte by settings, data and CPU, and the events."""
 
 from __future__ import annotations
 

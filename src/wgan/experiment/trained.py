@@ -54,7 +54,8 @@ class Trained:
     def generate(self, num: int, seed: int = 0) -> Iterator[Decoded]:
         """Draw samples in blocks of bounded memory.
 
-        The same seed gives the same samples, and a smaller number of them is the beginning of a larger one.
+        On the same CPU machine the same seed gives the same samples, and a smaller number of them is the beginning of a
+        larger one.
 
         Args:
             num: How many, at least 1.
