@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -53,6 +54,22 @@ def test_a_signal_while_data_is_read_leaves_nothing(tmp_path, monkeypatch, capsy
     assert f"stopped by {number.name} before the run had begun" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("instead", [None, AttributeError("half imported")])
+def test_a_signal_that_an_import_swallows_is_answered_all_the_same(tmp_path, monkeypatch, instead):
+    missing = train._refuse_missing_device
+
+    def swallow(*given: object) -> None:
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGTERM)
+        if instead is not None:
+            raise instead
+        missing(*given)
+
+    monkeypatch.setattr(train, "_refuse_missing_device", swallow)
+    assert main(["train", *SMALL, "--out", str(tmp_path / "run")]) == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_signal_right_after_the_first_checkpoint_leaves_a_run_to_resume(tmp_path, monkeypatch, capsys):

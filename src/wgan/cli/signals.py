@@ -26,19 +26,46 @@ class SignalError(BaseException):
         self.exit_code = 128 + number
 
 
+class Came:
+    """What came within a block of `breaking_off`.
+
+    An extension module that is interrupted while it is imported may swallow what was raised, or raise something else in
+    its place; hence this note of it.
+
+    Attributes:
+        signal: The last one, or None.
+    """
+
+    def __init__(self) -> None:
+        self.signal: SignalError | None = None
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Answer a signal: note it, and break off what is under way."""
+        self.signal = SignalError(number)
+        raise self.signal
+
+    def repeat(self) -> None:
+        """Raise again what was raised, if anything was."""
+        if self.signal is not None:
+            raise self.signal
+
+
 @contextlib.contextmanager
-def breaking_off(*numbers: signal.Signals) -> Iterator[None]:
+def breaking_off(*numbers: signal.Signals) -> Iterator[Came]:
     """Let signals raise `SignalError` within the block, in the main thread; elsewhere the block changes nothing.
 
     Args:
         numbers: Which; if none is named, all that ask a program to stop.
+
+    Yields:
+        A note of what came.
     """
-    before = {}
+    before, came = {}, Came()
     if threading.current_thread() is threading.main_thread():
         asking = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-        before = {number: signal.signal(number, _break_off) for number in numbers or asking}
+        before = {number: signal.signal(number, came.note) for number in numbers or asking}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -53,7 +80,3 @@ def at_most(seconds: float) -> Iterator[None]:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _break_off(number: int, frame: FrameType | None) -> None:
-    raise SignalError(number)

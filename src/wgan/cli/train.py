@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wgan.cli.door import out_of_memory, say
 from wgan.cli.options import Group, go_through, parse, wants_help
-from wgan.cli.signals import SignalError, at_most, breaking_off
+from wgan.cli.signals import Came, SignalError, at_most, breaking_off
 from wgan.data.names import BUILT_IN, kind_of
 from wgan.display import escaped
 from wgan.errors import Interrupted, NumericError, UsageError, WganError
@@ -52,24 +52,30 @@ class RunOptions:
 
 def run(words: Sequence[str]) -> int:
     """Answer `wgan train`."""
-    with breaking_off():
+    with breaking_off() as came:
         try:
-            return _answer(words)
-        except SignalError as signal:
-            print(f"wgan: stopped by {signal.name} before the run had begun; nothing of it is left", file=sys.stderr)
-            return signal.exit_code
+            return _answer(words, came)
+        except SignalError as error:
+            signal = error
+        except Exception as error:
+            if came.signal is None or isinstance(error, WganError):
+                raise
+            signal = came.signal
+        print(f"wgan: stopped by {signal.name} before the run had begun; nothing of it is left", file=sys.stderr)
+        return signal.exit_code
 
 
-def _answer(words: Sequence[str]) -> int:
+def _answer(words: Sequence[str], came: Came) -> int:
     options, settings = read(words)
     if options.resume is not None:
-        return _resume(options, words)
+        return _resume(options, words, came)
     refuse(problems(settings) + _word_faults(settings) + ([] if settings.data else [_no_data()]))
     _refuse_missing_device(settings, words)
     from wgan.experiment import begin
 
+    came.repeat()
     with begin(settings, options.out, shrink_batch=not _asks_for_batch(options, words)) as experiment:
-        return _follow(experiment, options.quiet)
+        return _follow(experiment, options.quiet, came)
 
 
 def read(words: Sequence[str]) -> tuple[RunOptions, Settings]:
@@ -171,7 +177,7 @@ def _refuse_missing_device(settings: Settings, words: Sequence[str]) -> None:
         raise UsageError("this machine has no CUDA device that can be used", remedy=f"On the CPU: {command}")
 
 
-def _resume(options: RunOptions, words: Sequence[str]) -> int:
+def _resume(options: RunOptions, words: Sequence[str], came: Came) -> int:
     given, _ = go_through(words, [option for group in _groups(Settings()) for option in group.options()])
     if others := given.keys() - {"resume", "steps", "quiet"}:
         named = ", ".join("DATA" if name == "data" else "--" + name.replace("_", "-") for name in sorted(others))
@@ -179,14 +185,19 @@ def _resume(options: RunOptions, words: Sequence[str]) -> int:
             f"{named} cannot be given with --resume: a run goes on as it was begun",
             remedy="Only --steps may change. To change more, begin a new run with --settings RUN/settings.toml.",
         )
-    from wgan.experiment import resume
-
     assert options.resume is not None
     try:
+        from wgan.experiment import resume
+
+        came.repeat()
         with resume(options.resume, steps=given.get("steps")) as experiment:
-            return _follow(experiment, options.quiet)
+            return _follow(experiment, options.quiet, came)
     except SignalError as signal:
         raise _interrupted(signal, options.resume) from None
+    except Exception as error:
+        if came.signal is None or isinstance(error, WganError):
+            raise
+        raise _interrupted(came.signal, options.resume) from None
 
 
 def _interrupted(signal: SignalError, directory: Path) -> Interrupted:
@@ -196,10 +207,11 @@ def _interrupted(signal: SignalError, directory: Path) -> Interrupted:
     )
 
 
-def _follow(experiment: Experiment, quiet: bool) -> int:
+def _follow(experiment: Experiment, quiet: bool, came: Came) -> int:
     """Train to the end and say what came of it; a run that ends before it is reported too."""
     directory = experiment.directory
     try:
+        came.repeat()
         evaluation = _train(experiment, quiet)
     except Interrupted:
         with contextlib.suppress(SignalError), at_most(_REPORT_SECONDS):
