@@ -99,7 +99,7 @@ def read(words: Sequence[str]) -> tuple[RunOptions, Settings]:
 
 def _groups(start: Settings, choices: Mapping[str, str] | None = None) -> list[Group]:
     return [
-        Group(title="the run", kind=RunOptions),
+        Group(title="run", kind=RunOptions),
         Group(
             title="training",
             kind=Settings,
@@ -108,7 +108,7 @@ def _groups(start: Settings, choices: Mapping[str, str] | None = None) -> list[G
             hidden=("input",),
             more=choices or {},
         ),
-        Group(title="reading DATA", kind=DataOptions, defaults=start.input),
+        Group(title="data", kind=DataOptions, defaults=start.input),
     ]
 
 

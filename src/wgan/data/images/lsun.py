@@ -115,8 +115,7 @@ class _Frames:
 
     def _take(self, size: int) -> bytes:
         while len(self._buffer) < size:
-            # Pipes can be waited for with a limit on POSIX alone.
-            if os.name == "posix" and not select.select([self._descriptor], [], [], _SECONDS_OF_SILENCE)[0]:
+            if not select.select([self._descriptor], [], [], _SECONDS_OF_SILENCE)[0]:
                 raise _ReaderEndedError(f"nothing came for {_SECONDS_OF_SILENCE:.0f} s")
             chunk = os.read(self._descriptor, _BUFFER)
             if not chunk:
