@@ -208,3 +208,35 @@ def test_points_that_are_not_finite_are_left_out():
     points = np.array([[0.0, 1.0], [np.nan, 0.0], [np.inf, 1.0], [2.0, 3.0]])
     assert _plane(points).tolist() == [[0, 1], [2, 3]]
     figures.png(figures.scatter(points[1:3]))
+
+
+HUGE = {
+    "up to 1e308": np.linspace(1e300, 1e308, 200),
+    "of both signs": np.linspace(-0.5, 0.5, 200) * 2e308 * 0.8,
+    "the two ends": np.array([-1.7e308, 1.7e308] * 100),
+    "denormal": np.arange(1, 200) * 5e-324,
+    "tiny": np.linspace(1e-300, 2e-300, 200),
+    "int64": 2**60 + np.arange(1000),
+    "the ends of int64": np.array([-(2**63), 2**63 - 1]),
+    "the end of uint64": np.arange(2**64 - 200, 2**64 - 1, dtype=np.uint64),
+    "constant": np.full(9, 1.7e308),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", HUGE)
+def test_numbers_of_any_size_are_drawn_without_a_word(name):
+    values = HUGE[name]
+    assert name in words(figures.marginals({name: values}, {name: values}))
+    assert name in words(figures.marginals({name: values[::-1]}, {name: values.astype(np.float64)}))
+    plane = np.stack([values, values[::-1]], axis=1).astype(np.float64)
+    assert "real" in words(figures.scatter(plane, plane))
+    assert "real" in words(figures.scatter(plane, RNG(0).normal(size=(50, 2))))
+
+
+def test_large_whole_numbers_keep_their_places_and_the_axis_says_where_it_begins():
+    ids = 2**60 + np.arange(40)
+    panel = figures.marginals({"id": ids}).axes[0]
+    assert panel.get_xlabel() == f"+ {2**60}"
+    assert panel.get_xlim() == (-0.5, 39.5)
+    assert figures.marginals({"x": np.array([1e305, 3e305])}).axes[0].get_xlabel() == "× 1e305"

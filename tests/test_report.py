@@ -344,3 +344,26 @@ def test_durations(seconds, said):
 )
 def test_three_significant_digits(value, said):
     assert significant(value) == said
+
+
+@pytest.mark.filterwarnings("error")
+def test_columns_up_to_the_ends_of_float64_are_drawn(tmp_path):
+    run = fake_run(tmp_path / "run", steps=10)
+    rng = np.random.default_rng(0)
+    for name in ("real", "00000010"):
+        np.save(run / "samples" / f"{name}.npy", rng.uniform(-1.7, 1.7, (50, 3)) * 1e308)
+    page = report(run)
+    assert "could not" not in page.text
+    assert "Each column's distribution" in page.text
+
+
+def test_a_picture_that_fails_does_not_cost_the_report(tmp_path, monkeypatch):
+    run = fake_run(tmp_path / "run", steps=10)
+    np.save(run / "samples" / "00000010.npy", np.random.default_rng(0).normal(size=(50, 2)))
+
+    def fail(*values, **options):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(figures, "scatter", fail)
+    monkeypatch.setattr(figures, "curve", fail)
+    assert report(run).text.count("could not be drawn (OverflowError: too large)") == 2

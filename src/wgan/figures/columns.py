@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan.figures.canvas import LIGHT, PAGE_WIDTH, Floats, Theme, blank, handles, style
+from wgan.figures.frames import Frame, finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,14 +59,12 @@ def _draw_marginal(panel: Axes, generated: NDArray[Any], real: NDArray[Any] | No
         panel.set_xticks(ticks, [str(tick.astype(f"datetime64[{unit}]")) for tick in ticks.astype("datetime64[s]")])
     elif kinds <= set("fiu"):
         panel.locator_params(axis="x", nbins=4)
-        _draw_histogram(panel, _finite(generated), None if real is None else _finite(real), theme)
+        shown, true = finite(generated), None if real is None else finite(real)
+        frame = Frame.of(shown if true is None or len(true) == 0 else true)
+        _draw_histogram(panel, frame.apply(shown), None if true is None else frame.apply(true), theme)
+        panel.set_xlabel(frame.words)
     else:
         _draw_bars(panel, generated.astype(str), None if real is None else real.astype(str), theme)
-
-
-def _finite(values: NDArray[Any]) -> Floats:
-    numbers = values.astype(np.float64)
-    return numbers[np.isfinite(numbers)]
 
 
 def _seconds(moments: NDArray[Any]) -> Floats:

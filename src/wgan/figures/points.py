@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from wgan.figures.canvas import LIGHT, PAGE_WIDTH, Floats, Theme, blank, style
+from wgan.figures.frames import planar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +72,9 @@ def _plane(points: ArrayLike) -> Floats:
 
 def _draw_points(panel: Axes, layers: Sequence[tuple[Floats, str]], frame: Floats) -> None:
     """Draw layers of points, each in its colour, on axes that hold all of `frame`."""
-    for values, colour in layers:
+    frame, moved, (across, up) = planar(frame, [values for values, _ in layers])
+    panel.set(xlabel=across, ylabel=up)
+    for values, (_, colour) in zip(moved, layers, strict=True):
         size = float(np.clip(6_000 / max(len(values), 1), 1.2, 9.0))
         panel.scatter(values[:, 0], values[:, 1], s=size, color=colour, alpha=0.6, linewidths=0, rasterized=True)
     panel.grid(visible=True)
@@ -79,7 +82,7 @@ def _draw_points(panel: Axes, layers: Sequence[tuple[Floats, str]], frame: Float
     panel.spines[:].set_visible(False)
     if len(frame):
         low, high = frame.min(axis=0), frame.max(axis=0)
-        spread = np.where(high > low, high - low, 1.0)
+        spread = np.where(high > low, high - low, np.maximum(np.abs(high), 1.0))
         if spread.max() < 4 * spread.min():
             spread = np.full(2, spread.max())
         middle, half = (low + high) / 2, 0.6 * spread

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +59,7 @@ def samples(record: Record) -> list[Part]:
         return [element("p", "No samples have been drawn yet.", class_="note")]
     try:
         return draw(frames, real)
-    except (OSError, ValueError) as error:
+    except Exception as error:
         return [element("p", f"The samples could not be read: {error}", class_="note")]
 
 
@@ -78,8 +79,14 @@ def _has_common_unit(record: Record) -> bool:
 
 
 def _both(draw: Callable[[Theme], Figure], alternative: str, caption: Html | None = None) -> Html:
-    """A figure that follows the reader's theme, wide enough to be read on a telephone."""
-    light, dark = (data_uri(figures.svg(draw(theme), theme=theme), "image/svg+xml") for theme in (LIGHT, DARK))
+    """A figure that follows the reader's theme, wide enough for a telephone; a note where none can be made."""
+    try:
+        # What matplotlib and NumPy remark on odd numbers says nothing to who asked for a report.
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            light, dark = (data_uri(figures.svg(draw(theme), theme=theme), "image/svg+xml") for theme in (LIGHT, DARK))
+    except Exception as error:
+        return element("p", f"{alternative}: could not be drawn ({type(error).__name__}: {error})", class_="note")
     source = element("source", srcset=dark, media="(prefers-color-scheme: dark)")
     picture = element("picture", source, element("img", src=light, alt=alternative))
     return element("figure", element("div", picture, class_="wide"), caption)

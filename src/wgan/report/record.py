@@ -164,6 +164,8 @@ def columns(path: Path, most: int = 20_000) -> dict[str, NDArray[Any]]:
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
             read[name] = column.cast(pa.timestamp("s"), safe=False).to_numpy()
+        elif pa.types.is_integer(column.type) and not column.null_count:
+            read[name] = column.to_numpy()
         elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
             read[name] = column.cast(pa.float64(), safe=False).to_numpy()
         else:
