@@ -177,9 +177,19 @@ def test_nothing_but_constants_is_refused():
         open_points(np.ones((5, 2)))
 
 
-def test_whole_numbers_that_floats_cannot_tell_apart_are_refused():
-    with pytest.raises(DataError, match="column 1 differ by less than float64 can tell"):
-        open_points(np.array([2**63 + 1, 2**63 + 2], dtype=np.uint64))
+@pytest.mark.parametrize("low", [2**60, -(2**63), 2**63 - 1000])
+def test_large_whole_numbers_come_back_exactly(low):
+    array = np.stack([np.array(range(low, low + 1000), np.int64), np.arange(1000), np.full(1000, 2**62)], axis=1)
+    with pytest.warns(DataWarning, match="constant"):
+        source = open_points(array)
+    np.testing.assert_array_equal(round_trip(source, array), array)
+
+
+def test_neighbours_at_the_end_of_uint64_are_told_apart():
+    array = np.array([[2**63 + 1], [2**63 + 2], [2**64 - 1]], dtype=np.uint64)
+    np.testing.assert_array_equal(round_trip(open_points(array[:2]), array[:2]), array[:2])
+    decoded = open_points(array).codec.decode(torch.tensor([[-1e30], [1e30]]))
+    np.testing.assert_array_equal(decoded, np.array([[0], [2**64 - 1]], np.uint64))
 
 
 # -- bad input ------------------------------------------------------------------------------------------------------

@@ -251,6 +251,33 @@ def test_any_rows_are_encoded_finitely_and_come_back(rows):
             ) + (1e-323 if name == "x" else 0)
 
 
+@pytest.mark.parametrize(
+    ("low", "kind"),
+    [(2**60, pa.int64()), (-(2**63), pa.int64()), (2**64 - 1000, pa.uint64()), (2**60, pa.timestamp("ns"))],
+)
+def test_large_whole_numbers_come_back_exactly(low, kind):
+    cells = pa.array(range(low, low + 1000), pa.uint64() if kind == pa.uint64() else pa.int64()).cast(kind)
+    table = pa.table({"id": pa.concat_arrays([cells, pa.nulls(1, kind)])})
+    assert round_trip(table, missing="keep").equals(table)
+
+
+def test_whole_numbers_of_a_wide_range_come_back_exactly():
+    table = pa.table({"id": [2**60 + step for step in range(0, 2**23, 997)]})
+    assert round_trip(table).equals(table)
+
+
+def test_the_whole_range_of_int64_stays_within_its_ends():
+    ends = [-(2**63), 2**63 - 1, 0]
+    back = round_trip(pa.table({"id": ends}))["id"].to_pylist()
+    np.testing.assert_allclose(np.array(back, float), np.array(ends, float), atol=2**42)
+
+
+def test_a_column_written_before_offsets_is_read():
+    column = detect(read_frame(pa.table({"x": [1, 5, 9]}), name="frame"), DataOptions()).codec.columns[0]
+    assert "offset" not in column.state()
+    assert Number.from_state(column.state()).offset == 0
+
+
 def test_samples_keep_bounds_and_rounding():
     frame = pa.table({"n": [3, 7, 20], "x": [0.25, 1.5, 9.75], "day": pa.array([0, 1, 5], pa.date32())})
     codec = open_frame(frame).codec

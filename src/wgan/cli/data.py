@@ -62,7 +62,7 @@ def run(words: Sequence[str]) -> int:
         check_target(options.picture, "images" if kind == "images" else "points")
     source = open_data(options.data, reading, seed=options.seed)
     num = _NUM_TILES if kind == "images" else _NUM_DRAWN
-    values = source.sample(num, Randomness(options.seed).at("rows to look at")).values
+    values = source.distinct(num, Randomness(options.seed).at("rows to look at"))
     rows = source.codec.decode(values)
     for line in _lines(source, rows):
         say(line)
@@ -80,12 +80,14 @@ def _lines(source: Source, rows: Decoded) -> Iterator[str]:
     yield source.describe()
     for note in source.notes:
         yield f"note: {note}"
-    yield f"one sample: {'×'.join(map(str, source.codec.layout.shape))} numbers as the networks see it"
+    numbers = "number" if source.codec.layout.size == 1 else "numbers"
+    yield f"one sample: {'×'.join(map(str, source.codec.layout.shape))} {numbers} as the networks see it"
     if isinstance(rows, np.ndarray) and rows.ndim == 4:
         pixels = rows.reshape(-1, rows.shape[-1])
         for channel in range(pixels.shape[1]):
             part = pixels[:, channel]
-            yield f"channel {channel + 1}: {part.min()} to {part.max()}, mean {part.mean():.1f} (of {len(rows)} images)"
+            ends = f"{part.min()} to {part.max()}"
+            yield f"channel {channel + 1}: {ends}, mean {part.mean():.1f} (of {len(rows)} images drawn)"
         return
     yield f"\nof {len(rows):,} rows drawn:"
     table = as_table(rows)
@@ -104,17 +106,26 @@ def _range(column: pa.ChunkedArray) -> str:
 
     missing = f", {column.null_count:,} missing" if column.null_count else ""
     kind = column.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_temporal(kind):
+    if pa.types.is_float16(kind):
+        # Arrow compares no half floats.
+        column = column.cast(pa.float32())
+    if (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_temporal(kind)
+    ):
         ends = pc.min_max(column).as_py()
         return f"{kind}: {_cell(ends['min'])} to {_cell(ends['max'])}{missing}"
     counts = sorted(column.drop_null().value_counts().to_pylist(), key=lambda entry: -entry["counts"])
     named = ", ".join(f"{_cell(entry['values'])} ({entry['counts']:,})" for entry in counts[:4])
     more = f", and {len(counts) - 4} more" if len(counts) > 4 else ""
-    return f"{len(counts)} categories: {named}{more}{missing}"
+    return f"{len(counts):,} {'category' if len(counts) == 1 else 'categories'}: {named}{more}{missing}"
 
 
 def _cell(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+    # Zero is added so that the two zeros are shown alike.
+    text = f"{value + 0.0:.4g}" if isinstance(value, float) else "" if value is None else str(value)
     text = text.replace("\n", "\\n")
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wgan.batch import Batch, Layout
 from wgan.data.rows import Rows
-from wgan.data.scaling import Floats, Scaling, to_dtype
+from wgan.data.scaling import EXACT, Floats, Scaling, distances, shifted, to_dtype
 from wgan.data.source import Kind, split
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
@@ -34,12 +34,15 @@ class PointsCodec:
         dtype: Of the points that came in, and of those that `decode` returns.
         num_columns: Columns of the points, the constant ones among them.
         constants: (column, value) of columns that never change; the networks do not see them.
-        scaling: Of the other columns.
+        offsets: Subtracted from the other columns, as whole numbers, before they become floats: the least value where
+            float64 cannot tell neighbours apart, else 0; empty if all are 0.
+        scaling: Of the other columns, less their offsets.
     """
 
     dtype: np.dtype[np.generic]
     num_columns: int
     constants: tuple[tuple[int, float | int | bool], ...] = ()
+    offsets: tuple[int, ...] = ()
     scaling: Scaling
     kind: Kind = field(default="points", init=False)
 
@@ -69,7 +72,7 @@ class PointsCodec:
     def encode(self, points: NDArray[np.generic]) -> Tensor:
         """Map points, shape (N, num_columns), to network units, shape (N, D), float32."""
         values = points[:, self.varying] if self.constants else points
-        return torch.from_numpy(self.scaling.encode(values.astype(np.float64)).astype(np.float32))
+        return torch.from_numpy(self.scaling.encode(_less(values, self.offsets)).astype(np.float32))
 
     def decode(self, values: Tensor) -> NDArray[np.generic]:
         """Map network units back to points.
@@ -82,14 +85,20 @@ class PointsCodec:
         """
         scaled = values.detach().to("cpu", torch.float64).numpy()
         points = np.empty((len(scaled), self.num_columns), dtype=self.dtype)
-        points[:, self.varying] = to_dtype(self.scaling.decode(scaled), self.dtype)
+        decoded = self.scaling.decode(scaled)
+        for place, column in enumerate(self.varying):
+            offset = self.offsets[place] if self.offsets else 0
+            far = decoded[:, place]
+            points[:, column] = shifted(far, offset, self.dtype) if offset else to_dtype(far, self.dtype)
         for column, value in self.constants:
             points[:, column] = value
         return points
 
     def state(self) -> dict[str, object]:
         """Plain JSON values."""
+        offsets = {"offsets": list(self.offsets)} if self.offsets else {}
         return {
+            **offsets,
             "kind": self.kind,
             "version": self._version,
             "dtype": self.dtype.str,
@@ -105,6 +114,7 @@ class PointsCodec:
             dtype=np.dtype(state["dtype"]),
             num_columns=int(state["num_columns"]),
             constants=tuple((int(column), value) for column, value in state["constants"]),
+            offsets=tuple(int(offset) for offset in state.get("offsets", ())),
             scaling=Scaling.from_state(state["scaling"]),
         )
 
@@ -250,13 +260,8 @@ def _fit(
     varying = np.flatnonzero(low != high)
     if not len(varying):
         raise DataError(f"{name}: every column is constant", remedy="There is nothing to learn: look at the data.")
-    lows, highs = low[varying].astype(np.float64), high[varying].astype(np.float64)
-    if (lows == highs).any():
-        column = varying[np.flatnonzero(lows == highs)[0]] + 1
-        raise DataError(
-            f"{name}: the values of column {column} differ by less than float64 can tell",
-            remedy="Subtract a large number from that column.",
-        )
+    offsets = _offsets(low[varying], high[varying])
+    lows, highs = _less(low[None, varying], offsets)[0], _less(high[None, varying], offsets)[0]
     if len(fixed):
         shown = ", ".join(str(column + 1) for column in fixed[:5]) + (", ..." if len(fixed) > 5 else "")
         said = f"{name}: constant columns ({shown}) are not learnt and come back as they are"
@@ -265,12 +270,32 @@ def _fit(
     def blocks() -> Iterator[Floats]:
         for part in _blocks(array):
             if good[part].any():
-                yield array[part][good[part]][:, varying].astype(np.float64)
+                yield _less(array[part][good[part]][:, varying], offsets)
 
     scaling, said = _choose(lows, highs, blocks, name, options)
     constants = tuple((int(column), low[column].item()) for column in fixed)
-    codec = PointsCodec(dtype=array.dtype, num_columns=array.shape[1], constants=constants, scaling=scaling)
+    codec = PointsCodec(
+        dtype=array.dtype, num_columns=array.shape[1], constants=constants, offsets=offsets, scaling=scaling
+    )
     return codec, (said,)
+
+
+def _offsets(low: NDArray[np.generic], high: NDArray[np.generic]) -> tuple[int, ...]:
+    """What to take off each column of whole numbers; empty where that is nothing."""
+    if low.dtype.kind not in "iu":
+        return ()
+    ends = [(int(least), int(largest)) for least, largest in zip(low.tolist(), high.tolist(), strict=True)]
+    offsets = tuple(least if max(abs(least), abs(largest)) > EXACT else 0 for least, largest in ends)
+    return offsets if any(offsets) else ()
+
+
+def _less(values: NDArray[np.generic], offsets: tuple[int, ...]) -> Floats:
+    """Points as float64, less the offsets, which are taken off exactly."""
+    floats = values.astype(np.float64)
+    for column, offset in enumerate(offsets):
+        if offset:
+            floats[:, column] = distances(values[:, column], offset)
+    return floats
 
 
 def _choose(

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+EXACT = 2**53
+"""Up to here every whole number is a float64 of its own."""
+
 # Differences of larger numbers might overflow: such columns are halved before anything is subtracted.
 _HALVE_ABOVE = 1e307
 
@@ -136,3 +139,41 @@ def to_dtype(values: Floats, dtype: np.dtype[Any]) -> NDArray[np.generic]:
     whole = np.where(low | high, 0.0, rounded).astype(dtype)
     whole[low], whole[high] = limits.min, limits.max
     return whole
+
+
+def distances(values: NDArray[Any], low: int) -> NDArray[np.uint64]:
+    """How far whole numbers of any 64-bit type lie above the least of them, exactly.
+
+    Args:
+        values: Whole numbers, none less than `low`; any shape.
+        low: Of the same type.
+
+    Returns:
+        Unsigned, of the same shape: the widest distance, 2^64 − 1, fits too.
+    """
+    # Unsigned numbers wrap around, and the difference comes out right whatever the signs.
+    wrapped: NDArray[np.uint64] = values.astype(np.uint64) - np.uint64(low % 2**64)
+    return wrapped
+
+
+def above(far: NDArray[np.uint64], low: int, dtype: np.dtype[Any]) -> NDArray[np.generic]:
+    """The inverse of `distances`: whole numbers of `dtype` that lie so far above `low`."""
+    whole: NDArray[np.generic] = (far + np.uint64(low % 2**64)).astype(dtype)
+    return whole
+
+
+def shifted(far: Floats, low: int, dtype: np.dtype[Any]) -> NDArray[np.generic]:
+    """Whole numbers at distances from `low` of either sign, rounded and held within the dtype's range.
+
+    Args:
+        far: Distances, finite; any shape.
+        low: Of the dtype; added as a whole number, so that nothing is rounded away.
+        dtype: Integer.
+
+    Returns:
+        An array of that dtype and of the same shape.
+    """
+    limits, unsigned = np.iinfo(dtype), np.dtype(np.uint64)
+    up = np.minimum(to_dtype(np.maximum(far, 0.0), unsigned), np.uint64(int(limits.max) - low))
+    down = np.minimum(to_dtype(np.maximum(-far, 0.0), unsigned), np.uint64(low - int(limits.min)))
+    return above(up - down, low, dtype)

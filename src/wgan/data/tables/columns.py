@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wgan.data.scaling import Floats, Scaling, to_dtype
+from wgan.data.scaling import Floats, Scaling, above, distances, to_dtype
 from wgan.data.tables.types import from_plain, to_plain, type_from_text
 
 Value: TypeAlias = str | int | float | bool | None
@@ -69,7 +69,9 @@ class Number:
         decimals: Places after the point that all values are rounded to; None where there is no such number.
         step: What dates and times are whole multiples of, counted from the least (a day, for days at midnight); else 1.
         may_miss: Whether cells may be missing: two more entries then say (present, missing).
-        scaling: Of the one entry that holds the value.
+        offset: Subtracted from whole numbers, as such, before they become floats: the least value where float64 cannot
+            tell neighbours apart, else 0.
+        scaling: Of the one entry that holds the value, less the offset.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Number:
     decimals: int | None
     step: int
     may_miss: bool
+    offset: int = 0
     scaling: Scaling
 
     @property
@@ -95,7 +98,7 @@ class Number:
         """Map a plain array to shape (N, width); a missing value is put at the mean, which is 0."""
         missing = array.is_null().to_numpy(zero_copy_only=False)
         block = np.zeros((len(array), self.width))
-        values = floats(array)[~missing, None]
+        values = less(array.drop_null(), self.offset)[:, None]
         block[~missing, :1] = self.scaling.encode(values)
         if self.may_miss:
             block[:, 1], block[:, 2] = ~missing, missing
@@ -112,14 +115,16 @@ class Number:
     def _whole(self, values: Floats, kind: pa.DataType) -> NDArray[np.generic]:
         """Round to whole numbers within the bounds."""
         dtype = np.dtype(kind.to_pandas_dtype()) if pa.types.is_integer(kind) else np.dtype(np.int64)
-        # Bounds as arrays of the dtype: a plain large int would turn uint64 into floats.
-        low, high = np.array(self.low, dtype), np.array(self.high, dtype)
-        whole: NDArray[np.generic] = np.clip(to_dtype(values, dtype), low, high)
-        if self.step == 1:
-            return whole
-        steps = np.rint((whole - low) / self.step).astype(dtype)
-        stepped: NDArray[np.generic] = low + steps * np.array(self.step, dtype)
-        return stepped
+        least, largest = int(self.low), int(self.high)
+        if self.offset:
+            far = np.minimum(to_dtype(values, np.dtype(np.uint64)), np.uint64(largest - least))
+        else:
+            # Bounds as arrays of the dtype: a plain large int would turn uint64 into floats.
+            low, high = np.array(least, dtype), np.array(largest, dtype)
+            far = distances(np.clip(to_dtype(values, dtype), low, high), least)
+        if self.step > 1:
+            far = (np.rint(far / self.step)).astype(np.uint64) * np.uint64(self.step)
+        return above(far, least, dtype)
 
     def _float(self, values: Floats) -> NDArray[np.generic]:
         """Round as the data is rounded, within the bounds."""
@@ -131,12 +136,17 @@ class Number:
     def state(self) -> dict[str, object]:
         """Plain JSON values."""
         values = {field: getattr(self, field) for field in _NUMBER_FIELDS}
+        values |= {"offset": self.offset} if self.offset else {}
         return values | {"how": "number", "scaling": self.scaling.state()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Number:
         """The inverse of `state`."""
-        return cls(**{field: state[field] for field in _NUMBER_FIELDS}, scaling=Scaling.from_state(state["scaling"]))
+        return cls(
+            **{field: state[field] for field in _NUMBER_FIELDS},
+            offset=int(state.get("offset", 0)),
+            scaling=Scaling.from_state(state["scaling"]),
+        )
 
 
 _NUMBER_FIELDS = ("name", "type", "whole", "low", "high", "decimals", "step", "may_miss")
@@ -226,6 +236,11 @@ def floats(array: pa.Array) -> Floats:
     values: Floats = filled.to_numpy(zero_copy_only=False).astype(np.float64)
     values[missing] = np.nan
     return values
+
+
+def less(array: pa.Array, offset: int) -> Floats:
+    """A plain array without missing cells as float64, less an offset that is taken off whole numbers exactly."""
+    return distances(array.to_numpy(), offset).astype(np.float64) if offset else floats(array)
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:

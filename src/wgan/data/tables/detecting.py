@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from wgan.choices import nearest
-from wgan.data.scaling import Scaling
+from wgan.data.scaling import EXACT, Scaling, distances
 from wgan.data.tables.codec import TableCodec
-from wgan.data.tables.columns import Category, Column, Constant, Number, floats
+from wgan.data.tables.columns import Category, Column, Constant, Number, less
 from wgan.data.tables.inferring import TypedColumn, typed_column
 from wgan.data.tables.reading import Raw
 from wgan.data.tables.types import is_temporal
@@ -194,15 +194,13 @@ def _number(raw: Raw, column: TypedColumn, may_miss: bool) -> Number:
     array = column.array.cast(pa.int8()) if pa.types.is_boolean(column.array.type) else column.array
     ends = pc.min_max(array).as_py()
     low, high = ends["min"], ends["max"]
-    if float(low) == float(high):
-        raise DataError(
-            f"{raw.name}, column {column.name!r}: its values differ by less than float64 can tell",
-            remedy="Subtract a large number from that column.",
-        )
-    values = floats(array.drop_null())
     whole = pa.types.is_integer(array.type)
-    step = _step(array.drop_null(), low) if is_temporal(column.kind) else 1
-    scaling = Scaling.fit(np.array([low], np.float64), np.array([high], np.float64), lambda: iter([values[:, None]]))
+    offset = low if whole and max(abs(low), abs(high)) > EXACT else 0
+    present = array.drop_null()
+    values = less(present, offset)
+    step = _step(present, low) if is_temporal(column.kind) else 1
+    ends = np.array([[low - offset], [high - offset]], np.float64)
+    scaling = Scaling.fit(ends[0], ends[1], lambda: iter([values[:, None]]))
     return Number(
         name=column.name,
         type=str(column.kind),
@@ -212,14 +210,14 @@ def _number(raw: Raw, column: TypedColumn, may_miss: bool) -> Number:
         decimals=None if whole else decimals_of(values, single=pa.types.is_float32(array.type)),
         step=step,
         may_miss=may_miss,
+        offset=offset,
         scaling=scaling,
     )
 
 
 def _step(array: pa.Array, low: int) -> int:
     """The largest whole number that all distances from the least value are multiples of."""
-    distances = array.to_numpy().astype(np.int64) - low
-    return int(np.gcd.reduce(distances))
+    return int(np.gcd.reduce(distances(array.to_numpy(), low)))
 
 
 def decimals_of(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], *, single: bool) -> int | None:
