@@ -213,6 +213,35 @@ def test_another_version_is_named_beside_ours(tmp_path, name, version):
         checkpoints.load(tmp_path)
 
 
+def forge_notes(path: Path, state: dict, manifest: dict) -> None:
+    """Change the notes of a checkpoint, with checksums that fit."""
+    content = storage.canonical_json(json.loads((path / "state.json").read_bytes()) | state)
+    (path / "state.json").write_bytes(content)
+    notes = layout.unseal((path / "manifest.json").read_bytes(), "manifest.json")
+    notes["files"]["state.json"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (path / "manifest.json").write_bytes(layout.seal(notes | manifest))
+
+
+@pytest.mark.parametrize(
+    ("state", "manifest", "fault"),
+    [
+        ({}, {"format": "other"}, "manifest.json says that its format is 'other'"),
+        ({"format": "other"}, {}, "state.json says that its format is 'other'"),
+        ({"step": 3}, {}, "its notes are of step 3"),
+        ({"facts": []}, {}, "its facts are no table"),
+        ({"best": {"step": 2}}, {}, "its notes lack 'score'"),
+        ({"best": {"step": "two", "score": 0.5}}, {}, "its notes are of another form"),
+        ({"best": []}, {}, "its notes are of another form"),
+        ({}, {"files": {}}, "its notes lack 'state.json'"),
+    ],
+)
+def test_notes_of_another_form_are_refused_whatever_their_checksums(tmp_path, state, manifest, fault):
+    save(tmp_path, 1)
+    forge_notes(save(tmp_path, 2), state, manifest)
+    with pytest.raises(CheckpointError, match=f"00000002' is no checkpoint of this program: {fault}"):
+        checkpoints.load(tmp_path)
+
+
 class Trap:
     """Leaves a mark if anybody unpickles it."""
 

@@ -131,6 +131,35 @@ def test_tensors_of_another_shape_are_listed(finished):
         experiment.load(finished)
 
 
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"steps": None}, "its fact 'steps' is None"),
+        ({"steps": True}, "its fact 'steps' is True"),
+        ({"record_bytes": -1}, "its fact 'record_bytes' is -1"),
+        ({"game": {"seed": 0}}, "it lacks the fact 'game.steps_done'"),
+        ({"pending": {"estimate": 0.5, "critic_loss": 0}}, "it lacks the fact 'pending.generator_loss'"),
+        ({"settings": []}, r"its fact 'settings' is \[\]"),
+    ],
+)
+def test_facts_of_another_form_are_listed(finished, change, fault):
+    saved = checkpoints.load(finished / "checkpoints")
+    checkpoints.save(finished / "checkpoints", 60, saved.tensors, saved.facts | change)
+    for use in (experiment.resume, experiment.load):
+        with pytest.raises(CheckpointError, match=rf"00000060' is no checkpoint of a run: {fault}"):
+            use(finished)
+
+
+@pytest.mark.parametrize("fact", ["game", "settings", "steps", "record_bytes", "pending"])
+def test_a_missing_fact_is_named(finished, fact):
+    saved = checkpoints.load(finished / "checkpoints")
+    facts = {name: value for name, value in saved.facts.items() if name != fact}
+    checkpoints.save(finished / "checkpoints", 60, saved.tensors, facts)
+    for use in (experiment.resume, experiment.load):
+        with pytest.raises(CheckpointError, match=f"it lacks the fact '{fact}'"):
+            use(finished)
+
+
 @pytest.mark.parametrize("steps", [50, 80])
 def test_steps_edited_by_hand_count_as_those_asked_for(finished, steps):
     path = finished / "settings.toml"

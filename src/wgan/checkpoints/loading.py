@@ -10,7 +10,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wgan.checkpoints.format import (
     BEST,
+    FORMAT,
     MANIFEST,
     MAX_HEADER,
     MAX_NOTE,
@@ -138,6 +139,7 @@ def _read(path: Path) -> Checkpoint:
     refuse_other_version(parsed(raw, MANIFEST), path / MANIFEST)
     manifest = unseal(raw, MANIFEST)
     try:
+        _refuse_other_format(manifest, path, MANIFEST)
         files = manifest["files"]
         raw = bounded(path / STATE, MAX_STATE)
         with contextlib.suppress(DamagedError):
@@ -145,16 +147,28 @@ def _read(path: Path) -> Checkpoint:
         if hashlib.sha256(raw).hexdigest() != files[STATE]["sha256"]:
             raise DamagedError(f"{STATE} does not have the checksum in its manifest")
         state = parsed(raw, STATE)
+        _refuse_other_format(state, path, STATE)
+        if state["step"] != int(path.name):
+            raise _foreign(path, f"its notes are of step {state['step']!r}")
+        if not isinstance(state["facts"], dict):
+            raise _foreign(path, "its facts are no table")
         tensors = _read_tensors(path / TENSORS, files[TENSORS]["bytes"], files[TENSORS]["sha256"])
         return Checkpoint(
             step=int(path.name),
             tensors=tensors,
             facts=state["facts"],
             path=path,
-            best=None if state["best"] is None else Best(state["best"]["step"], state["best"]["score"]),
+            best=None if state["best"] is None else Best(int(state["best"]["step"]), float(state["best"]["score"])),
         )
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise _foreign(path, f"its notes lack {error}") from None
+    except (TypeError, ValueError) as error:
+        raise _foreign(path, f"its notes are of another form: {error}") from None
+
+
+def _refuse_other_format(note: dict[str, Any], path: Path, name: str) -> None:
+    if note["format"] != FORMAT:
+        raise _foreign(path, f"{name} says that its format is {note['format']!r}")
 
 
 def _read_tensors(path: Path, length: int, digest: str) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +18,17 @@ from wgan.training import Game
 
 _SHOWN = 8
 
+NUMBERS = ("estimate", "critic_loss", "generator_loss")
+"""What is kept of an update: in the record, and in the checkpoint of a stop that came before its line."""
+
+_FACTS: dict[str, tuple[type, ...]] = {
+    "game": (dict,),
+    "settings": (dict,),
+    "steps": (int,),
+    "record_bytes": (int,),
+    "pending": (dict, NoneType),
+}
+_GAME_FACTS: dict[str, tuple[type, ...]] = {"steps_done": (int,), "seed": (int,)}
 
 _DECIDING = (
     *WORDS,
@@ -63,13 +75,47 @@ def refuse_other_data(stored: dict[str, Any], source: Source, directory: Path) -
     _refuse(differences, f"the data is not what the run in '{directory}' was begun with", "the same data")
 
 
+def refuse_other_facts(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint whose facts are not those that a run notes: whatever reads them afterwards may rely on them.
+
+    Raises:
+        CheckpointError: A fact is missing or has another form; each is listed.
+    """
+    faults = [
+        *_fact_faults(checkpoint.facts, _FACTS),
+        *_fact_faults(checkpoint.facts.get("game"), _GAME_FACTS, "game."),
+    ]
+    pending = checkpoint.facts.get("pending")
+    if isinstance(pending, dict):
+        faults += _fact_faults(pending, dict.fromkeys(NUMBERS, (float, int)), "pending.")
+    if faults:
+        raise CheckpointError(
+            f"'{checkpoint.path}' is no checkpoint of a run: {'; '.join(faults)}",
+            remedy="Remove its folder to use the checkpoint before it, or restore it from a copy.",
+        )
+
+
+def _fact_faults(facts: object, wanted: Mapping[str, tuple[type, ...]], prefix: str = "") -> list[str]:
+    """What a table of facts lacks, and what in it has another type; nothing for what is no table."""
+    if not isinstance(facts, dict):
+        return []
+    missing = [f"it lacks the fact '{prefix}{name}'" for name in wanted if name not in facts]
+    wrong = [
+        f"its fact '{prefix}{name}' is {facts[name]!r}"
+        for name, types in wanted.items()
+        if name in facts
+        and (type(facts[name]) not in types or (int in types and facts[name] < 0 and float not in types))
+    ]
+    return missing + wrong
+
+
 def refuse_other_settings(checkpoint: Checkpoint, settings: Settings, directory: Path) -> None:
     """Refuse settings under which the run would compute something else than those the checkpoint was saved under.
 
     Raises:
         CheckpointError: They differ; each setting is listed.
     """
-    now, before = deciding(settings), checkpoint.facts.get("settings", {})
+    now, before = deciding(settings), checkpoint.facts["settings"]
     differences = [f"{name}: {now[name]}, was {before.get(name)}" for name in now if now[name] != before.get(name)]
     _refuse(differences, f"the settings of '{directory}' do not fit its checkpoint", "the settings it was begun with")
 

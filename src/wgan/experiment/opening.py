@@ -20,7 +20,7 @@ from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
 from wgan.errors import CheckpointError, UsageError
 from wgan.experiment.files import RunFiles, new_run, own
-from wgan.experiment.fitting import refuse_other_data, refuse_other_settings, restore, source_state
+from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore, source_state
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.running import Experiment
 from wgan.metrics import Judge
@@ -125,6 +125,7 @@ def resume(directory: Path, *, steps: int | None = None, source: Source | None =
 def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: Source | None) -> Experiment:
     settings = from_toml(files.settings)
     checkpoint = checkpoints.load(files.checkpoints)
+    refuse_other_facts(checkpoint)
     journal = Journal(files.events)
     done, pending = checkpoint.step, checkpoint.facts["pending"]
     # The file may say more than the checkpoint: by hand, or from a resume that was killed before its first save.

@@ -19,7 +19,7 @@ from wgan.errors import Interrupted, NumericError
 from wgan.experiment import health
 from wgan.experiment.drawing import draw_all, draw_blocks
 from wgan.experiment.files import RunFiles
-from wgan.experiment.fitting import deciding
+from wgan.experiment.fitting import NUMBERS, deciding
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.stopping import StopAskedError, StopRequest
 from wgan.metrics import Judge
@@ -326,8 +326,5 @@ class Experiment:
 
 def _numbers(step: Step | dict[str, float]) -> dict[str, float]:
     """What the record keeps of an update, read from the device or from the checkpoint of a stop."""
-    read = step if isinstance(step, dict) else {name: getattr(step, name).item() for name in _NUMBERS}
-    return {name: read[name] for name in _NUMBERS}
-
-
-_NUMBERS = ("estimate", "critic_loss", "generator_loss")
+    read = step if isinstance(step, dict) else {name: getattr(step, name).item() for name in NUMBERS}
+    return {name: read[name] for name in NUMBERS}

@@ -22,7 +22,7 @@ from wgan.engine import has_fast_bfloat16
 from wgan.errors import UsageError
 from wgan.experiment.drawing import draw_all, draw_blocks
 from wgan.experiment.files import RunFiles
-from wgan.experiment.fitting import refuse_other_data, refuse_other_settings, restore
+from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
 from wgan.experiment.opening import open_again, read_note, refuse_no_run
 from wgan.metrics import Judge
 from wgan.settings import Settings, from_toml
@@ -116,6 +116,7 @@ def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Tr
     refuse_no_run(files)
     settings = from_toml(files.settings)
     saved = checkpoints.load(files.checkpoints, checkpoint)
+    refuse_other_facts(saved)
     refuse_other_settings(saved, settings, directory)
     codec = codec_from_state(read_note(files.source)["codec"])
     game = build_game(_for_this_machine(settings, read_note(files.environment)), codec.layout)
