@@ -127,7 +127,27 @@ def test_a_truncated_image_is_named(folder, encode):
     (folder / "2.png").write_bytes(encode(2)[:100])
     with pytest.raises(DataError, match=r"pictures/2\.png: its data are damaged or truncated") as caught:
         open_folder(folder)
-    assert "skip_broken" in caught.value.remedy
+    assert caught.value.remedy == "Repair or remove it."
+
+
+@pytest.mark.parametrize(("number", "offered"), [(99, False), (100, True)])
+def test_skipping_is_offered_where_it_can_help(tmp_path, encode, number, offered):
+    for place in range(number):
+        (tmp_path / f"{place:03}.png").write_bytes(encode(1))
+    (tmp_path / "007.png").write_bytes(encode(7)[:100])
+    with pytest.raises(DataError, match=r"007\.png") as caught:
+        open_folder(tmp_path)
+    assert ("--skip-broken" in caught.value.remedy) == offered
+
+
+def test_a_folder_of_idx_files_names_those_of_images(tmp_path):
+    for name in ("a-images-idx3-ubyte", "b-images-idx3-ubyte"):
+        (tmp_path / name).write_bytes(b"\0\0\x08\x03" + b"\0\0\0\2" * 3 + b"12345678")
+    (tmp_path / "a-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01\0\0\0\2" + b"12")
+    with pytest.raises(DataError, match="no images in this folder") as caught:
+        open_folder(tmp_path)
+    assert f"'{tmp_path / 'a-images-idx3-ubyte'}', '{tmp_path / 'b-images-idx3-ubyte'}'" in caught.value.remedy
+    assert "labels" not in caught.value.remedy
 
 
 def test_skipping_leaves_out_one_in_a_hundred_aloud(tmp_path, encode):

@@ -104,12 +104,13 @@ def test_a_flipped_byte_in_a_gzip_is_noticed(tmp_path):
         (b"", "not an IDX file"),
         (b"hello world", "not an IDX file: begins with bytes 68 65 6c 6c"),
         (idx(IMAGES.astype(">f4"), kind=0x0D), "holds float32"),
-        (idx(np.zeros(5, np.uint8)), "has 1 dimensions"),
+        (idx(np.zeros(5, np.uint8)), "has 1 dimension "),
         (idx(IMAGES)[:9], "ends at byte 9, inside its header of 16 bytes"),
     ],
 )
 def test_what_is_no_idx_file_of_images(tmp_path, content, message):
     path = tmp_path / "x-images-idx3"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
         open_idx(path)
+    assert caught.value.remedy

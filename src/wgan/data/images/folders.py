@@ -38,7 +38,10 @@ class Folder:
         try:
             os.scandir(path).close()
         except OSError as error:
-            raise DataError(f"{shown(path)}: the folder cannot be listed: {error.strerror}") from None
+            raise DataError(
+                f"{shown(path)}: the folder cannot be listed: {error.strerror}",
+                remedy="Is it still there and readable?",
+            ) from None
         self._files = sorted(self._walk())
 
     def _walk(self) -> Iterator[tuple[str, int, int]]:

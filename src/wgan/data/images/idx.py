@@ -23,8 +23,8 @@ _DEFLATE_LIMIT = 1032
 _CHUNK = 1 << 20
 
 
-def looks_like_idx(path: Path) -> bool:
-    """Whether a file, compressed or not, begins as IDX files of bytes or numbers do."""
+def looks_like_idx(path: Path, ranks: tuple[int, ...] = (1, 2, 3, 4)) -> bool:
+    """Whether a file, compressed or not, begins as IDX files of bytes or numbers of these ranks do."""
     try:
         with path.open("rb") as file:
             start = file.read(4)
@@ -33,7 +33,7 @@ def looks_like_idx(path: Path) -> bool:
                 start = file.read(4)
     except (OSError, EOFError, zlib.error):
         return False
-    return len(start) == 4 and start[:2] == b"\0\0" and start[2] in _TYPES and 1 <= start[3] <= 4
+    return len(start) == 4 and start[:2] == b"\0\0" and start[2] in _TYPES and start[3] in ranks
 
 
 def read_idx(path: Path, ranks: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -86,18 +86,30 @@ def read_idx(path: Path, ranks: tuple[int, ...]) -> NDArray[np.uint8]:
 def _read_header(file: BinaryIO | gzip.GzipFile, path: Path, ranks: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
-        raise DataError(f"{shown(path)}: not an IDX file: begins with bytes {start.hex(' ') or '(none)'} at byte 0")
+        raise DataError(
+            f"{shown(path)}: not an IDX file: begins with bytes {start.hex(' ') or '(none)'} at byte 0",
+            remedy="An IDX file begins with two zero bytes, the type 08 and the rank: fetch it again, or name another.",
+        )
     if start[2] != _UBYTE:
         raise DataError(
-            f"{shown(path)}: holds {_TYPES[start[2]]} (type at byte 2), images and labels are taken as uint8"
+            f"{shown(path)}: holds {_TYPES[start[2]]} (type at byte 2), images and labels are taken as uint8",
+            remedy="Save the images as .npy, where floats in [0, 1] or [-1, 1] are taken too.",
         )
     rank = start[3]
     if rank not in ranks:
         wanted = " or ".join(map(str, ranks))
-        raise DataError(f"{shown(path)}: has {rank} dimensions (byte 3), wanted {wanted}")
+        noun = "dimension" if rank == 1 else "dimensions"
+        what = "the file of labels" if ranks == (1,) else "a file of images"
+        raise DataError(
+            f"{shown(path)}: has {rank} {noun} (byte 3), wanted {wanted}",
+            remedy=f"It should be {what}: is its name right?",
+        )
     lengths = file.read(4 * rank)
     if len(lengths) < 4 * rank:
-        raise DataError(f"{shown(path)}: ends at byte {4 + len(lengths)}, inside its header of {4 + 4 * rank} bytes")
+        raise DataError(
+            f"{shown(path)}: ends at byte {4 + len(lengths)}, inside its header of {4 + 4 * rank} bytes",
+            remedy="The file is truncated: fetch it again.",
+        )
     return struct.unpack(f">{rank}I", lengths), 4 + 4 * rank
 
 

@@ -89,7 +89,9 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
         check_applies(options, ENCODED_IMAGES, f"{shown(name)} (images)")
         made = pack(collection, options, cache)
     except OSError as error:
-        raise DataError(f"{shown(name)}: cannot be read: {error.strerror or error}") from None
+        raise DataError(
+            f"{shown(name)}: cannot be read: {error.strerror or error}", remedy="Is it still there and readable?"
+        ) from None
     return ImageSource(
         name,
         made.pixels,
@@ -110,7 +112,7 @@ def _collection(path: Path, cache: Path | None) -> Collection | None:
     if not path.exists():
         raise UsageError(f"{shown(path)}: there is no such file or folder")
     if not path.is_file():
-        raise DataError(f"{shown(path)}: is neither a file nor a folder")
+        raise DataError(f"{shown(path)}: is neither a file nor a folder", remedy="Name a file or a folder of images.")
     ending = path.name.lower()
     if ending.endswith(".zip"):
         return ZipArchive(path)
@@ -156,7 +158,10 @@ def open_idx(path: Path, options: DataOptions, *, seed: int) -> ImageSource:
     beside = labels_beside(path)
     labels = None if beside is None else read_idx(beside, (1,))
     if beside is not None and labels is not None and len(labels) != len(images):
-        raise DataError(f"{shown(beside)}: {len(labels):,} labels, but {shown(path.name)} has {len(images):,} images")
+        raise DataError(
+            f"{shown(beside)}: {len(labels):,} labels, but {shown(path.name)} has {len(images):,} images",
+            remedy="Fetch both files again, or move the labels away: images need none.",
+        )
     return images_from_array(images, labels, str(path), options, seed)
 
 

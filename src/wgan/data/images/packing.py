@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +29,7 @@ from wgan.data.images.decoding import (
     quiet_pillow,
     resolve,
 )
+from wgan.data.images.idx import looks_like_idx
 from wgan.data.images.members import Collection, Encoded, Stream, Tally, labels_from_folders, load
 from wgan.data.images.naming import shown
 from wgan.data.images.packs import (
@@ -49,6 +50,8 @@ from wgan.storage import disk_faults, sweep, temporary_beside
 R = TypeVar("R")
 _CHUNK_IMAGES = 32
 _CHUNK_BYTES = 1 << 21
+# One broken image of so many may be skipped.
+_SKIPPED_OF = 100
 _NUM_BROKEN_NAMED = 3
 
 
@@ -129,7 +132,7 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
                     if isinstance(result, BrokenImage):
                         broken.append(f"{shown(name)}: {result}")
                         if not options.skip_broken:
-                            raise _broken_error(collection, broken[0])
+                            raise _broken_error(collection, options, broken[0])
                         continue
                     survey.add(result[0])
                     good.append(result[1])
@@ -141,7 +144,10 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
         raise _no_images(collection, tally)
     _judge_broken(collection, broken, survey.num_images)
     if survey.num_images < 2:
-        raise DataError(f"{shown(collection.path)}: needs at least 2 images, found {survey.num_images}")
+        raise DataError(
+            f"{shown(collection.path)}: needs at least 2 images, found {survey.num_images}",
+            remedy="Give more images: a distribution cannot be learnt from less.",
+        )
     labels, classes = labels_from_folders(names) if names else (None, ())
     notes = [policy.note(survey)]
     if broken:
@@ -178,33 +184,53 @@ def _policy(collection: Collection, options: DataOptions) -> Policy:
             num_broken += 1
             first_broken = first_broken or f"{shown(name)}: {result}"
             if not options.skip_broken:
-                raise _broken_error(collection, first_broken)
+                raise _broken_error(collection, options, first_broken)
     if survey.num_images + num_broken == 0:
         raise _no_images(collection, tally)
     if survey.num_images == 0:
-        raise _broken_error(collection, first_broken)
+        raise _broken_error(collection, options, first_broken)
     return resolve(survey, options)
 
 
 def _no_images(collection: Collection, tally: Tally) -> DataError:
     found = [f"endings seen: {tally.seen()}"] if tally.endings else []
     found += [f"{count:,} {reason}" for reason, count in sorted(tally.skipped.items())]
+    remedy = "Images are taken as .png, .jpg, .webp, .bmp, .gif, .tif and .ppm files."
+    if idx := _idx_files(collection):
+        files = ", ".join(f"'{shown(path)}'" for path in idx[:_NUM_BROKEN_NAMED])
+        remedy = f"It holds IDX files of images: name one of them instead of the folder: {files}."
     return DataError(
         f"{shown(collection.path)}: no images in this {collection.noun} ({'; '.join(found) or 'it is empty'})",
-        remedy="Images are taken as .png, .jpg, .webp, .bmp, .gif, .tif and .ppm files.",
+        remedy=remedy,
     )
 
 
-def _broken_error(collection: Collection, reason: str) -> DataError:
+def _idx_files(collection: Collection) -> list[Path]:
+    """The IDX files of images that lie in a folder itself."""
+    if not collection.path.is_dir():
+        return []
+    return [path for path in sorted(collection.path.iterdir()) if path.is_file() and looks_like_idx(path, (3, 4))]
+
+
+def _broken_error(collection: Collection, options: DataOptions, reason: str) -> DataError:
     joint = "/" if collection.noun == "folder" else ", "
-    return DataError(
-        f"{shown(collection.path)}{joint}{reason}",
-        remedy="Repair or remove it; or set skip_broken, which leaves out up to one image in a hundred.",
-    )
+    remedy = "Repair or remove it."
+    if not options.skip_broken and _reaches(collection, _SKIPPED_OF):
+        remedy = "Repair or remove it; or use --skip-broken, which leaves out up to one image in a hundred."
+    return DataError(f"{shown(collection.path)}{joint}{reason}", remedy=remedy)
+
+
+def _reaches(collection: Collection, count: int) -> bool:
+    """Whether there are so many images; no more of them are looked at than it takes to say so."""
+    with contextlib.closing(collection.stream(Tally())) as items:
+        try:
+            return sum(1 for _ in islice(items, count)) == count
+        except DataError:
+            return False
 
 
 def _judge_broken(collection: Collection, broken: list[str], num_good: int) -> None:
-    if len(broken) * 100 > len(broken) + num_good:
+    if len(broken) * _SKIPPED_OF > len(broken) + num_good:
         raise DataError(
             f"{shown(collection.path)}: {len(broken):,} of {len(broken) + num_good:,} images are broken, "
             f"more than one in a hundred; the first: {broken[0]}",

@@ -125,7 +125,10 @@ class ImageSource:
         digest: str | None = None,
     ) -> None:
         if len(pixels) < 2:
-            raise DataError(f"{shown(name)}: needs at least 2 images, found {len(pixels)}")
+            raise DataError(
+                f"{shown(name)}: needs at least 2 images, found {len(pixels)}",
+                remedy="Give more images: a distribution cannot be learnt from less.",
+            )
         assert pixels.dtype == np.uint8
         assert pixels.shape[1:] == codec.layout.shape
         assert labels is None or len(labels) == len(pixels)
