@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from wgan.assembly import build_game, build_rules, choose_parts
+from wgan.assembly import build_game, build_rules, choose_parts, word_faults
 from wgan.batch import Layout
 from wgan.constraints import GradientPenalty
 from wgan.errors import UsageError
@@ -24,6 +24,14 @@ def test_every_bad_word_is_listed_with_a_guess():
     assert "Did you mean 'penalty'" in caught.value.message
     assert "Did you mean 'width='" in caught.value.message
     assert "'os.system' is not known" in caught.value.message
+
+
+def test_faults_of_words_are_given_by_setting():
+    settings = Settings(objective="wassersteim", critic="mlp:widht=3")
+    faults = word_faults(settings)
+    assert list(faults) == ["objective", "critic"]
+    assert "wassersteim" in faults["objective"].message
+    assert word_faults(Settings()) == {}
 
 
 def test_a_constraint_that_cannot_hold_the_critic_is_refused():

@@ -300,7 +300,7 @@ class TestARun:
         said = capsys.readouterr().out
         assert code == 0
         assert f"report: {out / 'report.html'}" in said
-        assert f"next:   wgan sample {out} --num 1000 --out samples.npy" in said
+        assert f"next:   wgan sample {out} --num 1000 --out {out}/samples.npy" in said
         assert "exact W1:" in said
         assert from_toml(out / "settings.toml") == settings
         assert (out / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()

@@ -47,19 +47,35 @@ def choose_parts(settings: Settings) -> Parts:
     Raises:
         UsageError: Words or parameters that no table has: all of them, a line each.
     """
-    built: dict[str, object] = {}
-    errors: list[UsageError] = []
-    for setting, catalog in CATALOGS.items():
-        try:
-            built[setting] = catalog.build(getattr(settings, setting))
-        except UsageError as error:
-            errors.append(error)
+    errors = list(word_faults(settings).values())
     if len(errors) == 1:
         raise errors[0]
     if errors:
         lines = [f"  {error.message}. {error.remedy}" for error in errors]
         raise UsageError("\n".join([f"{len(errors)} settings cannot be used:", *lines]))
-    return Parts(**built)  # type: ignore[arg-type]
+    return Parts(**{setting: catalog.build(getattr(settings, setting)) for setting, catalog in CATALOGS.items()})
+
+
+def word_faults(settings: Settings) -> dict[str, UsageError]:
+    """What is wrong with the words of the settings, by setting; those that have not even the form of a word included.
+
+    Args:
+        settings: Any settings.
+
+    Returns:
+        Setting to the error of its table; empty if every word can be used.
+    """
+    faults: dict[str, UsageError] = {}
+    for setting, catalog in CATALOGS.items():
+        word: object = getattr(settings, setting)
+        if not isinstance(word, str):
+            faults[setting] = UsageError(f"{setting} must be a text, not {word!r}")
+            continue
+        try:
+            catalog.build(word)
+        except UsageError as error:
+            faults[setting] = error
+    return faults
 
 
 def build_game(settings: Settings, layout: Layout) -> Game:

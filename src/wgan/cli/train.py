@@ -69,7 +69,7 @@ def _answer(words: Sequence[str], came: Came) -> int:
     options, settings = read(words)
     if options.resume is not None:
         return _resume(options, words, came)
-    refuse(problems(settings) + _word_faults(settings) + ([] if settings.data else [_no_data()]))
+    refuse(_faults(settings))
     _refuse_missing_device(settings, words)
     from wgan.experiment import begin
 
@@ -145,17 +145,16 @@ def _choices() -> dict[str, str]:
     return {**listed, "recipe": f"One of {', '.join(RECIPES)}."}
 
 
-def _word_faults(settings: Settings) -> list[str]:
-    from wgan.assembly import CATALOGS
+def _faults(settings: Settings) -> list[str]:
+    """All that is wrong with the settings, a line each: with their form, and with words that no table has."""
+    from wgan.assembly import word_faults
 
-    faults = []
-    for name, catalog in CATALOGS.items():
-        try:
-            catalog.build(getattr(settings, name))
-        except UsageError as error:
+    faults = problems(settings)
+    spoken_for = {fault.partition(" ")[0] for fault in faults}
+    for name, error in word_faults(settings).items():
+        if name not in spoken_for:
             faults.append(f"{name}: {'; '.join(filter(None, (error.message, error.remedy)))}")
-    spoken_for = [name for name in CATALOGS if any(line.startswith(f"{name} ") for line in problems(settings))]
-    return [fault for fault in faults if fault.partition(":")[0] not in spoken_for]
+    return faults if settings.data else [*faults, _no_data()]
 
 
 def _asks_for_batch(options: RunOptions, words: Sequence[str]) -> bool:
@@ -287,8 +286,10 @@ def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool)
 
 
 def _next_command(experiment: Experiment) -> str:
-    kind = experiment.source.codec.kind
-    num, out = {"images": ("64", "samples.png"), "points": ("1000", "samples.npy"), "table": ("1000", "samples.csv")}[
-        kind
-    ]
-    return shlex.join(["wgan", "sample", str(experiment.directory), "--num", num, "--out", out])
+    """A command that draws from the run into its own directory: a picture elsewhere might lie among the data."""
+    from wgan.experiment.running import NUM_SAMPLES
+    from wgan.export import sample_ending
+
+    kind, directory = experiment.source.codec.kind, experiment.directory
+    out = directory / f"samples{sample_ending(kind)}"
+    return shlex.join(["wgan", "sample", str(directory), "--num", str(NUM_SAMPLES[kind]), "--out", str(out)])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wgan.assembly import CATALOGS
+from wgan.assembly import word_faults
 from wgan.errors import UsageError
 from wgan.recipes import recipe
 from wgan.settings import DataOptions, Settings, problems, refuse
@@ -48,12 +48,9 @@ def refuse_parameters(params: Mapping[str, Any]) -> None:
         setting, _, rest = problem.partition(" ")
         faults.append(f"{spelt.get(setting, setting.removeprefix('input.'))} {rest}")
     spoken_for = {fault.partition(" ")[0] for fault in faults}
-    for setting, catalog in CATALOGS.items():
-        try:
-            if setting not in spoken_for:
-                catalog.build(getattr(settings, setting))
-        except UsageError as error:
-            faults.append(f"{setting}: {' '.join(filter(None, (error.message, error.remedy)))}")
+    for setting, fault in word_faults(settings).items():
+        if setting not in spoken_for:
+            faults.append(f"{setting}: {' '.join(filter(None, (fault.message, fault.remedy)))}")
     for name, check in (("random_state", _refuse_state), ("directory", _refuse_directory)):
         try:
             check(params[name])
