@@ -1,5 +1,6 @@
 """What `wgan data` says of data that is unusual."""
 
+import decimal
 
 import numpy as np
 import pyarrow as pa
@@ -55,3 +56,11 @@ def test_single_things_are_said_so_and_zero_has_no_sign(tmp_path, said):
     pa.parquet.write_table(table, tmp_path / "t.parquet")
     _, out, _ = said(tmp_path / "t.parquet")
     assert "1 category: a" in out
+
+
+def test_decimals_are_numbers_of_their_scale(tmp_path, said):
+    cells = [decimal.Decimal(text) for text in ("1.25", "2.50", "-3.75", "1.25")] * 10
+    pa.parquet.write_table(pa.table({"d": pa.array(cells, pa.decimal128(9, 2))}), tmp_path / "d.parquet")
+    _, out, _ = said(tmp_path / "d.parquet")
+    assert "1 numeric" in out
+    assert "decimal128(9, 2): -3.75 to 2.50" in out

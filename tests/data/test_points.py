@@ -192,6 +192,11 @@ def test_neighbours_at_the_end_of_uint64_are_told_apart():
     np.testing.assert_array_equal(decoded, np.array([[0], [2**64 - 1]], np.uint64))
 
 
+def test_an_array_without_columns_is_said_to_have_none():
+    with pytest.raises(DataError, match=r"has no columns \(shape \(100, 0\)\)"):
+        open_points(np.empty((100, 0)))
+
+
 # -- bad input ------------------------------------------------------------------------------------------------------
 
 

@@ -427,6 +427,7 @@ def test_an_empty_column_comes_back_empty(csv):
         (b"a,b,a\n1,2,3\n4,5,6\n", r"line 1: the name 'a' comes twice \(columns 1 and 3\)"),
         (b"\n\na,,c\n1,2,3\n4,5,6\n", "line 3: column 2 has no name"),
         (b"1,2.5\n3,4\n5,6\n", "line 1: holds only numbers.*\nUse --no-header"),
+        (b"a,b\n1,2\n3,\x004\n5,6\n", "line 3: a NUL byte .byte 10.*\nRemove it"),
         (b"a,b\n1,\xe9\n", "not UTF-8: byte 6 is 0xe9"),
         ("a,b\n1,2\n".encode("utf-16"), "not UTF-8: byte 0 is 0xff.*\n.*iconv -f utf-16"),
         (b"a,b\n" + b"x," * 2**20 + b"\xc3", "not UTF-8: byte 2,097,156 is 0xc3"),
@@ -437,6 +438,17 @@ def test_an_empty_column_comes_back_empty(csv):
 def test_faults_of_a_csv_are_told_with_their_place(csv, text, message):
     with pytest.raises(DataError, match=message):
         csv(text)
+
+
+def test_decimal_commas_are_mentioned(csv):
+    source = csv("a;b\n1,5;x\n3,5;y\n4;x,5\n")
+    assert [note for note in source.notes if "comma and" in note] == [
+        "column 'a': '1,5' has a decimal comma and is read as text; write a point for a number"
+    ]
+    with pytest.raises(
+        DataError, match=r"1,200 different values.*\nIf these are numbers: column 'a': '0,5' has a decim"
+    ):
+        csv("a;b\n" + "".join(f"{row},5;x\n{row},5;y\n" for row in range(1200)))
 
 
 def test_text_in_a_column_that_is_to_be_numeric(csv):

@@ -113,6 +113,8 @@ def check_form(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str) -
         raise DataError(f"{name} holds {came} (dtype {dtype}, shape {shape})", remedy=_TAKEN)
     if not 1 <= len(shape) <= 4:
         raise DataError(f"{name} has rank {len(shape)} (dtype {dtype}, shape {shape})", remedy=_TAKEN)
+    if len(shape) == 2 and shape[1] == 0 and shape[0] > 1:
+        raise DataError(f"{name} has no columns (shape {shape})", remedy="Give numbers: at least 1 column.")
     if shape[0] < 2 or 0 in shape:
         raise DataError(
             f"{name} has shape {shape}; needs at least 2 rows",

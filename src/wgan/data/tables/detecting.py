@@ -168,10 +168,11 @@ def _category(raw: Raw, column: TypedColumn, distinct: int, may_miss: bool, opti
     alike = not named and column.dictionary is None and present > _FEW_ROWS and distinct > _DISTINCT_SHARE * present
     if distinct > _MOST_CATEGORIES or (alike and pa.types.is_large_string(column.array.type)):
         why = "more than can be learnt as categories" if distinct > _MOST_CATEGORIES else "like a name of each row"
+        remedy = f"Use --ignore {column.name!r}"
+        remedy += "." if distinct > _MOST_CATEGORIES else f", or --categorical {column.name!r} if it is none."
         raise DataError(
             f"{raw.name}, column {column.name!r}: {distinct:,} different values in {present:,} rows, {why}",
-            remedy=f"Use --ignore {column.name!r}"
-            + ("." if distinct > _MOST_CATEGORIES else f", or --categorical {column.name!r} if it is none."),
+            remedy=f"If these are numbers: {column.note}." if column.note else remedy,
         )
     occurring = column.array.unique().drop_null().to_pylist()
     if column.dictionary is None:

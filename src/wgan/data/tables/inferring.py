@@ -15,6 +15,7 @@ from wgan.settings import DataOptions
 _MISSING = ("NA", "N/A", "#N/A", "n/a", "NaN", "nan", "-nan", "null", "NULL")
 _INTEGER = r"^[+-]?[0-9]+$"
 _CODE = r"^[+-]?0[0-9]+$"
+_COMMA = r"^\s*[+-]?[0-9]+,[0-9]+\s*$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}.*)?$"
 # The coarsest that holds what was written, so that it is written so again; without a zone first.
 _INSTANTS = (
@@ -83,6 +84,8 @@ def typed_column(raw: Raw, name: str, options: DataOptions) -> TypedColumn:
         if parsed is not None:
             note = _note_on_form(array, parsed, name) if pa.types.is_timestamp(parsed.type) else ""
             array, kind = parsed, parsed.type if raw.untyped else kind
+        elif raw.untyped:
+            note = _note_on_commas(array, name)
     coded = dictionary is not None or name in options.categorical
     plain = _tidy(to_plain(array))
     return TypedColumn(name=name, kind=kind, array=plain, dictionary=dictionary, coded=coded, note=note)
@@ -161,6 +164,19 @@ def _note_on_form(text: pa.Array, instants: pa.Array, name: str) -> str:
         return ""
     row = changed.index(True).as_py()
     return f"column {name!r}: times such as {text[row].as_py().strip()!r} are written as {written[row].as_py()!r}"
+
+
+def _note_on_commas(text: pa.Array, name: str) -> str:
+    """What is to be said of text that is numbers with a decimal comma, which are read as categories."""
+    import pyarrow.compute as pc
+
+    cells = text.drop_null()
+    if not len(cells) or not pc.all(pc.match_substring_regex(cells, f"{_COMMA}|^({NUMBER})$")).as_py():
+        return ""
+    row = pc.match_substring_regex(cells, _COMMA).index(True).as_py()
+    return (
+        f"column {name!r}: {cells[row].as_py()!r} has a decimal comma and is read as text; write a point for a number"
+    )
 
 
 def _any(flags: pa.Array) -> bool:

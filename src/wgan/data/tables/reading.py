@@ -164,7 +164,7 @@ def _typed(table: pa.Table, name: str) -> Raw:
 
 
 def _check_utf8(path: Path, name: str) -> None:
-    decoder, offset = codecs.getincrementaldecoder("utf-8")(), 0
+    decoder, offset, lines = codecs.getincrementaldecoder("utf-8")(), 0, 1
     try:
         with path.open("rb") as file:
             while True:
@@ -181,9 +181,19 @@ def _check_utf8(path: Path, name: str) -> None:
                     ) from None
                 if not chunk:
                     return
+                if (nul := chunk.find(b"\0")) >= 0:
+                    raise _nul(name, lines + chunk.count(b"\n", 0, nul), offset + nul)
                 offset += len(chunk)
+                lines += chunk.count(b"\n")
     except OSError as error:
         raise UsageError(f"{name} cannot be opened: {error.strerror}", remedy="Is it a readable file?") from None
+
+
+def _nul(name: str, line: int, byte: int) -> DataError:
+    return DataError(
+        f"{name}, line {line:,}: a NUL byte (byte {byte:,}), which no text holds",
+        remedy="Remove it, or convert the file to UTF-8 if it is UTF-16; it may also be damaged: write it again.",
+    )
 
 
 def _delimiter(path: Path) -> str:
