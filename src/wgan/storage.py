@@ -121,11 +121,27 @@ def require_space(directory: Path, needed: int) -> None:
     Raises:
         CheckpointError: Fewer bytes are free.
     """
-    free = shutil.disk_usage(directory).free
-    if free < needed:
-        raise CheckpointError(
-            f"the disk is full: '{directory}' needs {needed:,} bytes and {free:,} are free", remedy=_MAKE_ROOM
-        )
+    if shutil.disk_usage(directory).free < needed:
+        raise full_disk(directory, needed)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, a quota or a file can take no more."""
+    return error.errno in _FULL
+
+
+def full_disk(directory: Path, needed: int) -> CheckpointError:
+    """The error of a disk that cannot hold `needed` more bytes.
+
+    Args:
+        directory: Where they were to be written; it need not be there.
+        needed: Bytes.
+    """
+    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    return CheckpointError(
+        f"the disk is full: '{directory}' needs {needed:,} bytes and {free:,} are free", remedy=_MAKE_ROOM
+    )
 
 
 _MAKE_ROOM = "Make room and try again: what was there before is untouched."
@@ -150,10 +166,8 @@ def disk_faults(path: Path, needed: int = 0) -> Iterator[None]:
         with contextlib.suppress(OSError):
             free = f"{shutil.disk_usage(path.parent).free:,}"
         room = f" ({needed:,} bytes needed, {free} free)" if needed else f" ({free} bytes free)"
-        reason = "the disk is full" if error.errno in _FULL else (error.strerror or str(error))
-        remedy = (
-            _MAKE_ROOM if error.errno in _FULL else "Check the disk and try again: what was there before is untouched."
-        )
+        reason = "the disk is full" if is_full(error) else (error.strerror or str(error))
+        remedy = _MAKE_ROOM if is_full(error) else "Check the disk and try again: what was there before is untouched."
         raise CheckpointError(f"'{path}' could not be written: {reason}{room}", remedy=remedy) from error
 
 

@@ -1,6 +1,7 @@
 """What a run goes on from, and what it does not go on from."""
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -209,3 +210,64 @@ def test_what_was_trained_on_a_gpu_in_bfloat16_is_drawn_in_float32_where_that_is
     for is_fast, precision in ((False, "float32"), (True, "bfloat16")):
         monkeypatch.setattr(trained, "has_fast_bfloat16", lambda is_fast=is_fast: is_fast)
         assert experiment.load(finished).game.engine.precision == precision
+
+
+@pytest.mark.parametrize("name", ["settings.toml", "source.json", "environment.json"])
+def test_a_missing_note_is_named_and_is_to_be_restored(finished, name):
+    (finished / name).unlink()
+    for use in (experiment.resume, experiment.load):
+        with pytest.raises(CheckpointError, match=f"lacks its file '{name}'; its checkpoints are there") as caught:
+            use(finished)
+        assert "Restore it" in caught.value.remedy
+
+
+@pytest.mark.parametrize(("name", "kept"), [("settings.toml", 0.95), ("settings.toml", 0.5), ("source.json", 0.5)])
+@pytest.mark.parametrize("at_a_line", [False, True])
+def test_a_truncated_note_is_to_be_restored(finished, name, kept, at_a_line):
+    path = finished / name
+    whole = path.read_bytes()
+    part = whole[: int(kept * len(whole))]
+    path.write_bytes(part[: part.rindex(b"\n") + 1] if at_a_line else part)
+    for use in (experiment.resume, experiment.load):
+        with pytest.raises(CheckpointError, match=name) as caught:
+            use(finished)
+        assert "Restore it" in caught.value.remedy
+
+
+def test_a_note_without_its_names_is_refused(finished):
+    (finished / "source.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"source.json' lacks name, describe, fingerprint, codec"):
+        experiment.load(finished)
+
+
+@pytest.mark.parametrize("call", ["mkdir", "space"])
+def test_a_full_disk_says_how_much_room_is_needed(tmp_path, monkeypatch, call):
+    directory = tmp_path / "run"
+    stop_at(experiment.begin(SETTINGS, directory), 30)
+    before = tree(directory)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 5, 5))
+        if call == "mkdir":
+            patch.setattr(type(directory), "mkdir", lambda *args, **options: (_ for _ in ()).throw(full))
+        with pytest.raises(
+            CheckpointError, match=r"disk is full: .*needs 1,\d{3},\d{3} bytes and 5 are free"
+        ) as caught:
+            experiment.resume(directory)
+    assert "Make room" in caught.value.remedy
+    assert tree(directory) == before
+    experiment.resume(directory).close()
+
+
+def test_data_that_has_moved_can_be_named_anew(tmp_path):
+    directory, data = tmp_path / "run", points(tmp_path)
+    stop_at(experiment.begin(dataclasses.replace(SETTINGS, data=data), directory), 10)
+    moved = str(tmp_path / "moved.npy")
+    shutil.move(data, moved)
+    for use in (experiment.resume, experiment.evaluate):
+        with pytest.raises(UsageError, match="existing path") as caught:
+            use(directory)
+        assert f'set data = "..." in {directory / "settings.toml"}' in caught.value.remedy
+    path = directory / "settings.toml"
+    path.write_text(path.read_text().replace(data, moved))
+    experiment.resume(directory).close()

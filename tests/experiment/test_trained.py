@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shutil
 import warnings
 from pathlib import Path
 
@@ -62,6 +63,23 @@ def test_a_path_that_is_no_run_is_refused(tmp_path):
             use(tmp_path / "nothing")
         with pytest.raises(UsageError, match="it has no checkpoint"):
             use(tmp_path)
+
+
+def test_a_wrong_path_names_the_runs_most_like_it(straight, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("big", "runs/ring-001"):
+        shutil.copytree(straight, tmp_path / name)
+    (tmp_path / "bit").mkdir()
+    (tmp_path / "big.csv").write_text("a\n1\n")
+    for wrong, what, near in (
+        ("bi", "no such directory", "big"),
+        ("ring-01", "no such directory", "runs/ring-001"),
+        ("nowhere/ring-01", "no such directory", "runs/ring-001"),
+        ("big.csv", "it is a file, not the directory of a run", "big"),
+    ):
+        with pytest.raises(UsageError, match=f"no run in '{wrong}': {what}") as caught:
+            experiment.load(Path(wrong))
+        assert caught.value.remedy == f"Did you mean '{near}'?"
 
 
 def test_loading_a_run_that_goes_on_disturbs_nothing(straight, tmp_path):

@@ -10,14 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wgan.checkpoints import name_of, steps_saved
+from wgan.choices import nearest
 from wgan.data.source import Kind
-from wgan.errors import Interrupted, UsageError
+from wgan.errors import CheckpointError, Interrupted, UsageError, WganError
 from wgan.export import sample_ending
-from wgan.storage import LOCK, TEMPORARY, Ownership, disk_faults, remove_folder, sweep, temporary_beside
+from wgan.storage import (
+    LOCK,
+    TEMPORARY,
+    Ownership,
+    disk_faults,
+    full_disk,
+    is_full,
+    remove_folder,
+    sweep,
+    temporary_beside,
+)
 
 _SIGNS = frozenset(" ._-+=@,()")
 _LONGEST_NAME = 200
 _PROBE = "probe"
+_MOST_NEAR = 3
+_NOTES = 1 << 20
+"""Bytes that a run's notes and one save may take beside the tensors."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,12 @@ class RunFiles:
         """Whether a run was begun here and can be gone on with."""
         return bool(steps_saved(self.checkpoints))
 
+    def bytes_to_save(self) -> int:
+        """The room that one more checkpoint takes, as the last one took it; that of the notes where there is none."""
+        steps = steps_saved(self.checkpoints)
+        last = self.checkpoints / name_of(steps[-1]) if steps else None
+        return _NOTES + sum(path.stat().st_size for path in (last.iterdir() if last else ()) if path.is_file())
+
     def belongings(self) -> set[str]:
         """The names that a run may leave before its first checkpoint."""
         paths = (self.settings, self.source, self.environment, self.metrics, self.events, self.checkpoints)
@@ -113,7 +133,7 @@ def next_directory(data: str, recipe: str) -> Path:
                 continue
             raise _cannot_be_made(directory, "there is a file in its way") from None
         except OSError as error:
-            raise _cannot_be_made(directory, error.strerror or str(error)) from None
+            raise _not_made(directory, error) from None
         return directory
     raise AssertionError("there is always a next number")
 
@@ -178,6 +198,7 @@ def own(directory: Path) -> Ownership:
 
     Raises:
         UsageError: It cannot be written, or another run owns it.
+        CheckpointError: The disk is full.
     """
     probe = temporary_beside(directory / _PROBE)
     try:
@@ -185,10 +206,50 @@ def own(directory: Path) -> Ownership:
         probe.rmdir()
         return Ownership(directory)
     except OSError as error:
+        if is_full(error):
+            raise full_disk(directory, RunFiles(directory).bytes_to_save()) from error
         raise UsageError(
             f"the run directory '{directory}' cannot be written: {error.strerror}",
             remedy="Choose another directory or change its permissions.",
         ) from None
+
+
+def refuse_no_run(files: RunFiles) -> None:
+    """Refuse a path that is no run.
+
+    Raises:
+        UsageError: There is no such directory (with the nearest names of runs), or no checkpoint in it.
+        CheckpointError: One of its notes is not there.
+    """
+    if not files.root.is_dir():
+        what = "it is a file, not the directory of a run" if files.root.exists() else "no such directory"
+        raise UsageError(f"there is no run in '{files.root}': {what}", remedy=_nearest_runs(files.root))
+    if not files.holds_run():
+        raise UsageError(
+            f"'{files.root}' is no run that can be gone on with: it has no checkpoint",
+            remedy="Begin it again: a run saves its first checkpoint before the first step.",
+        )
+    for path in (files.settings, files.source, files.environment):
+        if not path.is_file():
+            raise CheckpointError(
+                f"the run in '{files.root}' lacks its file '{path.name}'; its checkpoints are there", remedy=RESTORE
+            )
+
+
+RESTORE = "Restore it from a copy, or begin another run with the same data and settings and copy its file."
+"""What to do about a note of a run that is not there or damaged."""
+
+
+def _nearest_runs(path: Path) -> str:
+    """A remedy that names the runs beside a wrong path, or in runs/, whose names are most like it."""
+    known: dict[str, Path] = {}
+    for folder in (Path("runs"), path.parent):
+        with suppress(OSError):
+            known |= {entry.name: entry for entry in folder.iterdir() if RunFiles(entry).holds_run()}
+    near = nearest(path.name, known, most=_MOST_NEAR) or nearest(path.stem, known, most=_MOST_NEAR)
+    if near:
+        return f"Did you mean {' or '.join(repr(str(known[name])) for name in near)}?"
+    return "Name the directory of a run, such as those in runs/."
 
 
 def _make(directory: Path) -> None:
@@ -197,7 +258,13 @@ def _make(directory: Path) -> None:
     except FileExistsError:
         raise _cannot_be_made(directory, "there is a file of that name") from None
     except OSError as error:
-        raise _cannot_be_made(directory, error.strerror or str(error)) from None
+        raise _not_made(directory, error) from None
+
+
+def _not_made(directory: Path, error: OSError) -> WganError:
+    if is_full(error):
+        return full_disk(directory, _NOTES)
+    return _cannot_be_made(directory, error.strerror or str(error))
 
 
 def _cannot_be_made(directory: Path, why: str) -> UsageError:

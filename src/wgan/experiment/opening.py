@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import platform
+import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ from wgan.data import open_data
 from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
 from wgan.errors import CheckpointError, UsageError
-from wgan.experiment.files import RunFiles, new_run, own
+from wgan.experiment.files import RESTORE, RunFiles, new_run, own, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore, source_state
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.running import Experiment
 from wgan.metrics import Judge
-from wgan.settings import Settings, check, from_toml, to_toml
-from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, sweep
+from wgan.settings import Settings, check, from_toml, read_toml, to_toml
+from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space, sweep
 from wgan.training import Game
 
 CACHE = ".wgan-cache"
@@ -61,7 +62,7 @@ def begin(
     parts = choose_parts(settings)
     settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
-        source = source or open_again(settings, files)
+        source = source or _open(settings, files)
         asked, settings = settings.batch_size, _with_fitting_batch(settings, source, shrink=shrink_batch)
         game = build_game(settings, source.codec.layout)
         # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
@@ -123,7 +124,7 @@ def resume(directory: Path, *, steps: int | None = None, source: Source | None =
 
 
 def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: Source | None) -> Experiment:
-    settings = from_toml(files.settings)
+    settings, stored = read_settings(files), read_source(files)
     checkpoint = checkpoints.load(files.checkpoints)
     refuse_other_facts(checkpoint)
     journal = Journal(files.events)
@@ -137,9 +138,9 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
             remedy=f"Give it more, for example --steps {2 * begun_with}.",
         )
     refuse_other_settings(checkpoint, settings, files.root)
+    require_space(files.root, files.bytes_to_save())
     parts = choose_parts(longer)
     source = source or open_again(settings, files)
-    stored = read_note(files.source)
     refuse_other_data(stored, source, files.root)
     game = build_game(longer, source.codec.layout)
     restore(game, checkpoint)
@@ -170,32 +171,53 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
     return experiment
 
 
-def refuse_no_run(files: RunFiles) -> None:
-    """Refuse a path that is no run.
+def read_settings(files: RunFiles) -> Settings:
+    """Read a run's settings, all of which the run itself wrote.
 
     Raises:
-        UsageError: There is no such directory, or no settings or no checkpoint in it.
+        CheckpointError: The file is damaged or cut off.
+        UsageError: A value, changed by hand, cannot be used.
     """
-    if not files.root.is_dir():
-        raise UsageError(f"there is no run in '{files.root}': no such directory", remedy="Look in runs/.")
-    if not files.settings.is_file() or not files.source.is_file() or not files.checkpoints.is_dir():
-        raise UsageError(
-            f"'{files.root}' is no run that can be gone on with: it has no checkpoint",
-            remedy="Begin it again: a run saves its first checkpoint before the first step.",
-        )
+    try:
+        values = read_toml(files.settings)
+    except UsageError as error:
+        raise CheckpointError(error.message, remedy=RESTORE) from None
+    whole = tomllib.loads(to_toml(Settings()))
+    reading = values.get("input")
+    missing = [name for name in whole if name not in values]
+    missing += [f"input.{name}" for name in whole["input"] if isinstance(reading, dict) and name not in reading]
+    if missing:
+        raise CheckpointError(f"'{files.settings}' is cut off: it lacks {', '.join(missing)}", remedy=RESTORE)
+    return from_toml(files.settings)
 
 
-def read_note(path: Path) -> dict[str, Any]:
+def read_note(path: Path, *wanted: str) -> dict[str, Any]:
     """Read one of a run's JSON files.
 
+    Args:
+        path: The file.
+        wanted: Names that must be in it.
+
     Raises:
-        CheckpointError: It cannot be read.
+        CheckpointError: It cannot be read, or lacks one of the names.
     """
     try:
         note: dict[str, Any] = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"'{path}' cannot be read: {error}", remedy="Restore it, or begin a new run.") from None
+        raise CheckpointError(f"'{path}' cannot be read: {error}", remedy=RESTORE) from None
+    missing = [name for name in wanted if not isinstance(note, dict) or name not in note]
+    if missing or not isinstance(note, dict):
+        raise CheckpointError(f"'{path}' lacks {', '.join(missing) or 'everything'}", remedy=RESTORE)
     return note
+
+
+def read_source(files: RunFiles) -> dict[str, Any]:
+    """Read what a run keeps of its data, as `source_state` gives it.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    return read_note(files.source, "name", "describe", "fingerprint", "codec")
 
 
 def _absolute(data: str, *, is_open: bool) -> str:
@@ -209,11 +231,22 @@ def _absolute(data: str, *, is_open: bool) -> str:
 
 
 def open_again(settings: Settings, files: RunFiles) -> Source:
-    """Open the data that the settings name.
+    """Open the data that a run was begun with.
 
     Raises:
-        UsageError: It was an object in memory, or its path leads nowhere.
+        UsageError: It was an object in memory, or its path leads nowhere any more.
     """
+    try:
+        return _open(settings, files)
+    except UsageError as error:
+        if settings.data.startswith("<") or settings.data in BUILT_IN or Path(settings.data).exists():
+            raise
+        raise UsageError(
+            error.message, remedy=f'If the data has moved, set data = "..." in {files.settings} to where it is now.'
+        ) from None
+
+
+def _open(settings: Settings, files: RunFiles) -> Source:
     if settings.data.startswith("<"):
         raise UsageError(
             f"the run in '{files.root}' was trained on data in memory, {settings.data}, which is not there any more",

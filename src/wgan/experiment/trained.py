@@ -21,11 +21,11 @@ from wgan.data.source import Codec, Decoded, Source
 from wgan.engine import has_fast_bfloat16
 from wgan.errors import UsageError
 from wgan.experiment.drawing import draw_all, draw_blocks
-from wgan.experiment.files import RunFiles
+from wgan.experiment.files import RunFiles, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
-from wgan.experiment.opening import open_again, read_note, refuse_no_run
+from wgan.experiment.opening import open_again, read_note, read_settings, read_source
 from wgan.metrics import Judge
-from wgan.settings import Settings, from_toml
+from wgan.settings import Settings
 from wgan.training import Game
 
 
@@ -114,11 +114,11 @@ def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Tr
     """
     files = RunFiles(directory)
     refuse_no_run(files)
-    settings = from_toml(files.settings)
+    settings = read_settings(files)
     saved = checkpoints.load(files.checkpoints, checkpoint)
     refuse_other_facts(saved)
     refuse_other_settings(saved, settings, directory)
-    codec = codec_from_state(read_note(files.source)["codec"])
+    codec = codec_from_state(read_source(files)["codec"])
     game = build_game(_for_this_machine(settings, read_note(files.environment)), codec.layout)
     restore(game, saved)
     return Trained(settings, codec, game)
@@ -154,7 +154,7 @@ def evaluate(
     settings, game = trained.settings, trained.game
     if source is None:
         source = open_again(settings, RunFiles(directory))
-    refuse_other_data(read_note(RunFiles(directory).source), source, directory)
+    refuse_other_data(read_source(RunFiles(directory)), source, directory)
     judge = Judge(
         source,
         size=size or settings.judge_size,
