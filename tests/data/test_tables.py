@@ -278,6 +278,17 @@ def test_a_column_written_before_offsets_is_read():
     assert Number.from_state(column.state()).offset == 0
 
 
+def test_decimals_with_more_digits_than_floats_are_mentioned():
+    cells = [decimal.Decimal(text) for text in ("12345678901234567890.12", "99345678901234567891.50", "7.25")]
+    detected = detect(read_frame(pa.table({"d": pa.array(cells, pa.decimal128(25, 2))}), name="frame"), DataOptions())
+    assert detected.notes == ("column 'd': decimal128(25, 2) holds more digits than float64; they are rounded",)
+    few = pa.table({"d": pa.array([cells[2], decimal.Decimal("0.01")], pa.decimal128(25, 2))})
+    assert detect(read_frame(few, name="frame"), DataOptions()).notes == ()
+    ends = pa.table({"d": pa.array([decimal.Decimal(10**20 - 1), decimal.Decimal(0)], pa.decimal128(20, 0))})
+    with pytest.raises(DataError, match="cannot be written again once rounded"):
+        open_frame(ends)
+
+
 def test_samples_keep_bounds_and_rounding():
     frame = pa.table({"n": [3, 7, 20], "x": [0.25, 1.5, 9.75], "day": pa.array([0, 1, 5], pa.date32())})
     codec = open_frame(frame).codec

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from wgan.data.tables.reading import NUMBER, Raw
-from wgan.data.tables.types import is_taken, is_text, to_plain
+from wgan.data.tables.types import from_plain, is_taken, is_text, to_plain
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
 
@@ -88,6 +88,8 @@ def typed_column(raw: Raw, name: str, options: DataOptions) -> TypedColumn:
             note = _note_on_commas(array, name)
     coded = dictionary is not None or name in options.categorical
     plain = _tidy(to_plain(array))
+    if pa.types.is_decimal(kind):
+        note = _note_on_digits(array, plain, raw, name)
     return TypedColumn(name=name, kind=kind, array=plain, dictionary=dictionary, coded=coded, note=note)
 
 
@@ -177,6 +179,20 @@ def _note_on_commas(text: pa.Array, name: str) -> str:
     return (
         f"column {name!r}: {cells[row].as_py()!r} has a decimal comma and is read as text; write a point for a number"
     )
+
+
+def _note_on_digits(decimals: pa.Array, plain: pa.Array, raw: Raw, name: str) -> str:
+    """What is to be said of decimals that floats cannot hold."""
+    try:
+        back = from_plain(plain, decimals.type)
+    except pa.ArrowInvalid:
+        raise DataError(
+            f"{raw.name}, column {name!r}: numbers at the end of {decimals.type} cannot be written again once rounded",
+            remedy=f"Give the type a greater precision, or use --ignore {name!r}.",
+        ) from None
+    if back.equals(decimals):
+        return ""
+    return f"column {name!r}: {decimals.type} holds more digits than float64; they are rounded"
 
 
 def _any(flags: pa.Array) -> bool:
