@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -314,6 +315,31 @@ class TestARun:
         assert "--steps" in complaint(capsys)
         assert main(["train", "--resume", str(out), "--steps", "4", "--quiet"]) == 0
         assert json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 4
+
+    def test_samples_of_a_diverged_or_untrained_run_come_with_a_line_of_warning(self, finished, tmp_path, capsys):
+        run, out = Path(shutil.copytree(finished, tmp_path / "run")), str(tmp_path / "out.npy")
+        assert main(["sample", str(run), "--num", "2", "--out", out]) == 0
+        assert complaint(capsys) == ""
+        with (run / "events.jsonl").open("a") as file:
+            file.write(json.dumps({"event": "diverged", "step": 3}) + "\n")
+        assert main(["sample", str(run), "--num", "2", "--out", out]) == 0
+        assert (
+            complaint(capsys) == f"wgan: warning: the run in '{run}' diverged at step 3; this is its state at step 2\n"
+        )
+        shutil.rmtree(run / "checkpoints" / "00000002")
+        (run / "checkpoints" / "best.json").unlink()
+        assert main(["sample", str(run), "--num", "2", "--out", out]) == 0
+        assert "has not been trained yet: this is step 0\n" in complaint(capsys)
+
+    def test_a_bar_is_shown_on_a_terminal_alone(self, finished, tmp_path, capsys, monkeypatch):
+        words = ["sample", str(finished), "--num", "9000", "--out", str(tmp_path / "out.csv")]
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: True)
+        assert main(words) == 0
+        assert "/9000" in capsys.readouterr().err
+        monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: False)
+        assert main(words) == 0
+        assert capsys.readouterr().err == ""
 
     def test_interruption_leaves_with_75(self, finished, capsys, monkeypatch):
         from wgan.experiment import Experiment

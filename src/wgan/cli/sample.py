@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wgan.cli.door import say
 from wgan.cli.options import Group, parse
+from wgan.display import escaped
 from wgan.errors import UsageError
 
 if TYPE_CHECKING:
-    from wgan.data.source import Kind
+    from wgan.data.source import Decoded, Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +53,33 @@ def run(words: Sequence[str]) -> int:
     from wgan.experiment import load
 
     trained = load(options.run, checkpoint=options.checkpoint)
-    blocks = trained.generate(options.num, options.seed)
-    say(write_samples(blocks, options.num, options.out, trained.codec.kind))
+    if trained.doubt:
+        print(f"wgan: warning: {escaped(trained.doubt)}", file=sys.stderr)
+    with _shown(trained.generate(options.num, options.seed), options.num) as blocks:
+        written = write_samples(blocks, options.num, options.out, trained.codec.kind)
+    say(written)
     return 0
+
+
+@contextmanager
+def _shown(blocks: Iterator[Decoded], num: int) -> Iterator[Iterator[Decoded]]:
+    """The same blocks, with a bar of how many samples were drawn where standard error is a terminal."""
+    if not sys.stderr.isatty():
+        yield blocks
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("samples", total=num)
+
+        def counted() -> Iterator[Decoded]:
+            for block in blocks:
+                yield block
+                bar.advance(task, len(block))
+
+        yield counted()
 
 
 def _kind(directory: Path) -> Kind | None:

@@ -24,6 +24,7 @@ from wgan.experiment.drawing import draw_all, draw_blocks
 from wgan.experiment.files import RunFiles, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
 from wgan.experiment.opening import open_again, read_note, read_settings, read_source
+from wgan.experiment.record import Journal
 from wgan.metrics import Judge
 from wgan.settings import Settings
 from wgan.training import Game
@@ -36,10 +37,11 @@ class Trained:
         settings: The run's settings.
         codec: The preprocessing that samples undo.
         game: The networks; samples are drawn from its averaged generator where there is one.
+        doubt: Why samples may be worth nothing, in a line: the run diverged, or has done no step. Empty if neither.
     """
 
-    def __init__(self, settings: Settings, codec: Codec, game: Game) -> None:
-        self.settings, self.codec, self.game = settings, codec, game
+    def __init__(self, settings: Settings, codec: Codec, game: Game, doubt: str = "") -> None:
+        self.settings, self.codec, self.game, self.doubt = settings, codec, game, doubt
 
     @property
     def step(self) -> int:
@@ -121,7 +123,19 @@ def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Tr
     codec = codec_from_state(read_source(files)["codec"])
     game = build_game(_for_this_machine(settings, read_note(files.environment)), codec.layout)
     restore(game, saved)
-    return Trained(settings, codec, game)
+    return Trained(settings, codec, game, _doubt(files, saved.step))
+
+
+def _doubt(files: RunFiles, step: int) -> str:
+    """Why the samples of a run's checkpoint may be worth nothing, or an empty text."""
+    if step == 0:
+        return f"the generator of '{files.root}' has not been trained yet: this is step 0"
+    endings = [
+        line for line in Journal(files.events).lines() if line.get("event") in ("diverged", "resumed", "finished")
+    ]
+    if endings and endings[-1]["event"] == "diverged":
+        return f"the run in '{files.root}' diverged at step {endings[-1].get('step')}; this is its state at step {step}"
+    return ""
 
 
 def evaluate(
