@@ -28,8 +28,10 @@ Written by `make docs` from the tables that the program reads; do not edit."""
 OTHER_CODES = {
     0: "Done.",
     1: "Anything else: a fault of the program. `--debug` shows where.",
-    130: "Interrupted before there was anything to save.",
+    130: "Interrupted (Ctrl-C) before there was anything to save.",
+    138: "Ended by SIGUSR1 before there was anything to save.",
     141: "Nobody reads the output any more.",
+    143: "Terminated (SIGTERM) before there was anything to save.",
 }
 
 

@@ -486,3 +486,21 @@ class TestLooking:
     def test_all_faults_are_listed(self, capsys):
         assert main(["data", "ring", "--held-out", "3", "--size", "0", "4"]) == 2
         assert "2 settings cannot be used" in complaint(capsys)
+
+
+def test_samples_never_replace_the_data(finished_on_file, capsys):
+    run, data = finished_on_file
+    before = data.read_bytes()
+    assert main(["sample", str(run), "--num", "3", "--out", str(data)]) == 2
+    assert "is the data that the run was trained on" in capsys.readouterr().err
+    assert data.read_bytes() == before
+
+
+@pytest.fixture
+def finished_on_file(tmp_path):
+    data = tmp_path / "points.csv"
+    data.write_text("a,b\n" + "\n".join(f"{i / 7:.3f},{(i * i) % 11}" for i in range(60)))
+    run = tmp_path / "run"
+    words = ["--steps", "2", "--generator", "mlp:width=4", "--critic", "mlp:width=4", "--out", str(run), "--quiet"]
+    assert main(["train", str(data), *words]) == 0
+    return run, data

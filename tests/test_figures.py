@@ -44,7 +44,12 @@ def test_curve_names_its_width_and_unit():
     )
     estimate = np.exp(-np.arange(100) / 30)
     drawn = words(figures.curve(np.arange(1, 101), estimate, unit="estimate, up to a constant factor", judged=[judged]))
-    for expected in ("estimate, up to a constant factor", "median of 9 records", "exact W1", "floor: two real samples"):
+    for expected in (
+        "estimate, up to a constant factor",
+        "median of 9 records",
+        "exact W1",
+        "floor: two sets of real samples",
+    ):
         assert expected in drawn
 
 

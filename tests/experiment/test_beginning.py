@@ -176,6 +176,16 @@ def test_a_batch_that_nobody_asked_for_shrinks_to_the_data_aloud(tmp_path):
     assert "batch size is 18" in events(tmp_path / "run", "warning")[0]["message"]
 
 
+def test_few_held_out_rows_are_warned_of_and_many_are_not(tmp_path):
+    few = dataclasses.replace(SETTINGS, data=points(tmp_path, num=990), steps=2)
+    with pytest.warns(experiment.RunWarning, match="held-out rows: 99, which is few"):
+        experiment.begin(few, tmp_path / "few").close()
+    assert "held-out rows: 99" in events(tmp_path / "few", "warning")[0]["message"]
+    many = dataclasses.replace(SETTINGS, data=points(tmp_path, num=1000), steps=2)
+    experiment.begin(many, tmp_path / "many").close()
+    assert events(tmp_path / "many", "warning") == []
+
+
 def test_without_held_out_rows_there_is_no_judge_and_no_best(tmp_path):
     settings = dataclasses.replace(SETTINGS, data=points(tmp_path), input=DataOptions(held_out=0.0), steps=20)
     with pytest.warns(experiment.RunWarning, match="no rows are held out"):

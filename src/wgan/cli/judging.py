@@ -13,7 +13,8 @@ def lines(evaluation: Mapping[str, float]) -> Iterator[str]:
         floor = evaluation.get(f"{key}_floor")
         if floor is not None:
             ratio = f" ({value / floor:.2f} times it)" if floor > 0 else ""
-            yield f"{distance_name(key)}: {significant(value)}; between two real samples {significant(floor)}{ratio}"
+            between = f"between two sets of real ones {significant(floor)}{ratio}"
+            yield f"{distance_name(key)}: {significant(value)}; {between}"
     if "modes" in evaluation:
         yield f"modes: {evaluation['modes']:.0f} of {evaluation['num_modes']:.0f}"
         yield f"high quality: {100 * evaluation['high_quality']:.1f} % of the samples"

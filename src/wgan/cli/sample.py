@@ -53,12 +53,19 @@ def run(words: Sequence[str]) -> int:
     from wgan.experiment import load
 
     trained = load(options.run, checkpoint=options.checkpoint)
+    _refuse_own_data(options.out, trained.settings.data)
     if trained.doubt:
         print(f"wgan: warning: {escaped(trained.doubt)}", file=sys.stderr)
     with _shown(trained.generate(options.num, options.seed), options.num) as blocks:
         written = write_samples(blocks, options.num, options.out, trained.codec.kind)
     say(written)
     return 0
+
+
+def _refuse_own_data(out: Path, data: str) -> None:
+    """Refuse to write samples over what the run was trained on."""
+    if data and out.exists() and Path(data).exists() and out.resolve() == Path(data).resolve():
+        raise UsageError(f"'{out}' is the data that the run was trained on", remedy="Name another file.")
 
 
 @contextmanager

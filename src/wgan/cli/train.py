@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = (
     "Train a Wasserstein GAN on DATA: a built-in name, an array (.npy, .npz), a table (.csv, .parquet) or images "
-    "(a folder, .zip, .tar, IDX, an LMDB folder). The defaults are those of the recipe for DATA."
+    "(a folder, .zip, .tar, IDX, an LMDB folder). Name DATA or --recipe before --help to see "
+    "that recipe's defaults: without, those of the paper are shown."
 )
 
 
@@ -153,7 +155,7 @@ def _faults(settings: Settings) -> list[str]:
     spoken_for = {fault.partition(" ")[0] for fault in faults}
     for name, error in word_faults(settings).items():
         if name not in spoken_for:
-            faults.append(f"{name}: {'; '.join(filter(None, (error.message, error.remedy)))}")
+            faults.append(f"{name}: {'. '.join(filter(None, (error.message, error.remedy)))}")
     return faults if settings.data else [*faults, _no_data()]
 
 
@@ -292,4 +294,6 @@ def _next_command(experiment: Experiment) -> str:
 
     kind, directory = experiment.source.codec.kind, experiment.directory
     out = directory / f"samples{sample_ending(kind)}"
-    return shlex.join(["wgan", "sample", str(directory), "--num", str(NUM_SAMPLES[kind]), "--out", str(out)])
+    # As it was called, where a plain `wgan` would not be found: after `make demo` it is .venv/bin/wgan.
+    called = sys.argv[0] if Path(sys.argv[0]).name == "wgan" and shutil.which("wgan") is None else "wgan"
+    return shlex.join([called, "sample", str(directory), "--num", str(NUM_SAMPLES[kind]), "--out", str(out)])

@@ -29,6 +29,9 @@ from wgan.settings import Settings, check, from_toml, read_toml, to_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space, sweep
 from wgan.training import Game
 
+FEW_HELD_OUT = 100
+"""Held-out rows below which a run says that its judge has little to go by."""
+
 CACHE = ".wgan-cache"
 """The folder beside the runs in which images are packed once for all of them."""
 
@@ -82,6 +85,9 @@ def begin(
             _warn(journal, 0, f"{shrunk}: the batch size is {settings.batch_size:,}, not {asked:,}")
         if judge is None:
             _warn(journal, 0, "no rows are held out, so samples are not judged and no checkpoint is the best")
+        elif source.num_held_out is not None and source.num_held_out < FEW_HELD_OUT:
+            few = f"held-out rows: {source.num_held_out}, which is few"
+            _warn(journal, 0, f"{few}: distances from them say little, and 1.0 times the floor no more")
         experiment = Experiment(
             files=files,
             ownership=ownership,

@@ -27,7 +27,7 @@ class Judged:
         label: What was measured.
         steps: Generator updates at which it was, shape (K,).
         values: The distances, shape (K,).
-        floors: What two real samples of that size are apart, shape (K,); NaN where it is unknown.
+        floors: What two sets of real samples of that size are apart, shape (K,); NaN where it is unknown.
     """
 
     label: str
@@ -123,7 +123,7 @@ def _draw_judged(panel: Axes, judged: Judged, theme: Theme) -> None:
     )
     floors = judged.floors[np.isfinite(judged.floors)]
     if len(floors):
-        label = "floor: two real samples"
+        label = "floor: two sets of real samples"
         panel.plot(judged.steps, judged.floors, color=theme.faint, linewidth=1.1, linestyle=(0, (4, 3)), label=label)
         if len(floors) == 1:
             panel.axhline(floors[0], color=theme.faint, linewidth=1.1, linestyle=(0, (4, 3)))

@@ -121,7 +121,7 @@ def _judgement(record: Record, last: dict[str, Any]) -> Html:
         if not math.isfinite(number(last.get(key))):
             continue
         floor, ratio = last.get(f"{key}_floor"), times_floor(last, key)
-        beside = f"against a floor of {significant(floor)} between two real samples of that size"
+        beside = f"against a floor of {significant(floor)} between two sets of real ones of that size"
         times = f", {ratio:.2f} times as far" if math.isfinite(ratio) else ""
         between = "between held-out rows and generated ones " if place == 0 else ""
         said.append(f"The {distance_name(key)} {between}is {significant(last[key])}, {beside}{times}. ")
