@@ -1,0 +1,149 @@
+"""What comes in at the doors of the mathematics: points and weights, as float64 tensors that are fit to compute with.
+
+An array, a tensor or a list becomes a tensor on its own device, still part of its graph. What cannot be computed with
+is refused here, once, in words that name the argument.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wgan.errors import NumericError, UsageError
+
+Array: TypeAlias = Tensor | NDArray[Any] | Sequence[Any]
+"""What mathematics takes: a tensor, a NumPy array, or nested lists of numbers."""
+
+SUM_TOLERANCE = 1e-6
+"""How far from 1 weights may sum: as far as a million float32 weights stray when they were divided by their sum."""
+
+_SHARE_OF_MEMORY = 0.9
+
+
+def as_float64(values: Array, name: str) -> Tensor:
+    """Real numbers as a float64 tensor, on their device and in their graph.
+
+    Args:
+        values: Numbers of any shape.
+        name: The argument, as the messages call it.
+
+    Raises:
+        UsageError: What is no array of real numbers.
+        NumericError: Some are NaN or infinite.
+    """
+    if not isinstance(values, Tensor):
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf":
+            raise UsageError(f"{name} must hold real numbers, not {array.dtype}")
+        values = torch.from_numpy(np.array(array, dtype=np.float64))  # a copy: torch wants writeable memory
+    if values.is_complex():
+        raise UsageError(f"{name} must hold real numbers, not {values.dtype}")
+    converted: Tensor = values.to(torch.float64)
+    num_bad = int(converted.numel() - converted.isfinite().sum())
+    if num_bad:
+        raise NumericError(
+            f"{num_bad:,} of the {converted.numel():,} numbers in {name} are NaN or infinite",
+            remedy="Drop those rows, or fill them in.",
+        )
+    return converted
+
+
+def as_points(values: Array, name: str) -> Tensor:
+    """Samples as points: each is flattened, and numbers alone are points on the line.
+
+    Args:
+        values: Shape (N, ...), or (N,) for points on the line.
+        name: The argument, as the messages call it.
+
+    Returns:
+        Shape (N, D), float64, differentiable.
+
+    Raises:
+        UsageError: No samples, or no numbers.
+        NumericError: Numbers that are not finite.
+    """
+    points = as_float64(values, name)
+    if points.dim() == 0 or not points.numel():
+        raise UsageError(f"{name} must hold at least one sample, but has shape {tuple(points.shape)}")
+    return points.reshape(len(points), -1)
+
+
+def as_pair(x: Array, y: Array) -> tuple[Tensor, Tensor]:
+    """Two sets of samples as points of one space: shapes (N, D) and (M, D).
+
+    Raises:
+        UsageError: Sets that are empty, or whose samples differ in size.
+        NumericError: Numbers that are not finite.
+    """
+    first, second = as_points(x, "x"), as_points(y, "y")
+    if first.shape[1] != second.shape[1]:
+        raise UsageError(
+            f"samples of {first.shape[1]} numbers (x) cannot be compared with samples of {second.shape[1]} (y)"
+        )
+    return first, second.to(first.device)
+
+
+def as_weights(values: Array | None, num: int, name: str) -> Tensor:
+    """Probabilities of `num` samples.
+
+    Args:
+        values: Shape (num,), at least 0, summing to 1; None for equal weights.
+        num: The number of samples that they belong to.
+        name: The argument, as the messages call it.
+
+    Returns:
+        Shape (num,), float64, differentiable; what rounding the sum was off by is divided out.
+
+    Raises:
+        UsageError: Another shape, a negative weight, or another sum.
+        NumericError: Weights that are not finite.
+    """
+    if values is None:
+        return torch.full((num,), 1.0 / num, dtype=torch.float64)
+    weights = as_float64(values, name)
+    if weights.shape != (num,):
+        raise UsageError(f"{name} must have shape ({num},), one weight for each sample, not {tuple(weights.shape)}")
+    if bool((weights < 0).any()):
+        where = int((weights < 0).nonzero()[0, 0])
+        raise UsageError(f"{name} must be at least 0, but weight {where} is {float(weights[where]):.6g}")
+    total = float(weights.detach().sum())
+    if not abs(total - 1.0) <= SUM_TOLERANCE:
+        raise UsageError(f"{name} must sum to 1, not {total:.9g}", remedy="Divide them by their sum.")
+    return weights / total
+
+
+def refuse_beyond_memory(num_bytes: int, what: str, remedy: str) -> None:
+    """Refuse a computation before it starts to swap or is killed.
+
+    Args:
+        num_bytes: What it needs.
+        what: The computation, with its size.
+        remedy: What would need less.
+
+    Raises:
+        UsageError: More than the memory that is free.
+    """
+    free = _free_memory()
+    if free is not None and num_bytes > _SHARE_OF_MEMORY * free:
+        raise UsageError(f"{what} needs {num_bytes / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free", remedy=remedy)
+
+
+def _free_memory() -> int | None:
+    """Bytes that a process may still take, as far as the system says; None where it does not."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        available = next(line for line in lines if line.startswith("MemAvailable:"))
+        return int(available.split()[1]) * 1024
+    except (OSError, StopIteration, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None

@@ -1,0 +1,153 @@
+"""What it costs to move a unit of mass from one point to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wgan.errors import NumericError, UsageError
+from wgan.measures import Array, as_float64, as_pair, refuse_beyond_memory
+
+Cost: TypeAlias = Literal["euclidean", "squared", "manhattan"] | Callable[[Tensor, Tensor], Tensor] | Array
+"""A distance by name, a function from points (N, D) and (M, D) to costs (N, M), or the matrix itself."""
+
+NAMED = ("euclidean", "squared", "manhattan")
+
+# Below this share of the squared norms a squared distance from a matrix product has lost too many digits.
+_CANCELLED = 1e-4
+# From here on a matrix product is faster than differences, the repair of cancelled entries included.
+_PRODUCT_DIMENSIONS = 16
+
+
+def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: float = 1.0) -> Tensor:
+    """The cost d(x_i, y_j)^p of every pair, in float64 and right far from the origin.
+
+    Differences are taken before squares, so that a common offset costs no digits; in many dimensions a matrix product
+    of centred points does the same work faster, and the entries in which digits cancel are computed again.
+
+    Args:
+        x: Points, shape (N, D); None with a matrix.
+        y: Points, shape (M, D); None with a matrix.
+        cost: "euclidean", "squared" (its square), "manhattan", a function, or a matrix of shape (N, M).
+        p: The power of the distance, at least 1.
+
+    Returns:
+        Shape (N, M), float64, in units of the distance to the power p; differentiable, with the gradient 0 at
+        coincident points. O(N M D) time, O(N M) memory.
+
+    Raises:
+        UsageError: An unknown name, costs of another shape, p below 1, or more pairs than memory holds.
+        NumericError: Points or costs that are not finite.
+    """
+    check_power(p)
+    if is_matrix(cost):
+        matrix = as_float64(cost, "cost")  # type: ignore[arg-type]
+        if matrix.dim() != 2 or not matrix.numel():
+            raise UsageError(f"a cost matrix must have shape (N, M), not {tuple(matrix.shape)}")
+        return matrix if p == 1 else matrix**p
+    first, second = _points(x, y)
+    refuse_beyond_memory(
+        3 * 8 * len(first) * len(second),
+        f"a cost matrix of {len(first):,} x {len(second):,} samples",
+        "Take fewer samples, or `sliced`, whose memory grows with their number alone.",
+    )
+    if callable(cost):
+        distances = _called(cost, first, second)
+    elif cost == "manhattan":
+        distances = torch.cdist(first, second, p=1)
+    elif first.shape[1] == 1:
+        distances = (first - second.T).abs()
+    elif _PRODUCT_DIMENSIONS <= first.shape[1] and not (first.requires_grad or second.requires_grad):
+        distances = _by_product(first, second)
+    else:
+        distances = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
+    power = p * (2.0 if isinstance(cost, str) and cost == "squared" else 1.0)
+    distances = distances if power == 1 else distances**power
+    if not bool(torch.isfinite(distances.detach().max())):
+        raise NumericError(
+            "costs between these samples are beyond the range of float64", remedy="Divide the samples by a number."
+        )
+    return distances
+
+
+def pair_costs(
+    x: Array | None, y: Array | None, rows: Tensor, columns: Tensor, cost: Cost = "euclidean", p: float = 1.0
+) -> Tensor:
+    """The costs of chosen pairs only: entries (rows[k], columns[k]) of `cost_matrix`.
+
+    Args:
+        x: Points, shape (N, D); None with a matrix.
+        y: Points, shape (M, D); None with a matrix.
+        rows: Shape (K,), int64.
+        columns: Shape (K,), int64.
+        cost: As in `cost_matrix`.
+        p: The power of the distance.
+
+    Returns:
+        Shape (K,), float64, differentiable, with finite gradients at coincident points. O(K D) time and memory, except
+        for a function, which is asked for every pair.
+    """
+    if is_matrix(cost) or callable(cost):
+        return cost_matrix(x, y, cost, p)[rows, columns]
+    first, second = _points(x, y)
+    difference = first[rows] - second[columns]
+    # The subgradient of a norm at 0 is 0 here, where the root of a sum of squares would give NaN.
+    distances = torch.linalg.vector_norm(difference, ord=1 if cost == "manhattan" else 2, dim=1)
+    power = p * (2.0 if cost == "squared" else 1.0)
+    return distances if power == 1 else distances**power
+
+
+def is_matrix(cost: Cost) -> bool:
+    """Whether costs are given as numbers; an unknown name is refused."""
+    if isinstance(cost, str):
+        if cost not in NAMED:
+            raise UsageError(f"there is no cost {cost!r}", remedy=f"Known: {', '.join(NAMED)}, a function, a matrix.")
+        return False
+    return isinstance(cost, Tensor | np.ndarray) or not callable(cost)
+
+
+def check_power(p: float) -> None:
+    """Refuse powers that give no distance.
+
+    Raises:
+        UsageError: p is below 1 or no number.
+    """
+    if not 1.0 <= p < float("inf"):
+        raise UsageError(f"p must be at least 1 and finite, not {p}")
+
+
+def _points(x: Array | None, y: Array | None) -> tuple[Tensor, Tensor]:
+    if x is None or y is None:
+        raise UsageError("points are missing: x and y may be left out only where the cost is a matrix")
+    return as_pair(x, y)
+
+
+def _called(cost: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    costs = as_float64(cost(x, y), "the costs that the function returned")
+    if costs.shape != (len(x), len(y)):
+        raise UsageError(f"the cost function must return shape {(len(x), len(y))}, not {tuple(costs.shape)}")
+    return costs
+
+
+def _by_product(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distances by one matrix product, exact to about twelve digits; without a graph."""
+    x, y = x.detach(), y.detach()
+    centre = (x.mean(dim=0) + y.mean(dim=0)) / 2
+    x, y = x - centre, y - centre
+    square_x, square_y = x.square().sum(dim=1), y.square().sum(dim=1)
+    squared = torch.addmm(square_y.expand(len(x), -1), x, y.T, alpha=-2.0).add_(square_x[:, None])
+    # An entry is safe where it is a fair share of the largest squares that went into it.
+    threshold = _CANCELLED * (square_x.max() + square_y.max())
+    cancelled = squared < threshold
+    num_cancelled = int(cancelled.sum())
+    if num_cancelled > squared.numel() // 16:
+        return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+    distances = squared.clamp_(min=0.0).sqrt_()
+    if num_cancelled:
+        rows, columns = cancelled.nonzero(as_tuple=True)
+        distances[rows, columns] = torch.linalg.vector_norm(x[rows] - y[columns], dim=1)
+    return distances
