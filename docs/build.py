@@ -15,6 +15,8 @@ from typing import Literal
 
 from wgan.assembly import CATALOGS
 from wgan.data.names import BUILT_IN
+from wgan.divergences import DIVERGENCES
+from wgan.divergences.table import COLUMNS, listing
 from wgan.errors import WganError
 from wgan.recipes import RECIPES
 from wgan.settings import DataOptions, Settings
@@ -108,6 +110,13 @@ def exit_codes() -> str:
     return table(["code", "meaning"], [[str(code), rows[code]] for code in sorted(rows)])
 
 
+def divergence_table() -> str:
+    """The f-divergences: word, formulas and numbers, and what each is."""
+    lines = [line for _, line in DIVERGENCES.describe()]
+    rows = [[f"`{word}`", *cells, line] for (word, *cells), line in zip(listing(), lines, strict=True)]
+    return table([*COLUMNS, "what"], rows)
+
+
 def reference() -> str:
     """The whole file."""
     recipes = [
@@ -123,6 +132,12 @@ def reference() -> str:
         "## Choices",
         "A choice is a name, or a name with parameters: `penalty:weight=0.1,sides=one`.",
         *catalog_sections(),
+        "## f-divergences",
+        "D(P‖Q) = ∫ q f(p/q) in nats, P the data and Q the model. The conjugate f\\*(t) = sup over u ≥ 0 of t u − f(u) "
+        "is +∞ outside its domain; f'(1) is the threshold of t between real and fake; near P = Q a divergence rises by "
+        "f''(1)/2 times χ²; the last number is its value on disjoint supports. `wgan divergences` prints this table, and "
+        "`wgan.divergences` computes with it.",
+        divergence_table(),
         "## Settings",
         settings_table(Settings),
         "### How data is read",

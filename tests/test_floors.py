@@ -14,7 +14,18 @@ PACKAGE = Path(wgan.__file__).parent
 
 # Rooms are named by their first component: "data" stands for wgan.data and everything in it.
 FLOORS = (
-    ("errors", "batch", "choices", "display", "randomness", "settings", "storage", "transport", "kernels"),
+    (
+        "errors",
+        "batch",
+        "choices",
+        "display",
+        "divergences",
+        "randomness",
+        "settings",
+        "storage",
+        "transport",
+        "kernels",
+    ),
     ("objectives", "constraints", "optimizers", "networks", "data", "engine", "features"),
     ("training", "checkpoints", "metrics", "figures", "export"),
     ("assembly", "recipes", "experiment"),

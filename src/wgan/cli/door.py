@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "write a run's record as one HTML file",
     "recipes": "list the named recipes, and what each setting may be",
     "data": "look at what would be trained on",
+    "divergences": "list the f-divergences: f, its conjugate, domain and threshold",
 }
 
 HELP = f"""\
@@ -33,7 +34,7 @@ usage: wgan COMMAND [OPTIONS]
 Learn to sample from your data with Wasserstein GANs.
 
 commands:
-{chr(10).join(f"  {name:10} {line}" for name, line in COMMANDS.items())}
+{chr(10).join(f"  {name:11} {line}" for name, line in COMMANDS.items())}
 
 options:
   -h, --help  show this help, or after a command its options
