@@ -135,7 +135,7 @@ def reference() -> str:
         "## f-divergences",
         "D(P‖Q) = ∫ q f(p/q) in nats, P the data and Q the model. The conjugate f\\*(t) = sup over u ≥ 0 of t u − f(u) "
         "is +∞ outside its domain; f'(1) is the threshold of t between real and fake; near P = Q a divergence rises by "
-        "f''(1)/2 times χ²; the last number is its value on disjoint supports. `wgan divergences` prints this table, and "
+        "f''(1)/2 times χ²; the last number is its value on disjoint supports. `wgan divergences` prints the table; "
         "`wgan.divergences` computes with it.",
         divergence_table(),
         "## Settings",
