@@ -71,6 +71,7 @@ def test_the_facts_are_those_computed_by_hand(kind):
     assert row.curvature == (None if curvature is None else pytest.approx(curvature))
     assert row.disjoint == pytest.approx(disjoint)
     assert row.domain.upper == pytest.approx(end, abs=1e-15)
+    assert row.domain.closed == (kind in ("total_variation", "neyman", "alpha:alpha=-1.5") or end == math.inf)
     assert as_divergence(row.word) == row
 
 
@@ -231,8 +232,8 @@ def test_alpha_holds_the_other_powers_and_nears_both_kl():
     torch.testing.assert_close(alpha(2), f("pearson") / 2)
     torch.testing.assert_close(alpha(-1), f("neyman") / 2)
     torch.testing.assert_close(alpha(0.5), 2 * f("squared_hellinger"))
-    torch.testing.assert_close(alpha(1 + 1e-9), f("kl") - (u - 1), rtol=1e-6, atol=1e-8)
-    torch.testing.assert_close(alpha(1e-9), f("reverse_kl") + (u - 1), rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(alpha(1 + 1e-9), f("kl") - (u - 1), rtol=1e-7, atol=1e-8)
+    torch.testing.assert_close(alpha(1e-9), f("reverse_kl") + (u - 1), rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,17 @@ def test_the_bound_from_samples_by_hand():
     assert variational_bound(real, column, "kl").item() == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("kind", "loss"),
+    [("squared_hellinger", math.expm1(50)), ("gan", 100), ("neyman", 2), ("jensen_shannon", 100 - math.log(2))],
+)
+def test_confident_critics_that_are_wrong_pay_a_finite_price(kind, loss):
+    """There the link has reached the end of its domain in floating point, where the conjugate itself is infinite."""
+    row = as_divergence(kind)
+    value = variational_bound([0.0], [100.0], kind)
+    assert value.item() == pytest.approx(row.threshold - loss, rel=1e-12)
+
+
 def test_a_point_without_mass_says_nothing_even_where_its_conjugate_is_infinite():
     value = variational_bound([0.0, 0.0], [0.0, 1e6], "kl", fake_weights=[1.0, 0.0])
     assert value.item() == pytest.approx(0.0)
