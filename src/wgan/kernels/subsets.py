@@ -1,4 +1,4 @@
-"""Distances between two samples by a kernel: unbiased, with no parameters to fit."""
+"""The kernel distance between two samples of features: the cubic kernel, averaged over random subsets."""
 
 from __future__ import annotations
 
@@ -6,42 +6,7 @@ import torch
 from torch import Tensor
 
 from wgan.errors import UsageError
-
-
-def cubic_kernel(x: Tensor, y: Tensor) -> Tensor:
-    """The polynomial kernel k(x, y) = (x . y / D + 1)³.
-
-    Args:
-        x: Shape (N, D).
-        y: Shape (M, D).
-
-    Returns:
-        Shape (N, M), differentiable.
-
-    Source: Bińkowski, Sutherland, Arbel and Gretton (2018), section 3.
-    """
-    return (x @ y.T / x.shape[1] + 1.0) ** 3
-
-
-def squared_mmd(x: Tensor, y: Tensor) -> Tensor:
-    """The unbiased estimate of the squared maximum mean discrepancy under the cubic kernel.
-
-    E k(x, x') + E k(y, y') - 2 E k(x, y), where x and x' are different rows; it can therefore be below 0.
-
-    Args:
-        x: Shape (N, D), N at least 2.
-        y: Shape (M, D), M at least 2.
-
-    Returns:
-        0-d, in the units of the kernel, differentiable.
-
-    Source: Gretton et al. (2012), equation 3.
-    """
-    num_x, num_y = len(x), len(y)
-    within_x, within_y = cubic_kernel(x, x), cubic_kernel(y, y)
-    mean_x = (within_x.sum() - within_x.trace()) / (num_x * (num_x - 1))
-    mean_y = (within_y.sum() - within_y.trace()) / (num_y * (num_y - 1))
-    return mean_x + mean_y - 2.0 * cubic_kernel(x, y).mean()
+from wgan.kernels.discrepancy import squared_mmd
 
 
 def kernel_distance(

@@ -1,0 +1,32 @@
+"""Distances between two samples by a kernel: mean discrepancy, energy distance, and the kernel distance of features."""
+
+from wgan.kernels.discrepancy import Discrepancy, energy_distance, mmd, squared_mmd
+from wgan.kernels.functions import (
+    KERNELS,
+    Cubic,
+    Energy,
+    Gaussian,
+    GaussianMixture,
+    Kernel,
+    Laplacian,
+    cubic_kernel,
+    median_distance,
+)
+from wgan.kernels.subsets import kernel_distance
+
+__all__ = [
+    "KERNELS",
+    "Cubic",
+    "Discrepancy",
+    "Energy",
+    "Gaussian",
+    "GaussianMixture",
+    "Kernel",
+    "Laplacian",
+    "cubic_kernel",
+    "energy_distance",
+    "kernel_distance",
+    "median_distance",
+    "mmd",
+    "squared_mmd",
+]
