@@ -21,6 +21,7 @@ NAMED = ("euclidean", "squared", "manhattan")
 _CANCELLED = 1e-4
 # From here on a matrix product is faster than differences, the repair of cancelled entries included.
 _PRODUCT_DIMENSIONS = 16
+_REPAIRED_AT_ONCE = 2**22
 
 
 def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: float = 1.0) -> Tensor:
@@ -61,7 +62,7 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
         distances = torch.cdist(first, second, p=1)
     elif first.shape[1] == 1:
         distances = (first - second.T).abs()
-    elif _PRODUCT_DIMENSIONS <= first.shape[1] and not (first.requires_grad or second.requires_grad):
+    elif first.shape[1] >= _PRODUCT_DIMENSIONS and not (first.requires_grad or second.requires_grad):
         distances = _by_product(first, second)
     else:
         distances = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
@@ -148,6 +149,7 @@ def _by_product(x: Tensor, y: Tensor) -> Tensor:
         return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
     distances = squared.clamp_(min=0.0).sqrt_()
     if num_cancelled:
-        rows, columns = cancelled.nonzero(as_tuple=True)
-        distances[rows, columns] = torch.linalg.vector_norm(x[rows] - y[columns], dim=1)
+        size = max(1, _REPAIRED_AT_ONCE // x.shape[1])
+        for rows, columns in zip(*(part.split(size) for part in cancelled.nonzero(as_tuple=True)), strict=True):
+            distances[rows, columns] = torch.linalg.vector_norm(x[rows] - y[columns], dim=1)
     return distances

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,27 +47,67 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """Potentials of a transport problem, and what they prove about a plan.
+
+    Attributes:
+        source_potential: f, shape (N,), float64, with f_i + g_j <= c_ij for every pair.
+        target_potential: g, shape (M,), float64.
+        gap: The cost of the plan minus the value of the potentials, sum_i a_i f_i + sum_j b_j g_j. No plan can cost
+            less than that value, so the gap bounds how far from its optimum the plan is.
+        optimal: Whether the gap is 0 up to the rounding of float64.
+    """
+
+    source_potential: Tensor
+    target_potential: Tensor
+    gap: float
+    optimal: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Transport:
     """A solved transport problem, with its certificate.
 
     Attributes:
         cost: sum_ij plan_ij c_ij, 0-d, float64, differentiable with respect to points, costs and weights.
-        distance: cost^(1 / p), 0-d, float64, differentiable where the cost is above 0; finite gradients at 0.
+        distance: cost^(1 / p), 0-d, float64, differentiable; at 0 its gradient is 0.
         plan: The optimal plan.
-        source_potential: f, shape (N,), float64, with f_i + g_j <= c_ij: the gradient of the cost with respect to the
-            source weights, up to a constant.
-        target_potential: g, shape (M,), float64.
-        gap: The cost of the plan minus the value of the potentials, sum_i a_i f_i + sum_j b_j g_j: 0 at the optimum up
-            to rounding, and otherwise a bound of how far from it the plan is.
-        optimal: Whether the gap proves the plan to be optimal.
         solver: Who solved it.
+        proof: The certificate, or what computes it: some solvers find a plan without potentials, and those are then
+            computed when they are first asked for.
     """
 
     cost: Tensor
     distance: Tensor
     plan: Plan
-    source_potential: Tensor
-    target_potential: Tensor
-    gap: float
-    optimal: bool
     solver: str
+    proof: Certificate | Callable[[], Certificate] = field(repr=False)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The proof that the plan is optimal.
+
+        Raises:
+            NumericError: The plan is not optimal after all.
+        """
+        return self.proof() if callable(self.proof) else self.proof
+
+    @property
+    def source_potential(self) -> Tensor:
+        """f, shape (N,), float64: the gradient of the cost with respect to the source weights, up to a constant."""
+        return self.certificate.source_potential
+
+    @property
+    def target_potential(self) -> Tensor:
+        """g, shape (M,), float64, with f_i + g_j <= c_ij for every pair."""
+        return self.certificate.target_potential
+
+    @property
+    def gap(self) -> float:
+        """The cost of the plan minus the value of the potentials: 0 up to rounding."""
+        return self.certificate.gap
+
+    @property
+    def optimal(self) -> bool:
+        """Whether the gap proves the plan to be optimal."""
+        return self.certificate.optimal

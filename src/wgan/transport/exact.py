@@ -1,0 +1,286 @@
+"""Exact optimal transport between two weighted sets of samples, with a certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wgan.errors import NumericError, UsageError
+from wgan.measures import Array, as_pair, as_weights
+from wgan.transport.column_generation import column_generation, source_transform
+from wgan.transport.costs import Cost, check_power, cost_matrix, is_matrix, pair_costs
+from wgan.transport.one_dimensional import monotone_transport
+from wgan.transport.plans import Certificate, Plan, Transport
+from wgan.transport.solvers import Solved, assignment, network_simplex
+
+OPTIMALITY = 1e-10
+"""The gap, in units of the largest cost, up to which a plan is optimal: what long sums in float64 leave."""
+
+Solver = Callable[[Tensor, Tensor, Tensor], Solved]
+"""From costs (N, M), source weights (N,) and target weights (M,), all float64, on the CPU, weights above 0."""
+
+# Where the measured times cross on one thread, with POT 0.9.7 and lapx 0.11: see `make bench` and docs/decisions.md.
+_SMALL = 200
+_LARGE = 1000
+_LOOKED_AT = 64
+_WIDE = 0.35
+_CROWDED = 0.6
+_UPON = 1.65
+_APART = 2.7
+_ASSIGNED_IF_WIDE = 2500
+_ASSIGNED_IF_NARROW = 700
+
+
+def exact(
+    x: Array | None = None,
+    y: Array | None = None,
+    *,
+    x_weights: Array | None = None,
+    y_weights: Array | None = None,
+    cost: Cost = "euclidean",
+    p: float = 1.0,
+) -> Transport:
+    """The optimal transport between two weighted sets of samples: the earth mover's distance and its kin.
+
+    W_p^p = min over plans Gamma >= 0 with row sums a and column sums b of sum_ij Gamma_ij d(x_i, y_j)^p.
+
+    On the line, sorting solves it. Elsewhere the cost matrix is built, and the solver is taken that was measured to be
+    the fastest for such a problem; what it answers is proven by potentials or refused.
+
+    Args:
+        x: Samples, shape (N, ...), flattened; None where the cost is a matrix.
+        y: Samples, shape (M, ...), of the same size after flattening; None where the cost is a matrix.
+        x_weights: Probabilities of x, shape (N,); None for equal ones.
+        y_weights: Probabilities of y, shape (M,); None for equal ones.
+        cost: "euclidean", "squared", "manhattan", a function from points (N, D) and (M, D) to costs (N, M), or a
+            matrix of shape (N, M).
+        p: The power of the distance, at least 1.
+
+    Returns:
+        Cost, distance, plan and certificate. The cost is in units of the distance to the power p, and differentiable
+        with respect to points, a cost matrix and weights (along the simplex; where several potentials are optimal, one
+        of them is the gradient).
+
+    Raises:
+        UsageError: Empty sets, samples of different sizes, weights that are no probabilities, p below 1, more pairs
+            than memory holds.
+        NumericError: Numbers that are not finite, or a solver that did not reach the optimum.
+
+    Cost: O(N M) memory; time between O(N M) and O(N M min(N, M)), a fraction of a second for 2,000 samples.
+
+    Source: Arjovsky, Chintala and Bottou (2017), equation 1; Peyré and Cuturi (2019), chapters 2 and 3.
+
+    Example:
+        >>> found = exact([[0.0, 0.0], [1.0, 0.0]], [[0.0, 3.0], [1.0, 3.0]])
+        >>> float(found.cost), found.optimal
+        (3.0, True)
+    """
+    check_power(p)
+    if is_matrix(cost):
+        matrix = cost_matrix(None, None, cost)
+        points, shape, cost = None, tuple(matrix.shape), matrix
+    else:
+        points = as_pair(_given(x, "x"), _given(y, "y"))
+        if points[0].shape[1] == 1 and not callable(cost):
+            return _on_the_line(points, x_weights, y_weights, p, times=2 if cost == "squared" else 1)
+        shape = (len(points[0]), len(points[1]))
+    source = as_weights(x_weights, shape[0], "x_weights")
+    target = as_weights(y_weights, shape[1], "y_weights")
+    problem = _Problem(points=points, cost=cost, p=p, source=source, target=target)
+    return problem.solve()
+
+
+def choose(costs: Tensor, *, is_assignment: bool) -> Solver:
+    """The solver that was measured to be the fastest for such a problem.
+
+    What decides is the size, whether the problem is an assignment, how much nearer the nearest points are than others
+    (the less, the higher the dimension), and how far the two sets are apart in comparison with that.
+
+    Args:
+        costs: Shape (N, M).
+        is_assignment: As many points on both sides, all of equal weight.
+
+    Returns:
+        The solver.
+    """
+    size = min(costs.shape)
+    if size < _SMALL:
+        return assignment if is_assignment else network_simplex
+    look = costs[:: len(costs) // _LOOKED_AT]
+    nearest, where = look.min(dim=1)
+    typical = float(look.mean())
+    if typical > 0 and float(nearest.mean()) > _WIDE * typical:
+        return assignment if is_assignment and size <= _ASSIGNED_IF_WIDE else column_generation
+    # Where few targets are nearest to most sources, the sets lie side by side rather than upon one another.
+    is_crowded = len(where.unique()) < _CROWDED * len(where)
+    separation = torch.inf if is_crowded else _separation(costs)
+    if is_assignment and size <= _ASSIGNED_IF_NARROW and separation < _UPON:
+        return assignment
+    return column_generation if size >= _LARGE and separation < _APART else network_simplex
+
+
+def _separation(costs: Tensor) -> float:
+    """The mean cost of an assignment between a few points, in units of the mean cost to the nearest of them."""
+    from scipy.optimize import linear_sum_assignment
+
+    size = min(_LOOKED_AT, *costs.shape)
+    few = costs[:: len(costs) // size, :: costs.shape[1] // size][:size, :size].numpy()
+    rows, columns = linear_sum_assignment(few)
+    nearest = float(few.min(axis=1).mean())
+    return float(few[rows, columns].mean()) / nearest if nearest > 0 else 1.0
+
+
+def root(cost: Tensor, p: float) -> Tensor:
+    """cost^(1 / p), with the gradient 0 where the cost is 0."""
+    if p == 1:
+        return cost
+    positive = cost.clamp_min(torch.finfo(torch.float64).tiny)
+    return torch.where(cost > 0, positive ** (1.0 / p), torch.zeros_like(cost))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Problem:
+    """A transport problem whose parts have been checked, as the caller gave them: on any device, and in a graph.
+
+    Attributes:
+        points: Shapes (N, D) and (M, D); None where the cost is a matrix.
+        cost: As in `exact`.
+        p: The power of the distance.
+        source: Shape (N,).
+        target: Shape (M,).
+    """
+
+    points: tuple[Tensor, Tensor] | None
+    cost: Cost
+    p: float
+    source: Tensor
+    target: Tensor
+
+    @property
+    def has_tracked_weights(self) -> bool:
+        """Whether a gradient with respect to the weights is wanted."""
+        return torch.is_grad_enabled() and (self.source.requires_grad or self.target.requires_grad)
+
+    @property
+    def has_tracked_costs(self) -> bool:
+        """Whether the costs may belong to a graph."""
+        tensors = (self.cost,) if self.points is None else self.points
+        is_tracked = any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in tensors)
+        return torch.is_grad_enabled() and (is_tracked or callable(self.cost))
+
+    def costs(self) -> Tensor:
+        """Every pair's cost, on the CPU, without a graph."""
+        x, y = (None, None) if self.points is None else self.points
+        with torch.no_grad():
+            return cost_matrix(x, y, self.cost, self.p).detach().cpu().contiguous()
+
+    @property
+    def is_assignment(self) -> bool:
+        """Whether there are as many points on both sides, all of equal weight."""
+        weight = 1.0 / len(self.source)
+        same = len(self.source) == len(self.target)
+        return same and all(bool((side.detach() - weight).abs().max() < 1e-15) for side in (self.source, self.target))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the answer belongs."""
+        if self.points is not None:
+            return self.points[0].device
+        return self.cost.device if isinstance(self.cost, Tensor) else torch.device("cpu")
+
+    def solve(self) -> Transport:
+        """Solve it by the solver that suits it, and prove the answer now or when the proof is asked for."""
+        costs = self.costs()
+        found = self._solve_on_support(costs, choose(costs, is_assignment=self.is_assignment))
+        # What has potentials is proven on the spot. Another proof costs as much as the answer, and waits to be asked for.
+        is_proven = found.potentials is not None or self.has_tracked_weights
+        proof = self._certify(costs, found) if is_proven else None
+        places = {"rows": found.rows, "columns": found.columns, "masses": found.masses}
+        plan = Plan(
+            **{name: part.to(self.device) for name, part in places.items()}, shape=(costs.shape[0], costs.shape[1])
+        )
+        cost = self._cost_of(plan, costs)
+        if self.has_tracked_weights and proof is not None:
+            # This adds 0, with the slopes that the envelope theorem gives: the potentials.
+            cost = cost + self._slope(self.source, proof.source_potential)
+            cost = cost + self._slope(self.target, proof.target_potential)
+        return Transport(
+            cost=cost,
+            distance=root(cost, self.p),
+            plan=plan,
+            solver=found.solver,
+            proof=proof or (lambda: self._certify(self.costs(), found)),
+        )
+
+    def _solve_on_support(self, costs: Tensor, solver: Solver) -> Solved:
+        """Solve over points that weigh something; the potentials of the others are c-transforms of theirs."""
+        a, b = (side.detach().cpu() for side in (self.source, self.target))
+        if bool((a > 0).all() and (b > 0).all()):
+            return solver(costs, a, b)
+        rows, columns = a.nonzero().flatten(), b.nonzero().flatten()
+        inner = solver(costs[rows][:, columns].contiguous(), a[rows], b[columns])
+        assert inner.potentials is not None
+        f = (costs[:, columns] - inner.potentials[1]).amin(dim=1)
+        f[rows] = inner.potentials[0]
+        return Solved(
+            rows=rows[inner.rows],
+            columns=columns[inner.columns],
+            masses=inner.masses,
+            potentials=(f, source_transform(costs, f)),
+            solver=inner.solver,
+        )
+
+    def _certify(self, costs: Tensor, found: Solved) -> Certificate:
+        """Potentials that are feasible for every pair, and what is between their value and the plan's cost.
+
+        Raises:
+            NumericError: The gap is more than rounding leaves.
+        """
+        a, b = (side.detach().cpu() for side in (self.source, self.target))
+        potentials = found.potentials or column_generation(costs, a, b).potentials
+        assert potentials is not None
+        f = potentials[0]
+        g = source_transform(costs, f)
+        # Potentials are unique only up to what one side gains and the other loses: both get half of the value.
+        shift = (float(a @ f) - float(b @ g)) / 2
+        f, g = f - shift, g + shift
+        gap = float(found.masses @ costs[found.rows, found.columns]) - float(a @ f + b @ g)
+        if not gap <= OPTIMALITY * float(costs.abs().max()):
+            raise NumericError(
+                f"the plan of {found.solver} for {len(a)} x {len(b)} samples may cost {gap:.3g} more than the best",
+                remedy="Divide costs and samples by a number that brings them near 1.",
+            )
+        f, g = f.to(self.device), g.to(self.device)
+        return Certificate(source_potential=f, target_potential=g, gap=gap, optimal=True)
+
+    def _cost_of(self, plan: Plan, costs: Tensor) -> Tensor:
+        """The plan's cost, in the caller's graph and on the caller's device."""
+        if not self.has_tracked_costs:
+            return plan.masses @ costs[plan.rows.cpu(), plan.columns.cpu()].to(self.device)
+        x, y = (None, None) if self.points is None else self.points
+        return plan.masses @ pair_costs(x, y, plan.rows, plan.columns, self.cost, self.p)
+
+    @staticmethod
+    def _slope(weights: Tensor, potential: Tensor) -> Tensor:
+        return ((weights - weights.detach()) @ potential.to(weights.device)).to(potential.device)
+
+
+def _on_the_line(
+    points: tuple[Tensor, Tensor], x_weights: Array | None, y_weights: Array | None, p: float, *, times: int
+) -> Transport:
+    """Transport on the line, where the cost is |x - y|^(times · p)."""
+    found = monotone_transport(*points, x_weights=x_weights, y_weights=y_weights, p=times * p)
+    if times == 1:
+        return found
+    return Transport(
+        cost=found.cost, distance=root(found.cost, p), plan=found.plan, solver=found.solver, proof=found.proof
+    )
+
+
+def _given(points: Array | None, name: str) -> Array:
+    if points is None:
+        raise UsageError(f"{name} is missing: points may be left out only where the cost is a matrix")
+    return points
