@@ -102,6 +102,13 @@ def test_equal_regular_covariances_have_the_gradient_0():
     assert float(grad.abs().max()) <= 1e-12
 
 
+def test_at_0_the_distance_has_the_gradient_0():
+    mean, variance = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (3.0, 1.0))
+    found = gaussian_transport(mean, variance, 3.0, 1.0)
+    assert float(found.cost.detach()) == 0.0
+    assert [float(grad) for grad in torch.autograd.grad(found.distance, (mean, variance))] == [0.0, 0.0]
+
+
 def test_lines_across_each_other_pay_both_variances():
     found = bures(torch.diag(torch.tensor([4.0, 0.0])), torch.diag(torch.tensor([0.0, 9.0])))
     assert float(found.cost) == pytest.approx(13.0)

@@ -42,6 +42,7 @@ def test_primal_dual_and_the_network_simplex_agree(seed, num_x, num_y, cost, p):
     assert float(found.primal) == pytest.approx(truth, rel=1e-8)
     assert float(found.dual) == pytest.approx(truth, rel=1e-8)
     assert abs(found.gap) <= 1e-8 * matrix.max()
+    assert float(found.source_potential[0]) == 0.0
     assert np.allclose(found.plan.sum(dim=1).numpy(), a)
     assert np.allclose(found.plan.sum(dim=0).numpy(), b)
     assert bool((found.source_potential[:, None] + found.target_potential <= torch.tensor(matrix) + 1e-8).all())

@@ -87,6 +87,13 @@ def test_the_bracket_holds_long_before_convergence(max_steps):
     assert float(found.lower) <= exact <= float(found.upper)
 
 
+def test_a_plan_that_stays_where_it_must_move_is_rounded_to_one_that_moves():
+    # After one step the halves stay where they are, for nothing; 0.4 of the mass has to go from 0 to 10.
+    found = sinkhorn([0.0, 10.0], [0.0, 10.0], y_weights=[0.1, 0.9], epsilon=0.1, max_steps=1, strict=False)
+    assert float(found.cost) < 1.0
+    assert float(found.lower) <= 4.0 <= float(found.upper)
+
+
 def test_the_bracket_closes_as_epsilon_falls():
     x, y, a, b = clouds(3, 30, 30)
     gaps = [sinkhorn(x, y, x_weights=a, y_weights=b, epsilon=epsilon).gap for epsilon in (1.0, 0.1, 0.01, 0.001)]

@@ -79,7 +79,7 @@ def balance(costs: Tensor, a: Tensor, b: Tensor, epsilon: float, tolerance: floa
         f_in, g_in, plan_in = f, g, plan
         f = -epsilon * torch.logsumexp(b_in.log() + (g_in - costs[:, columns]) / epsilon, dim=1)
         g = -epsilon * torch.logsumexp(a_in.log()[:, None] + (f_in[:, None] - costs[rows]) / epsilon, dim=0)
-        f[rows], g[columns] = f_in, g_in
+        g[columns] = g_in
         plan = torch.zeros_like(costs)
         plan[rows.nonzero(), columns.nonzero().T] = plan_in
     return Balanced(source_potential=f, target_potential=g, plan=plan, marginal_error=error, num_steps=num_steps)

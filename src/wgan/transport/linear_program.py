@@ -200,7 +200,7 @@ def transport_program(
         UsageError: More than 300 points a side, or sets, costs or weights that do not fit together.
         NumericError: Entries that are not finite.
 
-    Source: Peyré and Cuturi (2019), equation 3.1.
+    Source: Peyré and Cuturi (2019), section 3.1.
     """
     from scipy.sparse import eye_array, kron, vstack
 
@@ -254,8 +254,8 @@ def linear_program(
         UsageError: More than 300 points a side, or sets, costs or weights that do not fit together.
         NumericError: Entries that are not finite, or a solver that did not reach its optimum.
 
-    Source: Arjovsky et al. (2017), equations 1 and 2; Peyré and Cuturi (2019), equations 3.1 and 3.2, section 6.1; HiGHS:
-    Huangfu and Hall (2018).
+    Source: Arjovsky et al. (2017), equations 1 and 2; Peyré and Cuturi (2019), sections 3.1 and 6.1; HiGHS: Huangfu
+    and Hall (2018).
 
     Example:
         >>> solution = linear_program([0.0, 1.0, 5.0], [2.0, 3.0, 5.0])
