@@ -275,7 +275,7 @@ def test_it_takes_arrays_lists_and_images():
         (([1.0], [1.0], [1.0], [[1.0, 2.0]]), {}, UsageError, "cannot be compared"),
         (([1.0], [1.0], None, [1.0]), {}, UsageError, "points are missing"),
         (([1.0], [1.0], [1.0], [1.0]), {"x_weights": [-1.0]}, UsageError, "x_weights must be at least 0"),
-        (([1.0], [1.0], [1.0], [1.0]), {"p": 0.5}, UsageError, "p must be at least 1"),
+        (([1.0], [1.0], [1.0], [1.0]), {"p": 0.5}, UsageError, "p must be a number of at least 1|p must be at least 1"),
         (([1.0], [1.0], [1.0], [1.0]), {"cost": "cosine"}, UsageError, "there is no cost 'cosine'"),
         (([1.0], [1.0], [1.0], [1.0]), {"held": 0}, UsageError, "searched and held must be at least 1"),
         (([1.0], [1.0], [1.0], [1.0]), {"scales": [float("inf")]}, UsageError, "scales must be finite"),

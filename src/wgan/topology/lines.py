@@ -100,5 +100,5 @@ def training_snapshots(first: float = 1.0, middle: float = 0.5, *, num: int = 16
 
 
 def _number(theta: float | Tensor) -> Tensor:
-    """theta as a 0-d float64 tensor, with its graph."""
+    """Theta as a 0-d float64 tensor, with its graph."""
     return as_float64(theta if isinstance(theta, Tensor) else [theta], "theta").reshape(())
