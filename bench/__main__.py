@@ -1,4 +1,4 @@
-"""Seconds an iteration (5 critic updates and 1 generator update): this project against plain loops.
+"""Speed: training against plain loops (5 critic updates and 1 generator update), transport against its rivals.
 
 All contenders of a case take turns in one process, so that whatever else the machine does falls on all of them alike;
 trust the ratios. Peak memory is measured in a process for each, since one process never gives all of it back.
@@ -6,6 +6,7 @@ trust the ratios. Peak memory is measured in a process for each, since one proce
     python -m bench                 everything
     python -m bench --quick         under a minute: fewer rounds, no 64×64 images, no memory
     python -m bench mlp-512         some cases only
+    python -m bench exact line      transport only: between clouds, and on the line and sliced
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from pathlib import Path
 
 import torch
 
+from bench import exact_transport, one_dimensional
 from bench.cases import CASES, Case, num_weights
 
 RESULTS = Path(__file__).parent / "results"
 CONTENDERS = ("plain", "ours, float32", "ours, as chosen")
+TRANSPORT = {"exact": exact_transport.rows, "line": one_dimensional.rows}
 
 
 @dataclass
@@ -143,28 +146,48 @@ def print_rows(rows: list[dict[str, object]]) -> None:
         print(f"  {row['contender']!s:<16} {row['engine']!s:<24} {time_text} {ratio} {memory}", flush=True)
 
 
+def print_transport_rows(rows: list[dict[str, object]]) -> None:
+    """The cases of a table of transport, each contender against this project."""
+    for case in dict.fromkeys(str(row["case"]) for row in rows):
+        print(f"\n{case}, threads: 1")
+        of_case = [row for row in rows if row["case"] == case]
+        for row in of_case:
+            ratio = f"{float(str(row['times_ours'])):6.2f} × ours"
+            milliseconds = 1e3 * float(str(row["seconds"]))
+            print(f"  {row['contender']!s:<24} {milliseconds:9.1f} ms {ratio}  {row.get('solver', '')}".rstrip())
+        rivals = [row for row in of_case if not str(row["contender"]).startswith("ours")]
+        best = min(rivals, key=lambda row: float(str(row["times_ours"])))
+        print(f"  ours takes {1 / float(str(best['times_ours'])):.2f} times as long as the best rival", flush=True)
+
+
 def main() -> None:
     """Measure, print and write the results."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("cases", nargs="*", help=f"which of {', '.join(CASES)} (all)")
+    known = [*CASES, *TRANSPORT]
+    parser.add_argument("cases", nargs="*", help=f"which of {', '.join(known)} (all)")
     parser.add_argument("--quick", action="store_true", help="under a minute, less certain")
     parser.add_argument("--rounds", type=int, default=0, help="turns of each contender (7, or 3 where quick)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (as the project chooses for the size)")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    unknown = [name for name in options.cases if name not in CASES]
+    unknown = [name for name in options.cases if name not in known]
     if unknown:
-        parser.error(f"no case is called {', '.join(unknown)}. Known: {', '.join(CASES)}")
-    names = options.cases or [name for name in CASES if not (options.quick and name == "dcgan-64")]
+        parser.error(f"no case is called {', '.join(unknown)}. Known: {', '.join(known)}")
+    names = options.cases or [name for name in known if not (options.quick and name == "dcgan-64")]
     if options.peak_of:
         print_peak(CASES[names[0]], options.peak_of, options.threads)
         return
     about = machine()
     print(
-        f"{about}\nSeconds an iteration (5 critic updates, 1 generator update), and how many times faster than plain."
+        f"{about}\nTraining: seconds an iteration (5 critic updates, 1 generator update), and times faster than plain."
     )
     written: list[dict[str, object]] = []
     for name in names:
+        if name in TRANSPORT:
+            rows = TRANSPORT[name](quick=options.quick)
+            print_transport_rows(rows)
+            written += rows
+            continue
         case = CASES[name]
         rounds = options.rounds or (3 if options.quick else 7)
         iterations = max(1, case.iterations // 2) if options.quick else case.iterations

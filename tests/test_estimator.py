@@ -17,6 +17,7 @@ import wgan
 from wgan import WGAN, experiment
 from wgan.errors import CheckpointError, DataError, UsageError
 from wgan.estimator.forms import Form, encoded, form_of
+from wgan.transport import exact
 
 SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -345,7 +346,12 @@ class TestScore:
     def test_large_sets_are_thinned(self, fitted, monkeypatch):
         monkeypatch.setattr("wgan.estimator.model._MOST_SCORED", 10)
         sizes = []
-        monkeypatch.setattr("wgan.estimator.model.wasserstein_1", lambda x, y: sizes.append((len(x), len(y))) or 0.0)
+
+        def spy(x, y):
+            sizes.append((len(x), len(y)))
+            return exact(x, y)
+
+        monkeypatch.setattr("wgan.estimator.model.exact", spy)
         fitted.score(POINTS)
         assert sizes == [(10, 10)]
 

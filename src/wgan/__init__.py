@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from wgan.recipes import RECIPES, recipe
     from wgan.settings import DataOptions, Settings
     from wgan.training import Game, Rules, Step, train
-    from wgan.transport import wasserstein_1
 
 __version__ = "0.1.0"
 
@@ -51,7 +50,6 @@ __all__ = [
     "recipe",
     "resume",
     "train",
-    "wasserstein_1",
 ]
 
 # Public names live in their rooms and are fetched when first asked for, so that `wgan --help` never waits for torch.
@@ -84,7 +82,6 @@ _HOME = {
     "recipe": "recipes",
     "resume": "experiment",
     "train": "training",
-    "wasserstein_1": "transport",
 }
 
 

@@ -14,7 +14,7 @@ from wgan.errors import UsageError
 from wgan.features import EfficientNetLite0
 from wgan.kernels import kernel_distance
 from wgan.randomness import Randomness
-from wgan.transport import wasserstein_1, wasserstein_1_sliced
+from wgan.transport import exact, sliced
 
 Draw = Callable[[int], Tensor]
 
@@ -123,10 +123,11 @@ class Judge:
         pairs = [(part, self._held_out[index % len(self._held_out)][: len(part)]) for index, part in enumerate(rounds)]
         if not self.source.codec.layout.is_image:
             groups = self.source.codec.layout.groups
-            return {"w1": self.unit * _mean(wasserstein_1(harden(part, groups), held) for part, held in pairs)}
+            costs = (float(exact(harden(part, groups), held).cost) for part, held in pairs)
+            return {"w1": self.unit * _mean(costs)}
         directions = "directions of the judge"
-        sliced = (wasserstein_1_sliced(part, held, self._streams.at(directions)) for part, held in pairs)
-        distances = {"sliced_w1": _mean(sliced)}
+        lines = (sliced(part, held, self._streams.at(directions), dtype=torch.float32) for part, held in pairs)
+        distances = {"sliced_w1": _mean(float(found.distance) for found in lines)}
         if self._extractor is not None and self._held_out_features is not None:
             subsets = self._streams.at("subsets of the judge")
             distance, _ = kernel_distance(self._extractor(rounds[0]), self._held_out_features, rng=subsets)

@@ -1,3 +1,4 @@
+import importlib
 import math
 
 import numpy as np
@@ -112,7 +113,7 @@ def test_blocks_change_neither_values_nor_gradients(monkeypatch):
 
     whole = everything()
     without = sliced(x.detach(), y.detach(), rng(), num_directions=11).distance
-    monkeypatch.setattr("wgan.transport.sliced._BLOCK", 40)  # two directions of 16 points
+    monkeypatch.setattr(importlib.import_module("wgan.transport.sliced"), "_BLOCK", 40)  # two directions of 16 points
     torch.testing.assert_close(everything(), whole)
     torch.testing.assert_close(sliced(x.detach(), y.detach(), rng(), num_directions=11).distance, without)
 

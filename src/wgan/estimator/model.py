@@ -23,10 +23,11 @@ from wgan.metrics import harden
 from wgan.randomness import Randomness
 from wgan.recipes import default_recipe, recipe
 from wgan.settings import DataOptions, Settings
-from wgan.transport import wasserstein_1, wasserstein_1_sliced
+from wgan.transport import exact, sliced
 
 if TYPE_CHECKING:
     import numpy as np
+import torch
 
 _MOST_SCORED = 2500
 
@@ -263,14 +264,12 @@ class WGAN:
         seed = 0 if self.random_state is None else seed_of(self.random_state)
         streams = Randomness(seed)
         if len(real) > _MOST_SCORED:
-            import torch
-
             real = real[torch.randperm(len(real), generator=streams.at("rows to score"))[:_MOST_SCORED]]
         fake = trained.values(len(real), seed)
         if codec.layout.is_image:
-            return -wasserstein_1_sliced(fake, real, streams.at("directions of the score"))
+            return -float(sliced(fake, real, streams.at("directions of the score"), dtype=torch.float32).distance)
         unit = getattr(codec, "unit", None) or 1.0
-        return -unit * wasserstein_1(harden(fake, codec.layout.groups), real)
+        return -unit * float(exact(harden(fake, codec.layout.groups), real).cost)
 
     def save(self, path: str | Path) -> None:
         """Save what was fitted: a run's directory, which `wgan sample` takes too. Nothing in it is a pickle.

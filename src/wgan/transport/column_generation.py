@@ -101,7 +101,8 @@ def _first_pairs(costs: Tensor, source: Tensor, target: Tensor, rng: torch.Gener
         end = begin + len(block)
         is_near = (block - g < row_limit[begin:end, None]).logical_or_(block - f[begin:end, None] < column_limit)
         codes.append(is_near.view(-1).nonzero().flatten() + begin * num_columns)
-    return torch.cat(codes).unique()
+    found: Tensor = torch.unique(torch.cat(codes))
+    return found
 
 
 def _coarse_potentials(costs: Tensor, source: Tensor, target: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:

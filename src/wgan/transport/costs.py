@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_float64, as_pair, refuse_beyond_memory
+from wgan.measures import Array, as_float64, as_pair, check_power, refuse_beyond_memory
 
 Cost: TypeAlias = Literal["euclidean", "squared", "manhattan"] | Callable[[Tensor, Tensor], Tensor] | Array
 """A distance by name, a function from points (N, D) and (M, D) to costs (N, M), or the matrix itself."""
@@ -68,7 +68,7 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
         distances = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
     power = p * (2.0 if isinstance(cost, str) and cost == "squared" else 1.0)
     distances = distances if power == 1 else distances**power
-    if not bool(torch.isfinite(distances.detach().max())):
+    if not bool(distances.detach().max().isfinite()):
         raise NumericError(
             "costs between these samples are beyond the range of float64", remedy="Divide the samples by a number."
         )
@@ -99,7 +99,8 @@ def pair_costs(
     # The subgradient of a norm at 0 is 0 here, where the root of a sum of squares would give NaN.
     distances = torch.linalg.vector_norm(difference, ord=1 if cost == "manhattan" else 2, dim=1)
     power = p * (2.0 if cost == "squared" else 1.0)
-    return distances if power == 1 else distances**power
+    priced: Tensor = distances if power == 1 else distances**power
+    return priced
 
 
 def is_matrix(cost: Cost) -> bool:
@@ -109,16 +110,6 @@ def is_matrix(cost: Cost) -> bool:
             raise UsageError(f"there is no cost {cost!r}", remedy=f"Known: {', '.join(NAMED)}, a function, a matrix.")
         return False
     return isinstance(cost, Tensor | np.ndarray) or not callable(cost)
-
-
-def check_power(p: float) -> None:
-    """Refuse powers that give no distance.
-
-    Raises:
-        UsageError: p is below 1 or no number.
-    """
-    if not 1.0 <= p < float("inf"):
-        raise UsageError(f"p must be at least 1 and finite, not {p}")
 
 
 def _points(x: Array | None, y: Array | None) -> tuple[Tensor, Tensor]:
@@ -150,6 +141,7 @@ def _by_product(x: Tensor, y: Tensor) -> Tensor:
     distances = squared.clamp_(min=0.0).sqrt_()
     if num_cancelled:
         size = max(1, _REPAIRED_AT_ONCE // x.shape[1])
-        for rows, columns in zip(*(part.split(size) for part in cancelled.nonzero(as_tuple=True)), strict=True):
+        places = (torch.split(part, size) for part in cancelled.nonzero(as_tuple=True))
+        for rows, columns in zip(*places, strict=True):
             distances[rows, columns] = torch.linalg.vector_norm(x[rows] - y[columns], dim=1)
     return distances

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_pair, as_weights
+from wgan.measures import Array, as_pair, as_weights, check_power
 from wgan.transport.column_generation import column_generation, source_transform
-from wgan.transport.costs import Cost, check_power, cost_matrix, is_matrix, pair_costs
+from wgan.transport.costs import Cost, cost_matrix, is_matrix, pair_costs
 from wgan.transport.one_dimensional import monotone_transport
 from wgan.transport.plans import Certificate, Plan, Transport
 from wgan.transport.solvers import Solved, assignment, network_simplex
@@ -25,13 +25,15 @@ Solver = Callable[[Tensor, Tensor, Tensor], Solved]
 # Where the measured times cross on one thread, with POT 0.9.7 and lapx 0.11: see `make bench` and docs/decisions.md.
 _SMALL = 200
 _LARGE = 1000
-_LOOKED_AT = 64
+_FLAT = 3
+_ASSIGNED_IF_NARROW = 700
+_ASSIGNED_IF_WIDE = 1500
 _WIDE = 0.35
 _CROWDED = 0.6
-_UPON = 1.65
-_APART = 2.7
-_ASSIGNED_IF_WIDE = 2500
-_ASSIGNED_IF_NARROW = 700
+_UPON = 2.0
+_APART = 3.2
+_LOOKED_AT = 64
+_PAIRED = 128
 
 
 def exact(
@@ -93,14 +95,13 @@ def exact(
     return problem.solve()
 
 
-def choose(costs: Tensor, *, is_assignment: bool) -> Solver:
+def choose(costs: Tensor, *, dimension: int | None, is_assignment: bool) -> Solver:
     """The solver that was measured to be the fastest for such a problem.
-
-    What decides is the size, whether the problem is an assignment, how much nearer the nearest points are than others
-    (the less, the higher the dimension), and how far the two sets are apart in comparison with that.
 
     Args:
         costs: Shape (N, M).
+        dimension: Of the points; None where there are only costs, which then show it: the higher it is, the nearer to
+            the mean cost is the least.
         is_assignment: As many points on both sides, all of equal weight.
 
     Returns:
@@ -111,22 +112,24 @@ def choose(costs: Tensor, *, is_assignment: bool) -> Solver:
         return assignment if is_assignment else network_simplex
     look = costs[:: len(costs) // _LOOKED_AT]
     nearest, where = look.min(dim=1)
-    typical = float(look.mean())
-    if typical > 0 and float(nearest.mean()) > _WIDE * typical:
-        return assignment if is_assignment and size <= _ASSIGNED_IF_WIDE else column_generation
     # Where few targets are nearest to most sources, the sets lie side by side rather than upon one another.
-    is_crowded = len(where.unique()) < _CROWDED * len(where)
-    separation = torch.inf if is_crowded else _separation(costs)
-    if is_assignment and size <= _ASSIGNED_IF_NARROW and separation < _UPON:
+    is_crowded = len(torch.unique(where)) < _CROWDED * len(where)
+    is_wide = float(nearest.mean()) > _WIDE * float(look.mean())
+    if not is_wide if dimension is None else dimension <= _FLAT:
+        separation = torch.inf if is_crowded else _separation(costs)
+        if is_assignment and size <= _ASSIGNED_IF_NARROW and separation < _UPON:
+            return assignment
+        return column_generation if size >= _LARGE and separation < _APART else network_simplex
+    if is_assignment and size <= (_ASSIGNED_IF_WIDE if is_wide and not is_crowded else _ASSIGNED_IF_NARROW):
         return assignment
-    return column_generation if size >= _LARGE and separation < _APART else network_simplex
+    return column_generation
 
 
 def _separation(costs: Tensor) -> float:
     """The mean cost of an assignment between a few points, in units of the mean cost to the nearest of them."""
     from scipy.optimize import linear_sum_assignment
 
-    size = min(_LOOKED_AT, *costs.shape)
+    size = min(_PAIRED, *costs.shape)
     few = costs[:: len(costs) // size, :: costs.shape[1] // size][:size, :size].numpy()
     rows, columns = linear_sum_assignment(few)
     nearest = float(few.min(axis=1).mean())
@@ -194,8 +197,10 @@ class _Problem:
     def solve(self) -> Transport:
         """Solve it by the solver that suits it, and prove the answer now or when the proof is asked for."""
         costs = self.costs()
-        found = self._solve_on_support(costs, choose(costs, is_assignment=self.is_assignment))
-        # What has potentials is proven on the spot. Another proof costs as much as the answer, and waits to be asked for.
+        dimension = None if self.points is None else self.points[0].shape[1]
+        solver = choose(costs, dimension=dimension, is_assignment=self.is_assignment)
+        found = self._solve_on_support(costs, solver)
+        # Potentials prove the plan on the spot. Without them a proof costs as much as the plan, and waits to be asked.
         is_proven = found.potentials is not None or self.has_tracked_weights
         proof = self._certify(costs, found) if is_proven else None
         places = {"rows": found.rows, "columns": found.columns, "masses": found.masses}
@@ -248,7 +253,7 @@ class _Problem:
         shift = (float(a @ f) - float(b @ g)) / 2
         f, g = f - shift, g + shift
         gap = float(found.masses @ costs[found.rows, found.columns]) - float(a @ f + b @ g)
-        if not gap <= OPTIMALITY * float(costs.abs().max()):
+        if not gap <= OPTIMALITY * max(map(abs, map(float, torch.aminmax(costs)))):
             raise NumericError(
                 f"the plan of {found.solver} for {len(a)} x {len(b)} samples may cost {gap:.3g} more than the best",
                 remedy="Divide costs and samples by a number that brings them near 1.",

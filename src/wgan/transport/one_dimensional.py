@@ -5,7 +5,6 @@ Everything here works along the last dimension, so that many lines are solved at
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_pair, as_weights
+from wgan.measures import Array, as_pair, as_weights, check_power
 from wgan.transport.plans import Certificate, Plan, Transport
 
 # A gap of more than this share of the largest cost is more than the rounding of two million additions.
@@ -179,16 +178,6 @@ def sort(values: Tensor) -> Tensor:
     if _is_tracked(values):
         return values.gather(-1, _order(values))
     return torch.from_numpy(np.sort(values.detach().numpy()))
-
-
-def check_power(p: float) -> None:
-    """Refuse a p of which there is no Wasserstein distance.
-
-    Raises:
-        UsageError: p is below 1 or infinite.
-    """
-    if not (p >= 1 and math.isfinite(p)):
-        raise UsageError(f"p must be a number of at least 1, not {p:g}", remedy="Use p=1 or p=2.")
 
 
 def finite(values: Tensor, what: str) -> Tensor:
