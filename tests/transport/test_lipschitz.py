@@ -62,6 +62,15 @@ def test_the_climb_finds_the_steepest_place_of_a_smooth_critic():
     assert 3.0 - 1e-3 < climbed <= 3.0
 
 
+def test_the_climb_follows_the_gradients_norm_and_not_the_critic():
+    # From (0, 1) the critic itself rises along the first axis, where no slope exceeds 0.86; the steepest place is 0.
+    def critic(values):
+        return values[:, 0].sin() * (-values[:, 1].square()).exp()
+
+    start = torch.tensor([[0.0, 1.0], [0.0, -1.2]], dtype=torch.float64)
+    assert steepest_gradient(critic, start, climb_steps=30) == pytest.approx(1.0, abs=1e-3)
+
+
 def test_the_climb_finds_a_steeper_piece_of_a_critic_without_curvature():
     # Slope 1 where the points are, and 5 beyond 2.
     def critic(values):
