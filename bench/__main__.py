@@ -31,7 +31,7 @@ from bench.cases import CASES, Case, num_weights
 
 RESULTS = Path(__file__).parent / "results"
 CONTENDERS = ("plain", "ours, float32", "ours, as chosen")
-TRANSPORT = {"exact": exact_transport.rows, "line": one_dimensional.rows}
+TRANSPORT = {"exact": exact_transport.cases, "line": one_dimensional.cases}
 
 
 @dataclass
@@ -146,18 +146,16 @@ def print_rows(rows: list[dict[str, object]]) -> None:
         print(f"  {row['contender']!s:<16} {row['engine']!s:<24} {time_text} {ratio} {memory}", flush=True)
 
 
-def print_transport_rows(rows: list[dict[str, object]]) -> None:
-    """The cases of a table of transport, each contender against this project."""
-    for case in dict.fromkeys(str(row["case"]) for row in rows):
-        print(f"\n{case}, threads: 1")
-        of_case = [row for row in rows if row["case"] == case]
-        for row in of_case:
-            ratio = f"{float(str(row['times_ours'])):6.2f} × ours"
-            milliseconds = 1e3 * float(str(row["seconds"]))
-            print(f"  {row['contender']!s:<24} {milliseconds:9.1f} ms {ratio}  {row.get('solver', '')}".rstrip())
-        rivals = [row for row in of_case if not str(row["contender"]).startswith("ours")]
-        best = min(rivals, key=lambda row: float(str(row["times_ours"])))
-        print(f"  ours takes {1 / float(str(best['times_ours'])):.2f} times as long as the best rival", flush=True)
+def print_transport(rows: list[dict[str, object]]) -> None:
+    """One case of transport, each contender against this project."""
+    print(f"\n{rows[0]['case']}, threads: {rows[0]['threads']}")
+    for row in rows:
+        milliseconds, ratio = 1e3 * float(str(row["seconds"])), float(str(row["times_ours"]))
+        print(
+            f"  {row['contender']!s:<24} {milliseconds:9.1f} ms {ratio:6.2f} × ours  {row.get('solver', '')}".rstrip()
+        )
+    best = min(float(str(row["times_ours"])) for row in rows if not str(row["contender"]).startswith("ours"))
+    print(f"  ours takes {1 / best:.2f} times as long as the best of the others", flush=True)
 
 
 def main() -> None:
@@ -184,9 +182,9 @@ def main() -> None:
     written: list[dict[str, object]] = []
     for name in names:
         if name in TRANSPORT:
-            rows = TRANSPORT[name](quick=options.quick)
-            print_transport_rows(rows)
-            written += rows
+            for rows in TRANSPORT[name](quick=options.quick):
+                print_transport(rows)
+                written += rows
             continue
         case = CASES[name]
         rounds = options.rounds or (3 if options.quick else 7)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import lap
 import numpy as np
@@ -31,32 +31,28 @@ _FLOAT32_AGREEMENT = 1e-6
 _HOPELESS = 5.0
 
 
-def rows(*, quick: bool = False, rounds: int = 0) -> list[dict[str, object]]:
+def cases(*, quick: bool = False) -> Iterator[list[dict[str, object]]]:
     """Time each case.
 
     Args:
         quick: Up to 1,000 points.
-        rounds: Turns of each contender; 0 for 5, and for 9 with up to 1,000 points.
 
-    Returns:
-        One row for each contender of each case: "case", "contender", "threads", "seconds" (the median), "all_seconds",
-        and "times_ours", the median ratio of its turns to those of this project.
+    Yields:
+        For each case one row for each contender: "case", "contender", "threads", "seconds" (the median),
+        "all_seconds", and "times_ours", the median ratio of its turns to those of this project.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        measured: list[dict[str, object]] = []
         for dimension in DIMENSIONS:
             for shift in SHIFTS:
                 hopeless: set[str] = set()
                 for size in SIZES[:2] if quick else SIZES:
                     case = f"exact W1, {size:,} points a side, {dimension}-D, shifted by {shift:g}"
                     x, y = clouds(size, dimension, shift)
-                    turns = rounds or (9 if size <= 1_000 else 5)
-                    found = _rows_of(case, x, y, hopeless, turns)
+                    found = _rows_of(case, x, y, hopeless, turns=9 if size <= 1_000 else 5)
                     hopeless |= _too_slow(found)
-                    measured += found
-        return measured
+                    yield found
     finally:
         torch.set_num_threads(threads)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import ot
@@ -27,24 +27,22 @@ _SLICED_AGREEMENT = 1e-5
 Contenders = dict[str, Callable[[], float]]
 
 
-def rows(*, quick: bool = False) -> list[dict[str, object]]:
+def cases(*, quick: bool = False) -> Iterator[list[dict[str, object]]]:
     """Time each case.
 
     Args:
         quick: A tenth of the points, and fewer turns.
 
-    Returns:
-        One row for each contender of each case: "case", "contender", "threads", "seconds" (the median), "all_seconds",
-        and "times_ours", the median ratio of its turns to those of this project.
+    Yields:
+        For each case one row for each contender: "case", "contender", "threads", "seconds" (the median),
+        "all_seconds", and "times_ours", the median ratio of its turns to those of this project.
     """
     num, turns = (100_000, 5) if quick else (1_000_000, 9)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        measured: list[dict[str, object]] = []
         for case, contenders in (_line_cases(num) | _sliced_cases(quick=quick)).items():
-            measured += _rows_of(case, contenders, turns)
-        return measured
+            yield _rows_of(case, contenders, turns)
     finally:
         torch.set_num_threads(threads)
 
