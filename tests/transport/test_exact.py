@@ -147,6 +147,15 @@ def test_it_is_a_distance_that_moves_and_scales_with_the_points(seed, n, d, p, s
     assert between(x, x + move) == pytest.approx(float(move.norm()), rel=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-150, 1e-12, 1e-6, 1e6, 1e12, 1e150])
+@pytest.mark.parametrize("m", [40, 50])
+def test_any_unit_will_do(unit, m):
+    x, y = cloud(40, 3), cloud(m, 3, seed=1)
+    found = exact(unit * x, unit * y)
+    assert float(found.cost) == pytest.approx(unit * float(exact(x, y).cost), rel=1e-11)
+    assert found.optimal
+
+
 @pytest.mark.parametrize("p", [1, 2])
 def test_gradients_with_respect_to_points_and_weights(p):
     x, y = cloud(9, 2).requires_grad_(), cloud(7, 2, seed=1).requires_grad_()

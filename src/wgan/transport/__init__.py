@@ -22,6 +22,7 @@ from wgan.transport.linear_program import (
     linear_program,
     transport_program,
 )
+from wgan.transport.lipschitz import layer_bound
 from wgan.transport.one_dimensional import monotone_transport, one_dimensional
 from wgan.transport.plans import Certificate, Plan, Transport
 from wgan.transport.semidual import Sampler, SemiDual, Targets, semidual
@@ -54,6 +55,7 @@ __all__ = [
     "gaussian_bound",
     "gaussian_map",
     "gaussian_transport",
+    "layer_bound",
     "linear_program",
     "monotone_transport",
     "one_dimensional",

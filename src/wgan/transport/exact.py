@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,6 +35,9 @@ _UPON = 2.0
 _APART = 3.2
 _LOOKED_AT = 64
 _PAIRED = 128
+# Sizes of the largest cost between which the solvers lose no digits.
+_LEAST = 1e-2
+_MOST = 1e6
 
 
 def exact(
@@ -224,9 +228,9 @@ class _Problem:
         """Solve over points that weigh something; the potentials of the others are c-transforms of theirs."""
         a, b = (side.detach().cpu() for side in (self.source, self.target))
         if bool((a > 0).all() and (b > 0).all()):
-            return solver(costs, a, b)
+            return _in_unit(solver, costs, a, b)
         rows, columns = a.nonzero().flatten(), b.nonzero().flatten()
-        inner = solver(costs[rows][:, columns].contiguous(), a[rows], b[columns])
+        inner = _in_unit(solver, costs[rows][:, columns].contiguous(), a[rows], b[columns])
         assert inner.potentials is not None
         f = (costs[:, columns] - inner.potentials[1]).amin(dim=1)
         f[rows] = inner.potentials[0]
@@ -245,7 +249,7 @@ class _Problem:
             NumericError: The gap is more than rounding leaves.
         """
         a, b = (side.detach().cpu() for side in (self.source, self.target))
-        potentials = found.potentials or column_generation(costs, a, b).potentials
+        potentials = found.potentials or _in_unit(column_generation, costs, a, b).potentials
         assert potentials is not None
         f = potentials[0]
         g = source_transform(costs, f)
@@ -253,7 +257,7 @@ class _Problem:
         shift = (float(a @ f) - float(b @ g)) / 2
         f, g = f - shift, g + shift
         gap = float(found.masses @ costs[found.rows, found.columns]) - float(a @ f + b @ g)
-        if not gap <= OPTIMALITY * max(map(abs, map(float, torch.aminmax(costs)))):
+        if not gap <= OPTIMALITY * _size(costs):
             raise NumericError(
                 f"the plan of {found.solver} for {len(a)} x {len(b)} samples may cost {gap:.3g} more than the best",
                 remedy="Divide costs and samples by a number that brings them near 1.",
@@ -271,6 +275,23 @@ class _Problem:
     @staticmethod
     def _slope(weights: Tensor, potential: Tensor) -> Tensor:
         return ((weights - weights.detach()) @ potential.to(weights.device)).to(potential.device)
+
+
+def _size(costs: Tensor) -> float:
+    """The largest absolute cost."""
+    return max(abs(float(end)) for end in torch.aminmax(costs))
+
+
+def _in_unit(solver: Solver, costs: Tensor, a: Tensor, b: Tensor) -> Solved:
+    """Solve with the largest cost brought near 1: the network simplex takes prices below some 1e-15 for zero."""
+    size = _size(costs)
+    if _LEAST < size < _MOST or size == 0.0:
+        return solver(costs, a, b)
+    found = solver(costs / size, a, b)
+    if found.potentials is None:
+        return found
+    f, g = found.potentials
+    return dataclasses.replace(found, potentials=(f * size, g * size))
 
 
 def _on_the_line(
