@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -54,8 +54,8 @@ class CertifiedDual:
 
     value: Tensor
     distance: Tensor
-    source_potential: Tensor
-    target_potential: Tensor
+    source_potential: Tensor = field(repr=False)
+    target_potential: Tensor = field(repr=False)
     scale: float
     side: Side
     without_critic: Tensor

@@ -22,7 +22,7 @@ Peyré and Cuturi (2019), sections 2.3, 2.5, 3.1 and 6.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -71,9 +71,9 @@ class TransportProgram:
         (5.5, 0.0)
     """
 
-    A: csr_array
-    b: Tensor
-    c: Tensor
+    A: csr_array = field(repr=False)
+    b: Tensor = field(repr=False)
+    c: Tensor = field(repr=False)
     shape: tuple[int, int]
 
     def primal_value(self, plan: Array) -> Tensor:
@@ -131,10 +131,10 @@ class LipschitzFunction:
     """
 
     value: Tensor
-    function: Tensor
-    x_places: Tensor
-    y_places: Tensor
-    distances: Tensor
+    function: Tensor = field(repr=False)
+    x_places: Tensor = field(repr=False)
+    y_places: Tensor = field(repr=False)
+    distances: Tensor = field(repr=False)
     violation: float
 
     @property
@@ -165,9 +165,9 @@ class LinearProgramSolution:
     primal: Tensor
     dual: Tensor
     gap: float
-    plan: Tensor
-    source_potential: Tensor
-    target_potential: Tensor
+    plan: Tensor = field(repr=False)
+    source_potential: Tensor = field(repr=False)
+    target_potential: Tensor = field(repr=False)
     primal_violation: float
     dual_violation: float
     lipschitz: LipschitzFunction | None

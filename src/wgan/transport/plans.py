@@ -27,9 +27,9 @@ class Plan:
         shape: (N, M).
     """
 
-    rows: Tensor
-    columns: Tensor
-    masses: Tensor
+    rows: Tensor = field(repr=False)
+    columns: Tensor = field(repr=False)
+    masses: Tensor = field(repr=False)
     shape: tuple[int, int]
 
     def dense(self) -> Tensor:
@@ -58,8 +58,8 @@ class Certificate:
         optimal: Whether the gap is 0 up to the rounding of float64.
     """
 
-    source_potential: Tensor
-    target_potential: Tensor
+    source_potential: Tensor = field(repr=False)
+    target_potential: Tensor = field(repr=False)
     gap: float
     optimal: bool
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -96,11 +96,11 @@ class SemiDual:
 
     value: Tensor
     standard_error: float
-    target_potential: Tensor
+    target_potential: Tensor = field(repr=False)
     targets: Targets
     marginal_error: float
-    trajectory: Tensor
-    trajectory_steps: Tensor
+    trajectory: Tensor = field(repr=False)
+    trajectory_steps: Tensor = field(repr=False)
     step_size: float
     num_steps: int
 

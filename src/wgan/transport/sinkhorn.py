@@ -19,7 +19,7 @@ For the distance itself take `exact`, or here the bracket from `lower` to `upper
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -62,9 +62,9 @@ class EntropicTransport:
     lower: Tensor
     upper: Tensor
     gap: float
-    plan: Tensor
-    source_potential: Tensor
-    target_potential: Tensor
+    plan: Tensor = field(repr=False)
+    source_potential: Tensor = field(repr=False)
+    target_potential: Tensor = field(repr=False)
     epsilon: float
     marginal_error: float
     num_steps: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -33,8 +33,8 @@ class SlicedTransport:
 
     distance: Tensor
     standard_error: float
-    directions: Tensor
-    by_direction: Tensor
+    directions: Tensor = field(repr=False)
+    by_direction: Tensor = field(repr=False)
 
 
 def sliced(
