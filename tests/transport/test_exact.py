@@ -206,7 +206,7 @@ def test_an_assignment_is_proven_when_the_proof_is_asked_for(monkeypatch):
         columns = swapped.columns[torch.arange(49, -1, -1)]
         return Solved(rows=swapped.rows, columns=columns, masses=a, potentials=None, solver="a wrong one")
 
-    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose", lambda costs, **_: wrong)
+    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose", lambda *_, **__: wrong)
     with pytest.raises(NumericError, match=r"the plan of a wrong one for 50 x 50 samples may cost .* more"):
         assert exact(x, y).optimal
 
@@ -234,6 +234,8 @@ def test_scipy_pairs_points_where_lapx_is_not_installed(monkeypatch):
         (500, 2, 2.0, True, network_simplex),
         (500, 2, 20.0, True, network_simplex),
         (500, 2, 0.0, False, network_simplex),
+        (1000, 2, 0.0, True, assignment),
+        (1000, 2, 2.0, True, network_simplex),
         (500, 64, 5.0, True, assignment),
         (1200, 2, 0.0, True, column_generation),
         (1200, 2, 2.0, True, network_simplex),
@@ -244,10 +246,11 @@ def test_scipy_pairs_points_where_lapx_is_not_installed(monkeypatch):
     ],
 )
 def test_the_choice_of_the_solver(n, d, shift, is_assignment, expected):
-    costs = pairwise(cloud(n, d), cloud(n, d, 1, shift))
-    assert choose(costs, dimension=d, is_assignment=is_assignment) is expected
+    x, y = cloud(n, d), cloud(n, d, 1, shift)
+    costs = pairwise(x, y)
+    assert choose(costs, (x, y), is_assignment=is_assignment) is expected
     if shift < 20:  # costs alone do not tell one dimension from another when the sets are far apart
-        assert choose(costs, dimension=None, is_assignment=is_assignment) is expected
+        assert choose(costs, None, is_assignment=is_assignment) is expected
 
 
 @pytest.mark.parametrize(

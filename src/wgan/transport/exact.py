@@ -27,14 +27,15 @@ Solver = Callable[[Tensor, Tensor, Tensor], Solved]
 _SMALL = 200
 _LARGE = 1000
 _FLAT = 3
+_ASSIGNED_IF_UPON = 1000
 _ASSIGNED_IF_NARROW = 700
 _ASSIGNED_IF_WIDE = 1500
 _WIDE = 0.35
 _CROWDED = 0.6
-_UPON = 2.0
+_UPON = 2.2
+_OFFSET = 4.0
 _APART = 3.2
 _LOOKED_AT = 64
-_PAIRED = 128
 # Sizes of the largest cost between which the solvers lose no digits.
 _LEAST = 1e-2
 _MOST = 1e6
@@ -99,13 +100,13 @@ def exact(
     return problem.solve()
 
 
-def choose(costs: Tensor, *, dimension: int | None, is_assignment: bool) -> Solver:
+def choose(costs: Tensor, points: tuple[Tensor, Tensor] | None, *, is_assignment: bool) -> Solver:
     """The solver that was measured to be the fastest for such a problem.
 
     Args:
         costs: Shape (N, M).
-        dimension: Of the points; None where there are only costs, which then show it: the higher it is, the nearer to
-            the mean cost is the least.
+        points: Shapes (N, D) and (M, D); None where there are only costs, which then show the dimension: the higher it
+            is, the nearer to the mean cost is the least.
         is_assignment: As many points on both sides, all of equal weight.
 
     Returns:
@@ -119,9 +120,10 @@ def choose(costs: Tensor, *, dimension: int | None, is_assignment: bool) -> Solv
     # Where few targets are nearest to most sources, the sets lie side by side rather than upon one another.
     is_crowded = len(torch.unique(where)) < _CROWDED * len(where)
     is_wide = float(nearest.mean()) > _WIDE * float(look.mean())
-    if not is_wide if dimension is None else dimension <= _FLAT:
+    if not is_wide if points is None else points[0].shape[1] <= _FLAT:
         separation = torch.inf if is_crowded else _separation(costs)
-        if is_assignment and size <= _ASSIGNED_IF_NARROW and separation < _UPON:
+        is_upon = separation < _UPON and (points is None or _offset(*points) < _OFFSET)
+        if is_assignment and is_upon and size <= _ASSIGNED_IF_UPON:
             return assignment
         return column_generation if size >= _LARGE and separation < _APART else network_simplex
     if is_assignment and size <= (_ASSIGNED_IF_WIDE if is_wide and not is_crowded else _ASSIGNED_IF_NARROW):
@@ -129,11 +131,17 @@ def choose(costs: Tensor, *, dimension: int | None, is_assignment: bool) -> Solv
     return column_generation
 
 
+def _offset(x: Tensor, y: Tensor) -> float:
+    """The squared distance between the means, in units of what sampling alone would make of it."""
+    expected = x.var(dim=0, correction=0).sum() / len(x) + y.var(dim=0, correction=0).sum() / len(y)
+    return float((x.mean(dim=0) - y.mean(dim=0)).square().sum() / expected.clamp_min(torch.finfo(torch.float64).tiny))
+
+
 def _separation(costs: Tensor) -> float:
     """The mean cost of an assignment between a few points, in units of the mean cost to the nearest of them."""
     from scipy.optimize import linear_sum_assignment
 
-    size = min(_PAIRED, *costs.shape)
+    size = min(_LOOKED_AT, *costs.shape)
     few = costs[:: len(costs) // size, :: costs.shape[1] // size][:size, :size].numpy()
     rows, columns = linear_sum_assignment(few)
     nearest = float(few.min(axis=1).mean())
@@ -201,9 +209,8 @@ class _Problem:
     def solve(self) -> Transport:
         """Solve it by the solver that suits it, and prove the answer now or when the proof is asked for."""
         costs = self.costs()
-        dimension = None if self.points is None else self.points[0].shape[1]
-        solver = choose(costs, dimension=dimension, is_assignment=self.is_assignment)
-        found = self._solve_on_support(costs, solver)
+        points = None if self.points is None else (self.points[0].detach(), self.points[1].detach())
+        found = self._solve_on_support(costs, choose(costs, points, is_assignment=self.is_assignment))
         # Potentials prove the plan on the spot. Without them a proof costs as much as the plan, and waits to be asked.
         is_proven = found.potentials is not None or self.has_tracked_weights
         proof = self._certify(costs, found) if is_proven else None
