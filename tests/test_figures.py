@@ -10,6 +10,7 @@ from wgan.figures import DARK, LIGHT, Judged
 from wgan.figures.columns import _edges
 from wgan.figures.curves import _thinned
 from wgan.figures.points import _plane
+from wgan.transport import exact
 
 RNG = np.random.default_rng
 
@@ -245,3 +246,70 @@ def test_large_whole_numbers_keep_their_places_and_the_axis_says_where_it_begins
     assert panel.get_xlabel() == f"+ {2**60}"
     assert panel.get_xlim() == (-0.5, 39.5)
     assert figures.marginals({"x": np.array([1e305, 3e305])}).axes[0].get_xlabel() == "× 1e305"
+
+
+def plan_between(x, y):
+    found = exact(x, y).plan
+    return found.rows.numpy(), found.columns.numpy(), found.masses.numpy()
+
+
+def test_a_plan_is_a_matrix_and_in_the_plane_arrows_too():
+    x, y = RNG(0).normal(size=(30, 2)), RNG(1).normal(size=(30, 2)) + 4
+    figure = figures.moving_plan(x, y, *plan_between(x, y))
+    drawn = words(figure)
+    assert {"A", "B", "The plan: 30 samples of A to 30 of B", "Where samples go: all 30 moves"} <= set(drawn)
+    matrix, plane = figure.axes
+    assert len(matrix.collections[0].get_offsets()) == 30
+    width, height = (np.ptp(limits) for limits in (plane.get_xlim(), plane.get_ylim()))
+    assert width == pytest.approx(height)
+    assert plane.get_box_aspect() == 1
+    arrows = next(drawn for drawn in plane.collections if hasattr(drawn, "U"))
+    ends = np.stack([arrows.X + arrows.U, arrows.Y + arrows.V], axis=1)
+    np.testing.assert_allclose(np.sort(ends, axis=0), np.sort(y, axis=0))
+
+
+def test_a_plan_in_other_dimensions_is_a_matrix_alone_and_few_of_many_arrows_are_drawn():
+    x, y = RNG(0).normal(size=(12, 1)), RNG(1).normal(size=(7, 1))
+    drawn = words(figures.moving_plan(x, y, *plan_between(x, y)))
+    assert "The plan: 12 samples of A to 7 of B" in drawn
+    assert "A" not in drawn
+    many = RNG(0).normal(size=(700, 2))
+    places = np.arange(700)
+    assert "Where samples go: 400 of 700 moves" in words(
+        figures.moving_plan(many, many, places, places, np.full(700, 1 / 700))
+    )
+
+
+def test_the_samples_of_a_cluster_are_side_by_side_in_the_matrix():
+    rng = RNG(0)
+    # Along the first principal direction alone, the two clusters of each side would be mixed.
+    centres = np.array([[0.0, 0.0], [0.0, 10.0], [12.0, 0.0], [12.0, 10.0]])
+    of_x, of_y = np.repeat([0, 1, 2, 3], [20, 10, 20, 10]), np.repeat([0, 1, 2, 3], [10, 20, 10, 20])
+    x, y = (centres[which] + rng.normal(size=(60, 2)) for which in (of_x, of_y))
+    rows, columns, masses = plan_between(x, y)
+    matrix = figures.moving_plan(x, y, rows, columns, masses).axes[0].collections[0]
+    across, down = np.asarray(matrix.get_offsets()).T
+    assert sorted(across) == sorted(down) == list(range(60))
+    for places, clusters in ((down, of_x[rows]), (across, of_y[columns])):
+        for cluster in range(4):
+            mine = places[clusters == cluster]
+            assert np.ptp(mine) == len(mine) - 1
+
+
+def test_the_same_plan_gives_the_same_bytes_in_either_theme():
+    x = RNG(0).normal(size=(9, 3))
+    plan = (np.arange(9), np.arange(9), np.full(9, 1 / 9))
+    assert figures.png(figures.moving_plan(x, x, *plan)) == figures.png(figures.moving_plan(x, x, *plan))
+    light, dark = (figures.svg(figures.moving_plan(x, x, *plan, theme=theme), theme=theme) for theme in (LIGHT, DARK))
+    assert (LIGHT.faint.encode() in light, LIGHT.faint.encode() in dark, DARK.faint.encode() in dark) == (
+        True,
+        False,
+        True,
+    )
+
+
+@pytest.mark.filterwarnings("error")
+def test_plans_of_coinciding_points_are_drawn():
+    x = np.zeros((3, 2))
+    plan = (np.arange(3), np.arange(3), np.full(3, 1 / 3))
+    assert "Where samples go: all 3 moves" in words(figures.moving_plan(x, x, *plan))

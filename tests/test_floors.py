@@ -30,7 +30,7 @@ FLOORS = (
         "kernels",
     ),
     ("objectives", "constraints", "optimizers", "networks", "data", "engine", "features"),
-    ("training", "checkpoints", "critics", "metrics", "figures", "export"),
+    ("training", "checkpoints", "critics", "metrics", "comparing", "figures", "export"),
     ("assembly", "recipes", "experiment"),
     ("report", "live"),
     ("estimator", "cli", "__main__", "__init__"),

@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "write a run's record as one HTML file",
     "recipes": "list the named recipes, and what each setting may be",
     "data": "look at what would be trained on",
+    "distance": "compare two sets of samples by every distance there is",
     "divergences": "list the f-divergences: f, its conjugate, domain and threshold",
 }
 
@@ -55,6 +56,7 @@ _SMALLER = {
     "train": "Try a smaller batch (--batch-size) or a smaller network.",
     "sample": "Try fewer samples (--num); a picture needs them all at once, .npy and the others do not.",
     "evaluate": "Try fewer samples (--size).",
+    "distance": "Try fewer samples (--num), or fewer distances (--only).",
 }
 """What would take less memory, by command."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +25,23 @@ _VALUES = ("x", "X", "data")
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArrayFile:
+    """What a .npy or .npz holds.
+
+    Attributes:
+        array: Mapped from the file where that is a .npy.
+        labels: A label for each image; None where there are none.
+        unused_labels: What labels of points are called, which are named and not used.
+        notes: What there is to say.
+    """
+
+    array: NDArray[np.generic]
+    labels: NDArray[np.generic] | None = None
+    unused_labels: str = ""
+    notes: tuple[str, ...] = ()
+
+
 def open_array_file(path: Path, options: DataOptions, *, name: str, seed: int) -> Source:
     """Open a .npy or .npz; nothing in it is ever unpickled.
 
@@ -39,28 +57,47 @@ def open_array_file(path: Path, options: DataOptions, *, name: str, seed: int) -
     Raises:
         DataError: Not such a file, truncated, needs pickle, or a wrong rank or dtype.
     """
+    read = read_array_file(path, name=name)
+    return open_array(
+        read.array,
+        options,
+        name=name,
+        seed=seed,
+        labels=read.labels,
+        unused_labels=read.unused_labels,
+        notes=read.notes,
+    )
+
+
+def read_array_file(path: Path, *, name: str) -> ArrayFile:
+    """Read a .npy or .npz as it is.
+
+    Args:
+        path: The file.
+        name: As the user called it.
+
+    Raises:
+        DataError: Not such a file, truncated, needs pickle, or a wrong rank or dtype.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(6)
         if not start:
             raise DataError(f"{name} is an empty file", remedy="It needs at least 2 rows: write it again.")
         if start == npy.MAGIC_PREFIX:
-            array, labels, unused, note = _read_npy(path, name), None, "", ""
-        elif start.startswith(b"PK"):
-            array, labels, unused, note = _read_npz(path, name)
-        elif start[:1] == b"\x80":
+            return ArrayFile(array=_read_npy(path, name))
+        if start.startswith(b"PK"):
+            return _read_npz(path, name)
+        if start[:1] == b"\x80":
             raise _needs_pickle(name)
-        else:
-            raise DataError(
-                f"{name} is no NumPy file: it begins with {start!r}", remedy="Write it with numpy.save or savez."
-            )
+        raise DataError(
+            f"{name} is no NumPy file: it begins with {start!r}", remedy="Write it with numpy.save or savez."
+        )
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
         if isinstance(error, DataError):
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{name} cannot be read: {reason}", remedy="The file is damaged: write it again.") from None
-    notes = (note,) if note else ()
-    return open_array(array, options, name=name, seed=seed, labels=labels, unused_labels=unused, notes=notes)
 
 
 def open_array(
@@ -172,8 +209,7 @@ def _read_npy(path: Path, name: str) -> NDArray[np.generic]:
     return array
 
 
-def _read_npz(path: Path, name: str) -> tuple[NDArray[np.generic], NDArray[np.generic] | None, str, str]:
-    """The array of an .npz, its labels, the name of labels that are not used, and what is to be said of the rest."""
+def _read_npz(path: Path, name: str) -> ArrayFile:
     with zipfile.ZipFile(path) as archive:
         keys = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
         values = [key for key in keys if key in _VALUES] or [key for key in keys if key not in _LABELS]
@@ -189,8 +225,8 @@ def _read_npz(path: Path, name: str) -> tuple[NDArray[np.generic], NDArray[np.ge
         if label is not None and array.ndim >= 3:
             labels = _read_member(archive, label, name)
     unused = label if label is not None and labels is None else ""
-    said = f"array {values[0]!r} was taken, {', '.join(map(repr, others))} left" if others else ""
-    return array, labels, unused, said
+    notes = (f"array {values[0]!r} was taken, {', '.join(map(repr, others))} left",) if others else ()
+    return ArrayFile(array=array, labels=labels, unused_labels=unused, notes=notes)
 
 
 def _read_member(archive: zipfile.ZipFile, key: str, name: str) -> NDArray[np.generic]:

@@ -1,4 +1,6 @@
-"""Drawings of a run: the curve, points in the plane, marginals. Arrays in, a matplotlib figure out, in two themes.
+"""Drawings of a run (the curve, points in the plane, marginals) and of transport plans.
+
+Arrays in, a matplotlib figure out, in two themes.
 
 No figure touches matplotlib's global state, and the same arrays give the same bytes.
 """
@@ -6,6 +8,7 @@ No figure touches matplotlib's global state, and the same arrays give the same b
 from wgan.figures.canvas import DARK, LIGHT, Floats, Theme, png, svg
 from wgan.figures.columns import MAX_MARGINALS, marginals
 from wgan.figures.curves import Judged, curve, median_filtered, median_width
+from wgan.figures.plans import moving_plan
 from wgan.figures.points import scatter, scatters
 
 __all__ = [
@@ -19,6 +22,7 @@ __all__ = [
     "marginals",
     "median_filtered",
     "median_width",
+    "moving_plan",
     "png",
     "scatter",
     "scatters",

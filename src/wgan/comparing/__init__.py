@@ -1,0 +1,26 @@
+"""Two sets of samples, compared by every distance there is: values beside floors, p-values and certificates.
+
+`compare` takes points; the `join_` functions bring rows of two files into the one space that it needs.
+"""
+
+from wgan.comparing.columns import ColumnDistance, compare_columns
+from wgan.comparing.comparison import Comparison, chosen, compare, num_shared, refuse_too_many
+from wgan.comparing.distances import DISTANCES
+from wgan.comparing.joint import Joint, JointColumn, TableRows, join_images, join_points, join_tables
+
+__all__ = [
+    "DISTANCES",
+    "ColumnDistance",
+    "Comparison",
+    "Joint",
+    "JointColumn",
+    "TableRows",
+    "chosen",
+    "compare",
+    "compare_columns",
+    "join_images",
+    "join_points",
+    "join_tables",
+    "num_shared",
+    "refuse_too_many",
+]
