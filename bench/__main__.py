@@ -176,9 +176,9 @@ def main() -> None:
         print_peak(CASES[names[0]], options.peak_of, options.threads)
         return
     about = machine()
-    print(
-        f"{about}\nTraining: seconds an iteration (5 critic updates, 1 generator update), and times faster than plain."
-    )
+    print(about)
+    if any(name in CASES for name in names):
+        print("Training: seconds an iteration (5 critic updates, 1 generator update), and times faster than plain.")
     written: list[dict[str, object]] = []
     for name in names:
         if name in TRANSPORT:

@@ -25,6 +25,7 @@ SUM_TOLERANCE = 1e-6
 """How far from 1 weights may sum: as far as a million float32 weights stray when they were divided by their sum."""
 
 _SHARE_OF_MEMORY = 0.9
+_HARMLESS = 2**27
 
 
 def as_float64(values: Array, name: str) -> Tensor:
@@ -144,6 +145,8 @@ def refuse_beyond_memory(num_bytes: int, what: str, remedy: str) -> None:
     Raises:
         UsageError: More than the memory that is free.
     """
+    if num_bytes < _HARMLESS:
+        return
     free = _free_memory()
     if free is not None and num_bytes > _SHARE_OF_MEMORY * free:
         raise UsageError(

@@ -34,9 +34,10 @@ _WIDE = 0.35
 _CROWDED = 0.6
 _UPON = 2.2
 _OFFSET = 4.0
+_SPREAD = 2.0
 _APART = 3.2
 _LOOKED_AT = 64
-# Sizes of the largest cost between which the solvers lose no digits.
+# Orders of magnitude of the costs between which the solvers lose no digits.
 _LEAST = 1e-2
 _MOST = 1e6
 
@@ -96,7 +97,8 @@ def exact(
         shape = (len(points[0]), len(points[1]))
     source = as_weights(x_weights, shape[0], "x_weights")
     target = as_weights(y_weights, shape[1], "y_weights")
-    problem = _Problem(points=points, cost=cost, p=p, source=source, target=target)
+    is_uniform = x_weights is None and y_weights is None
+    problem = _Problem(points=points, cost=cost, p=p, source=source, target=target, is_uniform=is_uniform)
     return problem.solve()
 
 
@@ -115,26 +117,45 @@ def choose(costs: Tensor, points: tuple[Tensor, Tensor] | None, *, is_assignment
     size = min(costs.shape)
     if size < _SMALL:
         return assignment if is_assignment else network_simplex
-    look = costs[:: len(costs) // _LOOKED_AT]
-    nearest, where = look.min(dim=1)
-    # Where few targets are nearest to most sources, the sets lie side by side rather than upon one another.
-    is_crowded = len(torch.unique(where)) < _CROWDED * len(where)
-    is_wide = float(nearest.mean()) > _WIDE * float(look.mean())
-    if not is_wide if points is None else points[0].shape[1] <= _FLAT:
-        separation = torch.inf if is_crowded else _separation(costs)
-        is_upon = separation < _UPON and (points is None or _offset(*points) < _OFFSET)
-        if is_assignment and is_upon and size <= _ASSIGNED_IF_UPON:
-            return assignment
-        return column_generation if size >= _LARGE and separation < _APART else network_simplex
-    if is_assignment and size <= (_ASSIGNED_IF_WIDE if is_wide and not is_crowded else _ASSIGNED_IF_NARROW):
+    if points is not None and points[0].shape[1] <= _FLAT:
+        return _choose_if_flat(costs, is_assignment=is_assignment, is_upon=_is_upon(*points))
+    nearest, is_crowded = _look(costs)
+    if nearest > _WIDE:
+        is_easy = is_assignment and size <= (_ASSIGNED_IF_NARROW if is_crowded else _ASSIGNED_IF_WIDE)
+        return assignment if is_easy else column_generation
+    if points is None:
+        return _choose_if_flat(costs, is_assignment=is_assignment, is_upon=_separation(costs) < _UPON)
+    return assignment if is_assignment and size <= _ASSIGNED_IF_NARROW else column_generation
+
+
+def _choose_if_flat(costs: Tensor, *, is_assignment: bool, is_upon: bool) -> Solver:
+    """The choice in few dimensions, where assignment solvers fail as soon as the two sets part."""
+    size = min(costs.shape)
+    if is_assignment and is_upon and size <= _ASSIGNED_IF_UPON:
         return assignment
+    if size < _LARGE or _look(costs)[1] or _separation(costs) > _APART:
+        return network_simplex
     return column_generation
 
 
-def _offset(x: Tensor, y: Tensor) -> float:
-    """The squared distance between the means, in units of what sampling alone would make of it."""
-    expected = x.var(dim=0, correction=0).sum() / len(x) + y.var(dim=0, correction=0).sum() / len(y)
-    return float((x.mean(dim=0) - y.mean(dim=0)).square().sum() / expected.clamp_min(torch.finfo(torch.float64).tiny))
+def _look(costs: Tensor) -> tuple[float, bool]:
+    """The mean least cost of some sources in units of the mean cost, and whether few targets are nearest to most.
+
+    The first grows with the dimension. The second tells sets side by side from sets upon one another.
+    """
+    some = costs[:: len(costs) // _LOOKED_AT]
+    nearest, where = some.min(dim=1)
+    mean = float(some.mean())
+    is_crowded = len(torch.unique(where)) < _CROWDED * len(where)
+    return (float(nearest.mean()) / mean if mean > 0 else 0.0), is_crowded
+
+
+def _is_upon(x: Tensor, y: Tensor) -> bool:
+    """Whether two sets have the same mean, as far as sampling tells, and much the same variance."""
+    (x_variance, x_mean), (y_variance, y_mean) = (torch.var_mean(side, dim=0, correction=0) for side in (x, y))
+    offset, *variances = torch.stack([(x_mean - y_mean).square().sum(), x_variance.sum(), y_variance.sum()]).tolist()
+    expected = variances[0] / len(x) + variances[1] / len(y)
+    return bool(offset < _OFFSET * expected and max(variances) < _SPREAD * min(variances))
 
 
 def _separation(costs: Tensor) -> float:
@@ -166,6 +187,7 @@ class _Problem:
         p: The power of the distance.
         source: Shape (N,).
         target: Shape (M,).
+        is_uniform: Whether no weights were given.
     """
 
     points: tuple[Tensor, Tensor] | None
@@ -173,6 +195,7 @@ class _Problem:
     p: float
     source: Tensor
     target: Tensor
+    is_uniform: bool
 
     @property
     def has_tracked_weights(self) -> bool:
@@ -195,9 +218,12 @@ class _Problem:
     @property
     def is_assignment(self) -> bool:
         """Whether there are as many points on both sides, all of equal weight."""
+        if len(self.source) != len(self.target):
+            return False
+        if self.is_uniform:
+            return True
         weight = 1.0 / len(self.source)
-        same = len(self.source) == len(self.target)
-        return same and all(bool((side.detach() - weight).abs().max() < 1e-15) for side in (self.source, self.target))
+        return all(bool((side.detach() - weight).abs().max() < 1e-15) for side in (self.source, self.target))
 
     @property
     def device(self) -> torch.device:
@@ -234,7 +260,7 @@ class _Problem:
     def _solve_on_support(self, costs: Tensor, solver: Solver) -> Solved:
         """Solve over points that weigh something; the potentials of the others are c-transforms of theirs."""
         a, b = (side.detach().cpu() for side in (self.source, self.target))
-        if bool((a > 0).all() and (b > 0).all()):
+        if self.is_uniform or bool((a > 0).all() and (b > 0).all()):
             return _in_unit(solver, costs, a, b)
         rows, columns = a.nonzero().flatten(), b.nonzero().flatten()
         inner = _in_unit(solver, costs[rows][:, columns].contiguous(), a[rows], b[columns])
@@ -275,7 +301,8 @@ class _Problem:
     def _cost_of(self, plan: Plan, costs: Tensor) -> Tensor:
         """The plan's cost, in the caller's graph and on the caller's device."""
         if not self.has_tracked_costs:
-            return plan.masses @ costs[plan.rows.cpu(), plan.columns.cpu()].to(self.device)
+            codes = plan.rows.cpu() * plan.shape[1] + plan.columns.cpu()
+            return plan.masses @ costs.view(-1)[codes].to(self.device)
         x, y = (None, None) if self.points is None else self.points
         return plan.masses @ pair_costs(x, y, plan.rows, plan.columns, self.cost, self.p)
 
@@ -291,7 +318,8 @@ def _size(costs: Tensor) -> float:
 
 def _in_unit(solver: Solver, costs: Tensor, a: Tensor, b: Tensor) -> Solved:
     """Solve with the largest cost brought near 1: the network simplex takes prices below some 1e-15 for zero."""
-    size = _size(costs)
+    # A row shows the order of magnitude, unless it is all zeros.
+    size = _size(costs[:1]) or _size(costs)
     if _LEAST < size < _MOST or size == 0.0:
         return solver(costs, a, b)
     found = solver(costs / size, a, b)
