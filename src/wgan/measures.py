@@ -40,9 +40,18 @@ def as_float64(values: Array, name: str) -> Tensor:
         NumericError: Some are NaN or infinite.
     """
     if not isinstance(values, Tensor):
-        array = np.asarray(values)
+        try:
+            array = np.asarray(values)
+        except (ValueError, RuntimeError) as error:
+            raise UsageError(
+                f"{name} is no array of numbers: its rows differ in length, or hold tensors in a graph",
+                remedy="Give rows of one length; make one tensor of many by torch.stack.",
+            ) from error
         if array.dtype.kind not in "biuf":
-            raise UsageError(f"{name} must hold real numbers, not {array.dtype}")
+            raise UsageError(
+                f"{name} must hold real numbers, not {array.dtype}",
+                remedy="Give an array of numbers; `wgan.open_data` and `wgan distance` read files.",
+            )
         # torch shares memory only if it may write to it, and knows no negative strides.
         values = torch.from_numpy(np.require(array, np.float64, ["C_CONTIGUOUS", "WRITEABLE"]))
     if values.is_complex():
@@ -76,7 +85,10 @@ def as_points(values: Array, name: str) -> Tensor:
     """
     points = as_float64(values, name)
     if points.dim() == 0 or not points.numel():
-        raise UsageError(f"{name} must hold at least one sample, but has shape {tuple(points.shape)}")
+        raise UsageError(
+            f"{name} must hold at least one sample, but has shape {tuple(points.shape)}",
+            remedy="Give an array of shape (N, D), or (N,) for points on the line.",
+        )
     return points.reshape(len(points), -1)
 
 
@@ -90,7 +102,8 @@ def as_pair(x: Array, y: Array) -> tuple[Tensor, Tensor]:
     first, second = as_points(x, "x"), as_points(y, "y")
     if first.shape[1] != second.shape[1]:
         raise UsageError(
-            f"samples of {first.shape[1]} numbers (x) cannot be compared with samples of {second.shape[1]} (y)"
+            f"samples of {first.shape[1]} numbers (x) cannot be compared with samples of {second.shape[1]} (y)",
+            remedy="Give both the same columns, as shapes (N, D) and (M, D).",
         )
     return first, second.to(first.device)
 
@@ -114,10 +127,16 @@ def as_weights(values: Array | None, num: int, name: str) -> Tensor:
         return torch.full((num,), 1.0 / num, dtype=torch.float64)
     weights = as_float64(values, name)
     if weights.shape != (num,):
-        raise UsageError(f"{name} must have shape ({num},), one weight for each sample, not {tuple(weights.shape)}")
+        raise UsageError(
+            f"{name} must have shape ({num},), one weight for each sample, not {tuple(weights.shape)}",
+            remedy="Leave it out for equal weights.",
+        )
     if bool((weights < 0).any()):
         where = int((weights < 0).nonzero()[0, 0])
-        raise UsageError(f"{name} must be at least 0, but weight {where} is {float(weights[where]):.6g}")
+        raise UsageError(
+            f"{name} must be at least 0, but weight {where} is {float(weights[where]):.6g}",
+            remedy="Set it to 0, or leave out its sample, and divide the weights by their sum.",
+        )
     total = float(weights.detach().sum())
     if not abs(total - 1.0) <= SUM_TOLERANCE:
         raise UsageError(f"{name} must sum to 1, not {total:.9g}", remedy="Divide them by their sum.")
