@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wgan.errors import NumericError, UsageError
 from wgan.topology import (
+    ATOMS,
     IMPLICATIONS,
     SEQUENCES,
     DiscretePair,
@@ -55,6 +56,16 @@ def test_the_snapshots_of_training_tell_js_nothing_until_the_end():
     assert list(distances) == ["P_G0", "P_G50", "P_G100"]
     assert [float(each.jensen_shannon) for each in distances.values()] == pytest.approx([LOG_2, LOG_2, 0.0])
     assert [float(each.wasserstein) for each in distances.values()] == pytest.approx([4.0, 0.7, 0.0])
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.name)
+def test_a_sequence_is_shown_where_it_has_atoms_and_refused_elsewhere(sequence):
+    assert float(sequence.pair(ATOMS - 1).distances().wasserstein) >= 0
+    for n in (1, 0, -3, *((ATOMS, 1000) if sequence.is_cut else ())):
+        with pytest.raises(UsageError, match=rf"must be at least 2.*, not {n}"):
+            sequence.pair(n)
+    if not sequence.is_cut:
+        assert float(sequence.pair(1000).distances().wasserstein) > 0
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from wgan.errors import UsageError
 from wgan.topology.distances import DiscretePair, Distances
 from wgan.topology.lines import parallel_lines
 
@@ -24,17 +25,33 @@ class ConvergingSequence:
         name: A word.
         line: The line of theorem 2 that it shows to be strict; 0 where it shows something else.
         claim: What is to be learnt from it.
-        pair: From n, at least 2, to P_n and P.
+        member: What `pair` calls once n is known to be fit.
         limits: What each distance goes to as n grows; inf where it is infinite for every n.
         compact: Whether all P_n live in one bounded set.
+        is_cut: Whether infinitely many atoms are cut to `ATOMS`, so that n must stay below.
     """
 
     name: str
     line: int
     claim: str
-    pair: Callable[[int], DiscretePair]
+    member: Callable[[int], DiscretePair]
     limits: Mapping[str, float]
     compact: bool = True
+    is_cut: bool = False
+
+    def pair(self, n: int) -> DiscretePair:
+        """P_n and P.
+
+        Args:
+            n: At least 2, and below `ATOMS` where the sequence is cut.
+
+        Raises:
+            UsageError: Another n.
+        """
+        if n < 2 or (self.is_cut and n >= ATOMS):
+            upper = f" and below {ATOMS}, where its atoms end" if self.is_cut else ""
+            raise UsageError(f"n of the sequence '{self.name}' must be at least 2{upper}, not {n}", remedy="Use n=100.")
+        return self.member(n)
 
     @property
     def converges_in(self) -> tuple[str, ...]:
@@ -99,56 +116,59 @@ SEQUENCES: tuple[ConvergingSequence, ...] = (
         name="tilting coin",
         line=0,
         claim="Where the stronger distances converge, all do: a coin with heads 1/2 + 1/(2n) becomes a fair one.",
-        pair=_tilting_coin,
+        member=_tilting_coin,
         limits=_limits(),
     ),
     ConvergingSequence(
         name="rare outlier",
         line=3,
         claim="TV does not imply KL, nor reverse KL KL: a mass of 1/n where P has none makes KL infinite.",
-        pair=_rare_outlier,
+        member=_rare_outlier,
         limits=_limits(kl=math.inf),
     ),
     ConvergingSequence(
         name="lost tail",
         line=3,
         claim="TV does not imply reverse KL, nor KL reverse KL: P_n is P without all atoms but the first n.",
-        pair=_lost_tail,
+        member=_lost_tail,
+        is_cut=True,
         limits=_limits(reverse_kl=math.inf),
     ),
     ConvergingSequence(
         name="outlier and lost tail",
         line=3,
         claim="TV implies neither KL nor reverse KL.",
-        pair=lambda n: _lost_tail(n, outlier=1.0 / n),
+        member=lambda n: _lost_tail(n, outlier=1.0 / n),
+        is_cut=True,
         limits=_limits(kl=math.inf, reverse_kl=math.inf),
     ),
     ConvergingSequence(
         name="moving point",
         line=4,
         claim="W does not imply TV or JS: a point at 1/n has nothing in common with a point at 0.",
-        pair=_moving_point,
+        member=_moving_point,
         limits=_APART,
     ),
     ConvergingSequence(
         name="parallel lines",
         line=4,
         claim="W does not imply TV or JS: example 1 at theta = 1/n.",
-        pair=lambda n: parallel_lines(1.0 / n),
+        member=lambda n: parallel_lines(1.0 / n),
         limits=_APART,
     ),
     ConvergingSequence(
         name="quantised",
         line=4,
         claim="W does not imply TV or JS: n points fill an interval, and remain points. So do samples.",
-        pair=_quantised,
+        member=_quantised,
+        is_cut=True,
         limits=_APART,
     ),
     ConvergingSequence(
         name="escaping mass",
         line=4,
         claim="Without a compact space TV does not imply W, nor convergence in distribution W: a mass of 1/n at n.",
-        pair=_escaping_mass,
+        member=_escaping_mass,
         limits=_limits(wasserstein=1.0, kl=math.inf),
         compact=False,
     ),
@@ -156,7 +176,8 @@ SEQUENCES: tuple[ConvergingSequence, ...] = (
         name="escape along a tail",
         line=4,
         claim="Without a compact space not even KL and reverse KL together imply W.",
-        pair=_escape_along_a_tail,
+        member=_escape_along_a_tail,
+        is_cut=True,
         limits=_limits(wasserstein=1.0),
         compact=False,
     ),
