@@ -341,3 +341,19 @@ def test_an_option_that_means_something_for_one_side_is_taken(facts, tmp_path):
     pyarrow.parquet.write_table(pa.table({"column_1": [1, 3, 5, 9], "column_2": [2, 4, 7, 8]}), tmp_path / "b.parquet")
     found = facts(tmp_path / "a.csv", tmp_path / "b.parquet", "--no-header", "--no-floor", "--only", "js")
     assert found["distances"]["js"]["value"] == 0
+
+
+def test_the_help_names_every_distance_that_may_be_asked_for(said):
+    code, out, _ = said("--help")
+    assert code == 0
+    words = set(out.replace(",", " ").replace(";", " ").split())
+    assert set(DISTANCES) <= words
+
+
+def test_points_of_other_dimensions_are_refused_with_a_remedy(said, tmp_path):
+    for name, size in (("a", 2), ("b", 3)):
+        np.save(tmp_path / f"{name}.npy", RNG(0).normal(size=(20, size)))
+    code, out, err = said(tmp_path / "a.npy", tmp_path / "b.npy", *QUICK)
+    assert (code, out) == (3, "")
+    assert "A has 2 columns and B has 3" in err
+    assert "Save arrays of the same columns for both." in err

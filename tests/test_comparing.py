@@ -256,7 +256,7 @@ def test_missing_cells_on_one_side_are_a_difference():
     assert joint.y[:, 2].tolist() == [0, 1, 0, 1]
     found = {column.name: column for column in compare_columns(joint.columns, 4, with_floor=False)}
     number, category = found["n"], found["c"]
-    assert number.missing == (0.0, 0.5)
+    assert number.missing == category.missing == (0.0, 0.5)
     assert number.value == pytest.approx(one_dimensional([1.0, 2, 3, 4], [1.0, 9]).item())
     assert category.value == pytest.approx(0.5)
 

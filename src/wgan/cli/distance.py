@@ -37,7 +37,8 @@ class DistanceOptions:
         a: A built-in name, a path of data, or the directory of a run, whose samples are then drawn.
         b: The same; compared with A in the units of A.
         num: Samples to compare on each side, at most.
-        only: Leave out all other distances; may be given several times, or several words joined by commas.
+        only: Leave out all other distances: w1, w2, sliced_w1, sinkhorn, gaussian_w2, mmd, energy, total_variation or
+            js; may be given several times, or several words joined by commas.
         permutations: Random splits of the pooled samples behind each p-value; 0 for no p-values.
         floor: Keep half of A for the floors, which are between the two halves; without, all of A is compared.
         plan: File ending in .png to draw the optimal plan of the exact W1 in.

@@ -58,7 +58,7 @@ def _compared(column: JointColumn, num: int, *, with_floor: bool) -> ColumnDista
     measure = _w1 if column.is_number else _total_variation
     value, floor = measure(x, column.y), measure(x, other) if with_floor else None
     scale = column.spread if column.is_number else 1.0
-    missing = [float(side[:, 2].mean()) if column.is_number and side.shape[1] == 3 else 0.0 for side in (x, column.y)]
+    missing = [float(side[:, -1].mean()) if column.may_miss else 0.0 for side in (x, column.y)]
     return ColumnDistance(
         name=column.name,
         distance="W1" if column.is_number else "TV",

@@ -33,6 +33,7 @@ class JointColumn:
             (present, missing) beside it where cells may be missing, or a category as one-hot.
         y: The same for the second, shape (M, W).
         is_number: Whether it is a number.
+        may_miss: Whether the last entry says that the cell is missing.
         spread: Its standard deviation in the first table, in `unit`; 1 for a category.
         unit: Of the numbers: "days", "seconds", or empty for the column's own.
     """
@@ -41,6 +42,7 @@ class JointColumn:
     x: Floats
     y: Floats
     is_number: bool
+    may_miss: bool = False
     spread: float = 1.0
     unit: str = ""
 
@@ -87,7 +89,10 @@ def join_points(x: NDArray[np.generic], y: NDArray[np.generic], codec: PointsCod
         DataError: Other numbers of columns, or numbers whose squares are beyond float64.
     """
     if x.shape[1] != y.shape[1]:
-        raise DataError(f"A has {_columns(x.shape[1])} and B has {y.shape[1]:,}: their points lie in different spaces")
+        raise DataError(
+            f"A has {_columns(x.shape[1])} and B has {y.shape[1]:,}: their points lie in different spaces",
+            remedy="Save arrays of the same columns for both.",
+        )
     pairs = [_lifted(first, second) for first, second in zip(x.T, y.T, strict=True)]
     left, right = (np.stack(side, axis=1) for side in zip(*pairs, strict=True))
     unit = "one unit of the data"
@@ -253,7 +258,15 @@ def _number(rule: Number | Constant | Category, x: pa.Array, y: pa.Array) -> Joi
             block[:, 1], block[:, 2] = ~missing, missing
         blocks.append(block)
     factor, unit = _unit_of(type_from_text(rule.type))
-    return JointColumn(name=rule.name, x=blocks[0], y=blocks[1], is_number=True, spread=spread * factor, unit=unit)
+    return JointColumn(
+        name=rule.name,
+        x=blocks[0],
+        y=blocks[1],
+        is_number=True,
+        may_miss=blocks[0].shape[1] > 1,
+        spread=spread * factor,
+        unit=unit,
+    )
 
 
 def _category(name: str, x: pa.Array, y: pa.Array) -> JointColumn:
@@ -265,9 +278,9 @@ def _category(name: str, x: pa.Array, y: pa.Array) -> JointColumn:
     places = [
         pc.index_in(side, value_set=known).fill_null(len(known)).to_numpy(zero_copy_only=False) for side in (x, y)
     ]
-    width = len(known) + bool(x.null_count or y.null_count)
-    blocks = [np.eye(width)[place] for place in places]
-    return JointColumn(name=name, x=blocks[0], y=blocks[1], is_number=False)
+    may_miss = bool(x.null_count or y.null_count)
+    blocks = [np.eye(len(known) + may_miss)[place] for place in places]
+    return JointColumn(name=name, x=blocks[0], y=blocks[1], is_number=False, may_miss=may_miss)
 
 
 def _unit_of(kind: Any) -> tuple[float, str]:  # noqa: ANN401 - Arrow has no stubs
