@@ -289,3 +289,25 @@ def test_it_takes_arrays_lists_and_images():
 def test_what_cannot_be_certified_is_refused(arguments, options, error, message):
     with pytest.raises(error, match=message):
         certified_dual(*arguments, **options)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("steepness", [1e3, 1e17, 1e250])
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_scores_next_to_which_costs_have_no_digits_prove_nothing_untrue(side, steepness, gradient):
+    """One score of a point without weight is all that is steep, so that the search cannot see it; or a scale is."""
+    x, y, a = points(30, 2, 0), points(25, 2, 1, 1.0).requires_grad_(gradient), weights(30, 2)
+    a[0] = 0.0
+    a, b = a / a.sum(), weights(25, 3)
+    b[0] = 0.0
+    b /= b.sum()
+    f, g = torch.randn(55, generator=torch.Generator().manual_seed(4), dtype=torch.float64).split([30, 25])
+    (f if side == "source" else g)[0] = steepness
+    costs = cost_matrix(x, y).detach()
+    exact = solved(costs, a, b)[0]
+    for scales in ((), (1e12,), (1e300,)):
+        dual = certified_dual(f, g, x, y, x_weights=a, y_weights=b, scales=scales)
+        value = float(dual.value.detach())
+        assert 0.0 <= value <= exact * (1 + 1e-13)
+        assert_feasible(dual, costs)
+        assert float(dual.source_potential @ a + dual.target_potential @ b) == pytest.approx(value, rel=1e-12)

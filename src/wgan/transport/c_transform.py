@@ -144,7 +144,7 @@ def certified_dual(
         starts.sort()  # the order of the potentials below: the source's side first
         of_side = [f.new_tensor([scale for side, scale in starts if side == which]) for which in SIDES]
         u, v = _feasible(costs, f, g, *of_side)
-    values = u @ a + v @ b
+    values = _proven(u @ a + v @ b)
     best = int(values.argmax())
     (side, scale), value = starts[best], values[best]
     if costs.requires_grad or f.requires_grad or g.requires_grad:
@@ -281,8 +281,22 @@ def _feasible(costs: _Costs, f: Tensor, g: Tensor, from_source: Tensor, from_tar
         Shapes (S + T, N) and (S + T, M).
     """
     v_of_source, u_of_target = costs.transform(from_source[:, None] * f, -from_target[:, None] * g)
+    v_of_source, u_of_target = _from_the_first(v_of_source), _from_the_first(u_of_target)
     v_of_target, u_of_source = costs.transform(u_of_target, v_of_source)
     return torch.cat([u_of_source, u_of_target]), torch.cat([v_of_source, v_of_target])
+
+
+def _proven(values: Tensor) -> Tensor:
+    """The bounds; scores so steep that they overflow prove nothing."""
+    return torch.where(values.isfinite(), values, -math.inf)
+
+
+def _from_the_first(potentials: Tensor) -> Tensor:
+    """Potentials (..., M) less the first: a constant has no say in the bound, and the rest is no larger than costs.
+
+    Steep scores leave a large constant, next to which costs would lose their digits and the bound its truth.
+    """
+    return potentials - potentials[..., :1].detach()
 
 
 def _linked(costs: _Costs, start: Tensor, side: Side) -> tuple[Tensor, Tensor]:
@@ -290,11 +304,11 @@ def _linked(costs: _Costs, start: Tensor, side: Side) -> tuple[Tensor, Tensor]:
     every_row, every_column = (torch.arange(num, device=costs.device) for num in costs.shape)
     if side == "source":
         row = costs.nearest_row(start.detach())
-        v = costs.pairs(row, every_column) - start[row]
+        v = _from_the_first(costs.pairs(row, every_column) - start[row])
         column = costs.nearest_column(v.detach())
         return costs.pairs(every_row, column) - v[column], v
     column = costs.nearest_column(start.detach())
-    u = costs.pairs(every_row, column) - start[column]
+    u = _from_the_first(costs.pairs(every_row, column) - start[column])
     row = costs.nearest_row(u.detach())
     return u, costs.pairs(row, every_column) - u[row]
 
@@ -344,7 +358,7 @@ class _Trial:
     def values(self, of_source: Tensor, of_target: Tensor) -> Tensor:
         """The bounds from the scales 2^exponent of each side, shape (2, S)."""
         u, v = _feasible(self.costs, self.f, self.g, 2.0**of_source, 2.0**of_target)
-        return (u @ self.a + v @ self.b).reshape(2, -1)
+        return _proven(u @ self.a + v @ self.b).reshape(2, -1)
 
 
 def _some(weights: Tensor, most: int) -> tuple[Tensor, Tensor]:
