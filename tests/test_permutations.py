@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from wgan.errors import UsageError
+from wgan.errors import NumericError, UsageError
 from wgan.permutations import gram_permutation_p_value, permutation_p_value, random_labels
 from wgan.transport.one_dimensional import one_dimensional
 
@@ -114,3 +114,20 @@ def test_no_permutations_are_refused(num):
 def test_another_shape_of_the_matrix_is_refused():
     with pytest.raises(UsageError, match=r"must have shape \(5, 5\), not \(4, 4\)"):
         gram_permutation_p_value(torch.eye(4), 2, 3, rng())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_statistic_that_is_not_finite_is_refused(bad):
+    """NaN is larger than nothing and would make the smallest p-value of all."""
+    with pytest.raises(NumericError, match="NaN or infinite on 10 of 10 splits"):
+        permutation_p_value(lambda x, y: bad, [1.0], [2.0], rng(), num_permutations=9)
+
+
+def test_splits_tie_up_to_the_rounding_of_what_cancels():
+    """A statistic near 0 that rounds otherwise in each order: half of the splits would seem smaller."""
+    noise = itertools.cycle([0.0, -1e-16, 1e-16])
+
+    def cancelled(x, y):
+        return (1.0 if not x.any() else 0.0) + next(noise)
+
+    assert permutation_p_value(cancelled, [0.0, 0.0, 0.0, 1.0], [0.0, 1.0], rng(), num_permutations=99) == 1.0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from wgan.errors import UsageError
+from wgan.errors import NumericError, UsageError
 from wgan.measures import Array, as_pair, refuse_beyond_memory
 
 # Entries of the matrix at a time: 16 MiB.
@@ -46,7 +46,7 @@ def permutation_p_value(
 
     Raises:
         UsageError: No permutations, or sets that are empty or of different dimensions.
-        NumericError: Numbers that are not finite.
+        NumericError: Numbers, or statistics, that are not finite.
 
     Cost: the statistic, num_permutations + 1 times.
 
@@ -66,7 +66,8 @@ def permutation_p_value(
         for _ in range(num_permutations):
             shuffled = pooled[torch.randperm(len(pooled), generator=rng, device=rng.device).to(pooled.device)]
             values.append(float(statistic(shuffled[:num_x], shuffled[num_x:])))
-    return add_one_p_value(torch.tensor(values, dtype=torch.float64), scale=abs(values[0]))
+    # What was added up cannot be seen; where it cancels, as in an unbiased estimate near 0, other splits show its size.
+    return add_one_p_value(torch.tensor(values, dtype=torch.float64), scale=max(map(abs, values)))
 
 
 def gram_permutation_p_value(
@@ -184,7 +185,16 @@ def add_one_p_value(statistics: Tensor, *, scale: float) -> float:
     Args:
         statistics: That of the samples as they came, then those of the random splits, shape (1 + B,).
         scale: The size of the numbers that were added up: rounding is a share of it.
+
+    Raises:
+        NumericError: A statistic that is not finite, which no other is larger than.
     """
+    num_bad = int((~statistics.isfinite()).sum())
+    if num_bad:
+        raise NumericError(
+            f"the statistic is NaN or infinite on {num_bad:,} of {len(statistics):,} splits",
+            remedy="Divide the samples by their size, or give the kernel another bandwidth.",
+        )
     came, splits = statistics[0], statistics[1:]
     as_large = int((splits >= came - _ROUNDING * scale).sum())
     return (1 + as_large) / (1 + len(splits))
