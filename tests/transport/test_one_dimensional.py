@@ -1,3 +1,5 @@
+import importlib
+
 import numpy as np
 import ot
 import pytest
@@ -273,3 +275,22 @@ def test_what_cannot_be_compared_is_refused(x, y, options, error, message):
     for function in (one_dimensional, monotone_transport):
         with pytest.raises(error, match=message):
             function(x, y, **options)
+
+
+def test_points_much_nearer_to_each_other_than_the_ends_are_proved_optimal():
+    """Each step of the plan costs a millionth of what the potentials are made of."""
+    rng = np.random.default_rng(0)
+    x, weights, order = np.linspace(0.0, 1.0, 10**6), rng.random(10**6), rng.permutation(10**6)
+    weights /= weights.sum()
+    for p in (1.0, 3.0):
+        solved = monotone_transport(x, x[order], x_weights=weights, y_weights=weights[order], p=p)
+        assert solved.optimal
+        assert float(solved.cost) < 1e-15
+
+
+def test_potentials_that_rounding_spoilt_are_refused(monkeypatch):
+    module = importlib.import_module("wgan.transport.one_dimensional")
+    right = module._potentials
+    monkeypatch.setattr(module, "_potentials", lambda *given: tuple(side + 1e-6 for side in right(*given)))
+    with pytest.raises(NumericError, match="rounding left a gap of"):
+        monotone_transport([0.0, 1.0], [2.0, 4.0])
