@@ -1,5 +1,6 @@
 """Exact transport against independent solvers, closed forms and the identities of a distance."""
 
+import dataclasses
 import importlib
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from wgan.errors import NumericError, UsageError
 from wgan.transport import solvers
 from wgan.transport.column_generation import column_generation
+from wgan.transport.costs import cost_matrix
 from wgan.transport.exact import OPTIMALITY, choose, exact
 from wgan.transport.solvers import Solved, assignment, network_simplex
 
@@ -94,6 +96,34 @@ def test_column_generation_with_very_unequal_weights_ties_and_clusters(seed):
     solved = column_generation(costs, a, b)
     expected = ot.emd2(a.numpy(), b.numpy(), costs.numpy(), numItermax=10**9)
     assert float(solved.masses @ costs[solved.rows, solved.columns]) == pytest.approx(expected, rel=1e-10, abs=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "weights"),
+    [
+        (np.zeros((392, 2)), np.zeros((436, 2)), (1e-300, 1.0)),
+        (np.ones((392, 2)), np.random.default_rng(0).standard_cauchy((436, 2)), (1e-300, 1e-9)),
+        (np.random.default_rng(1).integers(0, 3, (392, 2)), np.full((436, 2), 1e4), (1.0, 1.0)),
+    ],
+)
+def test_column_generation_where_prices_are_all_tied(x, y, weights):
+    """Whole rows of equal costs, and weights of next to nothing, leave the simplex with prices of any size."""
+    a, b = (np.ones(len(side)) for side in (x, y))
+    a[::3], b[1:] = weights
+    a, b, costs = torch.from_numpy(a / a.sum()), torch.from_numpy(b / b.sum()), cost_matrix(x, y)
+    solved = column_generation(costs, a, b)
+    expected = ot.emd2(a.numpy(), b.numpy() * float(a.sum() / b.sum()), costs.numpy(), numItermax=10**9)
+    assert float(solved.masses @ costs[solved.rows, solved.columns]) == pytest.approx(expected, rel=1e-10, abs=1e-300)
+
+
+@pytest.mark.parametrize("n", [40, 330, 1100])
+@pytest.mark.parametrize("m", [40, 350])
+def test_costs_below_zero(n, m):
+    """The plan is that of costs lifted above 0, and only the value moves with them."""
+    costs = torch.rand(n, m, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found, lifted = exact(cost=costs - 60.0), exact(cost=costs)
+    refuse_unless_proven(found, costs - 60.0, *(torch.full((num,), 1 / num, dtype=torch.float64) for num in (n, m)))
+    assert float(found.cost) == pytest.approx(float(lifted.cost) - 60.0, abs=1e-11)
 
 
 def test_squared_manhattan_callable_matrix_and_powers():
@@ -211,6 +241,26 @@ def test_an_assignment_is_proven_when_the_proof_is_asked_for(monkeypatch):
         assert exact(x, y).optimal
 
 
+@pytest.mark.parametrize("as_matrix", [False, True])
+def test_what_is_proven_late_is_the_problem_that_was_solved(as_matrix):
+    x, y = cloud(50, 2), cloud(50, 2, seed=1)
+    costs = pairwise(x, y)
+    found = exact(cost=costs) if as_matrix else exact(x, y)
+    x.mul_(-1.0)
+    costs.fill_(-1.0)
+    assert found.optimal
+
+
+def test_a_plan_that_lost_mass_is_refused(monkeypatch):
+    def leaky(costs, a, b):
+        found = network_simplex(costs, a, b)
+        return dataclasses.replace(found, masses=found.masses * 0.9)
+
+    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose", lambda *_, **__: leaky)
+    with pytest.raises(NumericError, match="50 x 40 samples"):
+        exact(cloud(50, 2), cloud(40, 2, seed=1))
+
+
 def test_a_solver_that_stops_short_is_an_error(monkeypatch):
     monkeypatch.setattr(solvers, "_ITERATIONS", 3)
     with pytest.raises(NumericError, match="300 x 200 samples was not solved: the network simplex stopped"):
@@ -268,6 +318,9 @@ def test_the_choice_of_the_solver(n, d, shift, is_assignment, expected):
         ({"x": ["a"], "y": [2.0]}, UsageError, "x must hold real numbers"),
         ({"x": [[1e200, 0.0]], "y": [[-1e200, 0.0]], "p": 2}, NumericError, "beyond the range of float64"),
         ({"x": torch.zeros(3, 2), "y": torch.zeros(4, 2), "cost": lambda x, y: x @ x.T}, UsageError, r"shape \(3, 4\)"),
+        ({"cost": [[1e200, 0.0]], "p": 2}, NumericError, "beyond the range of float64"),
+        ({"cost": [[-1e200, 0.0]], "p": 3}, NumericError, "beyond the range of float64"),
+        ({"cost": [[-1.0, 0.0]], "p": 1.5}, NumericError, "were below 0 and have no such power"),
         ({"cost": torch.zeros(3)}, UsageError, "a cost matrix must have shape"),
     ],
 )

@@ -49,7 +49,7 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
         matrix = as_float64(cost, "cost")  # type: ignore[arg-type]
         if matrix.dim() != 2 or not matrix.numel():
             raise UsageError(f"a cost matrix must have shape (N, M), not {tuple(matrix.shape)}")
-        return matrix if p == 1 else matrix**p
+        return matrix if p == 1 else _finite(matrix**p)
     first, second = _points(x, y)
     refuse_beyond_memory(
         3 * 8 * len(first) * len(second),
@@ -67,12 +67,7 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
     else:
         distances = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
     power = p * (2.0 if isinstance(cost, str) and cost == "squared" else 1.0)
-    distances = distances if power == 1 else distances**power
-    if not bool(distances.detach().max().isfinite()):
-        raise NumericError(
-            "costs between these samples are beyond the range of float64", remedy="Divide the samples by a number."
-        )
-    return distances
+    return _finite(distances if power == 1 else distances**power)
 
 
 def pair_costs(
@@ -116,6 +111,15 @@ def _points(x: Array | None, y: Array | None) -> tuple[Tensor, Tensor]:
     if x is None or y is None:
         raise UsageError("points are missing: x and y may be left out only where the cost is a matrix")
     return as_pair(x, y)
+
+
+def _finite(costs: Tensor) -> Tensor:
+    if not all(bool(end.isfinite()) for end in torch.aminmax(costs.detach())):
+        raise NumericError(
+            "costs are beyond the range of float64, or were below 0 and have no such power",
+            remedy="Divide the samples, or the costs, by a number.",
+        )
+    return costs
 
 
 def _called(cost: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:

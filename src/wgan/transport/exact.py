@@ -240,6 +240,7 @@ class _Problem:
         # Potentials prove the plan on the spot. Without them a proof costs as much as the plan, and waits to be asked.
         is_proven = found.potentials is not None or self.has_tracked_weights
         proof = self._certify(costs, found) if is_proven else None
+        kept = self if is_proven else self._copied()
         places = {"rows": found.rows, "columns": found.columns, "masses": found.masses}
         plan = Plan(
             **{name: part.to(self.device) for name, part in places.items()}, shape=(costs.shape[0], costs.shape[1])
@@ -254,8 +255,14 @@ class _Problem:
             distance=root(cost, self.p),
             plan=plan,
             solver=found.solver,
-            proof=proof or (lambda: self._certify(self.costs(), found)),
+            proof=proof or (lambda: kept._certify(kept.costs(), found)),
         )
+
+    def _copied(self) -> _Problem:
+        """The problem in memory of its own: what the caller moves in place later is not what was solved."""
+        points = None if self.points is None else (self.points[0].detach().clone(), self.points[1].detach().clone())
+        cost = self.cost.detach().clone() if isinstance(self.cost, Tensor) else self.cost
+        return dataclasses.replace(self, points=points, cost=cost)
 
     def _solve_on_support(self, costs: Tensor, solver: Solver) -> Solved:
         """Solve over points that weigh something; the potentials of the others are c-transforms of theirs."""
@@ -290,7 +297,8 @@ class _Problem:
         shift = (float(a @ f) - float(b @ g)) / 2
         f, g = f - shift, g + shift
         gap = float(found.masses @ costs[found.rows, found.columns]) - float(a @ f + b @ g)
-        if not gap <= OPTIMALITY * _size(costs):
+        # A value above the plan's cost is no better: some mass was lost on the way.
+        if not abs(gap) <= OPTIMALITY * _size(costs):
             raise NumericError(
                 f"the plan of {found.solver} for {len(a)} x {len(b)} samples may cost {gap:.3g} more than the best",
                 remedy="Divide costs and samples by a number that brings them near 1.",
@@ -317,7 +325,16 @@ def _size(costs: Tensor) -> float:
 
 
 def _in_unit(solver: Solver, costs: Tensor, a: Tensor, b: Tensor) -> Solved:
-    """Solve with the largest cost brought near 1: the network simplex takes prices below some 1e-15 for zero."""
+    """Solve with no cost below 0 and the largest brought near 1.
+
+    The network simplex takes prices below some 1e-15 for zero, and problems with costs far below 0 for impossible ones.
+    """
+    least = float(costs.min())
+    if least < 0.0:
+        found = _in_unit(solver, costs - least, a, b)
+        if found.potentials is None:
+            return found
+        return dataclasses.replace(found, potentials=(found.potentials[0] + least, found.potentials[1]))
     # A row shows the order of magnitude, unless it is all zeros.
     size = _size(costs[:1]) or _size(costs)
     if _LEAST < size < _MOST or size == 0.0:
