@@ -108,6 +108,13 @@ def test_the_median_bandwidth_is_said_aloud_and_makes_the_value_free_of_units(ke
     assert float(elsewhere.squared) == pytest.approx(float(found.squared), rel=1e-6)
 
 
+def test_a_kernel_may_be_named():
+    x, y = sample(20), sample(20, seed=1)
+    assert mmd(x, y, kernel="gaussian:bandwidth=0.7").squared == mmd(x, y, kernel=Gaussian(bandwidth=0.7)).squared
+    with pytest.raises(UsageError, match="kernel 'gausian' is not known"):
+        mmd(x, y, kernel="gausian")
+
+
 def test_a_gaussian_is_the_default_and_any_function_is_a_kernel():
     x, y = sample(10), sample(10, seed=1)
     assert isinstance(mmd(x, y).kernel, Gaussian)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from wgan.errors import UsageError
-from wgan.kernels.functions import Energy, Gaussian, Kernel, cubic_kernel
+from wgan.kernels.functions import KERNELS, Energy, Gaussian, Kernel, cubic_kernel
 from wgan.measures import Array, as_pair
 from wgan.permutations import add_one_p_value, gram_permutation_p_value, random_labels, two_sample_statistic
 
@@ -57,7 +57,7 @@ def mmd(
     x: Array,
     y: Array,
     *,
-    kernel: KernelFunction | None = None,
+    kernel: KernelFunction | str | None = None,
     estimator: Estimator = "unbiased",
     num_permutations: int = 0,
     rng: torch.Generator | None = None,
@@ -69,9 +69,9 @@ def mmd(
     Args:
         x: Shape (N, ...); samples are flattened.
         y: Shape (M, ...), of the same size after flattening.
-        kernel: A row of `KERNELS`, or any symmetric function from shapes (N, D) and (M, D) to (N, M); a Gaussian if
-            None. A bandwidth that was left open becomes the median distance of the pooled sample, a constant to
-            gradients; the result says which it is.
+        kernel: A row of `KERNELS` or its word ("gaussian:bandwidth=1"), or any symmetric function from shapes (N, D)
+            and (M, D) to (N, M); a Gaussian if None. A bandwidth that was left open becomes the median distance of the
+            pooled sample, a constant to gradients; the result says which it is.
         estimator: "unbiased" or "biased": see `Discrepancy`.
         num_permutations: Random splits of the pooled sample for the p-value; 0 for none. The p-value is exact for any
             kernel that does not depend on the order of the points, and never below 1 / (1 + num_permutations).
@@ -91,7 +91,8 @@ def mmd(
     first, second = as_pair(x, y)
     _check(estimator, len(first), len(second), num_permutations, rng)
     pooled = torch.cat([first, second]).detach()
-    chosen: KernelFunction = Gaussian() if kernel is None else kernel
+    chosen: KernelFunction
+    chosen = KERNELS.build(kernel) if isinstance(kernel, str) else Gaussian() if kernel is None else kernel
     if isinstance(chosen, Kernel):
         chosen = chosen.fitted(pooled)
     p_value = None

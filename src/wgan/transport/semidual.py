@@ -47,8 +47,8 @@ class Targets:
         epsilon: Strength of the entropy, in units of the cost; 0 for none.
     """
 
-    points: Tensor
-    weights: Tensor
+    points: Tensor = field(repr=False)
+    weights: Tensor = field(repr=False)
     cost: Cost
     p: float
     epsilon: float
