@@ -153,6 +153,33 @@ def check_power(p: float) -> None:
         raise UsageError(f"p must be a number of at least 1, not {p:g}", remedy="Use p=1 or p=2.")
 
 
+def finite(values: Tensor, what: str) -> Tensor:
+    """The values, if finite.
+
+    Raises:
+        NumericError: Finite points gave a number beyond float64.
+    """
+    if not bool(values.detach().isfinite().all()):
+        raise NumericError(f"the {what} is too large for float64", remedy="Divide the points by their size first.")
+    return values
+
+
+def root(value: Tensor, p: float) -> Tensor:
+    """value^(1 / p): a distance from a cost.
+
+    Args:
+        value: Any shape, float64.
+        p: Above 0.
+
+    Returns:
+        The same shape; 0, with the gradient 0, where the value is not above 0, instead of an infinite slope.
+    """
+    if p == 1:
+        return value
+    is_positive = value > 0
+    return torch.where(is_positive, torch.where(is_positive, value, 1.0) ** (1.0 / p), 0.0)
+
+
 def refuse_beyond_memory(num_bytes: int, what: str, remedy: str) -> None:
     """Refuse a computation before it starts to swap or is killed.
 

@@ -329,6 +329,21 @@ def test_bad_input_is_refused(arguments, error, message):
         exact(**arguments)
 
 
+def test_a_cost_matrix_of_another_shape_than_the_samples_is_refused():
+    with pytest.raises(UsageError, match=r"shape \(3, 3\) does not belong to 5 samples in x"):
+        exact(cloud(5, 2), cloud(3, 2), torch.ones(3, 3))
+
+
+def test_what_no_digit_can_prove_is_an_error():
+    """A dear row of hardly any weight: its costs drown those of all others, but not its share in the answer."""
+    costs = torch.rand(30, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    costs[0] *= 1e25
+    a, b = torch.full((30,), 1 / 29, dtype=torch.float64), torch.full((40,), 1 / 40, dtype=torch.float64)
+    a[0] = 1e-25
+    with pytest.raises(NumericError, match=r"for 30 x 40 samples may cost .* more than the best"):
+        exact(cost=costs, x_weights=a, y_weights=b)
+
+
 def test_more_pairs_than_memory_holds_are_refused():
     with pytest.raises(UsageError, match=r"cost matrix of 3,000,000 x 3,000,000 samples needs .* GiB"):
         exact(torch.zeros(3_000_000, 2), torch.zeros(3_000_000, 2))

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from wgan.errors import UsageError
 from wgan.kernels.functions import KERNELS, Energy, Gaussian, Kernel, cubic_kernel
-from wgan.measures import Array, as_pair
+from wgan.measures import Array, as_pair, finite, root
 from wgan.permutations import add_one_p_value, gram_permutation_p_value, random_labels, two_sample_statistic
 
 Estimator: TypeAlias = Literal["biased", "unbiased"]
@@ -49,8 +49,7 @@ class Discrepancy:
     @property
     def distance(self) -> Tensor:
         """The square root, or 0 of a negative estimate; 0-d, with gradient 0 where it is 0."""
-        positive = self.squared > 0
-        return torch.where(positive, torch.where(positive, self.squared, 1.0).sqrt(), 0.0)
+        return root(self.squared, 2.0)
 
 
 def mmd(
@@ -105,7 +104,7 @@ def mmd(
             rows, len(first), len(second), rng, num_permutations=num_permutations, unbiased=estimator == "unbiased"
         )
     return Discrepancy(
-        squared=squared_mmd(first, second, kernel=chosen, estimator=estimator),
+        squared=finite(squared_mmd(first, second, kernel=chosen, estimator=estimator), "discrepancy"),
         estimator=estimator,
         kernel=chosen,
         bandwidth=getattr(chosen, "bandwidth", None),
@@ -159,7 +158,7 @@ def energy_distance(
     if num_permutations and rng is not None:
         p_value = _line_p_value(gaps.detach(), from_x, estimator, num_permutations, rng)
     return Discrepancy(
-        squared=_energy_on_the_line(gaps, from_x, num_x, estimator)[0],
+        squared=finite(_energy_on_the_line(gaps, from_x, num_x, estimator)[0], "energy distance"),
         estimator=estimator,
         kernel=Energy(),
         bandwidth=None,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64, as_pair, as_weights
+from wgan.measures import Array, as_float64, as_pair, as_weights, root
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, pair_costs
 
 Side = Literal["source", "target"]
@@ -152,7 +152,7 @@ def certified_dual(
         value = linked_u @ a + linked_v @ b
     return CertifiedDual(
         value=value,
-        distance=_root(value, p),
+        distance=root(value, p),
         source_potential=u[best],
         target_potential=v[best],
         scale=scale,
@@ -177,7 +177,7 @@ class _Costs:
     def of(cls, x: Array | None, y: Array | None, cost: Cost, p: float, held: int) -> _Costs:
         """Check what came, and compute what may be held."""
         if is_matrix(cost):
-            matrix = cost_matrix(None, None, cost, p)
+            matrix = cost_matrix(x, y, cost, p)
             return cls(None, None, matrix, 1.0, matrix.detach(), (matrix.shape[0], matrix.shape[1]), held)
         if x is None or y is None:
             raise UsageError("points are missing: x and y may be left out only where the cost is a matrix")
@@ -379,11 +379,3 @@ def _scores(values: Array, num: int, name: str) -> Tensor:
     if scores.numel() != num:
         raise UsageError(f"{name} must hold {num} scores, one for each sample, not shape {tuple(scores.shape)}")
     return scores.reshape(num)
-
-
-def _root(value: Tensor, p: float) -> Tensor:
-    """value^(1 / p), and 0 with the gradient 0 where the value is not above 0."""
-    if p == 1:
-        return value
-    positive = value > 0
-    return torch.where(positive, torch.where(positive, value, 1.0) ** (1.0 / p), 0.0)

@@ -49,6 +49,12 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
         matrix = as_float64(cost, "cost")  # type: ignore[arg-type]
         if matrix.dim() != 2 or not matrix.numel():
             raise UsageError(f"a cost matrix must have shape (N, M), not {tuple(matrix.shape)}")
+        for side, num, name in ((x, matrix.shape[0], "x"), (y, matrix.shape[1], "y")):
+            if side is not None and len(side) != num:
+                raise UsageError(
+                    f"a cost matrix of shape {tuple(matrix.shape)} does not belong to {len(side)} samples in {name}",
+                    remedy="Leave the samples out, or give one row for each of x and one column for each of y.",
+                )
         return matrix if p == 1 else _finite(matrix**p)
     first, second = _points(x, y)
     refuse_beyond_memory(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_pair, as_weights, check_power
+from wgan.measures import Array, as_pair, as_weights, check_power, root
 from wgan.transport.column_generation import column_generation, source_transform
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, pair_costs
 from wgan.transport.one_dimensional import monotone_transport
@@ -18,7 +18,7 @@ from wgan.transport.plans import Certificate, Plan, Transport
 from wgan.transport.solvers import Solved, assignment, network_simplex
 
 OPTIMALITY = 1e-10
-"""The gap, in units of the largest cost, up to which a plan is optimal: what long sums in float64 leave."""
+"""The gap, in units of the mean cost of all pairs, up to which a plan is optimal: what long sums in float64 leave."""
 
 Solver = Callable[[Tensor, Tensor, Tensor], Solved]
 """From costs (N, M), source weights (N,) and target weights (M,), all float64, on the CPU, weights above 0."""
@@ -45,11 +45,11 @@ _MOST = 1e6
 def exact(
     x: Array | None = None,
     y: Array | None = None,
+    cost: Cost = "euclidean",
+    p: float = 1.0,
     *,
     x_weights: Array | None = None,
     y_weights: Array | None = None,
-    cost: Cost = "euclidean",
-    p: float = 1.0,
 ) -> Transport:
     """The optimal transport between two weighted sets of samples: the earth mover's distance and its kin.
 
@@ -61,11 +61,11 @@ def exact(
     Args:
         x: Samples, shape (N, ...), flattened; None where the cost is a matrix.
         y: Samples, shape (M, ...), of the same size after flattening; None where the cost is a matrix.
-        x_weights: Probabilities of x, shape (N,); None for equal ones.
-        y_weights: Probabilities of y, shape (M,); None for equal ones.
         cost: "euclidean", "squared", "manhattan", a function from points (N, D) and (M, D) to costs (N, M), or a
             matrix of shape (N, M).
         p: The power of the distance, at least 1.
+        x_weights: Probabilities of x, shape (N,); None for equal ones.
+        y_weights: Probabilities of y, shape (M,); None for equal ones.
 
     Returns:
         Cost, distance, plan and certificate. The cost is in units of the distance to the power p, and differentiable
@@ -88,7 +88,7 @@ def exact(
     """
     check_power(p)
     if is_matrix(cost):
-        matrix = cost_matrix(None, None, cost)
+        matrix = cost_matrix(x, y, cost)
         points, shape, cost = None, tuple(matrix.shape), matrix
     else:
         points = as_pair(_given(x, "x"), _given(y, "y"))
@@ -167,14 +167,6 @@ def _separation(costs: Tensor) -> float:
     rows, columns = linear_sum_assignment(few)
     nearest = float(few.min(axis=1).mean())
     return float(few[rows, columns].mean()) / nearest if nearest > 0 else 1.0
-
-
-def root(cost: Tensor, p: float) -> Tensor:
-    """cost^(1 / p), with the gradient 0 where the cost is 0."""
-    if p == 1:
-        return cost
-    positive = cost.clamp_min(torch.finfo(torch.float64).tiny)
-    return torch.where(cost > 0, positive ** (1.0 / p), torch.zeros_like(cost))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +290,7 @@ class _Problem:
         f, g = f - shift, g + shift
         gap = float(found.masses @ costs[found.rows, found.columns]) - float(a @ f + b @ g)
         # A value above the plan's cost is no better: some mass was lost on the way.
-        if not abs(gap) <= OPTIMALITY * _size(costs):
+        if not abs(gap) <= OPTIMALITY * float(a @ (costs @ b).abs()):
             raise NumericError(
                 f"the plan of {found.solver} for {len(a)} x {len(b)} samples may cost {gap:.3g} more than the best",
                 remedy="Divide costs and samples by a number that brings them near 1.",

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64, as_pair, as_points, as_weights
+from wgan.measures import Array, as_float64, as_pair, as_points, as_weights, root
 
 # How far a covariance may be from symmetric, and its eigenvalues below 0, as shares of its largest entry.
 _ROUNDING = 1e-8
@@ -113,7 +113,7 @@ def gaussian_transport(
     mean_part = (m1 - m2.to(m1.device)).square().sum()
     covariance_part: Tensor = _SquaredBures.apply(s1, s2.to(s1.device))  # type: ignore[no-untyped-call]
     cost = mean_part + covariance_part
-    return GaussianTransport(cost=cost, distance=_root(cost), mean_part=mean_part, covariance_part=covariance_part)
+    return GaussianTransport(cost=cost, distance=root(cost, 2.0), mean_part=mean_part, covariance_part=covariance_part)
 
 
 def gaussian_map(
@@ -271,9 +271,3 @@ def _factors(root_1: Tensor, root_2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _map_matrix(inverse: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
     half = inverse @ (vectors * values.sqrt())
     return half @ half.T
-
-
-def _root(squared: Tensor) -> Tensor:
-    """The square root, with the gradient 0 at 0 where the true one is infinite."""
-    positive = squared > 0
-    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_pair, as_weights, check_power
+from wgan.measures import Array, as_pair, as_weights, check_power, finite
 from wgan.transport.plans import Certificate, Plan, Transport
 
 # A gap of more than this share of the cost from end to end is more than the rounding of two million additions.
@@ -190,17 +190,6 @@ def sort(values: Tensor) -> Tensor:
     if _is_tracked(values):
         return values.gather(-1, _order(values))
     return torch.from_numpy(np.sort(values.detach().numpy()))
-
-
-def finite(values: Tensor, what: str) -> Tensor:
-    """The values, if finite.
-
-    Raises:
-        NumericError: Finite points gave a number beyond float64.
-    """
-    if not bool(values.detach().isfinite().all()):
-        raise NumericError(f"the {what} is too large for float64", remedy="Divide the points by their size first.")
-    return values
 
 
 @dataclass(frozen=True, kw_only=True)
