@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from wgan.objectives import OBJECTIVES, Wasserstein
@@ -20,14 +21,18 @@ def test_estimate_of_the_best_critic_is_the_distance_between_shifted_samples():
         assert torch.isclose(estimate, x.new_tensor(abs(shift)))
 
 
-def test_every_objective_has_its_critic_and_generator_pull_apart():
+SCORED = [name for name in OBJECTIVES if name not in ("mmd", "semidual")]
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_both_players_of_a_game_of_scores_pull_apart(name):
     """The critic raises real scores and lowers fake ones; the generator raises fake ones."""
-    for name in OBJECTIVES:
-        objective = OBJECTIVES.build(name)
-        real, fake = torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
-        of_real, of_fake = torch.autograd.grad(objective.critic_loss(real, fake), (real, fake))
-        assert (of_real < 0).all()
-        assert (of_fake > 0).all()
-        (of_fake,) = torch.autograd.grad(objective.generator_loss(fake, real), fake)
-        assert (of_fake < 0).all()
-        assert objective.unit
+    objective = OBJECTIVES.build(name)
+    scores = -0.5 if name == "energy" else 0.5
+    real, fake = (torch.full((4,), scores, requires_grad=True) for _ in range(2))
+    of_real, of_fake = torch.autograd.grad(objective.critic_loss(real, fake), (real, fake))
+    assert (of_real < 0).all()
+    assert (of_fake > 0).all()
+    (of_fake,) = torch.autograd.grad(objective.generator_loss(fake, real), fake)
+    assert (of_fake < 0).all()
+    assert objective.unit

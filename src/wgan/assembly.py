@@ -88,13 +88,15 @@ def build_game(settings: Settings, layout: Layout) -> Game:
     Raises:
         UsageError: Words that no table has, or parts that do not fit one another or the data.
     """
-    parts = choose_parts(settings)
+    parts, rules = choose_parts(settings), build_rules(settings)
     streams = Randomness(settings.seed)
     with streams.as_global("initial weights of the generator"):
         generator = parts.generator.generator(settings.noise_size, layout)
     with streams.as_global("initial weights of the critic"):
-        critic = parts.critic.critic(layout)
+        critic = parts.critic.critic(layout.packed(rules.packing), outputs=parts.objective.critic_outputs)
+        parts.objective.check(critic, parts.constraint)
         parts.constraint.attach(critic)
+        critic = parts.objective.attach(critic)
     engine = choose_engine(
         device=settings.device,
         precision=settings.precision,
@@ -123,6 +125,8 @@ def build_rules(settings: Settings) -> Rules:
         batch_size=settings.batch_size,
         critic_steps=settings.critic_steps,
         schedule=settings.schedule,
+        packing=settings.packing,
+        unrolled_steps=settings.unrolled_steps,
         decay=settings.decay,
         average=settings.average,
     )

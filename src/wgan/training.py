@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from wgan.batch import Batch
 from wgan.constraints import Constraint
@@ -22,6 +23,7 @@ from wgan.engine import Engine
 from wgan.errors import UsageError
 from wgan.networks import Critic, Generator, ties_samples
 from wgan.objectives import Objective
+from wgan.optimizers import Foreseeing
 from wgan.randomness import Randomness
 
 
@@ -37,6 +39,8 @@ class Rules:
             updates and before every 500th, as in the authors' code.
         decay: How the learning rates fall from their start to zero over the run.
         average: Decay of the generator's exponential moving average; 0 for none.
+        packing: Samples that the critic sees as one.
+        unrolled_steps: Updates of the critic that the generator looks ahead.
 
     Raises:
         UsageError: A number out of its range.
@@ -48,6 +52,8 @@ class Rules:
     schedule: Literal["constant", "authors"] = "constant"
     decay: Literal["none", "linear", "cosine"] = "none"
     average: float = 0.0
+    packing: int = 1
+    unrolled_steps: int = 0
 
     def __post_init__(self) -> None:
         wanted = {
@@ -55,18 +61,32 @@ class Rules:
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "critic_steps": (self.critic_steps >= 1, "at least 1"),
             "average": (0 <= self.average < 1, "at least 0 and below 1"),
+            "packing": (self.packing >= 1, "at least 1"),
+            "unrolled_steps": (self.unrolled_steps >= 0, "at least 0"),
         }
         faults = [
             f"{name} must be {must}, not {getattr(self, name)}" for name, (holds, must) in wanted.items() if not holds
         ]
         if faults:
             raise UsageError("; ".join(faults))
+        if self.batch_size % self.packing:
+            raise UsageError(
+                f"batches of {self.batch_size} cannot be packed by {self.packing}",
+                remedy="Choose a batch size that is a multiple of it.",
+            )
 
     def critic_steps_at(self, step: int) -> int:
         """Critic updates before the generator update that follows `step` others."""
         if self.schedule == "authors" and (step < 25 or step % 500 == 0):
             return AUTHORS_CRITIC_STEPS
         return self.critic_steps
+
+    def critic_steps_before(self, step: int) -> int:
+        """Critic updates of the whole run before those that precede the generator update that follows `step` others."""
+        if self.schedule == "constant":
+            return step * self.critic_steps
+        long = min(step, 25) + max(0, step - 1) // 500
+        return long * AUTHORS_CRITIC_STEPS + (step - long) * self.critic_steps
 
     def rate_at(self, step: int) -> float:
         """The factor on both learning rates after `step` generator updates, from 1 down to 0."""
@@ -77,6 +97,9 @@ class Rules:
 
 
 AUTHORS_CRITIC_STEPS = 100
+
+LOOKING_AHEAD = -1
+"""In place of the number of a critic update, in the draws of those that are only looked at."""
 
 
 @dataclass(frozen=True)
@@ -134,17 +157,21 @@ class Game:
         """The generator to sample from: the average where there is one."""
         return self.average or self.generator
 
-    def score(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The critic's scores, shape (N,), float32."""
+    def score(
+        self, values: Tensor, condition: Tensor | None = None, weights: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        """What the critic puts out, scores of shape (N,) for most objectives, float32; under other weights if given."""
         with self.engine.arithmetic():
+            if weights is not None:
+                return cast(Tensor, functional_call(self.critic, weights, (values, condition)))
             scores: Tensor = self.critic(values, condition)
         return scores
 
-    def score_both(self, real: Batch, fake: Batch) -> tuple[Tensor, Tensor]:
+    def score_both(self, real: Batch, fake: Batch, weights: dict[str, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Scores of real and of fake samples: in one pass, unless batch norm would mix the two."""
         if ties_samples(self.critic) or real.condition is not None:
-            return self.score(*real), self.score(*fake)
-        scores = self.score(torch.cat([real.values, fake.values]))
+            return self.score(*real, weights), self.score(*fake, weights)
+        scores = self.score(torch.cat([real.values, fake.values]), None, weights)
         return scores[: len(real.values)], scores[len(real.values) :]
 
     def generate(self, noise: Tensor, condition: Tensor | None = None) -> Batch:
@@ -256,27 +283,108 @@ class Step:
     generator_loss: Tensor
 
 
+class Drawn(NamedTuple):
+    """What the critic's loss draws besides its samples, so that it is a pure function of them.
+
+    Attributes:
+        by_objective: Such as labels to be flipped.
+        by_constraint: Such as the places of a gradient penalty.
+    """
+
+    by_objective: Tensor | None
+    by_constraint: Tensor | None
+
+
+def draw(game: Game, objective: Objective, constraint: Constraint, real: Batch, *counters: int) -> Drawn:
+    """Draw for one batch, on the CPU whatever the device, and bring it there."""
+    streams, shape = Randomness(game.seed), tuple(real.values.shape)
+    drawn = (
+        objective.draw(shape[0], streams.at("objective", *counters)),
+        constraint.draw(shape, streams.at("constraint", *counters)),
+    )
+    return Drawn(*(None if values is None else game.engine.bring(values) for values in drawn))
+
+
 def critic_loss(
-    game: Game, objective: Objective, constraint: Constraint, real: Batch, fake: Batch, drawn: Tensor | None
+    game: Game,
+    objective: Objective,
+    constraint: Constraint,
+    real: Batch,
+    fake: Batch,
+    drawn: Drawn,
+    weights: dict[str, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The critic's loss and its estimate, a pure function of weights, batches and draws: both 0-d."""
-    real_scores, fake_scores = game.score_both(real, fake)
-    loss = objective.critic_loss(real_scores, fake_scores) + constraint.penalty(game.score, real, fake, drawn)
-    return loss, objective.estimate(real_scores.detach(), fake_scores.detach())
+    of_real, of_fake = game.score_both(real, fake, weights)
+
+    def witness(values: Tensor, condition: Tensor | None) -> Tensor:
+        return objective.witness(game.score(values, condition, weights), of_real, of_fake)
+
+    loss = objective.critic_loss(of_real, of_fake, drawn.by_objective)
+    loss = loss + constraint.penalty(witness, real, fake, drawn.by_constraint)
+    return loss, objective.estimate(of_real.detach(), of_fake.detach())
 
 
-def generator_loss(game: Game, objective: Objective, noise: Tensor, real: Batch | None) -> Tensor:
-    """The generator's loss, 0-d, a pure function of weights, noise and, where the objective asks, real samples."""
-    fake = game.generate(noise, None if real is None else real.condition)
-    real_scores = None if real is None else game.score(*real)
-    return objective.generator_loss(game.score(*fake), real_scores)
+def generator_loss(
+    game: Game, objective: Objective, fake: Batch, real: Batch | None, weights: dict[str, Tensor] | None = None
+) -> Tensor:
+    """The generator's loss, 0-d, a pure function of its samples, the critic's weights and real samples if asked for."""
+    of_real = game.score(*real, weights) if real is not None and objective.generator_sees_real else None
+    return objective.generator_loss(game.score(*fake, weights), of_real)
+
+
+def look_ahead(
+    game: Game, objective: Objective, held: Sequence[Constraint], real: Batch, fake: Batch, drawn: Drawn
+) -> dict[str, Tensor]:
+    """The critic's weights after more of its updates, as a differentiable function of the generated samples.
+
+    The updates are those that its optimiser would make on this one batch; the critic itself stays as it is.
+
+    Args:
+        game: Networks and optimisers; not changed.
+        objective: What the two optimise.
+        held: What holds the critic in each of the updates.
+        real: The batch.
+        fake: With the generator's graph.
+        drawn: For the batch.
+
+    Returns:
+        Weights and buffers by name.
+
+    Raises:
+        UsageError: An optimiser whose updates are not known as formulas.
+
+    Source: Metz, Poole, Pfau and Sohl-Dickstein (2017), equations 7 to 11: gradients through all steps, and the same
+    batch in each of them as in the authors' code.
+    """
+    optimizer = game.critic_optimizer
+    if not isinstance(optimizer, Foreseeing):
+        raise UsageError(
+            f"the updates of {type(optimizer).__name__} cannot be looked through",
+            remedy="Use an optimiser of wgan.optimizers, or unrolled_steps=0.",
+        )
+    # Statistics that forward passes leave behind belong to updates that are never made.
+    buffers = {name: buffer.clone() for name, buffer in game.critic.named_buffers()}
+    names, weights = [name for name, _ in game.critic.named_parameters()], list[Tensor](game.critic.parameters())
+    slots = optimizer.slots()
+    for constraint in held:
+        loss, _ = critic_loss(
+            game, objective, constraint, real, fake, drawn, dict(zip(names, weights, strict=True)) | buffers
+        )
+        gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+        weights, slots = optimizer.foresee(weights, gradients, slots)
+        weights = constraint.projected(weights)
+    return dict(zip(names, weights, strict=True)) | buffers
 
 
 def descend(loss: Tensor, player: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Move one player, and only that one, down the gradient of its loss."""
+    """Move one player, and only that one, down the gradient of its loss; one without weights stays where it is."""
+    weights = list(player.parameters())
+    if not weights:
+        return
     optimizer.zero_grad(set_to_none=True)
     # `inputs` is the subscript of the gradient sign: the other player gathers nothing.
-    torch.autograd.backward(loss, inputs=list(player.parameters()))
+    torch.autograd.backward(loss, inputs=weights)
     optimizer.step()
 
 
@@ -312,21 +420,31 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
     while game.steps_done < rules.generator_steps:  # 1
         k = game.steps_done
         game.set_rates(rules.rate_at(k))
+        update = rules.critic_steps_before(k)
         for t in range(rules.critic_steps_at(k)):  # 2
             real = game.engine.bring_batch(source.sample(m, streams.at("real", k, t)))  # 3
             noise = game.prior.sample(m, streams.at("noise of the critic", k, t))  # 4
             with torch.no_grad():
                 fake = game.generate(noise, real.condition)
-            drawn = constraint.draw(m, streams.at("constraint", k, t))
-            drawn = None if drawn is None else game.engine.bring(drawn)
-            loss, estimate = critic_loss(game, objective, constraint, real, fake, drawn)
+            real, fake = real.packed(rules.packing), fake.packed(rules.packing)
+            held = constraint.at(update + t)
+            drawn = draw(game, objective, held, real, k, t)
+            loss, estimate = critic_loss(game, objective, held, real, fake, drawn)
             descend(loss, game.critic, game.critic_optimizer)  # 5, 6
             constraint.project(game.critic)  # 7
         noise = game.prior.sample(m, streams.at("noise of the generator", k))  # 9
         shown = None
-        if objective.generator_sees_real:
+        if objective.generator_sees_real or rules.unrolled_steps:
             shown = game.engine.bring_batch(source.sample(m, streams.at("real of the generator", k)))
-        loss_of_generator = generator_loss(game, objective, noise, shown)  # 10
+        fake = game.generate(noise, None if shown is None else shown.condition).packed(rules.packing)
+        shown = None if shown is None else shown.packed(rules.packing)
+        weights = None
+        if rules.unrolled_steps:
+            assert shown is not None
+            coming = range(rules.critic_steps_before(k + 1), rules.critic_steps_before(k + 1) + rules.unrolled_steps)
+            drawn = draw(game, objective, constraint, shown, k, LOOKING_AHEAD)
+            weights = look_ahead(game, objective, list(map(constraint.at, coming)), shown, fake, drawn)
+        loss_of_generator = generator_loss(game, objective, fake, shown, weights)  # 10
         descend(loss_of_generator, game.generator, game.generator_optimizer)  # 11
         game.update_average(rules.average)
         game.steps_done += 1

@@ -38,6 +38,8 @@ _DECIDING = (
     "batch_size",
     "critic_steps",
     "schedule",
+    "packing",
+    "unrolled_steps",
     "decay",
     "average",
     # Scores compare only under one judge, and the best checkpoint is chosen by them.
@@ -115,8 +117,9 @@ def refuse_other_settings(checkpoint: Checkpoint, settings: Settings, directory:
     Raises:
         CheckpointError: They differ; each setting is listed.
     """
-    now, before = deciding(settings), checkpoint.facts["settings"]
-    differences = [f"{name}: {now[name]}, was {before.get(name)}" for name in now if now[name] != before.get(name)]
+    # A checkpoint from before there was a setting has what is now its default.
+    now, before = deciding(settings), deciding(Settings()) | checkpoint.facts["settings"]
+    differences = [f"{name}: {now[name]}, was {before[name]}" for name in now if now[name] != before[name]]
     _refuse(differences, f"the settings of '{directory}' do not fit its checkpoint", "the settings it was begun with")
 
 

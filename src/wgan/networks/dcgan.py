@@ -53,18 +53,18 @@ class DCGAN:
                 layers += [*normalisation(self.norm, outputs), nn.ReLU()]
         return Generator(_initialised(nn.Sequential(*layers), self.weights), noise_size, layout)
 
-    def critic(self, layout: Layout) -> Critic:
+    def critic(self, layout: Layout, outputs: int = 1) -> Critic:
         """A critic of images: the generator's mirror, with leaky activations and no norm on its first layer."""
         sizes = resolutions(layout, "dcgan")
         channels = self._channels(len(sizes) - 1)
         layers: list[nn.Module] = []
-        for level, outputs in enumerate(channels):
+        for level, filters in enumerate(channels):
             inputs = channels[level - 1] if level else layout.shape[0]
             has_norm = level > 0 and self.norm != "none"
-            layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not has_norm))
-            layers += [*(normalisation(self.norm, outputs) if has_norm else []), nn.LeakyReLU(0.2)]
-        layers.append(nn.Conv2d(channels[-1], 1, sizes[-1]))
-        return Critic(_initialised(nn.Sequential(*layers), self.weights))
+            layers.append(nn.Conv2d(inputs, filters, 4, 2, 1, bias=not has_norm))
+            layers += [*(normalisation(self.norm, filters) if has_norm else []), nn.LeakyReLU(0.2)]
+        layers.append(nn.Conv2d(channels[-1], outputs, sizes[-1]))
+        return Critic(_initialised(nn.Sequential(*layers), self.weights), outputs)
 
 
 def _initialised(network: nn.Module, weights: Literal["normal", "he"]) -> nn.Module:

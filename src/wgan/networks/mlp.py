@@ -40,9 +40,9 @@ class MLP:
         """A generator of samples of any shape."""
         return Generator(self._layers(noise_size, layout.size), noise_size, layout)
 
-    def critic(self, layout: Layout) -> Critic:
+    def critic(self, layout: Layout, outputs: int = 1) -> Critic:
         """A critic of samples of any shape."""
-        return Critic(nn.Sequential(nn.Flatten(), self._layers(layout.size, 1)))
+        return Critic(nn.Sequential(nn.Flatten(), self._layers(layout.size, outputs)), outputs)
 
     def _layers(self, entries: int, outputs: int) -> nn.Sequential:
         layers: list[nn.Module] = []

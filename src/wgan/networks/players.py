@@ -21,8 +21,8 @@ class Architecture(Protocol):
         """
         ...
 
-    def critic(self, layout: Layout) -> Critic:
-        """A critic from samples (N, *layout.shape) to scores (N,).
+    def critic(self, layout: Layout, outputs: int = 1) -> Critic:
+        """A critic from samples (N, *layout.shape) to scores (N,), or to so many outputs each.
 
         Raises:
             UsageError: A layout that this family cannot judge.
@@ -73,15 +73,22 @@ def _blocks(values: Tensor, groups: tuple[tuple[int, int], ...]) -> list[Tensor]
 
 
 class Critic(nn.Module):
-    """A critic: samples to scores, one number each, with no sigmoid.
+    """A critic: samples to scores, one number each, with no sigmoid; or to several, for objectives of features.
 
     Args:
-        body: From samples (N, *layout.shape) to N numbers in any shape.
+        body: From samples (N, *layout.shape) to N x outputs numbers in any shape.
+        outputs: Numbers for each sample.
+
+    Attributes:
+        is_energy: Whether scores are never above 0: minus an energy.
     """
 
-    def __init__(self, body: nn.Module) -> None:
+    is_energy: bool = False
+
+    def __init__(self, body: nn.Module, outputs: int = 1) -> None:
         super().__init__()
         self.body = body
+        self.outputs = outputs
 
     def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
         """Score samples.
@@ -91,10 +98,10 @@ class Critic(nn.Module):
             condition: Reserved for conditional games; these networks take no notice of it.
 
         Returns:
-            Shape (N,), float32, differentiable.
+            Shape (N,), or (N, outputs) where there are several; float32, differentiable.
         """
         scores: Tensor = self.body(values)
-        return scores.reshape(len(values)).float()
+        return scores.reshape(len(values), *[self.outputs] * (self.outputs > 1)).float()
 
 
 def ties_samples(network: nn.Module) -> bool:

@@ -46,7 +46,7 @@ class ResNet:
             layout,
         )
 
-    def critic(self, layout: Layout) -> Critic:
+    def critic(self, layout: Layout, outputs: int = 1) -> Critic:
         """A critic of images: one halving block for each level, two blocks more, a mean over the map, a linear map."""
         sizes = resolutions(layout, "resnet")
         norm: Norm = "none" if self.norm == "batch" else self.norm
@@ -59,9 +59,10 @@ class ResNet:
                     nn.ReLU(),
                     nn.AdaptiveAvgPool2d(1),
                     nn.Flatten(),
-                    nn.Linear(self.filters, 1),
+                    nn.Linear(self.filters, outputs),
                 )
-            )
+            ),
+            outputs,
         )
 
 
