@@ -9,12 +9,13 @@ from wgan.batch import Batch, Layout
 from wgan.constraints import Unconstrained, WeightClipping
 from wgan.engine import Engine
 from wgan.errors import UsageError
+from wgan.game import Game, Prior
 from wgan.networks import MLP
 from wgan.objectives import Wasserstein
 from wgan.optimizers import RMSProp
 from wgan.randomness import Randomness
 from wgan.settings import Settings
-from wgan.training import Game, Prior, Rules, train
+from wgan.training import Rules, train
 
 
 @dataclasses.dataclass

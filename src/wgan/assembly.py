@@ -11,12 +11,13 @@ from wgan.choices import Catalog
 from wgan.constraints import CONSTRAINTS, Constraint
 from wgan.engine import choose_engine
 from wgan.errors import UsageError
+from wgan.game import Game, Prior
 from wgan.networks import NETWORKS, Architecture
 from wgan.objectives import OBJECTIVES, Objective
 from wgan.optimizers import OPTIMIZERS, Optimizer
 from wgan.randomness import Randomness
 from wgan.settings import Settings
-from wgan.training import Game, Prior, Rules
+from wgan.training import Rules
 
 CATALOGS: dict[str, Catalog] = {  # type: ignore[type-arg]
     "objective": OBJECTIVES,

@@ -17,7 +17,7 @@ _RESTING = Unconstrained()
 
 @dataclass(frozen=True)
 class Penalty(Constraint):
-    """A weighed term in the critic's loss, in each of its updates, or lazily in every so manyth, made up for by its weight.
+    """A weighed term in the critic's loss: in each of its updates, or lazily in some, made up for by its weight.
 
     A term in every k-th update, k times as heavy, has the same mean and costs a k-th. Which updates those are depends
     on their number in the run alone.

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Layout
+from wgan.game import Prior
 from wgan.randomness import Randomness
-from wgan.training import Prior
 
 _ENTRIES = 1 << 20
 _LEAST, _MOST = 64, 8192

@@ -13,8 +13,8 @@ from wgan.checkpoints import Checkpoint
 from wgan.data import codec_differences
 from wgan.data.source import Source
 from wgan.errors import CheckpointError
+from wgan.game import Game
 from wgan.settings import WORDS, Settings
-from wgan.training import Game
 
 _SHOWN = 8
 

@@ -24,10 +24,10 @@ from wgan.experiment.files import RESTORE, RunFiles, new_run, own, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore, source_state
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.running import Experiment
+from wgan.game import Game
 from wgan.metrics import Judge
 from wgan.settings import Settings, check, from_toml, read_toml, to_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space, sweep
-from wgan.training import Game
 
 FEW_HELD_OUT = 100
 """Held-out rows below which a run says that its judge has little to go by."""

@@ -22,11 +22,12 @@ from wgan.experiment.files import RunFiles
 from wgan.experiment.fitting import NUMBERS, deciding
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.stopping import StopAskedError, StopRequest
+from wgan.game import Game
 from wgan.metrics import Judge
 from wgan.randomness import Randomness
 from wgan.settings import Settings
 from wgan.storage import Ownership
-from wgan.training import Game, Step, train
+from wgan.training import Step, train
 
 NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
 """How many samples are kept at each of a run's sample steps, by the kind of the data."""

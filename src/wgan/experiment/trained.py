@@ -25,9 +25,9 @@ from wgan.experiment.files import RunFiles, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
 from wgan.experiment.opening import open_again, read_note, read_settings, read_source
 from wgan.experiment.record import Journal
+from wgan.game import Game
 from wgan.metrics import Judge
 from wgan.settings import Settings
-from wgan.training import Game
 
 
 class Trained:

@@ -49,10 +49,10 @@ class SemiDual(Objective):
 
     The critic g maximises E g(real) + E f(fake), where f(x) = min over the real y of the batch of c(x, y) - g(y), or
     with `epsilon` its soft form -eps log mean exp((g(y) - c(x, y)) / eps). The generator descends E f(fake): each of
-    its samples moves towards the y that answers for it. No Lipschitz condition is asked of the critic: any g gives a lower
-    bound of the cost between the two batches (with epsilon, of the cost with entropy), which is the estimate. What is
-    moved is a sample together with the condition it was drawn under, if there is one. Between small batches even of
-    one distribution that cost is above 0.
+    its samples moves towards the y that answers for it. No Lipschitz condition is asked of the critic: any g gives a
+    lower bound of the cost between the two batches (with epsilon, of the cost with entropy), which is the estimate.
+    What is moved is a sample together with the condition it was drawn under, if there is one. Between small batches
+    even of one distribution that cost is above 0.
 
     Source: Genevay, Cuturi, Peyré and Bach (2016), equations S_eps and 3; Genevay, Peyré and Cuturi (2018) for its use
     in training generators.
