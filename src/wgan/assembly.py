@@ -98,6 +98,8 @@ def build_game(settings: Settings, layout: Layout) -> Game:
         parts.objective.check(critic, parts.constraint)
         parts.constraint.attach(critic)
         critic = parts.objective.attach(critic)
+    if rules.unrolled_steps and not _count(critic):
+        raise UsageError("a critic without weights has no updates to look ahead", remedy="Use --unrolled-steps 0.")
     engine = choose_engine(
         device=settings.device,
         precision=settings.precision,

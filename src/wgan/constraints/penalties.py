@@ -221,9 +221,12 @@ def _gradients(scores: Scores, where: Batch) -> Tensor:
 
 
 def _norms(scores: Scores, where: Batch) -> Tensor:
-    # vector_norm has the subgradient 0 at 0, where a square root of a sum of squares would give NaN.
-    norms: Tensor = torch.linalg.vector_norm(_gradients(scores, where), dim=1)
-    return norms
+    """The norm of the gradient at each sample, shape (N,): 0, with derivatives 0, where the critic is flat."""
+    gradients = _gradients(scores, where)
+    flat = (gradients == 0).all(dim=1)
+    # The second derivative of a norm at 0 is NaN, and a generator that looks ahead asks for it.
+    norms = torch.linalg.vector_norm(torch.where(flat[:, None], 1.0, gradients), dim=1)
+    return torch.where(flat, 0.0, norms)
 
 
 def _half_square(scores: Scores, where: Batch) -> Tensor:

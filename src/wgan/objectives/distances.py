@@ -108,9 +108,20 @@ class SemiDual(Objective):
         """The function f at generated samples, shape (M,), float32: costs are computed in float64."""
         points = real[:, 1:].detach().double()
         weights = points.new_full((len(points),), 1.0 / len(points))
-        targets = Targets(points=points, weights=weights, cost=self.cost, p=1.0, epsilon=self.epsilon)
+        targets = Targets(points=points, weights=weights, cost=self._costs, p=1.0, epsilon=self.epsilon)
         answers, _ = targets.transform(fake[:, 1:].double(), real[:, 0].double())
         return answers.to(fake.dtype)
+
+    def _costs(self, x: Tensor, y: Tensor) -> Tensor:
+        """All costs, shape (N, M), by products, about a common centre lest digits go; twice differentiable."""
+        centre = y.mean(dim=0)
+        x, y = x - centre, y - centre
+        squares = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)
+        squared = torch.addmm(squares, x, y.T, alpha=-2.0).clamp(min=0.0)
+        if self.cost == "squared":
+            return squared
+        apart = squared > 0
+        return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
 
 
 class BesideSamples(Critic):
