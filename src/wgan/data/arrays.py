@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.lib import format as npy
 from numpy.typing import NDArray
@@ -45,9 +46,9 @@ def open_array_file(path: Path, options: DataOptions, *, name: str, seed: int) -
         if not start:
             raise DataError(f"{name} is an empty file", remedy="It needs at least 2 rows: write it again.")
         if start == npy.MAGIC_PREFIX:
-            array, labels, unused, note = _read_npy(path, name), None, "", ""
+            array, labels, called, note = _read_npy(path, name), None, "", ""
         elif start.startswith(b"PK"):
-            array, labels, unused, note = _read_npz(path, name)
+            array, labels, called, note = _read_npz(path, name, options)
         elif start[:1] == b"\x80":
             raise _needs_pickle(name)
         else:
@@ -60,7 +61,7 @@ def open_array_file(path: Path, options: DataOptions, *, name: str, seed: int) -
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{name} cannot be read: {reason}", remedy="The file is damaged: write it again.") from None
     notes = (note,) if note else ()
-    return open_array(array, options, name=name, seed=seed, labels=labels, unused_labels=unused, notes=notes)
+    return open_array(array, options, name=name, seed=seed, labels=labels, labels_name=called, notes=notes)
 
 
 def open_array(
@@ -69,8 +70,8 @@ def open_array(
     *,
     name: str,
     seed: int,
-    labels: NDArray[np.generic] | None = None,
-    unused_labels: str = "",
+    labels: NDArray[np.generic] | pa.Table | None = None,
+    labels_name: str = "",
     notes: tuple[str, ...] = (),
 ) -> Source:
     """Open an array or a tensor that is already in memory, or memory-mapped.
@@ -80,8 +81,8 @@ def open_array(
         options: How to read it.
         name: As the user called it.
         seed: Of the split.
-        labels: A label for each image.
-        unused_labels: What labels of points are called, which are named and not used.
+        labels: A label for each row or image, shape (N,), or a table of several.
+        labels_name: What the labels are called where they came from; given without them, they are named as not used.
         notes: What the reader has to say.
 
     Returns:
@@ -98,7 +99,9 @@ def open_array(
 
         return images_from_array(array, labels, name, options, seed)
     check_applies(options, POINTS, "points" if name == "array" else f"{name} (points)")
-    return PointsSource(array, name=name, options=options, seed=seed, unused_labels=unused_labels, notes=notes)
+    return PointsSource(
+        array, name=name, options=options, seed=seed, labels=labels, labels_name=labels_name, notes=notes
+    )
 
 
 def check_form(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str) -> None:
@@ -147,7 +150,7 @@ def _needs_pickle(name: str) -> DataError:
     )
 
 
-def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _read_header(file: IO[bytes], name: str, *, may_be_words: bool = False) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and dtype of the array that `file` begins with, checked before any number is read."""
     version = npy.read_magic(file)
     if version not in _HEADERS:
@@ -155,7 +158,8 @@ def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[
     shape, _, dtype = _HEADERS[version](file)
     if dtype.hasobject:
         raise _needs_pickle(name)
-    check_form(shape, dtype, name)
+    if not (may_be_words and dtype.kind in "SU" and len(shape) == 1):
+        check_form(shape, dtype, name)
     return shape, dtype
 
 
@@ -172,8 +176,13 @@ def _read_npy(path: Path, name: str) -> NDArray[np.generic]:
     return array
 
 
-def _read_npz(path: Path, name: str) -> tuple[NDArray[np.generic], NDArray[np.generic] | None, str, str]:
-    """The array of an .npz, its labels, the name of labels that are not used, and what is to be said of the rest."""
+def _read_npz(
+    path: Path, name: str, options: DataOptions
+) -> tuple[NDArray[np.generic], NDArray[np.generic] | None, str, str]:
+    """The array of an .npz, its labels where they are of use, what they are called, and what is to be said of the rest.
+
+    Labels of points that nobody asks for are not even read: they may be of any form.
+    """
     with zipfile.ZipFile(path) as archive:
         keys = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
         values = [key for key in keys if key in _VALUES] or [key for key in keys if key not in _LABELS]
@@ -186,17 +195,16 @@ def _read_npz(path: Path, name: str) -> tuple[NDArray[np.generic], NDArray[np.ge
         array = _read_member(archive, values[0], name)
         others = [key for key in keys if key not in (values[0], label)]
         labels = None
-        if label is not None and array.ndim >= 3:
-            labels = _read_member(archive, label, name)
-    unused = label if label is not None and labels is None else ""
+        if label is not None and (array.ndim >= 3 or options.condition):
+            labels = _read_member(archive, label, name, may_be_words=True)
     said = f"array {values[0]!r} was taken, {', '.join(map(repr, others))} left" if others else ""
-    return array, labels, unused, said
+    return array, labels, label or "", said
 
 
-def _read_member(archive: zipfile.ZipFile, key: str, name: str) -> NDArray[np.generic]:
+def _read_member(archive: zipfile.ZipFile, key: str, name: str, *, may_be_words: bool = False) -> NDArray[np.generic]:
     info = archive.getinfo(f"{key}.npy")
     with archive.open(info) as file:
-        shape, dtype = _read_header(file, f"{name}['{key}']")
+        shape, dtype = _read_header(file, f"{name}['{key}']", may_be_words=may_be_words)
         wanted, there = math.prod(shape) * dtype.itemsize, info.file_size - file.tell()
         # Checked first, so that a header that lies cannot make us reserve memory for what is not there.
         if there < wanted:

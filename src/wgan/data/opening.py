@@ -89,7 +89,7 @@ def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) 
     form = format_of(name)
     if form == "built-in" and name in TOYS:
         check_applies(options, SAMPLER, f"the sampler {name}")
-        return ToySource(name)
+        return ToySource(name, options)
     if form == "built-in":
         from wgan.data.images import open_embedded
 

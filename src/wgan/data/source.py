@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,13 @@ from torch import Tensor
 from wgan.batch import Batch, Layout
 from wgan.randomness import Randomness
 
+if TYPE_CHECKING:
+    from wgan.data.conditions import Conditions
+
 Kind = Literal["points", "table", "images"]
 Decoded: TypeAlias = NDArray[np.generic] | pa.Table
+RowsOf = Literal["train", "held-out", "unseen"]
+"""The rows trained on, those judged on, and those whose combination of conditions is kept from both."""
 
 
 class Codec(Protocol):
@@ -75,8 +80,18 @@ class Source(Protocol):
         """What the user should be told about how the data was read, a line each."""
         ...
 
+    @property
+    def conditions(self) -> Conditions | None:
+        """What samples may be asked for; None in an unconditional run."""
+        ...
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """What could be a condition, by name."""
+        ...
+
     def sample(self, size: int, rng: torch.Generator) -> Batch:
-        """Draw a batch of independent training samples, shape (size, *layout.shape), float32."""
+        """Draw a batch of independent training samples, shape (size, *layout.shape), float32, with their conditions."""
         ...
 
     def held_out(self, size: int, rng: torch.Generator) -> Tensor:
@@ -94,6 +109,18 @@ class Source(Protocol):
 
         Returns:
             Shape (n, *layout.shape), float32.
+        """
+        ...
+
+    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
+        """Draw rows of one part with their conditions, without repetition: at most `size`, fewer where there are fewer.
+
+        A sampler that never repeats draws fresh ones, and has none that are unseen.
+
+        Args:
+            part: Rows that training sees, rows that it does not, or those of combinations that are kept from it.
+            size: How many at most.
+            rng: What decides which.
         """
         ...
 
