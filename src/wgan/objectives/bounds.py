@@ -19,7 +19,7 @@ from wgan.constraints import Constraint
 from wgan.divergences import Divergence, as_divergence
 from wgan.errors import UsageError
 from wgan.networks import Critic
-from wgan.objectives.objective import Objective, paired
+from wgan.objectives.objective import Objective, given_real
 
 Form = Literal["nonsaturating", "minimax"]
 
@@ -221,7 +221,7 @@ class Relativistic(Objective):
 
     def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """E softplus(f(real) - f(fake))."""
-        return softplus(paired(real, fake) - fake).mean()
+        return softplus(given_real(real, fake) - fake).mean()
 
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
         """The bound, log 2 - loss."""

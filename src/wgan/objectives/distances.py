@@ -14,7 +14,7 @@ from wgan.constraints import Constraint
 from wgan.errors import UsageError
 from wgan.kernels import KERNELS, Kernel, squared_mmd
 from wgan.networks import Critic
-from wgan.objectives.objective import Objective, paired
+from wgan.objectives.objective import Objective, given_real
 from wgan.transport.semidual import Targets
 
 
@@ -94,7 +94,7 @@ class SemiDual(Objective):
 
     def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """E f(fake)."""
-        return self._answers(paired(real, fake), fake).mean()
+        return self._answers(given_real(real, fake), fake).mean()
 
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
         """E g(real) + E f(fake)."""
@@ -196,7 +196,7 @@ class MMD(Objective):
 
     def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """MMD²."""
-        return self.estimate(paired(real, fake), fake)
+        return self.estimate(given_real(real, fake), fake)
 
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
         """MMD², unbiased, so below 0 at times."""

@@ -101,8 +101,7 @@ class Objective(ABC):
         return outputs
 
 
-def paired(real: Tensor | None, fake: Tensor) -> Tensor:
+def given_real(real: Tensor | None, fake: Tensor) -> Tensor:
     """The real outputs that a generator's loss was promised."""
     assert real is not None, "this objective's generator sees real samples"
-    assert len(real) == len(fake)
     return real
