@@ -1,4 +1,4 @@
-"""What holds for every objective: its players pull apart, and it trains under every constraint or says why it cannot."""
+"""What holds for every objective: its players pull apart, and each constraint trains with it or says why it cannot."""
 
 import itertools
 

@@ -214,8 +214,9 @@ def around(real: Batch, noise: Tensor, spread: float) -> Batch:
 
 def _gradients(scores: Scores, where: Batch) -> Tensor:
     """The gradient of the score at each sample, shape (N, D), differentiable."""
-    # Where the generator looks ahead, samples have a graph, and the penalty's own dependence on them belongs to it.
-    values = where.values if where.values.requires_grad else where.values.detach().requires_grad_(True)
+    # Where the generator looks ahead, samples have a graph, which the penalty belongs to. The critic's weights then
+    # follow from them too: a copy that they do not follow from tells the slope at a sample from that dependence.
+    values = where.values.clone() if where.values.requires_grad else where.values.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(scores(values, where.condition).sum(), values, create_graph=True)
     return gradient.flatten(1)
 
