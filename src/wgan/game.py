@@ -82,9 +82,10 @@ class Game:
 
     def score_both(self, real: Batch, fake: Batch, weights: dict[str, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Scores of real and of fake samples: in one pass, unless batch norm would mix the two."""
-        if ties_samples(self.critic) or real.condition is not None:
+        if ties_samples(self.critic):
             return self.score(*real, weights), self.score(*fake, weights)
-        scores = self.score(torch.cat([real.values, fake.values]), None, weights)
+        told = [batch.condition for batch in (real, fake) if batch.condition is not None]
+        scores = self.score(torch.cat([real.values, fake.values]), torch.cat(told) if told else None, weights)
         return scores[: len(real.values)], scores[len(real.values) :]
 
     def generate(self, noise: Tensor, condition: Tensor | None = None) -> Batch:
@@ -94,11 +95,12 @@ class Game:
         return Batch(values.float(), condition)
 
     @torch.no_grad()
-    def draw(self, noise: Tensor) -> Tensor:
+    def draw(self, noise: Tensor, condition: Tensor | None = None) -> Tensor:
         """Samples of `best_generator`, as a user would draw them: running statistics, no graph, on the CPU.
 
         Args:
             noise: Shape (N, noise_size).
+            condition: Shape (N, C); None for an unconditional game.
 
         Returns:
             Shape (N, *layout.shape), float32.
@@ -107,7 +109,9 @@ class Game:
         training = generator.training
         generator.eval()
         with self.engine.arithmetic():
-            values: Tensor = generator(self.engine.bring(noise))
+            values: Tensor = generator(
+                self.engine.bring(noise), None if condition is None else self.engine.bring(condition)
+            )
         generator.train(training)
         return values.float().cpu()
 

@@ -72,6 +72,11 @@ class Settings:
             25 generator updates and every 500th.
         packing: Samples that the critic sees as one (PacGAN), of which the batch size is a multiple.
         unrolled_steps: Updates of the critic that the generator looks ahead (unrolled GAN).
+        mismatch: Weight in the critic's loss of real samples under conditions that are not theirs, which it then learns
+            to tell from those under their own (0: none; Reed and others: 0.5).
+        conditioning: How a condition enters: joined to the noise and to what the critic sees (concat), by the scales of
+            the generator's norms (norm), by a projection in the critic (projection), by these two (norm-projection), or
+            as suits the networks (auto).
         objective: What the two players optimise.
         constraint: What keeps the critic in bounds.
         generator: Network of the generator.
@@ -103,6 +108,8 @@ class Settings:
     schedule: Literal["constant", "authors"] = "constant"
     packing: int = 1
     unrolled_steps: int = 0
+    mismatch: float = 0.0
+    conditioning: Literal["auto", "concat", "norm", "projection", "norm-projection"] = "auto"
     objective: str = "wasserstein"
     constraint: str = "clipping"
     generator: str = "mlp"
@@ -146,6 +153,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "critic_steps": _COUNT,
     "packing": _COUNT,
     "unrolled_steps": _COUNT_OR_NONE,
+    "mismatch": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
     "noise_size": _COUNT,
     "average": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
     "record_every": _COUNT,

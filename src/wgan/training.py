@@ -38,6 +38,7 @@ class Rules:
         average: Decay of the generator's exponential moving average; 0 for none.
         packing: Samples that the critic sees as one.
         unrolled_steps: Updates of the critic that the generator looks ahead.
+        mismatch: Weight of real samples under wrong conditions in the critic's loss.
 
     Raises:
         UsageError: A number out of its range.
@@ -51,6 +52,7 @@ class Rules:
     average: float = 0.0
     packing: int = 1
     unrolled_steps: int = 0
+    mismatch: float = 0.0
 
     def __post_init__(self) -> None:
         wanted = {
@@ -60,6 +62,7 @@ class Rules:
             "average": (0 <= self.average < 1, "at least 0 and below 1"),
             "packing": (self.packing >= 1, "at least 1"),
             "unrolled_steps": (self.unrolled_steps >= 0, "at least 0"),
+            "mismatch": (0 <= self.mismatch < 1, "at least 0 and below 1"),
         }
         faults = [
             f"{name} must be {must}, not {getattr(self, name)}" for name, (holds, must) in wanted.items() if not holds
@@ -122,20 +125,80 @@ class Drawn(NamedTuple):
     Attributes:
         by_objective: Such as labels to be flipped.
         by_constraint: Such as the places of a gradient penalty.
+        mismatched: The real samples under wrong conditions; None where these play no part.
     """
 
     by_objective: Tensor | None
     by_constraint: Tensor | None
+    mismatched: Mismatched | None = None
 
 
-def draw(game: Game, objective: Objective, constraint: Constraint, real: Batch, *counters: int) -> Drawn:
+class Mismatched(NamedTuple):
+    """Real samples under conditions that are not theirs.
+
+    Attributes:
+        batch: The samples, packed.
+        weight: Their weight in the critic's loss.
+    """
+
+    batch: Batch
+    weight: float
+
+
+def draw(
+    game: Game,
+    objective: Objective,
+    constraint: Constraint,
+    real: Batch,
+    *counters: int,
+    mismatched: Mismatched | None = None,
+) -> Drawn:
     """Draw for one batch, on the CPU whatever the device, and bring it there."""
     streams, shape = Randomness(game.seed), tuple(real.values.shape)
-    drawn = (
-        objective.draw(shape[0], streams.at("objective", *counters)),
-        constraint.draw(shape, streams.at("constraint", *counters)),
+    by_objective = objective.draw(shape[0], streams.at("objective", *counters))
+    by_constraint = constraint.draw(shape, streams.at("constraint", *counters))
+    return Drawn(
+        None if by_objective is None else game.engine.bring(by_objective),
+        None if by_constraint is None else game.engine.bring(by_constraint),
+        mismatched,
     )
-    return Drawn(*(None if values is None else game.engine.bring(values) for values in drawn))
+
+
+def draw_real(
+    game: Game, source: Source, rules: Rules, purpose: str, *counters: int
+) -> tuple[Batch, Mismatched | None]:
+    """Draw a batch from the data, and the same samples under conditions that are not theirs where rules want them.
+
+    Args:
+        game: Where they are brought to; its seed decides which are drawn.
+        source: The data.
+        rules: Batch size, packing of the second, and whether it is wanted.
+        purpose: What they are drawn for.
+        counters: Where in the run.
+
+    Raises:
+        UsageError: Wrong conditions are wanted, and there are none.
+    """
+    streams = Randomness(game.seed)
+    batch = source.sample(rules.batch_size, streams.at(purpose, *counters))
+    real = game.engine.bring_batch(batch)
+    if not rules.mismatch:
+        return real, None
+    if batch.condition is None or source.conditions is None:
+        raise UsageError(
+            f"a mismatch of {rules.mismatch:g} needs conditions, of which the data has none that are asked for",
+            remedy="Name conditions (--condition), or set --mismatch to 0.",
+        )
+    wrong = source.conditions.mismatched(batch.condition, streams.at(f"wrong conditions of {purpose}", *counters))
+    return real, Mismatched(Batch(real.values, game.engine.bring(wrong)).packed(rules.packing), rules.mismatch)
+
+
+def draw_conditions(game: Game, source: Source, num: int, rng: torch.Generator) -> Tensor | None:
+    """Conditions as they occur in the data, for a generator that was made for them; None for any other."""
+    if not game.generator.given.size:
+        return None
+    assert source.conditions is not None, "the generator was made for conditions that the data has not"
+    return game.engine.bring(source.conditions.draw(num, rng))
 
 
 def critic_loss(
@@ -147,13 +210,23 @@ def critic_loss(
     drawn: Drawn,
     weights: dict[str, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The critic's loss and its estimate, a pure function of weights, batches and draws: both 0-d."""
+    """The critic's loss and its estimate, a pure function of weights, batches and draws: both 0-d.
+
+    (1 - w) L(real, fake) + w L(real, mismatched) + penalty, where the third kind of sample, real ones under wrong
+    conditions, takes the place of generated ones, and w is its weight; the estimate knows nothing of it.
+
+    Source: Reed et al. (2016), Algorithm 1, lines 6 to 9, whose w is one half, for the minimax game alone.
+    """
     of_real, of_fake = game.score_both(real, fake, weights)
 
     def witness(values: Tensor, condition: Tensor | None) -> Tensor:
         return objective.witness(game.score(values, condition, weights), of_real, of_fake)
 
     loss = objective.critic_loss(of_real, of_fake, drawn.by_objective)
+    if drawn.mismatched is not None:
+        batch, weight = drawn.mismatched
+        third = objective.critic_loss(of_real, game.score(*batch, weights), drawn.by_objective)
+        loss = (1 - weight) * loss + weight * third
     loss = loss + constraint.penalty(witness, real, fake, drawn.by_constraint)
     return loss, objective.estimate(of_real.detach(), of_fake.detach())
 
@@ -255,27 +328,29 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
         game.set_rates(rules.rate_at(k))
         update = rules.critic_steps_before(k)
         for t in range(rules.critic_steps_at(k)):  # 2
-            real = game.engine.bring_batch(source.sample(m, streams.at("real", k, t)))  # 3
+            real, mismatched = draw_real(game, source, rules, "real", k, t)  # 3
             noise = game.prior.sample(m, streams.at("noise of the critic", k, t))  # 4
             with torch.no_grad():
                 fake = game.generate(noise, real.condition)
             real, fake = real.packed(rules.packing), fake.packed(rules.packing)
             held = constraint.at(update + t)
-            drawn = draw(game, objective, held, real, k, t)
+            drawn = draw(game, objective, held, real, k, t, mismatched=mismatched)
             loss, estimate = critic_loss(game, objective, held, real, fake, drawn)
             descend(loss, game.critic, game.critic_optimizer)  # 5, 6
             constraint.project(game.critic)  # 7
         noise = game.prior.sample(m, streams.at("noise of the generator", k))  # 9
-        shown = None
+        shown = mismatched = None
+        condition = draw_conditions(game, source, m, streams.at("conditions of the generator", k))
         if objective.generator_sees_real or rules.unrolled_steps:
-            shown = game.engine.bring_batch(source.sample(m, streams.at("real of the generator", k)))
-        fake = game.generate(noise, None if shown is None else shown.condition).packed(rules.packing)
+            shown, mismatched = draw_real(game, source, rules, "real of the generator", k)
+            condition = shown.condition
+        fake = game.generate(noise, condition).packed(rules.packing)
         shown = None if shown is None else shown.packed(rules.packing)
         weights = None
         if rules.unrolled_steps:
             assert shown is not None
             coming = range(rules.critic_steps_before(k + 1), rules.critic_steps_before(k + 1) + rules.unrolled_steps)
-            drawn = draw(game, objective, constraint, shown, k, LOOKING_AHEAD)
+            drawn = draw(game, objective, constraint, shown, k, LOOKING_AHEAD, mismatched=mismatched)
             weights = look_ahead(game, objective, list(map(constraint.at, coming)), shown, fake, drawn)
         loss_of_generator = generator_loss(game, objective, fake, shown, weights)  # 10
         descend(loss_of_generator, game.generator, game.generator_optimizer)  # 11

@@ -40,6 +40,8 @@ _DECIDING = (
     "schedule",
     "packing",
     "unrolled_steps",
+    "mismatch",
+    "conditioning",
     "decay",
     "average",
     # Scores compare only under one judge, and the best checkpoint is chosen by them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wgan.choices import Catalog
 from wgan.networks.autoencoders import Autoencoder, ConvAutoencoder
+from wgan.networks.conditioning import NOTHING, Conditioning, Given, given_to
 from wgan.networks.dcgan import DCGAN
 from wgan.networks.identity import Identity
 from wgan.networks.mlp import MLP
@@ -26,12 +27,16 @@ __all__ = [
     "DCGAN",
     "MLP",
     "NETWORKS",
+    "NOTHING",
     "Architecture",
     "Autoencoder",
+    "Conditioning",
     "ConvAutoencoder",
     "Critic",
     "Generator",
+    "Given",
     "Identity",
     "ResNet",
+    "given_to",
     "ties_samples",
 ]

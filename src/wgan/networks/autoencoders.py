@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from wgan.batch import Layout
 from wgan.errors import UsageError
+from wgan.networks.conditioning import NOTHING, Given, refuse_way
 from wgan.networks.convolutions import Norm
 from wgan.networks.dcgan import DCGAN
 from wgan.networks.mlp import MLP, Activation
@@ -20,13 +21,14 @@ class Reconstruction(Critic):
     Args:
         encoder: From samples to codes (N, K).
         decoder: From codes back to samples.
+        given: What both are told of each sample.
     """
 
     is_energy = True
 
-    def __init__(self, encoder: Critic, decoder: Generator) -> None:
+    def __init__(self, encoder: Critic, decoder: Generator, given: Given = NOTHING) -> None:
         nn.Module.__init__(self)
-        self.encoder, self.decoder, self.outputs = encoder, decoder, 1
+        self.encoder, self.decoder, self.outputs, self.given = encoder, decoder, 1, given
 
     def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
         """Score samples, shape (N,), float32, at most 0, differentiable."""
@@ -55,7 +57,7 @@ class Autoencoder:
     def _layers(self) -> MLP:
         return MLP(width=self.width, depth=self.depth, activation=self.activation)
 
-    def generator(self, noise_size: int, layout: Layout) -> Generator:
+    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """There is none.
 
         Raises:
@@ -63,10 +65,13 @@ class Autoencoder:
         """
         raise _no_generator("autoencoder", "mlp")
 
-    def critic(self, layout: Layout, outputs: int = 1) -> Critic:
+    def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic of samples of any shape."""
         _refuse_features(outputs)
-        return Reconstruction(self._layers.critic(layout, outputs=self.code), self._layers.generator(self.code, layout))
+        given, network = _joined(given), self._layers
+        return Reconstruction(
+            network.critic(layout, self.code, given), network.generator(self.code, layout, given), given
+        )
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ class ConvAutoencoder:
     def _convolutions(self) -> DCGAN:
         return DCGAN(filters=self.filters, norm=self.norm, weights="he")
 
-    def generator(self, noise_size: int, layout: Layout) -> Generator:
+    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """There is none.
 
         Raises:
@@ -96,11 +101,19 @@ class ConvAutoencoder:
         """
         raise _no_generator("conv-autoencoder", "dcgan")
 
-    def critic(self, layout: Layout, outputs: int = 1) -> Critic:
+    def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic of images."""
         _refuse_features(outputs)
-        network = self._convolutions
-        return Reconstruction(network.critic(layout, outputs=self.code), network.generator(self.code, layout))
+        given, network = _joined(given), self._convolutions
+        return Reconstruction(
+            network.critic(layout, self.code, given), network.generator(self.code, layout, given), given
+        )
+
+
+def _joined(given: Given) -> Given:
+    """What both halves are told: a sample that its condition does not fit is reproduced badly."""
+    refuse_way(given, "an autoencoder", "concat")
+    return Given(size=given.size, way="concat")
 
 
 def _check_code(code: int) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from wgan.batch import Layout
 from wgan.errors import UsageError
+from wgan.networks.conditioning import NOTHING, Given
 from wgan.networks.players import Critic, Generator
 
 
@@ -19,7 +20,7 @@ class Identity:
     Source: Li, Swersky and Zemel (2015), whose generators are trained without one.
     """
 
-    def generator(self, noise_size: int, layout: Layout) -> Generator:
+    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """There is none.
 
         Raises:
@@ -27,7 +28,7 @@ class Identity:
         """
         raise UsageError("identity is no network, so it cannot generate", remedy="Use --generator mlp.")
 
-    def critic(self, layout: Layout, outputs: int = 1) -> Critic:
+    def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """What hands samples on, whatever number of outputs was asked for."""
         return HandsOn(layout)
 
