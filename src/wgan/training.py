@@ -271,16 +271,14 @@ def look_ahead(
         )
     # Statistics that forward passes leave behind belong to updates that are never made.
     buffers = {name: buffer.clone() for name, buffer in game.critic.named_buffers()}
-    names, weights = [name for name, _ in game.critic.named_parameters()], list[Tensor](game.critic.parameters())
-    slots = optimizer.slots()
+    named, slots = dict[str, Tensor](game.critic.named_parameters()), optimizer.slots()
     for constraint in held:
-        loss, _ = critic_loss(
-            game, objective, constraint, real, fake, drawn, dict(zip(names, weights, strict=True)) | buffers
-        )
+        loss, _ = critic_loss(game, objective, constraint, real, fake, drawn, named | buffers)
+        weights = list(named.values())
         gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
         weights, slots = optimizer.foresee(weights, gradients, slots)
-        weights = constraint.projected(weights)
-    return dict(zip(names, weights, strict=True)) | buffers
+        named = dict(zip(named, constraint.projected(weights), strict=True))
+    return named | buffers
 
 
 def descend(loss: Tensor, player: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -349,9 +347,9 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
         weights = None
         if rules.unrolled_steps:
             assert shown is not None
-            coming = range(rules.critic_steps_before(k + 1), rules.critic_steps_before(k + 1) + rules.unrolled_steps)
             drawn = draw(game, objective, constraint, shown, k, LOOKING_AHEAD, mismatched=mismatched)
-            weights = look_ahead(game, objective, list(map(constraint.at, coming)), shown, fake, drawn)
+            coming = [constraint.at(rules.critic_steps_before(k + 1) + t) for t in range(rules.unrolled_steps)]
+            weights = look_ahead(game, objective, coming, shown, fake, drawn)
         loss_of_generator = generator_loss(game, objective, fake, shown, weights)  # 10
         descend(loss_of_generator, game.generator, game.generator_optimizer)  # 11
         game.update_average(rules.average)
