@@ -83,7 +83,7 @@ def test_the_divergences_land_in_different_places():
     means = sorted(direct(((1.0, word),), MIXTURE, (0.3, 1.0))[0] for word in SMOOTH)
     assert means[-1] - means[0] > 0.3
     # jensen_shannon, weighted and gan are one divergence up to a factor, as are squared_hellinger and alpha.
-    assert sum(after - before > 0.01 for before, after in itertools.pairwise(means)) >= 6
+    assert sum(after - before > 0.01 for before, after in itertools.pairwise(means)) >= 4
 
 
 @pytest.mark.parametrize(
