@@ -135,6 +135,12 @@ class Settings:
 # The settings that name a row of one of the tables.
 WORDS = ("objective", "constraint", "generator", "critic", "generator_optimizer", "critic_optimizer")
 
+ADDED = frozenset(
+    {"packing", "unrolled_steps", "mismatch", "conditioning"}
+    | {f"input.{name}" for name in ("condition", "text", "embedding", "unseen")}
+)
+"""Settings that runs of the first version do not name; they were trained as the defaults say."""
+
 MOST_JUDGED = 20_000
 """Samples on each side of an evaluation, at most: their matrix of costs then takes 3.2 GB."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -18,6 +19,30 @@ if TYPE_CHECKING:
 
 Kind = Literal["points", "table", "images"]
 Decoded: TypeAlias = NDArray[np.generic] | pa.Table
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labelled:
+    """Decoded rows beside the conditions that they were drawn under.
+
+    Attributes:
+        values: The rows, but for those of tables, which have their conditions among their columns.
+        words: A column for each condition, as many rows.
+    """
+
+    values: NDArray[np.generic]
+    words: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice) -> Labelled:
+        return Labelled(values=self.values[rows], words=self.words[rows])
+
+
+Samples: TypeAlias = Decoded | Labelled
+"""What comes out of a run: rows as the user brought them, with their conditions where there are such."""
+
 RowsOf = Literal["train", "held-out", "unseen"]
 """The rows trained on, those judged on, and those whose combination of conditions is kept from both."""
 
@@ -131,6 +156,30 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """A digest of the data and of how it was read: equal for equal training, whatever the path."""
         ...
+
+
+def decode_batch(codec: Codec, conditions: Conditions | None, batch: Batch) -> Samples:
+    """Undo the preprocessing of rows and of their conditions.
+
+    Args:
+        codec: Of the rows.
+        conditions: Of the conditions; None where there are none.
+        batch: What the networks see.
+
+    Returns:
+        Points and images with their conditions beside them, if there are such; tables with the columns that were
+        conditions in the places that they came from.
+    """
+    decoded = codec.decode(batch.values)
+    if conditions is None or batch.condition is None:
+        return decoded
+    words = conditions.decode(batch.condition)
+    if not isinstance(decoded, pa.Table):
+        return Labelled(values=decoded, words=words)
+    columns = {table.field(name): table[name] for table in (decoded, words) for name in table.column_names}
+    order = {name: place for place, name in enumerate(conditions.order)}
+    fields = sorted(columns, key=lambda field: order.get(field.name, len(order)))
+    return pa.table([columns[field] for field in fields], schema=pa.schema(fields))
 
 
 def split(size: int, share: float, seed: int) -> tuple[Tensor, Tensor]:

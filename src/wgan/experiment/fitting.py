@@ -57,13 +57,14 @@ def deciding(settings: Settings) -> dict[str, Any]:
 
 def source_state(source: Source) -> dict[str, Any]:
     """What a run keeps of its data: enough to sample without it, and to tell whether it is the same again."""
-    return {
+    state = {
         "name": source.name,
         "describe": source.describe(),
         "fingerprint": source.fingerprint(),
         "codec": source.codec.state(),
         "notes": list(source.notes),
     }
+    return state if source.conditions is None else state | {"conditions": source.conditions.state()}
 
 
 def refuse_other_data(stored: dict[str, Any], source: Source, directory: Path) -> None:
@@ -72,11 +73,18 @@ def refuse_other_data(stored: dict[str, Any], source: Source, directory: Path) -
     Raises:
         CheckpointError: It differs; each field is listed.
     """
-    differences = codec_differences(stored["codec"], source.codec.state())
-    if not differences and stored["fingerprint"] != source.fingerprint():
-        differences = [f"rows: {source.describe()} ({source.fingerprint()}), was {stored['describe']} "]
+    now = source_state(source)
+    differences = codec_differences(*(note["codec"] | _parts(note) for note in (stored, now)))
+    if not differences and stored["fingerprint"] != now["fingerprint"]:
+        differences = [f"rows: {now['describe']} ({now['fingerprint']}), was {stored['describe']} "]
         differences[0] += f"({stored['fingerprint']})"
     _refuse(differences, f"the data is not what the run in '{directory}' was begun with", "the same data")
+
+
+def _parts(note: dict[str, Any]) -> dict[str, Any]:
+    """What the conditions are, without how often each occurs."""
+    conditions = note.get("conditions")
+    return {} if conditions is None else {"conditions": conditions["parts"]}
 
 
 def refuse_other_facts(checkpoint: Checkpoint) -> None:
