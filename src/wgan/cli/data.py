@@ -88,11 +88,11 @@ def _lines(source: Source, rows: Decoded, words: pa.Table | None) -> Iterator[st
     if words is not None:
         yield "conditions:"
         assert source.conditions is not None
-        for part, column in zip(source.conditions.parts, words.columns, strict=True):
+        for known, column in zip(source.conditions.parts, words.columns, strict=True):
             # Classes that are numbers are counted, not measured.
             named = [MISSING if value is None else str(value) for value in column.to_pylist()]
-            shown = pa.chunked_array([named]) if words_of(part) else column
-            yield f"  {_cell(part.name):{_WIDEST}} {_range(shown)}"
+            shown = pa.chunked_array([named]) if words_of(known) else column
+            yield f"  {_cell(known.name):{_WIDEST}} {_range(shown)}"
     elif source.offers:
         some = ", ".join(map(_cell, source.offers[:_MOST_OFFERS])) + (
             ", ..." if len(source.offers) > _MOST_OFFERS else ""
