@@ -26,6 +26,7 @@ COMMANDS = {
     "recipes": "list the named recipes, and what each setting may be",
     "data": "look at what would be trained on",
     "divergences": "list the f-divergences: f, its conjugate, domain and threshold",
+    "failures": "measure why the original GAN fails: vanishing gradients, modes covered or left out",
 }
 
 HELP = f"""\
