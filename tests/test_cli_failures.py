@@ -31,7 +31,7 @@ def test_two_modes_as_json_and_as_svg(capsys, tmp_path):
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert all(claim["holds"] for claim in found["claims"])
-    assert len(found["claims"]) == 4
+    assert len(found["claims"]) == 5
     assert [row["divergence"] for row in found["table_2"]["game"]] == [
         "kl", "reverse_kl", "jensen_shannon", "jeffrey", "pearson",
     ]  # fmt: skip
