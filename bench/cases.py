@@ -13,8 +13,9 @@ from torch import Tensor
 from bench import plain
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import Source, open_data
+from wgan.game import Game
 from wgan.settings import DataOptions, Settings
-from wgan.training import Game, train
+from wgan.training import train
 
 Precision = Literal["auto", "float32"]
 

@@ -73,9 +73,16 @@ CASES = {
         _IMAGES, critic="dcgan:filters=2,norm=none", constraint="spectral", precision="bfloat16", average=0.9
     ),
     "table": dataclasses.replace(SETTINGS, data=TABLE, steps=60, generator="mlp:width=32,norm=batch"),
+    "lazy": dataclasses.replace(SETTINGS, objective="relativistic", constraint="r1r2:every=4", packing=2),
+    "ahead": dataclasses.replace(
+        SETTINGS, objective="gan:flipping=0.1", constraint="dragan", steps=60, unrolled_steps=2
+    ),
+    "moments": dataclasses.replace(SETTINGS, objective="mmd", critic="identity", constraint="none"),
+    "potential": dataclasses.replace(SETTINGS, objective="semidual", constraint="none", steps=60),
 }
 """A multilayer perceptron with a penalty, an average and a decay; convolutions with batch norm and clipping;
-convolutions with spectral normalisation in bfloat16; and a table with batch norm and an average."""
+convolutions with spectral normalisation in bfloat16; a table with batch norm and an average; and games that show the
+generator real samples, penalise lazily, pack, draw labels, look ahead, have no critic, or one that is wrapped."""
 
 # Runs are forked from a process that has imported what they need and done nothing else: a start takes no seconds.
 _FORKING = multiprocessing.get_context("forkserver")

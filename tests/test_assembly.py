@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wgan.assembly import build_game, build_rules, choose_parts, word_faults
-from wgan.batch import Layout
+from wgan.batch import Batch, Layout
 from wgan.constraints import GradientPenalty
 from wgan.errors import UsageError
 from wgan.recipes import RECIPES, default_recipe, recipe
@@ -64,9 +64,9 @@ def test_every_recipe_builds_and_takes_a_batch(name):
     layout = LAYOUTS.get(name, Layout(shape=(2,)))
     game = build_game(dataclasses.replace(settings, precision="float32"), layout)
     assert build_rules(settings).generator_steps == settings.steps
-    samples = game.draw(game.prior.sample(2, torch.Generator().manual_seed(0)))
-    assert samples.shape == (2, *layout.shape)
-    assert game.score(samples).shape == (2,)
+    samples = game.draw(game.prior.sample(4, torch.Generator().manual_seed(0)))
+    assert samples.shape == (4, *layout.shape)
+    assert len(game.score(*Batch(samples).packed(settings.packing))) == 4 // settings.packing
 
 
 def test_data_gets_its_own_recipe_or_that_of_its_kind(tmp_path):

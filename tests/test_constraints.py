@@ -38,7 +38,7 @@ def linear_scores(slope: float):
 def test_penalty_of_a_linear_critic_by_hand(shape, sides, power, slope, expected):
     real, fake = pair(*shape)
     penalty = GradientPenalty(weight=10.0, sides=sides, power=power)
-    value = penalty.penalty(linear_scores(slope), real, fake, penalty.draw(6, rng()).double())
+    value = penalty.penalty(linear_scores(slope), real, fake, penalty.draw((6, *shape), rng()).double())
     assert value.item() == pytest.approx(10.0 * expected, rel=1e-6)
 
 
@@ -161,7 +161,7 @@ def test_every_constraint_keeps_its_three_moments(name):
     critic = MLP(width=8).critic(Layout(shape=(2,)))
     constraint.attach(critic)
     real, fake = pair(2, dtype=torch.float32)
-    penalty = torch.as_tensor(constraint.penalty(critic, real, fake, constraint.draw(6, rng())))
+    penalty = torch.as_tensor(constraint.penalty(critic, real, fake, constraint.draw((6, 2), rng())))
     assert penalty.dim() == 0
     assert penalty.isfinite()
     constraint.project(critic)

@@ -220,9 +220,9 @@ def test_a_full_disk_says_so(tmp_path, monkeypatch):
         ("table", "a.npy", r"ending \.npy.*\nFor tables works: \.csv or \.parquet"),
         ("table", "a.png", r"ending \.png"),
         ("table", "a", r"no ending"),
-        ("points", "a", r"no ending.*\nFor points works: \.npy, \.csv, \.parquet or \.png"),
+        ("points", "a", r"no ending.*\nFor points works: \.npy, \.npz, \.csv, \.parquet or \.png"),
         ("points", "a.jpg", r"ending \.jpg"),
-        ("images", "a.csv", r"ending \.csv.*\nFor images works: \.png, a folder or \.npy"),
+        ("images", "a.csv", r"ending \.csv.*\nFor images works: \.png, a folder, \.npy or \.npz"),
         ("images", "none/a.png", r"folder '.*none' for 'a.png' does not exist"),
         ("points", "folder.csv", r"is a folder"),
         ("images", "file", r"is there and is not a folder"),
@@ -246,7 +246,7 @@ def test_numbers_that_cannot_be_are_refused_before_anything_is_drawn(tmp_path):
     for num in (0, -1):
         with pytest.raises(UsageError, match="at least 1"):
             write_samples(never(), num, tmp_path / "a.npy", "points")
-    with pytest.raises(UsageError, match=r"at most 1,024 samples, not 1,025\nWrite a folder or \.npy"):
+    with pytest.raises(UsageError, match=r"at most 1,024 samples, not 1,025\nWrite a folder, \.npy or \.npz"):
         write_samples(never(), 1_025, tmp_path / "a.png", "images")
     with pytest.raises(UsageError, match="at most 100,000"):
         write_samples(never(), 10**9, tmp_path / "a.png", "points")

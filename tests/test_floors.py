@@ -30,7 +30,7 @@ FLOORS = (
         "kernels",
     ),
     ("objectives", "constraints", "optimizers", "networks", "data", "engine", "features"),
-    ("training", "checkpoints", "critics", "metrics", "comparing", "figures", "export"),
+    ("training", "game", "checkpoints", "critics", "metrics", "comparing", "figures", "failures", "export"),
     ("assembly", "recipes", "experiment"),
     ("report", "live"),
     ("estimator", "cli", "__main__", "__init__"),

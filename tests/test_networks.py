@@ -8,18 +8,44 @@ from wgan.networks.convolutions import resolutions
 
 IMAGES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 48, 80), (4, 96, 96), (1, 5, 13), (2, 2, 2)]
 SMALL = {"mlp": "mlp:width=8", "dcgan": "dcgan:filters=4", "resnet": "resnet:filters=4"}
+CRITICS = SMALL | {
+    "autoencoder": "autoencoder:width=8,code=2",
+    "conv-autoencoder": "conv-autoencoder:filters=4,code=2",
+    "identity": "identity",
+}
 
 
 @pytest.mark.parametrize("shape", IMAGES)
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_any_image_size_goes_in_and_out(name, shape):
-    network, layout = NETWORKS.build(SMALL[name]), Layout(shape=shape, bounded=True)
-    samples = network.generator(7, layout)(torch.randn(3, 7))
-    assert samples.shape == (3, *shape)
-    assert samples.abs().max() <= 1
+    network, layout = NETWORKS.build(CRITICS[name]), Layout(shape=shape, bounded=True)
+    samples = torch.randn(3, *shape).tanh()
+    if name in SMALL:
+        samples = network.generator(7, layout)(torch.randn(3, 7))
+        assert samples.shape == (3, *shape)
+        assert samples.abs().max() <= 1
+        assert network.critic(layout, outputs=5)(samples).shape == (3, 5)
     scores = network.critic(layout)(samples)
-    assert scores.shape == (3,)
+    assert scores.shape == ((3, layout.size) if name == "identity" else (3,))
     assert scores.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", [name for name in CRITICS if name not in SMALL])
+def test_what_only_judges_refuses_to_generate(name):
+    with pytest.raises(UsageError, match=r"cannot generate|is a critic") as caught:
+        NETWORKS.build(name).generator(3, Layout(shape=(2,)))
+    assert "--generator" in caught.value.remedy
+
+
+@pytest.mark.parametrize("layout", [Layout(shape=(4,)), Layout(shape=(5,), groups=((1, 3),))])
+def test_the_score_of_an_autoencoder_is_minus_its_mean_squared_error(layout):
+    critic = NETWORKS.build("autoencoder:width=8,code=2").critic(layout)
+    samples = torch.randn(6, layout.size)
+    again = critic.decoder(critic.encoder(samples))
+    torch.testing.assert_close(critic(samples), -(again - samples).square().sum(dim=1) / layout.size)
+    assert critic.is_energy
+    with pytest.raises(UsageError, match="one score for each sample, its error, where 3 features are wanted"):
+        NETWORKS.build("autoencoder").critic(layout, outputs=3)
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])

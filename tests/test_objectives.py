@@ -1,33 +1,149 @@
+"""What holds for every objective: its players pull apart, and each constraint trains with it or says why it cannot."""
+
+import itertools
+
+import pytest
 import torch
 
-from wgan.objectives import OBJECTIVES, Wasserstein
+from wgan.assembly import build_game, build_rules, choose_parts
+from wgan.batch import Batch, Layout
+from wgan.constraints import CONSTRAINTS
+from wgan.errors import UsageError
+from wgan.objectives import OBJECTIVES
+from wgan.settings import Settings
+from wgan.training import train
+
+SCORED = [name for name in OBJECTIVES if name not in ("mmd", "semidual")]
+
+LAYOUTS = {
+    "points": Layout(shape=(2,)),
+    "table": Layout(shape=(5,), groups=((1, 4),)),
+    "images": Layout(shape=(1, 8, 8), bounded=True),
+}
 
 
-def test_wasserstein_losses_and_estimate_by_hand():
-    real, fake = torch.tensor([1.0, 3.0]), torch.tensor([0.5, -0.5, 0.3])
-    objective = Wasserstein()
-    assert objective.critic_loss(real, fake).item() == torch.tensor(0.1 - 2.0).item()
-    assert torch.isclose(objective.generator_loss(fake), torch.tensor(-0.1))
-    assert torch.isclose(objective.estimate(real, fake), torch.tensor(1.9))
-
-
-def test_estimate_of_the_best_critic_is_the_distance_between_shifted_samples():
-    # For Q = P shifted by s along the line, f(x) = -sign(s) x is an optimal 1-Lipschitz critic and W1 = |s|.
-    x = torch.randn(1000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for shift in (-0.7, 0.2, 3.0):
-        critic = -x.new_tensor(shift).sign()
-        estimate = Wasserstein().estimate(critic * x, critic * (x + shift))
-        assert torch.isclose(estimate, x.new_tensor(abs(shift)))
-
-
-def test_every_objective_has_its_critic_and_generator_pull_apart():
+@pytest.mark.parametrize("name", SCORED)
+def test_both_players_of_a_game_of_scores_pull_apart(name):
     """The critic raises real scores and lowers fake ones; the generator raises fake ones."""
-    for name in OBJECTIVES:
-        objective = OBJECTIVES.build(name)
-        real, fake = torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
-        of_real, of_fake = torch.autograd.grad(objective.critic_loss(real, fake), (real, fake))
-        assert (of_real < 0).all()
-        assert (of_fake > 0).all()
-        (of_fake,) = torch.autograd.grad(objective.generator_loss(fake, real), fake)
-        assert (of_fake < 0).all()
-        assert objective.unit
+    objective = OBJECTIVES.build(name)
+    scores = -0.5 if name == "energy" else 0.5
+    real, fake = (torch.full((4,), scores, requires_grad=True) for _ in range(2))
+    of_real, of_fake = torch.autograd.grad(objective.critic_loss(real, fake), (real, fake))
+    assert (of_real < 0).all()
+    assert (of_fake > 0).all()
+    (of_fake,) = torch.autograd.grad(objective.generator_loss(fake, real), fake)
+    assert (of_fake < 0).all()
+
+
+class Anything:
+    """Normal numbers, one-hot blocks and pixels, as the layout asks."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def sample(self, size: int, rng: torch.Generator) -> Batch:
+        values = torch.randn(size, *self.layout.shape, generator=rng)
+        for start, stop in self.layout.groups:
+            block = values[:, start:stop]
+            values[:, start:stop] = torch.zeros_like(block).scatter_(1, block.argmax(1, keepdim=True), 1.0)
+        return Batch(values.tanh() if self.layout.bounded else values)
+
+
+def play(layout: Layout, **changes: object) -> list[float]:
+    settings = Settings(
+        **{
+            "generator": "mlp:width=8", "critic": "mlp:width=8", "noise_size": 2, "batch_size": 8, "critic_steps": 2,
+            "steps": 3, "generator_optimizer": "adam:rate=0.01", "critic_optimizer": "adam:rate=0.01", "threads": 1,
+        }
+        | changes
+    )  # fmt: skip
+    game, parts = build_game(settings, layout), choose_parts(settings)
+    before = [weight.clone() for weight in game.generator.parameters()]
+    steps = list(train(game, Anything(layout), parts.objective, parts.constraint, build_rules(settings)))
+    assert all(not torch.equal(old, new) for old, new in zip(before, game.generator.parameters(), strict=True))
+    assert all(weight.isfinite().all() for weight in (*game.generator.parameters(), *game.critic.parameters()))
+    return [value.item() for step in steps for value in (step.estimate, step.critic_loss, step.generator_loss)]
+
+
+def critic_for(objective: str) -> dict[str, str]:
+    return {"critic": "autoencoder:width=8,code=2"} if objective == "energy" else {}
+
+
+WAYS = {"plain": {}, "packed": {"packing": 2}, "looking ahead": {"unrolled_steps": 2}}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_every_objective_trains_under_every_constraint(name, layout, way):
+    for constraint in ("clipping:bound=0.1", *(name for name in CONSTRAINTS if name != "clipping")):
+        numbers = play(LAYOUTS[layout], objective=name, constraint=constraint, **WAYS[way], **critic_for(name))
+        assert torch.tensor(numbers).isfinite().all(), constraint
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_every_objective_trains_convolutions(name, way):
+    players = {"generator": "dcgan:filters=4", "critic": "dcgan:filters=4,norm=none", "precision": "float32"}
+    if name == "energy":
+        players["critic"] = "conv-autoencoder:filters=4,code=4"
+    for constraint in ("r1r2:every=2", "spectral"):
+        numbers = play(LAYOUTS["images"], objective=name, constraint=constraint, **WAYS[way], **players)
+        assert torch.tensor(numbers).isfinite().all(), constraint
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_moments_are_matched_without_a_critic(layout):
+    numbers = play(LAYOUTS[layout], objective="mmd", constraint="none", critic="identity", packing=2)
+    assert torch.tensor(numbers).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "remedy"),
+    [
+        ({"objective": "energy"}, "would fall for ever", "--critic autoencoder"),
+        *[
+            ({"objective": name, "critic": "identity"}, "needs a critic that learns to score samples", "--critic mlp")
+            for name in OBJECTIVES
+            if name != "mmd"
+        ],
+        *[
+            (
+                {"objective": "mmd", "critic": "identity", "constraint": name},
+                "nothing that a constraint could hold",
+                "--constraint none",
+            )
+            for name in CONSTRAINTS
+            if name != "none"
+        ],
+        *[
+            ({"objective": "semidual:cost=squared", "constraint": name}, "as steep as samples have to travel", "r1")
+            for name in ("clipping", "penalty", "lp", "dragan", "spectral")
+        ],
+        *[
+            ({"critic": "mlp:norm=batch", "constraint": name}, "is batch norm", "norm=layer")
+            for name in ("penalty", "lp", "dragan", "r1", "r2", "r1r2", "spectral")
+        ],
+        ({"objective": "mmd", "critic": "autoencoder"}, "where 16 features are wanted", "--critic mlp"),
+        ({"generator": "autoencoder"}, "autoencoder is a critic", "--generator mlp"),
+        (
+            {"objective": "mmd", "critic": "identity", "constraint": "none", "unrolled_steps": 1},
+            "no updates to look ahead",
+            "--unrolled-steps 0",
+        ),
+        ({"packing": 3}, "batches of 8 cannot be packed by 3", "multiple"),
+        ({"packing": 2, "batch_size": 2, "objective": "mmd"}, "needs two samples in a batch", "--batch-size"),
+    ],
+)
+def test_a_senseless_pair_is_refused_with_a_reason_and_a_way_out(changes, message, remedy):
+    with pytest.raises(UsageError, match=message) as caught:
+        play(LAYOUTS["points"], **changes)
+    assert remedy in caught.value.remedy
+    assert caught.value.exit_code == 2
+
+
+def test_sensible_pairs_are_not_refused():
+    for objective, constraint in itertools.product(("semidual:cost=squared",), ("none", "r1", "r2", "r1r2")):
+        play(LAYOUTS["points"], objective=objective, constraint=constraint)
+    play(LAYOUTS["points"], objective="gan", critic="mlp:norm=batch", constraint="none")
+    play(LAYOUTS["points"], critic="autoencoder:width=8", constraint="lp")

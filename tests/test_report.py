@@ -9,10 +9,11 @@ from wgan import figures
 from wgan.constraints import CONSTRAINTS
 from wgan.errors import UsageError
 from wgan.export import sample_ending, write_samples
+from wgan.objectives import OBJECTIVES
 from wgan.report import write_report
 from wgan.report.markup import Html, element, joined
 from wgan.report.record import columns, read_record
-from wgan.report.words import axis_label, duration, significant
+from wgan.report.words import axis_label, duration, significant, summary
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -65,14 +66,22 @@ def draw(kind, num, rng, share):
 
 
 def fake_run(
-    directory, kind="points", *, steps=8_000, made=None, label="ring", constraint="clipping:bound=0.01", frames=1
+    directory,
+    kind="points",
+    *,
+    steps=8_000,
+    made=None,
+    label="ring",
+    constraint="clipping:bound=0.01",
+    objective="wasserstein",
+    frames=1,
 ):
     """A run directory as training would leave it, without training."""
     rng = np.random.default_rng(0)
     made = steps if made is None else made
     directory.mkdir(parents=True)
     (directory / "settings.toml").write_text(
-        f'data = {json.dumps(label)}\nrecipe = "paper"\nsteps = {steps}\nseed = 0\nobjective = "wasserstein"\n'
+        f'data = {json.dumps(label)}\nrecipe = "paper"\nsteps = {steps}\nseed = 0\nobjective = "{objective}"\n'
         f'constraint = "{constraint}"\n\n[input]\nheld_out = 0.1\nignore = []\nskip_broken = false\n'
     )
     notes = [f"12 images were cut to the middle: {label}"]
@@ -237,6 +246,20 @@ def test_the_curve_claims_what_its_constraint_claims(tmp_path, name):
 def test_the_curve_of_an_unknown_constraint_claims_no_unit(tmp_path):
     label = axis_label(read_record(fake_run(tmp_path / "run", steps=10, constraint="of-tomorrow")))
     assert label == "estimate of the earth mover's distance"
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "wasserstein"])
+def test_the_curve_of_another_game_is_in_its_own_unit_and_the_report_says_which_game_it_was(tmp_path, name):
+    objective, directory = OBJECTIVES.build(name), fake_run(tmp_path / "run", steps=10, objective=name)
+    assert axis_label(read_record(directory)) == f"estimate of the {objective.unit}, {objective.scale}"
+    text = str(summary(read_record(directory)))
+    assert f"This is {objective.title} with the constraint" in text
+
+
+def test_a_game_that_is_known_no_more_is_called_a_gan(tmp_path):
+    record = read_record(fake_run(tmp_path / "run", steps=10, objective="of-tomorrow"))
+    assert "This is a GAN with the constraint" in str(summary(record))
+    assert axis_label(record).startswith("estimate of the distance, up to an unknown")
 
 
 @pytest.mark.usefixtures("undrawn")

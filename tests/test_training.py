@@ -6,15 +6,16 @@ import torch
 
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.batch import Batch, Layout
-from wgan.constraints import Unconstrained, WeightClipping
+from wgan.constraints import R1, Unconstrained, WeightClipping
 from wgan.engine import Engine
 from wgan.errors import UsageError
+from wgan.game import Game, Prior
 from wgan.networks import MLP
-from wgan.objectives import Wasserstein
+from wgan.objectives import GAN, Wasserstein
 from wgan.optimizers import RMSProp
 from wgan.randomness import Randomness
 from wgan.settings import Settings
-from wgan.training import Game, Prior, Rules, train
+from wgan.training import Rules, train
 
 
 @dataclasses.dataclass
@@ -141,6 +142,14 @@ def test_rates_fall_to_zero():
         {"constraint": "penalty", "critic_optimizer": "adam", "generator_optimizer": "adam", "average": 0.9},
         {"constraint": "spectral", "generator": "mlp:width=8,norm=batch", "decay": "linear", "average": 0.5},
         {"generator": "mlp:width=8,norm=batch", "critic": "mlp:width=8,norm=batch", "schedule": "authors"},
+        {"objective": "gan:flipping=0.2,smoothing=0.1", "constraint": "dragan:every=3", "critic_optimizer": "adam"},
+        {"objective": "relativistic", "constraint": "r1r2:every=5", "packing": 2, "critic_optimizer": "adam"},
+        {"objective": "gan", "constraint": "spectral", "unrolled_steps": 3, "critic_optimizer": "adam"},
+        {"objective": "gan", "critic": "mlp:width=8,norm=batch", "constraint": "none", "unrolled_steps": 2},
+        {"objective": "mmd", "critic": "identity", "constraint": "none", "average": 0.9},
+        {"objective": "mmd:features=3", "constraint": "penalty:every=2", "packing": 4},
+        {"objective": "semidual", "constraint": "lp", "generator_optimizer": "adam"},
+        {"objective": "energy", "critic": "autoencoder:width=8,code=2", "constraint": "none"},
     ],
 )
 def test_a_restored_game_goes_on_bit_for_bit(changes):
@@ -231,6 +240,40 @@ def test_joined_and_separate_passes_agree_unless_batch_norm_mixes_them():
     assert torch.equal(game.score_both(real, fake)[0], game.score(*real))
 
 
+def test_a_lazy_penalty_acts_in_every_so_manyth_update_of_the_run():
+    updates = []
+
+    class Diary(R1):
+        def at(self, update):
+            updates.append(update)
+            return super().at(update)
+
+        def term(self, scores, real, fake, drawn):
+            updates.append("here")
+            return super().term(scores, real, fake, drawn)
+
+    game, settings = small_game(steps=4, critic_steps=3)
+    list(train(game, Shifted(), Wasserstein(), Diary(every=5), build_rules(settings)))
+    assert updates == [0, "here", 1, 2, 3, 4, 5, "here", 6, 7, 8, 9, 10, "here", 11]
+
+
+def test_the_objective_draws_once_for_each_update_of_the_critic():
+    drawn = []
+
+    class Diary(GAN):
+        def draw(self, size, rng):
+            return torch.rand(2, size, generator=rng)
+
+        def critic_loss(self, real, fake, given=None):
+            drawn.append(given)
+            return super().critic_loss(real, fake)
+
+    game, settings = small_game(steps=2, critic_steps=2, batch_size=6, packing=3)
+    list(train(game, Shifted(), Diary(), Unconstrained(), build_rules(settings)))
+    assert [tuple(values.shape) for values in drawn] == [(2, 2)] * 4
+    assert len({tuple(values.flatten().tolist()) for values in drawn}) == 4
+
+
 def test_a_relativistic_objective_gets_real_scores_for_its_generator():
     seen = []
 
@@ -274,6 +317,9 @@ def test_the_critic_learns_the_distance_between_two_fixed_gaussians():
         ({"average": 1.0}, "average must be at least 0 and below 1, not 1.0"),
         ({"average": float("nan")}, "average must be .* not nan"),
         ({"batch_size": 0, "average": -0.5}, "batch_size must .*; average must"),
+        ({"packing": 0}, "packing must be at least 1, not 0"),
+        ({"unrolled_steps": -1}, "unrolled_steps must be at least 0, not -1"),
+        ({"packing": 3}, "batches of 64 cannot be packed by 3"),
     ],
 )
 def test_rules_out_of_range_are_refused(changes, fault):

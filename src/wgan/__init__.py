@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from wgan.errors import CheckpointError, DataError, DataWarning, Interrupted, NumericError, UsageError, WganError
     from wgan.estimator import WGAN
     from wgan.experiment import begin, evaluate, load, resume
+    from wgan.game import Game
     from wgan.metrics import Judge
     from wgan.objectives import Objective, Wasserstein
     from wgan.recipes import RECIPES, recipe
     from wgan.settings import DataOptions, Settings
-    from wgan.training import Game, Rules, Step, train
+    from wgan.training import Rules, Step, train
 
 __version__ = "0.1.0"
 
@@ -62,7 +63,7 @@ _HOME = {
     "DataError": "errors",
     "DataOptions": "settings",
     "DataWarning": "errors",
-    "Game": "training",
+    "Game": "game",
     "Interrupted": "errors",
     "Judge": "metrics",
     "Layout": "batch",

@@ -11,12 +11,13 @@ from wgan.choices import Catalog
 from wgan.constraints import CONSTRAINTS, Constraint
 from wgan.engine import choose_engine
 from wgan.errors import UsageError
-from wgan.networks import NETWORKS, Architecture
+from wgan.game import Game, Prior
+from wgan.networks import NETWORKS, Architecture, given_to
 from wgan.objectives import OBJECTIVES, Objective
 from wgan.optimizers import OPTIMIZERS, Optimizer
 from wgan.randomness import Randomness
 from wgan.settings import Settings
-from wgan.training import Game, Prior, Rules
+from wgan.training import Rules
 
 CATALOGS: dict[str, Catalog] = {  # type: ignore[type-arg]
     "objective": OBJECTIVES,
@@ -78,23 +79,31 @@ def word_faults(settings: Settings) -> dict[str, UsageError]:
     return faults
 
 
-def build_game(settings: Settings, layout: Layout) -> Game:
+def build_game(settings: Settings, layout: Layout, condition_size: int = 0) -> Game:
     """Build networks, optimisers and engine; the initial weights follow from the seed.
 
     Args:
         settings: The run's settings.
         layout: What a sample of the data is.
+        condition_size: Entries of what a sample is asked for by; 0 for an unconditional game.
 
     Raises:
         UsageError: Words that no table has, or parts that do not fit one another or the data.
     """
-    parts = choose_parts(settings)
+    parts, rules = choose_parts(settings), build_rules(settings)
     streams = Randomness(settings.seed)
+    to_generator, to_critic = given_to(settings.conditioning, condition_size)
     with streams.as_global("initial weights of the generator"):
-        generator = parts.generator.generator(settings.noise_size, layout)
+        generator = parts.generator.generator(settings.noise_size, layout, to_generator)
     with streams.as_global("initial weights of the critic"):
-        critic = parts.critic.critic(layout)
+        critic = parts.critic.critic(
+            layout.packed(rules.packing), parts.objective.critic_outputs, to_critic.packed(rules.packing)
+        )
+        parts.objective.check(critic, parts.constraint)
         parts.constraint.attach(critic)
+        critic = parts.objective.attach(critic)
+    if rules.unrolled_steps and not _count(critic):
+        raise UsageError("a critic without weights has no updates to look ahead", remedy="Use --unrolled-steps 0.")
     engine = choose_engine(
         device=settings.device,
         precision=settings.precision,
@@ -123,6 +132,9 @@ def build_rules(settings: Settings) -> Rules:
         batch_size=settings.batch_size,
         critic_steps=settings.critic_steps,
         schedule=settings.schedule,
+        packing=settings.packing,
+        unrolled_steps=settings.unrolled_steps,
+        mismatch=settings.mismatch,
         decay=settings.decay,
         average=settings.average,
     )

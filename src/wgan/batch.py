@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import Tensor
@@ -18,6 +18,19 @@ class Batch(NamedTuple):
 
     values: Tensor
     condition: Tensor | None = None
+
+    def packed(self, num: int) -> Batch:
+        """So many samples joined to one, and likewise their conditions: columns of vectors, channels of images.
+
+        Args:
+            num: Of which N is a multiple.
+
+        Returns:
+            Values of shape (N / num, num * shape[0], *shape[1:]).
+        """
+        if num == 1:
+            return self
+        return Batch(_joined(self.values, num), None if self.condition is None else _joined(self.condition, num))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +56,20 @@ class Layout:
             size *= length
         return size
 
+    def packed(self, num: int) -> Layout:
+        """What so many samples are when they are joined to one."""
+        groups = tuple(
+            (index * self.shape[0] + start, index * self.shape[0] + stop)
+            for index in range(num)
+            for start, stop in self.groups
+        )
+        return replace(self, shape=(num * self.shape[0], *self.shape[1:]), groups=groups)
+
     @property
     def is_image(self) -> bool:
         """Whether a sample is (channels, height, width)."""
         return len(self.shape) == 3
+
+
+def _joined(values: Tensor, num: int) -> Tensor:
+    return values.reshape(len(values) // num, num * values.shape[1], *values.shape[2:])

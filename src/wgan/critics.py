@@ -168,9 +168,9 @@ def fit_critic(
         drawn_real, drawn_fake = (
             Batch(_drawn(side, weights, batch_size, rng)) for side, weights in zip((real, fake), cumulated, strict=True)
         )
-        drawn = constraint.draw(batch_size, rng)
+        drawn = constraint.draw(tuple(drawn_real.values.shape), rng)
         drawn = None if drawn is None else drawn.to(real.device)
-        estimates.append(_update(critic, constraint, optimiser, drawn_real, drawn_fake, drawn))
+        estimates.append(_update(critic, constraint.at(step), optimiser, drawn_real, drawn_fake, drawn))
     trajectory = torch.stack(estimates).double() * unit
     if not bool(trajectory.isfinite().all()):
         where = int((~trajectory.isfinite()).nonzero()[0, 0])

@@ -6,10 +6,12 @@ The same samples give the same bytes: no file carries a time or a name of its ow
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import math
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,16 +26,17 @@ from wgan.errors import CheckpointError, UsageError
 from wgan.storage import sync, temporary_beside
 
 if TYPE_CHECKING:
-    from wgan.data.source import Decoded, Kind
+    from wgan.data.source import Kind, Samples
 
 MAX_TILES = 1024
 MAX_DOTS = 100_000
 _GAP = 2
 _FOLDER = "a folder"
+_TAGS = "tags.csv"
 # Fewer rows would make a Parquet file of a thousand small pieces, more would take memory for nothing.
 _ROWS_PER_GROUP = 1 << 17
 
-Writer = Callable[[Iterator["Decoded"], int, Path], str]
+Writer = Callable[[Iterator["Samples"], int, Path], str]
 
 
 def sample_ending(kind: Kind) -> str:
@@ -74,15 +77,17 @@ def check_target(out: Path, kind: Kind, *, num: int | None = None, dimensions: i
         raise UsageError(f"the folder '{out}' is not empty", remedy="Name a new folder: nothing is overwritten.")
 
 
-def write_samples(blocks: Iterator[Decoded], num: int, out: Path, kind: Kind) -> str:
+def write_samples(blocks: Iterator[Samples], num: int, out: Path, kind: Kind, *, columns: int | None = None) -> str:
     """Write `num` samples to `out`, never holding more than a few blocks in memory.
 
     Args:
         blocks: Decoded samples in order, at least `num` in all; no more blocks are drawn than are needed.
         num: How many to write.
-        out: A file ending in .png (one picture), .npy, .csv or .parquet; for images also a folder, which is filled with
-            000000.png, 000001.png, ... What `out` held before stays whole until the new file is complete.
+        out: A file ending in .png (one picture), .npy, .npz, .csv or .parquet; for images also a folder, which is
+            filled with 000000.png, 000001.png, ... What `out` held before stays whole until the new file is complete.
+            Conditions are written too, in all but .npy and .png: as columns, as arrays beside `x`, as a tags.csv.
         kind: Kind of the samples.
+        columns: Images in a row of one picture; as in `sheet` where it is not given.
 
     Returns:
         What was written, in words.
@@ -95,9 +100,12 @@ def write_samples(blocks: Iterator[Decoded], num: int, out: Path, kind: Kind) ->
     first = next(blocks, None)
     assert first is not None, "no samples came"
     if kind == "points":
-        check_target(out, kind, dimensions=cast("NDArray[np.generic]", first).shape[1])
+        check_target(out, kind, dimensions=_values(first).shape[1])
     with _replacing(out) as temporary:
-        what = FORMATS[kind][_ending(out, kind)](_exactly(itertools.chain([first], blocks), num), num, temporary)
+        write = FORMATS[kind][_ending(out, kind)]
+        if columns is not None and write is _write_sheet:
+            write = functools.partial(_write_sheet, columns=columns)
+        what = write(_exactly(itertools.chain([first], blocks), num), num, temporary)
     return f"{what} in {out}"
 
 
@@ -151,7 +159,7 @@ def _listed(words: list[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _exactly(blocks: Iterator[Decoded], num: int) -> Iterator[Decoded]:
+def _exactly(blocks: Iterator[Samples], num: int) -> Iterator[Samples]:
     """The first `num` rows; the generator behind `blocks` is not asked for more."""
     left = num
     for block in blocks:
@@ -195,26 +203,42 @@ def _cannot_write(out: Path, temporary: Path, error: OSError) -> UsageError | Ch
     )
 
 
-def _arrays(blocks: Iterator[Decoded]) -> Iterator[NDArray[np.generic]]:
+def _values(block: Samples) -> NDArray[np.generic]:
+    """The points or images of a block, without their conditions."""
+    return cast("NDArray[np.generic]", getattr(block, "values", block))
+
+
+def _words(block: Samples) -> pa.Table | None:
+    """The conditions beside points or images, if there are such."""
+    return None if isinstance(block, pa.Table) else getattr(block, "words", None)
+
+
+def _arrays(blocks: Iterator[Samples]) -> Iterator[NDArray[np.generic]]:
     for block in blocks:
-        yield cast("NDArray[np.generic]", block)
+        yield _values(block)
 
 
-def _pixels(blocks: Iterator[Decoded]) -> Iterator[NDArray[np.uint8]]:
+def _pixels(blocks: Iterator[Samples]) -> Iterator[NDArray[np.uint8]]:
     for block in blocks:
-        yield cast("NDArray[np.uint8]", block)
+        yield cast("NDArray[np.uint8]", _values(block))
 
 
-def as_table(rows: Decoded) -> pa.Table:
-    """Rows as an Arrow table: a table as it is, points of shape (N, D) with the columns x1 to xD."""
+def as_table(rows: Samples) -> pa.Table:
+    """Rows as an Arrow table: a table as it is, points of shape (N, D) with the columns x1 to xD, then conditions."""
     if isinstance(rows, pa.Table):
         return rows
+    points, words = _values(rows), _words(rows)
     # Arrow knows native byte order alone.
-    values = np.asarray(rows, dtype=rows.dtype.newbyteorder("="))
-    return pa.table({f"x{column + 1}": np.ascontiguousarray(values[:, column]) for column in range(values.shape[1])})
+    values = np.asarray(points, dtype=points.dtype.newbyteorder("="))
+    columns = {f"x{column + 1}": np.ascontiguousarray(values[:, column]) for column in range(values.shape[1])}
+    table = pa.table(columns)
+    for field, column in () if words is None else zip(words.schema, words.columns, strict=True):
+        # A condition that is called like one of the points' columns keeps its name with a mark.
+        table = table.append_column(f"{field.name}_" if field.name in columns else field.name, column)
+    return table
 
 
-def _write_npy(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+def _write_npy(blocks: Iterator[Samples], num: int, path: Path) -> str:
     arrays = _arrays(blocks)
     first = next(arrays)
     shape = (num, *first.shape[1:])
@@ -233,7 +257,37 @@ def _write_npy(blocks: Iterator[Decoded], num: int, path: Path) -> str:
     return f"an array of shape {'×'.join(map(str, shape))}, {first.dtype}"
 
 
-def _write_csv(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+def _write_npz(blocks: Iterator[Samples], num: int, path: Path) -> str:
+    """The array `x`, and one for each condition, with no time in the archive."""
+    all_words: list[pa.Table] = []
+
+    def arrays() -> Iterator[NDArray[np.generic]]:
+        for block in blocks:
+            if (words := _words(block)) is not None:
+                all_words.append(words)
+            yield _values(block)
+
+    streamed = arrays()
+    first = next(streamed)
+    shape = (num, *first.shape[1:])
+    with zipfile.ZipFile(path, "w") as archive:
+        header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False, "shape": shape}
+        with archive.open(zipfile.ZipInfo("x.npy"), "w", force_zip64=True) as file:
+            np.lib.format.write_array_header_1_0(cast("BinaryIO", file), header)
+            for block in itertools.chain([first], streamed):
+                file.write(np.ascontiguousarray(block).tobytes())
+        words = pa.concat_tables(all_words) if all_words else pa.table({})
+        for name in words.column_names:
+            column = words[name].to_pylist()
+            is_text = any(value is None or not isinstance(value, int | float) for value in column)
+            array = np.array(["" if value is None else str(value) for value in column] if is_text else column)
+            with archive.open(zipfile.ZipInfo(f"{'x_' if name == 'x' else name}.npy"), "w") as file:
+                np.lib.format.write_array(cast("BinaryIO", file), array, allow_pickle=False)
+    beside = f", beside {', '.join(words.column_names)}" if all_words else ""
+    return f"an array of shape {'×'.join(map(str, shape))}, {first.dtype}{beside}"
+
+
+def _write_csv(blocks: Iterator[Samples], num: int, path: Path) -> str:
     from pyarrow import csv
 
     tables = (_without_views(as_table(block)) for block in blocks)
@@ -253,7 +307,7 @@ def _without_views(table: pa.Table) -> pa.Table:
     return table
 
 
-def _write_parquet(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+def _write_parquet(blocks: Iterator[Samples], num: int, path: Path) -> str:
     from pyarrow import parquet
 
     tables = map(as_table, blocks)
@@ -280,24 +334,39 @@ def _rows(num: int, table: pa.Table) -> str:
     return f"{num:,} row{'s' * (num != 1)} of {table.num_columns} column{'s' * (table.num_columns != 1)}"
 
 
-def _write_sheet(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+def _write_sheet(blocks: Iterator[Samples], num: int, path: Path, *, columns: int | None = None) -> str:
     images = np.concatenate(list(_pixels(blocks)))
     with path.open("wb") as file:
-        _save_png(sheet(images), file)
+        _save_png(sheet(images, columns), file)
     return _pictures(num, images)
 
 
-def _write_folder(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+def _write_folder(blocks: Iterator[Samples], num: int, path: Path) -> str:
     path.mkdir()
     digits = max(6, len(str(num - 1)))
     index = 0
-    for images in _pixels(blocks):
+    all_words: list[pa.Table] = []
+    for block in blocks:
+        images = cast("NDArray[np.uint8]", _values(block))
+        if (words := _words(block)) is not None:
+            all_words.append(words)
         for image in images:
             with (path / f"{index:0{digits}d}.png").open("wb") as file:
                 _save_png(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), file)
             index += 1
         last = images
+    if all_words:
+        _write_tags(pa.concat_tables(all_words), [f"{row:0{digits}d}.png" for row in range(num)], path / _TAGS)
+        return f"{_pictures(num, last)}, described in {_TAGS},"
     return _pictures(num, last)
+
+
+def _write_tags(words: pa.Table, names: list[str], path: Path) -> None:
+    """What images were asked for, as a file that describes them when they are read as data again."""
+    from pyarrow import csv
+
+    table = _without_views(words.add_column(0, "file", pa.array(names)))
+    csv.write_csv(table, path, csv.WriteOptions(quoting_style="needed"))
 
 
 def _save_png(image: Image.Image, file: BinaryIO) -> None:
@@ -309,7 +378,7 @@ def _pictures(num: int, images: NDArray[np.uint8]) -> str:
     return f"{num:,} image{'s' * (num != 1)} of {height}×{width}×{channels}"
 
 
-def _write_scatter(blocks: Iterator[Decoded], num: int, path: Path) -> str:
+def _write_scatter(blocks: Iterator[Samples], num: int, path: Path) -> str:
     from wgan import figures
 
     points = np.concatenate(list(_arrays(blocks)))
@@ -318,8 +387,14 @@ def _write_scatter(blocks: Iterator[Decoded], num: int, path: Path) -> str:
 
 
 FORMATS: dict[Kind, dict[str, Writer]] = {
-    "images": {".png": _write_sheet, _FOLDER: _write_folder, ".npy": _write_npy},
-    "points": {".npy": _write_npy, ".csv": _write_csv, ".parquet": _write_parquet, ".png": _write_scatter},
+    "images": {".png": _write_sheet, _FOLDER: _write_folder, ".npy": _write_npy, ".npz": _write_npz},
+    "points": {
+        ".npy": _write_npy,
+        ".npz": _write_npz,
+        ".csv": _write_csv,
+        ".parquet": _write_parquet,
+        ".png": _write_scatter,
+    },
     "table": {".csv": _write_csv, ".parquet": _write_parquet},
 }
 """What each kind of sample can be written as: a new format is one function and one entry here."""

@@ -65,23 +65,63 @@ _IMAGES = Settings(
     save_every=500,
 )
 
+_RING = replace(
+    _TOY,
+    data="ring",
+    # Noise of two dimensions is spent on the choice of a mode: with eight, the points within a mode spread too. The
+    # wider generator and the weaker penalty keep the bridges between modes thin.
+    generator="mlp:width=256",
+    constraint="penalty:weight=0.05",
+    noise_size=8,
+    average=0.998,
+    steps=5_000,
+    judge_every=2_500,
+)
+
+# Every other game on the same data with the same networks: what differs is the objective and what it wants.
+_GAMES: dict[str, tuple[str, Settings]] = {
+    "gan": ("the original GAN with the -log D trick", replace(_RING, objective="gan", constraint="r1:weight=1")),
+    "minimax": (
+        "the original GAN, minimax",
+        replace(_RING, objective="gan:generator=minimax", constraint="r1:weight=1"),
+    ),
+    "unconstrained": (
+        "the original GAN with a free critic, which loses modes",
+        replace(_RING, objective="gan", constraint="none"),
+    ),
+    "unrolled": (
+        "the same, looking five updates ahead",
+        replace(_RING, objective="gan", constraint="none", unrolled_steps=5),
+    ),
+    "packed": (
+        "the same with a critic that sees four samples as one",
+        replace(_RING, objective="gan", constraint="none", packing=4),
+    ),
+    "fgan": (
+        "an f-GAN for the Kullback-Leibler divergence",
+        replace(_RING, objective="fgan:divergence=kl", constraint="r1:weight=1"),
+    ),
+    "least-squares": ("LSGAN", replace(_RING, objective="least-squares", constraint="r1:weight=1")),
+    "hinge": ("the hinge loss", replace(_RING, objective="hinge", constraint="r1:weight=1")),
+    "relativistic": (
+        "R3GAN's recipe: relativistic, R1 and R2",
+        replace(_RING, objective="relativistic", constraint="r1r2:weight=1"),
+    ),
+    "energy": (
+        "EBGAN with an autoencoder as its critic",
+        replace(_RING, objective="energy", critic="autoencoder:width=128,code=2", constraint="none"),
+    ),
+    "mmd": (
+        "GMMN: moments matched without a critic",
+        replace(_RING, objective="mmd", critic="identity", constraint="none", critic_steps=1),
+    ),
+    "mmd-gan": ("MMD-GAN: moments of learned features", replace(_RING, objective="mmd", constraint="penalty:weight=1")),
+    "semidual": ("optimal transport between batches", replace(_RING, objective="semidual", constraint="none")),
+}
+
 RECIPES: dict[str, Recipe] = {
     "paper": Recipe("Algorithm 1 as printed: RMSProp 5e-5, clipping at 0.01, batches of 64, 5 critic updates", _PAPER),
-    "ring": Recipe(
-        "8 Gaussians on a ring, WGAN-GP",
-        # Noise of two dimensions is spent on the choice of a mode: with eight, the points within a mode spread too. The
-        # wider generator and the weaker penalty keep the bridges between modes thin.
-        replace(
-            _TOY,
-            data="ring",
-            generator="mlp:width=256",
-            constraint="penalty:weight=0.05",
-            noise_size=8,
-            average=0.998,
-            steps=5_000,
-            judge_every=2_500,
-        ),
-    ),
+    "ring": Recipe("8 Gaussians on a ring, WGAN-GP", _RING),
     "grid": Recipe("25 Gaussians on a grid, WGAN-GP", replace(_TOY, data="grid", steps=10_000)),
     "swiss-roll": Recipe("the swiss roll, WGAN-GP", replace(_TOY, data="swiss-roll")),
     "ring-clipping": Recipe(
@@ -97,6 +137,7 @@ RECIPES: dict[str, Recipe] = {
             average=0.99,
         ),
     ),
+    **{f"ring-{name}": Recipe(f"8 Gaussians on a ring: {line}", settings) for name, (line, settings) in _GAMES.items()},
     "points": Recipe("any array of points, WGAN-GP", replace(_TOY, noise_size=16, steps=10_000, judge_rounds=1)),
     "table": Recipe(
         "any table of numbers and categories, WGAN-GP", replace(_TOY, noise_size=64, steps=20_000, judge_rounds=1)

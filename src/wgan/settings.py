@@ -32,6 +32,12 @@ class DataOptions:
         mode: Channels of the images: grey, RGB, RGBA, or what most of them need.
         fit: Images of another aspect ratio: cut to the middle, padded, or stretched.
         skip_broken: Leave out images that cannot be decoded, up to one in a hundred.
+        condition: What samples can be asked for: columns of a table, or of the tags.csv of images, or label for the
+            classes of labelled data; several with commas between them.
+        text: Those of them that are text, to be embedded.
+        embedding: What embeds text.
+        unseen: Share of the combinations of conditions that are kept from training, to see what is made of them (0 to
+            0.5).
     """
 
     held_out: float = 0.1
@@ -45,6 +51,10 @@ class DataOptions:
     mode: Literal["auto", "L", "RGB", "RGBA"] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"
     skip_broken: bool = False
+    condition: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    embedding: str = "minilm"
+    unseen: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +70,15 @@ class Settings:
         critic_steps: Critic updates before each generator update (the paper's n_critic).
         schedule: Critic updates as critic_steps says, or as in the authors' code: 100 of them before each of the first
             25 generator updates and every 500th.
+        packing: Samples that the critic sees as one (PacGAN), of which the batch size is a multiple.
+        unrolled_steps: Updates of the critic that the generator looks ahead (unrolled GAN).
+        mismatch: Weight in the critic's loss of real samples under conditions that are not theirs, which it then learns
+            to tell from those under their own (0: none; Reed and others: 0.5).
+        conditioning: How a condition enters: joined to the noise and to what the critic sees (concat), by the scales of
+            the generator's norms (norm), by a projection in the critic (projection), by these two (norm-projection), or
+            as suits the networks (auto).
         objective: What the two players optimise.
-        constraint: What keeps the critic Lipschitz.
+        constraint: What keeps the critic in bounds.
         generator: Network of the generator.
         critic: Network of the critic.
         noise_size: Dimensions of the noise z.
@@ -89,6 +106,10 @@ class Settings:
     batch_size: int = 64
     critic_steps: int = 5
     schedule: Literal["constant", "authors"] = "constant"
+    packing: int = 1
+    unrolled_steps: int = 0
+    mismatch: float = 0.0
+    conditioning: Literal["auto", "concat", "norm", "projection", "norm-projection"] = "auto"
     objective: str = "wasserstein"
     constraint: str = "clipping"
     generator: str = "mlp"
@@ -114,6 +135,12 @@ class Settings:
 # The settings that name a row of one of the tables.
 WORDS = ("objective", "constraint", "generator", "critic", "generator_optimizer", "critic_optimizer")
 
+ADDED = frozenset(
+    {"packing", "unrolled_steps", "mismatch", "conditioning"}
+    | {f"input.{name}" for name in ("condition", "text", "embedding", "unseen")}
+)
+"""Settings that runs of the first version do not name; they were trained as the defaults say."""
+
 MOST_JUDGED = 20_000
 """Samples on each side of an evaluation, at most: their matrix of costs then takes 3.2 GB."""
 
@@ -130,6 +157,9 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "steps": _COUNT,
     "batch_size": _COUNT,
     "critic_steps": _COUNT,
+    "packing": _COUNT,
+    "unrolled_steps": _COUNT_OR_NONE,
+    "mismatch": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
     "noise_size": _COUNT,
     "average": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
     "record_every": _COUNT,
@@ -143,6 +173,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "judge_rounds": _COUNT,
     "threads": _COUNT_OR_NONE,
     "held_out": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
+    "unseen": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
     "size": (
         lambda value: value == (0, 0) or all(1 <= length <= 4096 for length in value),
         "two numbers between 1 and 4096, or 0 0 for the size that the images have",
@@ -337,12 +368,16 @@ def _misspelt(name: str, word: str) -> str:
 
 
 def _claimed_twice(fitting: Mapping[str, Any]) -> list[str]:
-    lists = [(name, set(fitting.get(name, ()))) for name in ("categorical", "numeric", "ignore")]
+    named = ("categorical", "numeric", "ignore", "condition", "text")
+    lists = [(name, set(fitting.get(name, ()))) for name in named]
     return [
         f"column {_spell(column)} is named under both {first} and {second}"
         for place, (first, columns) in enumerate(lists)
         for second, others in lists[place + 1 :]
         for column in sorted(columns & others)
+        # What a condition is can be said like that of any other column.
+        if second != "condition" or first == "ignore"
+        if first != "condition"
     ]
 
 

@@ -6,11 +6,10 @@ recording, judging, stopping, saving) is its caller's loop body.
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +17,10 @@ from torch import Tensor, nn
 from wgan.batch import Batch
 from wgan.constraints import Constraint
 from wgan.data.source import Source
-from wgan.engine import Engine
 from wgan.errors import UsageError
-from wgan.networks import Critic, Generator, ties_samples
+from wgan.game import Game
 from wgan.objectives import Objective
+from wgan.optimizers import Foreseeing
 from wgan.randomness import Randomness
 
 
@@ -37,6 +36,9 @@ class Rules:
             updates and before every 500th, as in the authors' code.
         decay: How the learning rates fall from their start to zero over the run.
         average: Decay of the generator's exponential moving average; 0 for none.
+        packing: Samples that the critic sees as one.
+        unrolled_steps: Updates of the critic that the generator looks ahead.
+        mismatch: Weight of real samples under wrong conditions in the critic's loss.
 
     Raises:
         UsageError: A number out of its range.
@@ -48,6 +50,9 @@ class Rules:
     schedule: Literal["constant", "authors"] = "constant"
     decay: Literal["none", "linear", "cosine"] = "none"
     average: float = 0.0
+    packing: int = 1
+    unrolled_steps: int = 0
+    mismatch: float = 0.0
 
     def __post_init__(self) -> None:
         wanted = {
@@ -55,18 +60,33 @@ class Rules:
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "critic_steps": (self.critic_steps >= 1, "at least 1"),
             "average": (0 <= self.average < 1, "at least 0 and below 1"),
+            "packing": (self.packing >= 1, "at least 1"),
+            "unrolled_steps": (self.unrolled_steps >= 0, "at least 0"),
+            "mismatch": (0 <= self.mismatch < 1, "at least 0 and below 1"),
         }
         faults = [
             f"{name} must be {must}, not {getattr(self, name)}" for name, (holds, must) in wanted.items() if not holds
         ]
         if faults:
             raise UsageError("; ".join(faults))
+        if self.batch_size % self.packing:
+            raise UsageError(
+                f"batches of {self.batch_size} cannot be packed by {self.packing}",
+                remedy="Choose a batch size that is a multiple of it.",
+            )
 
     def critic_steps_at(self, step: int) -> int:
         """Critic updates before the generator update that follows `step` others."""
         if self.schedule == "authors" and (step < 25 or step % 500 == 0):
             return AUTHORS_CRITIC_STEPS
         return self.critic_steps
+
+    def critic_steps_before(self, step: int) -> int:
+        """Critic updates of the whole run before those that precede the generator update that follows `step` others."""
+        if self.schedule == "constant":
+            return step * self.critic_steps
+        long = min(step, 25) + max(0, step - 1) // 500
+        return long * AUTHORS_CRITIC_STEPS + (step - long) * self.critic_steps
 
     def rate_at(self, step: int) -> float:
         """The factor on both learning rates after `step` generator updates, from 1 down to 0."""
@@ -78,165 +98,8 @@ class Rules:
 
 AUTHORS_CRITIC_STEPS = 100
 
-
-@dataclass(frozen=True)
-class Prior:
-    """The distribution of the noise: independent entries, N(0, 1) or uniform on [-1, 1]."""
-
-    size: int
-    name: Literal["normal", "uniform"] = "normal"
-
-    def sample(self, num: int, rng: torch.Generator) -> Tensor:
-        """Noise of shape (num, size), float32, on the CPU."""
-        if self.name == "normal":
-            return torch.randn(num, self.size, generator=rng)
-        return torch.rand(num, self.size, generator=rng) * 2.0 - 1.0
-
-
-class Game:
-    """All that training changes, which is all that a checkpoint saves; and the engine that it runs on.
-
-    Args:
-        generator: Noise to samples.
-        critic: Samples to scores; its constraint is attached already.
-        generator_optimizer: Its groups' "lr" is the rate at the start of the run.
-        critic_optimizer: Likewise.
-        prior: The noise.
-        seed: All draws follow from it and from `steps_done`.
-        engine: Where and how networks are evaluated; both networks are placed on it.
-        averaged: Whether to keep an exponential moving average of the generator.
-    """
-
-    def __init__(
-        self,
-        *,
-        generator: Generator,
-        critic: Critic,
-        generator_optimizer: torch.optim.Optimizer,
-        critic_optimizer: torch.optim.Optimizer,
-        prior: Prior,
-        seed: int,
-        engine: Engine,
-        averaged: bool,
-    ) -> None:
-        self.generator, self.critic = generator, critic
-        self.generator_optimizer, self.critic_optimizer = generator_optimizer, critic_optimizer
-        self.prior, self.seed, self.engine = prior, seed, engine
-        self.average: Generator | None = copy.deepcopy(generator) if averaged else None
-        self.steps_done = 0
-        self._rates = {
-            optimizer: [group["lr"] for group in optimizer.param_groups]
-            for optimizer in (generator_optimizer, critic_optimizer)
-        }
-
-    @property
-    def best_generator(self) -> Generator:
-        """The generator to sample from: the average where there is one."""
-        return self.average or self.generator
-
-    def score(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The critic's scores, shape (N,), float32."""
-        with self.engine.arithmetic():
-            scores: Tensor = self.critic(values, condition)
-        return scores
-
-    def score_both(self, real: Batch, fake: Batch) -> tuple[Tensor, Tensor]:
-        """Scores of real and of fake samples: in one pass, unless batch norm would mix the two."""
-        if ties_samples(self.critic) or real.condition is not None:
-            return self.score(*real), self.score(*fake)
-        scores = self.score(torch.cat([real.values, fake.values]))
-        return scores[: len(real.values)], scores[len(real.values) :]
-
-    def generate(self, noise: Tensor, condition: Tensor | None = None) -> Batch:
-        """Samples of the generator under training, float32."""
-        with self.engine.arithmetic():
-            values = self.generator(self.engine.bring(noise), condition)
-        return Batch(values.float(), condition)
-
-    @torch.no_grad()
-    def draw(self, noise: Tensor) -> Tensor:
-        """Samples of `best_generator`, as a user would draw them: running statistics, no graph, on the CPU.
-
-        Args:
-            noise: Shape (N, noise_size).
-
-        Returns:
-            Shape (N, *layout.shape), float32.
-        """
-        generator = self.best_generator
-        training = generator.training
-        generator.eval()
-        with self.engine.arithmetic():
-            values: Tensor = generator(self.engine.bring(noise))
-        generator.train(training)
-        return values.float().cpu()
-
-    def set_rates(self, factor: float) -> None:
-        """Set both optimisers' learning rates to `factor` times their start."""
-        for optimizer, rates in self._rates.items():
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
-
-    @torch.no_grad()
-    def update_average(self, decay: float) -> None:
-        """Move the average towards the generator; faster at first, so that the initial weights are soon forgotten."""
-        if self.average is None:
-            return
-        decay = min(decay, (1 + self.steps_done) / (10 + self.steps_done))
-        averages: list[Tensor] = list(self.average.parameters())
-        weights: list[Tensor] = list(self.generator.parameters())
-        torch._foreach_lerp_(averages, weights, 1.0 - decay)
-        for kept, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            kept.copy_(buffer)
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
-        """All that training has changed: named tensors, and facts that are plain JSON."""
-        tensors: dict[str, Tensor] = {}
-        for player, network in self._networks().items():
-            tensors |= {f"{player}.{name}": value for name, value in network.state_dict().items()}
-        for player, optimizer in self._optimizers().items():
-            for index, slots in optimizer.state_dict()["state"].items():
-                tensors |= {f"{player}_optimizer.{index}.{slot}": value for slot, value in slots.items()}
-        return tensors, {"steps_done": self.steps_done, "seed": self.seed}
-
-    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Take over a state that `state` gave out.
-
-        Args:
-            tensors: The named tensors.
-            facts: The facts.
-
-        Raises:
-            KeyError: A tensor is missing.
-            RuntimeError: A tensor has another shape or belongs to no network.
-        """
-        for player, network in self._networks().items():
-            network.load_state_dict(_below(tensors, player))
-        for player, optimizer in self._optimizers().items():
-            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-            slots: dict[int, dict[str, Tensor]] = {}
-            for name, value in _below(tensors, f"{player}_optimizer").items():
-                index, _, slot = name.partition(".")
-                slots.setdefault(int(index), {})[slot] = _laid_out_like(weights[int(index)], value)
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": slots, "param_groups": groups})
-        self.steps_done = int(facts["steps_done"])
-
-    def _networks(self) -> dict[str, nn.Module]:
-        networks: dict[str, nn.Module] = {"generator": self.generator, "critic": self.critic}
-        return networks if self.average is None else networks | {"average": self.average}
-
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"generator": self.generator_optimizer, "critic": self.critic_optimizer}
-
-
-def _laid_out_like(weight: Tensor, value: Tensor) -> Tensor:
-    """A copy of an optimiser's slot with its weight's strides, since fused optimisers walk both in memory order."""
-    return torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value.clone()
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
+LOOKING_AHEAD = -1
+"""In place of the number of a critic update, in the draws of those that are only looked at."""
 
 
 @dataclass(frozen=True)
@@ -256,27 +119,176 @@ class Step:
     generator_loss: Tensor
 
 
+class Drawn(NamedTuple):
+    """What the critic's loss draws besides its samples, so that it is a pure function of them.
+
+    Attributes:
+        by_objective: Such as labels to be flipped.
+        by_constraint: Such as the places of a gradient penalty.
+        mismatched: The real samples under wrong conditions; None where these play no part.
+    """
+
+    by_objective: Tensor | None
+    by_constraint: Tensor | None
+    mismatched: Mismatched | None = None
+
+
+class Mismatched(NamedTuple):
+    """Real samples under conditions that are not theirs.
+
+    Attributes:
+        batch: The samples, packed.
+        weight: Their weight in the critic's loss.
+    """
+
+    batch: Batch
+    weight: float
+
+
+def draw(
+    game: Game,
+    objective: Objective,
+    constraint: Constraint,
+    real: Batch,
+    *counters: int,
+    mismatched: Mismatched | None = None,
+) -> Drawn:
+    """Draw for one batch, on the CPU whatever the device, and bring it there."""
+    streams, shape = Randomness(game.seed), tuple(real.values.shape)
+    by_objective = objective.draw(shape[0], streams.at("objective", *counters))
+    by_constraint = constraint.draw(shape, streams.at("constraint", *counters))
+    return Drawn(
+        None if by_objective is None else game.engine.bring(by_objective),
+        None if by_constraint is None else game.engine.bring(by_constraint),
+        mismatched,
+    )
+
+
+def draw_real(
+    game: Game, source: Source, rules: Rules, purpose: str, *counters: int
+) -> tuple[Batch, Mismatched | None]:
+    """Draw a batch from the data, and the same samples under conditions that are not theirs where rules want them.
+
+    Args:
+        game: Where they are brought to; its seed decides which are drawn.
+        source: The data.
+        rules: Batch size, packing of the second, and whether it is wanted.
+        purpose: What they are drawn for.
+        counters: Where in the run.
+
+    Raises:
+        UsageError: Wrong conditions are wanted, and there are none.
+    """
+    streams = Randomness(game.seed)
+    batch = source.sample(rules.batch_size, streams.at(purpose, *counters))
+    real = game.engine.bring_batch(batch)
+    if not rules.mismatch:
+        return real, None
+    if batch.condition is None or source.conditions is None:
+        raise UsageError(
+            f"a mismatch of {rules.mismatch:g} needs conditions, of which the data has none that are asked for",
+            remedy="Name conditions (--condition), or set --mismatch to 0.",
+        )
+    wrong = source.conditions.mismatched(batch.condition, streams.at(f"wrong conditions of {purpose}", *counters))
+    return real, Mismatched(Batch(real.values, game.engine.bring(wrong)).packed(rules.packing), rules.mismatch)
+
+
+def draw_conditions(game: Game, source: Source, num: int, rng: torch.Generator) -> Tensor | None:
+    """Conditions as they occur in the data, for a generator that was made for them; None for any other."""
+    if not game.generator.given.size:
+        return None
+    assert source.conditions is not None, "the generator was made for conditions that the data has not"
+    return game.engine.bring(source.conditions.draw(num, rng))
+
+
 def critic_loss(
-    game: Game, objective: Objective, constraint: Constraint, real: Batch, fake: Batch, drawn: Tensor | None
+    game: Game,
+    objective: Objective,
+    constraint: Constraint,
+    real: Batch,
+    fake: Batch,
+    drawn: Drawn,
+    weights: dict[str, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The critic's loss and its estimate, a pure function of weights, batches and draws: both 0-d."""
-    real_scores, fake_scores = game.score_both(real, fake)
-    loss = objective.critic_loss(real_scores, fake_scores) + constraint.penalty(game.score, real, fake, drawn)
-    return loss, objective.estimate(real_scores.detach(), fake_scores.detach())
+    """The critic's loss and its estimate, a pure function of weights, batches and draws: both 0-d.
+
+    (1 - w) L(real, fake) + w L(real, mismatched) + penalty, where the third kind of sample, real ones under wrong
+    conditions, takes the place of generated ones, and w is its weight; the estimate knows nothing of it.
+
+    Source: Reed et al. (2016), Algorithm 1, lines 6 to 9, whose w is one half, for the minimax game alone.
+    """
+    of_real, of_fake = game.score_both(real, fake, weights)
+
+    def witness(values: Tensor, condition: Tensor | None) -> Tensor:
+        return objective.witness(game.score(values, condition, weights), of_real, of_fake)
+
+    loss = objective.critic_loss(of_real, of_fake, drawn.by_objective)
+    if drawn.mismatched is not None:
+        batch, weight = drawn.mismatched
+        third = objective.critic_loss(of_real, game.score(*batch, weights), drawn.by_objective)
+        loss = (1 - weight) * loss + weight * third
+    loss = loss + constraint.penalty(witness, real, fake, drawn.by_constraint)
+    return loss, objective.estimate(of_real.detach(), of_fake.detach())
 
 
-def generator_loss(game: Game, objective: Objective, noise: Tensor, real: Batch | None) -> Tensor:
-    """The generator's loss, 0-d, a pure function of weights, noise and, where the objective asks, real samples."""
-    fake = game.generate(noise, None if real is None else real.condition)
-    real_scores = None if real is None else game.score(*real)
-    return objective.generator_loss(game.score(*fake), real_scores)
+def generator_loss(
+    game: Game, objective: Objective, fake: Batch, real: Batch | None, weights: dict[str, Tensor] | None = None
+) -> Tensor:
+    """The generator's loss, 0-d, a pure function of its samples, the critic's weights and real samples if asked for."""
+    of_real = game.score(*real, weights) if real is not None and objective.generator_sees_real else None
+    return objective.generator_loss(game.score(*fake, weights), of_real)
+
+
+def look_ahead(
+    game: Game, objective: Objective, held: Sequence[Constraint], real: Batch, fake: Batch, drawn: Drawn
+) -> dict[str, Tensor]:
+    """The critic's weights after more of its updates, as a differentiable function of the generated samples.
+
+    The updates are those that its optimiser would make on this one batch; the critic itself stays as it is.
+
+    Args:
+        game: Networks and optimisers; not changed.
+        objective: What the two optimise.
+        held: What holds the critic in each of the updates.
+        real: The batch.
+        fake: With the generator's graph.
+        drawn: For the batch.
+
+    Returns:
+        Weights and buffers by name.
+
+    Raises:
+        UsageError: An optimiser whose updates are not known as formulas.
+
+    Source: Metz, Poole, Pfau and Sohl-Dickstein (2017), equations 7 to 11: gradients through all steps, and the same
+    batch in each of them as in the authors' code.
+    """
+    optimizer = game.critic_optimizer
+    if not isinstance(optimizer, Foreseeing):
+        raise UsageError(
+            f"the updates of {type(optimizer).__name__} cannot be looked through",
+            remedy="Use an optimiser of wgan.optimizers, or unrolled_steps=0.",
+        )
+    # Statistics that forward passes leave behind belong to updates that are never made.
+    buffers = {name: buffer.clone() for name, buffer in game.critic.named_buffers()}
+    named, slots = dict[str, Tensor](game.critic.named_parameters()), optimizer.slots()
+    for constraint in held:
+        loss, _ = critic_loss(game, objective, constraint, real, fake, drawn, named | buffers)
+        weights = list(named.values())
+        gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+        weights, slots = optimizer.foresee(weights, gradients, slots)
+        named = dict(zip(named, constraint.projected(weights), strict=True))
+    return named | buffers
 
 
 def descend(loss: Tensor, player: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Move one player, and only that one, down the gradient of its loss."""
+    """Move one player, and only that one, down the gradient of its loss; one without weights stays where it is."""
+    weights = list(player.parameters())
+    if not weights:
+        return
     optimizer.zero_grad(set_to_none=True)
     # `inputs` is the subscript of the gradient sign: the other player gathers nothing.
-    torch.autograd.backward(loss, inputs=list(player.parameters()))
+    torch.autograd.backward(loss, inputs=weights)
     optimizer.step()
 
 
@@ -312,21 +324,33 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
     while game.steps_done < rules.generator_steps:  # 1
         k = game.steps_done
         game.set_rates(rules.rate_at(k))
+        update = rules.critic_steps_before(k)
         for t in range(rules.critic_steps_at(k)):  # 2
-            real = game.engine.bring_batch(source.sample(m, streams.at("real", k, t)))  # 3
+            real, mismatched = draw_real(game, source, rules, "real", k, t)  # 3
             noise = game.prior.sample(m, streams.at("noise of the critic", k, t))  # 4
             with torch.no_grad():
                 fake = game.generate(noise, real.condition)
-            drawn = constraint.draw(m, streams.at("constraint", k, t))
-            drawn = None if drawn is None else game.engine.bring(drawn)
-            loss, estimate = critic_loss(game, objective, constraint, real, fake, drawn)
+            real, fake = real.packed(rules.packing), fake.packed(rules.packing)
+            held = constraint.at(update + t)
+            drawn = draw(game, objective, held, real, k, t, mismatched=mismatched)
+            loss, estimate = critic_loss(game, objective, held, real, fake, drawn)
             descend(loss, game.critic, game.critic_optimizer)  # 5, 6
             constraint.project(game.critic)  # 7
         noise = game.prior.sample(m, streams.at("noise of the generator", k))  # 9
-        shown = None
-        if objective.generator_sees_real:
-            shown = game.engine.bring_batch(source.sample(m, streams.at("real of the generator", k)))
-        loss_of_generator = generator_loss(game, objective, noise, shown)  # 10
+        shown = mismatched = None
+        condition = draw_conditions(game, source, m, streams.at("conditions of the generator", k))
+        if objective.generator_sees_real or rules.unrolled_steps:
+            shown, mismatched = draw_real(game, source, rules, "real of the generator", k)
+            condition = shown.condition
+        fake = game.generate(noise, condition).packed(rules.packing)
+        shown = None if shown is None else shown.packed(rules.packing)
+        weights = None
+        if rules.unrolled_steps:
+            assert shown is not None
+            drawn = draw(game, objective, constraint, shown, k, LOOKING_AHEAD, mismatched=mismatched)
+            coming = [constraint.at(rules.critic_steps_before(k + 1) + t) for t in range(rules.unrolled_steps)]
+            weights = look_ahead(game, objective, coming, shown, fake, drawn)
+        loss_of_generator = generator_loss(game, objective, fake, shown, weights)  # 10
         descend(loss_of_generator, game.generator, game.generator_optimizer)  # 11
         game.update_average(rules.average)
         game.steps_done += 1

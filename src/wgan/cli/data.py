@@ -22,6 +22,7 @@ _NUM_DRAWN = 10_000
 _NUM_TILES = 64
 _NUM_SHOWN = 5
 _WIDEST = 24
+_MOST_OFFERS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +63,11 @@ def run(words: Sequence[str]) -> int:
         check_target(options.picture, "images" if kind == "images" else "points")
     source = open_data(options.data, reading, seed=options.seed)
     num = _NUM_TILES if kind == "images" else _NUM_DRAWN
-    values = source.distinct(num, Randomness(options.seed).at("rows to look at"))
-    rows = source.codec.decode(values)
-    for line in _lines(source, rows):
+    batch = source.labelled("train", num, Randomness(options.seed).at("rows to look at"))
+    rows = source.codec.decode(batch.values)
+    asked = source.conditions
+    described = None if asked is None or batch.condition is None else asked.decode(batch.condition)
+    for line in _lines(source, rows, described):
         say(line)
     if options.picture is not None:
         _draw(rows, options.picture)
@@ -72,14 +75,29 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _lines(source: Source, rows: Decoded) -> Iterator[str]:
+def _lines(source: Source, rows: Decoded, words: pa.Table | None) -> Iterator[str]:
     import numpy as np
+    import pyarrow as pa
 
+    from wgan.data.conditions import MISSING, words_of
     from wgan.export import as_table
 
     yield source.describe()
     for note in source.notes:
         yield f"note: {note}"
+    if words is not None:
+        yield "conditions:"
+        assert source.conditions is not None
+        for known, column in zip(source.conditions.parts, words.columns, strict=True):
+            # Classes that are numbers are counted, not measured.
+            named = [MISSING if value is None else str(value) for value in column.to_pylist()]
+            shown = pa.chunked_array([named]) if words_of(known) else column
+            yield f"  {_cell(known.name):{_WIDEST}} {_range(shown)}"
+    elif source.offers:
+        some = ", ".join(map(_cell, source.offers[:_MOST_OFFERS])) + (
+            ", ..." if len(source.offers) > _MOST_OFFERS else ""
+        )
+        yield f"could be conditions (--condition): {some}"
     numbers = "number" if source.codec.layout.size == 1 else "numbers"
     yield f"one sample: {'×'.join(map(str, source.codec.layout.shape))} {numbers} as the networks see it"
     if isinstance(rows, np.ndarray) and rows.ndim == 4:

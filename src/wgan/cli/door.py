@@ -27,6 +27,7 @@ COMMANDS = {
     "data": "look at what would be trained on",
     "distance": "compare two sets of samples by every distance there is",
     "divergences": "list the f-divergences: f, its conjugate, domain and threshold",
+    "failures": "measure why the original GAN fails: vanishing gradients, modes covered or left out",
 }
 
 HELP = f"""\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from wgan.display import escaped
 from wgan.errors import UsageError
 
 if TYPE_CHECKING:
-    from wgan.data.source import Decoded, Kind
+    from wgan.data.source import Kind, Samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,10 @@ class SampleOptions:
     Attributes:
         run: The directory of a run.
         num: How many samples; there is no limit but the disk's.
-        out: File to write, its format chosen by its ending: .npy, .csv, .parquet or .png; for images also a new folder.
+        out: File to write, its format chosen by its ending: .npy, .npz, .csv, .parquet or .png; for images also a new
+            folder.
+        where: What to ask for, such as hair=red,eyes=green; a name given twice, with values that come equally often.
+            What nothing is said of comes as it occurs in the data.
         seed: The same seed gives the same samples, and fewer of them are the beginning of more.
         checkpoint: The last state of the run, or the one whose samples were judged best.
     """
@@ -34,6 +38,7 @@ class SampleOptions:
     run: Path
     num: int
     out: Path
+    where: tuple[str, ...] = ()
     seed: int = 0
     checkpoint: Literal["last", "best"] = "last"
 
@@ -46,6 +51,7 @@ def run(words: Sequence[str]) -> int:
     )
     if options.num < 1:
         raise UsageError(f"--num must be at least 1, not {options.num}")
+    wanted = _wanted(options.where)
     from wgan.export import check_target, write_samples
 
     if (kind := _kind(options.run)) is not None:
@@ -56,10 +62,31 @@ def run(words: Sequence[str]) -> int:
     _refuse_own_data(options.out, trained.settings.data)
     if trained.doubt:
         print(f"wgan: warning: {escaped(trained.doubt)}", file=sys.stderr)
-    with _shown(trained.generate(options.num, options.seed), options.num) as blocks:
+    with _shown(trained.generate(options.num, options.seed, where=wanted), options.num) as blocks:
         written = write_samples(blocks, options.num, options.out, trained.codec.kind)
     say(written)
     return 0
+
+
+def _wanted(words: Sequence[str]) -> dict[str, list[str]]:
+    """What is asked for, by name.
+
+    A comma parts two conditions only where the next one begins after it, so that values may hold commas.
+
+    Raises:
+        UsageError: A word without a name or without an equals sign.
+    """
+    wanted: dict[str, list[str]] = {}
+    for word in words:
+        for part in re.split(r",(?=[^,=]+=)", word):
+            name, equals, value = part.partition("=")
+            if not equals or not name.strip():
+                raise UsageError(
+                    f"--where takes name=value, not {escaped(part)!r}",
+                    remedy="For example: --where hair=red,eyes=green",
+                )
+            wanted.setdefault(name.strip(), []).append(value.strip())
+    return wanted
 
 
 def _refuse_own_data(out: Path, data: str) -> None:
@@ -69,7 +96,7 @@ def _refuse_own_data(out: Path, data: str) -> None:
 
 
 @contextmanager
-def _shown(blocks: Iterator[Decoded], num: int) -> Iterator[Iterator[Decoded]]:
+def _shown(blocks: Iterator[Samples], num: int) -> Iterator[Iterator[Samples]]:
     """The same blocks, with a bar of how many samples were drawn where standard error is a terminal."""
     if not sys.stderr.isatty():
         yield blocks
@@ -81,7 +108,7 @@ def _shown(blocks: Iterator[Decoded], num: int) -> Iterator[Iterator[Decoded]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("samples", total=num)
 
-        def counted() -> Iterator[Decoded]:
+        def counted() -> Iterator[Samples]:
             for block in blocks:
                 yield block
                 bar.advance(task, len(block))

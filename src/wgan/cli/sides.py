@@ -238,7 +238,7 @@ class _Reader:
         name = escaped(self.data)
         read = read_array_file(Path(self.data), name=name)
         # What cannot be compared is refused where training on it would be.
-        source = open_array(read.array, self.options, name=name, seed=self.seed, unused_labels=read.unused_labels)
+        source = open_array(read.array, self.options, name=name, seed=self.seed, labels_name=read.labels_name)
         array = read.array.reshape(len(read.array), -1)
         usable = np.flatnonzero(np.isfinite(array).all(axis=1)) if array.dtype.kind == "f" else np.arange(len(array))
         dropped = len(array) - len(usable)

@@ -7,12 +7,15 @@ import dataclasses
 from wgan.errors import UsageError
 from wgan.settings import DataOptions
 
-SAMPLER: frozenset[str] = frozenset()
-POINTS = frozenset({"held_out", "scaling", "missing"})
-TABLE = frozenset({"held_out", "missing", "categorical", "numeric", "ignore"})
+SAMPLER = frozenset({"condition"})
+DESCRIBED = frozenset({"condition", "text", "embedding", "unseen"})
+POINTS = frozenset({"held_out", "scaling", "missing"}) | DESCRIBED
+TABLE = frozenset({"held_out", "missing", "categorical", "numeric", "ignore"}) | DESCRIBED
 CSV = TABLE | {"header"}
-PIXELS = frozenset({"held_out", "size", "mode", "fit"})
+PIXELS = frozenset({"held_out", "size", "mode", "fit"}) | DESCRIBED
 ENCODED_IMAGES = PIXELS | {"skip_broken"}
+TAGGED = frozenset({"categorical", "numeric", "missing"})
+"""What applies to the conditions of images, beside what applies to the images."""
 
 
 def check_applies(options: DataOptions, applicable: frozenset[str], what: str) -> None:

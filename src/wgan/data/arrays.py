@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.lib import format as npy
 from numpy.typing import NDArray
@@ -31,14 +32,14 @@ class ArrayFile:
 
     Attributes:
         array: Mapped from the file where that is a .npy.
-        labels: A label for each image; None where there are none.
-        unused_labels: What labels of points are called, which are named and not used.
+        labels: A label for each row or image; None where there are none, or none were asked for.
+        labels_name: What the labels are called, read or not; empty where there are none.
         notes: What there is to say.
     """
 
     array: NDArray[np.generic]
     labels: NDArray[np.generic] | None = None
-    unused_labels: str = ""
+    labels_name: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -57,24 +58,25 @@ def open_array_file(path: Path, options: DataOptions, *, name: str, seed: int) -
     Raises:
         DataError: Not such a file, truncated, needs pickle, or a wrong rank or dtype.
     """
-    read = read_array_file(path, name=name)
+    read = read_array_file(path, name=name, with_labels=bool(options.condition))
     return open_array(
         read.array,
         options,
         name=name,
         seed=seed,
         labels=read.labels,
-        unused_labels=read.unused_labels,
+        labels_name=read.labels_name,
         notes=read.notes,
     )
 
 
-def read_array_file(path: Path, *, name: str) -> ArrayFile:
+def read_array_file(path: Path, *, name: str, with_labels: bool = False) -> ArrayFile:
     """Read a .npy or .npz as it is.
 
     Args:
         path: The file.
         name: As the user called it.
+        with_labels: Whether labels of points are of use; those of images always are.
 
     Raises:
         DataError: Not such a file, truncated, needs pickle, or a wrong rank or dtype.
@@ -87,7 +89,7 @@ def read_array_file(path: Path, *, name: str) -> ArrayFile:
         if start == npy.MAGIC_PREFIX:
             return ArrayFile(array=_read_npy(path, name))
         if start.startswith(b"PK"):
-            return _read_npz(path, name)
+            return _read_npz(path, name, with_labels=with_labels)
         if start[:1] == b"\x80":
             raise _needs_pickle(name)
         raise DataError(
@@ -106,8 +108,8 @@ def open_array(
     *,
     name: str,
     seed: int,
-    labels: NDArray[np.generic] | None = None,
-    unused_labels: str = "",
+    labels: NDArray[np.generic] | pa.Table | None = None,
+    labels_name: str = "",
     notes: tuple[str, ...] = (),
 ) -> Source:
     """Open an array or a tensor that is already in memory, or memory-mapped.
@@ -117,8 +119,8 @@ def open_array(
         options: How to read it.
         name: As the user called it.
         seed: Of the split.
-        labels: A label for each image.
-        unused_labels: What labels of points are called, which are named and not used.
+        labels: A label for each row or image, shape (N,), or a table of several.
+        labels_name: What the labels are called where they came from; given without them, they are named as not used.
         notes: What the reader has to say.
 
     Returns:
@@ -135,7 +137,9 @@ def open_array(
 
         return images_from_array(array, labels, name, options, seed)
     check_applies(options, POINTS, "points" if name == "array" else f"{name} (points)")
-    return PointsSource(array, name=name, options=options, seed=seed, unused_labels=unused_labels, notes=notes)
+    return PointsSource(
+        array, name=name, options=options, seed=seed, labels=labels, labels_name=labels_name, notes=notes
+    )
 
 
 def check_form(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str) -> None:
@@ -184,7 +188,7 @@ def _needs_pickle(name: str) -> DataError:
     )
 
 
-def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _read_header(file: IO[bytes], name: str, *, may_be_words: bool = False) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and dtype of the array that `file` begins with, checked before any number is read."""
     version = npy.read_magic(file)
     if version not in _HEADERS:
@@ -192,7 +196,8 @@ def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[
     shape, _, dtype = _HEADERS[version](file)
     if dtype.hasobject:
         raise _needs_pickle(name)
-    check_form(shape, dtype, name)
+    if not (may_be_words and dtype.kind in "SU" and len(shape) == 1):
+        check_form(shape, dtype, name)
     return shape, dtype
 
 
@@ -209,7 +214,8 @@ def _read_npy(path: Path, name: str) -> NDArray[np.generic]:
     return array
 
 
-def _read_npz(path: Path, name: str) -> ArrayFile:
+def _read_npz(path: Path, name: str, *, with_labels: bool) -> ArrayFile:
+    """What an .npz holds. Labels of points that nobody asks for are not even read: they may be of any form."""
     with zipfile.ZipFile(path) as archive:
         keys = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
         values = [key for key in keys if key in _VALUES] or [key for key in keys if key not in _LABELS]
@@ -222,17 +228,16 @@ def _read_npz(path: Path, name: str) -> ArrayFile:
         array = _read_member(archive, values[0], name)
         others = [key for key in keys if key not in (values[0], label)]
         labels = None
-        if label is not None and array.ndim >= 3:
-            labels = _read_member(archive, label, name)
-    unused = label if label is not None and labels is None else ""
+        if label is not None and (array.ndim >= 3 or with_labels):
+            labels = _read_member(archive, label, name, may_be_words=True)
     notes = (f"array {values[0]!r} was taken, {', '.join(map(repr, others))} left",) if others else ()
-    return ArrayFile(array=array, labels=labels, unused_labels=unused, notes=notes)
+    return ArrayFile(array=array, labels=labels, labels_name=label or "", notes=notes)
 
 
-def _read_member(archive: zipfile.ZipFile, key: str, name: str) -> NDArray[np.generic]:
+def _read_member(archive: zipfile.ZipFile, key: str, name: str, *, may_be_words: bool = False) -> NDArray[np.generic]:
     info = archive.getinfo(f"{key}.npy")
     with archive.open(info) as file:
-        shape, dtype = _read_header(file, f"{name}['{key}']")
+        shape, dtype = _read_header(file, f"{name}['{key}']", may_be_words=may_be_words)
         wanted, there = math.prod(shape) * dtype.itemsize, info.file_size - file.tell()
         # Checked first, so that a header that lies cannot make us reserve memory for what is not there.
         if there < wanted:

@@ -10,6 +10,7 @@ import torch
 
 from wgan.data.applying import CSV, SAMPLER, TABLE, check_applies
 from wgan.data.arrays import as_array, open_array, open_array_file
+from wgan.data.conditions import Conditions
 from wgan.data.names import format_of
 from wgan.data.points import PointsCodec
 from wgan.data.source import Codec, Source
@@ -85,11 +86,28 @@ def codec_from_state(state: dict[str, Any]) -> Codec:
     )
 
 
+def conditions_from_state(state: dict[str, Any] | None) -> Conditions | None:
+    """Build conditions from what their `state` returned; None for the None of an unconditional run.
+
+    Raises:
+        CheckpointError: The state lacks something, or is of another version.
+    """
+    if state is None:
+        return None
+    try:
+        return Conditions.from_state(state)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise CheckpointError(
+            f"the stored conditions of this run cannot be read: {type(error).__name__}: {error}",
+            remedy="They are damaged or of another version.",
+        ) from None
+
+
 def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) -> Source:
     form = format_of(name)
     if form == "built-in" and name in TOYS:
         check_applies(options, SAMPLER, f"the sampler {name}")
-        return ToySource(name)
+        return ToySource(name, options)
     if form == "built-in":
         from wgan.data.images import open_embedded
 

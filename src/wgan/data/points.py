@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from wgan.batch import Batch, Layout
+from wgan.data.labels import LABEL, described_by_labels
 from wgan.data.rows import Rows
 from wgan.data.scaling import EXACT, Floats, Scaling, distances, shifted, to_dtype
-from wgan.data.source import Kind, split
+from wgan.data.source import Kind, RowsOf
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
 
@@ -129,12 +131,13 @@ class PointsSource:
         name: As the user called it.
         options: `held_out`, `scaling` and `missing` ("error" or "drop") apply.
         seed: Of the split.
-        unused_labels: What labels that came with the points are called; they are named and not used.
+        labels: A label for each point, shape (N,), or a table of several.
+        labels_name: What the labels are called where they came from; given without them, they are named as not used.
         notes: What the reader has to say.
 
     Raises:
         DataError: Fewer than 2 rows, NaN or infinite values that are not to be dropped, nothing that changes.
-        UsageError: `missing="keep"`, which only tables have.
+        UsageError: `missing="keep"`, which only tables have; a condition that is not there.
     """
 
     def __init__(
@@ -144,7 +147,8 @@ class PointsSource:
         name: str,
         options: DataOptions,
         seed: int,
-        unused_labels: str = "",
+        labels: NDArray[np.generic] | pa.Table | None = None,
+        labels_name: str = "",
         notes: tuple[str, ...] = (),
     ) -> None:
         if options.missing == "keep":
@@ -157,6 +161,11 @@ class PointsSource:
         array = array.reshape(len(array), -1)
         self.name = name
         rows = _usable_rows(array, name, options)
+        self.offers, described = described_by_labels(labels, len(array), name, options, rows)
+        if labels_name and not self.offers:
+            self.offers = (LABEL,)
+        if described is not None and described.kept is not None:
+            rows = (np.arange(len(array)) if rows is None else rows)[described.kept]
         count = len(array) if rows is None else len(rows)
         if count < 2 or not array.shape[1]:
             left = f" after dropping {len(array) - count:,}" if count < len(array) else ""
@@ -167,14 +176,20 @@ class PointsSource:
         if count < len(array):
             notes += (f"{len(array) - count:,} rows with NaN or infinite values were dropped",)
         self.codec, said = _fit(array, rows, name, options)
-        self.notes = notes + said
-        train, held = split(count, options.held_out, seed)
-        if rows is not None:
-            train, held = torch.from_numpy(rows)[train], torch.from_numpy(rows)[held]
-        self._rows = Rows(_fetcher(array, self.codec), train, held)
-        self.size = len(train)
-        self.num_held_out = len(held)
-        self._dtype, self._count, self._unused = array.dtype, count, unused_labels
+        self.notes = notes + said + (described.notes if described is not None else ())
+        self._rows = Rows(
+            _fetcher(array, self.codec),
+            torch.arange(count) if rows is None else torch.from_numpy(rows),
+            held_out=options.held_out,
+            seed=seed,
+            described=described,
+            unseen=options.unseen,
+        )
+        self.conditions = self._rows.conditions
+        self.size = len(self._rows.train)
+        self.num_held_out = len(self._rows.held)
+        self._dtype, self._count = array.dtype, count
+        self._unused = labels_name if described is None else ""
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         """Draw training rows with replacement, shape (size, D), float32."""
@@ -188,6 +203,10 @@ class PointsSource:
         """Draw training rows without repetition, shape (at most size, D), float32."""
         return self._rows.distinct(size, rng)
 
+    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
+        """Draw rows of one part with their conditions, without repetition, shape (at most size, D), float32."""
+        return self._rows.labelled(part, size, rng)
+
     def describe(self) -> str:
         """Say in one line what was found."""
         columns = self.codec.num_columns
@@ -195,7 +214,7 @@ class PointsSource:
         noun = "column" if columns == 1 else "columns"
         line = f"points {self.name}: {self._count:,} rows, {columns:,} {noun}{constant} of {self._dtype.name}"
         labels = f", labels {self._unused!r} not used" if self._unused else ""
-        return f"{line}{labels}, {self.num_held_out:,} held out"
+        return f"{line}{labels}, {self.num_held_out:,} held out{self._rows.describe()}"
 
     def fingerprint(self) -> str:
         """A digest of the training rows as the networks see them, and of the codec."""

@@ -1,47 +1,166 @@
-"""Finite data: rows to train on, rows to judge on, and how they are drawn."""
+"""Finite data: rows to train on, rows to judge on, what they are described by, and how they are drawn."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from wgan.batch import Batch
-from wgan.data.source import Codec
+from wgan.data.conditions import Conditions, Part
+from wgan.data.source import Codec, RowsOf, split
+from wgan.data.tables.columns import Number
+from wgan.data.texts import Text
+from wgan.errors import UsageError
+from wgan.randomness import Randomness
+
+if TYPE_CHECKING:
+    from wgan.data.tables.detecting import Described
 
 _HASHED_ROWS = 65_536
 
 
 class Rows:
-    """A finite set of encoded rows, split in two.
+    """A finite set of encoded rows, split into those to train on, those to judge on, and those kept for questions.
 
     Args:
         fetch: Row numbers, int64 of shape (n,), to encoded rows, float32 of shape (n, *layout.shape).
+        numbers: Numbers of the rows that count, ascending, shape (N,).
+        held_out: Share to judge on, 0 to 0.5.
+        seed: Of the split.
+        described: What these rows are described by, in the order of `numbers`; None where nothing is asked for.
+        order: Names of all columns of the table that the conditions were taken out of.
+        unseen: Share of the combinations of conditions whose rows are neither trained nor judged on, 0 to 0.5.
+
+    Attributes:
+        conditions: What samples may be asked for, and how often it occurs among the training rows; None if nothing.
         train: Numbers of the rows to train on.
         held: Numbers of the rows to judge on.
+        unseen: Numbers of the rows whose combination of conditions is kept from both.
+
+    Raises:
+        UsageError: Combinations are to be kept from training, and there are no two categories to combine.
     """
 
-    def __init__(self, fetch: Callable[[Tensor], Tensor], train: Tensor, held: Tensor) -> None:
-        self._fetch, self.train, self.held = fetch, train, held
+    def __init__(
+        self,
+        fetch: Callable[[Tensor], Tensor],
+        numbers: Tensor,
+        *,
+        held_out: float,
+        seed: int,
+        described: Described | None = None,
+        order: Sequence[str] = (),
+        unseen: float = 0.0,
+    ) -> None:
+        self._fetch = fetch
+        self.unseen = numbers[:0]
+        places = torch.arange(len(numbers))
+        if unseen and described is not None:
+            apart = unseen_rows(described.parts, described.codes, unseen, seed)
+            self.unseen, places = numbers[apart], places[~apart]
+        train, held = (places[part] for part in split(len(places), held_out, seed))
+        self.train, self.held = numbers[train], numbers[held]
+        self.conditions: Conditions | None = None
+        self._codes: dict[RowsOf, Tensor] = {}
+        if described is not None:
+            kept = torch.zeros(len(numbers), dtype=torch.bool)
+            kept[places] = True
+            self._codes = {
+                "train": described.codes[train],
+                "held-out": described.codes[held],
+                "unseen": described.codes[~kept],
+            }
+            self.conditions = Conditions.of_rows(described.parts, self._codes["train"], tuple(order))
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         """Draw training rows independently, with replacement."""
-        return Batch(self._fetch(self.train[torch.randint(len(self.train), (size,), generator=rng)]))
+        return self._batch("train", torch.randint(len(self.train), (size,), generator=rng))
 
     def held_out(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw rows that training never sees, without repetition: at most `size`."""
-        return self._fetch(self.held[torch.randperm(len(self.held), generator=rng)[:size]])
+        return self.labelled("held-out", size, rng).values
 
     def distinct(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw training rows without repetition: at most `size`."""
-        return self._fetch(self.train[torch.randperm(len(self.train), generator=rng)[:size]])
+        return self.labelled("train", size, rng).values
+
+    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
+        """Draw rows of one part with their conditions, without repetition: at most `size`."""
+        return self._batch(part, torch.randperm(len(self._numbers(part)), generator=rng)[:size])
+
+    def describe(self) -> str:
+        """The conditions in a few words, as the end of a line; empty where there are none."""
+        if self.conditions is None:
+            return ""
+        apart = f", {len(self.unseen):,} rows of unseen combinations" if len(self.unseen) else ""
+        return f"; conditions: {self.conditions.describe()}{apart}"
 
     def digest(self, codec: Codec) -> str:
-        """A digest of the training rows as the networks see them, and of the codec."""
+        """A digest of the training rows as the networks see them, of their conditions, and of the codec."""
         digest = hashlib.blake2b(json.dumps(codec.state(), sort_keys=True).encode(), digest_size=16)
         for part in self.train.split(_HASHED_ROWS):  # type: ignore[no-untyped-call]
             digest.update(self._fetch(part).numpy().tobytes())
+        digest.update(self.digest_of_conditions())
         return digest.hexdigest()
+
+    def digest_of_conditions(self) -> bytes:
+        """A digest of the training rows' conditions; nothing where there are none."""
+        if self.conditions is None:
+            return b""
+        parts = json.dumps([part.state() for part in self.conditions.parts], sort_keys=True)
+        digest = hashlib.blake2b(parts.encode(), digest_size=16)
+        digest.update(self._codes["train"].numpy().astype("<f4").tobytes())
+        return digest.digest()
+
+    def _numbers(self, part: RowsOf) -> Tensor:
+        return {"train": self.train, "held-out": self.held, "unseen": self.unseen}[part]
+
+    def _batch(self, part: RowsOf, places: Tensor) -> Batch:
+        values = self._fetch(self._numbers(part)[places])
+        if self.conditions is None:
+            return Batch(values)
+        return Batch(values, self.conditions.expand(self._codes[part][places]))
+
+
+def unseen_rows(parts: Sequence[Part], codes: Tensor, share: float, seed: int) -> Tensor:
+    """Choose combinations of categories to keep from training, so that each value stays in some other combination.
+
+    Args:
+        parts: What each entry of a description is.
+        codes: A description for each row, shape (N, parts).
+        share: Share of the combinations, above 0.
+        seed: What decides which.
+
+    Returns:
+        Whether each row has one of them, shape (N,), boolean; at least one combination is chosen.
+
+    Raises:
+        UsageError: There are fewer than two categories, or each combination has a value that no other has.
+    """
+    places = [place for place, part in enumerate(parts) if not isinstance(part, Number | Text)]
+    if len(places) < 2:
+        raise UsageError(
+            "combinations can be kept from training only where two or more categories are conditions",
+            remedy="Set --unseen to 0, or name more conditions.",
+        )
+    combinations, which = torch.unique(codes[:, places], dim=0, return_inverse=True)
+    left = torch.ones(len(combinations), dtype=torch.bool)
+    wanted = max(1, round(share * len(combinations)))
+    for number in torch.randperm(len(combinations), generator=Randomness(seed).at("unseen combinations")).tolist():
+        if int((~left).sum()) == wanted:
+            break
+        left[number] = False
+        others = combinations[left]
+        if not all((others[:, place] == value).any() for place, value in enumerate(combinations[number])):
+            left[number] = True
+    if left.all():
+        raise UsageError(
+            "no combination can be kept from training: each has a value that no other has",
+            remedy="Set --unseen to 0, or name other conditions.",
+        )
+    return ~left[which]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,37 @@ from torch import Tensor
 from wgan.batch import Batch, Layout
 from wgan.randomness import Randomness
 
+if TYPE_CHECKING:
+    from wgan.data.conditions import Conditions
+
 Kind = Literal["points", "table", "images"]
 Decoded: TypeAlias = NDArray[np.generic] | pa.Table
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labelled:
+    """Decoded rows beside the conditions that they were drawn under.
+
+    Attributes:
+        values: The rows, but for those of tables, which have their conditions among their columns.
+        words: A column for each condition, as many rows.
+    """
+
+    values: NDArray[np.generic]
+    words: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice) -> Labelled:
+        return Labelled(values=self.values[rows], words=self.words[rows])
+
+
+Samples: TypeAlias = Decoded | Labelled
+"""What comes out of a run: rows as the user brought them, with their conditions where there are such."""
+
+RowsOf = Literal["train", "held-out", "unseen"]
+"""The rows trained on, those judged on, and those whose combination of conditions is kept from both."""
 
 
 class Codec(Protocol):
@@ -75,8 +105,18 @@ class Source(Protocol):
         """What the user should be told about how the data was read, a line each."""
         ...
 
+    @property
+    def conditions(self) -> Conditions | None:
+        """What samples may be asked for; None in an unconditional run."""
+        ...
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """What could be a condition, by name."""
+        ...
+
     def sample(self, size: int, rng: torch.Generator) -> Batch:
-        """Draw a batch of independent training samples, shape (size, *layout.shape), float32."""
+        """Draw a batch of independent training samples, shape (size, *layout.shape), float32, with their conditions."""
         ...
 
     def held_out(self, size: int, rng: torch.Generator) -> Tensor:
@@ -97,6 +137,18 @@ class Source(Protocol):
         """
         ...
 
+    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
+        """Draw rows of one part with their conditions, without repetition: at most `size`, fewer where there are fewer.
+
+        A sampler that never repeats draws fresh ones, and has none that are unseen.
+
+        Args:
+            part: Rows that training sees, rows that it does not, or those of combinations that are kept from it.
+            size: How many at most.
+            rng: What decides which.
+        """
+        ...
+
     def describe(self) -> str:
         """Say in one line what was found: kind, count, shape, columns, labels."""
         ...
@@ -104,6 +156,30 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """A digest of the data and of how it was read: equal for equal training, whatever the path."""
         ...
+
+
+def decode_batch(codec: Codec, conditions: Conditions | None, batch: Batch) -> Samples:
+    """Undo the preprocessing of rows and of their conditions.
+
+    Args:
+        codec: Of the rows.
+        conditions: Of the conditions; None where there are none.
+        batch: What the networks see.
+
+    Returns:
+        Points and images with their conditions beside them, if there are such; tables with the columns that were
+        conditions in the places that they came from.
+    """
+    decoded = codec.decode(batch.values)
+    if conditions is None or batch.condition is None:
+        return decoded
+    words = conditions.decode(batch.condition)
+    if not isinstance(decoded, pa.Table):
+        return Labelled(values=decoded, words=words)
+    columns = {table.field(name): table[name] for table in (decoded, words) for name in table.column_names}
+    order = {name: place for place, name in enumerate(conditions.order)}
+    fields = sorted(columns, key=lambda field: order.get(field.name, len(order)))
+    return pa.table([columns[field] for field in fields], schema=pa.schema(fields))
 
 
 def split(size: int, share: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -12,11 +12,18 @@ import hashlib
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from wgan.batch import Batch
+from wgan.data.conditions import Conditions
+from wgan.data.labels import described_by_labels
 from wgan.data.points import PointsCodec
+from wgan.data.source import RowsOf
+from wgan.settings import DataOptions
+
+_PLAIN = DataOptions()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,8 +40,12 @@ class Mixture:
 
     def draw(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw points, shape (size, 2)."""
+        return self.draw_with_modes(size, rng)[0]
+
+    def draw_with_modes(self, size: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw points, shape (size, 2), and the number of the mode that each comes from, shape (size,)."""
         which = torch.randint(len(self.modes), (size,), generator=rng)
-        return self.modes[which] + self.sigma * torch.randn(size, 2, generator=rng)
+        return self.modes[which] + self.sigma * torch.randn(size, 2, generator=rng), which
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,13 +96,17 @@ class ToySource:
 
     Args:
         name: A key of `TOYS`.
+        options: `condition` applies: the modes are numbered, and their number is the label of a point.
 
     Attributes:
         modes: Centres in network units, shape (K, 2); None where the distribution has none.
         sigma: Standard deviation of each mode in network units; None where there are none.
+
+    Raises:
+        UsageError: A condition that is not there.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, options: DataOptions = _PLAIN) -> None:
         self.name = name
         self.toy = TOYS[name]
         self.codec = PointsCodec.identity(2)
@@ -100,25 +115,37 @@ class ToySource:
         self.notes: tuple[str, ...] = ()
         self.modes: Tensor | None = self.toy.modes
         self.sigma: float | None = self.toy.sigma
+        numbers = None if self.modes is None else np.arange(len(self.modes))
+        self.offers, described = described_by_labels(numbers, len(numbers) if numbers is not None else 0, name, options)
+        self.conditions = None if described is None else Conditions.of_rows(described.parts, described.codes)
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         """Draw fresh points, shape (size, 2), float32."""
-        return Batch(self.toy.draw(size, rng))
+        if self.conditions is None or isinstance(self.toy, SwissRoll):
+            return Batch(self.toy.draw(size, rng))
+        points, modes = self.toy.draw_with_modes(size, rng)
+        return Batch(points, self.conditions.expand(modes[:, None]))
 
     def held_out(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw fresh points, shape (size, 2), float32: no point comes twice, so none was ever trained on."""
-        return self.toy.draw(size, rng)
+        return self.sample(size, rng).values
 
     def distinct(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw fresh points, shape (size, 2), float32: no two draws are the same."""
-        return self.toy.draw(size, rng)
+        return self.sample(size, rng).values
+
+    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
+        """Draw fresh points, shape (size, 2), float32, with their conditions; none are unseen."""
+        return self.sample(0 if part == "unseen" else size, rng)
 
     def describe(self) -> str:
         """Say what the toy is."""
         modes = f"{len(self.modes)} Gaussian modes" if self.modes is not None else "one connected curve"
-        return f"points {self.name}: a sampler that never repeats, 2 columns, {modes}"
+        line = f"points {self.name}: a sampler that never repeats, 2 columns, {modes}"
+        return line if self.conditions is None else f"{line}; conditions: {self.conditions.describe()}"
 
     def fingerprint(self) -> str:
         """A digest of the name and of a few points, so that a changed protocol is noticed."""
         points = self.toy.draw(16, torch.Generator().manual_seed(0))
-        return hashlib.blake2b(self.name.encode() + points.numpy().tobytes(), digest_size=16).hexdigest()
+        asked = "" if self.conditions is None else ",".join(self.conditions.names)
+        return hashlib.blake2b((self.name + asked).encode() + points.numpy().tobytes(), digest_size=16).hexdigest()

@@ -44,8 +44,10 @@ class WGAN:
         batch_size: Samples in each batch; None for the recipe's, or all rows where there are fewer.
         critic_steps: Critic updates before each generator update.
         schedule: "constant", or "authors" for the schedule of the authors' code.
-        objective: What the two players optimise.
-        constraint: What keeps the critic Lipschitz: "clipping", "penalty", "spectral" or "none".
+        packing: Samples that the critic sees as one.
+        unrolled_steps: Updates of the critic that the generator looks ahead.
+        objective: What the two players optimise: "wasserstein", "gan", "relativistic" and others.
+        constraint: What keeps the critic in bounds: "clipping", "penalty", "spectral", "r1", "none" and others.
         generator: Network of the generator: "mlp", "dcgan" or "resnet".
         critic: Network of the critic.
         generator_optimizer: "rmsprop" or "adam".
@@ -99,6 +101,8 @@ class WGAN:
         batch_size: int | None = None,
         critic_steps: int | None = None,
         schedule: str | None = None,
+        packing: int | None = None,
+        unrolled_steps: int | None = None,
         objective: str | None = None,
         constraint: str | None = None,
         generator: str | None = None,
@@ -130,6 +134,8 @@ class WGAN:
         self.batch_size = batch_size
         self.critic_steps = critic_steps
         self.schedule = schedule
+        self.packing = packing
+        self.unrolled_steps = unrolled_steps
         self.objective = objective
         self.constraint = constraint
         self.generator = generator

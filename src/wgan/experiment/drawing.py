@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from wgan.batch import Layout
+from wgan.batch import Batch, Layout
+from wgan.data.conditions import Conditions, words_of
+from wgan.data.tables.columns import Category
+from wgan.game import Prior
 from wgan.randomness import Randomness
-from wgan.training import Prior
 
 _ENTRIES = 1 << 20
 _LEAST, _MOST = 64, 8192
+_MOST_ROWS, _FEW_ROWS = 16, 8
 
 
 def block_size(layout: Layout) -> int:
@@ -21,32 +25,110 @@ def block_size(layout: Layout) -> int:
 
 
 def draw_blocks(
-    draw: Callable[[Tensor], Tensor], prior: Prior, layout: Layout, *, num: int, seed: int, purpose: str
-) -> Iterator[Tensor]:
+    draw: Callable[[Tensor, Tensor | None], Tensor],
+    prior: Prior,
+    layout: Layout,
+    *,
+    num: int,
+    seed: int,
+    purpose: str,
+    conditions: Conditions | None = None,
+) -> Iterator[Batch]:
     """Draw samples in blocks of bounded memory.
 
-    The noise of a block depends on the seed, the purpose and the block's number alone, and whole blocks are drawn even
-    where fewer samples are wanted, so that rounding does not depend on `num` either.
+    The noise of a block, and its conditions, depend on the seed, the purpose and the block's number alone, and whole
+    blocks are drawn even where fewer samples are wanted, so that rounding does not depend on `num` either.
 
     Args:
-        draw: From noise (N, noise_size) to samples (N, *layout.shape).
+        draw: From noise (N, noise_size) and conditions (N, C) or None to samples (N, *layout.shape).
         prior: The noise.
         layout: What a sample is.
         num: How many.
         seed: Of the noise.
         purpose: What they are drawn for.
+        conditions: What is asked for; None for an unconditional generator.
 
     Yields:
-        Samples (B, *layout.shape), `num` in all.
+        Samples (B, *layout.shape) with their conditions, `num` in all.
     """
     size, streams = block_size(layout), Randomness(seed)
     for block in range(-(-num // size)):
         noise = prior.sample(size, streams.at(purpose, block))
-        yield draw(noise)[: num - block * size]
+        left = num - block * size
+        if conditions is None:
+            yield Batch(draw(noise, None)[:left])
+        else:
+            asked = conditions.draw(size, streams.at(f"conditions for {purpose}", block))
+            yield Batch(draw(noise, asked)[:left], asked[:left])
 
 
 def draw_all(
-    draw: Callable[[Tensor], Tensor], prior: Prior, layout: Layout, *, num: int, seed: int, purpose: str
-) -> Tensor:
-    """All samples of `draw_blocks` at once, shape (num, *layout.shape)."""
-    return torch.cat(list(draw_blocks(draw, prior, layout, num=num, seed=seed, purpose=purpose)))
+    draw: Callable[[Tensor, Tensor | None], Tensor],
+    prior: Prior,
+    layout: Layout,
+    *,
+    num: int,
+    seed: int,
+    purpose: str,
+    conditions: Conditions | None = None,
+) -> Batch:
+    """All samples of `draw_blocks` at once."""
+    blocks = list(draw_blocks(draw, prior, layout, num=num, seed=seed, purpose=purpose, conditions=conditions))
+    told = [block.condition for block in blocks if block.condition is not None]
+    return Batch(torch.cat([block.values for block in blocks]), torch.cat(told) if told else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """Conditions for a picture of images in rows, each value of the first category in rows of its own.
+
+    Attributes:
+        condition: Shape (num, C).
+        columns: Images in a row.
+        values: The values, in the order of their rows.
+        part: Entries of a condition that say which value it is.
+    """
+
+    condition: Tensor
+    columns: int
+    values: tuple[str, ...]
+    part: slice
+
+    def matching(self, rows: Batch) -> Batch | None:
+        """Rows of the data that have the category each place asks for, again from the first where there are too few.
+
+        Returns:
+            As many rows as places; None where some value has no row at all.
+        """
+        if rows.condition is None:
+            return None
+        found = rows.condition[:, self.part].argmax(dim=1)
+        wanted = self.condition[:, self.part].argmax(dim=1)
+        places = torch.empty(len(wanted), dtype=torch.int64)
+        for value in set(wanted.tolist()):
+            there = (found == value).nonzero()[:, 0]
+            if not len(there):
+                return None
+            asking = wanted == value
+            places[asking] = there[torch.arange(int(asking.sum())) % len(there)]
+        return Batch(rows.values[places], rows.condition[places])
+
+
+def sheet_of(conditions: Conditions, num: int, rng: torch.Generator) -> Sheet | None:
+    """Lay out at most `num` images by the first category; None where there is none of so few values that it helps.
+
+    What else can be asked for is drawn as in the data.
+    """
+    start = 0
+    for part in conditions.parts:
+        if isinstance(part, Category) and part.width <= _MOST_ROWS:
+            break
+        start += part.width
+    else:
+        return None
+    rows = max(1, _FEW_ROWS // part.width)
+    columns = num // (rows * part.width)
+    values = words_of(part)
+    drawn = [conditions.where({part.name: value}).draw(rows * columns, rng) for value in values]
+    place = slice(start, start + part.width)
+    return Sheet(condition=torch.cat(drawn), columns=columns, values=tuple(values), part=place)

@@ -13,8 +13,8 @@ from wgan.checkpoints import Checkpoint
 from wgan.data import codec_differences
 from wgan.data.source import Source
 from wgan.errors import CheckpointError
+from wgan.game import Game
 from wgan.settings import WORDS, Settings
-from wgan.training import Game
 
 _SHOWN = 8
 
@@ -38,6 +38,10 @@ _DECIDING = (
     "batch_size",
     "critic_steps",
     "schedule",
+    "packing",
+    "unrolled_steps",
+    "mismatch",
+    "conditioning",
     "decay",
     "average",
     # Scores compare only under one judge, and the best checkpoint is chosen by them.
@@ -53,13 +57,14 @@ def deciding(settings: Settings) -> dict[str, Any]:
 
 def source_state(source: Source) -> dict[str, Any]:
     """What a run keeps of its data: enough to sample without it, and to tell whether it is the same again."""
-    return {
+    state = {
         "name": source.name,
         "describe": source.describe(),
         "fingerprint": source.fingerprint(),
         "codec": source.codec.state(),
         "notes": list(source.notes),
     }
+    return state if source.conditions is None else state | {"conditions": source.conditions.state()}
 
 
 def refuse_other_data(stored: dict[str, Any], source: Source, directory: Path) -> None:
@@ -68,11 +73,18 @@ def refuse_other_data(stored: dict[str, Any], source: Source, directory: Path) -
     Raises:
         CheckpointError: It differs; each field is listed.
     """
-    differences = codec_differences(stored["codec"], source.codec.state())
-    if not differences and stored["fingerprint"] != source.fingerprint():
-        differences = [f"rows: {source.describe()} ({source.fingerprint()}), was {stored['describe']} "]
+    now = source_state(source)
+    differences = codec_differences(*(note["codec"] | _parts(note) for note in (stored, now)))
+    if not differences and stored["fingerprint"] != now["fingerprint"]:
+        differences = [f"rows: {now['describe']} ({now['fingerprint']}), was {stored['describe']} "]
         differences[0] += f"({stored['fingerprint']})"
     _refuse(differences, f"the data is not what the run in '{directory}' was begun with", "the same data")
+
+
+def _parts(note: dict[str, Any]) -> dict[str, Any]:
+    """What the conditions are, without how often each occurs."""
+    conditions = note.get("conditions")
+    return {} if conditions is None else {"conditions": conditions["parts"]}
 
 
 def refuse_other_facts(checkpoint: Checkpoint) -> None:
@@ -115,8 +127,9 @@ def refuse_other_settings(checkpoint: Checkpoint, settings: Settings, directory:
     Raises:
         CheckpointError: They differ; each setting is listed.
     """
-    now, before = deciding(settings), checkpoint.facts["settings"]
-    differences = [f"{name}: {now[name]}, was {before.get(name)}" for name in now if now[name] != before.get(name)]
+    # A checkpoint from before there was a setting has what is now its default.
+    now, before = deciding(settings), deciding(Settings()) | checkpoint.facts["settings"]
+    differences = [f"{name}: {now[name]}, was {before[name]}" for name in now if now[name] != before[name]]
     _refuse(differences, f"the settings of '{directory}' do not fit its checkpoint", "the settings it was begun with")
 
 

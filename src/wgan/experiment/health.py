@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wgan.assembly import Parts
 from wgan.constraints import WeightClipping
-from wgan.training import Game
+from wgan.game import Game
 
 LARGEST_WEIGHT = 500.0
 """Absolute value of a weight, in units of the data's largest entry where that is above 1, at which training counts as
@@ -60,5 +60,7 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def _largest(weights: list[Tensor]) -> float:
-    """The largest absolute value; NaN where there is one."""
+    """The largest absolute value; NaN where there is one, and 0 of no weights."""
+    if not weights:
+        return 0.0
     return float(torch.stack([weight.detach().abs().max() for weight in weights]).max())

@@ -24,10 +24,10 @@ from wgan.experiment.files import RESTORE, RunFiles, new_run, own, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore, source_state
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.running import Experiment
+from wgan.game import Game
 from wgan.metrics import Judge
-from wgan.settings import Settings, check, from_toml, read_toml, to_toml
+from wgan.settings import ADDED, Settings, check, from_toml, read_toml, to_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space, sweep
-from wgan.training import Game
 
 FEW_HELD_OUT = 100
 """Held-out rows below which a run says that its judge has little to go by."""
@@ -67,7 +67,8 @@ def begin(
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
         source = source or _open(settings, files)
         asked, settings = settings.batch_size, _with_fitting_batch(settings, source, shrink=shrink_batch)
-        game = build_game(settings, source.codec.layout)
+        _refuse_mismatch(settings, source)
+        game = build_game(settings, source.codec.layout, _condition_size(source))
         # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
         settings = dataclasses.replace(settings, precision=game.engine.precision, threads=game.engine.threads)
         judge = _judge(settings, source)
@@ -148,7 +149,7 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
     parts = choose_parts(longer)
     source = source or open_again(settings, files)
     refuse_other_data(stored, source, files.root)
-    game = build_game(longer, source.codec.layout)
+    game = build_game(longer, source.codec.layout, _condition_size(source))
     restore(game, checkpoint)
 
     journal.add("resumed", done, seconds=journal.seconds_until(done))
@@ -192,7 +193,8 @@ def read_settings(files: RunFiles) -> Settings:
     reading = values.get("input")
     missing = [name for name in whole if name not in values]
     missing += [f"input.{name}" for name in whole["input"] if isinstance(reading, dict) and name not in reading]
-    if missing:
+    # A run of the first version is what the defaults of later settings make of it.
+    if missing and set(missing) != ADDED:
         raise CheckpointError(f"'{files.settings}' is cut off: it lacks {', '.join(missing)}", remedy=RESTORE)
     return from_toml(files.settings)
 
@@ -224,6 +226,19 @@ def read_source(files: RunFiles) -> dict[str, Any]:
         CheckpointError: It cannot be read.
     """
     return read_note(files.source, "name", "describe", "fingerprint", "codec")
+
+
+def _refuse_mismatch(settings: Settings, source: Source) -> None:
+    """Refuse wrong conditions where there are none, or only one, before anything is trained."""
+    if settings.mismatch and (source.conditions is None or len(source.conditions.codes) < 2):
+        why = "there are no conditions" if source.conditions is None else "all rows have the same condition"
+        raise UsageError(
+            f"mismatch is {settings.mismatch:g}, but {why}", remedy="Name conditions (--condition), or leave it at 0."
+        )
+
+
+def _condition_size(source: Source) -> int:
+    return 0 if source.conditions is None else source.conditions.size
 
 
 def _absolute(data: str, *, is_open: bool) -> str:

@@ -14,19 +14,21 @@ from torch import Tensor
 
 from wgan import checkpoints, export
 from wgan.assembly import Parts, build_rules
-from wgan.data.source import Source
+from wgan.batch import Batch
+from wgan.data.source import Source, decode_batch
 from wgan.errors import Interrupted, NumericError
 from wgan.experiment import health
-from wgan.experiment.drawing import draw_all, draw_blocks
+from wgan.experiment.drawing import Sheet, draw_all, sheet_of
 from wgan.experiment.files import RunFiles
 from wgan.experiment.fitting import NUMBERS, deciding
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.stopping import StopAskedError, StopRequest
+from wgan.game import Game
 from wgan.metrics import Judge
 from wgan.randomness import Randomness
 from wgan.settings import Settings
 from wgan.storage import Ownership
-from wgan.training import Game, Step, train
+from wgan.training import Step, train
 
 NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
 """How many samples are kept at each of a run's sample steps, by the kind of the data."""
@@ -38,6 +40,7 @@ _PATIENCE = 2.0
 """Seconds that a stopped run waits for a judge in the middle of its work, after saving."""
 
 _SCALE_ROWS = 256
+_ROWS_TO_CHOOSE = 2048
 
 
 @dataclass(frozen=True)
@@ -236,30 +239,56 @@ class Experiment:
         return evaluation
 
     def _draw(self, num: int) -> Tensor:
-        game = self.game
-        layout = self.source.codec.layout
-        return draw_all(game.draw, game.prior, layout, num=num, seed=game.seed, purpose="noise of the judge")
+        return self._drawn(num, "noise of the judge").values
+
+    def _drawn(self, num: int, purpose: str) -> Batch:
+        """Samples as a user would draw them, under conditions as they occur in the data."""
+        game, source = self.game, self.source
+        return draw_all(
+            game.draw,
+            game.prior,
+            source.codec.layout,
+            num=num,
+            seed=game.seed,
+            purpose=purpose,
+            conditions=source.conditions,
+        )
+
+    def _sheet(self) -> Sheet | None:
+        """How images are laid out in pictures, where they can be asked for."""
+        source = self.source
+        if source.conditions is None or source.codec.kind != "images":
+            return None
+        rng = Randomness(self.settings.seed).at("conditions of the sheets")
+        return sheet_of(source.conditions, NUM_SAMPLES["images"], rng)
 
     def _write_samples(self, number: int) -> None:
         """Decode and keep samples of the same noise each time, so that sheets along the run compare."""
-        codec, game = self.source.codec, self.game
-        num = NUM_SAMPLES[codec.kind]
+        game, kind, sheet = self.game, self.source.codec.kind, self._sheet()
         with game.engine.limits():
-            blocks = [
-                codec.decode(values)
-                for values in draw_blocks(
-                    game.draw, game.prior, codec.layout, num=num, seed=game.seed, purpose="noise of the samples"
-                )
-            ]
-            export.write_samples(iter(blocks), num, self._files.samples_at(number, codec.kind), codec.kind)
+            batch = self._drawn(NUM_SAMPLES[kind], "noise of the samples")
+            if sheet is not None:
+                noise = game.prior.sample(len(sheet.condition), Randomness(game.seed).at("noise of the samples", 0))
+                batch = Batch(game.draw(noise, sheet.condition), sheet.condition)
+        self._write(batch, self._files.samples_at(number, kind), sheet)
 
     def _write_real_samples(self) -> None:
         """Keep as many held-out rows as are kept of samples, for pictures that show the two side by side."""
-        codec, streams = self.source.codec, Randomness(self.settings.seed)
-        rows = self.source.held_out(NUM_SAMPLES[codec.kind], streams.at("held-out rows of the samples"))
-        if len(rows):
-            out = self._files.real_samples(codec.kind)
-            export.write_samples(iter([codec.decode(rows)]), len(rows), out, codec.kind)
+        kind, sheet = self.source.codec.kind, self._sheet()
+        rng = Randomness(self.settings.seed).at("held-out rows of the samples")
+        batch = self.source.labelled("held-out", NUM_SAMPLES[kind] if sheet is None else _ROWS_TO_CHOOSE, rng)
+        if sheet is not None and (chosen := sheet.matching(batch)) is not None:
+            batch = chosen
+        elif sheet is not None:
+            batch, sheet = Batch(batch.values[: NUM_SAMPLES[kind]], batch.condition), None
+        if len(batch.values):
+            self._write(batch, self._files.real_samples(kind), sheet)
+
+    def _write(self, batch: Batch, out: Path, sheet: Sheet | None) -> None:
+        codec, num = self.source.codec, len(batch.values)
+        columns = None if sheet is None else sheet.columns
+        rows = decode_batch(codec, self.source.conditions, batch)
+        export.write_samples(iter([rows]), num, out, codec.kind, columns=columns)
 
     def _save_copy(self) -> Path:
         assert self._safe.tensors is not None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,19 +15,24 @@ from torch import Tensor
 
 from wgan import checkpoints
 from wgan.assembly import build_game
-from wgan.batch import Layout
-from wgan.data import codec_from_state
-from wgan.data.source import Codec, Decoded, Source
+from wgan.batch import Batch, Layout
+from wgan.data import codec_from_state, conditions_from_state
+from wgan.data.conditions import Conditions
+from wgan.data.source import Codec, Labelled, Samples, Source, decode_batch
 from wgan.engine import has_fast_bfloat16
 from wgan.errors import UsageError
-from wgan.experiment.drawing import draw_all, draw_blocks
+from wgan.experiment.drawing import block_size, draw_all, draw_blocks
 from wgan.experiment.files import RunFiles, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
 from wgan.experiment.opening import open_again, read_note, read_settings, read_source
 from wgan.experiment.record import Journal
+from wgan.game import Game
 from wgan.metrics import Judge
+from wgan.randomness import Randomness
 from wgan.settings import Settings
-from wgan.training import Game
+
+Where: TypeAlias = Mapping[str, Any]
+"""What samples are asked for by: names of conditions to a value, or to several."""
 
 
 class Trained:
@@ -37,11 +42,15 @@ class Trained:
         settings: The run's settings.
         codec: The preprocessing that samples undo.
         game: The networks; samples are drawn from its averaged generator where there is one.
+        conditions: What samples may be asked for; None of an unconditional run.
         doubt: Why samples may be worth nothing, in a line: the run diverged, or has done no step. Empty if neither.
     """
 
-    def __init__(self, settings: Settings, codec: Codec, game: Game, doubt: str = "") -> None:
+    def __init__(
+        self, settings: Settings, codec: Codec, game: Game, conditions: Conditions | None = None, doubt: str = ""
+    ) -> None:
         self.settings, self.codec, self.game, self.doubt = settings, codec, game, doubt
+        self.conditions = conditions
 
     @property
     def step(self) -> int:
@@ -53,7 +62,7 @@ class Trained:
         """What a sample is, as the networks see it."""
         return self.codec.layout
 
-    def generate(self, num: int, seed: int = 0) -> Iterator[Decoded]:
+    def generate(self, num: int, seed: int = 0, *, where: Where | None = None) -> Iterator[Samples]:
         """Draw samples in blocks of bounded memory.
 
         On the same CPU machine the same seed gives the same samples, and a smaller number of them is the beginning of a
@@ -61,46 +70,87 @@ class Trained:
 
         Args:
             num: How many, at least 1.
-            seed: Of the noise.
+            seed: Of the noise, and of what is asked for where it is drawn.
+            where: What is asked for: names of conditions to a value, or to several that then come equally often. What
+                nothing is said of is drawn as it occurs in the data.
 
         Returns:
-            Blocks of samples as the user brought them, `num` in all.
+            Blocks of samples as the user brought them, `num` in all; those of points and images that can be asked for
+            have their conditions beside them.
 
         Raises:
-            UsageError: `num` is below 1.
+            UsageError: `num` is below 1; something is asked of an unconditional run; a name or a value that is not
+                known.
         """
-        _refuse_none(num)
-        return (self.codec.decode(values) for values in self._blocks(num, seed))
+        asked = self._asked(num, where)
+        return (decode_batch(self.codec, asked, batch) for batch in self._blocks(num, seed, asked))
 
-    def sample(self, num: int, seed: int = 0) -> Decoded:
+    def sample(self, num: int, seed: int = 0, *, where: Where | None = None) -> Samples:
         """All samples of `generate` at once."""
-        blocks = list(self.generate(num, seed))
+        blocks = list(self.generate(num, seed, where=where))
         if isinstance(blocks[0], pa.Table):
             return pa.concat_tables(blocks)
-        joined: NDArray[np.generic] = np.concatenate(blocks)
+        labelled = [block for block in blocks if isinstance(block, Labelled)]
+        if labelled:
+            words = pa.concat_tables(block.words for block in labelled)
+            return Labelled(values=np.concatenate([block.values for block in labelled]), words=words)
+        joined: NDArray[np.generic] = np.concatenate([np.asarray(block) for block in blocks])
         return joined
 
-    def values(self, num: int, seed: int = 0) -> Tensor:
+    def values(self, num: int, seed: int = 0, *, where: Where | None = None) -> Tensor:
         """The same samples as the networks see them, shape (num, *layout.shape), float32, without a graph.
 
         Raises:
-            UsageError: `num` is below 1.
+            UsageError: As `generate`.
         """
-        _refuse_none(num)
-        return torch.cat(list(self._blocks(num, seed)))
+        return torch.cat([batch.values for batch in self._blocks(num, seed, self._asked(num, where))])
 
-    def _blocks(self, num: int, seed: int) -> Iterator[Tensor]:
+    def draw(self, condition: Tensor, seed: int = 0) -> Tensor:
+        """A sample for each of these conditions, as the networks see them, shape (N, *layout.shape), float32.
+
+        Args:
+            condition: Shape (N, C), as `conditions.encode` gives it.
+            seed: Of the noise.
+        """
+        game, streams, size = self.game, Randomness(seed), block_size(self.layout)
+        drawn = []
+        with game.engine.limits():
+            for block, part in enumerate(condition.split(size)):  # type: ignore[no-untyped-call]
+                # Whole blocks, as `generate` draws them: rounding then depends on no number.
+                whole = torch.cat([part, part[:1].expand(size - len(part), -1)])
+                noise = game.prior.sample(size, streams.at("noise of a user's samples", block))
+                drawn.append(game.draw(noise, whole)[: len(part)])
+        return torch.cat(drawn)
+
+    def _asked(self, num: int, where: Where | None) -> Conditions | None:
+        """What is asked for, after a look at whether it can be."""
+        if num < 1:
+            raise UsageError(f"the number of samples must be at least 1, not {num}")
+        if self.conditions is None and where:
+            raise UsageError(
+                f"{next(iter(where))!r} cannot be asked for: this run was trained without conditions",
+                remedy="Train one with --condition.",
+            )
+        return self.conditions if self.conditions is None or not where else self.conditions.where(where)
+
+    def _blocks(self, num: int, seed: int, asked: Conditions | None) -> Iterator[Batch]:
         game = self.game
         blocks = draw_blocks(
-            game.draw, game.prior, self.layout, num=num, seed=seed, purpose="noise of a user's samples"
+            game.draw,
+            game.prior,
+            self.layout,
+            num=num,
+            seed=seed,
+            purpose="noise of a user's samples",
+            conditions=asked,
         )
         while True:
             # The limit on threads is the process's own: it must not stay while the caller has the block.
             with game.engine.limits():
-                values = next(blocks, None)
-            if values is None:
+                batch = next(blocks, None)
+            if batch is None:
                 return
-            yield values
+            yield batch
 
 
 def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Trained:
@@ -120,10 +170,12 @@ def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Tr
     saved = checkpoints.load(files.checkpoints, checkpoint)
     refuse_other_facts(saved)
     refuse_other_settings(saved, settings, directory)
-    codec = codec_from_state(read_source(files)["codec"])
-    game = build_game(_for_this_machine(settings, read_note(files.environment)), codec.layout)
+    stored = read_source(files)
+    codec, conditions = codec_from_state(stored["codec"]), conditions_from_state(stored.get("conditions"))
+    size = 0 if conditions is None else conditions.size
+    game = build_game(_for_this_machine(settings, read_note(files.environment)), codec.layout, size)
     restore(game, saved)
-    return Trained(settings, codec, game, _doubt(files, saved.step))
+    return Trained(settings, codec, game, conditions, _doubt(files, saved.step))
 
 
 def _doubt(files: RunFiles, step: int) -> str:
@@ -178,7 +230,15 @@ def evaluate(
     )
 
     def draw(num: int) -> Tensor:
-        return draw_all(game.draw, game.prior, trained.layout, num=num, seed=game.seed, purpose="noise of the judge")
+        return draw_all(
+            game.draw,
+            game.prior,
+            trained.layout,
+            num=num,
+            seed=game.seed,
+            purpose="noise of the judge",
+            conditions=source.conditions,
+        ).values
 
     with game.engine.limits():
         return judge(draw)
@@ -190,8 +250,3 @@ def _for_this_machine(settings: Settings, environment: dict[str, Any]) -> Settin
         return settings
     is_slow = settings.precision == "bfloat16" and not has_fast_bfloat16()
     return dataclasses.replace(settings, device="cpu", precision="float32" if is_slow else settings.precision)
-
-
-def _refuse_none(num: int) -> None:
-    if num < 1:
-        raise UsageError(f"the number of samples must be at least 1, not {num}")

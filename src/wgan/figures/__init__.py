@@ -8,6 +8,7 @@ No figure touches matplotlib's global state, and the same arrays give the same b
 from wgan.figures.canvas import DARK, LIGHT, Floats, Theme, png, svg
 from wgan.figures.columns import MAX_MARGINALS, marginals
 from wgan.figures.curves import Judged, curve, median_filtered, median_width
+from wgan.figures.failures import choosing, starving
 from wgan.figures.plans import moving_plan
 from wgan.figures.points import scatter, scatters
 
@@ -18,6 +19,7 @@ __all__ = [
     "Floats",
     "Judged",
     "Theme",
+    "choosing",
     "curve",
     "marginals",
     "median_filtered",
@@ -26,5 +28,6 @@ __all__ = [
     "png",
     "scatter",
     "scatters",
+    "starving",
     "svg",
 ]

@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 from wgan.choices import Catalog
+from wgan.networks.autoencoders import Autoencoder, ConvAutoencoder
+from wgan.networks.conditioning import NOTHING, Conditioning, Given, given_to
 from wgan.networks.dcgan import DCGAN
+from wgan.networks.identity import Identity
 from wgan.networks.mlp import MLP
 from wgan.networks.players import Architecture, Critic, Generator, ties_samples
 from wgan.networks.resnet import ResNet
 
-NETWORKS: Catalog[Architecture] = Catalog("network", {"mlp": MLP, "dcgan": DCGAN, "resnet": ResNet})
+NETWORKS: Catalog[Architecture] = Catalog(
+    "network",
+    {
+        "mlp": MLP,
+        "dcgan": DCGAN,
+        "resnet": ResNet,
+        "autoencoder": Autoencoder,
+        "conv-autoencoder": ConvAutoencoder,
+        "identity": Identity,
+    },
+)
 
-__all__ = ["DCGAN", "MLP", "NETWORKS", "Architecture", "Critic", "Generator", "ResNet", "ties_samples"]
+__all__ = [
+    "DCGAN",
+    "MLP",
+    "NETWORKS",
+    "NOTHING",
+    "Architecture",
+    "Autoencoder",
+    "Conditioning",
+    "ConvAutoencoder",
+    "Critic",
+    "Generator",
+    "Given",
+    "Identity",
+    "ResNet",
+    "given_to",
+    "ties_samples",
+]

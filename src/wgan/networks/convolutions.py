@@ -8,6 +8,7 @@ from torch import nn
 
 from wgan.batch import Layout
 from wgan.errors import UsageError
+from wgan.networks.conditioning import NOTHING, ConditionalNorm, Given
 
 Norm = Literal["batch", "layer", "none"]
 
@@ -41,8 +42,17 @@ def resolutions(layout: Layout, network: str) -> list[tuple[int, int]]:
     return sizes
 
 
-def normalisation(norm: Norm, channels: int) -> list[nn.Module]:
-    """Zero or one layer: over the batch, over each sample (one mean and variance of all its entries), or none."""
-    if norm == "batch":
-        return [nn.BatchNorm2d(channels)]
-    return [nn.GroupNorm(1, channels)] if norm == "layer" else []
+def normalisation(norm: Norm, channels: int, given: Given = NOTHING) -> list[nn.Module]:
+    """Zero or one layer: over the batch, over each sample (one mean and variance of all its entries), or none.
+
+    Args:
+        norm: Over what.
+        channels: Of what is normalised.
+        given: Whose way is "norm" where scale and shift are to follow from the condition.
+    """
+    if norm == "none":
+        return []
+    follows = given.size > 0 and given.way == "norm"
+    kind = nn.BatchNorm2d(channels, affine=not follows) if norm == "batch" else None
+    layer: nn.Module = kind or nn.GroupNorm(1, channels, affine=not follows)
+    return [ConditionalNorm(layer, channels, given.size) if follows else layer]

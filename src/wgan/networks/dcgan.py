@@ -8,6 +8,16 @@ from typing import Literal
 from torch import nn
 
 from wgan.batch import Layout
+from wgan.networks.conditioning import (
+    NOTHING,
+    Chain,
+    Given,
+    Joining,
+    Projecting,
+    refuse_features,
+    refuse_norm,
+    refuse_way,
+)
 from wgan.networks.convolutions import Norm, normalisation, resolutions
 from wgan.networks.players import Critic, Generator
 
@@ -32,15 +42,19 @@ class DCGAN:
     def _channels(self, levels: int) -> list[int]:
         return [self.filters * (2**level if self.growth == "doubling" else 1) for level in range(levels)]
 
-    def generator(self, noise_size: int, layout: Layout) -> Generator:
+    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """A generator of images: a linear map to the smallest feature map, then transposed convolutions."""
+        refuse_way(given, "a generator", "concat", "norm")
+        if given.size and given.way == "norm" and self.norm == "none":
+            raise refuse_norm("dcgan")
+        joined = given.size if given.joins() else 0
         sizes = resolutions(layout, "dcgan")
         channels = self._channels(len(sizes) - 1)
         height, width = sizes[-1]
         layers: list[nn.Module] = [
-            nn.Linear(noise_size, channels[-1] * height * width, bias=self.norm == "none"),
+            nn.Linear(noise_size + joined, channels[-1] * height * width, bias=self.norm == "none"),
             nn.Unflatten(1, (channels[-1], height, width)),
-            *normalisation(self.norm, channels[-1]),
+            *normalisation(self.norm, channels[-1], given),
             nn.ReLU(),
         ]
         for level in reversed(range(len(channels))):
@@ -50,21 +64,29 @@ class DCGAN:
             bias = level == 0 or self.norm == "none"
             layers.append(nn.ConvTranspose2d(channels[level], outputs, 4, 2, 1, output_padding=odd, bias=bias))
             if level:
-                layers += [*normalisation(self.norm, outputs), nn.ReLU()]
-        return Generator(_initialised(nn.Sequential(*layers), self.weights), noise_size, layout)
+                layers += [*normalisation(self.norm, outputs, given), nn.ReLU()]
+        return Generator(_initialised(Chain(*layers), self.weights), noise_size, layout, given)
 
-    def critic(self, layout: Layout) -> Critic:
+    def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic of images: the generator's mirror, with leaky activations and no norm on its first layer."""
+        refuse_way(given, "a critic", "concat", "projection")
+        joined = given.size if given.joins(default=outputs != 1) else 0
         sizes = resolutions(layout, "dcgan")
         channels = self._channels(len(sizes) - 1)
         layers: list[nn.Module] = []
-        for level, outputs in enumerate(channels):
-            inputs = channels[level - 1] if level else layout.shape[0]
+        for level, filters in enumerate(channels):
+            inputs = channels[level - 1] if level else layout.shape[0] + joined
             has_norm = level > 0 and self.norm != "none"
-            layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not has_norm))
-            layers += [*(normalisation(self.norm, outputs) if has_norm else []), nn.LeakyReLU(0.2)]
-        layers.append(nn.Conv2d(channels[-1], 1, sizes[-1]))
-        return Critic(_initialised(nn.Sequential(*layers), self.weights))
+            layers.append(nn.Conv2d(inputs, filters, 4, 2, 1, bias=not has_norm))
+            layers += [*(normalisation(self.norm, filters) if has_norm else []), nn.LeakyReLU(0.2)]
+        layers.append(nn.Conv2d(channels[-1], outputs, sizes[-1]))
+        body: nn.Module = _initialised(chain := Chain(*layers), self.weights)
+        if joined:
+            body = Joining(chain)
+        elif given.size:
+            refuse_features(outputs)
+            body = Projecting(chain, channels[-1] * sizes[-1][0] * sizes[-1][1], given.size)
+        return Critic(body, outputs, given)
 
 
 def _initialised(network: nn.Module, weights: Literal["normal", "he"]) -> nn.Module:
@@ -80,6 +102,6 @@ def _initialised(network: nn.Module, weights: Literal["normal", "he"]) -> nn.Mod
                 nn.init.normal_(module.weight, 0.0, 0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
+        elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02)
     return network

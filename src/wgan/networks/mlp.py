@@ -8,6 +8,17 @@ from typing import Literal
 from torch import nn
 
 from wgan.batch import Layout
+from wgan.networks.conditioning import (
+    NOTHING,
+    Chain,
+    ConditionalNorm,
+    Given,
+    Joining,
+    Projecting,
+    refuse_features,
+    refuse_norm,
+    refuse_way,
+)
 from wgan.networks.players import Critic, Generator
 
 Activation = Literal["relu", "leaky", "tanh", "softplus", "gelu", "silu"]
@@ -36,20 +47,32 @@ class MLP:
         if self.width < 1 or self.depth < 0:
             raise ValueError(f"width must be at least 1 and depth at least 0, not {self.width} and {self.depth}")
 
-    def generator(self, noise_size: int, layout: Layout) -> Generator:
+    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """A generator of samples of any shape."""
-        return Generator(self._layers(noise_size, layout.size), noise_size, layout)
+        refuse_way(given, "a generator", "concat", "norm")
+        if given.size and given.way == "norm" and (self.norm == "none" or not self.depth):
+            raise refuse_norm("mlp")
+        joined = given.size if given.joins() else 0
+        return Generator(self._layers(noise_size + joined, layout.size, given), noise_size, layout, given)
 
-    def critic(self, layout: Layout) -> Critic:
+    def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic of samples of any shape."""
-        return Critic(nn.Sequential(nn.Flatten(), self._layers(layout.size, 1)))
+        refuse_way(given, "a critic", "concat", "projection")
+        if given.joins():
+            chain: nn.Module = Joining(self._layers(layout.size + given.size, outputs))
+        else:
+            chain = self._layers(layout.size, outputs)
+        if given.size and given.way == "projection":
+            refuse_features(outputs)
+            assert isinstance(chain, Chain)
+            chain = Projecting(chain, self.width if self.depth else layout.size, given.size)
+        return Critic(Chain(nn.Flatten(), chain), outputs, given)
 
-    def _layers(self, entries: int, outputs: int) -> nn.Sequential:
+    def _layers(self, entries: int, outputs: int, given: Given = NOTHING) -> Chain:
         layers: list[nn.Module] = []
         for index in range(self.depth):
             layers.append(nn.Linear(entries if index == 0 else self.width, self.width))
-            if self.norm != "none":
-                layers.append(nn.BatchNorm1d(self.width) if self.norm == "batch" else nn.LayerNorm(self.width))
+            layers += self._normalisation(given)
             layers.append(nn.LeakyReLU(0.2) if self.activation == "leaky" else _ACTIVATIONS[self.activation]())
         layers.append(nn.Linear(self.width if self.depth else entries, outputs))
         for layer in layers:
@@ -57,4 +80,15 @@ class MLP:
                 # He's variance keeps the scale through ReLU layers; PyTorch's default shrinks it by sqrt(6) each.
                 nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu" if layer is not layers[-1] else "linear")
                 nn.init.zeros_(layer.bias)
-        return nn.Sequential(*layers)
+        return Chain(*layers)
+
+    def _normalisation(self, given: Given) -> list[nn.Module]:
+        """Zero or one layer; its scale and shift follow from the condition where that is to enter so."""
+        if self.norm == "none":
+            return []
+        follows = given.size > 0 and given.way == "norm"
+        if self.norm == "batch":
+            layer: nn.Module = nn.BatchNorm1d(self.width, affine=not follows)
+        else:
+            layer = nn.LayerNorm(self.width, elementwise_affine=not follows)
+        return [ConditionalNorm(layer, self.width, given.size) if follows else layer]

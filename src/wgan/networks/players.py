@@ -8,24 +8,26 @@ import torch
 from torch import Tensor, nn
 
 from wgan.batch import Layout
+from wgan.errors import UsageError
+from wgan.networks.conditioning import NOTHING, Given
 
 
 class Architecture(Protocol):
     """A family of networks with its parameters: a row of the networks' table."""
 
-    def generator(self, noise_size: int, layout: Layout) -> Generator:
-        """A generator from noise (N, noise_size) to samples (N, *layout.shape).
+    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+        """A generator from noise (N, noise_size), and what else it is given, to samples (N, *layout.shape).
 
         Raises:
-            UsageError: A layout that this family cannot make.
+            UsageError: A layout that this family cannot make, or a condition that cannot enter in the way asked for.
         """
         ...
 
-    def critic(self, layout: Layout) -> Critic:
-        """A critic from samples (N, *layout.shape) to scores (N,).
+    def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
+        """A critic from samples (N, *layout.shape), and what it is told of them, to scores (N,), or so many outputs.
 
         Raises:
-            UsageError: A layout that this family cannot judge.
+            UsageError: A layout that this family cannot judge, or a condition that cannot enter in the way asked for.
         """
         ...
 
@@ -37,25 +39,41 @@ class Generator(nn.Module):
         body: From noise (N, noise_size) to (N, layout.size) or (N, *layout.shape), unbounded.
         noise_size: Dimensions of the noise.
         layout: What a sample is; its range and its categories decide the head.
+        given: What it is told; where that is joined to the noise, the body takes so many entries more, and elsewhere a
+            second argument.
     """
 
-    def __init__(self, body: nn.Module, noise_size: int, layout: Layout) -> None:
+    def __init__(self, body: nn.Module, noise_size: int, layout: Layout, given: Given = NOTHING) -> None:
         super().__init__()
         self.body = body
         self.noise_size = noise_size
         self.layout = layout
+        self.given = given
 
     def forward(self, noise: Tensor, condition: Tensor | None = None) -> Tensor:
         """Generate samples.
 
         Args:
             noise: Shape (N, noise_size).
-            condition: Reserved for conditional games; these networks take no notice of it.
+            condition: Shape (N, given.size); an unconditional generator takes no notice of it.
 
         Returns:
             Shape (N, *layout.shape), differentiable.
+
+        Raises:
+            UsageError: A conditional generator was given no condition.
         """
-        values: Tensor = self.body(noise).reshape(-1, *self.layout.shape)
+        if not self.given.size:
+            values: Tensor = self.body(noise)
+        elif condition is None:
+            raise UsageError(
+                "this generator was made for conditions, and none came", remedy="Draw some with the noise."
+            )
+        elif self.given.joins():
+            values = self.body(torch.cat([noise, condition.to(noise.dtype)], dim=1))
+        else:
+            values = self.body(noise, condition)
+        values = values.reshape(-1, *self.layout.shape)
         if self.layout.bounded:
             return values.tanh()
         if not self.layout.groups:
@@ -73,28 +91,44 @@ def _blocks(values: Tensor, groups: tuple[tuple[int, int], ...]) -> list[Tensor]
 
 
 class Critic(nn.Module):
-    """A critic: samples to scores, one number each, with no sigmoid.
+    """A critic: samples to scores, one number each, with no sigmoid; or to several, for objectives of features.
 
     Args:
-        body: From samples (N, *layout.shape) to N numbers in any shape.
+        body: From samples (N, *layout.shape) to N x outputs numbers in any shape.
+        outputs: Numbers for each sample.
+        given: What it is told of each sample; the body then takes that as its second argument.
+
+    Attributes:
+        given: As above.
+        is_energy: Whether scores are never above 0: minus an energy.
     """
 
-    def __init__(self, body: nn.Module) -> None:
+    is_energy: bool = False
+    given: Given = NOTHING
+
+    def __init__(self, body: nn.Module, outputs: int = 1, given: Given = NOTHING) -> None:
         super().__init__()
         self.body = body
+        self.outputs = outputs
+        self.given = given
 
     def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
         """Score samples.
 
         Args:
             values: Shape (N, *layout.shape).
-            condition: Reserved for conditional games; these networks take no notice of it.
+            condition: Shape (N, given.size); an unconditional critic takes no notice of it.
 
         Returns:
-            Shape (N,), float32, differentiable.
+            Shape (N,), or (N, outputs) where there are several; float32, differentiable.
+
+        Raises:
+            UsageError: A conditional critic was given no condition.
         """
-        scores: Tensor = self.body(values)
-        return scores.reshape(len(values)).float()
+        if self.given.size and condition is None:
+            raise UsageError("this critic was made for conditions, and none came", remedy="Give those of the samples.")
+        scores: Tensor = self.body(values, condition) if self.given.size else self.body(values)
+        return scores.reshape(len(values), *[self.outputs] * (self.outputs > 1)).float()
 
 
 def ties_samples(network: nn.Module) -> bool:

@@ -8,6 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wgan.batch import Layout
+from wgan.networks.conditioning import (
+    NOTHING,
+    Chain,
+    Given,
+    Joining,
+    Projecting,
+    TakesCondition,
+    refuse_features,
+    refuse_norm,
+    refuse_way,
+)
 from wgan.networks.convolutions import Norm, normalisation, resolutions
 from wgan.networks.players import Critic, Generator
 
@@ -27,45 +38,49 @@ class ResNet:
         if self.filters < 1:
             raise ValueError(f"filters must be at least 1, not {self.filters}")
 
-    def generator(self, noise_size: int, layout: Layout) -> Generator:
+    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """A generator of images: a linear map, one enlarging block for each level, and a last convolution."""
+        refuse_way(given, "a generator", "concat", "norm")
+        if given.size and given.way == "norm" and self.norm == "none":
+            raise refuse_norm("resnet")
+        joined = given.size if given.joins() else 0
         sizes = resolutions(layout, "resnet")
         height, width = sizes[-1]
-        return Generator(
-            _initialised(
-                nn.Sequential(
-                    nn.Linear(noise_size, self.filters * height * width),
-                    nn.Unflatten(1, (self.filters, height, width)),
-                    *[_Block(self.filters, self.filters, self.norm, enlarge_to=size) for size in reversed(sizes[:-1])],
-                    *normalisation(self.norm, self.filters),
-                    nn.ReLU(),
-                    nn.Conv2d(self.filters, layout.shape[0], 3, padding=1),
-                )
-            ),
-            noise_size,
-            layout,
+        chain = Chain(
+            nn.Linear(noise_size + joined, self.filters * height * width),
+            nn.Unflatten(1, (self.filters, height, width)),
+            *[_Block(self.filters, self.filters, self.norm, enlarge_to=size, given=given) for size in sizes[-2::-1]],
+            *normalisation(self.norm, self.filters, given),
+            nn.ReLU(),
+            nn.Conv2d(self.filters, layout.shape[0], 3, padding=1),
         )
+        return Generator(_initialised(chain), noise_size, layout, given)
 
-    def critic(self, layout: Layout) -> Critic:
+    def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic of images: one halving block for each level, two blocks more, a mean over the map, a linear map."""
+        refuse_way(given, "a critic", "concat", "projection")
+        joined = given.size if given.joins(default=outputs != 1) else 0
         sizes = resolutions(layout, "resnet")
         norm: Norm = "none" if self.norm == "batch" else self.norm
-        entries = [layout.shape[0], *[self.filters] * (len(sizes) - 2)]
-        return Critic(
-            _initialised(
-                nn.Sequential(
-                    *[_Block(channels, self.filters, norm, halve=True) for channels in entries],
-                    *[_Block(self.filters, self.filters, norm) for _ in range(2)],
-                    nn.ReLU(),
-                    nn.AdaptiveAvgPool2d(1),
-                    nn.Flatten(),
-                    nn.Linear(self.filters, 1),
-                )
-            )
+        entries = [layout.shape[0] + joined, *[self.filters] * (len(sizes) - 2)]
+        chain = Chain(
+            *[_Block(channels, self.filters, norm, halve=True) for channels in entries],
+            *[_Block(self.filters, self.filters, norm) for _ in range(2)],
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(self.filters, outputs),
         )
+        body = _initialised(chain)
+        if joined:
+            body = Joining(chain)
+        elif given.size:
+            refuse_features(outputs)
+            body = Projecting(chain, self.filters, given.size)
+        return Critic(body, outputs, given)
 
 
-class _Block(nn.Module):
+class _Block(nn.Module, TakesCondition):
     """Norm, ReLU, convolution, twice, beside a shortcut; enlarging before, or halving after."""
 
     def __init__(
@@ -76,23 +91,24 @@ class _Block(nn.Module):
         *,
         halve: bool = False,
         enlarge_to: tuple[int, int] | None = None,
+        given: Given = NOTHING,
     ) -> None:
         super().__init__()
         self.halve, self.enlarge_to = halve, enlarge_to
         # The first block sees pixels, which a ReLU would cut in half and a norm would level.
-        self.before = nn.Sequential(*normalisation(norm, inputs), nn.ReLU()) if inputs == outputs else nn.Identity()
+        self.before = Chain(*([*normalisation(norm, inputs, given), nn.ReLU()] if inputs == outputs else []))
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.between = nn.Sequential(*normalisation(norm, outputs), nn.ReLU())
+        self.between = Chain(*normalisation(norm, outputs, given), nn.ReLU())
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
         """Residual plus shortcut, shape (N, outputs, height', width')."""
-        residual = self.before(values)
+        residual = self.before(values, condition)
         if self.enlarge_to is not None:
             residual = F.interpolate(residual, size=self.enlarge_to, mode="nearest")
             values = F.interpolate(values, size=self.enlarge_to, mode="nearest")
-        residual = self.second(self.between(self.first(residual)))
+        residual = self.second(self.between(self.first(residual), condition))
         if self.halve:
             residual, values = F.avg_pool2d(residual, 2), F.avg_pool2d(values, 2)
         combined: Tensor = self.shortcut(values) + residual

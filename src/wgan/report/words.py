@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wgan.errors import WganError
 from wgan.figures import median_filtered, median_width
 from wgan.report.markup import Html, element, joined
 from wgan.report.record import Record, number
 from wgan.settings import Settings
+
+if TYPE_CHECKING:
+    from wgan.objectives import Objective
 
 _NAMES = {"w1": "exact W1", "sliced_w1": "sliced W1 of the pixels"}
 _KERNEL = "kernel_distance_"
@@ -26,7 +29,9 @@ def axis_label(record: Record) -> str:
     """What the estimate measures and in which unit, for the curve."""
     from wgan.constraints import CONSTRAINTS
 
-    label = f"estimate of the {_unit(record)}"
+    objective, label = _objective(record), f"estimate of the {_unit(record)}"
+    if objective is not None and objective.scale is not None:
+        return f"{label}, {objective.scale}"
     try:
         return f"{label}, {CONSTRAINTS.build(_word(record, 'constraint')).scale}"
     except WganError:
@@ -38,13 +43,19 @@ def _word(record: Record, name: str) -> str:
     return str(record.settings.get(name, getattr(Settings(), name)))
 
 
-def _unit(record: Record) -> str:
+def _objective(record: Record) -> Objective | None:
+    """What the run's players optimised; None of a word that is known no more."""
     from wgan.objectives import OBJECTIVES
 
     try:
-        return OBJECTIVES.build(_word(record, "objective")).unit
+        return OBJECTIVES.build(_word(record, "objective"))
     except WganError:
-        return "distance"
+        return None
+
+
+def _unit(record: Record) -> str:
+    objective = _objective(record)
+    return "distance" if objective is None else objective.unit
 
 
 def duration(seconds: float) -> str:
@@ -78,7 +89,9 @@ def summary(record: Record) -> Html:
     """The paragraph that a reader in a hurry reads."""
     constraint = element("code", _word(record, "constraint"))
     data = str(record.source.get("describe") or record.settings.get("data") or "data of the caller's")
-    kind = ("This is a Wasserstein GAN with the constraint ", constraint, " on its critic")
+    objective = _objective(record)
+    game = "a GAN" if objective is None else objective.title
+    kind = (f"This is {game} with the constraint ", constraint, " on its critic")
     text = [*kind, ", trained on ", element("em", data), ". ", _progress(record), _last_estimate(record)]
     last = record.evaluations[-1] if record.evaluations else None
     if last is not None:

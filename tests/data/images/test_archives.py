@@ -44,7 +44,7 @@ def write_tar(path: Path, contents: dict[str, bytes], *, extra: tarfile.TarInfo 
 
 @pytest.fixture
 def contents(encode) -> dict[str, bytes]:
-    return {f"faces/{number}.png": encode(number) for number in range(5)} | {"faces/tags.csv": b"file,hair\n"}
+    return {f"faces/{number}.png": encode(number) for number in range(5)} | {"faces/prices.csv": b"file,hair\n"}
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tgz", "x.tar.bz2", "x.tar.xz"])

@@ -79,7 +79,7 @@ def test_no_images_are_found_out_also_when_nothing_is_left_to_choose(tmp_path):
 
 
 def test_other_files_are_ignored_aloud(folder):
-    (folder / "tags.csv").write_text("x")
+    (folder / "prices.csv").write_text("x")
     (folder / "._0.png").write_text("x")
     assert open_folder(folder).notes[1:] == ("ignored, as they are no images: 1 .csv", "skipped: 1 hidden")
 

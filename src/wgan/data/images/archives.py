@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import IO
 
 from wgan.data.images.decoding import MAX_ENCODED_BYTES, BrokenImage
-from wgan.data.images.members import Encoded, Stream, Tally, is_wanted, refuse_escaping, refused, too_many_bytes
+from wgan.data.images.members import (
+    Encoded,
+    Stream,
+    Tally,
+    first_tags,
+    is_tags,
+    is_wanted,
+    refuse_escaping,
+    refused,
+    too_many_bytes,
+)
 from wgan.data.images.naming import shown
 from wgan.errors import DataError
 
@@ -49,6 +59,7 @@ class ZipArchive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.tags: tuple[str, Encoded] | None = None
 
     def key(self) -> Iterator[bytes]:
         """Size and time of the archive."""
@@ -71,6 +82,8 @@ class ZipArchive:
             members = sorted(archive.infolist(), key=lambda member: member.filename)
             for member in members:
                 self._check(member)
+            if (tags := first_tags(member.filename for member in members)) is not None:
+                self.tags = tags, self._read(archive, archive.getinfo(tags))
             for member in members:
                 if not member.is_dir() and is_wanted(member.filename, tally):
                     yield member.filename, self._read(archive, member)
@@ -155,6 +168,7 @@ class TarArchive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.tags: tuple[str, Encoded] | None = None
 
     def key(self) -> Iterator[bytes]:
         """Size and time of the archive."""
@@ -177,6 +191,10 @@ class TarArchive:
                     self._check(member)
                     if member.isreg() and is_wanted(member.name, tally):
                         yield member.name, self._read(archive, member)
+                    elif member.isreg() and is_tags(member.name):
+                        before = [self.tags[0]] if self.tags is not None else []
+                        if first_tags([*before, member.name]) == member.name:
+                            self.tags = member.name, self._read(archive, member)
                     # The archive would otherwise keep every header until its end.
                     archive.members.clear()  # type: ignore[attr-defined]
                 # The checksum of what was unpacked stands behind the end of the archive.

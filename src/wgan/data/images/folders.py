@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from wgan.data.images.members import Stream, Tally, is_wanted
+from wgan.data.images.members import Encoded, Stream, Tally, first_tags, is_wanted
 from wgan.data.images.naming import shown
 from wgan.errors import DataError
 
@@ -89,6 +89,12 @@ class Folder:
         if self._cache is not None and (self.path / prefix).resolve() == self._cache:
             return "folders of decoded images"
         return ""
+
+    @property
+    def tags(self) -> tuple[str, Encoded] | None:
+        """The file that describes the images, if there is one."""
+        name = first_tags(name for name, _, _ in self._files)
+        return None if name is None else (name, self.path / name)
 
     def key(self) -> Iterator[bytes]:
         """Names, sizes and times of all images: other files may come and go, the cache's own among them."""

@@ -34,6 +34,7 @@ class Database:
     noun = "LMDB"
     labelled = False
     listed = False
+    tags = None
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -7,7 +7,7 @@ import re
 import stat
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeAlias
@@ -23,6 +23,9 @@ from wgan.errors import DataError
 Encoded: TypeAlias = bytes | Path | BrokenImage
 # Names and contents; a generator, so that who stops early can close what lies open behind it.
 Stream: TypeAlias = Generator[tuple[str, Encoded], None, None]
+TAGS = ("tags.csv", "labels.csv")
+"""What the file is called that describes images, the first column naming the image."""
+
 _RETRY_SECONDS = (0.05, 0.2, 0.5)
 
 
@@ -75,6 +78,11 @@ class Collection(Protocol):
         """Whether `stream` yields files by their names and reads none of them."""
         ...
 
+    @property
+    def tags(self) -> tuple[str, Encoded] | None:
+        """Name and content of the file that describes the images; known once all members were streamed."""
+        ...
+
     def key(self) -> Iterator[bytes]:
         """All that changes when the content does, such as sizes and times; read without decoding anything."""
         ...
@@ -89,8 +97,10 @@ class Collection(Protocol):
 
 
 def is_wanted(name: str, tally: Tally) -> bool:
-    """Whether a member's name is that of an image; counts it in `tally` if not."""
+    """Whether a member's name is that of an image; counts it in `tally` if not, unless it describes images."""
     path = PurePosixPath(name)
+    if is_tags(name):
+        return False
     if any(part.startswith(".") for part in path.parts) or "__MACOSX" in path.parts:
         tally.skipped["hidden"] += 1
         return False
@@ -99,6 +109,20 @@ def is_wanted(name: str, tally: Tally) -> bool:
         return True
     tally.endings[shown(ending[:20]) or "without ending"] += 1
     return False
+
+
+def is_tags(name: str) -> bool:
+    """Whether a member's name is that of a file which describes images."""
+    path = PurePosixPath(name)
+    is_hidden = any(part.startswith(".") for part in path.parts) or "__MACOSX" in path.parts
+    return path.name.lower() in TAGS and not is_hidden
+
+
+def first_tags(names: Iterable[str]) -> str | None:
+    """Of the files that describe images the one that counts: the least deep, tags.csv before labels.csv."""
+    found = [PurePosixPath(name) for name in names if is_tags(name)]
+    ordered = sorted(found, key=lambda path: (len(path.parts), TAGS.index(path.name.lower()), str(path)))
+    return str(ordered[0]) if ordered else None
 
 
 def refuse_escaping(name: str, where: Path) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from wgan.data.applying import ENCODED_IMAGES, PIXELS, check_applies
+from wgan.data.applying import ENCODED_IMAGES, PIXELS, TAGGED, check_applies
 from wgan.data.images.archives import TarArchive, ZipArchive
 from wgan.data.images.arrays import pixels_from_array
 from wgan.data.images.decoding import ENDINGS
@@ -20,6 +21,8 @@ from wgan.data.images.members import Collection
 from wgan.data.images.naming import shown
 from wgan.data.images.packing import pack
 from wgan.data.images.source import ImageSource
+from wgan.data.images.tags import described_images, offered
+from wgan.data.labels import LABEL, described_by_labels, label_column
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
 
@@ -44,7 +47,7 @@ def images_from_array(
 
     Args:
         array: Shape (N, H, W), (N, H, W, C) or (N, C, H, W); integers 0 to 255, or floats in [0, 1] or [-1, 1].
-        labels: Shape (N,), of numbers or words; None where there are none.
+        labels: Shape (N,), of numbers or words; a table for several at once; None where there are none.
         name: As the user called it.
         options: Mode, size and share held out.
         seed: The run's seed.
@@ -59,9 +62,27 @@ def images_from_array(
     """
     check_applies(options, PIXELS, f"{shown(name)} (images that are decoded already)")
     pixels, policy, notes = pixels_from_array(array, name, options)
-    numbers, names = _classes(labels, len(pixels), name, classes)
+    is_table = isinstance(labels, pa.Table)
+    if not is_table and options.condition and labels is not None:
+        names = tuple(classes)
+        described = described_by_labels(label_column(labels, len(pixels), name, names), len(pixels), name, options)
+    else:
+        described = described_by_labels(labels if is_table else None, len(pixels), name, options)
+    # Labels that are no classes, such as ages, are taken as a condition only.
+    is_number = np.asarray(labels).dtype.kind == "f" and bool(options.condition)
+    numbers, names = _classes(None if is_table or is_number else labels, len(pixels), name, classes)
     return ImageSource(
-        name, pixels, policy.codec, share=options.held_out, seed=seed, notes=notes, labels=numbers, classes=names
+        name,
+        pixels,
+        policy.codec,
+        share=options.held_out,
+        seed=seed,
+        notes=notes,
+        labels=numbers,
+        classes=names,
+        offers=(LABEL,) if numbers is not None else described[0],
+        described=described[1],
+        unseen=options.unseen,
     )
 
 
@@ -86,22 +107,27 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
         collection = _collection(path, cache)
         if collection is None:
             return open_idx(path, options, seed=seed)
-        check_applies(options, ENCODED_IMAGES, f"{shown(name)} (images)")
+        tagged = TAGGED if options.condition else frozenset()
+        check_applies(options, ENCODED_IMAGES | tagged, f"{shown(name)} (images)")
         made = pack(collection, options, cache)
     except OSError as error:
         raise DataError(
             f"{shown(name)}: cannot be read: {error.strerror or error}", remedy="Is it still there and readable?"
         ) from None
+    described = described_images(made, name, options)
     return ImageSource(
         name,
         made.pixels,
         made.codec,
         share=options.held_out,
         seed=seed,
-        notes=made.notes + made.passed_over,
+        notes=made.notes + made.passed_over + (described.notes if described is not None else ()),
         labels=made.labels,
         classes=made.classes,
         digest=made.digest,
+        offers=offered(made),
+        described=described,
+        unseen=options.unseen,
     )
 
 

@@ -73,7 +73,10 @@ def pack(collection: Collection, options: DataOptions, cache: Path | None) -> Pa
     place = cache / _key(collection, options)
     found = reopened(place)
     if found is not None:
-        return replace(found, passed_over=_passed_over(collection)) if collection.listed else found
+        # Of a folder's files those that are no images may have changed since.
+        return (
+            replace(found, passed_over=_passed_over(collection), tags=_tags(collection)) if collection.listed else found
+        )
     try:
         cache.mkdir(parents=True, exist_ok=True)
         sweep(cache, older_than=ABANDONED_SECONDS)
@@ -96,6 +99,21 @@ def pack(collection: Collection, options: DataOptions, cache: Path | None) -> Pa
     if found is None:
         raise CheckpointError(f"the pack {shown(place)} was written but cannot be read back", remedy="Check the disk.")
     return found
+
+
+def _tags(collection: Collection) -> tuple[str, bytes] | None:
+    """The file that describes the images, read.
+
+    Raises:
+        DataError: It is damaged or too large.
+    """
+    if collection.tags is None:
+        return None
+    name, content = collection.tags
+    try:
+        return name, load(content)
+    except BrokenImage as reason:
+        raise DataError(f"{shown(collection.path)}: {shown(name)}: {reason}", remedy="Write it again.") from None
 
 
 def _passed_over(collection: Collection) -> tuple[str, ...]:
@@ -163,6 +181,8 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
         labels=labels,
         classes=classes,
         digest=digest,
+        names=tuple(names),
+        tags=_tags(collection),
     )
 
 

@@ -21,7 +21,8 @@ from wgan.data.images.source import CHANNELS, ImageCodec
 from wgan.errors import CheckpointError, UsageError
 from wgan.storage import canonical_json, disk_faults, install_folder, write_new
 
-VERSION = 2
+VERSION = 3
+_TAGS = "tags.csv"
 ABANDONED_SECONDS = 86_400
 """Age at which what lies half-packed in a cache is left from a run that was killed, and not under way in another."""
 
@@ -38,6 +39,8 @@ class Pack:
         labels: Shape (N,), each image's place in `classes`, or None.
         classes: Names of the classes.
         digest: Digest of the pixels.
+        names: The images' names; empty where they have none that mean anything.
+        tags: Name and content of the file that describes the images, or None.
     """
 
     pixels: NDArray[np.uint8]
@@ -47,6 +50,8 @@ class Pack:
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
     digest: str
+    names: tuple[str, ...] = ()
+    tags: tuple[str, bytes] | None = None
 
 
 class Sink(Protocol):
@@ -155,7 +160,11 @@ def write_facts(path: Path, made: Pack) -> None:
         "labels": None if made.labels is None else made.labels.tolist(),
         "classes": made.classes,
         "digest": made.digest,
+        "names": made.names,
+        "tags": None if made.tags is None else made.tags[0],
     }
+    if made.tags is not None:
+        write_new(path.with_name(_TAGS), made.tags[1])
     write_new(path, canonical_json(facts))
 
 
@@ -184,6 +193,8 @@ def reopened(place: Path) -> Pack | None:
             labels=labels,
             classes=tuple(map(str, facts["classes"])),
             digest=str(facts["digest"]),
+            names=tuple(map(str, facts["names"])),
+            tags=None if facts["tags"] is None else (str(facts["tags"]), (place / _TAGS).read_bytes()),
         )
         whole = (
             facts["version"] == VERSION
@@ -192,6 +203,7 @@ def reopened(place: Path) -> Pack | None:
             and list(pixels.shape) == facts["shape"]
             and pixels.shape[1:] == (CHANNELS[codec.mode], codec.height, codec.width)
             and (place / "pixels.npy").stat().st_size == pixels.offset + pixels.nbytes
+            and len(made.names) in (0, len(pixels))
             and (labels is None or (labels.shape == pixels.shape[:1] and labels.max() < len(made.classes)))
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, CheckpointError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -14,8 +14,12 @@ from torch import Tensor
 
 from wgan.batch import Batch, Layout
 from wgan.data.images.naming import shown
-from wgan.data.source import split
+from wgan.data.rows import Rows
+from wgan.data.source import RowsOf
 from wgan.errors import CheckpointError, DataError
+
+if TYPE_CHECKING:
+    from wgan.data.tables.detecting import Described
 
 CHANNELS: dict[str, int] = {"L": 1, "RGB": 3, "RGBA": 4}
 _HASHED_BYTES = 1 << 24
@@ -102,6 +106,9 @@ class ImageSource:
         labels: Shape (N,), each image's place in `classes`; None where there are none.
         classes: Names of the classes.
         digest: Digest of the pixels where it is already known.
+        offers: What could be a condition, by name.
+        described: What each image is described by, where conditions are asked for.
+        unseen: Share of the combinations of conditions that are kept from training.
 
     Attributes:
         size: Images to train on.
@@ -109,6 +116,8 @@ class ImageSource:
         labels: As given.
         classes: As given.
         pixels: As given.
+        offers: As given.
+        conditions: What samples may be asked for, or None.
     """
 
     def __init__(
@@ -123,6 +132,9 @@ class ImageSource:
         labels: NDArray[np.int64] | None = None,
         classes: tuple[str, ...] = (),
         digest: str | None = None,
+        offers: tuple[str, ...] = (),
+        described: Described | None = None,
+        unseen: float = 0.0,
     ) -> None:
         if len(pixels) < 2:
             raise DataError(
@@ -139,9 +151,14 @@ class ImageSource:
         self.labels = labels
         self.classes = classes
         self._digest = digest
-        self._train_rows, self._held_rows = split(len(pixels), share, seed)
-        self.size: int | None = len(self._train_rows)
-        self.num_held_out: int | None = len(self._held_rows)
+        numbers = torch.arange(len(pixels))
+        if described is not None and described.kept is not None:
+            numbers = numbers[torch.from_numpy(described.kept)]
+        self.offers = offers
+        self._rows = Rows(self._gather, numbers, held_out=share, seed=seed, described=described, unseen=unseen)
+        self.conditions = self._rows.conditions
+        self.size: int | None = len(self._rows.train)
+        self.num_held_out: int | None = len(self._rows.held)
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         """Draw images to train on, each independently of the others.
@@ -151,10 +168,9 @@ class ImageSource:
             rng: What decides which.
 
         Returns:
-            Shape (size, channels, height, width), float32, in [-1, 1].
+            Shape (size, channels, height, width), float32, in [-1, 1], with their conditions where some are asked for.
         """
-        places = torch.randint(len(self._train_rows), (size,), generator=rng)
-        return Batch(self._gather(self._train_rows[places]))
+        return self._rows.sample(size, rng)
 
     def held_out(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw images that training never sees, without repetition.
@@ -166,8 +182,7 @@ class ImageSource:
         Returns:
             Shape (min(size, num_held_out), channels, height, width), float32, in [-1, 1].
         """
-        places = torch.randperm(len(self._held_rows), generator=rng)[:size]
-        return self._gather(self._held_rows[places])
+        return self._rows.held_out(size, rng)
 
     def distinct(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw images that training sees, without repetition.
@@ -179,8 +194,20 @@ class ImageSource:
         Returns:
             Shape (min(size, the source's size), channels, height, width), float32, in [-1, 1].
         """
-        places = torch.randperm(len(self._train_rows), generator=rng)[:size]
-        return self._gather(self._train_rows[places])
+        return self._rows.distinct(size, rng)
+
+    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
+        """Draw images of one part with their conditions, without repetition.
+
+        Args:
+            part: Images to train on, images held out, or those of combinations that are kept from training.
+            size: How many at most.
+            rng: What decides which.
+
+        Returns:
+            Shape (n, channels, height, width), float32, in [-1, 1].
+        """
+        return self._rows.labelled(part, size, rng)
 
     def _gather(self, rows: Tensor) -> Tensor:
         return self.codec.encode(self.pixels[rows.numpy()])
@@ -193,7 +220,7 @@ class ImageSource:
             some = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
             parts.append(f"{len(self.classes)} class{'es' if len(self.classes) > 1 else ''} ({some})")
         parts.append(f"{self.size:,} to train on, {self.num_held_out:,} held out")
-        return f"{shown(self.name)}: {'; '.join(parts)}"
+        return f"{shown(self.name)}: {'; '.join(parts)}{self._rows.describe()}"
 
     def fingerprint(self) -> str:
         """A digest of the pixels, their meaning, the labels and the images held out; the path does not enter."""
@@ -204,7 +231,8 @@ class ImageSource:
                 hasher.update(np.ascontiguousarray(self.pixels[start : start + rows]).data)
             self._digest = hasher.hexdigest()
         hasher = hashlib.blake2b(f"{self._digest}|{self.pixels.shape}|{self.codec}|".encode(), digest_size=16)
-        hasher.update(self._held_rows.numpy().astype("<i8").tobytes())
+        hasher.update(self._rows.held.numpy().astype("<i8").tobytes())
+        hasher.update(self._rows.digest_of_conditions())
         if self.labels is not None:
             hasher.update(repr(self.classes).encode("utf-8", "surrogateescape"))
             hasher.update(np.ascontiguousarray(self.labels, dtype="<i8").data)

@@ -179,23 +179,30 @@ class Category:
         """The one-hot block of a column that begins at entry `start`."""
         return ((start, start + self.width),)
 
-    def encode(self, array: pa.Array) -> Floats:
-        """Map a plain array to one-hot rows, shape (N, width)."""
+    def index(self, array: pa.Array) -> NDArray[np.int64]:
+        """Each cell's place among the categories, shape (N,); a missing cell has the place behind the last."""
         import pyarrow.compute as pc
 
         found = pc.index_in(array, value_set=pa.array(self.values, array.type))
-        index = found.fill_null(len(self.values)).to_numpy(zero_copy_only=False)
-        block = np.zeros((len(array), self.width))
-        block[np.arange(len(array)), index] = 1.0
-        return block
+        places: NDArray[np.int64] = found.fill_null(len(self.values)).to_numpy(zero_copy_only=False).astype(np.int64)
+        return places
 
-    def decode(self, block: Floats) -> pa.Array:
-        """Take the largest entry of each row back to its category."""
-        index = block.argmax(axis=1)
+    def pick(self, index: NDArray[np.int64]) -> pa.Array:
+        """The inverse of `index`, in the column's type."""
         mask = index == len(self.values)
         kind = type_from_text(self.type)
         plain = pa.array(self.values, _plain_type(kind)).take(pa.array(index, mask=mask))
         return _restore(plain, kind, self.dictionary)
+
+    def encode(self, array: pa.Array) -> Floats:
+        """Map a plain array to one-hot rows, shape (N, width)."""
+        block = np.zeros((len(array), self.width))
+        block[np.arange(len(array)), self.index(array)] = 1.0
+        return block
+
+    def decode(self, block: Floats) -> pa.Array:
+        """Take the largest entry of each row back to its category."""
+        return self.pick(block.argmax(axis=1))
 
     def state(self) -> dict[str, object]:
         """Plain JSON values."""

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from wgan.choices import nearest
+from wgan.data.conditions import Part, codes_of
 from wgan.data.scaling import EXACT, Scaling, distances
 from wgan.data.tables.codec import TableCodec
 from wgan.data.tables.columns import Category, Column, Constant, Number, less
 from wgan.data.tables.inferring import TypedColumn, typed_column
 from wgan.data.tables.reading import Raw
 from wgan.data.tables.types import is_temporal
+from wgan.data.texts import Text
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
 
@@ -23,6 +29,8 @@ _MOST_CATEGORIES = 1_000
 _DISTINCT_SHARE, _FEW_ROWS = 0.9, 50
 _MOST_DECIMALS = 10
 _SHOWN_CELLS, _SHOWN_NAMES = 5, 30
+# Whole numbers under these names are numbers of classes.
+_CLASSES = frozenset({"label", "labels", "class", "classes", "target", "targets", "y"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +38,35 @@ class Detected:
     """What was decided about a table.
 
     Attributes:
-        codec: A column for each column.
-        arrays: The rows that are kept, in plain form, an array for each column.
+        codec: A column for each column that is no condition.
+        arrays: The rows that are kept, in plain form, an array for each column of the codec.
         notes: What the user should be told.
+        described: What the rows are described by, where conditions are asked for.
+        order: Names of all columns, conditions among them, in the table's order.
     """
 
     codec: TableCodec
     arrays: list[pa.Array]
     notes: tuple[str, ...]
+    described: Described | None = None
+    order: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What rows are described by.
+
+    Attributes:
+        parts: What each entry of a description is.
+        codes: The description of each row that is kept, shape (n, parts), float32.
+        kept: Which of the rows that came these are, shape (N,); None where all are kept.
+        notes: What the user should be told.
+    """
+
+    parts: tuple[Part, ...]
+    codes: Tensor
+    kept: NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def detect(raw: Raw, options: DataOptions) -> Detected:
@@ -61,8 +90,13 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
         raise UsageError(f"{raw.name}: every column is ignored", remedy="Leave at least one.")
     if raw.table.num_rows < 2:
         raise _too_few(raw, raw.table.num_rows, 0)
-    typed = [typed_column(raw, name, options) for name in names]
-    typed, dropped = _settle_missing(raw, typed, options)
+    asked = condition_names(options, names, raw.name)
+    if len(asked) == len(names):
+        raise UsageError(f"{raw.name}: every column is a condition", remedy="Leave at least one to be generated.")
+    typed, kept = _settle_missing(raw, [typed_column(raw, name, options) for name in names], options)
+    dropped = 0 if kept is None else int((~kept).sum())
+    described = _described(raw, [_named(typed, name) for name in asked], options) if asked else None
+    all_typed, typed = typed, [column for column in typed if column.name not in asked]
     columns = tuple(_column(raw, column, options) for column in typed)
     constant = [column.name for column in columns if isinstance(column, Constant)]
     if len(constant) == len(columns):
@@ -72,10 +106,114 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
         said = f"{raw.name}: constant columns ({shown}) are not learnt and come back as they are"
         warnings.warn(said, DataWarning, stacklevel=2)
     notes = raw.notes + ((f"{dropped:,} rows with missing or infinite cells were dropped",) if dropped else ())
-    notes += tuple(column.note for column in typed if column.note)
+    notes += tuple(column.note for column in all_typed if column.note)
     if options.ignore:
         notes += (f"ignored columns: {', '.join(options.ignore)}",)
-    return Detected(codec=TableCodec(columns=columns), arrays=[column.array for column in typed], notes=notes)
+    arrays = [column.array for column in typed]
+    return Detected(
+        codec=TableCodec(columns=columns), arrays=arrays, notes=notes, described=described, order=tuple(names)
+    )
+
+
+def describe_rows(raw: Raw, options: DataOptions) -> Described:
+    """Decide what each condition is, where the conditions have a table of their own.
+
+    Args:
+        raw: A column for each thing that could be a condition, and a row for each row of the data.
+        options: `condition`, `text`, `embedding`, `categorical`, `numeric` and `missing` apply.
+
+    Raises:
+        UsageError: The options name columns that are not there.
+        DataError: Missing cells that are not to be dropped or kept, too many categories, a column that never changes.
+    """
+    _check_names(raw, options)
+    asked = condition_names(options, raw.table.column_names, raw.name)
+    typed, kept = _settle_missing(raw, [typed_column(raw, name, options) for name in asked], options)
+    described = _described(raw, typed, options)
+    notes = tuple(column.note for column in typed if column.note)
+    if kept is not None:
+        notes += (f"{int((~kept).sum()):,} rows with missing or infinite conditions were dropped",)
+    return replace(described, kept=kept, notes=notes)
+
+
+def condition_names(options: DataOptions, known: Sequence[str], where: str) -> list[str]:
+    """The conditions that are asked for, those in one word with commas between them apart.
+
+    Args:
+        options: `condition` and `text` apply.
+        known: What could be asked for.
+        where: The data, for an error.
+
+    Raises:
+        UsageError: A name that is not known, or that comes twice.
+    """
+    asked = [
+        name
+        for word in options.condition
+        for name in ([word] if word in known else filter(None, (part.strip() for part in word.split(","))))
+    ]
+    for name in asked:
+        if name not in known:
+            raise UsageError(f"{where}: there is no condition {name!r}", remedy=_listed(name, known))
+        if asked.count(name) > 1:
+            raise UsageError(f"{where}: the condition {name!r} is asked for twice", remedy="Once is enough.")
+    if wrong := [name for name in options.text if name not in asked]:
+        raise UsageError(
+            f"{where}: --text {wrong[0]!r} is no condition",
+            remedy=f"Use --condition {wrong[0]!r} too, or leave it out.",
+        )
+    return asked
+
+
+def _listed(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return "It has nothing that samples could be asked for: no labels and no tags."
+    guess = "".join(f"Did you mean {near!r}? " for near in nearest(name, known))
+    more = ", ..." if len(known) > _SHOWN_NAMES else ""
+    return f"{guess}There are: {', '.join(known[:_SHOWN_NAMES])}{more}."
+
+
+def _named(typed: list[TypedColumn], name: str) -> TypedColumn:
+    return next(column for column in typed if column.name == name)
+
+
+def _described(raw: Raw, typed: list[TypedColumn], options: DataOptions) -> Described:
+    parts = tuple(_part(raw, column, options) for column in typed)
+    codes = [codes_of(part, column.array) for part, column in zip(parts, typed, strict=True)]
+    return Described(parts=parts, codes=torch.stack(codes, dim=1))
+
+
+def _part(raw: Raw, column: TypedColumn, options: DataOptions) -> Part:
+    """What a column is as a condition."""
+    if column.name in options.text:
+        return _text(raw, column, options)
+    is_whole = pa.types.is_integer(column.array.type) and not is_temporal(column.kind)
+    if is_whole and column.name.lower() in _CLASSES and column.name not in options.numeric:
+        column = replace(column, coded=True)
+    found = _column(raw, column, options)
+    if isinstance(found, Constant):
+        raise DataError(
+            f"{raw.name}: {column.name!r} is always {found.value!r}, so it cannot be a condition",
+            remedy="Leave it out.",
+        )
+    if isinstance(found, Number) and found.may_miss:
+        raise DataError(
+            f"{raw.name}: numbers are missing in the condition {column.name!r}",
+            remedy="Use --missing drop, or fill them in: only categories can be missing in a condition.",
+        )
+    return found
+
+
+def _text(raw: Raw, column: TypedColumn, options: DataOptions) -> Text:
+    from wgan.data.embeddings import find_embedding
+
+    if not pa.types.is_large_string(column.array.type):
+        raise UsageError(f"{raw.name}: --text {column.name!r} is {column.kind}, not text", remedy="Leave it out.")
+    if column.array.null_count:
+        raise DataError(f"{raw.name}: texts are missing in {column.name!r}", remedy="Use --missing drop.")
+    texts = sorted(column.array.unique().to_pylist())
+    embed = find_embedding(options.embedding)
+    return Text.fit(column.name, str(column.kind), texts, embed, options.embedding)
 
 
 def _check_names(raw: Raw, options: DataOptions) -> None:
@@ -93,8 +231,10 @@ def _check_names(raw: Raw, options: DataOptions) -> None:
         raise UsageError(f"{raw.name}: {'; '.join(wrong)}", remedy=f"Columns: {columns}.")
 
 
-def _settle_missing(raw: Raw, typed: list[TypedColumn], options: DataOptions) -> tuple[list[TypedColumn], int]:
-    """Refuse, drop or keep rows with missing or infinite cells; also the number of rows that were dropped."""
+def _settle_missing(
+    raw: Raw, typed: list[TypedColumn], options: DataOptions
+) -> tuple[list[TypedColumn], NDArray[np.bool_] | None]:
+    """Refuse, drop or keep rows with missing or infinite cells; also which rows are kept, None where all are."""
     import pyarrow.compute as pc
 
     bad, rows, num_infinite, num_missing = [], np.ones(raw.table.num_rows, dtype=bool), 0, 0
@@ -112,12 +252,12 @@ def _settle_missing(raw: Raw, typed: list[TypedColumn], options: DataOptions) ->
         ]
     count = num_infinite + num_missing
     if not count:
-        return typed, 0
+        return typed, None
     if options.missing == "drop":
         if rows.sum() < 2:
             raise _too_few(raw, int(rows.sum()), int((~rows).sum()), may_keep=not num_infinite)
         kept = [replace(column, array=column.array.filter(pa.array(rows))) for column in typed]
-        return kept, int((~rows).sum())
+        return kept, rows
     bad = sorted(bad)[:_SHOWN_CELLS]
     # The places are looked up together: for a .csv that is one walk through the file.
     numbers = sorted({int(row) for row, _, _ in bad})
@@ -170,6 +310,8 @@ def _category(raw: Raw, column: TypedColumn, distinct: int, may_miss: bool, opti
         why = "more than can be learnt as categories" if distinct > _MOST_CATEGORIES else "like a name of each row"
         remedy = f"Use --ignore {column.name!r}"
         remedy += "." if distinct > _MOST_CATEGORIES else f", or --categorical {column.name!r} if it is none."
+        if any(column.name in (word, *word.split(",")) for word in options.condition):
+            remedy = f"Use --text {column.name!r} to embed it, or leave it out of the conditions."
         raise DataError(
             f"{raw.name}, column {column.name!r}: {distinct:,} different values in {present:,} rows, {why}",
             remedy=f"If these are numbers: {column.note}." if column.note else remedy,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wgan.batch import Batch
 from wgan.data.rows import Rows
-from wgan.data.source import split
+from wgan.data.source import RowsOf
 from wgan.data.tables.columns import Category, Constant, Number
 from wgan.data.tables.detecting import Detected, detect
 from wgan.data.tables.reading import Raw, read_csv, read_frame, read_parquet
@@ -25,16 +25,26 @@ class TableSource:
     Args:
         detected: What was decided about the columns.
         name: As the user called it.
-        held_out: Share of the rows kept from training.
+        options: `held_out` and `unseen` apply.
         seed: Of the split.
     """
 
-    def __init__(self, detected: Detected, *, name: str, held_out: float, seed: int) -> None:
+    def __init__(self, detected: Detected, *, name: str, options: DataOptions, seed: int) -> None:
         self.name = name
         self.codec = detected.codec
         self.notes = detected.notes
+        self.offers = detected.order
         encoded = self.codec.encode(detected.arrays)
-        self._rows = Rows(encoded.__getitem__, *split(len(encoded), held_out, seed))
+        self._rows = Rows(
+            encoded.__getitem__,
+            torch.arange(len(encoded)),
+            held_out=options.held_out,
+            seed=seed,
+            described=detected.described,
+            order=detected.order,
+            unseen=options.unseen,
+        )
+        self.conditions = self._rows.conditions
         self.size = len(self._rows.train)
         self.num_held_out = len(self._rows.held)
 
@@ -50,6 +60,10 @@ class TableSource:
         """Draw training rows without repetition, shape (at most size, D), float32."""
         return self._rows.distinct(size, rng)
 
+    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
+        """Draw rows of one part with their conditions, without repetition, shape (at most size, D), float32."""
+        return self._rows.labelled(part, size, rng)
+
     def describe(self) -> str:
         """Say in one line what was found."""
         columns = self.codec.columns
@@ -59,8 +73,9 @@ class TableSource:
         }
         found = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
         noun = "column" if len(columns) == 1 else "columns"
-        rows = self.size + self.num_held_out
-        return f"table {self.name}: {rows:,} rows, {len(columns):,} {noun} ({found}), {self.num_held_out:,} held out"
+        rows = self.size + self.num_held_out + len(self._rows.unseen)
+        line = f"table {self.name}: {rows:,} rows, {len(columns):,} {noun} ({found}), {self.num_held_out:,} held out"
+        return line + self._rows.describe()
 
     def fingerprint(self) -> str:
         """A digest of the training rows as the networks see them, and of the codec."""
@@ -108,4 +123,4 @@ def open_frame(frame: object, options: DataOptions, *, name: str, seed: int) -> 
 
 
 def _open(raw: Raw, options: DataOptions, seed: int) -> TableSource:
-    return TableSource(detect(raw, options), name=raw.name, held_out=options.held_out, seed=seed)
+    return TableSource(detect(raw, options), name=raw.name, options=options, seed=seed)

@@ -1,0 +1,44 @@
+"""What keeps a critic in bounds: clipping, penalties on its gradient, spectral normalisation, or nothing.
+
+A constraint acts at up to three moments: once when the critic is built (`attach`), in the critic's loss (`penalty`),
+and after each of its updates (`project`). To add one, write its class in a file here and give it a row in
+`CONSTRAINTS`.
+"""
+
+from __future__ import annotations
+
+from wgan.choices import Catalog
+from wgan.constraints.constraint import Constraint, Scores, Unconstrained
+from wgan.constraints.penalties import DRAGAN, R1, R1R2, R2, GradientPenalty, LipschitzPenalty, Penalty
+from wgan.constraints.weights import SpectralNorm, WeightClipping
+
+CONSTRAINTS: Catalog[Constraint] = Catalog(
+    "constraint",
+    {
+        "clipping": WeightClipping,
+        "penalty": GradientPenalty,
+        "lp": LipschitzPenalty,
+        "dragan": DRAGAN,
+        "r1": R1,
+        "r2": R2,
+        "r1r2": R1R2,
+        "spectral": SpectralNorm,
+        "none": Unconstrained,
+    },
+)
+
+__all__ = [
+    "CONSTRAINTS",
+    "DRAGAN",
+    "R1",
+    "R1R2",
+    "R2",
+    "Constraint",
+    "GradientPenalty",
+    "LipschitzPenalty",
+    "Penalty",
+    "Scores",
+    "SpectralNorm",
+    "Unconstrained",
+    "WeightClipping",
+]

@@ -1,0 +1,234 @@
+"""Constraints on the critic's gradient: terms in its loss, each at samples of its own choice."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from wgan.batch import Batch
+from wgan.constraints.constraint import Constraint, Scores, Unconstrained, refuse_batch_norm
+
+_RESTING = Unconstrained()
+
+
+@dataclass(frozen=True)
+class Penalty(Constraint):
+    """A weighed term in the critic's loss: in each of its updates, or lazily in some, made up for by its weight.
+
+    A term in every k-th update, k times as heavy, has the same mean and costs a k-th. Which updates those are depends
+    on their number in the run alone.
+
+    Attributes:
+        weight: Of the term.
+        every: Updates of the critic from one that has the term to the next.
+
+    Source: Karras et al. (2020), Analyzing and improving the image quality of StyleGAN, appendix B, for laziness.
+    """
+
+    weight: float = 10.0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.weight >= 0:
+            raise ValueError(f"weight must be at least 0, not {self.weight}")
+        if self.every < 1:
+            raise ValueError(f"every must be at least 1, not {self.every}")
+
+    def attach(self, critic: nn.Module) -> None:
+        """Refuse batch norm: it ties samples together, and the penalty is on each sample's own gradient."""
+        refuse_batch_norm(critic, "a gradient penalty needs a critic that scores each sample by itself")
+
+    def at(self, update: int) -> Constraint:
+        """Itself in every so manyth update, and nothing between."""
+        return self if update % self.every == 0 else _RESTING
+
+    def penalty(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
+        """The term, weight and laziness included."""
+        return self.weight * self.every * self.term(scores, real, fake, drawn)
+
+    @abstractmethod
+    def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
+        """The term without its weight, 0-d."""
+
+
+@dataclass(frozen=True)
+class GradientPenalty(Penalty):
+    """Hold the norm of the critic's gradient near a target, on straight lines between real and fake samples.
+
+    weight * E (max(0, ||grad f(x)|| - target)) ** power for sides = "one", and with |.| in place of max(0, .) for
+    sides = "two", where x is taken
+
+    between: x = e real + (1 - e) fake, e uniform on [0, 1], one for each pair;
+    real, fake: at the samples themselves;
+    around: x = real + noise, normal, half as wide as the batch spreads, as `dragan` does.
+
+    Source: Gulrajani et al. (2017), equation 3 (two sides, power 2, between) and the remark on one side.
+    """
+
+    scale: ClassVar[str] = "roughly in units of the scaled data: the penalty bounds slopes softly"
+    bounds_slope: ClassVar[bool] = True
+
+    target: float = 1.0
+    sides: Literal["two", "one"] = "two"
+    power: Literal[1, 2] = 2
+    place: Literal["between", "real", "fake", "around"] = "between"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.target >= 0:
+            raise ValueError(f"target must be at least 0, not {self.target}")
+
+    def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor | None:
+        """The mixing weights e, shape (N,); or the noise, of the samples' shape; or nothing."""
+        if self.place == "between":
+            return torch.rand(shape[0], generator=rng)
+        return torch.randn(shape, generator=rng) if self.place == "around" else None
+
+    def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
+        """The mean of the excess; finite, with a finite gradient, where the critic is flat."""
+        if self.place == "between":
+            assert drawn is not None
+            where = between(real, fake, drawn)
+        elif self.place == "around":
+            assert drawn is not None
+            where = around(real, drawn, 0.5)
+        else:
+            where = real if self.place == "real" else fake
+        excess = _norms(scores, where) - self.target
+        excess = excess.abs() if self.sides == "two" else excess.clamp(min=0.0)
+        return (excess.square() if self.power == 2 else excess).mean()
+
+
+@dataclass(frozen=True)
+class LipschitzPenalty(Penalty):
+    """WGAN-LP: hold the norm of the critic's gradient below 1 between real and fake samples, and leave it free below.
+
+    weight * E max(0, ||grad f(x)|| - 1)², x as in `penalty`. An optimal critic may be flat where no mass has to move.
+
+    Source: Petzka, Fischer and Lukovnikov (2018), equation 8.
+    """
+
+    scale: ClassVar[str] = "roughly in units of the scaled data: the penalty bounds slopes softly"
+    bounds_slope: ClassVar[bool] = True
+
+    def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
+        """The mixing weights e, shape (N,)."""
+        return torch.rand(shape[0], generator=rng)
+
+    def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
+        """The mean square of what exceeds 1."""
+        assert drawn is not None
+        return (_norms(scores, between(real, fake, drawn)) - 1.0).clamp(min=0.0).square().mean()
+
+
+@dataclass(frozen=True)
+class DRAGAN(Penalty):
+    """Hold the norm of the critic's gradient near 1 around real samples.
+
+    weight * E (||grad f(x + d)|| - 1)² over real x, d normal with `spread` times the standard deviation of the batch's
+    entries.
+
+    Source: Kodali, Abernethy, Hays and Kira (2017), Algorithm 1; the width relative to the batch is that of their code.
+    """
+
+    scale: ClassVar[str] = "in a unit that the data around each sample decides"
+    bounds_slope: ClassVar[bool] = True
+
+    spread: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.spread >= 0:
+            raise ValueError(f"spread must be at least 0, not {self.spread}")
+
+    def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
+        """The noise in units of its width, of the samples' shape."""
+        return torch.randn(shape, generator=rng)
+
+    def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
+        """The mean square of the difference from 1."""
+        assert drawn is not None
+        return (_norms(scores, around(real, drawn, self.spread)) - 1.0).square().mean()
+
+
+@dataclass(frozen=True)
+class R1(Penalty):
+    """Keep the critic flat at real samples.
+
+    weight / 2 * E ||grad f(x)||² over real x.
+
+    Source: Mescheder, Geiger and Nowozin (2018), equation 9.
+    """
+
+    scale: ClassVar[str] = "in a unit that the penalty's weight decides"
+
+    def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
+        """Half the mean square of the gradient at real samples."""
+        return _half_square(scores, real)
+
+
+@dataclass(frozen=True)
+class R2(Penalty):
+    """Keep the critic flat at generated samples.
+
+    weight / 2 * E ||grad f(x)||² over generated x.
+
+    Source: Mescheder, Geiger and Nowozin (2018), equation 10.
+    """
+
+    scale: ClassVar[str] = "in a unit that the penalty's weight decides"
+
+    def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
+        """Half the mean square of the gradient at generated samples."""
+        return _half_square(scores, fake)
+
+
+@dataclass(frozen=True)
+class R1R2(Penalty):
+    """Keep the critic flat at real and at generated samples: `r1` and `r2` together.
+
+    Source: Huang, Gokaslan, Kuleshov and Tompkin (2024), The GAN is dead; long live the GAN!, section 2.
+    """
+
+    scale: ClassVar[str] = "in a unit that the penalty's weight decides"
+
+    def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
+        """Half the mean squares of both gradients."""
+        return _half_square(scores, real) + _half_square(scores, fake)
+
+
+def between(real: Batch, fake: Batch, mix: Tensor) -> Batch:
+    """Points on the straight line of each pair: at mix = 1 the real one, under the real one's condition."""
+    mix = mix.reshape(-1, *[1] * (real.values.dim() - 1))
+    return Batch(torch.lerp(fake.values, real.values, mix), real.condition)
+
+
+def around(real: Batch, noise: Tensor, spread: float) -> Batch:
+    """Real samples with noise of `spread` times the standard deviation of all entries of the batch."""
+    return Batch(real.values + spread * real.values.std(correction=0) * noise, real.condition)
+
+
+def _gradients(scores: Scores, where: Batch) -> Tensor:
+    """The gradient of the score at each sample, shape (N, D), differentiable."""
+    # Where the generator looks ahead, samples have a graph, which the penalty belongs to. The critic's weights then
+    # follow from them too: a copy that they do not follow from tells the slope at a sample from that dependence.
+    values = where.values.clone() if where.values.requires_grad else where.values.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(scores(values, where.condition).sum(), values, create_graph=True)
+    return gradient.flatten(1)
+
+
+def _norms(scores: Scores, where: Batch) -> Tensor:
+    """The norm of the gradient at each sample, shape (N,): 0, with derivatives 0, where the critic is flat."""
+    gradients = _gradients(scores, where)
+    flat = (gradients == 0).all(dim=1)
+    # The second derivative of a norm at 0 is NaN, and a generator that looks ahead asks for it.
+    norms = torch.linalg.vector_norm(torch.where(flat[:, None], 1.0, gradients), dim=1)
+    return torch.where(flat, 0.0, norms)
+
+
+def _half_square(scores: Scores, where: Batch) -> Tensor:
+    return 0.5 * _gradients(scores, where).square().sum(dim=1).mean()

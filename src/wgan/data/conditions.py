@@ -1,0 +1,371 @@
+"""Conditions: what samples may be asked for, from words to what the networks see, and back.
+
+A condition has named parts, each a category, a number or a text. Each part has one *code* per row (a category's place,
+a number in units of its standard deviation, a text's place), and the networks see the codes spread out: one-hot, as
+they are, embedded.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wgan.choices import did_you_mean
+from wgan.data.tables.columns import Category, Number
+from wgan.data.tables.types import to_plain, type_from_text
+from wgan.data.texts import Text
+from wgan.errors import UsageError
+from wgan.randomness import Randomness
+
+Part: TypeAlias = Category | Number | Text
+_PARTS: dict[str, type[Category] | type[Number] | type[Text]] = {"category": Category, "number": Number, "text": Text}
+
+MISSING = "(missing)"
+"""What the category of missing cells is called."""
+
+_MOST_KEPT = 10_000
+_MOST_NAMED = 30
+_EQUAL_SHARE = 10**12
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conditions:
+    """What rows are described by, and the descriptions that occur.
+
+    Attributes:
+        parts: What each entry of a description is.
+        codes: The descriptions that occur among the training rows, each once, shape (K, parts), float32.
+        counts: How many rows have each, shape (K,), int64.
+        order: Names of all columns of the table that the parts were taken out of, in its order; empty for other data.
+    """
+
+    parts: tuple[Part, ...]
+    codes: Tensor
+    counts: Tensor
+    order: tuple[str, ...] = ()
+
+    @classmethod
+    def of_rows(cls, parts: tuple[Part, ...], codes: Tensor, order: tuple[str, ...] = ()) -> Conditions:
+        """Count the descriptions of rows.
+
+        Args:
+            parts: What each entry is.
+            codes: A description for each row, shape (N, parts).
+            order: As the attribute.
+        """
+        distinct, counts = torch.unique(codes.float(), dim=0, return_counts=True)
+        return cls(parts=parts, codes=distinct, counts=counts, order=order)
+
+    @property
+    def names(self) -> list[str]:
+        """The parts' names."""
+        return [part.name for part in self.parts]
+
+    @property
+    def size(self) -> int:
+        """Entries of a condition as the networks see it."""
+        return sum(part.width for part in self.parts)
+
+    def describe(self) -> str:
+        """The parts in a few words."""
+        return ", ".join(f"{part.name} ({_in_words(part)})" for part in self.parts)
+
+    def expand(self, codes: Tensor) -> Tensor:
+        """Spread descriptions out for the networks.
+
+        Args:
+            codes: Shape (N, parts).
+
+        Returns:
+            Shape (N, size), float32: each category one-hot, each number as it is, each text embedded.
+        """
+        blocks = []
+        for place, part in enumerate(self.parts):
+            code = codes[:, place]
+            if isinstance(part, Category):
+                blocks.append(F.one_hot(code.long(), part.width).float())
+            else:
+                blocks.append(part.expand(code) if isinstance(part, Text) else code[:, None].float())
+        return torch.cat(blocks, dim=1)
+
+    def collapse(self, condition: Tensor) -> Tensor:
+        """The inverse of `expand`; of what is no description exactly, the nearest.
+
+        Args:
+            condition: Shape (N, size).
+
+        Returns:
+            Shape (N, parts), float32, on the CPU.
+        """
+        codes, start = [], 0
+        for part in self.parts:
+            block = condition[:, start : start + part.width].detach().cpu()
+            start += part.width
+            if isinstance(part, Number):
+                codes.append(block[:, 0])
+            else:
+                codes.append(block.argmax(dim=1) if isinstance(part, Category) else part.nearest(block))
+        return torch.stack([code.float() for code in codes], dim=1)
+
+    def encode(self, words: pa.Table | Mapping[str, Sequence[Any]]) -> Tensor:
+        """Bring descriptions in words to what the networks see.
+
+        Args:
+            words: A column for each part, N rows.
+
+        Returns:
+            Shape (N, size), float32.
+
+        Raises:
+            UsageError: A part is missing, or a value is not known: the known ones are listed.
+        """
+        table = words if isinstance(words, pa.Table) else pa.table({name: list(words[name]) for name in words})
+        self._refuse_unknown(table.column_names)
+        if missing := [name for name in self.names if name not in table.column_names]:
+            raise UsageError(f"no {', '.join(map(repr, missing))} was given", remedy=f"Give {', '.join(self.names)}.")
+        parts, columns = list(self.parts), []
+        for place, part in enumerate(self.parts):
+            values = table[part.name].to_pylist()
+            # The same few words come again and again.
+            known: dict[object, float] = {}
+            if isinstance(part, Text):
+                parts[place] = part.knowing([str(value) for value in values])
+            for value in values:
+                if value not in known:
+                    known[value] = _code(parts[place], value)
+            columns.append(torch.tensor([known[value] for value in values], dtype=torch.float32))
+        return replace(self, parts=tuple(parts)).expand(torch.stack(columns, dim=1))
+
+    def decode(self, condition: Tensor) -> pa.Table:
+        """Bring conditions back to words.
+
+        Args:
+            condition: Shape (N, size).
+
+        Returns:
+            A column for each part, in the type that came in.
+        """
+        codes = self.collapse(condition).numpy()
+        arrays = []
+        for place, part in enumerate(self.parts):
+            code = codes[:, place]
+            if isinstance(part, Number):
+                arrays.append(part.decode(code[:, None].astype(np.float64)))
+            else:
+                arrays.append(part.pick(code.astype(np.int64)))
+        return pa.table(dict(zip(self.names, arrays, strict=True)))
+
+    def draw(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw conditions as they occur among the rows.
+
+        Args:
+            size: How many.
+            rng: What decides which.
+
+        Returns:
+            Shape (size, self.size), float32.
+        """
+        ends = self.counts.cumsum(0)
+        rows = torch.randint(int(ends[-1]), (size,), generator=rng)
+        return self.expand(self.codes[torch.searchsorted(ends, rows, right=True)])
+
+    def mismatched(self, condition: Tensor, rng: torch.Generator) -> Tensor:
+        """For each condition draw another one, as it occurs among the rows whose condition is not the same.
+
+        Args:
+            condition: Shape (N, size), on the CPU; each occurs among the rows.
+            rng: What decides which.
+
+        Returns:
+            Shape (N, size), float32; no row equals that of `condition`.
+
+        Raises:
+            UsageError: All rows have the same condition.
+        """
+        if len(self.codes) < 2:
+            raise UsageError(
+                "all rows have the same condition, so none can be a wrong one", remedy="Set --mismatch to 0."
+            )
+        own = self._places(condition)
+        ends = self.counts.cumsum(0)
+        begin, length = (ends - self.counts)[own], self.counts[own]
+        # Uniform over the rows without those of the own condition, which are passed over.
+        left = int(ends[-1]) - length
+        rows = (torch.rand(len(own), generator=rng, dtype=torch.float64) * left).long().clamp(max=left - 1)
+        rows = torch.where(rows >= begin, rows + length, rows)
+        return self.expand(self.codes[torch.searchsorted(ends, rows, right=True)])
+
+    def _places(self, condition: Tensor) -> Tensor:
+        """Which of the descriptions that occur each condition is, shape (N,)."""
+        place = self.__dict__.get("_place")
+        if place is None:
+            every = self.expand(self.codes).numpy()
+            place = {row.tobytes(): number for number, row in enumerate(every)}
+            object.__setattr__(self, "_place", place)
+        return torch.tensor([place[row.tobytes()] for row in condition.contiguous().numpy()])
+
+    def where(self, wanted: Mapping[str, Any]) -> Conditions:
+        """Those conditions that have the wanted values; parts of which nothing is said are drawn as in the data.
+
+        Where no row has the wanted values together, what is not asked for is drawn as in the rows that have most of
+        them: combinations that never occurred can be asked for.
+
+        Args:
+            wanted: Name of a part to its value, or to a list of values that then come equally often.
+
+        Returns:
+            Conditions whose `draw` gives what is wanted.
+
+        Raises:
+            UsageError: A name or a value that is not known; the known ones are listed.
+        """
+        self._refuse_unknown(wanted)
+        if not wanted:
+            return self
+        parts, places, codes = list(self.parts), [], []
+        for name, value in wanted.items():
+            place = self.names.index(name)
+            values = value if isinstance(value, list | tuple | set | np.ndarray) else [value]
+            if not len(values):
+                raise UsageError(f"no value of {name!r} was given", remedy=_known(self.parts[place]))
+            part = parts[place]
+            if isinstance(part, Text):
+                parts[place] = part = part.knowing([str(value) for value in values])
+            places.append(place)
+            codes.append([_code(part, value) for value in values])
+        found = [self._narrowed(places, combination) for combination in itertools.product(*codes)]
+        share = 1 if len(found) == 1 else _EQUAL_SHARE
+        counts = [part * max(1, share // int(part.sum())) if share > 1 else part for _, part in found]
+        return replace(self, parts=tuple(parts), codes=torch.cat([rows for rows, _ in found]), counts=torch.cat(counts))
+
+    def _narrowed(self, places: list[int], wanted: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+        """The descriptions nearest to one combination of codes, made to have it, and their counts."""
+        target = torch.tensor(wanted, dtype=torch.float32)
+        alike = (self.codes[:, places] == target).sum(dim=1)
+        nearest = alike == alike.max()
+        codes = self.codes[nearest].clone()
+        codes[:, places] = target
+        distinct, inverse = torch.unique(codes, dim=0, return_inverse=True)
+        return distinct, torch.zeros(len(distinct), dtype=torch.int64).index_add_(0, inverse, self.counts[nearest])
+
+    def _refuse_unknown(self, names: Sequence[str] | Mapping[str, Any]) -> None:
+        for name in names:
+            if name not in self.names:
+                raise UsageError(f"there is no condition {name!r}", remedy=did_you_mean(str(name), self.names))
+
+    def state(self) -> dict[str, object]:
+        """Plain JSON values; of more than 10,000 descriptions, as many drawn among them."""
+        parts, codes, counts = list(self.parts), self.codes, self.counts
+        if len(codes) > _MOST_KEPT:
+            rng = Randomness(0).at("descriptions that are kept")
+            kept = torch.randperm(len(codes), generator=rng)[:_MOST_KEPT].sort().values
+            codes, counts = codes[kept].clone(), counts[kept]
+        columns: list[list[float]] = []
+        for place, part in enumerate(parts):
+            column = codes[:, place]
+            if isinstance(part, Text):
+                used, column = torch.unique(column, return_inverse=True)
+                parts[place] = part.only(used.long().tolist())
+            columns.append(column.tolist() if isinstance(part, Number) else column.long().tolist())
+        return {
+            "parts": [part.state() for part in parts],
+            "codes": columns,
+            "counts": counts.tolist(),
+            "order": list(self.order),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Conditions:
+        """The inverse of `state`."""
+        return cls(
+            parts=tuple(_PARTS[part["how"]].from_state(part) for part in state["parts"]),
+            codes=torch.tensor(state["codes"], dtype=torch.float32).T.contiguous(),
+            counts=torch.tensor(state["counts"], dtype=torch.int64),
+            order=tuple(state["order"]),
+        )
+
+
+def codes_of(part: Part, array: pa.Array) -> Tensor:
+    """The codes of a plain column, shape (N,), float32."""
+    codes = part.encode(array)[:, 0] if isinstance(part, Number) else part.index(array)
+    return torch.from_numpy(codes.astype(np.float32))
+
+
+def words_of(part: Part) -> list[str]:
+    """The known values of a category or a text, as one types them; nothing for numbers."""
+    if isinstance(part, Number):
+        return []
+    if isinstance(part, Text):
+        return list(part.values)
+    values = part.pick(np.arange(part.width, dtype=np.int64)).to_pylist()
+    return [MISSING if value is None else str(value) for value in values]
+
+
+def _code(part: Part, value: Any) -> float:  # noqa: ANN401 - as the user wrote it
+    """The code of one value.
+
+    Raises:
+        UsageError: It is not known, or out of range.
+    """
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(part, Number):
+        return _code_of_number(part, value)
+    words = words_of(part)
+    if isinstance(value, float) and value.is_integer() and str(value) not in words:
+        value = int(value)
+    text = MISSING if value is None or (value == "" and "" not in words) else str(value)
+    if text in words:
+        return float(words.index(text))
+    folded = [word.casefold() for word in words]
+    if folded.count(text.casefold()) == 1:
+        return float(folded.index(text.casefold()))
+    # Classes that have names can be asked for by their numbers too.
+    named = part.dictionary if isinstance(part, Category) and part.dictionary is not None else ()
+    if text.isdecimal() and int(text) < len(named) and str(named[int(text)]) in words:
+        return float(words.index(str(named[int(text)])))
+    raise UsageError(f"{part.name} {text!r} is not known", remedy=_known(part, text))
+
+
+def _code_of_number(part: Number, value: Any) -> float:  # noqa: ANN401
+    kind = type_from_text(part.type)
+    try:
+        plain = to_plain(pa.array([value]).cast(kind))
+    except (pa.ArrowException, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"{part.name} {value!r} cannot be read as {part.type}: {reason}", remedy=_known(part)
+        ) from None
+    number = plain[0].as_py()
+    if number is None or not part.low <= number <= part.high:
+        raise UsageError(f"{part.name} {value} is out of the data's range", remedy=_known(part))
+    return float(codes_of(part, plain)[0])
+
+
+def _known(part: Part, text: str = "") -> str:
+    """What can be asked for."""
+    if isinstance(part, Number):
+        plain = to_plain(pa.array([], type_from_text(part.type))).type
+        low, high = part.decode(part.encode(pa.array([part.low, part.high], plain))).to_pylist()
+        return f"{part.name} goes from {low} to {high}."
+    words = words_of(part)
+    known = did_you_mean(text, words)
+    if len(words) > _MOST_NAMED:
+        guess = known.partition("Known:")[0]
+        known = f"{guess}Known: {', '.join(words[:_MOST_NAMED])} and {len(words) - _MOST_NAMED:,} more."
+    return known
+
+
+def _in_words(part: Part) -> str:
+    if isinstance(part, Number):
+        return "number"
+    if isinstance(part, Text):
+        return f"text, {len(part.values):,} different, {part.width} entries each"
+    return f"{part.width:,} categories"

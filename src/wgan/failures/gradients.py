@@ -1,0 +1,159 @@
+"""What reaches the generator, and whether the discriminator has stopped saying anything.
+
+Both look at a game as it stands and leave it as it was, so that they can be asked at any step of a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wgan.batch import Batch
+from wgan.errors import UsageError
+from wgan.game import Game
+from wgan.measures import Array, as_float64
+from wgan.objectives import Objective
+from wgan.training import generator_loss
+
+SURE = 1e-3
+"""A discriminator whose probability is closer than this to 0 or 1 is called saturated there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorGradient:
+    """How strongly the generator is pulled: 0-d detached tensors, so that nothing waits until they are read.
+
+    Attributes:
+        at_samples: The mean length of the pull on one generated sample, N |d loss / d sample|, whatever the batch's
+            size; under a Wasserstein critic its mean slope at generated samples.
+        at_weights: The norm of d loss / d weights over all of the generator's weights.
+    """
+
+    at_samples: Tensor
+    at_weights: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saturation:
+    """How sure a discriminator is, 0-d detached tensors.
+
+    Attributes:
+        share: Share of all samples, real and generated alike, at which D is within `SURE` of 0 or 1.
+        share_of_real: Likewise of the real samples.
+        share_of_fake: Likewise of the generated ones.
+        slope: The mean of D (1 - D), by which every gradient through the sigmoid is multiplied: at most 1/4.
+    """
+
+    share: Tensor
+    share_of_real: Tensor
+    share_of_fake: Tensor
+    slope: Tensor
+
+
+def generator_gradient(game: Game, objective: Objective, noise: Tensor, real: Batch | None = None) -> GeneratorGradient:
+    """The gradient of an objective's generator loss, at the samples and at the generator's weights.
+
+    Any objective can be asked of any critic whose outputs it understands, not only the one that the critic was trained
+    by: that is how the two losses of the original GAN are compared on one discriminator.
+
+    Args:
+        game: Neither weights, gradients nor running statistics change.
+        objective: Whose loss.
+        noise: Shape (N, noise_size).
+        real: As many real samples, for an objective whose generator sees them, and for their conditions.
+
+    Returns:
+        Two norms, 0-d.
+
+    Raises:
+        UsageError: An objective that needs real samples got none.
+
+    Cost: One generator update without the step.
+    """
+    at_samples, at_weights = _gradients(game, objective, noise, real)
+    lengths = at_samples.flatten(1).norm(dim=1) * len(noise)
+    return GeneratorGradient(at_samples=lengths.mean(), at_weights=at_weights.norm())
+
+
+def weight_gradient(game: Game, objective: Objective, noise: Tensor, real: Batch | None = None) -> Tensor:
+    """The gradient of an objective's generator loss with respect to all of the generator's weights.
+
+    Args:
+        game: As in `generator_gradient`.
+        objective: Likewise.
+        noise: Likewise.
+        real: Likewise.
+
+    Returns:
+        Shape (W,), float64, detached, in the order of `generator.parameters()`.
+
+    Raises:
+        UsageError: As `generator_gradient`.
+    """
+    return _gradients(game, objective, noise, real)[1]
+
+
+def saturation(real_scores: Array, fake_scores: Array) -> Saturation:
+    """How much of a discriminator D = sigmoid(score) has saturated.
+
+    Args:
+        real_scores: Logits of real samples, any shape.
+        fake_scores: Logits of generated samples.
+
+    Returns:
+        Four numbers.
+
+    Raises:
+        UsageError: No scores.
+        NumericError: Scores that are not finite.
+
+    Source: Arjovsky and Bottou (2017), theorem 2.4: a discriminator that is perfect has no gradient.
+    """
+    real, fake = as_float64(real_scores, "real_scores").detach(), as_float64(fake_scores, "fake_scores").detach()
+    if not real.numel() or not fake.numel():
+        raise UsageError("saturation needs at least one score of real and one of generated samples")
+    real, fake = real.reshape(-1), fake.reshape(-1).to(real.device)
+    both = torch.cat([real, fake])
+    # D is within `SURE` of an end where its logit is at least that of 1 - SURE, in size.
+    is_sure = both.abs() >= math.log((1.0 - SURE) / SURE)
+    return Saturation(
+        share=is_sure.double().mean(),
+        share_of_real=is_sure[: len(real)].double().mean(),
+        share_of_fake=is_sure[len(real) :].double().mean(),
+        slope=(both.sigmoid() * (-both).sigmoid()).mean(),
+    )
+
+
+def _gradients(game: Game, objective: Objective, noise: Tensor, real: Batch | None) -> tuple[Tensor, Tensor]:
+    """At the samples, shape (N, *layout.shape), and at all weights, shape (W,), float64."""
+    if objective.generator_sees_real and real is None:
+        raise UsageError(
+            f"the generator of {objective.title} is told of real samples, and none came",
+            remedy="Give a batch of as many real samples as there is noise.",
+        )
+    shown = None if real is None else game.engine.bring_batch(real)
+    with _buffers_kept(game), torch.enable_grad():
+        fake = game.generate(noise, None if shown is None else shown.condition)
+        loss = generator_loss(game, objective, fake, shown)
+        touched = [fake.values, *game.generator.parameters()]
+        # What the loss does not touch is pulled at by nothing.
+        pull, *slopes = torch.autograd.grad(loss, touched, allow_unused=True, materialize_grads=True)
+    return pull.double(), torch.cat([slope.flatten().double() for slope in slopes])
+
+
+@contextlib.contextmanager
+def _buffers_kept(game: Game) -> Iterator[None]:
+    """Running statistics and power iterations, which forward passes move, are put back."""
+    buffers = [*game.generator.buffers(), *game.critic.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)

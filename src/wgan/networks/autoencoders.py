@@ -1,0 +1,135 @@
+"""Critics that score a sample by how well they can reproduce it from a short code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from wgan.batch import Layout
+from wgan.errors import UsageError
+from wgan.networks.conditioning import NOTHING, Given, refuse_way
+from wgan.networks.convolutions import Norm
+from wgan.networks.dcgan import DCGAN
+from wgan.networks.mlp import MLP, Activation
+from wgan.networks.players import Critic, Generator
+
+
+class Reconstruction(Critic):
+    """A critic whose score is minus the mean squared error of its reconstruction, over the entries of a sample.
+
+    Args:
+        encoder: From samples to codes (N, K).
+        decoder: From codes back to samples.
+        given: What both are told of each sample.
+    """
+
+    is_energy = True
+
+    def __init__(self, encoder: Critic, decoder: Generator, given: Given = NOTHING) -> None:
+        nn.Module.__init__(self)
+        self.encoder, self.decoder, self.outputs, self.given = encoder, decoder, 1, given
+
+    def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Score samples, shape (N,), float32, at most 0, differentiable."""
+        codes: Tensor = self.encoder(values, condition).reshape(len(values), -1)
+        again: Tensor = self.decoder(codes, condition)
+        return -(again.float() - values.float()).square().flatten(1).mean(dim=1)
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """A critic of layers of equal width that reproduces samples from a code; its score is minus the error.
+
+    Source: Zhao, Mathieu and LeCun (2017), section 2.3.
+    """
+
+    code: int = 8
+    width: int = 128
+    depth: int = 2
+    activation: Activation = "relu"
+
+    def __post_init__(self) -> None:
+        _check_code(self.code)
+        _ = self._layers
+
+    @property
+    def _layers(self) -> MLP:
+        return MLP(width=self.width, depth=self.depth, activation=self.activation)
+
+    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+        """There is none.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise _no_generator("autoencoder", "mlp")
+
+    def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
+        """A critic of samples of any shape."""
+        _refuse_features(outputs)
+        given, network = _joined(given), self._layers
+        return Reconstruction(
+            network.critic(layout, self.code, given), network.generator(self.code, layout, given), given
+        )
+
+
+@dataclass(frozen=True)
+class ConvAutoencoder:
+    """The same for images, of DCGAN's convolutions.
+
+    Source: Zhao, Mathieu and LeCun (2017), section 4.3.
+    """
+
+    code: int = 32
+    filters: int = 64
+    norm: Norm = "none"
+
+    def __post_init__(self) -> None:
+        _check_code(self.code)
+        _ = self._convolutions
+
+    @property
+    def _convolutions(self) -> DCGAN:
+        return DCGAN(filters=self.filters, norm=self.norm, weights="he")
+
+    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+        """There is none.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise _no_generator("conv-autoencoder", "dcgan")
+
+    def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
+        """A critic of images."""
+        _refuse_features(outputs)
+        given, network = _joined(given), self._convolutions
+        return Reconstruction(
+            network.critic(layout, self.code, given), network.generator(self.code, layout, given), given
+        )
+
+
+def _joined(given: Given) -> Given:
+    """What both halves are told: a sample that its condition does not fit is reproduced badly."""
+    refuse_way(given, "an autoencoder", "concat")
+    return Given(size=given.size, way="concat")
+
+
+def _check_code(code: int) -> None:
+    if code < 1:
+        raise ValueError(f"code must be at least 1, not {code}")
+
+
+def _no_generator(name: str, other: str) -> UsageError:
+    return UsageError(
+        f"{name} is a critic: it makes samples of samples, not of noise", remedy=f"Use --generator {other}."
+    )
+
+
+def _refuse_features(outputs: int) -> None:
+    if outputs != 1:
+        raise UsageError(
+            f"an autoencoder gives one score for each sample, its error, where {outputs} features are wanted",
+            remedy="Use --critic mlp or dcgan.",
+        )

@@ -1,0 +1,278 @@
+"""Games whose critic bounds a divergence from below, so that a curve says something of it.
+
+Each loss of the critic is, up to sign, scale and a constant, minus a lower bound of one divergence; the bound is the
+estimate. With expectations in place of means it holds for every critic, and the best critic attains it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from wgan.constraints import Constraint
+from wgan.divergences import Divergence, as_divergence
+from wgan.errors import UsageError
+from wgan.networks import Critic
+from wgan.objectives.objective import Objective, given_real
+
+Form = Literal["nonsaturating", "minimax"]
+
+_LOG_2 = math.log(2.0)
+
+
+@dataclass(frozen=True)
+class GAN(Objective):
+    """The original game: the critic is a classifier, and its score the logit of "real", D = sigmoid(score).
+
+    The critic maximises L = E log D(real) + E log(1 - D(fake)). The generator descends E log(1 - D(fake)) for
+    generator = "minimax", which saturates where the critic is sure, and -E log D(fake) for "nonsaturating", which has
+    the same fixed point. `smoothing` takes that much off the label 1 of real samples; `flipping` is the probability
+    that a sample of either kind is shown under the other's label.
+
+    The estimate is L / 2 + log 2, from the logits, smoothed or flipped labels left aside: at most the Jensen-Shannon
+    distance (halved: at most log 2), which the critic log p/q attains.
+
+    Source: Goodfellow et al. (2014), equation 1, theorem 1 and section 3; Salimans et al. (2016), section 3.4, for
+    one-sided smoothing; Chintala et al. (2016), How to train a GAN, for flipped labels.
+    """
+
+    unit: ClassVar[str] = "Jensen-Shannon divergence"
+    scale: ClassVar[str] = "a lower bound in nats, at most log 2"
+    title: ClassVar[str] = "a GAN"
+
+    generator: Form = "nonsaturating"
+    smoothing: float = 0.0
+    flipping: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("smoothing", self.smoothing), ("flipping", self.flipping)):
+            if not 0 <= value < 0.5:
+                raise ValueError(f"{name} must be at least 0 and below 0.5, where labels say nothing, not {value}")
+
+    def draw(self, size: int, rng: torch.Generator) -> Tensor | None:
+        """Which labels are flipped, 1 or 0, shape (2, size): of real samples, then of fake ones."""
+        if not self.flipping:
+            return None
+        return (torch.rand(2, size, generator=rng) < self.flipping).float()
+
+    def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
+        """The cross-entropy of labels and logits: -L where labels are neither smoothed nor flipped."""
+        ones: Tensor | float = 1.0 - self.smoothing
+        zeros: Tensor | float = 0.0
+        if drawn is not None:
+            ones, zeros = torch.where(drawn[0] > 0, 0.0, ones), torch.where(drawn[1] > 0, ones, 0.0)
+        return _cross_entropy(real, ones).mean() + _cross_entropy(fake, zeros).mean()
+
+    def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """-E log D(fake), or E log(1 - D(fake)) for "minimax"."""
+        return softplus(-fake).mean() if self.generator == "nonsaturating" else -softplus(fake).mean()
+
+    def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
+        """L / 2 + log 2."""
+        return _LOG_2 - 0.5 * (softplus(-real).mean() + softplus(fake).mean())
+
+
+@dataclass(frozen=True)
+class FGAN(Objective):
+    """The variational game of any f-divergence of the table.
+
+    The critic maximises E T(real) - E f*(T(fake)), T = f'(e^score), a lower bound of D_f which the score log p/q
+    attains. The generator descends that bound, -E f*(T(fake)), for generator = "minimax", and -E T(fake) for
+    "nonsaturating", which pulls where the critic is sure. The divergence is a word of the table, its own parameter
+    after a colon: `fgan:divergence=weighted_jensen_shannon:pi=0.3`.
+
+    Source: Nowozin, Cseke and Tomioka (2016), equations 4, 6 and 7 and section 3.2; links as in `wgan.divergences`.
+    """
+
+    scale: ClassVar[str] = "a lower bound in nats"
+
+    divergence: str = "kl"
+    generator: Form = "nonsaturating"
+
+    def __post_init__(self) -> None:
+        _ = self.row
+
+    @cached_property
+    def row(self) -> Divergence:
+        """The row of the table.
+
+        Raises:
+            UsageError: There is none of that name.
+        """
+        return as_divergence(self.divergence)
+
+    @property
+    def unit(self) -> str:
+        """The divergence, by its word."""
+        return f"divergence {self.row.word}"
+
+    @property
+    def title(self) -> str:
+        """Likewise."""
+        return f"an f-GAN for {self.row.word}"
+
+    def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
+        """Minus the bound."""
+        return -self.estimate(real, fake)
+
+    def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """-E T(fake), or -E f*(T(fake)) for "minimax"."""
+        if self.generator == "nonsaturating":
+            return -self.row.link(fake).mean()
+        return -self.row.conjugate_of_link(fake).mean()
+
+    def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
+        """E T(real) - E f*(T(fake))."""
+        return self.row.link(real).mean() - self.row.conjugate_of_link(fake).mean()
+
+
+@dataclass(frozen=True)
+class LeastSquares(Objective):
+    """LSGAN: the critic regresses labels, `a` for fake and `b` for real; the generator wants `c` said of its samples.
+
+    The critic descends ½ E (f(real) - b)² + ½ E (f(fake) - a)², least at f = (b p + a q)/(p + q), where it is
+    (b - a)² (2 - X) / 8 with X the Pearson divergence of p + q from 2q, ∫ (p - q)²/(p + q), in [0, 2]. The estimate is
+    2 - 8 loss / (b - a)², so at most X. With b - c = 1 and b - a = 2 the generator descends X itself, up to terms that
+    do not depend on it.
+
+    Source: Mao et al. (2017), equations 2, 6 and 9, and theorem 1.
+    """
+
+    unit: ClassVar[str] = "Pearson divergence of p + q from 2q"
+    scale: ClassVar[str] = "a lower bound, at most 2"
+    title: ClassVar[str] = "a least-squares GAN"
+
+    a: float = 0.0
+    b: float = 1.0
+    c: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.a < self.b:
+            raise ValueError(f"a must be below b, not {self.a} and {self.b}")
+        if not self.a < self.c <= self.b:
+            raise ValueError(f"c must be above a and at most b, not {self.c}")
+
+    def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
+        """½ E (f(real) - b)² + ½ E (f(fake) - a)²."""
+        return 0.5 * ((real - self.b).square().mean() + (fake - self.a).square().mean())
+
+    def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """½ E (f(fake) - c)²."""
+        return 0.5 * (fake - self.c).square().mean()
+
+    def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
+        """2 - 8 loss / (b - a)²."""
+        return 2.0 - 8.0 / (self.b - self.a) ** 2 * self.critic_loss(real, fake)
+
+
+@dataclass(frozen=True)
+class Hinge(Objective):
+    """The hinge loss: the critic wants scores beyond ±1, and no further.
+
+    It descends E max(0, 1 - f(real)) + E max(0, 1 + f(fake)), least at the sign of p - q, where it is 2 (1 - TV). The
+    estimate is 1 - loss / 2, so at most the total variation. The generator descends -E f(fake).
+
+    Source: Lim and Ye (2017), Geometric GAN; Miyato et al. (2018), equations 16 and 17.
+    """
+
+    unit: ClassVar[str] = "total variation"
+    scale: ClassVar[str] = "a lower bound, at most 1"
+    title: ClassVar[str] = "a GAN with the hinge loss"
+
+    def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
+        """E max(0, 1 - f(real)) + E max(0, 1 + f(fake))."""
+        return (1.0 - real).clamp(min=0.0).mean() + (1.0 + fake).clamp(min=0.0).mean()
+
+    def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """-E f(fake)."""
+        return -fake.mean()
+
+    def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
+        """1 - loss / 2."""
+        return 1.0 - 0.5 * self.critic_loss(real, fake)
+
+
+@dataclass(frozen=True)
+class Relativistic(Objective):
+    """RpGAN: the critic says which of two samples is the real one, by the difference of their scores.
+
+    It descends E softplus(-(f(x) - f(y))) over pairs of a real x and a fake y, and the generator the same with the two
+    exchanged. log 2 - loss is at most the Jensen-Shannon divergence (halved: at most log 2) between the pairs (x, y)
+    and (y, x), which f = log p/q attains: it is 0 if and only if P = Q. Under `r1r2` this is the objective of R3GAN.
+
+    Source: Jolicoeur-Martineau (2019), section 3.2 (RpGAN, with f = -softplus(-.)), and (2020), On relativistic
+    f-divergences; Huang, Gokaslan, Kuleshov and Tompkin (2024).
+    """
+
+    unit: ClassVar[str] = "Jensen-Shannon divergence between pairs (real, fake) and (fake, real)"
+    scale: ClassVar[str] = "a lower bound in nats, at most log 2"
+    title: ClassVar[str] = "a relativistic GAN"
+    generator_sees_real: ClassVar[bool] = True
+
+    def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
+        """E softplus(f(fake) - f(real)), the i-th real sample beside the i-th fake one."""
+        return softplus(fake - real).mean()
+
+    def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """E softplus(f(real) - f(fake))."""
+        return softplus(given_real(real, fake) - fake).mean()
+
+    def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The bound, log 2 - loss."""
+        return _LOG_2 - self.critic_loss(real, fake)
+
+
+@dataclass(frozen=True)
+class EnergyBased(Objective):
+    """EBGAN: the critic is an energy, low for real samples and, up to a margin, high for fake ones.
+
+    With the energy U = -score, as an autoencoder's reconstruction error is one, the critic descends
+    E U(real) + E max(0, margin - U(fake)), least at U = margin where q > p and U = 0 elsewhere: there it is
+    margin (1 - TV). The estimate is 1 - loss / margin, so at most the total variation. The generator descends
+    E U(fake).
+
+    Source: Zhao, Mathieu and LeCun (2017), equations 1 and 2 and theorem 1.
+    """
+
+    unit: ClassVar[str] = "total variation"
+    scale: ClassVar[str] = "a lower bound, at most 1"
+    title: ClassVar[str] = "an energy-based GAN"
+
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.margin > 0:
+            raise ValueError(f"margin must be above 0, not {self.margin}")
+
+    def check(self, critic: Critic, constraint: Constraint) -> None:
+        """Refuse a critic whose energy can fall below 0: it would fall for ever."""
+        super().check(critic, constraint)
+        if not critic.is_energy:
+            raise UsageError(
+                "an energy-based game needs a critic whose energy, minus its score, is never below 0: on real samples "
+                "this critic's would fall for ever",
+                remedy="Use --critic autoencoder, or conv-autoencoder for images.",
+            )
+
+    def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
+        """E U(real) + E max(0, margin - U(fake))."""
+        return -real.mean() + (self.margin + fake).clamp(min=0.0).mean()
+
+    def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """E U(fake)."""
+        return -fake.mean()
+
+    def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
+        """1 - loss / margin."""
+        return 1.0 - self.critic_loss(real, fake) / self.margin
+
+
+def _cross_entropy(logits: Tensor, ones: Tensor | float) -> Tensor:
+    """That of labels that are 1 with probability `ones`, exact at any logit."""
+    return ones * softplus(-logits) + (1.0 - ones) * softplus(logits)
