@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wgan.data.applying import CSV, ENCODED_IMAGES, PIXELS, POINTS, SAMPLER, TABLE, check_applies
+from wgan.data.applying import CSV, DESCRIBED, ENCODED_IMAGES, PIXELS, POINTS, SAMPLER, TABLE, check_applies
 from wgan.data.names import format_of, kind_of
 from wgan.display import escaped
 from wgan.errors import DataError, DataWarning
@@ -117,24 +117,26 @@ def _is_run(data: str) -> bool:
 
 
 def _applicable(data: str) -> frozenset[str]:
-    """The options that mean something for what was named."""
+    """The options that mean something for what was named: conditions play no part in a comparison."""
     if _is_run(data):
-        return SAMPLER
+        return frozenset()
     form, kind = format_of(data), kind_of(data)
     if form == "built-in":
-        return SAMPLER if kind == "points" else PIXELS
-    if form == "array":
-        return POINTS if kind == "points" else PIXELS
-    if form == "table":
-        return CSV if data.lower().endswith(".csv") else TABLE
-    return ENCODED_IMAGES
+        readable = SAMPLER if kind == "points" else PIXELS
+    elif form == "array":
+        readable = POINTS if kind == "points" else PIXELS
+    elif form == "table":
+        readable = CSV if data.lower().endswith(".csv") else TABLE
+    else:
+        readable = ENCODED_IMAGES
+    return readable - DESCRIBED
 
 
 def _restricted(options: DataOptions, applicable: frozenset[str]) -> DataOptions:
     """The options with those that mean nothing at their defaults, and where rows may be held out, none that are."""
     plain = DataOptions()
     kept = {name: getattr(options, name) for name in applicable}
-    return dataclasses.replace(plain, **(kept | ({"held_out": 0.0} if applicable else {})))
+    return dataclasses.replace(plain, **(kept | ({"held_out": 0.0} if "held_out" in applicable else {})))
 
 
 @dataclass(frozen=True, kw_only=True)
