@@ -30,7 +30,7 @@ FLOORS = (
         "kernels",
     ),
     ("objectives", "constraints", "optimizers", "networks", "data", "engine", "features"),
-    ("training", "game", "checkpoints", "critics", "metrics", "figures", "failures", "export"),
+    ("training", "game", "checkpoints", "critics", "metrics", "obedience", "figures", "failures", "export"),
     ("assembly", "recipes", "experiment"),
     ("report", "live"),
     ("estimator", "cli", "__main__", "__init__"),
