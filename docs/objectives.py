@@ -17,9 +17,9 @@ from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import Source, open_data
 from wgan.divergences import DIVERGENCES
 from wgan.errors import WganError
-from wgan.experiment.drawing import draw_all
 from wgan.metrics import Judge
 from wgan.objectives import OBJECTIVES
+from wgan.randomness import Randomness
 from wgan.recipes import RECIPES
 from wgan.settings import DataOptions, Settings
 from wgan.training import train
@@ -96,10 +96,8 @@ def play(name: str, settings: Settings, source: Source, judge: Judge) -> Row:
             if step.number % 100 == 0 or step.number == settings.steps:
                 estimate = step.estimate.item()
         seconds = time.perf_counter() - began
-        layout = source.codec.layout
-        judged = judge(
-            lambda num: draw_all(game.draw, game.prior, layout, num=num, seed=0, purpose="noise of the judge")
-        )
+        noise = Randomness(settings.seed).at("noise of the judge")
+        judged = judge(lambda num: game.draw(game.prior.sample(num, noise)))
     return replace(
         row,
         estimate=estimate,

@@ -147,3 +147,5 @@ def test_sensible_pairs_are_not_refused():
         play(LAYOUTS["points"], objective=objective, constraint=constraint)
     play(LAYOUTS["points"], objective="gan", critic="mlp:norm=batch", constraint="none")
     play(LAYOUTS["points"], critic="autoencoder:width=8", constraint="lp")
+    for way in WAYS.values():
+        play(LAYOUTS["table"], objective="energy:pulling=0.1", critic="autoencoder:width=8", constraint="r1", **way)

@@ -8,10 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wgan.batch import Layout
 from wgan.choices import Catalog
 from wgan.divergences import DIVERGENCES, divergence, js
 from wgan.errors import UsageError
-from wgan.objectives import FGAN, GAN, OBJECTIVES, LeastSquares
+from wgan.networks import NETWORKS
+from wgan.objectives import FGAN, GAN, OBJECTIVES, EnergyBased, LeastSquares
 
 # Probabilities in twentieths; every point has mass under both, so that every divergence is finite.
 P = torch.tensor([8, 5, 4, 2, 1])
@@ -183,9 +185,32 @@ def test_the_generator_of_least_squares_descends_half_the_pearson_divergence():
     assert total.item() == pytest.approx(divergence(p, (p + q) / 2, "pearson").item(), rel=1e-12)
 
 
+def test_codes_of_generated_samples_are_pulled_apart():
+    """Zhao and others, equation 4, by two loops; the critic's loss and the estimate know only the scores."""
+    objective, plain = EnergyBased(pulling=0.3), EnergyBased()
+    scores, codes = -torch.rand(5).double(), torch.randn(5, 3).double()
+    outputs = torch.cat([scores[:, None], codes], dim=1)
+    total = 0.0
+    for i in range(5):
+        for j in range(5):
+            if i != j:
+                total += ((codes[i] @ codes[j]) / (codes[i].norm() * codes[j].norm())).item() ** 2 / 20
+    expected = -scores.mean().item() + 0.3 * total
+    assert objective.generator_loss(outputs).item() == pytest.approx(expected)
+    assert torch.equal(objective.critic_loss(outputs, outputs), plain.critic_loss(scores, scores))
+    assert torch.equal(objective.witness(outputs, outputs, outputs), scores)
+    assert objective.generator_loss(outputs[:1]).item() == pytest.approx(-scores[0].item())
+    critic = NETWORKS.build("autoencoder:width=4,code=2").critic(Layout(shape=(3,)))
+    samples = torch.randn(6, 3)
+    alone = critic(samples)
+    assert torch.equal(objective.attach(critic)(samples)[:, 0], alone)
+    assert critic(samples).shape == (6, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("energy:pulling=-1", "pulling must be at least 0"),
         ("gan:smoothing=0.5", "smoothing must be at least 0 and below 0.5"),
         ("gan:flipping=-0.1", "flipping must be at least 0 and below 0.5"),
         ("gan:generator=maximin", "'maximin' is not one of nonsaturating, minimax"),

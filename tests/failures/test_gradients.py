@@ -123,7 +123,7 @@ def test_nothing_of_the_game_changes_batch_norm_included():
 
 def test_saturation_of_known_scores():
     edge = math.log(999.0)
-    found = saturation([edge + 0.01, edge - 0.01, 0.0, 30.0], [-edge - 0.01, -edge + 0.01])
+    found = saturation([edge + 1e-4, edge - 1e-4, 0.0, 30.0], [-edge - 1e-4, -edge + 1e-4])
     assert found.share_of_real.item() == 0.5
     assert found.share_of_fake.item() == 0.5
     assert found.share.item() == 0.5

@@ -23,6 +23,7 @@ class EvaluateOptions:
         checkpoint: The last state of the run, or the one whose samples were judged best.
         size: Generated samples to compare with as many held-out rows (0: as many as during the training).
         rounds: Independent sets of samples whose distances are averaged (0: as many as during the training).
+        obedience: See whether conditions are obeyed, where there are conditions (takes up to a minute).
         features: Measure the kernel distance between a network's features too (images only; takes a minute more).
         json: Print one JSON object instead of lines.
     """
@@ -31,6 +32,7 @@ class EvaluateOptions:
     checkpoint: Literal["last", "best"] = "last"
     size: int = 0
     rounds: int = 0
+    obedience: bool = True
     features: bool = False
     json: bool = False
 
@@ -50,6 +52,7 @@ def run(words: Sequence[str]) -> int:
         size=options.size or None,
         rounds=options.rounds or None,
         features=options.features,
+        obedience=options.obedience,
     )
     if options.json:
         print(json.dumps(found))

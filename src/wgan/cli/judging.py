@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 def lines(evaluation: Mapping[str, float]) -> Iterator[str]:
     """A line for each number, distances beside their floors; nothing for an empty evaluation."""
+    from wgan.report.obeyed import read_obeyed, score_drop
     from wgan.report.words import distance_name, significant
 
     for key, value in evaluation.items():
@@ -18,3 +19,7 @@ def lines(evaluation: Mapping[str, float]) -> Iterator[str]:
     if "modes" in evaluation:
         yield f"modes: {evaluation['modes']:.0f} of {evaluation['num_modes']:.0f}"
         yield f"high quality: {100 * evaluation['high_quality']:.1f} % of the samples"
+    for part in read_obeyed(evaluation):
+        yield part.line()
+    if "score_drop" in evaluation:
+        yield score_drop(evaluation)

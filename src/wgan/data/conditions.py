@@ -181,7 +181,7 @@ class Conditions:
         """For each condition draw another one, as it occurs among the rows whose condition is not the same.
 
         Args:
-            condition: Shape (N, size), on the CPU; each occurs among the rows.
+            condition: Shape (N, size), on the CPU.
             rng: What decides which.
 
         Returns:
@@ -196,7 +196,8 @@ class Conditions:
             )
         own = self._places(condition)
         ends = self.counts.cumsum(0)
-        begin, length = (ends - self.counts)[own], self.counts[own]
+        # What does not occur among the rows can be taken for none of theirs: nothing has to be passed over.
+        begin, length = (ends - self.counts)[own], torch.where(own < 0, 0, self.counts[own])
         # Uniform over the rows without those of the own condition, which are passed over.
         left = int(ends[-1]) - length
         rows = (torch.rand(len(own), generator=rng, dtype=torch.float64) * left).long().clamp(max=left - 1)
@@ -204,13 +205,12 @@ class Conditions:
         return self.expand(self.codes[torch.searchsorted(ends, rows, right=True)])
 
     def _places(self, condition: Tensor) -> Tensor:
-        """Which of the descriptions that occur each condition is, shape (N,)."""
+        """Which of the descriptions that occur each condition is, shape (N,); -1 for none of them."""
         place = self.__dict__.get("_place")
         if place is None:
-            every = self.expand(self.codes).numpy()
-            place = {row.tobytes(): number for number, row in enumerate(every)}
+            place = {row: number for number, row in enumerate(_bytes(self.expand(self.codes)))}
             object.__setattr__(self, "_place", place)
-        return torch.tensor([place[row.tobytes()] for row in condition.contiguous().numpy()])
+        return torch.tensor([place.get(row, -1) for row in _bytes(condition)])
 
     def where(self, wanted: Mapping[str, Any]) -> Conditions:
         """Those conditions that have the wanted values; parts of which nothing is said are drawn as in the data.
@@ -291,6 +291,11 @@ class Conditions:
             counts=torch.tensor(state["counts"], dtype=torch.int64),
             order=tuple(state["order"]),
         )
+
+
+def _bytes(rows: Tensor) -> list[bytes]:
+    """Each row as bytes, the two zeros made one."""
+    return [row.tobytes() for row in (rows + 0.0).numpy()]
 
 
 def codes_of(part: Part, array: pa.Array) -> Tensor:

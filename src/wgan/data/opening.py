@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from wgan.data.applying import CSV, SAMPLER, TABLE, check_applies
@@ -16,11 +17,18 @@ from wgan.data.points import PointsCodec
 from wgan.data.source import Codec, Source
 from wgan.data.toys import TOYS, ToySource
 from wgan.display import escaped
-from wgan.errors import CheckpointError, DataError
+from wgan.errors import CheckpointError, DataError, UsageError
 from wgan.settings import DataOptions, Settings, check
 
 
-def open_data(data: str | Path | object, options: DataOptions, *, seed: int, cache: Path | None = None) -> Source:
+def open_data(
+    data: str | Path | object,
+    options: DataOptions,
+    *,
+    seed: int,
+    cache: Path | None = None,
+    labels: pa.Table | None = None,
+) -> Source:
     """Open whatever the user named or brought.
 
     Args:
@@ -28,6 +36,7 @@ def open_data(data: str | Path | object, options: DataOptions, *, seed: int, cac
         options: How to read it. An option that does not apply to what is found is an error.
         seed: Of the split into rows to train on and rows to judge on.
         cache: A folder for packed images, so that they are decoded once; None for memory only.
+        labels: What the rows of an array or a data frame could be described by, as many rows.
 
     Returns:
         The source.
@@ -38,14 +47,16 @@ def open_data(data: str | Path | object, options: DataOptions, *, seed: int, cac
     """
     check(Settings(input=options))
     if isinstance(data, str | Path):
+        if labels is not None:
+            raise UsageError("labels cannot be given beside a name or a path", remedy="Name a condition of the data.")
         return _open_named(str(data), options, seed, cache)
     if hasattr(data, "__arrow_c_stream__"):
         from wgan.data.tables import open_frame
 
         check_applies(options, TABLE, "a data frame")
-        return open_frame(data, options, name="data frame", seed=seed)
+        return open_frame(data, options, name="data frame", seed=seed, labels=labels)
     if isinstance(data, np.ndarray | torch.Tensor | list | tuple):
-        return open_array(as_array(data, "array"), options, name="array", seed=seed)
+        return open_array(as_array(data, "array"), options, name="array", seed=seed, labels=labels)
     raise DataError(
         f"an object of type {type(data).__name__} cannot be read as data",
         remedy="Taken: a name or path, a NumPy array, a torch tensor, or a data frame (pandas, polars, Arrow).",

@@ -16,8 +16,9 @@ from torch import Tensor
 from wgan.data.arrays import as_array
 from wgan.data.images.arrays import pixels_from_array
 from wgan.data.images.source import ImageCodec
+from wgan.data.labels import LABEL
 from wgan.data.points import PointsCodec
-from wgan.data.source import Codec, Decoded
+from wgan.data.source import Codec, Labelled, Samples
 from wgan.data.tables import TableCodec
 from wgan.data.tables.columns import Category, Column, Constant
 from wgan.data.tables.reading import read_frame
@@ -44,6 +45,7 @@ class Form:
         labels: Of a pandas frame: what it calls these columns, which need not be text; of a series its name alone.
         levels: Of a pandas frame: names of the levels of its columns' index.
         is_series: Whether it is a series, one column, rather than a frame.
+        described_by: Names of what was fitted as y, which samples do not hold.
     """
 
     container: Container = "array"
@@ -55,11 +57,13 @@ class Form:
     labels: tuple[Any, ...] = ()
     levels: tuple[Any, ...] = ()
     is_series: bool = False
+    described_by: tuple[str, ...] = ()
 
-    def back(self, decoded: Decoded) -> Any:  # noqa: ANN401 - what the caller brought decides
-        """Bring decoded samples to this form."""
+    def back(self, samples: Samples) -> Any:  # noqa: ANN401 - what the caller brought decides
+        """Bring decoded samples to this form, without what they were asked for by."""
+        decoded = samples.values if isinstance(samples, Labelled) else samples
         if isinstance(decoded, pa.Table):
-            return self._frame(decoded)
+            return self._frame(decoded.drop_columns([*self.described_by]))
         array = self._pixels(decoded) if decoded.ndim == 4 else decoded
         if self.rank == 1:
             array = array[:, 0]
@@ -115,6 +119,29 @@ def readable(data: Any) -> Any:  # noqa: ANN401 - what the caller brought
     if _is(data, "polars", "Series"):
         return data.to_frame(data.name or _UNNAMED).to_arrow()
     return data.to_arrow() if _is(data, "polars", "DataFrame") else data
+
+
+def labels_of(y: Any) -> pa.Table:  # noqa: ANN401 - what the caller brought
+    """What rows are described by, as a table: a column for each of a frame or a matrix, one called `label` of a vector.
+
+    Raises:
+        DataError: Neither vector nor matrix nor frame.
+    """
+    if _is(y, "pandas", "Series") or _is(y, "polars", "Series"):
+        name = LABEL if y.name in (None, "") else _name_of(y.name)
+        frame = y.to_frame(name)
+        return read_frame(readable(frame), name="y").table
+    if hasattr(readable(y), "__arrow_c_stream__"):
+        return read_frame(readable(y), name="y").table
+    array = as_array(y, "y")
+    if array.ndim not in (1, 2) or array.dtype.kind not in "biufUSO":
+        raise DataError(f"y has shape {array.shape} and type {array.dtype}", remedy="Give one label or more a row.")
+    columns = [array] if array.ndim == 1 else list(array.T)
+    names = [LABEL] if len(columns) == 1 else [f"{LABEL}_{number}" for number in range(1, len(columns) + 1)]
+    try:
+        return pa.table({name: pa.array(column.tolist()) for name, column in zip(names, columns, strict=True)})
+    except pa.ArrowException as error:
+        raise DataError(f"y cannot be read: {str(error).splitlines()[0]}", remedy="Give labels of one type.") from None
 
 
 def _name_of(label: object) -> str:

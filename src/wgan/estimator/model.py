@@ -15,8 +15,10 @@ from wgan import experiment
 from wgan.data import open_data
 from wgan.data.source import Source
 from wgan.errors import Interrupted, UsageError
+from wgan.estimator.asking import asked_for, sample_rows
+from wgan.estimator.attributes import attributes
 from wgan.estimator.checking import given_options, given_settings, refuse_parameters, seed_of
-from wgan.estimator.forms import encoded, form_of, readable
+from wgan.estimator.forms import encoded, form_of, labels_of, readable
 from wgan.estimator.keeping import load_files, next_run, read_note, read_run, write_run
 from wgan.estimator.unfitted import NotFittedError
 from wgan.metrics import harden
@@ -27,6 +29,7 @@ from wgan.transport import exact, sliced
 
 if TYPE_CHECKING:
     import numpy as np
+import pyarrow as pa
 import torch
 
 _MOST_SCORED = 2500
@@ -46,6 +49,8 @@ class WGAN:
         schedule: "constant", or "authors" for the schedule of the authors' code.
         packing: Samples that the critic sees as one.
         unrolled_steps: Updates of the critic that the generator looks ahead.
+        mismatch: Weight in the critic's loss of real samples under conditions that are not theirs.
+        conditioning: How a condition enters the networks: "auto", "concat", "norm", "projection", "norm-projection".
         objective: What the two players optimise: "wasserstein", "gan", "relativistic" and others.
         constraint: What keeps the critic in bounds: "clipping", "penalty", "spectral", "r1", "none" and others.
         generator: Network of the generator: "mlp", "dcgan" or "resnet".
@@ -65,6 +70,11 @@ class WGAN:
         categorical: Columns to treat as categories.
         numeric: Columns to treat as numbers.
         ignore: Columns to leave out.
+        condition: Columns that samples can be asked for by; they are not learnt but given. What is fitted as y is such
+            too.
+        text: Those of them that are text, to be embedded.
+        embedding: What embeds text; see `wgan.data.embeddings` for one of your own.
+        unseen: Share of the combinations of conditions that are kept from training.
         size: Height and width to bring images to.
         mode: Channels of images: "L", "RGB" or "RGBA".
         fit_images: Images of another aspect ratio: "crop", "pad" or "stretch".
@@ -79,6 +89,7 @@ class WGAN:
         directory_: The directory of the run that `fit` kept (where `directory` is given).
         n_features_in_: Columns of X (of points and data frames).
         feature_names_in_: Their names (of data frames).
+        classes_: The values that y may have (where one category was fitted as y).
 
     Example:
         >>> import numpy as np
@@ -92,6 +103,7 @@ class WGAN:
     directory_: Path
     n_features_in_: int
     feature_names_in_: np.ndarray[tuple[int], np.dtype[Any]]
+    classes_: np.ndarray[tuple[int], np.dtype[Any]]
 
     def __init__(
         self,
@@ -103,6 +115,8 @@ class WGAN:
         schedule: str | None = None,
         packing: int | None = None,
         unrolled_steps: int | None = None,
+        mismatch: float | None = None,
+        conditioning: str | None = None,
         objective: str | None = None,
         constraint: str | None = None,
         generator: str | None = None,
@@ -122,6 +136,10 @@ class WGAN:
         categorical: Sequence[str] | None = None,
         numeric: Sequence[str] | None = None,
         ignore: Sequence[str] | None = None,
+        condition: Sequence[str] | None = None,
+        text: Sequence[str] | None = None,
+        embedding: str | None = None,
+        unseen: float | None = None,
         size: tuple[int, int] | None = None,
         mode: str | None = None,
         fit_images: str | None = None,
@@ -136,6 +154,8 @@ class WGAN:
         self.schedule = schedule
         self.packing = packing
         self.unrolled_steps = unrolled_steps
+        self.mismatch = mismatch
+        self.conditioning = conditioning
         self.objective = objective
         self.constraint = constraint
         self.generator = generator
@@ -155,6 +175,10 @@ class WGAN:
         self.categorical = categorical
         self.numeric = numeric
         self.ignore = ignore
+        self.condition = condition
+        self.text = text
+        self.embedding = embedding
+        self.unseen = unseen
         self.size = size
         self.mode = mode
         self.fit_images = fit_images
@@ -203,7 +227,8 @@ class WGAN:
         Args:
             X: An array or tensor (rows, columns), or images (N, height, width[, channels]) or (N, channels, height,
                 width); a data frame (pandas, polars, Arrow); a path or built-in name as the command line takes it.
-            y: Ignored.
+            y: What samples can be asked for by: a label for each row, several in columns, or a frame; None for
+                unconditional samples.
 
         Returns:
             This object.
@@ -216,8 +241,12 @@ class WGAN:
         refuse_parameters(self.get_params())
         seed = seed_of(self.random_state)
         options = DataOptions(**given_options(self.get_params()))
-        form = form_of(X)
-        source = open_data(readable(X), options, seed=seed)
+        form, labels = form_of(X), None if y is None else labels_of(y)
+        if labels is not None:
+            names = tuple(labels.column_names)
+            form = dataclasses.replace(form, described_by=names)
+            options = dataclasses.replace(options, condition=(*options.condition, *names))
+        source = open_data(readable(X), options, seed=seed, labels=labels)
         settings = self._settings(X, source, options, seed)
         with self._directory() as directory:
             history = self._train(settings, source, directory)
@@ -229,25 +258,41 @@ class WGAN:
         self._describe()
         return self
 
-    def sample(self, n: int = 1, random_state: Any = None) -> Any:  # noqa: ANN401 - what was fitted decides
+    def sample(
+        self,
+        n: int | None = None,
+        random_state: Any = None,  # noqa: ANN401 - as in the constructor
+        *,
+        y: Any = None,  # noqa: ANN401 - as in `fit`
+        where: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - what was fitted decides
         """Draw new samples.
 
         Args:
-            n: How many.
+            n: How many; None for one, or as many as y says.
             random_state: As in the constructor, whose own is taken if None: with an integer there, the same samples
                 come at each call.
+            y: What to ask for: one label for all samples, or a label for each, as in `fit`.
+            where: What to ask for by name: a value, or several that then come equally often. What nothing is said of
+                is drawn as it occurs in the data.
 
         Returns:
             What was fitted: an array or tensor of its dtype and shape but for the first axis, or a data frame.
 
         Raises:
-            UsageError: Not fitted, or `n` below 1.
+            UsageError: Not fitted, `n` below 1, or something asked for that is not known.
         """
         trained = self._fitted()
-        if isinstance(n, bool) or not hasattr(n, "__index__"):
+        if n is not None and (isinstance(n, bool) or not hasattr(n, "__index__")):
             raise UsageError(f"n must be a whole number, not {n!r}")
         seed = seed_of(self.random_state if random_state is None else random_state)
-        return self._form.back(trained.sample(n.__index__(), seed))
+        asked = None if y is None else asked_for(y, self._form.described_by)
+        if isinstance(asked, pa.Table):
+            if n is not None and n != asked.num_rows:
+                raise UsageError(f"y asks for {asked.num_rows:,} samples, but n is {n:,}", remedy="Leave n out.")
+            return self._form.back(sample_rows(trained, asked, where or {}, seed))
+        num = 1 if n is None else n.__index__()
+        return self._form.back(trained.sample(num, seed, where={**(where or {}), **(asked or {})} or None))
 
     def score(self, X: object, y: object = None) -> float:  # noqa: N803 - scikit-learn's signature
         """How near samples are to X: minus the W1 distance between X and as many samples. Greater is better, 0 is best.
@@ -373,15 +418,9 @@ class WGAN:
 
     def _describe(self) -> None:
         """Set the attributes by which scikit-learn knows what was fitted."""
-        codec = self._trained.codec
-        columns = getattr(codec, "columns", None)
-        if columns is not None:
-            import numpy as np
-
-            self.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
-            self.n_features_in_ = len(columns)
-        elif hasattr(codec, "num_columns"):
-            self.n_features_in_ = codec.num_columns
+        for name in ("feature_names_in_", "n_features_in_", "classes_"):
+            self.__dict__.pop(name, None)
+        self.__dict__.update(attributes(self._trained, self._form))
 
     def _fitted(self) -> experiment.Trained:
         if not self.__sklearn_is_fitted__():

@@ -78,6 +78,24 @@ def draw_all(
     return Batch(torch.cat([block.values for block in blocks]), torch.cat(told) if told else None)
 
 
+def draw_for(
+    draw: Callable[[Tensor, Tensor | None], Tensor],
+    prior: Prior,
+    layout: Layout,
+    condition: Tensor,
+    *,
+    seed: int,
+    purpose: str,
+) -> Tensor:
+    """A sample for each of these conditions, shape (N, *layout.shape), in whole blocks as `draw_blocks` draws them."""
+    size, streams = block_size(layout), Randomness(seed)
+    drawn = []
+    for block, part in enumerate(condition.split(size)):  # type: ignore[no-untyped-call]
+        whole = torch.cat([part, part[:1].expand(size - len(part), -1)])
+        drawn.append(draw(prior.sample(size, streams.at(purpose, block)), whole)[: len(part)])
+    return torch.cat(drawn)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
     """Conditions for a picture of images in rows, each value of the first category in rows of its own.

@@ -21,6 +21,7 @@ from wgan.experiment import health
 from wgan.experiment.drawing import Sheet, draw_all, sheet_of
 from wgan.experiment.files import RunFiles
 from wgan.experiment.fitting import NUMBERS, deciding
+from wgan.experiment.obeying import obeyed
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.stopping import StopAskedError, StopRequest
 from wgan.game import Game
@@ -226,7 +227,9 @@ class Experiment:
 
         def work() -> dict[str, float]:
             with self.game.engine.limits():
-                return judge(self._draw)
+                found = judge(self._draw)
+                is_last = number == self.settings.steps
+                return found | (obeyed(self.game, self.source, self.settings, judge.size) if is_last else {})
 
         evaluation, unfinished = self._stop.meanwhile(work)
         if evaluation is None:

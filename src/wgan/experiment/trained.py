@@ -21,14 +21,14 @@ from wgan.data.conditions import Conditions
 from wgan.data.source import Codec, Labelled, Samples, Source, decode_batch
 from wgan.engine import has_fast_bfloat16
 from wgan.errors import UsageError
-from wgan.experiment.drawing import block_size, draw_all, draw_blocks
+from wgan.experiment.drawing import draw_all, draw_blocks, draw_for
 from wgan.experiment.files import RunFiles, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
+from wgan.experiment.obeying import obeyed
 from wgan.experiment.opening import open_again, read_note, read_settings, read_source
 from wgan.experiment.record import Journal
 from wgan.game import Game
 from wgan.metrics import Judge
-from wgan.randomness import Randomness
 from wgan.settings import Settings
 
 Where: TypeAlias = Mapping[str, Any]
@@ -112,15 +112,11 @@ class Trained:
             condition: Shape (N, C), as `conditions.encode` gives it.
             seed: Of the noise.
         """
-        game, streams, size = self.game, Randomness(seed), block_size(self.layout)
-        drawn = []
+        game = self.game
         with game.engine.limits():
-            for block, part in enumerate(condition.split(size)):  # type: ignore[no-untyped-call]
-                # Whole blocks, as `generate` draws them: rounding then depends on no number.
-                whole = torch.cat([part, part[:1].expand(size - len(part), -1)])
-                noise = game.prior.sample(size, streams.at("noise of a user's samples", block))
-                drawn.append(game.draw(noise, whole)[: len(part)])
-        return torch.cat(drawn)
+            return draw_for(
+                game.draw, game.prior, self.layout, condition, seed=seed, purpose="noise of a user's samples"
+            )
 
     def _asked(self, num: int, where: Where | None) -> Conditions | None:
         """What is asked for, after a look at whether it can be."""
@@ -198,6 +194,7 @@ def evaluate(
     size: int | None = None,
     rounds: int | None = None,
     features: bool = False,
+    obedience: bool = True,
 ) -> dict[str, float]:
     """Judge a run's samples against the rows it never saw, as the run itself does along the way.
 
@@ -208,9 +205,10 @@ def evaluate(
         size: Samples on each side, at most; None for the number that the run takes.
         rounds: Independent sets of samples; None for the number that the run takes.
         features: Whether to compute the kernel distance on a network's features too (images only).
+        obedience: Whether to see if conditions are obeyed, where there are conditions; takes up to a minute.
 
     Returns:
-        "score" (lower is better) and the numbers it is made of, by name.
+        "score" (lower is better) and the numbers it is made of, by name; then those of `wgan.obedience.obedience`.
 
     Raises:
         UsageError: There is no run, or it holds no rows out.
@@ -241,7 +239,8 @@ def evaluate(
         ).values
 
     with game.engine.limits():
-        return judge(draw)
+        found = judge(draw)
+        return found | (obeyed(game, source, settings, judge.size) if obedience else {})
 
 
 def _for_this_machine(settings: Settings, environment: dict[str, Any]) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from wgan.batch import Layout
@@ -22,19 +23,24 @@ class Reconstruction(Critic):
         encoder: From samples to codes (N, K).
         decoder: From codes back to samples.
         given: What both are told of each sample.
+
+    Attributes:
+        shows_codes: Whether the code of a sample stands beside its score: outputs are then of shape (N, 1 + K).
     """
 
     is_energy = True
+    shows_codes = False
 
     def __init__(self, encoder: Critic, decoder: Generator, given: Given = NOTHING) -> None:
         nn.Module.__init__(self)
         self.encoder, self.decoder, self.outputs, self.given = encoder, decoder, 1, given
 
     def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Score samples, shape (N,), float32, at most 0, differentiable."""
+        """Score samples, shape (N,) or (N, 1 + K), float32, scores at most 0, differentiable."""
         codes: Tensor = self.encoder(values, condition).reshape(len(values), -1)
         again: Tensor = self.decoder(codes, condition)
-        return -(again.float() - values.float()).square().flatten(1).mean(dim=1)
+        scores = -(again.float() - values.float()).square().flatten(1).mean(dim=1)
+        return torch.cat([scores[:, None], codes], dim=1) if self.shows_codes else scores
 
 
 @dataclass(frozen=True)

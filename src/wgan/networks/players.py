@@ -101,9 +101,11 @@ class Critic(nn.Module):
     Attributes:
         given: As above.
         is_energy: Whether scores are never above 0: minus an energy.
+        shows_codes: Whether a code stands beside the score of each sample; None where there are no codes.
     """
 
     is_energy: bool = False
+    shows_codes: bool | None = None
     given: Given = NOTHING
 
     def __init__(self, body: nn.Module, outputs: int = 1, given: Given = NOTHING) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import normalize, softplus
 
 from wgan.constraints import Constraint
 from wgan.divergences import Divergence, as_divergence
@@ -235,9 +235,10 @@ class EnergyBased(Objective):
     With the energy U = -score, as an autoencoder's reconstruction error is one, the critic descends
     E U(real) + E max(0, margin - U(fake)), least at U = margin where q > p and U = 0 elsewhere: there it is
     margin (1 - TV). The estimate is 1 - loss / margin, so at most the total variation. The generator descends
-    E U(fake).
+    E U(fake), and with `pulling` that many times the mean squared cosine between the codes of two of its samples, which
+    drives them apart where they would all be one.
 
-    Source: Zhao, Mathieu and LeCun (2017), equations 1 and 2 and theorem 1.
+    Source: Zhao, Mathieu and LeCun (2017), equations 1, 2 and 4 and theorem 1.
     """
 
     unit: ClassVar[str] = "total variation"
@@ -245,10 +246,13 @@ class EnergyBased(Objective):
     title: ClassVar[str] = "an energy-based GAN"
 
     margin: float = 1.0
+    pulling: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.margin > 0:
             raise ValueError(f"margin must be above 0, not {self.margin}")
+        if not self.pulling >= 0:
+            raise ValueError(f"pulling must be at least 0, not {self.pulling}")
 
     def check(self, critic: Critic, constraint: Constraint) -> None:
         """Refuse a critic whose energy can fall below 0: it would fall for ever."""
@@ -259,18 +263,41 @@ class EnergyBased(Objective):
                 "this critic's would fall for ever",
                 remedy="Use --critic autoencoder, or conv-autoencoder for images.",
             )
+        if self.pulling and critic.shows_codes is None:
+            raise UsageError("this critic has no codes to pull apart", remedy="Use --critic autoencoder, or pulling=0.")
+
+    def attach(self, critic: Critic) -> Critic:
+        """The critic, with codes beside its scores where they are pulled apart."""
+        if self.pulling:
+            critic.shows_codes = True
+        return critic
 
     def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
         """E U(real) + E max(0, margin - U(fake))."""
-        return -real.mean() + (self.margin + fake).clamp(min=0.0).mean()
+        return -_scores(real).mean() + (self.margin + _scores(fake)).clamp(min=0.0).mean()
 
     def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """E U(fake)."""
-        return -fake.mean()
+        """E U(fake), and the pulling-away term."""
+        energy = -_scores(fake).mean()
+        if not self.pulling:
+            return energy
+        directions = normalize(fake[:, 1:], dim=1)
+        squares = (directions @ directions.T).square()
+        num = len(fake)
+        return energy + self.pulling * (squares.sum() - squares.trace()) / max(1, num * (num - 1))
+
+    def witness(self, outputs: Tensor, real: Tensor, fake: Tensor) -> Tensor:
+        """The scores."""
+        return _scores(outputs)
 
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
         """1 - loss / margin."""
         return 1.0 - self.critic_loss(real, fake) / self.margin
+
+
+def _scores(outputs: Tensor) -> Tensor:
+    """The scores of outputs that may have codes beside them."""
+    return outputs if outputs.dim() == 1 else outputs[:, 0]
 
 
 def _cross_entropy(logits: Tensor, ones: Tensor | float) -> Tensor:

@@ -17,6 +17,9 @@ from wgan.networks import Critic
 from wgan.objectives.objective import Objective, given_real
 from wgan.transport.semidual import Targets
 
+# Of each kind, for a median distance: 20,000 pairs fix it to a hundredth, and cost less than the kernel itself.
+_MEDIAN_SAMPLES = 100
+
 
 @dataclass(frozen=True)
 class Wasserstein(Objective):
@@ -212,7 +215,8 @@ class MMD(Objective):
         return (kernel(points, x).mean(dim=1) - kernel(points, y).mean(dim=1)).to(outputs.dtype)
 
     def _fitted(self, real: Tensor, fake: Tensor) -> Kernel:
-        return self.function.fitted(torch.cat([real, fake]).detach())
+        """The kernel, with a bandwidth if it has none: samples of a batch are in no order: some stand for all."""
+        return self.function.fitted(torch.cat([real[:_MEDIAN_SAMPLES], fake[:_MEDIAN_SAMPLES]]).detach())
 
 
 def _rows(outputs: Tensor) -> Tensor:

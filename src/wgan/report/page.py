@@ -14,6 +14,7 @@ import numpy as np
 
 from wgan.report import pictures, words
 from wgan.report.markup import Html, Part, element, joined
+from wgan.report.obeyed import read_obeyed, score_drop
 from wgan.report.record import Record, number, read_record
 from wgan.storage import replace_file
 
@@ -64,6 +65,7 @@ def _main(record: Record, title: str) -> Html:
         element("section", element("h2", "Samples"), pictures.samples(record)),
         element("section", element("h2", "The curve"), pictures.curve(record)),
         _judged(record),
+        _obeyed(record),
         _data(record),
         _details("Settings", _facts(_flat(record.settings))),
         _details("Versions and machine", _facts(_flat(record.environment))) if record.environment else None,
@@ -112,6 +114,35 @@ def _judged(record: Record) -> Html | None:
         element("h2", "Judged against held-out data"),
         element("p", note, f" {left_out} more in metrics.jsonl." if left_out else None, class_="note"),
         element("div", table, class_="scroll"),
+    )
+
+
+def _obeyed(record: Record) -> Html | None:
+    """Whether conditions are obeyed, as the last evaluation that looked found."""
+    line = next((line for line in reversed(record.evaluations) if read_obeyed(line)), None)
+    if line is None:
+        return None
+    parts = read_obeyed(line)
+    head = ["condition", "samples as asked", "real rows read right", "if it were ignored"]
+    body = [element("tr", [element("td", cell) for cell in (part.title, *part.cells())]) for part in parts]
+    table = element("table", element("tr", [element("th", name) for name in head]), body, class_="measured")
+    by_value = [
+        element("p", element("strong", part.title), ": ", ", ".join(map(" ".join, part.shares())))
+        for part in parts
+        if part.values
+    ]
+    note = (
+        "A small network learnt from the real rows alone to tell what a row is described by, and says of each sample "
+        "what it shows; for numbers and texts these are correlations."
+    )
+    drop = element("p", f"{score_drop(line)}.") if "score_drop" in line else None
+    return element(
+        "section",
+        element("h2", "Are conditions obeyed?"),
+        element("p", note, class_="note"),
+        element("div", table, class_="scroll"),
+        by_value,
+        drop,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from wgan.data.source import RowsOf
 from wgan.data.tables.columns import Category, Constant, Number
 from wgan.data.tables.detecting import Detected, detect
 from wgan.data.tables.reading import Raw, read_csv, read_frame, read_parquet
+from wgan.errors import DataError
 from wgan.settings import DataOptions
 
 
@@ -103,7 +106,9 @@ def open_table(path: Path, options: DataOptions, *, name: str, seed: int) -> Tab
     return _open(read_parquet(path, name=name), options, seed)
 
 
-def open_frame(frame: object, options: DataOptions, *, name: str, seed: int) -> TableSource:
+def open_frame(
+    frame: object, options: DataOptions, *, name: str, seed: int, labels: pa.Table | None = None
+) -> TableSource:
     """Open a data frame of any library that speaks Arrow's PyCapsule interface.
 
     Args:
@@ -111,6 +116,7 @@ def open_frame(frame: object, options: DataOptions, *, name: str, seed: int) -> 
         options: How to read it.
         name: What to call it in messages.
         seed: Of the split.
+        labels: More columns, which are conditions.
 
     Returns:
         The source.
@@ -119,7 +125,21 @@ def open_frame(frame: object, options: DataOptions, *, name: str, seed: int) -> 
         DataError: The frame cannot be read or learnt from; the message says at which row.
         UsageError: The options name columns that are not there.
     """
-    return _open(read_frame(frame, name=name), options, seed)
+    raw = read_frame(frame, name=name)
+    if labels is not None:
+        raw = replace(raw, table=_beside(raw.table, labels, name))
+    return _open(raw, options, seed)
+
+
+def _beside(table: pa.Table, labels: pa.Table, name: str) -> pa.Table:
+    """A table with more columns."""
+    if labels.num_rows != table.num_rows:
+        raise DataError(f"{name}: {labels.num_rows:,} labels for {table.num_rows:,} rows", remedy="Give one a row.")
+    for field, column in zip(labels.schema, labels.columns, strict=True):
+        if field.name in table.column_names:
+            raise DataError(f"{name}: a column and a label are both called {field.name!r}", remedy="Rename one.")
+        table = table.append_column(field, column)
+    return table
 
 
 def _open(raw: Raw, options: DataOptions, seed: int) -> TableSource:
