@@ -19,6 +19,7 @@ import pytest
 from wgan.cli import door, main
 from wgan.cli.options import Group, attribute_lines, go_through, parse
 from wgan.cli.train import read
+from wgan.constraints import CONSTRAINTS
 from wgan.data.names import BUILT_IN
 from wgan.errors import DataWarning, Interrupted, NumericError, UsageError
 from wgan.recipes import recipe
@@ -288,7 +289,7 @@ class TestTrainsSettings:
     def test_help_lists_choices_and_the_recipes_defaults(self, capsys):
         assert main(["train", "grid", "--help"]) == 0
         text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-        assert "One of clipping, penalty, spectral, none" in text
+        assert f"One of {', '.join(CONSTRAINTS)}" in text
         assert f"(default: {recipe('grid').steps})" in text
         assert "DATA" in text
 

@@ -236,6 +236,22 @@ def test_conditional_games_play_and_repeat(changes):
     assert game.draw(torch.zeros(8, 2), torch.eye(8)).shape == (8, 2)
 
 
+def test_the_generator_is_asked_for_conditions_of_its_own_draw():
+    source = open_data("ring", RING, seed=0)
+    game, parts = build_game(GAME, source.codec.layout, 8), choose_parts(GAME)
+    asked, generate = [], game.generate
+    game.generate = lambda noise, condition=None: asked.append(condition) or generate(noise, condition)
+    list(train(game, source, parts.objective, parts.constraint, build_rules(GAME)))
+    streams = Randomness(0)
+    expected = []
+    for step in range(3):
+        # Two updates of the critic, under the conditions of the real samples, then one of the generator.
+        expected += [source.sample(12, streams.at("real", step, t)).condition for t in range(2)]
+        expected.append(source.conditions.draw(12, streams.at("conditions of the generator", step)))
+    assert len(asked) == len(expected)
+    assert all(torch.equal(one, other) for one, other in zip(asked, expected, strict=True))
+
+
 def test_a_mismatch_needs_conditions():
     with pytest.raises(UsageError, match=r"a mismatch of 0\.5 needs conditions"):
         played(dataclasses.replace(GAME, mismatch=0.5, input=DataOptions()))

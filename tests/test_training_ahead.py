@@ -96,6 +96,19 @@ def test_looking_ahead_is_what_the_updates_would_make_and_its_gradient_is_exact(
         assert torch.equal(value, before[name]), name
 
 
+@pytest.mark.parametrize(
+    "changes", [{"critic": "mlp:width=8,norm=batch"}, {"constraint": "spectral"}], ids=["batch norm", "spectral norm"]
+)
+def test_statistics_of_updates_that_are_never_made_are_not_kept(changes):
+    game, settings = small_game(objective="gan", **changes)
+    parts, before = choose_parts(settings), {name: value.clone() for name, value in game.state()[0].items()}
+    real, fake = Shifted().sample(8, torch.Generator()), game.generate(torch.randn(8, 2))
+    weights = look_ahead(game, parts.objective, [parts.constraint] * 2, real, fake, Drawn(None, None))
+    generator_loss(game, parts.objective, fake, None, weights).backward()
+    for name, value in game.state()[0].items():
+        assert torch.equal(value, before[name]), name
+
+
 def test_the_gradient_through_the_updates_is_not_the_gradient_at_their_end():
     """Metz and others, equation 10: the second term is what tells the generator how the critic will answer."""
     game, _ = small_game(objective="gan", critic_optimizer="adam:rate=0.1")

@@ -18,9 +18,13 @@ from PIL import Image
 from small_runs import SETTINGS, finish, records, stop_at, tree
 
 from wgan import checkpoints, experiment
+from wgan.batch import Batch
 from wgan.data import Labelled, open_data
+from wgan.data.embeddings import EMBEDDINGS
 from wgan.errors import CheckpointError, UsageError
+from wgan.experiment.drawing import sheet_of
 from wgan.export import write_samples
+from wgan.report import write_report
 from wgan.settings import DataOptions, Settings
 
 RING = dataclasses.replace(SETTINGS, input=DataOptions(condition=("label",)), mismatch=0.2)
@@ -211,9 +215,9 @@ def faces(tmp_path_factory) -> experiment.Trained:
     return run_on(str(folder / "in"), folder / "run", input=DataOptions(condition=("hair", "age")), **IMAGES)
 
 
-def test_sheets_have_rows_for_each_value(faces, tmp_path):
+def test_sheets_have_rows_for_each_value(faces):
     """Three values share 64 places: two rows of ten images each."""
-    run = Path(next(iter(Path(faces.settings.data).parent.glob("run"))))
+    run = Path(faces.settings.data).with_name("run")
     for name in ("real.png", "00000010.png"):
         with Image.open(run / "samples" / name) as sheet:
             assert sheet.size == (10 * 14 - 2, 6 * 14 - 2)
@@ -237,6 +241,37 @@ def test_pictures_come_with_a_file_that_describes_them(faces, tmp_path):
     before = (tmp_path / "x.npz").read_bytes()
     write_samples(faces.generate(6, where={"hair": ["green", "red"]}), 6, tmp_path / "x.npz", "images")
     assert (tmp_path / "x.npz").read_bytes() == before
+
+
+def test_the_report_says_what_the_rows_were_asked_for(faces):
+    page = write_report(Path(faces.settings.data).with_name("run")).read_text()
+    assert "Asked for, from above: hair black, green, red." in page
+
+
+def test_real_rows_are_laid_out_like_the_samples():
+    conditions = open_data("ring", DataOptions(condition=("label",)), seed=0).conditions
+    sheet = sheet_of(conditions, 64, torch.Generator().manual_seed(0))
+    assert (sheet.columns, sheet.condition.shape) == (8, (64, 8))
+    assert sheet.condition.argmax(1).tolist() == [value for value in range(8) for _ in range(8)]
+    labels = torch.tensor([*range(8), 3, 3])
+    rows = Batch(torch.arange(10.0)[:, None], conditions.expand(labels[:, None]))
+    chosen = sheet.matching(rows)
+    assert torch.equal(chosen.condition, sheet.condition)
+    assert chosen.values[24:32, 0].tolist() == [3, 8, 9, 3, 8, 9, 3, 8]
+    assert sheet.matching(Batch(rows.values[:7], rows.condition[:7])) is None
+
+
+def test_a_run_on_texts_takes_new_ones(tmp_path, monkeypatch):
+    monkeypatch.setitem(EMBEDDINGS, "letters", lambda: lambda said: [[s.count("a"), s.count("b")] for s in said])
+    texts = ["a", "ab", "bb"] * 20
+    frame = pa.table({"x": np.arange(60.0), "says": texts})
+    pyarrow.csv.write_csv(frame, tmp_path / "said.csv")
+    options = DataOptions(condition=("says",), text=("says",), embedding="letters")
+    trained = run_on(str(tmp_path / "said.csv"), tmp_path / "run", input=options)
+    drawn = trained.sample(5, where={"says": "abba"})
+    assert drawn["says"].to_pylist() == ["abba"] * 5
+    assert set(trained.sample(50)["says"].to_pylist()) == {"a", "ab", "bb"}
+    assert "followed_says" in records(tmp_path / "run")[-1]
 
 
 @pytest.mark.parametrize("conditioning", ["concat", "norm", "projection", "norm-projection"])

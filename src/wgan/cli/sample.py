@@ -83,7 +83,7 @@ def _wanted(words: Sequence[str]) -> dict[str, list[str]]:
             if not equals or not name.strip():
                 raise UsageError(
                     f"--where takes name=value, not {escaped(part)!r}",
-                    remedy="For example: --where hair=red,eyes=green",
+                    remedy="For example: --where hair=red,eyes=green.",
                 )
             wanted.setdefault(name.strip(), []).append(value.strip())
     return wanted

@@ -45,7 +45,6 @@ def described_by_labels(
     table = labels if labels is None or isinstance(labels, pa.Table) else label_column(labels, count, name)
     offers = () if table is None else tuple(table.column_names)
     if not options.condition:
-        refuse_leftovers(options)
         return offers, None
     from wgan.data.tables.detecting import condition_names, describe_rows
 
@@ -63,6 +62,8 @@ def refuse_leftovers(options: DataOptions) -> None:
         UsageError: There are such.
     """
     plain = DataOptions()
+    if options.condition:
+        return
     for option in ("text", "embedding", "unseen"):
         if getattr(options, option) != getattr(plain, option):
             raise UsageError(f"--{option} means nothing without --condition", remedy="Name the conditions too.")

@@ -12,6 +12,7 @@ import torch
 from wgan.data.applying import CSV, SAMPLER, TABLE, check_applies
 from wgan.data.arrays import as_array, open_array, open_array_file
 from wgan.data.conditions import Conditions
+from wgan.data.labels import refuse_leftovers
 from wgan.data.names import format_of
 from wgan.data.points import PointsCodec
 from wgan.data.source import Codec, Source
@@ -46,6 +47,7 @@ def open_data(
         DataError: Data that cannot be read or learnt from.
     """
     check(Settings(input=options))
+    refuse_leftovers(options)
     if isinstance(data, str | Path):
         if labels is not None:
             raise UsageError("labels cannot be given beside a name or a path", remedy="Name a condition of the data.")

@@ -103,13 +103,11 @@ class Sheet:
     Attributes:
         condition: Shape (num, C).
         columns: Images in a row.
-        values: The values, in the order of their rows.
         part: Entries of a condition that say which value it is.
     """
 
     condition: Tensor
     columns: int
-    values: tuple[str, ...]
     part: slice
 
     def matching(self, rows: Batch) -> Batch | None:
@@ -132,21 +130,22 @@ class Sheet:
         return Batch(rows.values[places], rows.condition[places])
 
 
+def sheet_part(conditions: Conditions) -> int | None:
+    """Which part's values have rows of their own in pictures: the first category of few values; None without one."""
+    is_fit = (isinstance(part, Category) and part.width <= _MOST_ROWS for part in conditions.parts)
+    return next((place for place, fit in enumerate(is_fit) if fit), None)
+
+
 def sheet_of(conditions: Conditions, num: int, rng: torch.Generator) -> Sheet | None:
-    """Lay out at most `num` images by the first category; None where there is none of so few values that it helps.
+    """Lay out at most `num` images by a category; None where there is none of so few values that it helps.
 
     What else can be asked for is drawn as in the data.
     """
-    start = 0
-    for part in conditions.parts:
-        if isinstance(part, Category) and part.width <= _MOST_ROWS:
-            break
-        start += part.width
-    else:
+    place = sheet_part(conditions)
+    if place is None:
         return None
+    part, start = conditions.parts[place], sum(before.width for before in conditions.parts[:place])
     rows = max(1, _FEW_ROWS // part.width)
     columns = num // (rows * part.width)
-    values = words_of(part)
-    drawn = [conditions.where({part.name: value}).draw(rows * columns, rng) for value in values]
-    place = slice(start, start + part.width)
-    return Sheet(condition=torch.cat(drawn), columns=columns, values=tuple(values), part=place)
+    drawn = [conditions.where({part.name: value}).draw(rows * columns, rng) for value in words_of(part)]
+    return Sheet(condition=torch.cat(drawn), columns=columns, part=slice(start, start + part.width))

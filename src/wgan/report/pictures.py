@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,7 +13,10 @@ import numpy as np
 from PIL import Image
 
 from wgan import figures
+from wgan.data import conditions_from_state
+from wgan.data.conditions import words_of
 from wgan.errors import WganError
+from wgan.experiment.drawing import sheet_part
 from wgan.figures import DARK, LIGHT, Judged, Theme
 from wgan.report.markup import Html, Part, data_uri, element, joined
 from wgan.report.record import Frame, Record, columns, number, rows
@@ -54,7 +58,9 @@ def samples(record: Record) -> list[Part]:
     ending = record.frames[-1].path.suffix if record.frames else ""
     frames = [frame for frame in record.frames if frame.path.suffix == ending]
     real = record.real if record.real is not None and record.real.suffix == ending else None
-    draw = {".png": _sheets, ".npy": _points, ".csv": _table}.get(ending)
+    draw = {".png": functools.partial(_sheets, rows=_rows_of_sheets(record)), ".npy": _points, ".csv": _table}.get(
+        ending
+    )
     if draw is None:
         return [element("p", "No samples have been drawn yet.", class_="note")]
     try:
@@ -102,11 +108,25 @@ def _moment(frame: Frame) -> str:
     return f"{frame.step:,} update{'s' * (frame.step != 1)}"
 
 
-def _sheets(frames: list[Frame], real: Path | None) -> list[Part]:
+def _rows_of_sheets(record: Record) -> str:
+    """What the rows of sheets were asked for, in words; empty where they were asked for nothing."""
+    try:
+        conditions = conditions_from_state(record.source.get("conditions"))
+    except WganError:
+        return ""
+    place = None if conditions is None else sheet_part(conditions)
+    if conditions is None or place is None:
+        return ""
+    part = conditions.parts[place]
+    return f"Asked for, from above: {part.name} {', '.join(words_of(part))}."
+
+
+def _sheets(frames: list[Frame], real: Path | None, rows: str = "") -> list[Part]:
     pair = [_sheet(frames[-1].path, f"generated, {_moment(frames[-1])}", _LARGE_BYTES)]
     if real is not None:
         pair.insert(0, _sheet(real, "real, held out", _LARGE_BYTES))
-    parts: list[Part] = [element("div", pair, class_="sheets pair")]
+    parts: list[Part] = [element("p", rows, class_="note")] if rows else []
+    parts.append(element("div", pair, class_="sheets pair"))
     if len(frames) > 1:
         small = [_sheet(frame.path, _moment(frame), _SHEET_BYTES) for frame in _spread(frames, _MOST_FRAMES)]
         parts += [element("h3", "Over time, from the same noise"), element("div", small, class_="sheets")]

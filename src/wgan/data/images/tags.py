@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from wgan.data.images.naming import shown
 from wgan.data.images.packs import Pack
-from wgan.data.labels import LABEL, label_column, raw_labels, refuse_leftovers
+from wgan.data.labels import LABEL, label_column, raw_labels
 from wgan.data.tables.detecting import Described, condition_names, describe_rows
 from wgan.data.tables.reading import Raw, read_csv
 from wgan.errors import DataError
@@ -44,7 +44,6 @@ def described_images(made: Pack, name: str, options: DataOptions) -> Described |
         DataError: The file of tags cannot be read, or lacks images.
     """
     if not options.condition:
-        refuse_leftovers(options)
         return None
     condition_names(options, offered(made), shown(name))
     labels = None
