@@ -58,9 +58,12 @@ def samples(record: Record) -> list[Part]:
     ending = record.frames[-1].path.suffix if record.frames else ""
     frames = [frame for frame in record.frames if frame.path.suffix == ending]
     real = record.real if record.real is not None and record.real.suffix == ending else None
-    draw = {".png": functools.partial(_sheets, rows=_rows_of_sheets(record)), ".npy": _points, ".csv": _table}.get(
-        ending
-    )
+    drawing: dict[str, Callable[[list[Frame], Path | None], list[Part]]] = {
+        ".png": functools.partial(_sheets, rows=_rows_of_sheets(record)),
+        ".npy": _points,
+        ".csv": _table,
+    }
+    draw = drawing.get(ending)
     if draw is None:
         return [element("p", "No samples have been drawn yet.", class_="note")]
     try:
