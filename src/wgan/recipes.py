@@ -108,14 +108,21 @@ _GAMES: dict[str, tuple[str, Settings]] = {
         replace(_RING, objective="relativistic", constraint="r1r2:weight=1"),
     ),
     "energy": (
-        "EBGAN with an autoencoder as its critic",
-        replace(_RING, objective="energy", critic="autoencoder:width=128,code=2", constraint="none"),
+        "EBGAN with an autoencoder as its critic, of four samples at once: of one, it keeps one mode",
+        replace(_RING, objective="energy", critic="autoencoder:width=128,code=8", constraint="none", packing=4),
     ),
     "mmd": (
         "GMMN: moments matched without a critic",
-        replace(_RING, objective="mmd", critic="identity", constraint="none", critic_steps=1),
+        replace(
+            _RING,
+            # From a sixteenth of the median distance to sixteen of it: the modes are narrow.
+            objective="mmd:kernel=gaussian-mixture:num_bandwidths=9",
+            critic="identity",
+            constraint="none",
+            critic_steps=1,
+        ),
     ),
-    "mmd-gan": ("MMD-GAN: moments of learned features", replace(_RING, objective="mmd", constraint="penalty:weight=1")),
+    "mmd-gan": ("MMD-GAN: moments of learned features, under a penalty", replace(_RING, objective="mmd:kernel=energy")),
     "semidual": ("optimal transport between batches", replace(_RING, objective="semidual", constraint="none")),
 }
 
