@@ -53,6 +53,8 @@ LAYOUTS = {
     "table": Layout(shape=(5,), groups=((1, 3),)),
     "images": Layout(shape=(3, 32, 32), bounded=True),
     "demo": Layout(shape=(1, 28, 28), bounded=True),
+    "fashion-classes": Layout(shape=(1, 28, 28), bounded=True),
+    "avatars": Layout(shape=(4, 32, 32), bounded=True),
 }
 
 

@@ -2,20 +2,23 @@
 
 import dataclasses
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch import nn
 
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.batch import Batch, Layout
-from wgan.data import open_data
+from wgan.constraints import Unconstrained
+from wgan.data import Conditions, open_data
 from wgan.errors import UsageError
 from wgan.networks import NETWORKS, Given, given_to, ties_samples
 from wgan.networks.conditioning import ConditionalNorm, Projecting
 from wgan.objectives import OBJECTIVES
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions, Settings
-from wgan.training import critic_loss, draw, draw_real, train
+from wgan.training import critic_loss, draw, draw_mismatched, draw_real, train
 
 SMALL = {
     "mlp": "mlp:width=8,norm=layer",
@@ -193,8 +196,8 @@ def test_the_wrong_conditions_take_the_generated_samples_place_in_a_third_term()
         parts, rules = choose_parts(settings), build_rules(settings)
         game = build_game(settings, source.codec.layout, 8)
         real, mismatched = draw_real(game, source, rules, "real", 0, 0)
-        assert torch.equal(mismatched.batch.values, real.values)
-        assert not (mismatched.batch.condition == real.condition).all(dim=1).any()
+        assert torch.equal(mismatched.batch.condition, real.condition)
+        assert mismatched.weight == 0.25
         fake = Batch(torch.randn(12, 2), real.condition)
         drawn = draw(game, parts.objective, parts.constraint, real, 0, 0)
         whole, estimate = critic_loss(
@@ -206,13 +209,82 @@ def test_the_wrong_conditions_take_the_generated_samples_place_in_a_third_term()
         assert torch.equal(estimate, same)
 
 
-def test_packed_samples_have_wrong_conditions_in_each_place():
+def modes_of(points: torch.Tensor) -> torch.Tensor:
+    return torch.cdist(points, open_data("ring", DataOptions(), seed=0).modes).argmin(dim=1)
+
+
+def test_no_mismatched_sample_fits_the_condition_that_it_stands_under():
+    source = open_data("ring", RING, seed=0)
+    game, rules = build_game(GAME, source.codec.layout, 8), build_rules(dataclasses.replace(GAME, mismatch=0.5))
+    asked, shown = [], []
+    for step in range(200):
+        real, mismatched = draw_real(game, source, rules, "real", step)
+        assert torch.equal(modes_of(real.values), real.condition.argmax(dim=1))
+        asked.append(mismatched.batch.condition.argmax(dim=1))
+        shown.append(modes_of(mismatched.batch.values))
+    asked, shown = torch.cat(asked), torch.cat(shown)
+    assert not (asked == shown).any()
+    # Of the seven others each comes as often as it does among them.
+    counts = torch.bincount(shown[asked == 3], minlength=8)
+    assert counts[3] == 0
+    assert counts.sum() / 7 * 0.7 < counts[counts > 0].min()
+
+
+def test_where_no_batch_has_another_condition_a_wrong_one_is_drawn():
+    """Of a thousand rows one is b: hardly any batch of twelve holds it."""
+    table = pa.table({"x": np.arange(1000.0), "c": ["a"] * 999 + ["b"]})
+    source = open_data(table, DataOptions(condition=("c",), held_out=0.0), seed=0)
+    rare = source.conditions.encode({"c": ["b"]})
+    batch = source.sample(12, rng(0))
+    assert not (batch.condition == rare).all(dim=1).any()
+    found = draw_mismatched(source, source.conditions, batch, Randomness(0), "real", 0)
+    assert torch.equal(found.values, batch.values)
+    assert torch.equal(found.condition, rare.expand(12, -1))
+
+
+def test_all_conditions_alike_can_have_no_wrong_one():
+    parts = open_data("ring", RING, seed=0).conditions.parts
+    conditions = Conditions.of_rows(parts, torch.zeros(5, 1))
+
+    class Alike:
+        def sample(self, size, rng):
+            return Batch(torch.randn(size, 2, generator=rng), conditions.expand(torch.zeros(size, 1)))
+
+    with pytest.raises(UsageError, match="all rows have the same condition"):
+        draw_mismatched(Alike(), conditions, Alike().sample(4, rng()), Randomness(0), "real", 0)
+
+
+def test_the_penalty_looks_between_classes_too():
+    """It sees real and generated samples in their shares, and real and mismatched ones in theirs."""
+    source = open_data("ring", RING, seed=0)
+    settings = dataclasses.replace(GAME, mismatch=0.25)
+    game, parts, rules = build_game(settings, source.codec.layout, 8), choose_parts(settings), build_rules(settings)
+    real, mismatched = draw_real(game, source, rules, "real", 0)
+    fake = Batch(torch.zeros(12, 2), real.condition)
+    seen = []
+
+    class Watching(Unconstrained):
+        def penalty(self, scores, real, fake, drawn):
+            seen.append((real, fake))
+            return 0.0
+
+    drawn = draw(game, parts.objective, parts.constraint, real, 0, mismatched=mismatched)
+    critic_loss(game, parts.objective, Watching(), real, fake, drawn)
+    ((right, wrong),) = seen
+    assert right is real
+    assert torch.equal(wrong.values[:3], mismatched.batch.values[:3])
+    assert torch.equal(wrong.values[3:], fake.values[3:])
+    assert torch.equal(wrong.condition, real.condition)
+
+
+def test_packed_samples_are_wrong_in_each_place():
     settings = dataclasses.replace(GAME, packing=3, mismatch=0.5)
     source = open_data("ring", RING, seed=0)
     game = build_game(settings, source.codec.layout, 8)
-    real, mismatched = draw_real(game, source, build_rules(settings), "real", 0, 0)
+    _, mismatched = draw_real(game, source, build_rules(settings), "real", 0, 0)
     assert mismatched.batch.condition.shape == (4, 24)
-    assert not (mismatched.batch.condition.reshape(12, 8) == real.condition).all(dim=1).any()
+    asked = mismatched.batch.condition.reshape(12, 8).argmax(dim=1)
+    assert not (asked == modes_of(mismatched.batch.values.reshape(12, 2))).any()
     assert len(played(settings)[1]) == 3
 
 

@@ -9,6 +9,7 @@ from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.batch import Batch, Layout
 from wgan.constraints import CONSTRAINTS
 from wgan.errors import UsageError
+from wgan.kernels import KERNELS
 from wgan.objectives import OBJECTIVES
 from wgan.settings import Settings
 from wgan.training import train
@@ -140,6 +141,14 @@ def test_a_senseless_pair_is_refused_with_a_reason_and_a_way_out(changes, messag
         play(LAYOUTS["points"], **changes)
     assert remedy in caught.value.remedy
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("kernel", list(KERNELS))
+def test_every_kernel_trains_under_a_penalty_and_looking_ahead(kernel):
+    changes = {"objective": f"mmd:kernel={kernel},features=3", "constraint": "penalty"}
+    for way in WAYS.values():
+        numbers = play(LAYOUTS["points"], **changes, **way)
+        assert torch.tensor(numbers).isfinite().all()
 
 
 def test_sensible_pairs_are_not_refused():

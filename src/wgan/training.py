@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from wgan.batch import Batch
 from wgan.constraints import Constraint
+from wgan.data.conditions import Conditions
 from wgan.data.source import Source
 from wgan.errors import UsageError
 from wgan.game import Game
@@ -98,6 +99,9 @@ class Rules:
 
 AUTHORS_CRITIC_STEPS = 100
 
+_ATTEMPTS = 8
+"""Batches that are looked through for samples that do not fit a condition."""
+
 LOOKING_AHEAD = -1
 """In place of the number of a critic update, in the draws of those that are only looked at."""
 
@@ -125,7 +129,7 @@ class Drawn(NamedTuple):
     Attributes:
         by_objective: Such as labels to be flipped.
         by_constraint: Such as the places of a gradient penalty.
-        mismatched: The real samples under wrong conditions; None where these play no part.
+        mismatched: Real samples under wrong conditions; None where these play no part.
     """
 
     by_objective: Tensor | None
@@ -134,10 +138,10 @@ class Drawn(NamedTuple):
 
 
 class Mismatched(NamedTuple):
-    """Real samples under conditions that are not theirs.
+    """Real samples under the conditions of others, which are not theirs.
 
     Attributes:
-        batch: The samples, packed.
+        batch: The samples, packed, under the conditions of the batch of real ones row by row.
         weight: Their weight in the critic's loss.
     """
 
@@ -167,20 +171,19 @@ def draw(
 def draw_real(
     game: Game, source: Source, rules: Rules, purpose: str, *counters: int
 ) -> tuple[Batch, Mismatched | None]:
-    """Draw a batch from the data, and the same samples under conditions that are not theirs where rules want them.
+    """Draw a batch from the data, and others for its conditions that these do not fit, where rules want them.
 
     Args:
         game: Where they are brought to; its seed decides which are drawn.
         source: The data.
-        rules: Batch size, packing of the second, and whether it is wanted.
+        rules: Batch size, packing of the others, and whether they are wanted.
         purpose: What they are drawn for.
         counters: Where in the run.
 
     Raises:
-        UsageError: Wrong conditions are wanted, and there are none.
+        UsageError: They are wanted, and there are no conditions, or all rows have the same.
     """
-    streams = Randomness(game.seed)
-    batch = source.sample(rules.batch_size, streams.at(purpose, *counters))
+    batch = source.sample(rules.batch_size, Randomness(game.seed).at(purpose, *counters))
     real = game.engine.bring_batch(batch)
     if not rules.mismatch:
         return real, None
@@ -189,8 +192,48 @@ def draw_real(
             f"a mismatch of {rules.mismatch:g} needs conditions, of which the data has none that are asked for",
             remedy="Name conditions (--condition), or set --mismatch to 0.",
         )
-    wrong = source.conditions.mismatched(batch.condition, streams.at(f"wrong conditions of {purpose}", *counters))
-    return real, Mismatched(Batch(real.values, game.engine.bring(wrong)).packed(rules.packing), rules.mismatch)
+    wrong = draw_mismatched(source, source.conditions, batch, Randomness(game.seed), purpose, *counters)
+    return real, Mismatched(game.engine.bring_batch(wrong).packed(rules.packing), rules.mismatch)
+
+
+def draw_mismatched(
+    source: Source, conditions: Conditions, batch: Batch, streams: Randomness, purpose: str, *counters: int
+) -> Batch:
+    """For each condition of a batch draw a real sample whose own condition is another.
+
+    Pairs of a right and a wrong sample thus share a condition, under which a penalty can look at what lies between.
+    A wrong sample is the first of a batch of its own, from its place on, that does not fit; in the rare case that none
+    of several batches has one, the right sample itself stays, under a condition that is drawn to be wrong.
+
+    Args:
+        source: The data.
+        conditions: Those of the source.
+        batch: Real samples under their own conditions, on the CPU.
+        streams: What decides which are drawn.
+        purpose: What `batch` was drawn for.
+        counters: Where in the run.
+
+    Raises:
+        UsageError: All rows have the same condition.
+    """
+    assert batch.condition is not None
+    size, left = len(batch.values), torch.arange(len(batch.values))
+    values = batch.values.clone()
+    # Counted on from a purpose of its own, so that runs with and without draw the same real samples.
+    for attempt in range(_ATTEMPTS if len(conditions.codes) > 1 else 0):
+        other = source.sample(size, streams.at(f"mismatched {purpose}", *counters, attempt))
+        assert other.condition is not None
+        _, which = torch.unique(torch.cat([batch.condition, other.condition]), dim=0, return_inverse=True)
+        places = (left[:, None] + torch.arange(size)) % size
+        fits_not = which[size:][places] != which[left][:, None]
+        found = fits_not.any(dim=1)
+        values[left[found]] = other.values[places[found, fits_not[found].int().argmax(dim=1)]]
+        left = left[~found]
+        if not len(left):
+            return Batch(values, batch.condition)
+    condition = batch.condition.clone()
+    condition[left] = conditions.mismatched(condition[left], streams.at(f"wrong conditions of {purpose}", *counters))
+    return Batch(values, condition)
 
 
 def draw_conditions(game: Game, source: Source, num: int, rng: torch.Generator) -> Tensor | None:
@@ -213,7 +256,9 @@ def critic_loss(
     """The critic's loss and its estimate, a pure function of weights, batches and draws: both 0-d.
 
     (1 - w) L(real, fake) + w L(real, mismatched) + penalty, where the third kind of sample, real ones under wrong
-    conditions, takes the place of generated ones, and w is its weight; the estimate knows nothing of it.
+    conditions, takes the place of generated ones, and w is its weight; the estimate knows nothing of it. The penalty
+    sees generated and mismatched samples in the same shares: between classes, where no generated sample lies, the
+    critic's slope is held too.
 
     Source: Reed et al. (2016), Algorithm 1, lines 6 to 9, whose w is one half, for the minimax game alone.
     """
@@ -227,6 +272,9 @@ def critic_loss(
         batch, weight = drawn.mismatched
         third = objective.critic_loss(of_real, game.score(*batch, weights), drawn.by_objective)
         loss = (1 - weight) * loss + weight * third
+        # What the critic tells from the real samples is held as a whole, each kind by its weight.
+        num = round(weight * len(fake.values))
+        fake = Batch(torch.cat([batch.values[:num], fake.values[num:]]), fake.condition)
     loss = loss + constraint.penalty(witness, real, fake, drawn.by_constraint)
     return loss, objective.estimate(of_real.detach(), of_fake.detach())
 

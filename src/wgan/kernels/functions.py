@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -225,8 +225,41 @@ def _distances(x: Tensor, y: Tensor, *, norm: float) -> Tensor:
             for i, j in zip(torch.split(rows, _PAIRS), torch.split(columns, _PAIRS), strict=True):
                 squared[i, j] = (x[i] - y[j]).square().sum(dim=1)
             return squared.sqrt_()
-    distances: Tensor = torch.cdist(x, y, p=norm, compute_mode="donot_use_mm_for_euclid_dist")
+    distances: Tensor = _Distances.apply(x, y, norm)  # type: ignore[no-untyped-call]
     return distances
+
+
+class _Distances(torch.autograd.Function):
+    """torch.cdist without products, but differentiable more than once: a penalty on a critic's slopes asks for that."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, norm: float) -> Tensor:  # noqa: ANN401
+        distances: Tensor = torch.cdist(x, y, p=norm, compute_mode="donot_use_mm_for_euclid_dist")
+        ctx.save_for_backward(x, y, distances)
+        ctx.norm = norm
+        return distances
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
+        (x, y, distances), (pull,) = ctx.saved_tensors, gradients
+        if not torch.is_grad_enabled():
+            once = torch.ops.aten._cdist_backward
+            back = pull.T.contiguous(), distances.T.contiguous()
+            return (
+                once(pull.contiguous(), x, y, ctx.norm, distances),
+                once(back[0], y, x, ctx.norm, back[1]),
+                None,
+            )
+        if ctx.norm == 1.0:
+            ways = pull[:, :, None] * (x[:, None] - y).sign()
+            return ways.sum(dim=1), -ways.sum(dim=0), None
+        centre = y.detach().mean(dim=0)
+        x, y = x - centre, y - centre
+        again = _Distances.apply(x, y, ctx.norm)  # type: ignore[no-untyped-call]
+        apart = again > 0
+        pulls = torch.where(apart, pull / torch.where(apart, again, 1.0), 0.0)
+        of_x = pulls.sum(dim=1)[:, None] * x - pulls @ y
+        return of_x, pulls.sum(dim=0)[:, None] * y - pulls.T @ x, None
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
