@@ -22,6 +22,10 @@ class Shifted:
         return Batch(torch.randn(size, 2, generator=rng) + 1.0)
 
 
+def normal(num):
+    return torch.randn(num, 2, generator=torch.Generator().manual_seed(1))
+
+
 def small_game(**changes):
     settings = Settings(
         **{
@@ -75,7 +79,7 @@ def test_looking_ahead_is_what_the_updates_would_make_and_its_gradient_is_exact(
     if name == "spectral":
         # A forward pass moves the singular vectors on; held still, both ways see the same.
         game.critic.eval()
-    noise, real = torch.randn(16, 2), Shifted().sample(16, torch.Generator().manual_seed(1))
+    noise, real = normal(16), Shifted().sample(16, torch.Generator())
     drawn = draw(game, parts.objective, parts.constraint, real, 0)
     given = (parts.objective, parts.constraint, steps, noise, real, drawn)
     before = {name: value.clone() for name, value in game.state()[0].items()}
@@ -103,7 +107,7 @@ def test_looking_ahead_is_what_the_updates_would_make_and_its_gradient_is_exact(
 def test_statistics_of_updates_that_are_never_made_are_not_kept(changes):
     game, settings = small_game(objective="gan", **changes)
     parts, before = choose_parts(settings), {name: value.clone() for name, value in game.state()[0].items()}
-    real, fake = Shifted().sample(8, torch.Generator()), game.generate(torch.randn(8, 2))
+    real, fake = Shifted().sample(8, torch.Generator()), game.generate(normal(8))
     weights = look_ahead(game, parts.objective, [parts.constraint] * 2, real, fake, Drawn(None, None))
     generator_loss(game, parts.objective, fake, None, weights).backward()
     for name, value in game.state()[0].items():
@@ -113,7 +117,7 @@ def test_statistics_of_updates_that_are_never_made_are_not_kept(changes):
 def test_the_gradient_through_the_updates_is_not_the_gradient_at_their_end():
     """Metz and others, equation 10: the second term is what tells the generator how the critic will answer."""
     game, _ = small_game(objective="gan", critic_optimizer="adam:rate=0.1")
-    noise, real = torch.randn(16, 2), Shifted().sample(16, torch.Generator().manual_seed(1))
+    noise, real = normal(16), Shifted().sample(16, torch.Generator())
     objective, weight = OBJECTIVES.build("gan"), game.generator.body[0].weight
     fake = game.generate(noise)
     weights = look_ahead(game, objective, [Unconstrained()] * 3, real, fake, Drawn(None, None))
@@ -152,7 +156,7 @@ def test_weights_that_nothing_pulls_at_have_a_finite_gradient():
 def test_updates_of_an_unknown_optimiser_cannot_be_looked_through():
     game, _ = small_game()
     game.critic_optimizer = torch.optim.SGD(game.critic.parameters(), lr=0.1)
-    real, fake = Shifted().sample(4, torch.Generator()), game.generate(torch.randn(4, 2))
+    real, fake = Shifted().sample(4, torch.Generator()), game.generate(normal(4))
     with pytest.raises(UsageError, match="updates of SGD cannot be looked through"):
         look_ahead(game, Wasserstein(), [WeightClipping()], real, fake, Drawn(None, None))
 
@@ -176,7 +180,7 @@ def test_a_packed_linear_critic_adds_up_what_it_says_of_each_sample():
     (game, _), (alone, _) = small_game(packing=2, critic="mlp:depth=0"), small_game(critic="mlp:depth=0")
     with torch.no_grad():
         game.critic.body[1][0].weight.copy_(alone.critic.body[1][0].weight.repeat(1, 2))
-    real, fake = Shifted().sample(8, torch.Generator()), Batch(torch.randn(8, 2))
+    real, fake = Shifted().sample(8, torch.Generator()), Batch(normal(8))
     penalty, nothing = CONSTRAINTS.build("r1:weight=2"), Drawn(None, None)
     packed = critic_loss(game, Wasserstein(), Unconstrained(), real.packed(2), fake.packed(2), nothing)
     single = critic_loss(alone, Wasserstein(), Unconstrained(), real, fake, nothing)
