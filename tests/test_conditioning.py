@@ -12,13 +12,14 @@ from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.batch import Batch, Layout
 from wgan.constraints import Unconstrained
 from wgan.data import Conditions, open_data
+from wgan.draws import draw, draw_mismatched, draw_real
 from wgan.errors import UsageError
 from wgan.networks import NETWORKS, Given, given_to, ties_samples
 from wgan.networks.conditioning import ConditionalNorm, Projecting
 from wgan.objectives import OBJECTIVES
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions, Settings
-from wgan.training import critic_loss, draw, draw_mismatched, draw_real, train
+from wgan.training import critic_loss, train
 
 SMALL = {
     "mlp": "mlp:width=8,norm=layer",

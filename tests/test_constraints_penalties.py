@@ -18,7 +18,7 @@ from wgan.constraints import (
 from wgan.errors import UsageError
 from wgan.networks import MLP
 from wgan.randomness import Randomness
-from wgan.training import Rules
+from wgan.rules import Rules
 
 PENALTIES = [name for name in CONSTRAINTS if isinstance(CONSTRAINTS.build(name), Penalty)]
 

@@ -33,6 +33,8 @@ FLOORS = (
     (
         "training",
         "game",
+        "rules",
+        "draws",
         "checkpoints",
         "critics",
         "metrics",

@@ -14,8 +14,9 @@ from wgan.networks import MLP
 from wgan.objectives import GAN, Wasserstein
 from wgan.optimizers import RMSProp
 from wgan.randomness import Randomness
+from wgan.rules import Rules
 from wgan.settings import Settings
-from wgan.training import Rules, train
+from wgan.training import train
 
 
 @dataclasses.dataclass

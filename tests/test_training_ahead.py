@@ -8,12 +8,13 @@ import torch
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.batch import Batch, Layout
 from wgan.constraints import CONSTRAINTS, Unconstrained, WeightClipping
+from wgan.draws import Drawn, draw
 from wgan.errors import UsageError
 from wgan.objectives import OBJECTIVES, Wasserstein
 from wgan.optimizers import OPTIMIZERS
 from wgan.randomness import Randomness
 from wgan.settings import Settings
-from wgan.training import Drawn, critic_loss, descend, draw, generator_loss, look_ahead, train
+from wgan.training import critic_loss, descend, generator_loss, look_ahead, train
 
 
 class Shifted:

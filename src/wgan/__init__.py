@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from wgan.metrics import Judge
     from wgan.objectives import Objective, Wasserstein
     from wgan.recipes import RECIPES, recipe
+    from wgan.rules import Rules
     from wgan.settings import DataOptions, Settings
-    from wgan.training import Rules, Step, train
+    from wgan.training import Step, train
 
 __version__ = "0.1.0"
 
@@ -69,7 +70,7 @@ _HOME = {
     "Layout": "batch",
     "NumericError": "errors",
     "Objective": "objectives",
-    "Rules": "training",
+    "Rules": "rules",
     "Settings": "settings",
     "Source": "data",
     "Step": "training",

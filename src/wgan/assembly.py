@@ -16,8 +16,8 @@ from wgan.networks import NETWORKS, Architecture, given_to
 from wgan.objectives import OBJECTIVES, Objective
 from wgan.optimizers import OPTIMIZERS, Optimizer
 from wgan.randomness import Randomness
+from wgan.rules import Rules
 from wgan.settings import Settings
-from wgan.training import Rules
 
 CATALOGS: dict[str, Catalog] = {  # type: ignore[type-arg]
     "objective": OBJECTIVES,

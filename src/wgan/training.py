@@ -6,104 +6,22 @@ recording, judging, stopping, saving) is its caller's loop body.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from wgan.batch import Batch
 from wgan.constraints import Constraint
-from wgan.data.conditions import Conditions
 from wgan.data.source import Source
+from wgan.draws import LOOKING_AHEAD, Drawn, draw, draw_conditions, draw_real
 from wgan.errors import UsageError
 from wgan.game import Game
 from wgan.objectives import Objective
 from wgan.optimizers import Foreseeing
 from wgan.randomness import Randomness
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """The numbers of Algorithm 1.
-
-    Attributes:
-        generator_steps: Generator updates of the whole run.
-        batch_size: Samples in each batch (m).
-        critic_steps: Critic updates before each generator update (n_critic).
-        schedule: "constant", or "authors": `AUTHORS_CRITIC_STEPS` critic updates before each of the first 25 generator
-            updates and before every 500th, as in the authors' code.
-        decay: How the learning rates fall from their start to zero over the run.
-        average: Decay of the generator's exponential moving average; 0 for none.
-        packing: Samples that the critic sees as one.
-        unrolled_steps: Updates of the critic that the generator looks ahead.
-        mismatch: Weight of real samples under wrong conditions in the critic's loss.
-
-    Raises:
-        UsageError: A number out of its range.
-    """
-
-    generator_steps: int
-    batch_size: int = 64
-    critic_steps: int = 5
-    schedule: Literal["constant", "authors"] = "constant"
-    decay: Literal["none", "linear", "cosine"] = "none"
-    average: float = 0.0
-    packing: int = 1
-    unrolled_steps: int = 0
-    mismatch: float = 0.0
-
-    def __post_init__(self) -> None:
-        wanted = {
-            "generator_steps": (self.generator_steps >= 0, "at least 0"),
-            "batch_size": (self.batch_size >= 1, "at least 1"),
-            "critic_steps": (self.critic_steps >= 1, "at least 1"),
-            "average": (0 <= self.average < 1, "at least 0 and below 1"),
-            "packing": (self.packing >= 1, "at least 1"),
-            "unrolled_steps": (self.unrolled_steps >= 0, "at least 0"),
-            "mismatch": (0 <= self.mismatch < 1, "at least 0 and below 1"),
-        }
-        faults = [
-            f"{name} must be {must}, not {getattr(self, name)}" for name, (holds, must) in wanted.items() if not holds
-        ]
-        if faults:
-            raise UsageError("; ".join(faults))
-        if self.batch_size % self.packing:
-            raise UsageError(
-                f"batches of {self.batch_size} cannot be packed by {self.packing}",
-                remedy="Choose a batch size that is a multiple of it.",
-            )
-
-    def critic_steps_at(self, step: int) -> int:
-        """Critic updates before the generator update that follows `step` others."""
-        if self.schedule == "authors" and (step < 25 or step % 500 == 0):
-            return AUTHORS_CRITIC_STEPS
-        return self.critic_steps
-
-    def critic_steps_before(self, step: int) -> int:
-        """Critic updates of the whole run before those that precede the generator update that follows `step` others."""
-        if self.schedule == "constant":
-            return step * self.critic_steps
-        long = min(step, 25) + max(0, step - 1) // 500
-        return long * AUTHORS_CRITIC_STEPS + (step - long) * self.critic_steps
-
-    def rate_at(self, step: int) -> float:
-        """The factor on both learning rates after `step` generator updates, from 1 down to 0."""
-        done = step / max(1, self.generator_steps)
-        if self.decay == "linear":
-            return 1.0 - done
-        return 0.5 + 0.5 * math.cos(math.pi * done) if self.decay == "cosine" else 1.0
-
-
-AUTHORS_CRITIC_STEPS = 100
-
-_ATTEMPTS = 8
-"""Batches that are looked through for samples that do not fit a condition."""
-
-LOOKING_AHEAD = -1
-"""In place of the number of a critic update, in the draws of those that are only looked at."""
+from wgan.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -121,127 +39,6 @@ class Step:
     estimate: Tensor
     critic_loss: Tensor
     generator_loss: Tensor
-
-
-class Drawn(NamedTuple):
-    """What the critic's loss draws besides its samples, so that it is a pure function of them.
-
-    Attributes:
-        by_objective: Such as labels to be flipped.
-        by_constraint: Such as the places of a gradient penalty.
-        mismatched: Real samples under wrong conditions; None where these play no part.
-    """
-
-    by_objective: Tensor | None
-    by_constraint: Tensor | None
-    mismatched: Mismatched | None = None
-
-
-class Mismatched(NamedTuple):
-    """Real samples under the conditions of others, which are not theirs.
-
-    Attributes:
-        batch: The samples, packed, under the conditions of the batch of real ones row by row.
-        weight: Their weight in the critic's loss.
-    """
-
-    batch: Batch
-    weight: float
-
-
-def draw(
-    game: Game,
-    objective: Objective,
-    constraint: Constraint,
-    real: Batch,
-    *counters: int,
-    mismatched: Mismatched | None = None,
-) -> Drawn:
-    """Draw for one batch, on the CPU whatever the device, and bring it there."""
-    streams, shape = Randomness(game.seed), tuple(real.values.shape)
-    by_objective = objective.draw(shape[0], streams.at("objective", *counters))
-    by_constraint = constraint.draw(shape, streams.at("constraint", *counters))
-    return Drawn(
-        None if by_objective is None else game.engine.bring(by_objective),
-        None if by_constraint is None else game.engine.bring(by_constraint),
-        mismatched,
-    )
-
-
-def draw_real(
-    game: Game, source: Source, rules: Rules, purpose: str, *counters: int
-) -> tuple[Batch, Mismatched | None]:
-    """Draw a batch from the data, and others for its conditions that these do not fit, where rules want them.
-
-    Args:
-        game: Where they are brought to; its seed decides which are drawn.
-        source: The data.
-        rules: Batch size, packing of the others, and whether they are wanted.
-        purpose: What they are drawn for.
-        counters: Where in the run.
-
-    Raises:
-        UsageError: They are wanted, and there are no conditions, or all rows have the same.
-    """
-    batch = source.sample(rules.batch_size, Randomness(game.seed).at(purpose, *counters))
-    real = game.engine.bring_batch(batch)
-    if not rules.mismatch:
-        return real, None
-    if batch.condition is None or source.conditions is None:
-        raise UsageError(
-            f"a mismatch of {rules.mismatch:g} needs conditions, of which the data has none that are asked for",
-            remedy="Name conditions (--condition), or set --mismatch to 0.",
-        )
-    wrong = draw_mismatched(source, source.conditions, batch, Randomness(game.seed), purpose, *counters)
-    return real, Mismatched(game.engine.bring_batch(wrong).packed(rules.packing), rules.mismatch)
-
-
-def draw_mismatched(
-    source: Source, conditions: Conditions, batch: Batch, streams: Randomness, purpose: str, *counters: int
-) -> Batch:
-    """For each condition of a batch draw a real sample whose own condition is another.
-
-    Pairs of a right and a wrong sample thus share a condition, under which a penalty can look at what lies between.
-    A wrong sample is the first of a batch of its own, from its place on, that does not fit; in the rare case that none
-    of several batches has one, the right sample itself stays, under a condition that is drawn to be wrong.
-
-    Args:
-        source: The data.
-        conditions: Those of the source.
-        batch: Real samples under their own conditions, on the CPU.
-        streams: What decides which are drawn.
-        purpose: What `batch` was drawn for.
-        counters: Where in the run.
-
-    Raises:
-        UsageError: All rows have the same condition.
-    """
-    assert batch.condition is not None
-    size, left = len(batch.values), torch.arange(len(batch.values))
-    values = batch.values.clone()
-    # Counted on from a purpose of its own, so that runs with and without draw the same real samples.
-    for attempt in range(_ATTEMPTS if len(conditions.codes) > 1 else 0):
-        other = source.sample(size, streams.at(f"mismatched {purpose}", *counters, attempt))
-        assert other.condition is not None
-        _, which = torch.unique(torch.cat([batch.condition, other.condition]), dim=0, return_inverse=True)
-        places = (left[:, None] + torch.arange(size)) % size
-        fits_not = which[size:][places] != which[left][:, None]
-        found = fits_not.any(dim=1)
-        values[left[found]] = other.values[places[found, fits_not[found].int().argmax(dim=1)]]
-        left = left[~found]
-        if not len(left):
-            return Batch(values, batch.condition)
-    condition = batch.condition.clone()
-    condition[left] = conditions.mismatched(condition[left], streams.at(f"wrong conditions of {purpose}", *counters))
-    return Batch(values, condition)
-
-
-def draw_conditions(game: Game, source: Source, num: int, rng: torch.Generator) -> Tensor | None:
-    """Conditions as they occur in the data, for a generator that was made for them; None for any other."""
-    if not game.generator.given.size:
-        return None
-    assert source.conditions is not None, "the generator was made for conditions that the data has not"
-    return game.engine.bring(source.conditions.draw(num, rng))
 
 
 def critic_loss(

@@ -91,6 +91,8 @@ def test_a_smaller_draw_is_the_beginning_of_a_larger_one(ring):
     few, many = trained.sample(3, seed=5), trained.sample(9_000, seed=5)
     assert np.array_equal(few.values, many.values[:3])
     assert few.words.equals(many.words[:3])
+    # Blocks of 8192 are drawn apart.
+    assert not many.words[:808].equals(many.words[8192:])
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ from wgan.objectives import FGAN
 from wgan.objectives.bounds import Form
 from wgan.optimizers import Adam
 from wgan.randomness import Randomness
-from wgan.training import Rules, train
+from wgan.rules import Rules
+from wgan.training import train
 
 _LAST = 5
 """Weights and estimates are averaged over the last of so many equal parts of the game."""

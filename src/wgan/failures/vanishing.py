@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wgan.batch import Batch, Layout
 from wgan.constraints import Constraint, LipschitzPenalty, Unconstrained
+from wgan.draws import draw
 from wgan.engine import Engine
 from wgan.errors import UsageError
 from wgan.failures.games import line_generator
@@ -26,7 +27,7 @@ from wgan.networks import MLP
 from wgan.objectives import GAN, Objective, Wasserstein
 from wgan.optimizers import Adam
 from wgan.randomness import Randomness
-from wgan.training import critic_loss, descend, draw
+from wgan.training import critic_loss, descend
 
 _NUM_MARKS = 25
 _NUM_PROBES = 32
