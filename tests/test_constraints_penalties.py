@@ -15,10 +15,12 @@ from wgan.constraints import (
     Penalty,
     Unconstrained,
 )
+from wgan.constraints.penalties import optimally_paired
 from wgan.errors import UsageError
 from wgan.networks import MLP
 from wgan.randomness import Randomness
 from wgan.rules import Rules
+from wgan.transport import exact
 
 PENALTIES = [name for name in CONSTRAINTS if isinstance(CONSTRAINTS.build(name), Penalty)]
 
@@ -77,6 +79,46 @@ def test_the_place_of_the_gradient_penalty_is_a_choice():
     for place, values in places.items():
         expected = 10 * (values.norm(dim=1) - 1).square().mean()
         assert of(GradientPenalty(place=place), quadratic(1.0), real, fake) == pytest.approx(expected.item()), place
+
+
+def test_optimal_pairs_are_those_of_optimal_transport():
+    real, fake = Batch(torch.randn(40, 3, 2, generator=rng(1))), Batch(torch.randn(40, 3, 2, generator=rng(2)) + 0.5)
+    paired = optimally_paired(real, fake).values
+    lengths = (real.values - paired).flatten(1).double().norm(dim=1)
+    cost = exact(real.values.flatten(1), fake.values.flatten(1)).cost
+    assert lengths.mean().item() == pytest.approx(cost.item(), rel=1e-6)
+    assert sorted(paired.sum(dim=(1, 2)).tolist()) == sorted(fake.values.sum(dim=(1, 2)).tolist())
+
+
+def test_optimal_pairs_keep_to_their_conditions_and_hand_gradients_on():
+    labels = torch.eye(3)[torch.randint(3, (30,), generator=rng(3))]
+    real = Batch(torch.randn(30, 2, generator=rng(1)), labels)
+    # Each sample carries its label where it can be seen, and lies nearest to the real ones of another.
+    fake = Batch(torch.cat([10.0 * labels[:, [1]], labels.argmax(1, keepdim=True)], dim=1).requires_grad_(True), labels)
+    paired = optimally_paired(real, fake)
+    assert torch.equal(paired.values[:, 1].long(), labels.argmax(1))
+    assert paired.condition is labels
+    (gradient,) = torch.autograd.grad((paired.values * torch.arange(30.0)[:, None]).sum(), fake.values)
+    assert sorted(gradient[:, 0].tolist()) == list(range(30))
+    alone = Batch(fake.values, torch.arange(30.0)[:, None])
+    assert torch.equal(optimally_paired(Batch(real.values, alone.condition), alone).values, fake.values)
+    lost = Batch(torch.full((30, 2), torch.nan), labels)
+    assert optimally_paired(real, lost) is lost
+
+
+@pytest.mark.parametrize("name", ["penalty", "lp"])
+def test_between_optimal_pairs_a_penalty_looks_only_where_mass_moves(name):
+    """That is from 0 to 1 and from 10 to 9, where the critic's slope is 1; other lines see its slope of 3 between."""
+    real, fake = Batch(torch.tensor([[0.0], [10.0]])), Batch(torch.tensor([[9.0], [1.0]]))
+    mix = torch.tensor([0.3, 0.6])
+
+    def critic(values, condition):
+        x = values[:, 0]
+        return torch.where(x < 1, -x, torch.where(x > 9, x - 10, torch.where(x < 5, 3 * x - 4, 26 - 3 * x)))
+
+    optimal = CONSTRAINTS.build(f"{name}:pairs=optimal").penalty(critic, real, fake, mix)
+    assert optimal.item() == 0.0
+    assert CONSTRAINTS.build(name).penalty(critic, real, fake, mix).item() == pytest.approx(10 * 4)
 
 
 @pytest.mark.parametrize(("slope", "expected"), [(0.5, 0.0), (1.0, 0.0), (3.0, 40.0)])
@@ -158,7 +200,11 @@ def test_clipped_weights_can_be_had_without_clipping():
     [
         *((f"{name}:every=0", "every must be at least 1") for name in PENALTIES),
         *((f"{name}:weight=-1", "weight must be at least 0") for name in PENALTIES),
+        *((f"{name}:weight=inf", "weight must be at least 0 and finite, not inf") for name in PENALTIES),
         ("dragan:spread=-1", "spread must be at least 0"),
+        ("penalty:target=inf", "target must be at least 0 and finite"),
+        ("clipping:bound=inf", "bound must be above 0 and finite"),
+        ("penalty:pairs=optimal,place=real", "place=real looks on none"),
         ("penalty:place=above", "'above' is not one of"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from wgan.batch import Batch
 from wgan.constraints.constraint import Constraint, Scores, Unconstrained, refuse_batch_norm
+
+Pairs = Literal["random", "optimal"]
 
 _RESTING = Unconstrained()
 
@@ -33,8 +36,7 @@ class Penalty(Constraint):
     every: int = 1
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise ValueError(f"weight must be at least 0, not {self.weight}")
+        _refuse_beyond("weight", self.weight)
         if self.every < 1:
             raise ValueError(f"every must be at least 1, not {self.every}")
 
@@ -66,7 +68,11 @@ class GradientPenalty(Penalty):
     real, fake: at the samples themselves;
     around: x = real + noise, normal, half as wide as the batch spreads, as `dragan` does.
 
-    Source: Gulrajani et al. (2017), equation 3 (two sides, power 2, between) and the remark on one side.
+    Pairs are as they were drawn for pairs = "random". For "optimal" they are those of the optimal transport between the
+    two batches, within equal conditions: on these lines the best critic has slope 1, which it need not have on others.
+
+    Source: Gulrajani et al. (2017), equation 3 (two sides, power 2, between, random pairs), the remark on one side, and
+    proposition 1 for the slope between optimal pairs.
     """
 
     scale: ClassVar[str] = "roughly in units of the scaled data: the penalty bounds slopes softly"
@@ -76,11 +82,13 @@ class GradientPenalty(Penalty):
     sides: Literal["two", "one"] = "two"
     power: Literal[1, 2] = 2
     place: Literal["between", "real", "fake", "around"] = "between"
+    pairs: Pairs = "random"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.target >= 0:
-            raise ValueError(f"target must be at least 0, not {self.target}")
+        _refuse_beyond("target", self.target)
+        if self.pairs == "optimal" and self.place != "between":
+            raise ValueError(f"pairs=optimal says which lines to look on, and place={self.place} looks on none")
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor | None:
         """The mixing weights e, shape (N,); or the noise, of the samples' shape; or nothing."""
@@ -92,7 +100,7 @@ class GradientPenalty(Penalty):
         """The mean of the excess; finite, with a finite gradient, where the critic is flat."""
         if self.place == "between":
             assert drawn is not None
-            where = between(real, fake, drawn)
+            where = between(real, _paired(real, fake, self.pairs), drawn)
         elif self.place == "around":
             assert drawn is not None
             where = around(real, drawn, 0.5)
@@ -107,13 +115,16 @@ class GradientPenalty(Penalty):
 class LipschitzPenalty(Penalty):
     """WGAN-LP: hold the norm of the critic's gradient below 1 between real and fake samples, and leave it free below.
 
-    weight * E max(0, ||grad f(x)|| - 1)², x as in `penalty`. An optimal critic may be flat where no mass has to move.
+    weight * E max(0, ||grad f(x)|| - 1)², x and pairs as in `penalty`. An optimal critic may be flat where no mass
+    has to move.
 
     Source: Petzka, Fischer and Lukovnikov (2018), equation 8.
     """
 
     scale: ClassVar[str] = "roughly in units of the scaled data: the penalty bounds slopes softly"
     bounds_slope: ClassVar[bool] = True
+
+    pairs: Pairs = "random"
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
         """The mixing weights e, shape (N,)."""
@@ -122,7 +133,8 @@ class LipschitzPenalty(Penalty):
     def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
         """The mean square of what exceeds 1."""
         assert drawn is not None
-        return (_norms(scores, between(real, fake, drawn)) - 1.0).clamp(min=0.0).square().mean()
+        where = between(real, _paired(real, fake, self.pairs), drawn)
+        return (_norms(scores, where) - 1.0).clamp(min=0.0).square().mean()
 
 
 @dataclass(frozen=True)
@@ -142,8 +154,7 @@ class DRAGAN(Penalty):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.spread >= 0:
-            raise ValueError(f"spread must be at least 0, not {self.spread}")
+        _refuse_beyond("spread", self.spread)
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
         """The noise in units of its width, of the samples' shape."""
@@ -207,6 +218,36 @@ def between(real: Batch, fake: Batch, mix: Tensor) -> Batch:
     return Batch(torch.lerp(fake.values, real.values, mix), real.condition)
 
 
+def optimally_paired(real: Batch, fake: Batch) -> Batch:
+    """The generated samples in the order in which optimal transport gives them to the real ones.
+
+    The sum of Euclidean distances is least among all orders that give no sample to one of another condition.
+
+    Args:
+        real: Shape (N, *shape).
+        fake: Likewise, row by row under the conditions of the real ones.
+
+    Returns:
+        Those of `fake`, with their graph; the order is a constant. O(N³) at worst: 7 ms for 256 pairs in the plane.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    x, y = (batch.values.detach().flatten(1).double().cpu() for batch in (real, fake))
+    costs = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+    if real.condition is not None:
+        _, kinds = torch.unique(real.condition, dim=0, return_inverse=True)
+        # The order as it came keeps all conditions and costs at most this, so that no better one breaks any.
+        costs = torch.where((kinds[:, None] == kinds).cpu(), costs, 1.0 + len(x) * costs.max())
+    if not bool(costs.isfinite().all()):
+        return fake  # which order it is does not matter to a run that has diverged
+    order = torch.from_numpy(linear_sum_assignment(costs.numpy())[1]).to(fake.values.device)
+    return Batch(fake.values[order], fake.condition)
+
+
+def _paired(real: Batch, fake: Batch, pairs: Pairs) -> Batch:
+    return optimally_paired(real, fake) if pairs == "optimal" else fake
+
+
 def around(real: Batch, noise: Tensor, spread: float) -> Batch:
     """Real samples with noise of `spread` times the standard deviation of all entries of the batch."""
     return Batch(real.values + spread * real.values.std(correction=0) * noise, real.condition)
@@ -232,3 +273,8 @@ def _norms(scores: Scores, where: Batch) -> Tensor:
 
 def _half_square(scores: Scores, where: Batch) -> Tensor:
     return 0.5 * _gradients(scores, where).square().sum(dim=1).mean()
+
+
+def _refuse_beyond(name: str, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be at least 0 and finite, not {value}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,8 +29,8 @@ class WeightClipping(Constraint):
     bound: float = 0.01
 
     def __post_init__(self) -> None:
-        if not self.bound > 0:
-            raise ValueError(f"bound must be above 0, not {self.bound}")
+        if not 0 < self.bound < math.inf:
+            raise ValueError(f"bound must be above 0 and finite, not {self.bound}")
 
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
