@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 
-from wgan.choices import Catalog, did_you_mean
+from wgan.choices import Catalog, did_you_mean, listed
 from wgan.errors import UsageError
 
 
@@ -33,6 +33,10 @@ class Dot:
 
 
 SHAPES = Catalog("shape", {"circle": Circle, "dot": Dot})
+
+
+def test_words_that_could_not_be_told_apart_are_quoted():
+    assert listed(["red", "dark, blue", " pad ", "", 'say "hi"']) == "red, 'dark, blue', ' pad ', '', say \"hi\""
 
 
 def test_a_name_alone_takes_every_default():

@@ -102,6 +102,7 @@ def test_nothing_can_be_asked_of_a_run_without_conditions(table, tmp_path, capsy
         ),
         (["--condition", "hair", "--ignore", "hair"], "column 'hair' is named under both ignore and condition"),
         (["--conditioning", "norm", "--condition", "hair"], "norm=none\nUse --generator mlp:norm=batch"),
+        (["--condition", ","], "people.csv: --condition names nothing\nThere are: hair, size, eyes, age."),
         (["--mismatch", "0.5"], "mismatch is 0.5, but there are no conditions"),
         (["--mismatch", "1.0"], "mismatch must be at least 0 and below 1, not 1.0"),
         (["--unseen", "0.1"], "--unseen means nothing without --condition"),
@@ -122,7 +123,14 @@ def test_the_data_says_what_could_be_a_condition(table, capsys):
     assert " 2 categories: " in text
     assert "int64: 18 to 79" in text
     assert main(["data", "ring", "--condition", "label"]) == 0
-    assert "  label                    8 categories: " in capsys.readouterr().out
+    assert "  label                    8 categories: 0, 1, 2, 3, and 4 more\n" in capsys.readouterr().out
+
+
+def test_conditions_are_counted_in_all_rows_however_few_are_drawn(tmp_path, capsys):
+    images, labels = np.random.default_rng(0).integers(0, 255, (200, 4, 4), np.uint8), np.array([0, 1, 1, 1] * 50)
+    np.savez(tmp_path / "x.npz", x=images, y=labels)
+    assert main(["data", str(tmp_path / "x.npz"), "--condition", "label", "--held-out", "0"]) == 0
+    assert "  label                    2 categories: 1 (150), 0 (50)\n" in capsys.readouterr().out
 
 
 def test_evaluating_says_whether_conditions_are_obeyed(run, capsys):

@@ -28,7 +28,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "Did you mean 'x'? " for a near miss, and the known words in every case."""
     known = list(known)
     guess = "".join(f"Did you mean '{near}'? " for near in nearest(word, known))
-    return f"{guess}Known: {', '.join(known)}."
+    return f"{guess}Known: {listed(known)}."
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words with commas between them; in quotes those that could not be told from several, or not be seen."""
+    return ", ".join(repr(word) if "," in word or word != word.strip() or not word else word for word in words)
 
 
 class Catalog(Generic[T]):

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wgan.batch import Batch, Layout
-from wgan.data.conditions import Conditions, Part, words_of
+from wgan.data.codes import Part, words_of
+from wgan.data.conditions import Conditions
 from wgan.data.source import Source
 from wgan.data.tables.columns import Category
 from wgan.engine import Engine

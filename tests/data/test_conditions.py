@@ -159,6 +159,31 @@ def test_combinations_that_never_occurred_can_be_asked_for():
     assert set(words(conditions, never.draw(20, rng()))) == {("red", "blue")}
 
 
+def test_beside_a_number_the_rest_is_drawn_as_in_the_rows_nearest_to_it():
+    number = np.arange(400)
+    columns = {"size": number + 0.25, "tall": np.where(number < 200, "no", "yes"), "x": number % 7 * 1.0}
+    conditions = open_data(pa.table(columns), DataOptions(condition=("size", "tall"), held_out=0.0), seed=0).conditions
+
+    def tall(size, **wanted):
+        drawn = conditions.decode(conditions.where({"size": size, **wanted}).draw(2000, rng()))
+        assert set(drawn["size"].to_pylist()) == {size}
+        return Counter(drawn["tall"].to_pylist())
+
+    # 20 of the 400 rows are nearest: 193 to 212 (and 192 or 213, as near), of which 13 of 21 begin at 200.
+    assert set(tall(50.25)) == set(tall(51.5)) == {"no"}
+    assert set(tall(380.25)) == {"yes"}
+    shares = tall(202.25)
+    assert shares["yes"] / 2000 == pytest.approx(13 / 21, abs=0.04)
+    assert set(tall(50.25, tall="yes")) == {"yes"}
+
+
+def test_rows_that_have_the_very_number_are_enough_where_there_are_many():
+    columns = {"age": [30] * 90 + [31] * 310, "job": ["cook"] * 90 + ["judge"] * 310, "x": np.arange(400.0)}
+    conditions = open_data(pa.table(columns), DataOptions(condition=("age", "job"), held_out=0.0), seed=0).conditions
+    drawn = conditions.decode(conditions.where({"age": 30}).draw(500, rng()))
+    assert set(drawn["job"].to_pylist()) == {"cook"}
+
+
 def test_several_values_come_equally_often():
     conditions = described(*ROWS)
     drawn = words(conditions, conditions.where({"hair": ["black", "red"]}).draw(8_000, rng()))
@@ -188,12 +213,19 @@ def test_values_are_asked_for_as_one_types_them():
     def drawn(**wanted):
         return conditions.decode(conditions.where(wanted).draw(3, rng())).to_pylist()[0]
 
-    assert drawn(age="30")["age"] == drawn(age=30)["age"] == drawn(age=np.int64(30))["age"] == 30
+    assert (
+        drawn(age=" 30.0 ")["age"]
+        == drawn(age="30")["age"]
+        == drawn(age=30)["age"]
+        == drawn(age=np.int64(30))["age"]
+        == 30
+    )
     assert drawn(job="(missing)")["job"] is drawn(job=None)["job"] is drawn(job="")["job"] is None
     assert drawn(job="JUDGE")["job"] == "judge"
     assert str(drawn(since="1971-01-01")["since"]) == "1971-01-01"
     for wanted, message in (
-        ({"age": "old"}, r"age 'old' cannot be read as int64: .*\nage goes from 20 to 60\."),
+        ({"age": "old"}, r"age 'old' cannot be read as int64\nage goes from 20 to 60\."),
+        ({"age": "30.5"}, r"age '30.5' cannot be read as int64\nage goes from 20 to 60\."),
         ({"age": 61}, r"age 61 is out of the data's range\nage goes from 20 to 60\."),
         ({"since": "1969-01-01"}, r"out of the data's range\nsince goes from 1970-01-01 to 1972-01-01\."),
         ({"job": "clerk"}, r"job 'clerk' is not known\n.*cook, judge, \(missing\)"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wgan.cli.door import say
 from wgan.cli.options import Group, parse
@@ -16,6 +16,7 @@ from wgan.settings import DataOptions, Settings, problems, refuse
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from wgan.data.conditions import Conditions
     from wgan.data.source import Decoded, Source
 
 _NUM_DRAWN = 10_000
@@ -65,9 +66,7 @@ def run(words: Sequence[str]) -> int:
     num = _NUM_TILES if kind == "images" else _NUM_DRAWN
     batch = source.labelled("train", num, Randomness(options.seed).at("rows to look at"))
     rows = source.codec.decode(batch.values)
-    asked = source.conditions
-    described = None if asked is None or batch.condition is None else asked.decode(batch.condition)
-    for line in _lines(source, rows, described):
+    for line in _lines(source, rows):
         say(line)
     if options.picture is not None:
         _draw(rows, options.picture)
@@ -75,24 +74,19 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _lines(source: Source, rows: Decoded, words: pa.Table | None) -> Iterator[str]:
+def _lines(source: Source, rows: Decoded) -> Iterator[str]:
     import numpy as np
-    import pyarrow as pa
 
-    from wgan.data.conditions import MISSING, words_of
     from wgan.export import as_table
 
     yield source.describe()
     for note in source.notes:
         yield f"note: {note}"
-    if words is not None:
+    if source.conditions is not None:
         yield "conditions:"
-        assert source.conditions is not None
-        for known, column in zip(source.conditions.parts, words.columns, strict=True):
-            # Classes that are numbers are counted, not measured.
-            named = [MISSING if value is None else str(value) for value in column.to_pylist()]
-            shown = pa.chunked_array([named]) if words_of(known) else column
-            yield f"  {_cell(known.name):{_WIDEST}} {_range(shown)}"
+        for place, condition in enumerate(source.conditions.parts):
+            occurring = _occurring(source.conditions, place, is_finite=source.size is not None)
+            yield f"  {_cell(condition.name):{_WIDEST}} {occurring}"
     elif source.offers:
         some = ", ".join(map(_cell, source.offers[:_MOST_OFFERS])) + (
             ", ..." if len(source.offers) > _MOST_OFFERS else ""
@@ -117,6 +111,23 @@ def _lines(source: Source, rows: Decoded, words: pa.Table | None) -> Iterator[st
         yield "  " + "  ".join(_cell(value) for value in row.values())
 
 
+def _occurring(conditions: Conditions, place: int, *, is_finite: bool) -> str:
+    """The values of one condition among all training rows, with their numbers where there are only so many rows."""
+    import pyarrow as pa
+    import torch
+
+    from wgan.data.codes import ends_of, words_of
+    from wgan.data.tables.columns import Number
+
+    part = conditions.parts[place]
+    if isinstance(part, Number):
+        return _range(pa.chunked_array([ends_of(part)]))
+    words = words_of(part)
+    counts = torch.zeros(len(words), dtype=torch.int64)
+    counts.index_add_(0, conditions.codes[:, place].long(), conditions.counts)
+    return _commonest(dict(zip(words, counts.tolist(), strict=True)), counted=is_finite)
+
+
 def _range(column: pa.ChunkedArray) -> str:
     """The least and the greatest value of a column of numbers or dates, the commonest ones of another."""
     import pyarrow as pa
@@ -135,10 +146,16 @@ def _range(column: pa.ChunkedArray) -> str:
     ):
         ends = pc.min_max(column).as_py()
         return f"{kind}: {_cell(ends['min'])} to {_cell(ends['max'])}{missing}"
-    counts = sorted(column.drop_null().value_counts().to_pylist(), key=lambda entry: -entry["counts"])
-    named = ", ".join(f"{_cell(entry['values'])} ({entry['counts']:,})" for entry in counts[:4])
+    found = {entry["values"]: entry["counts"] for entry in column.drop_null().value_counts().to_pylist()}
+    return f"{_commonest(found)}{missing}"
+
+
+def _commonest(counts: Mapping[Any, int], *, counted: bool = True) -> str:
+    """How many categories there are, and the first four of them by their numbers."""
+    first = sorted(counts, key=lambda value: -counts[value])[:4]
+    named = ", ".join(f"{_cell(value)} ({counts[value]:,})" if counted else _cell(value) for value in first)
     more = f", and {len(counts) - 4} more" if len(counts) > 4 else ""
-    return f"{len(counts):,} {'category' if len(counts) == 1 else 'categories'}: {named}{more}{missing}"
+    return f"{len(counts):,} {'category' if len(counts) == 1 else 'categories'}: {named}{more}"
 
 
 def _cell(value: object) -> str:

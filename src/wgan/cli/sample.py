@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from wgan.cli.asking import asked_for, refuse_nameless
 from wgan.cli.door import say
 from wgan.cli.options import Group, parse
 from wgan.display import escaped
@@ -51,7 +51,7 @@ def run(words: Sequence[str]) -> int:
     )
     if options.num < 1:
         raise UsageError(f"--num must be at least 1, not {options.num}")
-    wanted = _wanted(options.where)
+    refuse_nameless(options.where)
     from wgan.export import check_target, write_samples
 
     if (kind := _kind(options.run)) is not None:
@@ -60,33 +60,13 @@ def run(words: Sequence[str]) -> int:
 
     trained = load(options.run, checkpoint=options.checkpoint)
     _refuse_own_data(options.out, trained.settings.data)
+    wanted = asked_for(options.where, () if trained.conditions is None else trained.conditions.parts)
     if trained.doubt:
         print(f"wgan: warning: {escaped(trained.doubt)}", file=sys.stderr)
     with _shown(trained.generate(options.num, options.seed, where=wanted), options.num) as blocks:
         written = write_samples(blocks, options.num, options.out, trained.codec.kind)
     say(written)
     return 0
-
-
-def _wanted(words: Sequence[str]) -> dict[str, list[str]]:
-    """What is asked for, by name.
-
-    A comma parts two conditions only where the next one begins after it, so that values may hold commas.
-
-    Raises:
-        UsageError: A word without a name or without an equals sign.
-    """
-    wanted: dict[str, list[str]] = {}
-    for word in words:
-        for part in re.split(r",(?=[^,=]+=)", word):
-            name, equals, value = part.partition("=")
-            if not equals or not name.strip():
-                raise UsageError(
-                    f"--where takes name=value, not {escaped(part)!r}",
-                    remedy="For example: --where hair=red,eyes=green.",
-                )
-            wanted.setdefault(name.strip(), []).append(value.strip())
-    return wanted
 
 
 def _refuse_own_data(out: Path, data: str) -> None:

@@ -8,9 +8,10 @@ they are, embedded.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,20 +20,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wgan.choices import did_you_mean
+from wgan.data.codes import Part, code_of, known_values
+from wgan.data.codes import words_of as words_of
 from wgan.data.tables.columns import Category, Number
-from wgan.data.tables.types import to_plain, type_from_text
 from wgan.data.texts import Text
 from wgan.errors import UsageError
 from wgan.randomness import Randomness
 
-Part: TypeAlias = Category | Number | Text
 _PARTS: dict[str, type[Category] | type[Number] | type[Text]] = {"category": Category, "number": Number, "text": Text}
 
-MISSING = "(missing)"
-"""What the category of missing cells is called."""
-
 _MOST_KEPT = 10_000
-_MOST_NAMED = 30
 _EQUAL_SHARE = 10**12
 
 
@@ -140,7 +137,7 @@ class Conditions:
                 parts[place] = part.knowing([str(value) for value in values])
             for value in values:
                 if value not in known:
-                    known[value] = _code(parts[place], value)
+                    known[value] = code_of(parts[place], value)
             columns.append(torch.tensor([known[value] for value in values], dtype=torch.float32))
         return replace(self, parts=tuple(parts)).expand(torch.stack(columns, dim=1))
 
@@ -216,7 +213,8 @@ class Conditions:
         """Those conditions that have the wanted values; parts of which nothing is said are drawn as in the data.
 
         Where no row has the wanted values together, what is not asked for is drawn as in the rows that have most of
-        them: combinations that never occurred can be asked for.
+        them: combinations that never occurred can be asked for. Hardly two rows have the same number or text: of these
+        the nearest are looked at, √N of N.
 
         Args:
             wanted: Name of a part to its value, or to a list of values that then come equally often.
@@ -235,26 +233,37 @@ class Conditions:
             place = self.names.index(name)
             values = value if isinstance(value, list | tuple | set | np.ndarray) else [value]
             if not len(values):
-                raise UsageError(f"no value of {name!r} was given", remedy=_known(self.parts[place]))
+                raise UsageError(f"no value of {name!r} was given", remedy=known_values(self.parts[place]))
             part = parts[place]
             if isinstance(part, Text):
                 parts[place] = part = part.knowing([str(value) for value in values])
             places.append(place)
-            codes.append([_code(part, value) for value in values])
-        found = [self._narrowed(places, combination) for combination in itertools.product(*codes)]
+            codes.append([code_of(part, value) for value in values])
+        found = [self._narrowed(parts, places, combination) for combination in itertools.product(*codes)]
         share = 1 if len(found) == 1 else _EQUAL_SHARE
         counts = [part * max(1, share // int(part.sum())) if share > 1 else part for _, part in found]
         return replace(self, parts=tuple(parts), codes=torch.cat([rows for rows, _ in found]), counts=torch.cat(counts))
 
-    def _narrowed(self, places: list[int], wanted: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-        """The descriptions nearest to one combination of codes, made to have it, and their counts."""
+    def _narrowed(self, parts: Sequence[Part], places: list[int], wanted: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+        """The descriptions nearest to one combination of codes of `parts`, made to have it, and their counts."""
         target = torch.tensor(wanted, dtype=torch.float32)
-        alike = (self.codes[:, places] == target).sum(dim=1)
-        nearest = alike == alike.max()
-        codes = self.codes[nearest].clone()
+        alike = torch.zeros(len(self.codes), dtype=torch.int64)
+        apart = torch.zeros(len(self.codes))
+        for place, value in zip(places, target, strict=True):
+            part, codes = parts[place], self.codes[:, place]
+            if isinstance(part, Category):
+                alike += codes == value
+            else:
+                apart += part.apart(codes, value) if isinstance(part, Text) else (codes - value).square()
+        near = (alike == alike.max()).nonzero()[:, 0]
+        order = near[apart[near].argsort(stable=True)]
+        ends = self.counts[order].cumsum(0)
+        last = int(torch.searchsorted(ends, math.isqrt(int(ends[-1]))))
+        near = near[apart[near] <= apart[order[last]]]
+        codes = self.codes[near].clone()
         codes[:, places] = target
         distinct, inverse = torch.unique(codes, dim=0, return_inverse=True)
-        return distinct, torch.zeros(len(distinct), dtype=torch.int64).index_add_(0, inverse, self.counts[nearest])
+        return distinct, torch.zeros(len(distinct), dtype=torch.int64).index_add_(0, inverse, self.counts[near])
 
     def _refuse_unknown(self, names: Sequence[str] | Mapping[str, Any]) -> None:
         for name in names:
@@ -296,76 +305,6 @@ class Conditions:
 def _bytes(rows: Tensor) -> list[bytes]:
     """Each row as bytes, the two zeros made one."""
     return [row.tobytes() for row in (rows + 0.0).numpy()]
-
-
-def codes_of(part: Part, array: pa.Array) -> Tensor:
-    """The codes of a plain column, shape (N,), float32."""
-    codes = part.encode(array)[:, 0] if isinstance(part, Number) else part.index(array)
-    return torch.from_numpy(codes.astype(np.float32))
-
-
-def words_of(part: Part) -> list[str]:
-    """The known values of a category or a text, as one types them; nothing for numbers."""
-    if isinstance(part, Number):
-        return []
-    if isinstance(part, Text):
-        return list(part.values)
-    values = part.pick(np.arange(part.width, dtype=np.int64)).to_pylist()
-    return [MISSING if value is None else str(value) for value in values]
-
-
-def _code(part: Part, value: Any) -> float:  # noqa: ANN401 - as the user wrote it
-    """The code of one value.
-
-    Raises:
-        UsageError: It is not known, or out of range.
-    """
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(part, Number):
-        return _code_of_number(part, value)
-    words = words_of(part)
-    if isinstance(value, float) and value.is_integer() and str(value) not in words:
-        value = int(value)
-    text = MISSING if value is None or (value == "" and "" not in words) else str(value)
-    if text in words:
-        return float(words.index(text))
-    folded = [word.casefold() for word in words]
-    if folded.count(text.casefold()) == 1:
-        return float(folded.index(text.casefold()))
-    # Classes that have names can be asked for by their numbers too.
-    named = part.dictionary if isinstance(part, Category) and part.dictionary is not None else ()
-    if text.isdecimal() and int(text) < len(named) and str(named[int(text)]) in words:
-        return float(words.index(str(named[int(text)])))
-    raise UsageError(f"{part.name} {text!r} is not known", remedy=_known(part, text))
-
-
-def _code_of_number(part: Number, value: Any) -> float:  # noqa: ANN401
-    kind = type_from_text(part.type)
-    try:
-        plain = to_plain(pa.array([value]).cast(kind))
-    except (pa.ArrowException, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"{part.name} {value!r} cannot be read as {part.type}: {reason}", remedy=_known(part)
-        ) from None
-    number = plain[0].as_py()
-    if number is None or not part.low <= number <= part.high:
-        raise UsageError(f"{part.name} {value} is out of the data's range", remedy=_known(part))
-    return float(codes_of(part, plain)[0])
-
-
-def _known(part: Part, text: str = "") -> str:
-    """What can be asked for."""
-    if isinstance(part, Number):
-        plain = to_plain(pa.array([], type_from_text(part.type))).type
-        low, high = part.decode(part.encode(pa.array([part.low, part.high], plain))).to_pylist()
-        return f"{part.name} goes from {low} to {high}."
-    words = words_of(part)
-    known = did_you_mean(text, words)
-    if len(words) > _MOST_NAMED:
-        guess = known.partition("Known:")[0]
-        known = f"{guess}Known: {', '.join(words[:_MOST_NAMED])} and {len(words) - _MOST_NAMED:,} more."
-    return known
 
 
 def _in_words(part: Part) -> str:

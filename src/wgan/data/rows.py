@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Batch
-from wgan.data.conditions import Conditions, Part
+from wgan.data.codes import Part
+from wgan.data.conditions import Conditions
 from wgan.data.source import Codec, RowsOf, split
 from wgan.data.tables.columns import Number
 from wgan.data.texts import Text

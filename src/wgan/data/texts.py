@@ -87,6 +87,10 @@ class Text:
         """The embeddings of texts given by their places, shape (N, width)."""
         return self.vectors[index.long()]
 
+    def apart(self, index: Tensor, other: Tensor) -> Tensor:
+        """Mean squared differences between the embeddings of texts and that of another, by their places, shape (N,)."""
+        return (self.vectors - self.expand(other)).square().mean(dim=1)[index.long()]
+
     def nearest(self, vectors: Tensor) -> Tensor:
         """The places of the known texts whose embeddings are nearest, shape (N,)."""
         parts = [torch.cdist(part, self.vectors).argmin(dim=1) for part in vectors.split(_AT_ONCE)]  # type: ignore[no-untyped-call]

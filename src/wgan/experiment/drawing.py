@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Batch, Layout
-from wgan.data.conditions import Conditions, words_of
+from wgan.data.codes import words_of
+from wgan.data.conditions import Conditions
 from wgan.data.tables.columns import Category
 from wgan.game import Prior
 from wgan.randomness import Randomness

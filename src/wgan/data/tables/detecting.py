@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wgan.choices import nearest
-from wgan.data.conditions import Part, codes_of
+from wgan.choices import listed, nearest
+from wgan.data.codes import Part, codes_of
 from wgan.data.scaling import EXACT, Scaling, distances
 from wgan.data.tables.codec import TableCodec
 from wgan.data.tables.columns import Category, Column, Constant, Number, less
@@ -152,6 +152,8 @@ def condition_names(options: DataOptions, known: Sequence[str], where: str) -> l
         for word in options.condition
         for name in ([word] if word in known else filter(None, (part.strip() for part in word.split(","))))
     ]
+    if options.condition and not asked:
+        raise UsageError(f"{where}: --condition names nothing", remedy=_listed("", known))
     for name in asked:
         if name not in known:
             raise UsageError(f"{where}: there is no condition {name!r}", remedy=_listed(name, known))
@@ -170,7 +172,7 @@ def _listed(name: str, known: Sequence[str]) -> str:
         return "It has nothing that samples could be asked for: no labels and no tags."
     guess = "".join(f"Did you mean {near!r}? " for near in nearest(name, known))
     more = ", ..." if len(known) > _SHOWN_NAMES else ""
-    return f"{guess}There are: {', '.join(known[:_SHOWN_NAMES])}{more}."
+    return f"{guess}There are: {listed(known[:_SHOWN_NAMES])}{more}."
 
 
 def _named(typed: list[TypedColumn], name: str) -> TypedColumn:
