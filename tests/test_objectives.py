@@ -133,7 +133,23 @@ def test_moments_are_matched_without_a_critic(layout):
             "--unrolled-steps 0",
         ),
         ({"packing": 3}, "batches of 8 cannot be packed by 3", "multiple"),
-        ({"packing": 2, "batch_size": 2, "objective": "mmd"}, "needs two samples in a batch", "--batch-size"),
+        (
+            {"packing": 2, "batch_size": 2, "objective": "mmd"},
+            "batch of 2, packed by 2, is too small",
+            "--batch-size 4",
+        ),
+        ({"batch_size": 1, "objective": "mmd"}, "too small for the losses of .* moment matching", "--batch-size 2"),
+        ({"batch_size": 1, "generator": "mlp:norm=batch"}, "for batch norm in the generator", "--batch-size 2"),
+        (
+            {"batch_size": 2, "packing": 2, "critic": "mlp:norm=batch", "constraint": "none"},
+            "for batch norm in the critic",
+            "--batch-size 4",
+        ),
+        (
+            {"objective": "mmd", "critic": "identity", "constraint": "none", "mismatch": 0.5},
+            "cannot learn from samples under wrong conditions",
+            "--mismatch 0",
+        ),
     ],
 )
 def test_a_senseless_pair_is_refused_with_a_reason_and_a_way_out(changes, message, remedy):
@@ -149,6 +165,14 @@ def test_every_kernel_trains_under_a_penalty_and_looking_ahead(kernel):
     for way in WAYS.values():
         numbers = play(LAYOUTS["points"], **changes, **way)
         assert torch.tensor(numbers).isfinite().all()
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "mmd"])
+def test_batches_of_one_sample_or_one_pack_train(name):
+    for constraint in ("dragan", "r1r2", "penalty:pairs=optimal"):
+        for way in ({"batch_size": 1}, {"batch_size": 2, "packing": 2, "generator": "mlp:width=8,norm=batch"}):
+            numbers = play(LAYOUTS["points"], objective=name, constraint=constraint, **way, **critic_for(name))
+            assert torch.tensor(numbers).isfinite().all(), constraint
 
 
 def test_sensible_pairs_are_not_refused():

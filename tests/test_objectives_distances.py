@@ -58,6 +58,29 @@ def test_the_best_potential_of_the_semi_dual_attains_the_transport_cost_and_none
         assert objective.estimate(beside(other, real), beside(torch.zeros(50), fake)) < best
 
 
+def test_the_curve_of_the_semi_dual_is_called_what_it_is():
+    """With entropy the bound is one of a larger number: it can exceed the cost without."""
+    plain, soft, squared = SemiDual(), SemiDual(epsilon=0.5), SemiDual(cost="squared")
+    assert plain.unit == "earth mover's distance"
+    assert soft.unit == "earth mover's distance with entropy 0.5"
+    assert squared.unit == "squared Wasserstein-2 distance"
+    assert plain.scale.endswith("in units of the scaled data")
+    assert squared.scale.endswith("in squared units of the scaled data")
+    real, fake = points(30, 0), points(30, 1, 0.5)
+    solved = sinkhorn(fake, real, epsilon=0.5)
+    seen = beside(solved.target_potential, real), beside(torch.zeros(30), fake)
+    assert soft.estimate(*seen) > exact(real, fake).cost
+
+
+def test_costs_are_right_far_from_the_origin():
+    """A thousand deviations away products of coordinates would lose half of the digits."""
+    real, fake = points(20, 0), points(20, 1, 0.5)
+    potential = points(20, 2)[:, 0]
+    here = SemiDual().estimate(beside(potential, real), beside(torch.zeros(20), fake))
+    there = SemiDual().estimate(beside(potential, real + 1e6), beside(torch.zeros(20), fake + 1e6))
+    assert there.item() == pytest.approx(here.item(), rel=1e-8)
+
+
 def test_the_best_potential_with_entropy_attains_the_cost_with_entropy():
     real, fake, epsilon = points(30, 0), points(20, 1, 0.5), 0.2
     solved = sinkhorn(fake, real, epsilon=epsilon, tolerance=1e-10)
@@ -130,5 +153,5 @@ def test_without_a_critic_moments_are_matched_in_the_samples_own_space():
 
 
 def test_a_discrepancy_needs_two_samples():
-    with pytest.raises(UsageError, match="needs two samples in a batch"):
+    with pytest.raises(UsageError, match="needs two samples on both sides"):
         MMD().estimate(points(1, 0), points(4, 1))

@@ -12,7 +12,7 @@ from wgan.constraints import CONSTRAINTS, Constraint
 from wgan.engine import choose_engine
 from wgan.errors import UsageError
 from wgan.game import Game, Prior
-from wgan.networks import NETWORKS, Architecture, given_to
+from wgan.networks import NETWORKS, Architecture, Critic, Generator, given_to
 from wgan.objectives import OBJECTIVES, Objective
 from wgan.optimizers import OPTIMIZERS, Optimizer
 from wgan.randomness import Randomness
@@ -102,8 +102,8 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0) -> G
         parts.objective.check(critic, parts.constraint)
         parts.constraint.attach(critic)
         critic = parts.objective.attach(critic)
-    if rules.unrolled_steps and not _count(critic):
-        raise UsageError("a critic without weights has no updates to look ahead", remedy="Use --unrolled-steps 0.")
+    _refuse_what_needs_weights(rules, critic)
+    _refuse_small_batches(rules, parts.objective, generator, critic)
     engine = choose_engine(
         device=settings.device,
         precision=settings.precision,
@@ -138,6 +138,39 @@ def build_rules(settings: Settings) -> Rules:
         decay=settings.decay,
         average=settings.average,
     )
+
+
+def _refuse_what_needs_weights(rules: Rules, critic: Critic) -> None:
+    if _count(critic):
+        return
+    if rules.unrolled_steps:
+        raise UsageError("a critic without weights has no updates to look ahead", remedy="Use --unrolled-steps 0.")
+    if rules.mismatch:
+        raise UsageError(
+            "a critic without weights cannot learn from samples under wrong conditions", remedy="Use --mismatch 0."
+        )
+
+
+def _refuse_small_batches(rules: Rules, objective: Objective, generator: Generator, critic: Critic) -> None:
+    """Refuse batches with too few samples, or packs of them, for the game or for batch norm."""
+    packs = rules.batch_size // rules.packing
+    wants = {
+        f"the losses of {objective.title}": (objective.fewest, packs),
+        "batch norm in the generator": (_fewest_normed(generator), rules.batch_size),
+        "batch norm in the critic": (_fewest_normed(critic), packs),
+    }
+    for who, (least, num) in wants.items():
+        if num < least:
+            packed = f", packed by {rules.packing}," if rules.packing > 1 else ""
+            raise UsageError(
+                f"a batch of {rules.batch_size}{packed} is too small for {who}",
+                remedy=f"Use --batch-size {least * rules.packing} or more.",
+            )
+
+
+def _fewest_normed(network: nn.Module) -> int:
+    """Samples that batch norm needs: of a picture the places are enough, of a vector one has no deviation."""
+    return 2 if any(isinstance(module, nn.BatchNorm1d) for module in network.modules()) else 1
 
 
 def _count(network: nn.Module) -> int:

@@ -61,7 +61,6 @@ class SemiDual(Objective):
     in training generators.
     """
 
-    scale: ClassVar[str] = "a lower bound of it between two batches, in units of the scaled data"
     title: ClassVar[str] = "a generator trained by semi-dual optimal transport"
     generator_sees_real: ClassVar[bool] = True
 
@@ -74,8 +73,15 @@ class SemiDual(Objective):
 
     @property
     def unit(self) -> str:
-        """The cost by name."""
-        return "earth mover's distance" if self.cost == "euclidean" else "squared Wasserstein-2 distance"
+        """The cost by name; with entropy it is no distance, and above the one without."""
+        distance = "earth mover's distance" if self.cost == "euclidean" else "squared Wasserstein-2 distance"
+        return f"{distance} with entropy {self.epsilon:g}" if self.epsilon else distance
+
+    @property
+    def scale(self) -> str:
+        """That of the cost."""
+        units = "units" if self.cost == "euclidean" else "squared units"
+        return f"a lower bound of it between two batches, in {units} of the scaled data"
 
     def check(self, critic: Critic, constraint: Constraint) -> None:
         """Refuse what keeps slopes at 1 where the cost is squared: its potentials are as steep as the way is long."""
@@ -158,6 +164,7 @@ class MMD(Objective):
     scale: ClassVar[str] = "in units of the kernel, of the critic's features"
     title: ClassVar[str] = "a generator trained by moment matching"
     generator_sees_real: ClassVar[bool] = True
+    fewest: ClassVar[int] = 2
 
     kernel: str = "gaussian-mixture"
     features: int = 16
@@ -204,7 +211,7 @@ class MMD(Objective):
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
         """MMD², unbiased, so below 0 at times."""
         if min(len(real), len(fake)) < 2:
-            raise UsageError("the mean discrepancy needs two samples in a batch", remedy="Use --batch-size 2 or more.")
+            raise UsageError("the mean discrepancy needs two samples on both sides")
         x, y = _rows(real), _rows(fake)
         return squared_mmd(x, y, kernel=self._fitted(x, y)).to(fake.dtype)
 

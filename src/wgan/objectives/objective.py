@@ -26,10 +26,11 @@ class Objective(ABC):
         title: What the game is called in a report.
         critic_outputs: Numbers that the critic gives for each sample.
         generator_sees_real: Whether `generator_loss` needs what the critic says of real samples.
+        fewest: Samples, or packs of them, that a batch must have for the losses to be defined.
     """
 
-    scale: ClassVar[str | None] = None
     generator_sees_real: ClassVar[bool] = False
+    fewest: ClassVar[int] = 1
 
     @property
     @abstractmethod
@@ -40,6 +41,11 @@ class Objective(ABC):
     @abstractmethod
     def title(self) -> str:
         """As above."""
+
+    @property
+    def scale(self) -> str | None:
+        """As above."""
+        return None
 
     @property
     def critic_outputs(self) -> int:
