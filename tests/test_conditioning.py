@@ -16,7 +16,7 @@ from wgan.draws import draw, draw_mismatched, draw_real
 from wgan.errors import UsageError
 from wgan.networks import NETWORKS, Given, given_to, ties_samples
 from wgan.networks.conditioning import ConditionalNorm, Projecting
-from wgan.objectives import OBJECTIVES
+from wgan.objectives import MMD, OBJECTIVES
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions, Settings
 from wgan.training import critic_loss, train
@@ -229,6 +229,30 @@ def test_no_mismatched_sample_fits_the_condition_that_it_stands_under():
     counts = torch.bincount(shown[asked == 3], minlength=8)
     assert counts[3] == 0
     assert counts.sum() / 7 * 0.7 < counts[counts > 0].min()
+
+
+def test_wrong_samples_are_many_and_not_one_again_and_again():
+    source = open_data("ring", RING, seed=0)
+    game, rules = build_game(GAME, source.codec.layout, 8), build_rules(dataclasses.replace(GAME, mismatch=0.5))
+    for step in range(20):
+        _, mismatched = draw_real(game, source, rules, "real", step)
+        assert len(torch.unique(mismatched.batch.values, dim=0)) > rules.batch_size / 2
+
+
+def test_a_generator_that_is_shown_real_samples_is_asked_for_what_these_are():
+    """Moments without a critic: its outputs are samples with their conditions beside them."""
+    source, seen = open_data("ring", RING, seed=0), []
+
+    class Diary(MMD):
+        def generator_loss(self, fake, real=None):
+            seen.append((fake[:, 2:], real[:, 2:]))
+            return super().generator_loss(fake, real)
+
+    settings = dataclasses.replace(GAME, objective="mmd", critic="identity", constraint="none", steps=3)
+    game = build_game(settings, source.codec.layout, 8)
+    list(train(game, source, Diary(), Unconstrained(), build_rules(settings)))
+    assert len(seen) == 3
+    assert all(torch.equal(of_fake, of_real) and of_fake.shape == (12, 8) for of_fake, of_real in seen)
 
 
 def test_where_no_batch_has_another_condition_a_wrong_one_is_drawn():

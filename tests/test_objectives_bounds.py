@@ -147,6 +147,10 @@ def test_losses_of_the_gan_by_hand():
     flipped = -(log_d(real[0]) + log_d(-real[1])) / 2 - (log_d(fake[0]) + log_d(-fake[1])) / 2
     drawn = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     torch.testing.assert_close(GAN(flipping=0.1).critic_loss(real, fake, drawn), flipped)
+    # A fake sample that is shown as real has the label of a real one, smoothed too.
+    both = -(0.9 * log_d(real[0]) + 0.1 * log_d(-real[0]) + log_d(-real[1])) / 2
+    both -= (log_d(-fake[1]) + 0.9 * log_d(fake[0]) + 0.1 * log_d(-fake[0])) / 2
+    torch.testing.assert_close(GAN(flipping=0.1, smoothing=0.1).critic_loss(real, fake, drawn), both)
 
 
 def test_flipped_labels_are_drawn_with_their_probability_and_average_to_smoothed_ones():

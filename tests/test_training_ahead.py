@@ -7,7 +7,7 @@ import torch
 
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.batch import Batch, Layout
-from wgan.constraints import CONSTRAINTS, Unconstrained, WeightClipping
+from wgan.constraints import CONSTRAINTS, R1, Unconstrained, WeightClipping
 from wgan.draws import Drawn, draw
 from wgan.errors import UsageError
 from wgan.objectives import OBJECTIVES, Wasserstein
@@ -127,10 +127,32 @@ def test_the_gradient_through_the_updates_is_not_the_gradient_at_their_end():
     assert (whole - partial).norm() > 0.05 * partial.norm()
 
 
-@pytest.mark.parametrize("name", list(OPTIMIZERS))
-def test_every_optimiser_foresees_its_own_updates(name):
+def test_a_lazy_penalty_acts_ahead_in_the_updates_that_it_will_act_in():
+    """Of two updates before each of the generator's, and three that are looked ahead to from there."""
+    numbers = []
+
+    class Diary(R1):
+        def at(self, update):
+            numbers.append(update)
+            return super().at(update)
+
+    game, settings = small_game(objective="gan", critic_steps=2, unrolled_steps=3, steps=2)
+    list(train(game, Shifted(), choose_parts(settings).objective, Diary(every=2), build_rules(settings)))
+    assert numbers == [0, 1, 2, 3, 4, 2, 3, 4, 5, 6]
+
+
+def test_every_optimiser_is_foreseen():
+    assert {word.partition(":")[0] for word in FORESEEN} == set(OPTIMIZERS)
+
+
+# With and without momentum, whose bias at the start is corrected for.
+FORESEEN = ["rmsprop:rate=0.05", "adam:rate=0.05", "adam:rate=0.05,beta1=0.7,beta2=0.99"]
+
+
+@pytest.mark.parametrize("word", FORESEEN)
+def test_an_optimiser_foresees_its_own_updates(word):
     weights = [torch.nn.Parameter(torch.randn(3, 2)), torch.nn.Parameter(torch.randn(4))]
-    optimizer = OPTIMIZERS.build(f"{name}:rate=0.05").build(weights)
+    optimizer = OPTIMIZERS.build(word).build(weights)
     slots, foreseen = optimizer.slots(), [weight.detach().clone() for weight in weights]
     for step in range(4):
         gradients = [torch.randn(weight.shape, generator=torch.Generator().manual_seed(step)) for weight in weights]
