@@ -182,7 +182,7 @@ def test_no_logit_overflows(name, size):
 
 
 def test_the_generator_of_least_squares_descends_half_the_pearson_divergence():
-    """Theorem 1: at the best critic, with b - c = 1 and b - a = 2, both halves of equation 6 are half of X."""
+    """At the best critic, with b - c = 1 and b - a = 2, its loss and that of real samples are half of X together."""
     objective = LeastSquares(a=-1.0, b=1.0, c=0.0)
     real, fake = shown("least-squares", (p - q) / (p + q))
     total = objective.generator_loss(fake) + objective.generator_loss(real)
@@ -190,7 +190,7 @@ def test_the_generator_of_least_squares_descends_half_the_pearson_divergence():
 
 
 def test_codes_of_generated_samples_are_pulled_apart():
-    """Zhao and others, equation 4, by two loops; the critic's loss and the estimate know only the scores."""
+    """Zhao and others, section 2.4, by two loops; the critic's loss and the estimate know only the scores."""
     objective, plain = EnergyBased(pulling=0.3), EnergyBased()
     scores, codes = -torch.rand(5).double(), torch.randn(5, 3).double()
     outputs = torch.cat([scores[:, None], codes], dim=1)
@@ -222,7 +222,12 @@ def test_codes_of_generated_samples_are_pulled_apart():
         ("fgan:divergence=weighted_jensen_shannon:pi=2", "pi"),
         ("least-squares:a=1", "a must be below b"),
         ("least-squares:c=2", "c must be above a and at most b"),
+        ("least-squares:b=inf", "a, b and c must be finite"),
+        ("least-squares:a=-inf", "a, b and c must be finite"),
+        ("least-squares:c=nan", "a, b and c must be finite"),
         ("energy:margin=0", "margin must be above 0"),
+        ("energy:margin=inf", "margin must be above 0 and finite, not inf"),
+        ("energy:pulling=inf", "pulling must be at least 0 and finite"),
         ("mmd:features=0", "features must be at least 1"),
         ("mmd:kernel=gaussian:bandwidth=-1", "bandwidth must be above 0"),
         ("semidual:epsilon=-1", "epsilon must be at least 0"),

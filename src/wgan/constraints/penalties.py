@@ -118,7 +118,7 @@ class LipschitzPenalty(Penalty):
     weight * E max(0, ||grad f(x)|| - 1)², x and pairs as in `penalty`. An optimal critic may be flat where no mass
     has to move.
 
-    Source: Petzka, Fischer and Lukovnikov (2018), equation 8.
+    Source: Petzka, Fischer and Lukovnikov (2018), On the regularization of Wasserstein GANs.
     """
 
     scale: ClassVar[str] = "roughly in units of the scaled data: the penalty bounds slopes softly"

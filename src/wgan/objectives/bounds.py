@@ -138,10 +138,10 @@ class LeastSquares(Objective):
 
     The critic descends ½ E (f(real) - b)² + ½ E (f(fake) - a)², least at f = (b p + a q)/(p + q), where it is
     (b - a)² (2 - X) / 8 with X the Pearson divergence of p + q from 2q, ∫ (p - q)²/(p + q), in [0, 2]. The estimate is
-    2 - 8 loss / (b - a)², so at most X. With b - c = 1 and b - a = 2 the generator descends X itself, up to terms that
-    do not depend on it.
+    2 - 8 loss / (b - a)², so at most X. With b - c = 1 and b - a = 2 the generator's loss and ½ E (f(real) - c)², which
+    it cannot change, are X / 2 together at the best critic.
 
-    Source: Mao et al. (2017), equations 2, 6 and 9, and theorem 1.
+    Source: Mao et al. (2017), equation 2 and section 3.2.
     """
 
     unit: ClassVar[str] = "Pearson divergence of p + q from 2q"
@@ -153,6 +153,8 @@ class LeastSquares(Objective):
     c: float = 1.0
 
     def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.a, self.b, self.c))):
+            raise ValueError(f"a, b and c must be finite, not {self.a}, {self.b} and {self.c}")
         if not self.a < self.b:
             raise ValueError(f"a must be below b, not {self.a} and {self.b}")
         if not self.a < self.c <= self.b:
@@ -206,8 +208,8 @@ class Relativistic(Objective):
     exchanged. log 2 - loss is at most the Jensen-Shannon divergence (halved: at most log 2) between the pairs (x, y)
     and (y, x), which f = log p/q attains: it is 0 if and only if P = Q. Under `r1r2` this is the objective of R3GAN.
 
-    Source: Jolicoeur-Martineau (2019), section 3.2 (RpGAN, with f = -softplus(-.)), and (2020), On relativistic
-    f-divergences; Huang, Gokaslan, Kuleshov and Tompkin (2024).
+    Source: Jolicoeur-Martineau (2019), The relativistic discriminator, where it is RSGAN; and (2020), On relativistic
+    f-divergences, where games of pairs are RpGANs; Huang, Gokaslan, Kuleshov and Tompkin (2024).
     """
 
     unit: ClassVar[str] = "Jensen-Shannon divergence between pairs (real, fake) and (fake, real)"
@@ -238,7 +240,7 @@ class EnergyBased(Objective):
     E U(fake), and with `pulling` that many times the mean squared cosine between the codes of two of its samples, which
     drives them apart where they would all be one.
 
-    Source: Zhao, Mathieu and LeCun (2017), equations 1, 2 and 4 and theorem 1.
+    Source: Zhao, Mathieu and LeCun (2017), equations 1 and 2 and theorem 1; section 2.4 for the pulling-away term.
     """
 
     unit: ClassVar[str] = "total variation"
@@ -249,10 +251,10 @@ class EnergyBased(Objective):
     pulling: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.margin > 0:
-            raise ValueError(f"margin must be above 0, not {self.margin}")
-        if not self.pulling >= 0:
-            raise ValueError(f"pulling must be at least 0, not {self.pulling}")
+        if not 0 < self.margin < math.inf:
+            raise ValueError(f"margin must be above 0 and finite, not {self.margin}")
+        if not 0 <= self.pulling < math.inf:
+            raise ValueError(f"pulling must be at least 0 and finite, not {self.pulling}")
 
     def check(self, critic: Critic, constraint: Constraint) -> None:
         """Refuse a critic whose energy can fall below 0: it would fall for ever."""
