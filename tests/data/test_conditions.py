@@ -326,6 +326,17 @@ def test_rows_whose_label_is_missing_are_dropped_with_their_points(tmp_path):
     assert set(labels) == {0.5, 2.5, 3.5}
 
 
+def test_labels_of_bytes_are_text_in_utf_8(tmp_path):
+    for name, labels in (("good", ["é", "b"]), ("bad", [b"a", b"\xff"])):
+        coded = [label if isinstance(label, bytes) else label.encode() for label in labels]
+        np.savez(tmp_path / f"{name}.npz", x=np.random.default_rng(0).normal(size=(60, 3)), y=np.array(coded * 30))
+    options = DataOptions(condition=("label",))
+    source = open_data(tmp_path / "good.npz", options, seed=0)
+    assert set(source.conditions.decode(source.sample(60, rng()).condition)["label"].to_pylist()) == {"é", "b"}
+    with pytest.raises(DataError, match=r"bad.npz: labels that are no UTF-8: b'\\xff'"):
+        open_data(tmp_path / "bad.npz", options, seed=0)
+
+
 def test_the_modes_of_a_toy_are_its_labels():
     source = open_data("ring", DataOptions(condition=("label",)), seed=0)
     batch = source.sample(200, rng())
@@ -350,6 +361,18 @@ def test_the_modes_of_a_toy_are_its_labels():
         (np.zeros((4, 2)), {"unseen": 0.1}, UsageError, "--unseen means nothing without --condition"),
         ("ring", {"unseen": 0.1, "condition": ("label",)}, UsageError, "--unseen 0.1 cannot be used with the sampler"),
         (pa.table({"x": [1, 2, 3], "c": ["a"] * 3}), {"condition": ("c",)}, DataError, "'c' is always 'a'"),
+        (
+            pa.table({"x": range(2000), "label": range(2000)}),
+            {"condition": ("label",)},
+            DataError,
+            "2,000 different values .*\nUse --numeric 'label' to take it as a number, or leave it out",
+        ),
+        (
+            pa.table({"x": range(2000), "c": [f"u{number}" for number in range(2000)]}),
+            {"condition": ("c",)},
+            DataError,
+            "2,000 different values .*\nUse --text 'c' to embed it, or leave it out",
+        ),
         (
             pa.table({"x": [1, 2, 3], "c": [1.5, None, 3.5]}),
             {"condition": ("c",), "missing": "keep"},

@@ -90,8 +90,13 @@ def label_column(labels: Any, count: int, name: str, classes: tuple[str, ...] = 
     if classes:
         places = pa.array(array.astype(np.int32))
         return pa.table({LABEL: pa.DictionaryArray.from_arrays(places, pa.array(classes))})
-    words = array.astype(str) if array.dtype.kind in "SU" else array.astype(array.dtype.newbyteorder("="))
-    return pa.table({LABEL: pa.array(words.tolist() if array.dtype.kind in "SU" else words)})
+    if array.dtype.kind not in "SU":
+        return pa.table({LABEL: pa.array(array.astype(array.dtype.newbyteorder("=")))})
+    try:
+        words = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: labels that are no UTF-8: {error.object!r}", remedy="Save them as text.") from None
+    return pa.table({LABEL: pa.array(words.tolist())})
 
 
 def raw_labels(table: pa.Table, name: str) -> Raw:

@@ -138,12 +138,33 @@ def test_names_may_be_paths_names_or_stems(encode, place):
         (TAGS + "3.png,red,grey,1\n", r"tags.csv, line 14: the image '3\.png' comes twice"),
         (TAGS.replace("3.png,blue,green,1.5", "3.png,blue,green,old"), r"line 10, column 'age': text 'old'"),
         (TAGS.replace("3.png,blue,", "3.png,,"), r"1 missing or NaN cell: line 10 'hair' \(missing\)"),
-        ("file\n", "no condition 'hair'\nIt has nothing that samples could be asked for"),
+        ("file\n", r"tags.csv names nothing in its first line .*\nThat line must name the columns: the image's first"),
+        ("", r"tags.csv names nothing in its first line"),
     ],
 )  # fmt: skip
 def test_faults_of_the_tags_say_where(files, place, tags, message):
     with pytest.raises((DataError, UsageError), match=message):
         opened(place(files | {"tags.csv": tags.encode()}, "zip"), "hair", "age")
+
+
+def test_a_row_may_begin_at_its_folder_and_one_that_names_no_image_is_said_aloud(files, place):
+    tags = TAGS.replace("\n1", "\n./1") + "old.png,red,grey,1\n99.png,red,grey,1\n"
+    source = opened(place(files | {"tags.csv": tags.encode()}, "zip"), "hair")
+    assert any(note.endswith("tags.csv: 2 rows name no image: 'old.png', '99.png'") for note in source.notes)
+    assert len(source.labelled("train", 12, rng()).values) == 9
+    assert not any("no image" in note for note in opened(place(files, "zip", "plain"), "hair").notes)
+
+
+def test_one_row_is_never_taken_for_two_images(encode, place):
+    images = {f"{folder}/{number}.png": encode(number) for folder in "ab" for number in range(4)}
+    rows = b"file,hair\n" + b"".join(b"%d.png,%s\n" % (number, b"xy"[number % 2 :][:1]) for number in range(4))
+    # The first file of tags that is found is not for the images of another folder.
+    for number, tags in enumerate(("tags.csv", "a/tags.csv")):
+        path = place(images | {tags: rows}, "zip", f"twice{number}")
+        with pytest.raises(DataError, match=r"line 2: '0.png' is the name of several images, 'a/0.png' and 'b/0.png'"):
+            opened(path, "hair")
+    paths = b"file,hair\n" + b"".join(name.encode() + b"," + name[:1].encode() + b"\n" for name in images)
+    assert opened(place(images | {"tags.csv": paths}, "zip", "paths"), "hair").conditions.size == 2
 
 
 def test_images_without_a_tag_can_be_dropped(files, place):
@@ -152,7 +173,7 @@ def test_images_without_a_tag_can_be_dropped(files, place):
     drawn = [*numbers_of(source, source.labelled("train", 12, rng()).values)]
     drawn += numbers_of(source, source.labelled("held-out", 12, rng()).values)
     assert sorted(drawn) == [number for number in range(12) if number != 3]
-    assert "1 rows with missing or infinite conditions were dropped" in source.notes
+    assert "1 row with missing or infinite conditions was dropped" in source.notes
 
 
 def test_options_of_tags_mean_nothing_without_conditions(files, place):

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from wgan.data.images.naming import shown
 from wgan.data.images.packs import Pack
@@ -45,6 +46,11 @@ def described_images(made: Pack, name: str, options: DataOptions) -> Described |
     """
     if not options.condition:
         return None
+    if made.tags is not None and not _header(made):
+        raise DataError(
+            f"{shown(name)}/{shown(made.tags[0])} names nothing in its first line that images could be described by",
+            remedy="That line must name the columns: the image's first, then those that describe it.",
+        )
     condition_names(options, offered(made), shown(name))
     labels = None
     if made.labels is not None and LABEL not in _header(made):
@@ -59,7 +65,11 @@ def described_images(made: Pack, name: str, options: DataOptions) -> Described |
         raw = _matched(read_csv(path, name=f"{shown(name)}/{shown(inner)}", header=True), made, inner)
         if labels is not None:
             raw = Raw(
-                table=raw.table.append_column(LABEL, labels[LABEL]), name=raw.name, untyped=True, places=raw.places
+                table=raw.table.append_column(LABEL, labels[LABEL]),
+                name=raw.name,
+                untyped=True,
+                places=raw.places,
+                notes=raw.notes,
             )
         return describe_rows(raw, options)
 
@@ -76,8 +86,9 @@ def _header(made: Pack) -> tuple[str, ...]:
 
 def _matched(raw: Raw, made: Pack, inner: str) -> Raw:
     """The rows of the file of tags in the order of the images, without the column that names them."""
-    first, *others = raw.table.column_names
-    cells = [cell or "" for cell in raw.table[first].to_pylist()]
+    first = raw.table.column_names[0]
+    # ./a.png is a.png; an empty cell names nothing.
+    cells = [str(PurePosixPath(cell)) if cell else "" for cell in raw.table[first].to_pylist()]
     rows = {cell: row for row, cell in enumerate(cells)}
     if len(rows) < len(cells):
         twice = next(row for row, cell in enumerate(cells) if rows[cell] != row)
@@ -85,8 +96,6 @@ def _matched(raw: Raw, made: Pack, inner: str) -> Raw:
             f"{raw.name}, {raw.places([rows[cells[twice]]])[0]}: the image {cells[twice]!r} comes twice",
             remedy="Give each image one row.",
         )
-    if not others:
-        raise DataError(f"{raw.name} has one column", remedy="The first names the image, the others describe it.")
     folder = PurePosixPath(inner).parent
     found = [_row_of(name, folder, rows) for name in made.names]
     lacking = [name for name, row in zip(made.names, found, strict=True) if row < 0]
@@ -97,13 +106,38 @@ def _matched(raw: Raw, made: Pack, inner: str) -> Raw:
             remedy="The first column must hold the images' names.",
         )
     order = np.array(found, dtype=np.int64)
+    _refuse_shared(raw, made, order, [cells[row] for row in found])
+    used = set(found)
+    idle = [cell for row, cell in enumerate(cells) if row not in used]
 
     def places(numbers: Sequence[int]) -> list[str]:
         wanted = sorted({int(order[number]) for number in numbers})
         found = dict(zip(wanted, raw.places(wanted), strict=True))
         return [found[int(order[number])] for number in numbers]
 
-    return Raw(table=raw.table.drop_columns([first]).take(pa.array(order)), name=raw.name, untyped=True, places=places)
+    table = raw.table.drop_columns([first]).take(pa.array(order))
+    notes = raw.notes + ((f"{raw.name}: {_idle(idle)}",) if idle else ())
+    return Raw(table=table, name=raw.name, untyped=True, places=places, notes=notes)
+
+
+def _refuse_shared(raw: Raw, made: Pack, order: NDArray[np.int64], cells: list[str]) -> None:
+    """Refuse a row that stands for several images, such as those of one name in two folders."""
+    rows, firsts = np.unique(order, return_index=True)
+    if len(rows) == len(order):
+        return
+    again = min(set(range(len(order))) - set(firsts.tolist()))
+    one, other = (shown(made.names[place]) for place in (int((order == order[again]).argmax()), again))
+    raise DataError(
+        f"{raw.name}, {raw.places([int(order[again])])[0]}: {cells[again]!r} is the name of several images, "
+        f"{one!r} and {other!r}",
+        remedy="Give the path of each from the folder of this file.",
+    )
+
+
+def _idle(cells: list[str]) -> str:
+    """What is said of rows that belong to no image."""
+    named = ", ".join(repr(shown(cell)) for cell in cells[:_SHOWN]) + (", ..." if len(cells) > _SHOWN else "")
+    return f"1 row names no image: {named}" if len(cells) == 1 else f"{len(cells):,} rows name no image: {named}"
 
 
 def _row_of(name: str, folder: PurePosixPath, rows: dict[str, int]) -> int:

@@ -105,7 +105,7 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
         shown = ", ".join(map(repr, constant[:5])) + (", ..." if len(constant) > 5 else "")
         said = f"{raw.name}: constant columns ({shown}) are not learnt and come back as they are"
         warnings.warn(said, DataWarning, stacklevel=2)
-    notes = raw.notes + ((f"{dropped:,} rows with missing or infinite cells were dropped",) if dropped else ())
+    notes = raw.notes + ((_dropped(dropped, "cells"),) if dropped else ())
     notes += tuple(column.note for column in all_typed if column.note)
     if options.ignore:
         notes += (f"ignored columns: {', '.join(options.ignore)}",)
@@ -130,9 +130,9 @@ def describe_rows(raw: Raw, options: DataOptions) -> Described:
     asked = condition_names(options, raw.table.column_names, raw.name)
     typed, kept = _settle_missing(raw, [typed_column(raw, name, options) for name in asked], options)
     described = _described(raw, typed, options)
-    notes = tuple(column.note for column in typed if column.note)
+    notes = raw.notes + tuple(column.note for column in typed if column.note)
     if kept is not None:
-        notes += (f"{int((~kept).sum()):,} rows with missing or infinite conditions were dropped",)
+        notes += (_dropped(int((~kept).sum()), "conditions"),)
     return replace(described, kept=kept, notes=notes)
 
 
@@ -282,8 +282,15 @@ def _too_few(raw: Raw, count: int, dropped: int, *, may_keep: bool = False) -> D
     if dropped:
         keep = "Use --missing keep, or" if may_keep else "Use"
         remedy = f"{keep} --ignore the columns that are {'empty' if may_keep else 'empty or infinite'}."
-    rows = "1 row" if count == 1 else f"{count} rows"
-    return DataError(f"{raw.name}: {rows}{left}; needs at least 2 rows", remedy=remedy)
+    return DataError(f"{raw.name}: {_rows(count)}{left}; needs at least 2 rows", remedy=remedy)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _dropped(count: int, what: str) -> str:
+    return f"{_rows(count)} with missing or infinite {what} {'was' if count == 1 else 'were'} dropped"
 
 
 def _column(raw: Raw, column: TypedColumn, options: DataOptions) -> Column:
@@ -313,7 +320,9 @@ def _category(raw: Raw, column: TypedColumn, distinct: int, may_miss: bool, opti
         remedy = f"Use --ignore {column.name!r}"
         remedy += "." if distinct > _MOST_CATEGORIES else f", or --categorical {column.name!r} if it is none."
         if any(column.name in (word, *word.split(",")) for word in options.condition):
-            remedy = f"Use --text {column.name!r} to embed it, or leave it out of the conditions."
+            way = f"--text {column.name!r} to embed it" if pa.types.is_large_string(column.array.type) else ""
+            way = f"--numeric {column.name!r} to take it as a number" if pa.types.is_integer(column.array.type) else way
+            remedy = f"Use {way}, or leave it out of the conditions." if way else "Leave it out of the conditions."
         raise DataError(
             f"{raw.name}, column {column.name!r}: {distinct:,} different values in {present:,} rows, {why}",
             remedy=f"If these are numbers: {column.note}." if column.note else remedy,
