@@ -76,6 +76,26 @@ def test_a_generator_that_takes_no_notice_is_found_out(people):
     assert found["read_town"] > 0.95
 
 
+def test_one_unseen_combination_is_not_compared_with_itself():
+    draw = np.random.default_rng(0)
+    town, job = draw.integers(0, 2, 900), draw.integers(0, 2, 900)
+    table = pa.table(
+        {
+            "x": town + draw.normal(0, 0.1, 900),
+            "y": job + draw.normal(0, 0.1, 900),
+            "town": [("Ayr", "Bern")[number] for number in town],
+            "job": [("cook", "judge")[number] for number in job],
+        }
+    )
+    source = open_data(table, DataOptions(condition=("town", "job"), unseen=0.2), seed=0)
+    assert len(source.labelled("unseen", 900, rng()).condition.unique(dim=0)) == 1
+    found = found_by(source, honest(source))
+    assert found["unseen_obeyed"] > 0.95
+    # Who takes no notice shows the combinations that occur, among which this one is not.
+    assert found["unseen_ignored"] < 0.05
+    assert found["unseen_ignored_town"] == pytest.approx(1 / 3, abs=0.1)
+
+
 def test_one_value_that_is_not_obeyed_shows(people):
     draw, place = honest(people), people.conditions.names.index("town")
     assert place == 0

@@ -167,7 +167,7 @@ def obedience(
     Returns:
         By name: "obeyed_hair", the share of samples that show the hair that was asked for, and "obeyed_hair=red" of
         those that were asked to be red; "read_hair", the same of held-out real rows: how far the reader can be
-        believed; "ignored_hair", the share if samples had been asked for by each other's conditions. "obeyed", "read"
+        believed; "ignored_hair", the share among samples that were asked for by others' conditions. "obeyed", "read"
         and "ignored" are the shares right in all categories at once, where there are several. For a number or a text
         "followed_age", "read_age" and "ignored_age" are correlations. All of these again with "unseen_" before them
         for combinations that were kept from training. "score_drop": by how many of their standard deviations the
@@ -176,14 +176,17 @@ def obedience(
     reader, streams = Reader(source, seed=seed, engine=engine, steps=steps), Randomness(seed)
     conditions = reader.conditions
     asked = conditions.draw(size, streams.at("conditions of the reader"))
-    found = _found(reader, "", draw(asked), asked)
+    samples = draw(asked)
+    # Each sample beside the conditions of the one before it: as good as none.
+    found = _found(reader, "", samples, asked, samples.roll(1, dims=0))
     held_out = source.labelled("held-out", _MOST_ROWS, streams.at("held-out rows of the reader"))
     for prefix, rows in (("", held_out), ("unseen_", reader.strange)):
         if rows.condition is None or not len(rows.values):
             continue
         if prefix:
             again = rows.condition[torch.arange(size) % len(rows.condition)]
-            found |= _found(reader, prefix, draw(again), again)
+            # One combination alone could not be told from itself: what is asked for otherwise takes no notice of it.
+            found |= _found(reader, prefix, draw(again), again, samples)
         compared = reader.compare(rows.values, rows.condition)
         found |= {f"{prefix}read{name}": value for name, value in _shares(compared).items()}
         if not prefix and score is not None and len(conditions.codes) > 1:
@@ -195,15 +198,14 @@ def _part(batch: Batch, rows: slice) -> Batch:
     return Batch(batch.values[rows], None if batch.condition is None else batch.condition[rows])
 
 
-def _found(reader: Reader, prefix: str, values: Tensor, asked: Tensor) -> dict[str, float]:
-    """What samples show of what was asked for, in all and by value; and what they would if it had been ignored."""
+def _found(reader: Reader, prefix: str, values: Tensor, asked: Tensor, others: Tensor) -> dict[str, float]:
+    """What samples show of what was asked for, in all and by value; and what others do, for which it was not asked."""
     seen = reader.compare(values, asked)
     followed = {f"_{part.name}" for part in reader.conditions.parts if not isinstance(part, Category)}
     found = {
         f"{prefix}{'followed' if name in followed else 'obeyed'}{name}": value for name, value in _shares(seen).items()
     }
-    # Each sample beside the conditions of the one before it: as good as none.
-    ignored = _shares(reader.compare(values, asked.roll(1, dims=0)))
+    ignored = _shares(reader.compare(others, asked))
     found |= {f"{prefix}ignored{name}": value for name, value in ignored.items()}
     if prefix:
         return found
