@@ -2,6 +2,8 @@
 #   make demo     train on real images and write a report (two to four minutes)
 #   make test     the quick tests;  make test-all  every test;  make lint  style and types
 #   make bench    seconds an iteration against plain loops
+#   make classes  clothes by their class (ten minutes);  make avatars AVATARS=faces.zip  faces by hair, eyes and length
+#   make objectives  play every game on the ring and rewrite the table in docs/ (an hour)
 #   make docs     rewrite the generated reference;  make clean  forget everything that can be made again
 
 PYTHON ?= python3
@@ -12,7 +14,7 @@ TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench docs clean
+.PHONY: help setup demo test test-all lint format bench classes avatars objectives docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,6 +52,16 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+classes: $(READY)
+	$(BIN)/wgan train fashion-mnist --recipe fashion-classes
+
+avatars: $(READY)
+	@test -n "$(AVATARS)" || { echo "error: no faces were named. Name an archive of images with a tags.csv: make avatars AVATARS=faces.zip"; exit 1; }
+	$(BIN)/wgan train $(AVATARS) --recipe avatars
+
+objectives: $(READY)
+	$(BIN)/python docs/objectives.py
 
 docs: $(READY)
 	$(BIN)/python docs/build.py

@@ -42,10 +42,13 @@ CASES = {
     "energy": (variation, -1.0 * (q > p)),
     "energy:margin=3": (variation, -3.0 * (q > p)),
 } | {
-    f"fgan:divergence={word}": (lambda word=word: divergence(p, q, word), RATIO)
+    f"fgan:{score}divergence={word}": (lambda word=word: divergence(p, q, word), best)
     for word in [*DIVERGENCES, "weighted_jensen_shannon:pi=0.3", "alpha:alpha=0.3"]
+    # Of a ratio of 1 + s above 0, and 1 / (1 - s) below, s is the best score.
+    for score, best in (("", RATIO.sign() * RATIO.abs().expm1()), ("score=log-ratio,", RATIO))
 }
-CASES["fgan:divergence=total_variation"] = (variation, 40.0 * RATIO.sign())
+CASES["fgan:divergence=total_variation"] = (variation, 1e10 * RATIO.sign())
+CASES["fgan:score=log-ratio,divergence=total_variation"] = (variation, 40.0 * RATIO.sign())
 
 
 def shown(name, scores):
@@ -105,7 +108,7 @@ def test_equal_distributions_are_at_distance_zero(name):
     objective = OBJECTIVES.build(name)
     scores = {"least-squares": 0.5, "energy": -0.0}.get(name, 0.0)
     same = torch.full((40,), scores, dtype=torch.float64)
-    expected = -math.log(4) if name == "fgan:divergence=gan" else 0.0
+    expected = -math.log(4) if name.endswith("divergence=gan") else 0.0
     assert objective.estimate(same, same).item() == pytest.approx(expected, abs=1e-12)
 
 
@@ -113,13 +116,37 @@ def test_equal_distributions_are_at_distance_zero(name):
 def test_the_generator_descends_the_bound_or_the_trick(word):
     fake = torch.linspace(-2, 2, 9, dtype=torch.float64, requires_grad=True)
     real = torch.zeros(1, dtype=torch.float64)
-    objective = FGAN(divergence=word, generator="minimax")
+    objective = FGAN(divergence=word, generator="minimax", score="log-ratio")
     (of_loss,) = torch.autograd.grad(objective.generator_loss(fake), fake)
     (of_bound,) = torch.autograd.grad(objective.estimate(real, fake), fake)
     torch.testing.assert_close(of_loss, of_bound, rtol=1e-12, atol=0)
-    trick = FGAN(divergence=word).generator_loss(fake)
+    trick = FGAN(divergence=word, score="log-ratio").generator_loss(fake)
     assert trick.item() == pytest.approx(-DIVERGENCES.build(word).link(fake).mean().item())
     assert (torch.autograd.grad(trick, fake)[0] < 0).all()
+
+
+@pytest.mark.parametrize("word", list(DIVERGENCES))
+def test_a_symlog_score_is_another_name_of_the_ratio(word):
+    ratio = torch.linspace(-3, 3, 13, dtype=torch.float64)
+    scores = (ratio.sign() * ratio.abs().expm1()).requires_grad_()
+    ours, theirs = FGAN(divergence=word), FGAN(divergence=word, score="log-ratio")
+    assert ours.estimate(scores, scores.flip(0)).item() == pytest.approx(theirs.estimate(ratio, ratio.flip(0)).item())
+    assert ours.generator_loss(scores).item() == pytest.approx(theirs.generator_loss(ratio).item())
+    (slope,) = torch.autograd.grad(ours.generator_loss(scores), scores)
+    ratio.requires_grad_()
+    (of_ratio,) = torch.autograd.grad(theirs.generator_loss(ratio), ratio)
+    # At 0 too, where the two halves meet with the slope 1.
+    torch.testing.assert_close(slope, of_ratio / (1 + scores.detach().abs()))
+
+
+@pytest.mark.parametrize("word", list(DIVERGENCES))
+def test_symlog_scores_far_beyond_any_exponential_keep_numbers_finite(word):
+    scores = torch.tensor([-1e4, 1e4], requires_grad=True)
+    objective = FGAN(divergence=word)
+    loss = objective.critic_loss(scores, scores) + objective.generator_loss(scores)
+    (slopes,) = torch.autograd.grad(loss, scores)
+    assert loss.isfinite()
+    assert slopes.isfinite().all()
 
 
 def test_the_minimax_generator_saturates_and_the_other_does_not():

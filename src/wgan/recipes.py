@@ -99,7 +99,7 @@ _GAMES: dict[str, tuple[str, Settings]] = {
     ),
     "fgan": (
         "an f-GAN for the Kullback-Leibler divergence",
-        replace(_RING, objective="fgan:divergence=kl", constraint="r1:weight=1"),
+        replace(_RING, objective="fgan:divergence=kl", constraint="r1r2:weight=1"),
     ),
     "least-squares": ("LSGAN", replace(_RING, objective="least-squares", constraint="r1:weight=1")),
     "hinge": ("the hinge loss", replace(_RING, objective="hinge", constraint="r1:weight=1")),
@@ -182,7 +182,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "fashion-classes": Recipe(
         "Fashion-MNIST by its classes, to be asked for with --where label=9",
-        replace(_ASKED, data="fashion-mnist", mismatch=0.3, input=DataOptions(condition=("label",))),
+        replace(_ASKED, data="fashion-mnist", mismatch=0.1, input=DataOptions(condition=("label",))),
     ),
     "avatars": Recipe(
         "faces with a tags.csv of hair, eyes and length, a tenth of the combinations never seen",

@@ -52,8 +52,8 @@ SLOPES = {
     "wasserstein": (Wasserstein(), lambda s: -torch.ones_like(s)),
     "hinge": (Hinge(), lambda s: -torch.ones_like(s)),
     "least squares": (LeastSquares(), lambda s: s - 1.0),
-    "f-GAN of kl": (FGAN(divergence="kl", generator="minimax"), lambda s: -s.exp()),
-    "f-GAN of pearson": (FGAN(divergence="pearson", generator="minimax"), lambda s: -2.0 * (2.0 * s).exp()),
+    "f-GAN of kl": (FGAN(divergence="kl", generator="minimax", score="log-ratio"), lambda s: -s.exp()),
+    "f-GAN of pearson": (FGAN(divergence="pearson", generator="minimax", score="log-ratio"), lambda s: -2.0 * (2.0 * s).exp()),
 }
 
 

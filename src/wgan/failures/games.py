@@ -160,7 +160,7 @@ def fit_by_game(
     weight, bias = game.generator.parameters()
     history = []
     rules = Rules(generator_steps=generator_steps, batch_size=batch_size, critic_steps=2, decay="linear")
-    objective = FGAN(divergence=row.word, generator=generator)
+    objective = FGAN(divergence=row.word, generator=generator, score="log-ratio")
     for step in train(game, LineSource(mixture), objective, Unconstrained(), rules):
         here = torch.stack([bias.detach().reshape(()), weight.detach().reshape(()).abs(), step.estimate])
         history.append(here.double())

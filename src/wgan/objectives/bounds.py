@@ -73,6 +73,10 @@ class GAN(Objective):
         """-E log D(fake), or E log(1 - D(fake)) for "minimax"."""
         return softplus(-fake).mean() if self.generator == "nonsaturating" else -softplus(fake).mean()
 
+    def logits(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """The scores."""
+        return real, fake
+
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
         """L / 2 + log 2."""
         return _LOG_2 - 0.5 * (softplus(-real).mean() + softplus(fake).mean())
@@ -82,10 +86,17 @@ class GAN(Objective):
 class FGAN(Objective):
     """The variational game of any f-divergence of the table.
 
-    The critic maximises E T(real) - E f*(T(fake)), T = f'(e^score), a lower bound of D_f which the score log p/q
-    attains. The generator descends that bound, -E f*(T(fake)), for generator = "minimax", and -E T(fake) for
-    "nonsaturating", which pulls where the critic is sure. The divergence is a word of the table, its own parameter
-    after a colon: `fgan:divergence=weighted_jensen_shannon:pi=0.3`.
+    The critic maximises E T(real) - E f*(T(fake)), T = f'(e^v), a lower bound of D_f which v = log p/q attains. The
+    generator descends that bound, -E f*(T(fake)), for generator = "minimax", and -E T(fake) for "nonsaturating", which
+    pulls where the critic is sure. The divergence is a word of the table, its own parameter after a colon:
+    `fgan:divergence=weighted_jensen_shannon:pi=0.3`.
+
+    What v is of the score s:
+
+    symlog: v = sign(s) log(1 + |s|), so that the ratio e^v is 1 + s, or 1 / (1 - s) below 0: T and f*(T) then grow like
+    powers of the score, and a penalty on its slope holds them;
+    log-ratio: v = s. T and f*(T) grow exponentially for most rows, faster than any penalty on the slope, and float32
+    overflows within a few updates where the two distributions hardly meet.
 
     Source: Nowozin, Cseke and Tomioka (2016), equations 4, 6 and 7 and section 3.2; links as in `wgan.divergences`.
     """
@@ -94,6 +105,7 @@ class FGAN(Objective):
 
     divergence: str = "kl"
     generator: Form = "nonsaturating"
+    score: Literal["symlog", "log-ratio"] = "symlog"
 
     def __post_init__(self) -> None:
         _ = self.row
@@ -124,12 +136,19 @@ class FGAN(Objective):
     def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """-E T(fake), or -E f*(T(fake)) for "minimax"."""
         if self.generator == "nonsaturating":
-            return -self.row.link(fake).mean()
-        return -self.row.conjugate_of_link(fake).mean()
+            return -self.row.link(self._log_ratio(fake)).mean()
+        return -self.row.conjugate_of_link(self._log_ratio(fake)).mean()
 
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
         """E T(real) - E f*(T(fake))."""
-        return self.row.link(real).mean() - self.row.conjugate_of_link(fake).mean()
+        of_real, of_fake = self._log_ratio(real), self._log_ratio(fake)
+        return self.row.link(of_real).mean() - self.row.conjugate_of_link(of_fake).mean()
+
+    def _log_ratio(self, scores: Tensor) -> Tensor:
+        if self.score == "log-ratio":
+            return scores
+        # In two halves: a sign times an absolute value would have the derivative 0 at 0, not 1.
+        return torch.where(scores >= 0, scores.clamp(min=0).log1p(), -(-scores).clamp(min=0).log1p())
 
 
 @dataclass(frozen=True)
@@ -224,6 +243,10 @@ class Relativistic(Objective):
     def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """E softplus(f(real) - f(fake))."""
         return softplus(given_real(real, fake) - fake).mean()
+
+    def logits(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Of pairs in their order and in the other: f(x) - f(y) and f(y) - f(x)."""
+        return real - fake, fake - real
 
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
         """The bound, log 2 - loss."""
