@@ -1,7 +1,7 @@
-"""Play every game on the ring and write docs/objectives.md: `python docs/objectives.py --steps 4000`.
+"""Play every game on the ring and write docs/objectives.md: `python docs/objectives.py`.
 
-One thread, one seed, one architecture; what differs is in the recipe. The seconds are of the machine it ran on: compare
-them with one another. Recipes named on the command line are played anew, the others' rows kept as they stand.
+One thread, one seed, one architecture; what differs is in the recipe. The seconds are of processor time on the machine it ran on:
+compare them with one another. Recipes named on the command line are played anew, the others' rows kept as they stand.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ PAGE = Path(__file__).parent / "objectives.md"
 MARK = "<!-- rows: "
 OPENING = """# The objectives on the ring
 
-Written by `python docs/objectives.py`; do not edit. Eight Gaussians on a ring, networks of three hidden layers (256
+Written by `make objectives`; do not edit. Eight Gaussians on a ring, networks of three hidden layers (256
 wide in the generator, 128 in the critic), batches of 256, Adam, samples from the moving average. *Modes* are those
 that 2,500 samples reach, *quality* is the share within three standard deviations of one, *W1* is exact between 2,500
 samples and as many held-out points (mean of four, beside its floor between real sets), *estimate* is the curve's last
-value, and beside it stands what that is a number of. One seed: differences of a few hundredths of W1 are chance."""
+value, and beside it stands what that is a number of. Seconds are of one core of the machine that it ran on. One seed:
+differences of a few hundredths of W1 are chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class Row:
             f"{self.w1:.3f} ({self.floor:.3f})",
             f"{self.estimate:.3g}",
             self.unit,
-            f"{self.seconds:.0f} s",
+            f"{self.seconds or 0:.0f} s",
         ]
 
 
@@ -89,13 +90,13 @@ def play(name: str, settings: Settings, source: Source, judge: Judge) -> Row:
         unit=objective.unit,
     )
     game = build_game(settings, source.codec.layout)
-    began = time.perf_counter()
+    began = time.process_time()
     with game.engine.limits():
         estimate = float("nan")
         for step in train(game, source, parts.objective, parts.constraint, build_rules(settings)):
             if step.number % 100 == 0 or step.number == settings.steps:
                 estimate = step.estimate.item()
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         noise = Randomness(settings.seed).at("noise of the judge")
         judged = judge(lambda num: game.draw(game.prior.sample(num, noise)))
     return replace(

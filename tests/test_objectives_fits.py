@@ -103,8 +103,12 @@ def test_what_the_two_forms_of_the_generator_descend(objective, minimised):
 
 
 def test_forward_kl_covers_both_modes_and_reverse_kl_seeks_one():
-    forward = play_against_the_best_critic(FGAN(divergence="kl", generator="minimax", score="log-ratio"), APART, (1.0, 1.0))
-    reverse = play_against_the_best_critic(FGAN(divergence="reverse_kl", generator="minimax", score="log-ratio"), APART, (1.0, 1.0))
+    forward = play_against_the_best_critic(
+        FGAN(divergence="kl", generator="minimax", score="log-ratio"), APART, (1.0, 1.0)
+    )
+    reverse = play_against_the_best_critic(
+        FGAN(divergence="reverse_kl", generator="minimax", score="log-ratio"), APART, (1.0, 1.0)
+    )
     assert forward == pytest.approx([0.0, math.sqrt(4 + 0.16)], abs=0.02)
     assert reverse == pytest.approx([2.0, 0.4], abs=0.02)
 

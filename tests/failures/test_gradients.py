@@ -53,7 +53,10 @@ SLOPES = {
     "hinge": (Hinge(), lambda s: -torch.ones_like(s)),
     "least squares": (LeastSquares(), lambda s: s - 1.0),
     "f-GAN of kl": (FGAN(divergence="kl", generator="minimax", score="log-ratio"), lambda s: -s.exp()),
-    "f-GAN of pearson": (FGAN(divergence="pearson", generator="minimax", score="log-ratio"), lambda s: -2.0 * (2.0 * s).exp()),
+    "f-GAN of pearson": (
+        FGAN(divergence="pearson", generator="minimax", score="log-ratio"),
+        lambda s: -2.0 * (2.0 * s).exp(),
+    ),
 }
 
 
