@@ -1,7 +1,8 @@
 """Play every game on the ring and write docs/objectives.md: `python docs/objectives.py`.
 
-One thread, one seed, one architecture; what differs is in the recipe. The seconds are of processor time on the machine it ran on:
-compare them with one another. Recipes named on the command line are played anew, the others' rows kept as they stand.
+One thread, one seed, one architecture; what differs is in the recipe. The seconds are processor time on the machine it
+ran on: compare them with one another. Recipes named on the command line are played anew, the others' rows kept as they
+stand.
 """
 
 from __future__ import annotations
