@@ -77,6 +77,29 @@ def test_a_long_curve_is_thinned_with_its_extremes():
     assert (np.diff(at) > 0).all()
 
 
+def test_a_gradient_that_vanishes_is_drawn_by_powers_of_ten():
+    steps, norms = np.arange(1, 7) * 100, 10.0 ** -np.arange(6)
+    shares = {"of real": np.linspace(0, 1, 6), "of generated": np.linspace(0, 0.5, 6)}
+    figure = figures.reaching(steps, {"weights": norms, "samples": 0 * norms}, shares)
+    above, below = figure.axes
+    assert above.get_yscale() == "log"
+    low, high = above.get_ylim()
+    assert low <= 1e-5
+    assert 1 < high <= 10
+    assert below.get_ylim()[0] < 0 < 1 < below.get_ylim()[1]
+    np.testing.assert_array_equal(below.lines[1].get_ydata(), shares["of generated"])
+    assert {"weights", "samples", "of real", "of generated", "1e-4"} <= set(words(figure))
+
+
+@pytest.mark.parametrize("norms", [[1.2], [0.0, 0.0], [1.0, np.nan, 1.3], [np.nan], [1.0, 2.0, 1.5]])
+def test_gradients_that_stay_of_a_size_are_drawn_from_zero(norms):
+    figure = figures.reaching(np.arange(len(norms)) + 1, {"weights": norms}, {})
+    (panel,) = figure.axes
+    assert panel.get_yscale() == "linear"
+    assert panel.get_ylim()[0] == 0
+    assert "weights" in words(figure)
+
+
 def test_distances_far_above_the_floor_are_drawn_on_a_logarithmic_axis():
     steps, floors = np.arange(1.0, 4.0), np.full(3, 0.01)
     scales = [

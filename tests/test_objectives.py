@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.batch import Batch, Layout
@@ -36,6 +37,19 @@ def test_both_players_of_a_game_of_scores_pull_apart(name):
     assert (of_fake < 0).all()
 
 
+def test_logits_are_those_whose_cross_entropy_a_classifier_descends():
+    """Its greatest and its least saturation are then the game's own, whatever the game makes of scores."""
+    real, fake = torch.linspace(-4, 6, 8), torch.linspace(2, -5, 8)
+    found = {name: OBJECTIVES.build(name).logits(real, fake) for name in OBJECTIVES}
+    assert {name for name, logits in found.items() if logits is not None} == {"gan", "relativistic"}
+    # A relativistic critic sees each pair in both orders.
+    for name, times in (("gan", 1.0), ("relativistic", 0.5)):
+        of_real, of_fake = found[name]
+        entropy = binary_cross_entropy_with_logits
+        loss = entropy(of_real, torch.ones(8)) + entropy(of_fake, torch.zeros(8))
+        torch.testing.assert_close(OBJECTIVES.build(name).critic_loss(real, fake), times * loss)
+
+
 class Anything:
     """Normal numbers, one-hot blocks and pixels, as the layout asks."""
 
@@ -54,7 +68,7 @@ def play(layout: Layout, **changes: object) -> list[float]:
     settings = Settings(
         **{
             "generator": "mlp:width=8", "critic": "mlp:width=8", "noise_size": 2, "batch_size": 8, "critic_steps": 2,
-            "steps": 3, "generator_optimizer": "adam:rate=0.01", "critic_optimizer": "adam:rate=0.01", "threads": 1,
+            "steps": 2, "generator_optimizer": "adam:rate=0.01", "critic_optimizer": "adam:rate=0.01", "threads": 1,
         }
         | changes
     )  # fmt: skip

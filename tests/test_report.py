@@ -320,6 +320,46 @@ def test_points_of_many_columns_show_marginals(tmp_path):
     assert "The first 12 of 15 columns." in report(run).text
 
 
+def probe_run(run, *, is_classifier):
+    """Lines of the record as a run leaves them whose generator's gradient vanishes."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for place, line in enumerate(lines):
+        line |= {"gradient_at_weights": 10.0 ** (1 - place), "gradient_at_samples": 0.1**place}
+        if is_classifier:
+            line |= {
+                "saturated_real": 0.1 * place,
+                "saturated_fake": 0.1 * place,
+                "saturation_slope": 0.25 - 0.02 * place,
+            }
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return run
+
+
+@pytest.mark.parametrize("is_classifier", [True, False])
+def test_what_reached_the_generator_is_drawn_as_it_was_recorded(tmp_path, monkeypatch, is_classifier):
+    drawn, draw_it = [], figures.reaching
+    monkeypatch.setattr(figures, "reaching", lambda *given, theme: drawn.append(given) or draw_it(*given, theme=theme))
+    text = report(probe_run(fake_run(tmp_path / "run", steps=50), is_classifier=is_classifier)).text
+    assert text.index("The curve") < text.index("What reaches the generator")
+    assert ("the share of saturated scores" in text) == is_classifier
+    assert "falls towards zero while" in text
+    steps, gradients, sureness = drawn[0]
+    np.testing.assert_array_equal(steps, [10, 20, 30, 40, 50])
+    np.testing.assert_allclose(gradients["at the generator's weights"], [10, 1, 0.1, 0.01, 0.001])
+    np.testing.assert_allclose(gradients["at a sample, on average"], [1, 0.1, 0.01, 0.001, 0.0001])
+    assert bool(sureness) == is_classifier
+    if is_classifier:
+        np.testing.assert_allclose(sureness["of real"], [0, 0.1, 0.2, 0.3, 0.4])
+        np.testing.assert_allclose(sureness["slope of the sigmoid × 4"], [1, 0.92, 0.84, 0.76, 0.68])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_runs_from_before_gradients_were_recorded_still_open(tmp_path):
+    page = report(fake_run(tmp_path / "run", steps=1_000))
+    assert "What reaches the generator" not in page.text
+    assert "The curve" in page.text
+
+
 def test_no_run(tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         write_report(tmp_path / "none")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wgan.batch import Batch
 from wgan.constraints import Constraint
 from wgan.data.source import Source
-from wgan.draws import LOOKING_AHEAD, Drawn, draw, draw_conditions, draw_real
+from wgan.draws import LOOKING_AHEAD, Drawn, Mismatched, draw, draw_conditions, draw_real
 from wgan.errors import UsageError
 from wgan.game import Game
 from wgan.objectives import Objective
@@ -126,6 +126,40 @@ def look_ahead(
     return named | buffers
 
 
+def ruled_generator_loss(
+    game: Game,
+    objective: Objective,
+    constraint: Constraint,
+    rules: Rules,
+    fake: Batch,
+    shown: Batch | None,
+    mismatched: Mismatched | None,
+    step: int,
+) -> Tensor:
+    """The generator's loss as the rules of a run have it: of packed samples, before the critic that they look ahead to.
+
+    Args:
+        game: Not changed but for statistics that forward passes leave behind.
+        objective: What the two optimise.
+        constraint: What holds the critic in the updates that are looked ahead to.
+        rules: The numbers.
+        fake: Generated samples with their graph, not packed.
+        shown: As many real ones, not packed, where the objective's generator or a look ahead sees such.
+        mismatched: For a look ahead, where the critic sees them.
+        step: Generator updates before this one.
+
+    Returns:
+        0-d, differentiable.
+    """
+    fake, shown = fake.packed(rules.packing), None if shown is None else shown.packed(rules.packing)
+    if not rules.unrolled_steps:
+        return generator_loss(game, objective, fake, shown)
+    assert shown is not None, "a look ahead sees real samples"
+    drawn = draw(game, objective, constraint, shown, step, LOOKING_AHEAD, mismatched=mismatched)
+    coming = [constraint.at(rules.critic_steps_before(step + 1) + t) for t in range(rules.unrolled_steps)]
+    return generator_loss(game, objective, fake, shown, look_ahead(game, objective, coming, shown, fake, drawn))
+
+
 def descend(loss: Tensor, player: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Move one player, and only that one, down the gradient of its loss; one without weights stays where it is."""
     weights = list(player.parameters())
@@ -187,15 +221,8 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
         if objective.generator_sees_real or rules.unrolled_steps:
             shown, mismatched = draw_real(game, source, rules, "real of the generator", k)
             condition = shown.condition
-        fake = game.generate(noise, condition).packed(rules.packing)
-        shown = None if shown is None else shown.packed(rules.packing)
-        weights = None
-        if rules.unrolled_steps:
-            assert shown is not None
-            drawn = draw(game, objective, constraint, shown, k, LOOKING_AHEAD, mismatched=mismatched)
-            coming = [constraint.at(rules.critic_steps_before(k + 1) + t) for t in range(rules.unrolled_steps)]
-            weights = look_ahead(game, objective, coming, shown, fake, drawn)
-        loss_of_generator = generator_loss(game, objective, fake, shown, weights)  # 10
+        fake = game.generate(noise, condition)
+        loss_of_generator = ruled_generator_loss(game, objective, constraint, rules, fake, shown, mismatched, k)  # 10
         descend(loss_of_generator, game.generator, game.generator_optimizer)  # 11
         game.update_average(rules.average)
         game.steps_done += 1

@@ -24,6 +24,7 @@ from wgan.experiment.fitting import NUMBERS, deciding
 from wgan.experiment.obeying import obeyed
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.stopping import StopAskedError, StopRequest
+from wgan.failures import probe
 from wgan.game import Game
 from wgan.metrics import Judge
 from wgan.randomness import Randomness
@@ -97,6 +98,7 @@ class Experiment:
     ) -> None:
         self.directory, self.settings, self.source, self.game = files.root, settings, source, game
         self._files, self._ownership, self._parts, self._judge = files, ownership, parts, judge
+        self._rules = build_rules(settings)
         self._record, self._journal = record, Journal(files.events)
         self._pending = pending
         self._stop = StopRequest()
@@ -148,9 +150,7 @@ class Experiment:
                 # The run was stopped between this update and what follows an update.
                 progress, self._pending = self._after(self.game.steps_done, self._pending), None
                 yield progress
-            steps = train(
-                self.game, self.source, self._parts.objective, self._parts.constraint, build_rules(self.settings)
-            )
+            steps = train(self.game, self.source, self._parts.objective, self._parts.constraint, self._rules)
             while (step := self._advance(steps)) is not None:
                 yield self._after(step.number, step)
         self._journal.add("finished", self.game.steps_done, seconds=self._elapsed())
@@ -201,15 +201,17 @@ class Experiment:
         """Record, judge, sample and save what is due after an update."""
         settings, is_last = self.settings, number == self.settings.steps
         is_saved, is_recorded = self.is_regular(number), number % settings.record_every == 0 or is_last
-        is_judged = self._is_judged(number) and self._judge is not None
+        is_judged = self._is_judged(number)
         if not (is_saved or is_recorded or is_judged or number % settings.sample_every == 0):
             return Progress(number, settings.steps)
         numbers = _numbers(step)
         self._refuse_divergence(number, numbers)
         line: dict[str, Any] | None = None
-        evaluation = self._evaluate(number, numbers) if is_judged else None
-        if is_recorded or evaluation is not None:
-            line = {"step": number, **numbers, **(evaluation or {})}
+        evaluation = self._evaluate(number, numbers) if is_judged and self._judge is not None else None
+        if is_recorded or is_judged:
+            # Here and not beside the judge: while that is at work a stop may save the state, which must then be whole.
+            probed = self._probe() if is_judged else {}
+            line = {"step": number, **numbers, **(evaluation or {}), **probed}
             self._record.add(line)
         if number % settings.sample_every == 0 or is_last:
             self._write_samples(number)
@@ -240,6 +242,11 @@ class Experiment:
         self._refuse_divergence(number, evaluation)
         self._journal.add("judged", number, seconds=self._elapsed(), score=evaluation["score"])
         return evaluation
+
+    def _probe(self) -> dict[str, float]:
+        """What reaches the generator."""
+        with self.game.engine.limits():
+            return probe(self.game, self.source, self._parts.objective, self._parts.constraint, self._rules).numbers()
 
     def _draw(self, num: int) -> Tensor:
         return self._drawn(num, "noise of the judge").values

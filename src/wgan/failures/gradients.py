@@ -14,11 +14,16 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Batch
+from wgan.constraints import Constraint
+from wgan.data.source import Source
+from wgan.draws import draw_real
 from wgan.errors import UsageError
 from wgan.game import Game
 from wgan.measures import Array, as_float64
 from wgan.objectives import Objective
-from wgan.training import generator_loss
+from wgan.randomness import Randomness
+from wgan.rules import Rules
+from wgan.training import generator_loss, ruled_generator_loss
 
 SURE = 1e-3
 """A discriminator whose probability is closer than this to 0 or 1 is called saturated there."""
@@ -55,6 +60,74 @@ class Saturation:
     slope: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """What was found of a run on its probe.
+
+    Attributes:
+        gradient: What reaches its generator.
+        saturation: How sure its critic is; None where that is no classifier, or where its scores are not finite.
+    """
+
+    gradient: GeneratorGradient
+    saturation: Saturation | None
+
+    def numbers(self) -> dict[str, float]:
+        """All of it by name, as plain numbers; those that are not finite are left out."""
+        found = {"gradient_at_samples": self.gradient.at_samples, "gradient_at_weights": self.gradient.at_weights}
+        if self.saturation is not None:
+            found |= {
+                "saturated": self.saturation.share,
+                "saturated_real": self.saturation.share_of_real,
+                "saturated_fake": self.saturation.share_of_fake,
+                "saturation_slope": self.saturation.slope,
+            }
+        read = {name: value.item() for name, value in found.items()}
+        return {name: value for name, value in read.items() if math.isfinite(value)}
+
+
+def probe(game: Game, source: Source, objective: Objective, constraint: Constraint, rules: Rules) -> Probed:
+    """The gradient that reaches the generator of a run as it stands, and how sure the critic is.
+
+    Both are of one batch, the same at whatever step of the run, so that they compare along it. The loss is that of the
+    run's own generator updates: under the conditions of the data, of packed samples, and through the updates of the
+    critic that are looked ahead to.
+
+    Args:
+        game: Neither weights, gradients, optimisers nor running statistics change, and nothing is drawn that training
+            draws; learning rates become those of the last update, which they are unless the game was just restored.
+        source: The data.
+        objective: What the two optimise.
+        constraint: What holds the critic.
+        rules: The numbers.
+
+    Returns:
+        Tensors that nothing waits for until they are read.
+
+    Raises:
+        UsageError: As `wgan.training.train`.
+
+    Cost: One generator update without the step, and one pass of the critic forwards.
+    """
+    streams, last = Randomness(game.seed), max(0, game.steps_done - 1)
+    # A look ahead goes at the critic's rate, which in a game just restored the next update would be the first to set.
+    game.set_rates(rules.rate_at(last))
+    real, mismatched = draw_real(game, source, rules, "real of the probe")
+    noise = game.prior.sample(rules.batch_size, streams.at("noise of the probe"))
+    shown = real if objective.generator_sees_real or rules.unrolled_steps else None
+    with _as_it_was(game):
+        fake = game.generate(noise, real.condition)
+        loss = ruled_generator_loss(game, objective, constraint, rules, fake, shown, mismatched, last)
+        gradient = _norms(*_pulls(game, fake, loss))
+        with torch.no_grad():
+            made = Batch(fake.values.detach(), fake.condition)
+            scores = game.score_both(real.packed(rules.packing), made.packed(rules.packing))
+            logits = objective.logits(*scores)
+    if logits is None or not all(bool(side.isfinite().all()) for side in logits):
+        return Probed(gradient=gradient, saturation=None)
+    return Probed(gradient=gradient, saturation=saturation(*logits))
+
+
 def generator_gradient(game: Game, objective: Objective, noise: Tensor, real: Batch | None = None) -> GeneratorGradient:
     """The gradient of an objective's generator loss, at the samples and at the generator's weights.
 
@@ -75,9 +148,7 @@ def generator_gradient(game: Game, objective: Objective, noise: Tensor, real: Ba
 
     Cost: One generator update without the step.
     """
-    at_samples, at_weights = _gradients(game, objective, noise, real)
-    lengths = at_samples.flatten(1).norm(dim=1) * len(noise)
-    return GeneratorGradient(at_samples=lengths.mean(), at_weights=at_weights.norm())
+    return _norms(*_gradients(game, objective, noise, real))
 
 
 def weight_gradient(game: Game, objective: Objective, noise: Tensor, real: Batch | None = None) -> Tensor:
@@ -137,22 +208,32 @@ def _gradients(game: Game, objective: Objective, noise: Tensor, real: Batch | No
             remedy="Give a batch of as many real samples as there is noise.",
         )
     shown = None if real is None else game.engine.bring_batch(real)
-    with _buffers_kept(game), torch.enable_grad():
+    with _as_it_was(game):
         fake = game.generate(noise, None if shown is None else shown.condition)
-        loss = generator_loss(game, objective, fake, shown)
-        touched = [fake.values, *game.generator.parameters()]
-        # What the loss does not touch is pulled at by nothing.
-        pull, *slopes = torch.autograd.grad(loss, touched, allow_unused=True, materialize_grads=True)
+        return _pulls(game, fake, generator_loss(game, objective, fake, shown))
+
+
+def _pulls(game: Game, fake: Batch, loss: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient of a loss of generated samples at these and at all weights of the generator, as above."""
+    touched = [fake.values, *game.generator.parameters()]
+    # What the loss does not touch is pulled at by nothing.
+    pull, *slopes = torch.autograd.grad(loss, touched, allow_unused=True, materialize_grads=True)
     return pull.double(), torch.cat([slope.flatten().double() for slope in slopes])
 
 
+def _norms(at_samples: Tensor, at_weights: Tensor) -> GeneratorGradient:
+    lengths = at_samples.flatten(1).norm(dim=1) * len(at_samples)
+    return GeneratorGradient(at_samples=lengths.mean(), at_weights=at_weights.norm())
+
+
 @contextlib.contextmanager
-def _buffers_kept(game: Game) -> Iterator[None]:
-    """Running statistics and power iterations, which forward passes move, are put back."""
+def _as_it_was(game: Game) -> Iterator[None]:
+    """Gradients can be asked for; running statistics and power iterations, which forward passes move, are put back."""
     buffers = [*game.generator.buffers(), *game.critic.buffers()]
     before = [buffer.clone() for buffer in buffers]
     try:
-        yield
+        with torch.enable_grad():
+            yield
     finally:
         with torch.no_grad():
             for buffer, value in zip(buffers, before, strict=True):

@@ -1,4 +1,7 @@
-"""The original GAN's failures: a gradient that vanishes, and Gaussians that cover two modes or choose one."""
+"""The original GAN's failures: a gradient that vanishes, and Gaussians that cover two modes or choose one.
+
+`reaching` looks for the first of them along a run.
+"""
 
 from __future__ import annotations
 
@@ -55,12 +58,76 @@ def starving(
             xscale="log", yscale="log", xlabel="updates of the critic", title="gradient at the generator's weights"
         )
         left.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        left.yaxis.set_major_formatter(lambda value, _: f"1e{round(np.log10(value))}" if value < 0.01 else f"{value:g}")
+        left.yaxis.set_major_formatter(_power)
         left.minorticks_off()
         left.grid(axis="y")
         left.legend(loc="lower left")
         _draw_critics(right, x, critics, densities, theme)
     return figure
+
+
+def reaching(
+    steps: ArrayLike,
+    gradients: Mapping[str, ArrayLike],
+    sureness: Mapping[str, ArrayLike],
+    *,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw the gradient that reaches a generator along its run, and below it how sure the discriminator is.
+
+    Args:
+        steps: Generator updates, shape (K,).
+        gradients: By name, norms, shape (K,) each; two at most. What is not finite is left out.
+        sureness: By name, shares from 0 to 1, shape (K,) each, three at most; empty for no such panel.
+        theme: Colours.
+    """
+    at = np.asarray(steps, dtype=np.float64)
+    heights = [2.2, 1.7][: 2 if sureness else 1]
+    with style(theme):
+        figure = blank(PAGE_WIDTH, sum(heights) + 0.45 * len(heights))
+        panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
+        _draw_lines(panels[0, 0], at, gradients, (theme.generated, theme.ink))
+        drawn = np.concatenate([line.get_ydata() for line in panels[0, 0].lines])
+        _scale_norms(panels[0, 0], drawn[np.isfinite(drawn)])
+        panels[0, 0].set_title("norm of the gradient")
+        if sureness:
+            _draw_lines(panels[1, 0], at, sureness, (theme.real, theme.generated, theme.judged))
+            panels[1, 0].set(ylim=(-0.04, 1.04), title="saturated scores of the discriminator, share")
+        last = panels[-1, 0]
+        last.set_xlim(0, max([*at, 0.0]) * 1.01 or 1.0)
+        last.locator_params(axis="x", integer=True)
+        last.set_xlabel("generator updates")
+        last.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    return figure
+
+
+def _draw_lines(panel: Axes, at: Floats, lines: Mapping[str, ArrayLike], colours: Sequence[str]) -> None:
+    panel.grid(axis="y")
+    for (name, values), colour, dash in zip(lines.items(), colours, _DASHES, strict=False):
+        marker = {"marker": "o", "markersize": 3.0} if len(at) < 30 else {}
+        drawn = np.asarray(values, dtype=np.float64)
+        panel.plot(at, drawn, color=colour, linewidth=1.4, linestyle=dash, label=name, **marker)  # type: ignore[arg-type]
+    # Beside the title, where no curve can run through it.
+    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
+
+
+def _scale_norms(panel: Axes, values: Floats) -> None:
+    """From 0 where norms stay of a size, by powers of ten where they do not; what is 0 is then drawn at the bottom."""
+    above = values[values > 0]
+    if not len(above):
+        panel.set_ylim(0, 1)
+    elif above.max() <= 10 * above.min() and len(above) == len(values):
+        panel.set_ylim(0, above.max() * 1.15)
+    else:
+        low = max(above.min(), _SMALLEST)
+        panel.set_yscale("log", nonpositive="clip")
+        panel.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(above.max() * 1.2)))
+        panel.yaxis.set_major_formatter(_power)
+        panel.minorticks_off()
+
+
+def _power(value: float, _: object = None) -> str:
+    return f"1e{round(np.log10(value))}" if value < 0.01 else f"{value:g}"
 
 
 def _draw_critics(

@@ -101,7 +101,7 @@ class FGAN(Objective):
     Source: Nowozin, Cseke and Tomioka (2016), equations 4, 6 and 7 and section 3.2; links as in `wgan.divergences`.
     """
 
-    scale: ClassVar[str] = "a lower bound in nats"
+    scale: ClassVar[str] = "a lower bound, with natural logarithms"
 
     divergence: str = "kl"
     generator: Form = "nonsaturating"

@@ -93,6 +93,18 @@ class Objective(ABC):
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
         """What the critic says of the distance between the two distributions, 0-d."""
 
+    def logits(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
+        """What a critic that is a classifier says, through whose sigmoid all gradients pass; None in any other game.
+
+        Args:
+            real: What the critic says of real samples, shape (N,) or (N, K).
+            fake: Of as many generated ones.
+
+        Returns:
+            Logits of "real" of what is real and of what is generated, shape (N,) each, differentiable.
+        """
+        return None
+
     def witness(self, outputs: Tensor, real: Tensor, fake: Tensor) -> Tensor:
         """The function that tells real from fake samples, which is what constraints hold.
 

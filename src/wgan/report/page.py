@@ -64,6 +64,7 @@ def _main(record: Record, title: str) -> Html:
         words.key_numbers(record),
         element("section", element("h2", "Samples"), pictures.samples(record)),
         element("section", element("h2", "The curve"), pictures.curve(record)),
+        _reaching(record),
         _judged(record),
         _obeyed(record),
         _data(record),
@@ -88,6 +89,12 @@ def _kicker(record: Record) -> str:
     return f"Report of a training run, begun {datetime.fromtimestamp(started, UTC):%d %B %Y, %H:%M} UTC".replace(
         " 0", " "
     )
+
+
+def _reaching(record: Record) -> Html | None:
+    if not record.probed:
+        return None
+    return element("section", element("h2", "What reaches the generator"), pictures.reaching(record))
 
 
 def _judged(record: Record) -> Html | None:

@@ -31,6 +31,8 @@ _MOST_DOTS = 5_000
 _SHEET_BYTES = 220_000
 _LARGE_BYTES = 450_000
 
+_PROBED = ("gradient_at_weights", "gradient_at_samples", "saturated_real", "saturated_fake", "saturation_slope")
+
 
 def curve(record: Record) -> Html:
     """The estimate, and what was judged beside it."""
@@ -50,6 +52,35 @@ def curve(record: Record) -> Html:
             "Faint: every record. Strong: the same through a median filter, as in the Wasserstein GAN paper. "
             "The floor is the distance between two sets of real samples, which a perfect generator would reach.",
         ),
+    )
+
+
+def reaching(record: Record) -> Html:
+    """What reached the generator, and where the critic is a classifier how sure it was."""
+    steps, at_weights, at_samples, real, fake, slope = (
+        np.array([number(line.get(name)) for line in record.probed]) for name in ("step", *_PROBED)
+    )
+    gradients = {"at the generator's weights": at_weights, "at a sample, on average": at_samples}
+    # The slope of a sigmoid is at most a quarter.
+    sureness = {"of real": real, "of generated": fake, "slope of the sigmoid × 4": 4.0 * slope}
+    sureness = sureness if np.isfinite(np.concatenate([*sureness.values()])).any() else {}
+    return _both(
+        lambda theme: figures.reaching(steps, gradients, sureness, theme=theme),
+        "Gradient that reaches the generator against generator updates",
+        element("figcaption", _what_to_see(is_classifier=bool(sureness))),
+    )
+
+
+def _what_to_see(*, is_classifier: bool) -> str:
+    if is_classifier:
+        return (
+            "Where gradients vanish, the norm falls towards zero while the share of saturated scores, those whose "
+            "probability is within 0.001 of 0 or 1, goes to 1 and the slope to 0: the discriminator is sure of "
+            "everything, and the generator has nothing left to learn from."
+        )
+    return (
+        "A generator learns from this alone: a norm that falls towards zero while its samples are still far from the "
+        "data says that its critic has nothing left to tell it."
     )
 
 

@@ -68,6 +68,11 @@ class Record:
         return [line for line in self.metrics if any(name.endswith(_FLOOR) or name == "score" for name in line)]
 
     @cached_property
+    def probed(self) -> list[dict[str, Any]]:
+        """The lines of the record that say what reached the generator; none in runs from before that was asked."""
+        return [line for line in self.metrics if np.isfinite(number(line.get("gradient_at_weights")))]
+
+    @cached_property
     def distances(self) -> list[str]:
         """The names of the judged distances, those that have a floor, in the order of the record."""
         names = (name.removesuffix(_FLOOR) for line in self.evaluations for name in line if name.endswith(_FLOOR))
