@@ -155,6 +155,20 @@ def test_every_constraint_says_what_its_curve_is_in(name):
     assert CONSTRAINTS.build(name).scale
 
 
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("penalty", True),
+        ("penalty:sides=one,pairs=optimal,every=4", True),
+        ("lp", True),
+        ("penalty:target=0", False),
+        ("penalty:place=real", False),
+    ],
+)
+def test_only_slopes_near_1_along_the_way_give_units_of_the_data(text, holds):
+    assert CONSTRAINTS.build(text).scale.startswith("roughly in units of the scaled data") == holds
+
+
 @pytest.mark.parametrize("name", list(CONSTRAINTS))
 def test_every_constraint_keeps_its_three_moments(name):
     constraint = CONSTRAINTS.build(name)

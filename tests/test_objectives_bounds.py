@@ -257,6 +257,7 @@ def test_codes_of_generated_samples_are_pulled_apart():
         ("energy:pulling=inf", "pulling must be at least 0 and finite"),
         ("mmd:features=0", "features must be at least 1"),
         ("mmd:kernel=gaussian:bandwidth=-1", "bandwidth must be above 0"),
+        ("mmd:kernel=laplacian:bandwidth=inf", "bandwidth must be above 0 and finite"),
         ("semidual:epsilon=-1", "epsilon must be at least 0"),
     ],
 )

@@ -177,7 +177,7 @@ def test_kernels_are_named_in_text():
     assert KERNELS.build("gaussian:bandwidth=2") == Gaussian(2.0)
     assert KERNELS.build("gaussian-mixture:num_bandwidths=3") == GaussianMixture(None, 3)
     assert GaussianMixture(2.0, 3).bandwidths == (1.0, 2.0, 4.0)
-    with pytest.raises(UsageError, match="bandwidth must be above 0, not -1"):
+    with pytest.raises(UsageError, match="bandwidth must be above 0 and finite, not -1"):
         KERNELS.build("laplacian:bandwidth=-1")
     with pytest.raises(UsageError, match="num_bandwidths must be at least 1"):
         GaussianMixture(None, 0)

@@ -24,9 +24,13 @@ class Constraint:
         bounds_slope: Whether it keeps the critic's slopes near or below one number everywhere.
     """
 
-    scale: ClassVar[str] = "in units that change as the critic grows"
     holds: ClassVar[bool] = True
     bounds_slope: ClassVar[bool] = False
+
+    @property
+    def scale(self) -> str:
+        """As above."""
+        return "in units that change as the critic grows"
 
     def attach(self, critic: nn.Module) -> None:
         """Change or check the critic, once, before its optimiser is built.

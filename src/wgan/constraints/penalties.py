@@ -16,6 +16,7 @@ from wgan.constraints.constraint import Constraint, Scores, Unconstrained, refus
 Pairs = Literal["random", "optimal"]
 
 _RESTING = Unconstrained()
+_UNITS_OF_THE_DATA = "roughly in units of the scaled data: the penalty bounds slopes softly"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,6 @@ class GradientPenalty(Penalty):
     proposition 1 for the slope between optimal pairs.
     """
 
-    scale: ClassVar[str] = "roughly in units of the scaled data: the penalty bounds slopes softly"
     bounds_slope: ClassVar[bool] = True
 
     target: float = 1.0
@@ -89,6 +89,13 @@ class GradientPenalty(Penalty):
         _refuse_beyond("target", self.target)
         if self.pairs == "optimal" and self.place != "between":
             raise ValueError(f"pairs=optimal says which lines to look on, and place={self.place} looks on none")
+
+    @property
+    def scale(self) -> str:
+        """Units of the data where slopes are held at 1 on the whole way from real to fake samples."""
+        if self.target == 1.0 and self.place == "between":
+            return _UNITS_OF_THE_DATA
+        return "in a unit that the penalty's target and place decide"
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor | None:
         """The mixing weights e, shape (N,); or the noise, of the samples' shape; or nothing."""
@@ -121,7 +128,7 @@ class LipschitzPenalty(Penalty):
     Source: Petzka, Fischer and Lukovnikov (2018), On the regularization of Wasserstein GANs.
     """
 
-    scale: ClassVar[str] = "roughly in units of the scaled data: the penalty bounds slopes softly"
+    scale: ClassVar[str] = _UNITS_OF_THE_DATA
     bounds_slope: ClassVar[bool] = True
 
     pairs: Pairs = "random"

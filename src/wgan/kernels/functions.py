@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Self
@@ -54,8 +55,8 @@ class _WithBandwidth(Kernel):
     bandwidth: float | None = None
 
     def __post_init__(self) -> None:
-        if self.bandwidth is not None and not self.bandwidth > 0:
-            raise UsageError(f"bandwidth must be above 0, not {self.bandwidth:g}")
+        if self.bandwidth is not None and not 0 < self.bandwidth < math.inf:
+            raise UsageError(f"bandwidth must be above 0 and finite, not {self.bandwidth:g}")
 
     def fitted(self, points: Tensor) -> Self:
         """This kernel, with the median distance as its bandwidth unless it has one."""
