@@ -88,7 +88,8 @@ class Settings:
         decay: How the learning rates fall to zero over the run.
         average: Decay of the exponential moving average of the generator that samples are drawn from (0: none).
         record_every: Generator updates between two lines of the record.
-        judge_every: Generator updates between two evaluations against held-out data (0: only at the end).
+        judge_every: Generator updates between two evaluations against held-out data, each with a look at the gradient
+            that reaches the generator (0: only at the end).
         sample_every: Generator updates between two sample sheets.
         save_every: Generator updates between two checkpoints.
         judge_size: Samples drawn for an evaluation, and held-out rows at most.
