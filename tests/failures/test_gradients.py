@@ -73,6 +73,22 @@ def test_the_gradient_of_linear_players_is_known(name):
     assert weight_gradient(game, objective, NOISE).tolist() == pytest.approx([at_weight, at_bias], rel=1e-5)
 
 
+def test_a_critic_of_packs_pulls_at_each_of_their_samples():
+    """f(x, y) = 3 x + 4 y: packs of two are half as many, so each sample is pulled at by twice the slope in it."""
+    generator, critic = linear_game().generator, Critic(nn.Linear(2, 1))
+    with torch.no_grad():
+        critic.body.weight.copy_(torch.tensor([[3.0, 4.0]]))
+    game, z = game_of(generator, critic), NOISE[:, 0].reshape(-1, 2).double()
+    found = generator_gradient(game, Wasserstein(), NOISE, packing=2)
+    assert found.at_samples.item() == pytest.approx(2 * 3.5)
+    at_weight = -(3.0 * z[:, 0] + 4.0 * z[:, 1]).mean().item()
+    assert weight_gradient(game, Wasserstein(), NOISE, packing=2).tolist() == pytest.approx([at_weight, -7.0], rel=1e-5)
+    real = Batch(torch.zeros(64, 1))
+    assert generator_gradient(game, Relativistic(), NOISE, real, packing=2).at_samples > 0
+    with pytest.raises(UsageError, match="64 samples cannot be packed by 3"):
+        generator_gradient(game, Wasserstein(), NOISE, packing=3)
+
+
 def test_a_relativistic_generator_is_told_of_real_samples():
     game, real = linear_game(), Batch(NOISE.flip(0))
     score = -2.0 * (1.5 + 0.7 * NOISE[:, 0].double()) + 0.3

@@ -35,7 +35,8 @@ class GeneratorGradient:
 
     Attributes:
         at_samples: The mean length of the pull on one generated sample, N |d loss / d sample|, whatever the batch's
-            size; under a Wasserstein critic its mean slope at generated samples.
+            size; under a Wasserstein critic its mean slope at generated samples, of one that sees packs of k, k times
+            that in one of them.
         at_weights: The norm of d loss / d weights over all of the generator's weights.
     """
 
@@ -128,7 +129,9 @@ def probe(game: Game, source: Source, objective: Objective, constraint: Constrai
     return Probed(gradient=gradient, saturation=saturation(*logits))
 
 
-def generator_gradient(game: Game, objective: Objective, noise: Tensor, real: Batch | None = None) -> GeneratorGradient:
+def generator_gradient(
+    game: Game, objective: Objective, noise: Tensor, real: Batch | None = None, *, packing: int = 1
+) -> GeneratorGradient:
     """The gradient of an objective's generator loss, at the samples and at the generator's weights.
 
     Any objective can be asked of any critic whose outputs it understands, not only the one that the critic was trained
@@ -139,19 +142,22 @@ def generator_gradient(game: Game, objective: Objective, noise: Tensor, real: Ba
         objective: Whose loss.
         noise: Shape (N, noise_size).
         real: As many real samples, for an objective whose generator sees them, and for their conditions.
+        packing: Samples that the critic sees as one, of which N is a multiple.
 
     Returns:
         Two norms, 0-d.
 
     Raises:
-        UsageError: An objective that needs real samples got none.
+        UsageError: An objective that needs real samples got none, or a number of samples that cannot be packed.
 
     Cost: One generator update without the step.
     """
-    return _norms(*_gradients(game, objective, noise, real))
+    return _norms(*_gradients(game, objective, noise, real, packing))
 
 
-def weight_gradient(game: Game, objective: Objective, noise: Tensor, real: Batch | None = None) -> Tensor:
+def weight_gradient(
+    game: Game, objective: Objective, noise: Tensor, real: Batch | None = None, *, packing: int = 1
+) -> Tensor:
     """The gradient of an objective's generator loss with respect to all of the generator's weights.
 
     Args:
@@ -159,6 +165,7 @@ def weight_gradient(game: Game, objective: Objective, noise: Tensor, real: Batch
         objective: Likewise.
         noise: Likewise.
         real: Likewise.
+        packing: Likewise.
 
     Returns:
         Shape (W,), float64, detached, in the order of `generator.parameters()`.
@@ -166,7 +173,7 @@ def weight_gradient(game: Game, objective: Objective, noise: Tensor, real: Batch
     Raises:
         UsageError: As `generator_gradient`.
     """
-    return _gradients(game, objective, noise, real)[1]
+    return _gradients(game, objective, noise, real, packing)[1]
 
 
 def saturation(real_scores: Array, fake_scores: Array) -> Saturation:
@@ -200,17 +207,24 @@ def saturation(real_scores: Array, fake_scores: Array) -> Saturation:
     )
 
 
-def _gradients(game: Game, objective: Objective, noise: Tensor, real: Batch | None) -> tuple[Tensor, Tensor]:
+def _gradients(
+    game: Game, objective: Objective, noise: Tensor, real: Batch | None, packing: int
+) -> tuple[Tensor, Tensor]:
     """At the samples, shape (N, *layout.shape), and at all weights, shape (W,), float64."""
     if objective.generator_sees_real and real is None:
         raise UsageError(
             f"the generator of {objective.title} is told of real samples, and none came",
             remedy="Give a batch of as many real samples as there is noise.",
         )
+    if len(noise) % packing:
+        raise UsageError(
+            f"{len(noise)} samples cannot be packed by {packing}", remedy="Take a number of them that is a multiple."
+        )
     shown = None if real is None else game.engine.bring_batch(real)
     with _as_it_was(game):
         fake = game.generate(noise, None if shown is None else shown.condition)
-        return _pulls(game, fake, generator_loss(game, objective, fake, shown))
+        packed = None if shown is None else shown.packed(packing)
+        return _pulls(game, fake, generator_loss(game, objective, fake.packed(packing), packed))
 
 
 def _pulls(game: Game, fake: Batch, loss: Tensor) -> tuple[Tensor, Tensor]:
