@@ -321,6 +321,8 @@ def test_the_critic_learns_the_distance_between_two_fixed_gaussians():
         ({"packing": 0}, "packing must be at least 1, not 0"),
         ({"unrolled_steps": -1}, "unrolled_steps must be at least 0, not -1"),
         ({"packing": 3}, "batches of 64 cannot be packed by 3"),
+        ({"mismatch": 1.0}, "mismatch must be at least 0 and below 1, not 1.0"),
+        ({"mismatch": float("nan")}, "mismatch must be .* not nan"),
     ],
 )
 def test_rules_out_of_range_are_refused(changes, fault):
