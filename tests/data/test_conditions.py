@@ -326,6 +326,21 @@ def test_rows_whose_label_is_missing_are_dropped_with_their_points(tmp_path):
     assert set(labels) == {0.5, 2.5, 3.5}
 
 
+@pytest.mark.parametrize("shape", [(60, 3), (60, 4, 4)])
+def test_labels_of_arrays_are_counted_measured_and_dropped_as_one_says(tmp_path, shape):
+    values = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", x=values, y=np.arange(60) % 7)
+    open_as = {"condition": ("label",), "held_out": 0.0}
+    assert open_data(tmp_path / "x.npz", DataOptions(**open_as), seed=0).conditions.size == 7
+    assert open_data(tmp_path / "x.npz", DataOptions(**open_as, numeric=("label",)), seed=0).conditions.size == 1
+    with pytest.raises(UsageError, match=r"--numeric .* cannot be used with"):
+        open_data(tmp_path / "x.npz", DataOptions(numeric=("label",)), seed=0)
+    np.savez(tmp_path / "gaps.npz", x=values, y=np.where(np.arange(60) % 5, np.arange(60.0), np.nan))
+    source = open_data(tmp_path / "gaps.npz", DataOptions(**open_as, missing="drop"), seed=0)
+    assert source.size == 48
+    assert "12 rows with missing or infinite conditions were dropped" in source.notes
+
+
 def test_labels_of_bytes_are_text_in_utf_8(tmp_path):
     for name, labels in (("good", ["é", "b"]), ("bad", [b"a", b"\xff"])):
         coded = [label if isinstance(label, bytes) else label.encode() for label in labels]

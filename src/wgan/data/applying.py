@@ -14,8 +14,8 @@ TABLE = frozenset({"held_out", "missing", "categorical", "numeric", "ignore"}) |
 CSV = TABLE | {"header"}
 PIXELS = frozenset({"held_out", "size", "mode", "fit"}) | DESCRIBED
 ENCODED_IMAGES = PIXELS | {"skip_broken"}
-TAGGED = frozenset({"categorical", "numeric", "missing"})
-"""What applies to the conditions of images, beside what applies to the images."""
+_OF_CONDITIONS = frozenset({"categorical", "numeric", "missing"})
+"""What applies to conditions that are no columns of the data, beside what applies to the data."""
 
 
 def check_applies(options: DataOptions, applicable: frozenset[str], what: str) -> None:
@@ -29,6 +29,8 @@ def check_applies(options: DataOptions, applicable: frozenset[str], what: str) -
     Raises:
         UsageError: All that do not apply, and those that do.
     """
+    if options.condition and applicable >= DESCRIBED:
+        applicable = applicable | _OF_CONDITIONS
     plain, names = DataOptions(), [field.name for field in dataclasses.fields(options)]
     wrong = [
         spelt(name, getattr(options, name))

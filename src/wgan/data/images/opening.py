@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wgan.data.applying import ENCODED_IMAGES, PIXELS, TAGGED, check_applies
+from wgan.data.applying import ENCODED_IMAGES, PIXELS, check_applies
 from wgan.data.images.archives import TarArchive, ZipArchive
 from wgan.data.images.arrays import pixels_from_array
 from wgan.data.images.decoding import ENDINGS
@@ -77,7 +77,7 @@ def images_from_array(
         policy.codec,
         share=options.held_out,
         seed=seed,
-        notes=notes,
+        notes=notes + (described[1].notes if described[1] is not None else ()),
         labels=numbers,
         classes=names,
         offers=(LABEL,) if numbers is not None else described[0],
@@ -107,8 +107,7 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
         collection = _collection(path, cache)
         if collection is None:
             return open_idx(path, options, seed=seed)
-        tagged = TAGGED if options.condition else frozenset()
-        check_applies(options, ENCODED_IMAGES | tagged, f"{shown(name)} (images)")
+        check_applies(options, ENCODED_IMAGES, f"{shown(name)} (images)")
         made = pack(collection, options, cache)
     except OSError as error:
         raise DataError(
