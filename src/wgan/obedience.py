@@ -28,7 +28,7 @@ Draw = Callable[[Tensor], Tensor]
 """From conditions (N, C) to a sample for each, (N, *layout.shape), on the CPU."""
 
 Score = Callable[[Batch], Tensor]
-"""From real rows under some conditions to the critic's scores."""
+"""From real rows under some conditions to the critic's scores, fewer than rows where some are packed to one."""
 
 _STEPS = {True: 800, False: 1500}
 """Updates of the reader, for images and for all else."""
@@ -190,7 +190,7 @@ def obedience(
         compared = reader.compare(rows.values, rows.condition)
         found |= {f"{prefix}read{name}": value for name, value in _shares(compared).items()}
         if not prefix and score is not None and len(conditions.codes) > 1:
-            found["score_drop"] = _score_drop(conditions, score, rows, streams.at("wrong conditions of the reader"))
+            found |= _score_drop(conditions, score, rows, streams.at("wrong conditions of the reader"))
     return found
 
 
@@ -229,12 +229,15 @@ def _shares(compared: dict[str, Tensor]) -> dict[str, float]:
     return found
 
 
-def _score_drop(conditions: Conditions, score: Score, rows: Batch, rng: torch.Generator) -> float:
+def _score_drop(conditions: Conditions, score: Score, rows: Batch, rng: torch.Generator) -> dict[str, float]:
+    """By name; nothing for so few rows that their scores have no deviation."""
     assert rows.condition is not None
     right = score(rows).double().cpu()
+    if len(right) < 2:
+        return {}
     wrong = score(Batch(rows.values, conditions.mismatched(rows.condition, rng))).double().cpu()
     spread = float(right.std())
-    return float((right - wrong).mean()) / spread if spread > 0 else 0.0
+    return {"score_drop": float((right - wrong).mean()) / spread if spread > 0 else 0.0}
 
 
 def _correlation(x: Tensor, y: Tensor) -> Tensor:

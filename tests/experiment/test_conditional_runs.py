@@ -123,6 +123,16 @@ def test_evaluating_repeats_what_the_run_found(ring):
     }
 
 
+def test_fewer_held_out_rows_than_are_packed_have_no_score(tmp_path):
+    """Three rows cannot be shown to a critic that sees four at once: what it makes of conditions stays unsaid."""
+    data = table(tmp_path)
+    options = DataOptions(condition=("job",), held_out=0.05)
+    run_on(data, tmp_path / "run", input=options, packing=4, batch_size=8)
+    found = experiment.evaluate(tmp_path / "run")
+    assert "score_drop" not in found
+    assert 0 <= found["obeyed_job"] <= 1
+
+
 def test_other_conditions_are_other_data(ring, tmp_path):
     run = Path(shutil.copytree(ring, tmp_path / "run"))
     (run / "settings.toml").write_text((run / "settings.toml").read_text().replace('    "label",\n', ""))

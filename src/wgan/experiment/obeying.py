@@ -61,4 +61,4 @@ def _scores(game: Game, rows: Batch, packing: int) -> Tensor:
         packed = game.engine.bring_batch(Batch(rows.values[part], condition)).packed(packing)
         scores.append(game.score(*packed).cpu())
     critic.train(training)
-    return torch.cat(scores)
+    return torch.cat(scores) if scores else torch.empty(0)
