@@ -87,6 +87,19 @@ def test_several_labels_at_once():
         model.sample(4, y=2)
 
 
+@pytest.mark.parametrize("y", [Y, pd.Series(Y, name="kind"), pl.Series("kind", Y), [*map(int, Y)], torch.tensor(Y)])
+@pytest.mark.parametrize("data", [X, FRAME])
+def test_whole_numbers_are_classes_whatever_they_are_called(data, y):
+    model = WGAN(**SMALL).fit(data, y)
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert len(model.sample(y=[0, 2, 1])) == 3
+
+
+def test_whole_numbers_may_be_measured_all_the_same():
+    assert not hasattr(WGAN(**SMALL, numeric=["kind"]).fit(X, pd.Series(Y, name="kind")), "classes_")
+    assert not hasattr(WGAN(**SMALL).fit(X, pd.DataFrame({"kind": Y})), "classes_")
+
+
 def test_numbers_and_words_are_labels_too():
     model = WGAN(**SMALL).fit(X, np.linspace(0, 1, 120))
     assert not hasattr(model, "classes_")

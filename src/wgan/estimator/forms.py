@@ -144,6 +144,19 @@ def labels_of(y: Any) -> pa.Table:  # noqa: ANN401 - what the caller brought
         raise DataError(f"y cannot be read: {str(error).splitlines()[0]}", remedy="Give labels of one type.") from None
 
 
+def classes_among(y: Any, labels: pa.Table) -> tuple[str, ...]:  # noqa: ANN401 - what the caller brought
+    """Which labels are numbers of classes: whole ones of an array or series; a frame's columns are read as the data's.
+
+    Args:
+        y: As the caller gave it.
+        labels: What `labels_of` made of it.
+    """
+    is_series = _is(y, "pandas", "Series") or _is(y, "polars", "Series")
+    if hasattr(readable(y), "__arrow_c_stream__") and not is_series:
+        return ()
+    return tuple(field.name for field in labels.schema if pa.types.is_integer(field.type))
+
+
 def _name_of(label: object) -> str:
     """A column's label as the text that it is read, reported and named in settings by."""
     return ".".join(map(str, label)) if isinstance(label, tuple) else str(label)

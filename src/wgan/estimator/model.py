@@ -18,7 +18,7 @@ from wgan.errors import Interrupted, UsageError
 from wgan.estimator.asking import asked_for, sample_rows
 from wgan.estimator.attributes import attributes
 from wgan.estimator.checking import given_options, given_settings, refuse_parameters, seed_of
-from wgan.estimator.forms import encoded, form_of, labels_of, readable
+from wgan.estimator.forms import classes_among, encoded, form_of, labels_of, readable
 from wgan.estimator.keeping import load_files, next_run, read_note, read_run, write_run
 from wgan.estimator.unfitted import NotFittedError
 from wgan.metrics import harden
@@ -228,7 +228,8 @@ class WGAN:
             X: An array or tensor (rows, columns), or images (N, height, width[, channels]) or (N, channels, height,
                 width); a data frame (pandas, polars, Arrow); a path or built-in name as the command line takes it.
             y: What samples can be asked for by: a label for each row, several in columns, or a frame; None for
-                unconditional samples.
+                unconditional samples. Whole numbers are numbers of classes, but for those of a frame and those under
+                `numeric`.
 
         Returns:
             This object.
@@ -245,7 +246,11 @@ class WGAN:
         if labels is not None:
             names = tuple(labels.column_names)
             form = dataclasses.replace(form, described_by=names)
-            options = dataclasses.replace(options, condition=(*options.condition, *names))
+            classes = [name for name in classes_among(y, labels) if name not in options.numeric]
+            categorical = dict.fromkeys([*options.categorical, *classes])
+            options = dataclasses.replace(
+                options, condition=(*options.condition, *names), categorical=tuple(categorical)
+            )
         source = open_data(readable(X), options, seed=seed, labels=labels)
         settings = self._settings(X, source, options, seed)
         with self._directory() as directory:
