@@ -263,6 +263,8 @@ class TestTrainsSettings:
             ("train rign", "Did you mean 'ring'?"),
             ("train x.pkl", "'x.pkl' is refused"),
             ("train ring --recipe rong", "recipe 'rong' is not known"),
+            ("train ring --objective gan:smoothing=2", "wgan: error: objective 'gan': smoothing must be at least 0"),
+            ("train ring --critic mlp:width=0", "wgan: error: critic: network 'mlp': width must be at least 1"),
             ("train --settings none.toml", "there is no settings file none.toml"),
             ("train --resume x --batch-size 3 ring", "--batch-size, DATA cannot be given with --resume"),
             ("train --resume nowhere", "nowhere"),
@@ -273,6 +275,12 @@ class TestTrainsSettings:
         assert main(words.split()) == 2
         assert said in complaint(capsys)
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_game_that_makes_no_sense_leaves_no_run(self, capsys, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert main(split("train ring --objective mmd --batch-size 1")) == 2
+        assert "a batch of 1 is too small for the losses" in complaint(capsys)
+        assert list(tmp_path.glob("runs/*")) == []
 
     def test_settings_of_a_run_on_data_in_memory_ask_for_data(self, tmp_path, capsys):
         (tmp_path / "a.toml").write_text("data = '<ndarray in memory>'\n")
