@@ -185,5 +185,8 @@ def test_what_was_found_is_read_from_an_evaluation(people):
     assert town.line().startswith(f"town: {100 * town.samples:.1f} % of the samples as asked (real rows ")
     assert "; lowest: " in town.line()
     assert parts[3].line().startswith("age: correlation with what was asked for 0.9")
-    assert score_drop(found).startswith("under wrong conditions the critic's scores of real rows fall by ")
+    assert score_drop({"score_drop": 0.5}).startswith(
+        "Under wrong conditions the critic's scores of real rows fall by 0.50 of"
+    )
+    assert "real rows rise by 0.25 of" in score_drop({"score_drop": -0.25})
     assert read_obeyed({"score": 1.0, "w1": 2.0}) == []

@@ -11,6 +11,7 @@ from wgan.errors import UsageError
 
 if TYPE_CHECKING:
     from wgan.data.codes import Part
+    from wgan.data.conditions import Conditions
 
 
 def refuse_nameless(words: Sequence[str]) -> None:
@@ -25,6 +26,21 @@ def refuse_nameless(words: Sequence[str]) -> None:
                 f"--where takes name=value, not {escaped(word)!r}",
                 remedy="For example: --where hair=red,eyes=green.",
             )
+
+
+def example(conditions: Conditions) -> list[str]:
+    """What one could ask for: the commonest value of the first category; nothing where there is none."""
+    import torch
+
+    from wgan.data.codes import words_of
+    from wgan.data.tables.columns import Category
+
+    for place, part in enumerate(conditions.parts):
+        if isinstance(part, Category):
+            counts = torch.zeros(part.width, dtype=torch.int64)
+            counts.index_add_(0, conditions.codes[:, place].long(), conditions.counts)
+            return ["--where", f"{part.name}={words_of(part)[int(counts.argmax())]}"]
+    return []
 
 
 def asked_for(words: Sequence[str], parts: Sequence[Part]) -> dict[str, list[str]]:

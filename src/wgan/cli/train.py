@@ -291,6 +291,7 @@ def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool)
 
 def _next_command(experiment: Experiment) -> str:
     """A command that draws from the run into its own directory: a picture elsewhere might lie among the data."""
+    from wgan.cli.asking import example
     from wgan.experiment.running import NUM_SAMPLES
     from wgan.export import sample_ending
 
@@ -298,4 +299,6 @@ def _next_command(experiment: Experiment) -> str:
     out = directory / f"samples{sample_ending(kind)}"
     # As it was called, where a plain `wgan` would not be found: after `make demo` it is .venv/bin/wgan.
     called = sys.argv[0] if Path(sys.argv[0]).name == "wgan" and shutil.which("wgan") is None else "wgan"
-    return shlex.join([called, "sample", str(directory), "--num", str(NUM_SAMPLES[kind]), "--out", str(out)])
+    words = [called, "sample", str(directory), "--num", str(NUM_SAMPLES[kind]), "--out", str(out)]
+    conditions = experiment.source.conditions
+    return shlex.join(words if conditions is None else [*words, *example(conditions)])

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from wgan.choices import did_you_mean
 from wgan.data.codes import Part, code_of, known_values
-from wgan.data.codes import words_of as words_of
 from wgan.data.tables.columns import Category, Number
 from wgan.data.texts import Text
 from wgan.errors import UsageError

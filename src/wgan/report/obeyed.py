@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wgan.choices import listed
 from wgan.report.record import number
 
 _IGNORED, _UNSEEN = "ignored", "unseen_"
@@ -47,9 +48,9 @@ class Obeyed:
         return samples, real, ignored
 
     def shares(self) -> Iterator[tuple[str, str]]:
-        """Each value with its share."""
+        """Each value, as it is told from others, with its share."""
         for value, share in self.values:
-            yield value, self._shown(share)
+            yield listed([value]), self._shown(share)
 
     def line(self) -> str:
         """One line for a terminal."""
@@ -58,7 +59,11 @@ class Obeyed:
         if not self.is_share:
             return f"{self.title}: correlation with what was asked for {samples} ({beside})"
         worst = sorted(self.values, key=lambda pair: pair[1])[:_LOWEST]
-        lowest = f"; lowest: {', '.join(f'{value} {self._shown(share)}' for value, share in worst)}" if worst else ""
+        lowest = (
+            f"; lowest: {', '.join(f'{listed([value])}: {self._shown(share)}' for value, share in worst)}"
+            if worst
+            else ""
+        )
         return f"{self.title}: {samples} of the samples as asked ({beside}){lowest}"
 
     def _shown(self, value: float) -> str:
@@ -96,4 +101,6 @@ def read_obeyed(evaluation: Mapping[str, Any]) -> list[Obeyed]:
 def score_drop(evaluation: Mapping[str, Any]) -> str:
     """What the critic makes of wrong conditions, as a sentence without its full stop."""
     drop = number(evaluation.get("score_drop"))
-    return f"under wrong conditions the critic's scores of real rows fall by {drop:.2f} of their standard deviations"
+    way = "rise" if drop < 0 else "fall"
+    shown = f"{abs(drop):.2f} of their standard deviations"
+    return f"Under wrong conditions the critic's scores of real rows {way} by {shown}"

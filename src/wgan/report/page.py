@@ -134,7 +134,7 @@ def _obeyed(record: Record) -> Html | None:
     body = [element("tr", [element("td", cell) for cell in (part.title, *part.cells())]) for part in parts]
     table = element("table", element("tr", [element("th", name) for name in head]), body, class_="measured")
     by_value = [
-        element("p", element("strong", part.title), ": ", ", ".join(map(" ".join, part.shares())))
+        element("p", element("strong", part.title), ": ", ", ".join(map(": ".join, part.shares())))
         for part in parts
         if part.values
     ]

@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from wgan import figures
+from wgan.choices import listed
 from wgan.data import conditions_from_state
-from wgan.data.conditions import words_of
+from wgan.data.codes import words_of
 from wgan.errors import WganError
 from wgan.experiment.drawing import sheet_part
 from wgan.figures import DARK, LIGHT, Judged, Theme
@@ -152,7 +153,7 @@ def _rows_of_sheets(record: Record) -> str:
     if conditions is None or place is None:
         return ""
     part = conditions.parts[place]
-    return f"Asked for, from above: {part.name} {', '.join(words_of(part))}."
+    return f"Asked for, from above: {part.name} {listed(words_of(part))}."
 
 
 def _sheets(frames: list[Frame], real: Path | None, rows: str = "") -> list[Part]:
