@@ -243,8 +243,8 @@ def optimally_paired(real: Batch, fake: Batch) -> Batch:
     costs = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
     if real.condition is not None:
         _, kinds = torch.unique(real.condition, dim=0, return_inverse=True)
-        # The order as it came keeps all conditions and costs at most this, so that no better one breaks any.
-        costs = torch.where((kinds[:, None] == kinds).cpu(), costs, 1.0 + len(x) * costs.max())
+        # As many leave a condition as come to it, and could stay for the greatest cost at most: dearer ones are not taken.
+        costs = torch.where((kinds[:, None] == kinds).cpu(), costs, 1.0 + 2.0 * costs.max())
     if not bool(costs.isfinite().all()):
         return fake  # which order it is does not matter to a run that has diverged
     order = torch.from_numpy(linear_sum_assignment(costs.numpy())[1]).to(fake.values.device)
