@@ -243,7 +243,7 @@ def optimally_paired(real: Batch, fake: Batch) -> Batch:
     costs = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
     if real.condition is not None:
         _, kinds = torch.unique(real.condition, dim=0, return_inverse=True)
-        # As many leave a condition as come to it, and could stay for the greatest cost at most: dearer ones are not taken.
+        # As many leave a condition as come to it, and could stay for the greatest cost at most: none leaves for more.
         costs = torch.where((kinds[:, None] == kinds).cpu(), costs, 1.0 + 2.0 * costs.max())
     if not bool(costs.isfinite().all()):
         return fake  # which order it is does not matter to a run that has diverged
