@@ -272,6 +272,24 @@ def test_the_state_gives_the_same_conditions_again():
     assert again.decode(again.draw(9, rng())).equals(conditions.decode(conditions.draw(9, rng())))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"counts": [1]}, r"codes of shape \(6, 2\) for 1 counts"),
+        ({"counts": [], "codes": [[], []]}, "for 0 counts"),
+        ({"counts": [1, 1, 1, 1, 1, -1]}, "a count that is not positive"),
+        ({"codes": [[0.0] * 6, [0, 1, 2, 3, 0, 0]]}, "a code that 'job' does not have"),
+        ({"codes": [[0.0] * 6, [0, 1, 0.5, 0, 0, 0]]}, "a code that 'job' does not have"),
+        ({"codes": [[float("nan")] * 6, [0, 1, 2, 0, 0, 0]]}, "a code that 'age' does not have"),
+        ({"parts": []}, "codes of shape"),
+    ],
+)
+def test_a_state_that_makes_no_sense_is_refused(change, message):
+    state = open_table(condition=("age", "job")).conditions.state()
+    with pytest.raises(ValueError, match=message):
+        Conditions.from_state(state | change)
+
+
 def test_of_very_many_descriptions_some_are_kept():
     values = np.arange(12_000) / 100
     table = pa.table({"x": np.arange(12_000.0), "height": values})

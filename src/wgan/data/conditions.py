@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wgan.choices import did_you_mean
-from wgan.data.codes import Part, code_of, known_values
+from wgan.data.codes import Part, code_of, known_values, words_of
 from wgan.data.tables.columns import Category, Number
 from wgan.data.texts import Text
 from wgan.errors import UsageError
@@ -292,13 +292,27 @@ class Conditions:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Conditions:
-        """The inverse of `state`."""
-        return cls(
+        """The inverse of `state`.
+
+        Raises:
+            ValueError: Codes that no part has, or counts that count nothing.
+        """
+        read = cls(
             parts=tuple(_PARTS[part["how"]].from_state(part) for part in state["parts"]),
             codes=torch.tensor(state["codes"], dtype=torch.float32).T.contiguous(),
             counts=torch.tensor(state["counts"], dtype=torch.int64),
             order=tuple(state["order"]),
         )
+        if read.codes.shape != (len(read.counts), len(read.parts)) or not read.codes.numel():
+            raise ValueError(f"codes of shape {(*read.codes.shape,)} for {len(read.counts)} counts")
+        if not (read.counts > 0).all():
+            raise ValueError("a count that is not positive")
+        for part, codes in zip(read.parts, read.codes.T, strict=True):
+            known = math.inf if isinstance(part, Number) else len(words_of(part))
+            is_place = isinstance(part, Number) or bool(((codes >= 0) & (codes == codes.floor())).all())
+            if not (is_place and codes.isfinite().all() and (codes < known).all()):
+                raise ValueError(f"a code that {part.name!r} does not have")
+        return read
 
 
 def _bytes(rows: Tensor) -> list[bytes]:
