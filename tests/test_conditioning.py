@@ -14,12 +14,13 @@ from wgan.constraints import Unconstrained
 from wgan.data import Conditions, open_data
 from wgan.draws import draw, draw_mismatched, draw_real
 from wgan.errors import UsageError
+from wgan.losses import critic_loss
 from wgan.networks import NETWORKS, Given, given_to, ties_samples
 from wgan.networks.conditioning import ConditionalNorm, Projecting
 from wgan.objectives import MMD, OBJECTIVES
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions, Settings
-from wgan.training import critic_loss, train
+from wgan.training import train
 
 SMALL = {
     "mlp": "mlp:width=8,norm=layer",

@@ -10,11 +10,13 @@ from wgan.batch import Batch, Layout
 from wgan.constraints import CONSTRAINTS, R1, Unconstrained, WeightClipping
 from wgan.draws import Drawn, draw
 from wgan.errors import UsageError
+from wgan.losses import critic_loss, generator_loss, look_ahead
 from wgan.objectives import OBJECTIVES, Wasserstein
 from wgan.optimizers import OPTIMIZERS
 from wgan.randomness import Randomness
 from wgan.settings import Settings
-from wgan.training import critic_loss, descend, generator_loss, look_ahead, train
+from wgan.training import train
+from wgan.updates import descend
 
 
 class Shifted:

@@ -20,7 +20,7 @@ from wgan.networks import MLP, ties_samples
 from wgan.objectives import Wasserstein
 from wgan.optimizers import Adam, Optimizer
 from wgan.randomness import Randomness
-from wgan.training import descend
+from wgan.updates import descend
 
 DEFAULT_NETWORK = MLP(width=64, depth=3)
 DEFAULT_CONSTRAINT = GradientPenalty(weight=1.0, sides="one")

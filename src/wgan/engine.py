@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,10 @@ from wgan.batch import Batch
 from wgan.errors import UsageError
 
 Precision = Literal["float32", "bfloat16"]
+
+
+class EngineWarning(UserWarning):
+    """A step is not run as it was to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +34,14 @@ class Engine:
         precision: Of matrix products and convolutions; weights, losses and optimisers are float32 always.
         channels_last: Whether images and filters are kept with their channels innermost.
         threads: CPU threads, or 0 to leave the process's number alone.
+        compiled: Whether each player's update is compiled as a whole, or run operation by operation.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "float32"
     channels_last: bool = False
     threads: int = 0
+    compiled: bool = False
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network to the device and into the memory layout, in place."""
@@ -73,7 +80,8 @@ class Engine:
     def describe(self) -> str:
         """One line for the user."""
         threads = f", {self.threads} thread{'s' if self.threads != 1 else ''}" if self.device.type == "cpu" else ""
-        return f"{self.device}, {self.precision}{', channels last' if self.channels_last else ''}{threads}"
+        kind = f"{', channels last' if self.channels_last else ''}{', compiled' if self.compiled else ''}"
+        return f"{self.device}, {self.precision}{kind}{threads}"
 
 
 def choose_engine(
@@ -117,3 +125,28 @@ SMALL_NETWORKS = 300_000
 def has_fast_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware (AVX512-BF16 or AMX)."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def compile_whole(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors that is compiled as a whole when it is first called, gradients taken inside it included.
+
+    What was compiled is kept on disk, so that the next run on this machine begins in a fraction of the time.
+    """
+    import torch._dynamo.config as tracing
+
+    # The place that PyTorch chooses itself is emptied when a machine is started anew.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compile_cache()))
+    compiled = torch.compile(function, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
+
+    def run(*arguments: object) -> Any:  # noqa: ANN401 - whatever the function returns
+        # Only a gradient that is taken within the function is compiled with it; a critic alone could not be
+        # differentiated twice.
+        with tracing.patch(trace_autograd_ops=True):
+            return compiled(*arguments)
+
+    return run
+
+
+def compile_cache() -> Path:
+    """Where compiled updates are kept: below XDG_CACHE_HOME, or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wgan" / "compiled"

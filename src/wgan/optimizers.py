@@ -34,6 +34,9 @@ class Optimizer(Protocol):
 
 
 Slots = list[dict[str, Tensor]]
+"""What an optimiser keeps, for each weight by name."""
+
+_EPSILON = 1e-8
 
 
 class Foreseeing(torch.optim.Optimizer):
@@ -43,8 +46,20 @@ class Foreseeing(torch.optim.Optimizer):
         """What it keeps for each weight now, empty before the first update."""
         return [dict(self.state[weight]) for group in self.param_groups for weight in group["params"]]
 
+    def prepared(self) -> Slots:
+        """What it keeps for each weight, made now where there was no update yet: to be changed in place."""
+        weights = [weight for group in self.param_groups for weight in group["params"]]
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight] = self._first_slot(weight)
+        return [self.state[weight] for weight in weights]
+
     def foresee(
-        self, weights: Sequence[Tensor], gradients: Sequence[Tensor | None], slots: Slots
+        self,
+        weights: Sequence[Tensor],
+        gradients: Sequence[Tensor | None],
+        slots: Slots,
+        rate: Tensor | None = None,
     ) -> tuple[list[Tensor], Slots]:
         """The weights and slots after one update, without making it.
 
@@ -52,43 +67,68 @@ class Foreseeing(torch.optim.Optimizer):
             weights: In the order of its parameters, of their shapes.
             gradients: Of each; None leaves a weight as it is.
             slots: From `slots`, or from the update before.
+            rate: The learning rate, 0-d; its own if None.
 
         Returns:
             New weights and slots, differentiable with respect to weights, gradients and slots.
         """
-        rules = [group for group in self.param_groups for _ in group["params"]]
+        if rate is None:
+            rates = [group["lr"] for group in self.param_groups for _ in group["params"]]
+        else:
+            rates = [rate] * len(weights)
         updated = [
-            (weight, slot) if gradient is None else self._foresee(weight, gradient, slot, rule)
-            for weight, gradient, slot, rule in zip(weights, gradients, slots, rules, strict=True)
+            (weight, slot) if gradient is None else self._foresee(weight, gradient, slot, pace)
+            for weight, gradient, slot, pace in zip(weights, gradients, slots, rates, strict=True)
         ]
         return [weight for weight, _ in updated], [slot for _, slot in updated]
 
     def _foresee(
-        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], rule: dict[str, Any]
+        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], rate: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        raise NotImplementedError
+
+    def _first_slot(self, weight: Tensor) -> dict[str, Tensor]:
         raise NotImplementedError
 
 
 class _RMSprop(torch.optim.RMSprop, Foreseeing):
+    def __init__(self, parameters: Iterable[nn.Parameter], numbers: RMSProp) -> None:
+        self.numbers = numbers
+        super().__init__(_group(parameters), lr=numbers.rate, alpha=numbers.smoothing, eps=_EPSILON, foreach=True)
+
     def _foresee(
-        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], rule: dict[str, Any]
+        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], rate: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         square = slot.get("square_avg", torch.zeros_like(weight))
-        square = torch.lerp(gradient.square(), square, rule["alpha"])
-        return weight - rule["lr"] * gradient / (_root(square) + rule["eps"]), {"square_avg": square}
+        square = torch.lerp(gradient.square(), square, self.numbers.smoothing)
+        step = slot.get("step", torch.zeros(())) + 1
+        return weight - rate * gradient / (_root(square) + _EPSILON), {"step": step, "square_avg": square}
+
+    def _first_slot(self, weight: Tensor) -> dict[str, Tensor]:
+        return {"step": torch.zeros(()), "square_avg": torch.zeros_like(weight)}
 
 
 class _Adam(torch.optim.Adam, Foreseeing):
+    def __init__(self, parameters: Iterable[nn.Parameter], numbers: Adam) -> None:
+        self.numbers = numbers
+        betas = (numbers.beta1, numbers.beta2)
+        super().__init__(_group(parameters), lr=numbers.rate, betas=betas, eps=_EPSILON, fused=True)
+
     def _foresee(
-        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], rule: dict[str, Any]
+        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], rate: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        none, (beta1, beta2) = torch.zeros_like(weight), rule["betas"]
+        none, beta1, beta2 = torch.zeros_like(weight), self.numbers.beta1, self.numbers.beta2
         step = slot.get("step", weight.new_zeros(())) + 1
         mean = torch.lerp(gradient, slot.get("exp_avg", none), beta1)
         square = torch.lerp(gradient.square(), slot.get("exp_avg_sq", none), beta2)
-        width = _root(square) / (1 - beta2**step).sqrt() + rule["eps"]
-        moved = weight - rule["lr"] / (1 - beta1**step) * mean / width
+        width = _root(square) / (1 - beta2**step).sqrt() + _EPSILON
+        moved = weight - rate / (1 - beta1**step) * mean / width
         return moved, {"step": step, "exp_avg": mean, "exp_avg_sq": square}
+
+    def _first_slot(self, weight: Tensor) -> dict[str, Tensor]:
+        # Fused Adam counts in float32 where the weights are.
+        step = torch.zeros((), device=weight.device)
+        return {"step": step, "exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
 
 
 def _root(square: Tensor) -> Tensor:
@@ -113,7 +153,7 @@ class RMSProp:
 
     def build(self, parameters: Iterable[nn.Parameter]) -> Foreseeing:
         """An RMSProp optimiser, all parameters in one pass."""
-        return _RMSprop(_group(parameters), lr=self.rate, alpha=self.smoothing, foreach=True)
+        return _RMSprop(parameters, self)
 
 
 @dataclass(frozen=True)
@@ -134,7 +174,7 @@ class Adam:
 
     def build(self, parameters: Iterable[nn.Parameter]) -> Foreseeing:
         """An Adam optimiser whose update is one fused operation for each parameter."""
-        return _Adam(_group(parameters), lr=self.rate, betas=(self.beta1, self.beta2), fused=True)
+        return _Adam(parameters, self)
 
 
 def _group(parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:

@@ -11,10 +11,12 @@ from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import open_data
 from wgan.draws import LOOKING_AHEAD, draw
 from wgan.failures import probe
+from wgan.losses import critic_loss
 from wgan.objectives import GAN, Relativistic
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions, Settings
-from wgan.training import critic_loss, descend, train
+from wgan.training import train
+from wgan.updates import descend
 
 
 def small(**changes):

@@ -19,11 +19,11 @@ from wgan.data.source import Source
 from wgan.draws import draw_real
 from wgan.errors import UsageError
 from wgan.game import Game
+from wgan.losses import generator_loss, ruled_generator_loss
 from wgan.measures import Array, as_float64
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
 from wgan.rules import Rules
-from wgan.training import generator_loss, ruled_generator_loss
 
 SURE = 1e-3
 """A discriminator whose probability is closer than this to 0 or 1 is called saturated there."""

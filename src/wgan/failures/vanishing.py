@@ -23,11 +23,12 @@ from wgan.failures.games import line_generator
 from wgan.failures.gradients import saturation, weight_gradient
 from wgan.failures.mixtures import LineMixture
 from wgan.game import Game, Prior
+from wgan.losses import critic_loss
 from wgan.networks import MLP
 from wgan.objectives import GAN, Objective, Wasserstein
 from wgan.optimizers import Adam
 from wgan.randomness import Randomness
-from wgan.training import critic_loss, descend
+from wgan.updates import descend
 
 _NUM_MARKS = 25
 _NUM_PROBES = 32
