@@ -256,6 +256,11 @@ def test_the_curve_of_another_game_is_in_its_own_unit_and_the_report_says_which_
     assert f"This is {objective.title} with the constraint" in text
 
 
+def test_the_curve_of_packs_says_so(tmp_path):
+    record = read_record(fake_run(tmp_path / "run", steps=10, packing=4, objective="gan"))
+    assert axis_label(record).startswith("estimate of the Jensen-Shannon divergence of packs of 4, ")
+
+
 def test_a_game_that_is_known_no_more_is_called_a_gan(tmp_path):
     record = read_record(fake_run(tmp_path / "run", steps=10, objective="of-tomorrow"))
     assert "This is a GAN with the constraint" in str(summary(record))
