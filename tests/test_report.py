@@ -74,6 +74,7 @@ def fake_run(
     label="ring",
     constraint="clipping:bound=0.01",
     objective="wasserstein",
+    packing=1,
     frames=1,
 ):
     """A run directory as training would leave it, without training."""
@@ -82,6 +83,7 @@ def fake_run(
     directory.mkdir(parents=True)
     (directory / "settings.toml").write_text(
         f'data = {json.dumps(label)}\nrecipe = "paper"\nsteps = {steps}\nseed = 0\nobjective = "{objective}"\n'
+        f"packing = {packing}\n"
         f'constraint = "{constraint}"\n\n[input]\nheld_out = 0.1\nignore = []\nskip_broken = false\n'
     )
     notes = [f"12 images were cut to the middle: {label}"]
