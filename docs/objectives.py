@@ -29,12 +29,12 @@ PAGE = Path(__file__).parent / "objectives.md"
 MARK = "<!-- rows: "
 OPENING = """# The objectives on the ring
 
-Written by `make objectives`; do not edit. Eight Gaussians on a ring, networks of three hidden layers (256
-wide in the generator, 128 in the critic), batches of 256, Adam, samples from the moving average. *Modes* are those
-that 2,500 samples reach, *quality* is the share within three standard deviations of one, *W1* is exact between 2,500
-samples and as many held-out points (mean of four, beside its floor between real sets), *estimate* is the curve's last
-value, and beside it stands what that is a number of. Seconds are of one core of the machine that it ran on. One seed:
-differences of a few hundredths of W1 are chance."""
+Written by `make objectives`; do not edit. Eight Gaussians on a ring, batches of 256, Adam, samples from the moving
+average; but for `ring-unrolled`, networks have three hidden layers (256 wide in the generator, 128 in the critic).
+*Modes* are those that 2,500 samples reach, *quality* is the share within three standard deviations of one, *W1* is
+exact between 2,500 samples and as many held-out points (mean of four, beside its floor between real sets), *estimate*
+is the curve's last value, and beside it stands what that is a number of. Seconds are of one core of the machine that it
+ran on. One seed: differences of a few hundredths of W1 are chance."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,6 +74,7 @@ def fake_run(
     label="ring",
     constraint="clipping:bound=0.01",
     objective="wasserstein",
+    packing=1,
     frames=1,
 ):
     """A run directory as training would leave it, without training."""
@@ -82,6 +83,7 @@ def fake_run(
     directory.mkdir(parents=True)
     (directory / "settings.toml").write_text(
         f'data = {json.dumps(label)}\nrecipe = "paper"\nsteps = {steps}\nseed = 0\nobjective = "{objective}"\n'
+        f"packing = {packing}\n"
         f'constraint = "{constraint}"\n\n[input]\nheld_out = 0.1\nignore = []\nskip_broken = false\n'
     )
     notes = [f"12 images were cut to the middle: {label}"]
@@ -254,6 +256,11 @@ def test_the_curve_of_another_game_is_in_its_own_unit_and_the_report_says_which_
     assert axis_label(read_record(directory)) == f"estimate of the {objective.unit}, {objective.scale}"
     text = str(summary(read_record(directory)))
     assert f"This is {objective.title} with the constraint" in text
+
+
+def test_the_curve_of_packs_says_so(tmp_path):
+    record = read_record(fake_run(tmp_path / "run", steps=10, packing=4, objective="gan"))
+    assert axis_label(record).startswith("estimate of the Jensen-Shannon divergence of packs of 4, ")
 
 
 def test_a_game_that_is_known_no_more_is_called_a_gan(tmp_path):

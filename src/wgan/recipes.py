@@ -90,8 +90,21 @@ _GAMES: dict[str, tuple[str, Settings]] = {
         replace(_RING, objective="gan", constraint="none"),
     ),
     "unrolled": (
-        "the same, looking five updates ahead",
-        replace(_RING, objective="gan", constraint="none", unrolled_steps=5),
+        "a free critic again, but the generator looks five of its updates ahead",
+        # After the unrolled GAN's own ring: small networks, a slow critic. With the networks and rates of the others
+        # it too keeps one mode.
+        replace(
+            _RING,
+            objective="gan:generator=minimax",
+            constraint="none",
+            unrolled_steps=5,
+            generator="mlp:width=128,depth=2,activation=tanh",
+            critic="mlp:width=128,depth=2,activation=tanh",
+            generator_optimizer="adam:rate=0.003,beta1=0.5,beta2=0.999",
+            critic_optimizer="adam:rate=0.0003,beta1=0.5,beta2=0.999",
+            critic_steps=1,
+            noise_size=64,
+        ),
     ),
     "packed": (
         "the same with a critic that sees four samples as one",

@@ -133,6 +133,23 @@ def test_fewer_held_out_rows_than_are_packed_have_no_score(tmp_path):
     assert 0 <= found["obeyed_job"] <= 1
 
 
+@pytest.mark.parametrize(
+    "game",
+    [
+        {"objective": "mmd:kernel=energy"},
+        {"objective": "semidual", "constraint": "none"},
+        {"objective": "energy:pulling=0.1", "critic": "autoencoder:width=8,code=2", "constraint": "none"},
+    ],
+    ids=lambda game: game["objective"].partition(":")[0],
+)
+def test_a_critic_that_gives_more_than_a_score_is_asked_about_conditions_too(tmp_path, game):
+    settings = dataclasses.replace(RING, steps=30, **game)
+    finish(experiment.begin(settings, tmp_path / "run"))
+    found = experiment.evaluate(tmp_path / "run")
+    assert np.isfinite(found["score_drop"])
+    assert found["score_drop"] != 0
+
+
 def test_other_conditions_are_other_data(ring, tmp_path):
     run = Path(shutil.copytree(ring, tmp_path / "run"))
     (run / "settings.toml").write_text((run / "settings.toml").read_text().replace('    "label",\n', ""))

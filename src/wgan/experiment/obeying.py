@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
+from wgan.assembly import choose_parts
 from wgan.batch import Batch
 from wgan.data.source import Source
 from wgan.experiment.drawing import draw_for
@@ -31,16 +34,22 @@ def obeyed(game: Game, source: Source, settings: Settings, size: int) -> dict[st
         layout = source.codec.layout
         return draw_for(game.draw, game.prior, layout, condition, seed=game.seed, purpose="noise of the reader")
 
-    def score(rows: Batch) -> Tensor:
-        return _scores(game, rows, settings.packing)
+    # Where the critic gives features, or the samples themselves, what tells real rows from samples is made of both.
+    objective, packing = choose_parts(settings).objective, settings.packing
+    real = source.labelled("train", _BLOCK * packing, torch.Generator().manual_seed(0))
+    known = [
+        _outputs(game, batch, packing)
+        for batch in (real, Batch(draw(cast(Tensor, real.condition)), real.condition))
+        if len(real.values) >= packing
+    ]
 
-    # Some critics give features, or the samples themselves, beside or in place of a score.
-    probe = source.labelled("train", settings.packing, torch.Generator().manual_seed(0))
-    has_score = len(probe.values) == settings.packing and _scores(game, probe, settings.packing).dim() == 1
+    def score(rows: Batch) -> Tensor:
+        return objective.witness(_outputs(game, rows, packing), *known)
+
     return obedience(
         source,
         draw,
-        score if has_score else None,
+        score if known else None,
         size=size,
         seed=settings.seed,
         engine=game.engine,
@@ -49,16 +58,16 @@ def obeyed(game: Game, source: Source, settings: Settings, size: int) -> dict[st
 
 
 @torch.no_grad()
-def _scores(game: Game, rows: Batch, packing: int) -> Tensor:
-    """The critic's scores, with its statistics as they stand, in blocks; rows left over by packing are left out."""
+def _outputs(game: Game, rows: Batch, packing: int) -> Tensor:
+    """What the critic puts out, its statistics as they stand, in blocks; rows left over by packing are left out."""
     critic, step = game.critic, _BLOCK * packing
     training = critic.training
     critic.eval()
-    scores = []
+    outputs = []
     for start in range(0, len(rows.values) // packing * packing, step):
         part = slice(start, min(start + step, len(rows.values) // packing * packing))
         condition = None if rows.condition is None else rows.condition[part]
         packed = game.engine.bring_batch(Batch(rows.values[part], condition)).packed(packing)
-        scores.append(game.score(*packed).cpu())
+        outputs.append(game.score(*packed).cpu())
     critic.train(training)
-    return torch.cat(scores) if scores else torch.empty(0)
+    return torch.cat(outputs) if outputs else torch.empty(0)

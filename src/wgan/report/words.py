@@ -54,8 +54,10 @@ def _objective(record: Record) -> Objective | None:
 
 
 def _unit(record: Record) -> str:
-    objective = _objective(record)
-    return "distance" if objective is None else objective.unit
+    objective, packing = _objective(record), record.settings.get("packing", 1)
+    unit = "distance" if objective is None else objective.unit
+    # Of packs everything is further apart: a curve of them compares with no other.
+    return unit if packing == 1 else f"{unit} of packs of {packing}"
 
 
 def duration(seconds: float) -> str:
