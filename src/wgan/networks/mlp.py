@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from wgan.batch import Layout
 from wgan.networks.conditioning import (
@@ -29,6 +30,19 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "silu": nn.SiLU,
 }
+
+
+class FullPrecision(nn.Linear):
+    """A layer in float32 whatever the precision of the others.
+
+    With bfloat16 samples would lie on a grid of 1/128 of their size, and scores too; between samples and the first
+    layer or the last and its outputs little is multiplied, so that nothing is lost.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Shape (N, entries) to (N, outputs), float32."""
+        with torch.autocast(values.device.type, enabled=False):
+            return super().forward(values.float())
 
 
 @dataclass(frozen=True)
@@ -71,10 +85,10 @@ class MLP:
     def _layers(self, entries: int, outputs: int, given: Given = NOTHING) -> Chain:
         layers: list[nn.Module] = []
         for index in range(self.depth):
-            layers.append(nn.Linear(entries if index == 0 else self.width, self.width))
+            layers.append(nn.Linear(self.width, self.width) if index else FullPrecision(entries, self.width))
             layers += self._normalisation(given)
             layers.append(nn.LeakyReLU(0.2) if self.activation == "leaky" else _ACTIVATIONS[self.activation]())
-        layers.append(nn.Linear(self.width if self.depth else entries, outputs))
+        layers.append(FullPrecision(self.width if self.depth else entries, outputs))
         for layer in layers:
             if isinstance(layer, nn.Linear):
                 # He's variance keeps the scale through ReLU layers; PyTorch's default shrinks it by sqrt(6) each.
