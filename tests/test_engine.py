@@ -6,7 +6,16 @@ from wgan.errors import UsageError
 
 
 def choose(**changes) -> Engine:
-    defaults = {"device": "cpu", "precision": "auto", "threads": 0, "convolutional": False, "num_weights": 1000}
+    defaults = {
+        "device": "cpu",
+        "precision": "auto",
+        "engine": "auto",
+        "threads": 0,
+        "convolutional": False,
+        "num_weights": 1000,
+        "num_updates": 1000,
+        "compilable": True,
+    }
     return choose_engine(**defaults | changes)
 
 

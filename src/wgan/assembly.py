@@ -107,9 +107,12 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0) -> G
     engine = choose_engine(
         device=settings.device,
         precision=settings.precision,
+        engine=settings.engine,
         threads=settings.threads,
         convolutional=_has_convolutions(generator) or _has_convolutions(critic),
         num_weights=_count(generator) + _count(critic),
+        num_updates=rules.generator_steps + rules.critic_steps_before(rules.generator_steps),
+        compilable=parts.objective.of_scores and not rules.unrolled_steps,
     )
     engine.place(generator)
     engine.place(critic)

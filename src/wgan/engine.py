@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import sys
+import types
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -80,26 +83,34 @@ class Engine:
     def describe(self) -> str:
         """One line for the user."""
         threads = f", {self.threads} thread{'s' if self.threads != 1 else ''}" if self.device.type == "cpu" else ""
-        kind = f"{', channels last' if self.channels_last else ''}{', compiled' if self.compiled else ''}"
-        return f"{self.device}, {self.precision}{kind}{threads}"
+        layout = ", channels last" if self.channels_last else ""
+        compiled = ", compiled updates" if self.compiled else ""
+        return f"{self.device}, {self.precision}{layout}{compiled}{threads}"
 
 
 def choose_engine(
     *,
     device: Literal["auto", "cpu", "cuda"],
     precision: Literal["auto", "float32", "bfloat16"],
+    engine: Literal["auto", "eager", "compiled"],
     threads: int,
     convolutional: bool,
     num_weights: int,
+    num_updates: int,
+    compilable: bool,
 ) -> Engine:
     """Choose what the settings leave open.
 
     Args:
         device: A device, or auto for a GPU where there is one.
-        precision: A precision, or auto: bfloat16 for convolutions on processors with instructions for it.
+        precision: A precision, or auto: bfloat16 on processors with instructions for it, for convolutions and for
+            updates that are compiled.
+        engine: How updates are run, or auto: compiled on a CPU where the run is long enough to repay it.
         threads: A number, or 0: one for small networks, which lose more by waiting than they win; else all cores.
-        convolutional: Whether either player is made of convolutions.
+        convolutional: Whether either player is made of convolutions, which gain nothing by being compiled.
         num_weights: Weights of both players together.
+        num_updates: Of both players, over the whole run.
+        compilable: Whether the game's updates are known to gain by being compiled, and to lose nothing in bfloat16.
 
     Raises:
         UsageError: CUDA was asked for and there is none.
@@ -107,14 +118,21 @@ def choose_engine(
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("device cuda was asked for, but this machine has no CUDA device", remedy="Use --device cpu.")
     use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    repays = num_updates >= REPAYING_UPDATES
+    if engine == "auto":
+        fitting = compilable and not convolutional and not use_cuda and has_compiler()
+        engine = "compiled" if fitting and repays else "eager"
+    compiled = engine == "compiled"
     if precision == "auto":
-        precision = "bfloat16" if convolutional and (use_cuda or has_fast_bfloat16()) else "float32"
+        gains = convolutional or (compiled and compilable)
+        precision = "bfloat16" if gains and (use_cuda or has_fast_bfloat16()) else "float32"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Engine(
         device=torch.device("cuda" if use_cuda else "cpu"),
         precision=precision,
         channels_last=convolutional,
         threads=threads or (1 if num_weights < SMALL_NETWORKS else cores),
+        compiled=compiled,
     )
 
 
@@ -122,12 +140,21 @@ SMALL_NETWORKS = 300_000
 """Weights of both players together below which one CPU thread is fastest."""
 
 
+REPAYING_UPDATES = 10_000
+"""Updates of both players together from which a run repays the seconds that compiling takes."""
+
+
+def has_compiler() -> bool:
+    """Whether there is the C++ compiler that PyTorch would call."""
+    return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")) is not None
+
+
 def has_fast_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware (AVX512-BF16 or AMX)."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def compile_whole(function: Callable[..., Any]) -> Callable[..., Any]:
+def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
     """A function of tensors that is compiled as a whole when it is first called, gradients taken inside it included.
 
     What was compiled is kept on disk, so that the next run on this machine begins in a fraction of the time.
@@ -136,7 +163,11 @@ def compile_whole(function: Callable[..., Any]) -> Callable[..., Any]:
 
     # The place that PyTorch chooses itself is emptied when a machine is started anew.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compile_cache()))
-    compiled = torch.compile(function, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
+    # What is compiled belongs to the code that it was compiled from, which takes eight of it: each game needs its own.
+    own = types.FunctionType(
+        function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__
+    )
+    compiled = torch.compile(own, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
 
     def run(*arguments: object) -> Any:  # noqa: ANN401 - whatever the function returns
         # Only a gradient that is taken within the function is compiled with it; a critic alone could not be

@@ -95,7 +95,11 @@ class Settings:
         judge_size: Samples drawn for an evaluation, and held-out rows at most.
         judge_rounds: Independent sets of samples in an evaluation, whose distances are averaged.
         device: Where to train (auto: on a GPU if there is one).
-        precision: Arithmetic of the networks' matrix products.
+        precision: Arithmetic of the networks' matrix products (auto: bfloat16 where the processor is fast at it and it
+            does no harm).
+        engine: How each player's update is run: operation by operation (eager), compiled as a whole when it is first
+            made, which takes some twenty seconds and less the next time (compiled), or compiled where a long run of
+            fully connected networks repays it (auto).
         threads: CPU threads (0: chosen by the size of the networks).
         input: How DATA is read.
     """
@@ -129,6 +133,7 @@ class Settings:
     judge_rounds: int = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    engine: Literal["auto", "eager", "compiled"] = "auto"
     threads: int = 0
     input: DataOptions = field(default_factory=DataOptions)
 
@@ -137,7 +142,7 @@ class Settings:
 WORDS = ("objective", "constraint", "generator", "critic", "generator_optimizer", "critic_optimizer")
 
 ADDED = frozenset(
-    {"packing", "unrolled_steps", "mismatch", "conditioning"}
+    {"packing", "unrolled_steps", "mismatch", "conditioning", "engine"}
     | {f"input.{name}" for name in ("condition", "text", "embedding", "unseen")}
 )
 """Settings that runs of the first version do not name; they were trained as the defaults say."""

@@ -5,6 +5,7 @@ Both ways take the same arguments and compute the same functions of `wgan.losses
 
 from __future__ import annotations
 
+import types
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -141,7 +142,7 @@ class CompiledUpdates(Updates):
         """Run a compiled update, compiling it the first time; None if that cannot be done."""
         if which in self._compiled:
             return cast(object, self._compiled[which](*arguments))
-        compiled = compile_whole(update)
+        compiled = compile_whole(cast(types.FunctionType, update))
         try:
             found: object = compiled(*arguments)
         except Exception as error:

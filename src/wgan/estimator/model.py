@@ -63,6 +63,7 @@ class WGAN:
         average: Decay of the moving average of the generator that samples come from (0: none).
         device: "auto", "cpu" or "cuda".
         precision: "auto", "float32" or "bfloat16".
+        engine: How updates are run: "auto", "eager" or "compiled".
         threads: CPU threads (0: chosen by the size of the networks).
         held_out: Share of the rows kept from training, for judging.
         scaling: How points are scaled: "auto", "common", "each" or "none".
@@ -129,6 +130,7 @@ class WGAN:
         average: float | None = None,
         device: str | None = None,
         precision: str | None = None,
+        engine: str | None = None,
         threads: int | None = None,
         held_out: float | None = None,
         scaling: str | None = None,
@@ -168,6 +170,7 @@ class WGAN:
         self.average = average
         self.device = device
         self.precision = precision
+        self.engine = engine
         self.threads = threads
         self.held_out = held_out
         self.scaling = scaling

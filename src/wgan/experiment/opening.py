@@ -52,8 +52,8 @@ def begin(
         shrink_batch: Whether a batch larger than the data shrinks to it, with a warning, or is refused.
 
     Returns:
-        The run, which owns its directory until it is closed. Its settings name the precision and the number of threads
-        that were chosen, so that it uses the same wherever it goes on.
+        The run, which owns its directory until it is closed. Its settings name the precision, the number of
+        threads and the engine that were chosen, so that it uses the same wherever it goes on.
 
     Raises:
         UsageError: Settings that cannot be used, a directory that cannot be written or holds a run, a batch larger than
@@ -70,7 +70,12 @@ def begin(
         _refuse_mismatch(settings, source)
         game = build_game(settings, source.codec.layout, _condition_size(source))
         # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
-        settings = dataclasses.replace(settings, precision=game.engine.precision, threads=game.engine.threads)
+        settings = dataclasses.replace(
+            settings,
+            precision=game.engine.precision,
+            threads=game.engine.threads,
+            engine="compiled" if game.engine.compiled else "eager",
+        )
         judge = _judge(settings, source)
         with disk_faults(files.root):
             files.samples.mkdir(exist_ok=True)
@@ -196,7 +201,8 @@ def read_settings(files: RunFiles) -> Settings:
     # A run of the first version is what the defaults of later settings make of it.
     if missing and set(missing) != ADDED:
         raise CheckpointError(f"'{files.settings}' is cut off: it lacks {', '.join(missing)}", remedy=RESTORE)
-    return from_toml(files.settings)
+    settings = from_toml(files.settings)
+    return dataclasses.replace(settings, engine="eager") if missing else settings
 
 
 def read_note(path: Path, *wanted: str) -> dict[str, Any]:
@@ -308,6 +314,7 @@ def _environment(game: Game) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu",
         "threads": engine.threads or torch.get_num_threads(),
         "precision": engine.precision,
+        "engine": "compiled" if engine.compiled else "eager",
     }
 
 

@@ -269,6 +269,7 @@ class EnergyBased(Objective):
     unit: ClassVar[str] = "total variation"
     scale: ClassVar[str] = "a lower bound, at most 1"
     title: ClassVar[str] = "an energy-based GAN"
+    of_scores: ClassVar[bool] = False
 
     margin: float = 1.0
     pulling: float = 0.0

@@ -62,6 +62,7 @@ class SemiDual(Objective):
     """
 
     title: ClassVar[str] = "a generator trained by semi-dual optimal transport"
+    of_scores: ClassVar[bool] = False
     generator_sees_real: ClassVar[bool] = True
 
     cost: Literal["euclidean", "squared"] = "euclidean"
@@ -163,6 +164,7 @@ class MMD(Objective):
 
     scale: ClassVar[str] = "in units of the kernel, of the critic's features"
     title: ClassVar[str] = "a generator trained by moment matching"
+    of_scores: ClassVar[bool] = False
     generator_sees_real: ClassVar[bool] = True
     fewest: ClassVar[int] = 2
 

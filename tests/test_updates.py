@@ -1,0 +1,121 @@
+"""Compiled updates make the moves of those that run operation by operation."""
+
+import dataclasses
+import itertools
+import warnings
+
+import pytest
+import torch
+
+from wgan.assembly import build_game, build_rules, choose_parts
+from wgan.batch import Batch, Layout
+from wgan.constraints import CONSTRAINTS
+from wgan.engine import EngineWarning, has_compiler
+from wgan.objectives import OBJECTIVES
+from wgan.settings import Settings
+from wgan.training import train
+
+TINY = Settings(
+    constraint="penalty:weight=1",
+    generator="mlp:width=8,depth=1",
+    critic="mlp:width=8,depth=1",
+    generator_optimizer="adam:rate=0.01,beta1=0.5",
+    critic_optimizer="adam:rate=0.01,beta1=0.5",
+    noise_size=2,
+    batch_size=16,
+    critic_steps=2,
+    steps=6,
+    decay="linear",
+    average=0.5,
+    threads=1,
+    device="cpu",
+    precision="float32",
+)
+
+needs_compiler = pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler")
+
+
+class Shifted:
+    """N(1, 1) in the plane."""
+
+    conditions = None
+
+    def sample(self, size, rng):
+        return Batch(torch.randn(size, 2, generator=rng) + 1.0)
+
+
+def played(settings, *, stop=None):
+    game, parts = build_game(settings, Layout(shape=(2,))), choose_parts(settings)
+    steps = train(game, Shifted(), parts.objective, parts.constraint, build_rules(settings))
+    return game, list(itertools.islice(steps, stop))
+
+
+def compare(settings):
+    (eager, by_hand), (compiled, at_once) = (
+        played(dataclasses.replace(settings, engine=engine)) for engine in ("eager", "compiled")
+    )
+    assert compiled.engine.compiled
+    assert not eager.engine.compiled
+    for ours, theirs in zip(at_once, by_hand, strict=True):
+        for name in ("estimate", "critic_loss", "generator_loss"):
+            torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), rtol=1e-4, atol=1e-5)
+    ours, theirs = compiled.state()[0], eager.state()[0]
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        torch.testing.assert_close(
+            value, theirs[name], rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+@pytest.fixture
+def aloud():
+    """Falling back is a failure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", EngineWarning)
+        yield
+
+
+@needs_compiler
+@pytest.mark.usefixtures("aloud")
+def test_compiled_updates_are_the_eager_ones():
+    compare(TINY)
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.usefixtures("aloud")
+@pytest.mark.parametrize("name", [name for name in CONSTRAINTS if name != "penalty"])
+def test_under_every_constraint(name):
+    compare(dataclasses.replace(TINY, constraint=name, critic_optimizer="rmsprop:rate=0.01"))
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.usefixtures("aloud")
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if OBJECTIVES.build(name).of_scores][1:])
+def test_for_every_objective_of_scores(name):
+    compare(dataclasses.replace(TINY, objective=name, constraint="none"))
+
+
+@pytest.mark.parametrize("failing", ["critic", "generator"])
+def test_what_cannot_be_compiled_goes_on_aloud_and_arrives_at_the_same(failing, monkeypatch):
+    """The first call fails, as where there is no compiler; or the second, when the critic has moved already."""
+    calls = []
+
+    def compile_whole(function):
+        calls.append(function)
+
+        def run(*arguments):
+            if failing == "critic" or len(calls) == 2:
+                raise RuntimeError("no compiler\nand a page of reasons")
+            return function(*arguments)
+
+        return run
+
+    monkeypatch.setattr("wgan.updates.compile_whole", compile_whole)
+    with pytest.warns(EngineWarning, match=r"compiling failed \(RuntimeError: no compiler\); the run goes on") as said:
+        ours, _ = played(dataclasses.replace(TINY, engine="compiled"))
+    assert len(said) == 1
+    theirs, _ = played(dataclasses.replace(TINY, engine="eager"))
+    for name, value in ours.state()[0].items():
+        torch.testing.assert_close(value, theirs.state()[0][name], rtol=1e-4, atol=1e-6)
