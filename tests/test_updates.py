@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 
+from wgan import updates
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.batch import Batch, Layout
 from wgan.constraints import CONSTRAINTS
@@ -59,12 +60,16 @@ def compare(settings):
     for ours, theirs in zip(at_once, by_hand, strict=True):
         for name in ("estimate", "critic_loss", "generator_loss"):
             torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), rtol=1e-4, atol=1e-5)
-    ours, theirs = compiled.state()[0], eager.state()[0]
-    assert ours.keys() == theirs.keys()
-    for name, value in ours.items():
-        torch.testing.assert_close(
-            value, theirs[name], rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
-        )
+    assert compiled.state()[0].keys() == eager.state()[0].keys()
+    # What both have become: no weights, of which some, like a bias that cancels, are moved by rounding alone.
+    rng = torch.Generator().manual_seed(0)
+    noise, points = torch.randn(50, 2, generator=rng), 2 * torch.randn(50, 2, generator=rng)
+    with torch.no_grad():
+        for ours, theirs in (
+            (compiled.draw(noise), eager.draw(noise)),
+            *[(game.score(points) - game.score(points).mean() for game in (compiled, eager))],
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 @pytest.fixture
@@ -119,3 +124,32 @@ def test_what_cannot_be_compiled_goes_on_aloud_and_arrives_at_the_same(failing, 
     theirs, _ = played(dataclasses.replace(TINY, engine="eager"))
     for name, value in ours.state()[0].items():
         torch.testing.assert_close(value, theirs.state()[0][name], rtol=1e-4, atol=1e-6)
+
+
+@needs_compiler
+@pytest.mark.usefixtures("aloud")
+def test_a_compiled_game_that_is_restored_goes_on_bit_for_bit():
+    settings = dataclasses.replace(TINY, engine="compiled")
+    straight, _ = played(settings)
+    stopped, _ = played(settings, stop=3)
+    again = build_game(settings, Layout(shape=(2,)))
+    tensors, facts = stopped.state()
+    again.restore({name: value.clone() for name, value in tensors.items()}, facts)
+    parts = choose_parts(settings)
+    for _ in train(again, Shifted(), parts.objective, parts.constraint, build_rules(settings)):
+        pass
+    for name, value in straight.state()[0].items():
+        assert torch.equal(value, again.state()[0][name]), name
+
+
+@needs_compiler
+@pytest.mark.usefixtures("aloud")
+def test_a_rate_that_falls_is_not_compiled_in(monkeypatch):
+    """Every update of the run is made by the two functions of the first."""
+    made = []
+    compiled = updates.compile_whole
+    monkeypatch.setattr(updates, "compile_whole", lambda function: made.append(function) or compiled(function))
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    played(dataclasses.replace(TINY, engine="compiled"))
+    assert len(made) == 2
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before + 2
