@@ -142,7 +142,7 @@ def main() -> int:
     judge = Judge(source, size=2500, seed=0, rounds=4)
     rows = kept()
     for name in given.names or known:
-        settings = replace(known[name], steps=given.steps, threads=1, device="cpu")
+        settings = replace(known[name], steps=given.steps, threads=1, device="cpu", engine="eager", precision="float32")
         try:
             rows[name] = play(name, settings, source, judge)
         except WganError as error:

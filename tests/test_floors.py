@@ -35,6 +35,8 @@ FLOORS = (
         "game",
         "rules",
         "draws",
+        "losses",
+        "updates",
         "checkpoints",
         "critics",
         "metrics",
