@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from wgan.batch import Batch
+from wgan.batch import Batch, Layout
 from wgan.engine import Engine
 from wgan.networks import Critic, Generator, ties_samples
 
@@ -98,6 +98,8 @@ class Game:
     def draw(self, noise: Tensor, condition: Tensor | None = None) -> Tensor:
         """Samples of `best_generator`, as a user would draw them: running statistics, no graph, on the CPU.
 
+        A CPU evaluates a few rows at a time, so that what one layer leaves is still in its cache for the next.
+
         Args:
             noise: Shape (N, noise_size).
             condition: Shape (N, C); None for an unconditional game.
@@ -108,12 +110,15 @@ class Game:
         generator = self.best_generator
         training = generator.training
         generator.eval()
+        noise = self.engine.bring(noise)
+        condition = None if condition is None else self.engine.bring(condition)
+        parts = _parts(len(noise), generator.layout) if self.engine.device.type == "cpu" else [slice(None)]
         with self.engine.arithmetic():
-            values: Tensor = generator(
-                self.engine.bring(noise), None if condition is None else self.engine.bring(condition)
-            )
+            drawn: list[Tensor] = [
+                generator(noise[part], None if condition is None else condition[part]).float() for part in parts
+            ]
         generator.train(training)
-        return values.float().cpu()
+        return (drawn[0] if len(drawn) == 1 else torch.cat(drawn)).cpu()
 
     def set_rates(self, factor: float) -> None:
         """Set both optimisers' learning rates to `factor` times their start."""
@@ -172,6 +177,16 @@ class Game:
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"generator": self.generator_optimizer, "critic": self.critic_optimizer}
+
+
+_IMAGES_AT_ONCE, _VECTORS_AT_ONCE = 128, 2048
+"""Samples that a CPU draws at once."""
+
+
+def _parts(num: int, layout: Layout) -> list[slice]:
+    """Slices of rows, in order, that a CPU evaluates one after another; one empty slice of no rows."""
+    step = _IMAGES_AT_ONCE if layout.is_image else _VECTORS_AT_ONCE
+    return [slice(start, start + step) for start in range(0, max(num, 1), step)]
 
 
 def _laid_out_like(weight: Tensor, value: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ To add an optimiser, write its class here and give it a row in `OPTIMIZERS`.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ _EPSILON = 1e-8
 
 class Foreseeing(torch.optim.Optimizer):
     """An optimiser that can say what its next update would make of weights, as a differentiable function."""
+
+    # PyTorch hides these from its compiler, and to hide them it imports it: a second that who samples need not wait.
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
     def slots(self) -> Slots:
         """What it keeps for each weight now, empty before the first update."""

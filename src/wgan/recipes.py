@@ -154,8 +154,29 @@ _ASKED = replace(
 
 RECIPES: dict[str, Recipe] = {
     "paper": Recipe("Algorithm 1 as printed: RMSProp 5e-5, clipping at 0.01, batches of 64, 5 critic updates", _PAPER),
-    "ring": Recipe("8 Gaussians on a ring, WGAN-GP", _RING),
-    "grid": Recipe("25 Gaussians on a grid, WGAN-GP", replace(_TOY, data="grid", steps=10_000)),
+    "ring": Recipe(
+        "8 Gaussians on a ring, WGAN-GP",
+        replace(
+            _RING,
+            generator="mlp:width=128",
+            critic="mlp:width=64",
+            generator_optimizer="adam:rate=0.005,beta1=0.5",
+            critic_optimizer="adam:rate=0.005,beta1=0.5",
+            steps=4_000,
+            judge_every=2_000,
+        ),
+    ),
+    "grid": Recipe(
+        "25 Gaussians on a grid, WGAN-GP",
+        replace(
+            _TOY,
+            data="grid",
+            critic="mlp:width=64",
+            generator_optimizer="adam:rate=0.003,beta1=0.5",
+            critic_optimizer="adam:rate=0.003,beta1=0.5",
+            steps=8_000,
+        ),
+    ),
     "swiss-roll": Recipe("the swiss roll, WGAN-GP", replace(_TOY, data="swiss-roll")),
     "ring-clipping": Recipe(
         "8 Gaussians on a ring, the original WGAN: RMSProp and weight clipping",

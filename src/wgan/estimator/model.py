@@ -20,7 +20,6 @@ from wgan.estimator.attributes import attributes
 from wgan.estimator.checking import given_options, given_settings, refuse_parameters, seed_of
 from wgan.estimator.forms import classes_among, encoded, form_of, labels_of, readable
 from wgan.estimator.keeping import load_files, next_run, read_note, read_run, write_run
-from wgan.estimator.unfitted import NotFittedError
 from wgan.metrics import harden
 from wgan.randomness import Randomness
 from wgan.recipes import default_recipe, recipe
@@ -432,6 +431,9 @@ class WGAN:
 
     def _fitted(self) -> experiment.Trained:
         if not self.__sklearn_is_fitted__():
+            # Its family is scikit-learn's, whose import takes nearly a second.
+            from wgan.estimator.unfitted import NotFittedError
+
             raise NotFittedError
         return self._trained
 
