@@ -9,8 +9,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# Two test processes of one thread each: small tensors gain nothing from more threads.
-TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg
+# Two test processes of one thread each: small tensors gain nothing from more threads. What they compile stays here.
+TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg TORCHINDUCTOR_CACHE_DIR=$(CURDIR)/.pytest_cache/compiled
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from wgan.engine import Engine, choose_engine
+from wgan.engine import REPAYING_UPDATES, Engine, choose_engine
 from wgan.errors import UsageError
 
 
@@ -64,6 +64,34 @@ def test_bfloat16_arithmetic_rounds_products():
         assert (x @ x).dtype == torch.float32
 
 
-def test_description_names_device_precision_and_threads():
-    assert Engine(threads=1).describe() == "cpu, float32, 1 thread"
+def test_description_names_device_precision_threads_and_how_updates_are_run():
+    assert Engine(threads=1).describe() == "cpu, float32, 1 thread, eager updates"
     assert "channels last, 2 threads" in Engine(threads=2, channels_last=True).describe()
+    assert Engine(compiled=True, why="12 repay it").describe().endswith("compiled updates (12 repay it)")
+
+
+def test_updates_are_compiled_where_that_repays(monkeypatch):
+    monkeypatch.setattr("wgan.engine.has_fast_bfloat16", lambda: True)
+    monkeypatch.setattr("wgan.engine.has_compiler", lambda: True)
+    long = choose(num_updates=REPAYING_UPDATES)
+    assert (long.compiled, long.precision) == (True, "bfloat16")
+    assert long.why == "10,000 of them repay the compiling"
+    assert choose(num_updates=REPAYING_UPDATES, precision="float32").precision == "float32"
+    for changes, why in (
+        ({"num_updates": REPAYING_UPDATES - 1}, "9,999 of them are too few to repay compiling"),
+        ({"convolutional": True}, "convolutions gain nothing by being compiled"),
+        ({"compilable": False}, "compiling is not for this game"),
+    ):
+        engine = choose(**{"num_updates": REPAYING_UPDATES} | changes)
+        assert not engine.compiled
+        assert engine.why == why
+        assert choose(**{"num_updates": REPAYING_UPDATES, "engine": "compiled"} | changes).compiled
+    monkeypatch.setattr("wgan.engine.has_compiler", lambda: False)
+    assert choose(num_updates=REPAYING_UPDATES).why == "there is no C++ compiler to compile them with"
+
+
+def test_a_game_of_more_than_scores_keeps_float32_where_compiling_is_asked_for(monkeypatch):
+    monkeypatch.setattr("wgan.engine.has_fast_bfloat16", lambda: True)
+    assert choose(engine="compiled").precision == "bfloat16"
+    assert choose(engine="compiled", compilable=False).precision == "float32"
+    assert choose(engine="eager", num_updates=10**6) == choose()

@@ -164,3 +164,10 @@ def test_sparkline():
     assert sparkline([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 8) == "▁▂▃▄▅▆▇█"
     assert sparkline([2.0] * 5, 3) == "▁▁▁"
     assert sparkline([1.0], 10) == "▁"
+
+
+def test_how_updates_are_run_is_said_at_the_start(tmp_path):
+    console = Console(file=io.StringIO(), width=100)
+    with LiveView(Settings(), "points", tmp_path, 10, console, engine="cpu, eager updates"):
+        pass
+    assert "engine: cpu, eager updates" in console.file.getvalue()

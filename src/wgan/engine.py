@@ -38,6 +38,7 @@ class Engine:
         channels_last: Whether images and filters are kept with their channels innermost.
         threads: CPU threads, or 0 to leave the process's number alone.
         compiled: Whether each player's update is compiled as a whole, or run operation by operation.
+        why: Why updates are run so, in a few words, where that was chosen and not asked for.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -45,6 +46,7 @@ class Engine:
     channels_last: bool = False
     threads: int = 0
     compiled: bool = False
+    why: str = field(default="", compare=False)
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network to the device and into the memory layout, in place."""
@@ -84,8 +86,8 @@ class Engine:
         """One line for the user."""
         threads = f", {self.threads} thread{'s' if self.threads != 1 else ''}" if self.device.type == "cpu" else ""
         layout = ", channels last" if self.channels_last else ""
-        compiled = ", compiled updates" if self.compiled else ""
-        return f"{self.device}, {self.precision}{layout}{compiled}{threads}"
+        updates = f"{'compiled' if self.compiled else 'eager'} updates{f' ({self.why})' if self.why else ''}"
+        return f"{self.device}, {self.precision}{layout}{threads}, {updates}"
 
 
 def choose_engine(
@@ -118,11 +120,9 @@ def choose_engine(
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("device cuda was asked for, but this machine has no CUDA device", remedy="Use --device cpu.")
     use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    repays = num_updates >= REPAYING_UPDATES
-    if engine == "auto":
-        fitting = compilable and not convolutional and not use_cuda and has_compiler()
-        engine = "compiled" if fitting and repays else "eager"
-    compiled = engine == "compiled"
+    hindrance = _hindrance(convolutional, num_updates, compilable, use_cuda) if engine == "auto" else ""
+    compiled = engine == "compiled" or (engine == "auto" and not hindrance)
+    repaid = f"{num_updates:,} of them repay the compiling" if engine == "auto" else ""
     if precision == "auto":
         gains = convolutional or (compiled and compilable)
         precision = "bfloat16" if gains and (use_cuda or has_fast_bfloat16()) else "float32"
@@ -133,7 +133,21 @@ def choose_engine(
         channels_last=convolutional,
         threads=threads or (1 if num_weights < SMALL_NETWORKS else cores),
         compiled=compiled,
+        why=hindrance or repaid,
     )
+
+
+def _hindrance(convolutional: bool, num_updates: int, compilable: bool, use_cuda: bool) -> str:
+    """Why updates are better not compiled, in a few words; empty if they are."""
+    if convolutional:
+        return "convolutions gain nothing by being compiled"
+    if not compilable:
+        return "compiling is not for this game"
+    if use_cuda:
+        return "compiling was not measured on CUDA"
+    if num_updates < REPAYING_UPDATES:
+        return f"{num_updates:,} of them are too few to repay compiling"
+    return "" if has_compiler() else "there is no C++ compiler to compile them with"
 
 
 SMALL_NETWORKS = 300_000
@@ -161,8 +175,10 @@ def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
     """
     import torch._dynamo.config as tracing
 
-    # The place that PyTorch chooses itself is emptied when a machine is started anew.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compile_cache()))
+    # The place that PyTorch chooses itself, and would name here, is emptied when a machine is started anew.
+    with contextlib.suppress(OSError):
+        compile_cache().mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compile_cache()))
     # What is compiled belongs to the code that it was compiled from, which takes eight of it: each game needs its own.
     own = types.FunctionType(
         function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__

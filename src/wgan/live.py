@@ -44,6 +44,7 @@ class LiveView:
         steps: Generator updates of the whole run.
         console: Where to write; standard output if not given. One that is no terminal gets plain lines.
         clock: Seconds that only grow, for tests.
+        engine: How its updates are run and why, in a line.
 
     Example:
         >>> with LiveView(settings, source.describe(), run.directory, settings.steps) as view:  # doctest: +SKIP
@@ -59,12 +60,15 @@ class LiveView:
         steps: int,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        engine: str = "",
     ) -> None:
         self._console = console or Console()
         self._clock = clock
         words = [settings.data, f"recipe {settings.recipe}" if settings.recipe else ""]
         self._title = escaped(" · ".join(filter(None, words)))
         self._described, self._directory = escaped(described), escaped(str(directory))
+        self._engine = escaped(engine)
         self._step, self._steps = 0, steps
         self._estimates = _Thinning(_MOST_ESTIMATES)
         self._evaluation: tuple[int, dict[str, Any]] | None = None
@@ -80,6 +84,8 @@ class LiveView:
             self._live.start(refresh=True)
         else:
             self._say(f"{self._title}: {self._described}")
+            if self._engine:
+                self._say(f"engine: {self._engine}")
             self._say(f"files are in {self._directory}")
         return self
 
@@ -180,7 +186,8 @@ class LiveView:
         facts.add_row("judged", self._judged())
         saved = "" if self._saved is None else f" (saved at update {self._saved:,})"
         facts.add_row("files", Text(self._directory).append(saved, style="dim"))
-        head = Text(self._title, style="bold").append(f"\n{self._described}", style="not bold dim")
+        below = "".join(f"\n{line}" for line in (self._described, self._engine) if line)
+        head = Text(self._title, style="bold").append(below, style="not bold dim")
         return Group(Padding(head, (1, 0, 1, 0)), facts, Text())
 
     def _curve(self) -> Text:

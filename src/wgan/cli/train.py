@@ -258,7 +258,8 @@ def _train(experiment: Experiment, quiet: bool) -> dict[str, float]:
         else:
             for note in experiment.source.notes:
                 say(f"note: {note}")
-            with LiveView(settings, experiment.source.describe(), directory, settings.steps) as view:
+            engine = experiment.game.engine.describe()
+            with LiveView(settings, experiment.source.describe(), directory, settings.steps, engine=engine) as view:
                 for progress in experiment.run():
                     evaluation = progress.evaluation or evaluation
                     view.update(progress)

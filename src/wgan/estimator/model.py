@@ -409,7 +409,10 @@ class WGAN:
             if self.verbose:
                 from wgan.live import LiveView
 
-                view = stack.enter_context(LiveView(settings, source.describe(), directory, settings.steps))
+                engine = run.game.engine.describe()
+                view = stack.enter_context(
+                    LiveView(settings, source.describe(), directory, settings.steps, engine=engine)
+                )
             try:
                 for progress in run.run():
                     if progress.record is not None:
