@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from bench.rounds import ratio
+from bench.table import OURS, Row
 from wgan.transport import exact
 
-OURS = "ours"
 SIZES = (500, 1_000, 2_000, 4_000)
 DIMENSIONS = (2, 64)
 SHIFTS = (0.0, 0.5, 3.0)
@@ -31,15 +32,14 @@ _FLOAT32_AGREEMENT = 1e-6
 _HOPELESS = 5.0
 
 
-def cases(*, quick: bool = False) -> Iterator[list[dict[str, object]]]:
+def cases(*, quick: bool = False) -> Iterator[list[Row]]:
     """Time each case.
 
     Args:
         quick: Up to 1,000 points.
 
     Yields:
-        For each case one row for each contender: "case", "contender", "threads", "seconds" (the median),
-        "all_seconds", and "times_ours", the median ratio of its turns to those of this project.
+        For each case one row for each contender, this project's first.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -88,7 +88,7 @@ def _contenders(x: Tensor, y: Tensor) -> dict[str, Callable[[], float]]:
     }
 
 
-def _rows_of(case: str, x: Tensor, y: Tensor, hopeless: set[str], turns: int) -> list[dict[str, object]]:
+def _rows_of(case: str, x: Tensor, y: Tensor, hopeless: set[str], turns: int) -> list[Row]:
     """Time the contenders in turns, the first turn of each not counted, and see that they agree."""
     contenders = {name: solve for name, solve in _contenders(x, y).items() if name not in hopeless}
     values = {name: solve() for name, solve in contenders.items()}
@@ -106,23 +106,22 @@ def _rows_of(case: str, x: Tensor, y: Tensor, hopeless: set[str], turns: int) ->
     assert found.optimal
     proven = time.perf_counter() - start
     return [
-        {
-            "case": case,
-            "contender": name,
-            "threads": 1,
-            "seconds": statistics.median(taken),
-            "all_seconds": taken,
-            "times_ours": statistics.median(a / b for a, b in zip(taken, seconds[OURS], strict=True)),
-            **({"solver": found.solver, "seconds_with_proof": proven} if name == OURS else {}),
-        }
+        Row(
+            work=case,
+            contender=name,
+            how=found.solver if name == OURS else "",
+            threads=1,
+            seconds=statistics.median(taken),
+            all_seconds=taken,
+            speed=ratio(seconds[OURS], taken),
+            proven=proven if name == OURS else None,
+        )
         for name, taken in seconds.items()
     ]
 
 
-def _too_slow(found: list[dict[str, object]]) -> set[str]:
-    best = min(float(str(row["seconds"])) for row in found if row["contender"] != OURS)
+def _too_slow(found: list[Row]) -> set[str]:
+    best = min(row.seconds for row in found if row.contender != OURS)
     return {
-        str(row["contender"])
-        for row in found
-        if row["contender"] not in (OURS, "POT emd2") and float(str(row["seconds"])) > _HOPELESS * best
+        row.contender for row in found if row.contender not in (OURS, "POT emd2") and row.seconds > _HOPELESS * best
     }

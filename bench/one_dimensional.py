@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
+from bench.rounds import ratio
+from bench.table import OURS, Row
 from wgan.transport.one_dimensional import one_dimensional
 from wgan.transport.sliced import sliced
 
-OURS = "ours"
 # What two exact solvers of a million points may differ by; slices of float32 differ by more.
 _AGREEMENT = 1e-9
 _SLICED_AGREEMENT = 1e-5
@@ -27,15 +28,14 @@ _SLICED_AGREEMENT = 1e-5
 Contenders = dict[str, Callable[[], float]]
 
 
-def cases(*, quick: bool = False) -> Iterator[list[dict[str, object]]]:
+def cases(*, quick: bool = False) -> Iterator[list[Row]]:
     """Time each case.
 
     Args:
         quick: A tenth of the points, and fewer turns.
 
     Yields:
-        For each case one row for each contender: "case", "contender", "threads", "seconds" (the median),
-        "all_seconds", and "times_ours", the median ratio of its turns to those of this project.
+        For each case one row for each contender, this project's first.
     """
     num, turns = (100_000, 5) if quick else (1_000_000, 9)
     threads = torch.get_num_threads()
@@ -118,7 +118,7 @@ def _sliced_by_torch(x: Tensor, y: Tensor) -> float:
     return float((x_sorted - y_sorted).abs().mean(dtype=torch.float64))
 
 
-def _rows_of(case: str, contenders: Contenders, turns: int) -> list[dict[str, object]]:
+def _rows_of(case: str, contenders: Contenders, turns: int) -> list[Row]:
     """Time the contenders in turns, the first turn of each not counted, and see that they agree."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     values = {name: contender() for name, contender in contenders.items()}
@@ -130,13 +130,13 @@ def _rows_of(case: str, contenders: Contenders, turns: int) -> list[dict[str, ob
             contender()
             seconds[name].append(time.perf_counter() - start)
     return [
-        {
-            "case": case,
-            "contender": name,
-            "threads": 1,
-            "seconds": statistics.median(taken),
-            "all_seconds": taken,
-            "times_ours": statistics.median(a / b for a, b in zip(taken, seconds[OURS], strict=True)),
-        }
+        Row(
+            work=case,
+            contender=name,
+            threads=1,
+            seconds=statistics.median(taken),
+            all_seconds=taken,
+            speed=ratio(seconds[OURS], taken),
+        )
         for name, taken in seconds.items()
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +22,17 @@ class PlainLoop:
         generator: Noise to samples.
         critic: Samples to scores.
         iterate: Runs one iteration.
+        noise: Draws what the generator is given.
+        real: Draws a batch.
+        penalised: Whether the critic has a gradient penalty.
     """
 
     generator: nn.Module
     critic: nn.Module
     iterate: Callable[[], None]
+    noise: Callable[[], Tensor]
+    real: Callable[[], Tensor]
+    penalised: bool
 
     @property
     def num_weights(self) -> tuple[int, int]:
@@ -71,7 +78,7 @@ def wgan_gp(
         loss.backward()
         generator_optimizer.step()
 
-    return PlainLoop(generator, critic, iterate)
+    return PlainLoop(generator, critic, iterate, noise, real, penalised=True)
 
 
 def wgan(generator: nn.Module, critic: nn.Module, real: Callable[[], Tensor], noise: Callable[[], Tensor]) -> PlainLoop:
@@ -99,7 +106,7 @@ def wgan(generator: nn.Module, critic: nn.Module, real: Callable[[], Tensor], no
         loss.backward()
         generator_optimizer.step()
 
-    return PlainLoop(generator, critic, iterate)
+    return PlainLoop(generator, critic, iterate, noise, real, penalised=False)
 
 
 def mlp(inputs: int, width: int, outputs: int) -> nn.Module:
@@ -115,46 +122,28 @@ def mlp(inputs: int, width: int, outputs: int) -> nn.Module:
     )
 
 
-def dcgan_64_generator(noise_size: int, filters: int) -> nn.Module:
-    """DCGAN's generator of 64 × 64 × 3 images (Radford, Metz and Chintala 2016, figure 1)."""
-    f = filters
-    return nn.Sequential(
+def dcgan_generator(noise_size: int, filters: int, levels: int) -> nn.Module:
+    """DCGAN's generator of 3 colours, 4 × 4 doubled so many times (Radford, Metz and Chintala 2016, figure 1)."""
+    widths = [filters * 2**level for level in reversed(range(levels))]
+    layers: list[nn.Module] = [
         nn.Unflatten(1, (noise_size, 1, 1)),
-        nn.ConvTranspose2d(noise_size, 8 * f, 4, 1, 0, bias=False),
-        nn.BatchNorm2d(8 * f),
-        nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(8 * f, 4 * f, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(4 * f),
-        nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(4 * f, 2 * f, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(2 * f),
-        nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(2 * f, f, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(f),
-        nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(f, 3, 4, 2, 1),
-        nn.Tanh(),
-    )
+        nn.ConvTranspose2d(noise_size, widths[0], 4, 1, 0, bias=False),
+    ]
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.BatchNorm2d(inputs), nn.ReLU(inplace=True)]
+        layers.append(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False))
+    layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True), nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1), nn.Tanh()]
+    return nn.Sequential(*layers)
 
 
-def dcgan_64_critic(filters: int) -> nn.Module:
+def dcgan_critic(filters: int, levels: int) -> nn.Module:
     """Its mirror, with batch norm and without the sigmoid, as the WGAN authors use it."""
-    f = filters
-    return nn.Sequential(
-        nn.Conv2d(3, f, 4, 2, 1),
-        nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(f, 2 * f, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(2 * f),
-        nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(2 * f, 4 * f, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(4 * f),
-        nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(4 * f, 8 * f, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(8 * f),
-        nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(8 * f, 1, 4, 1, 0),
-        nn.Flatten(0),
-    )
+    widths = [filters * 2**level for level in range(levels)]
+    layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+    for inputs, outputs in pairwise(widths):
+        layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False))
+        layers += [nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)]
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 0), nn.Flatten(0))
 
 
 def dcgan_28_generator(noise_size: int, filters: int) -> nn.Module:

@@ -1,0 +1,72 @@
+"""Seconds an iteration: 5 critic updates and 1 generator update."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from bench.cases import CASES
+from bench.contenders import CHOSEN, EAGER, JAX, JAX_ALL_CORES, PLAIN, Contender
+from bench.operations import iteration_flops
+from bench.rounds import Options, Work, cores, has_jax, measure
+from bench.table import Row
+from wgan.assembly import build_rules, choose_parts
+from wgan.engine import Engine
+from wgan.training import train
+
+
+def contender(work: str, name: str) -> Contender:
+    """Build the contender of a training case in this process."""
+    case = CASES[work]
+    if name == PLAIN:
+        loop = case.plain()
+
+        def turn(iterations: int) -> None:
+            for _ in range(iterations):
+                loop.iterate()
+
+        return Contender(
+            turn=turn,
+            num_weights=loop.num_weights,
+            how="float32",
+            flops=lambda: iteration_flops(loop),
+        )
+    source = case.source()
+    game, parts = case.game(source, chosen=name == CHOSEN), choose_parts(case.settings)
+    steps = train(game, source, parts.objective, parts.constraint, build_rules(case.settings))
+
+    def advance(iterations: int) -> None:
+        for _ in range(iterations):
+            next(steps)
+
+    return Contender(
+        turn=advance,
+        num_weights=(weights_of(game.generator), weights_of(game.critic)),
+        how=in_words(game.engine),
+        precision=game.engine.precision,
+        compiles=game.engine.compiled,
+    )
+
+
+def rows(work: str, options: Options) -> list[Row]:
+    """Measure one training case."""
+    case = CASES[work]
+    threads = options.threads or case.game(case.source(), chosen=True).engine.threads
+    names = [PLAIN, EAGER, CHOSEN]
+    # JAX takes long to compile convolutions.
+    if has_jax() and not (options.quick and work.startswith("dcgan")):
+        names += [JAX] if threads == cores() else [JAX, JAX_ALL_CORES]
+    size = max(1, case.iterations // 4) if options.quick else case.iterations
+    return measure(
+        Work(name=work, line=f"{case.line}: one iteration", size=size, units=1, threads=threads), names, options
+    )
+
+
+def in_words(engine: Engine) -> str:
+    """Precision, memory layout and whether updates are compiled."""
+    layout = ", channels last" if engine.channels_last else ""
+    return engine.precision + layout + (", compiled" if engine.compiled else "")
+
+
+def weights_of(network: nn.Module) -> int:
+    """How many weights a network has."""
+    return sum(weight.numel() for weight in network.parameters())
