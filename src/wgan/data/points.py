@@ -179,7 +179,7 @@ class PointsSource:
         self.notes = notes + said + (described.notes if described is not None else ())
         self._rows = Rows(
             _fetcher(array, self.codec),
-            torch.arange(count) if rows is None else torch.from_numpy(rows),
+            count if rows is None else torch.from_numpy(rows),
             held_out=options.held_out,
             seed=seed,
             described=described,
@@ -269,11 +269,18 @@ def _fit(
     array: NDArray[np.generic], rows: NDArray[np.int64] | None, name: str, options: DataOptions
 ) -> tuple[PointsCodec, tuple[str, ...]]:
     """Find constant columns and the scaling of the others."""
-    good = np.ones(len(array), dtype=bool)
+    good = None
     if rows is not None:
-        good[:] = False
+        good = np.zeros(len(array), dtype=bool)
         good[rows] = True
-    ends = [(array[p][good[p]].min(axis=0), array[p][good[p]].max(axis=0)) for p in _blocks(array) if good[p].any()]
+
+    def usable() -> Iterator[NDArray[np.generic]]:
+        for part in _blocks(array):
+            block = array[part] if good is None else array[part][good[part]]
+            if len(block):
+                yield block
+
+    ends = [(block.min(axis=0), block.max(axis=0)) for block in usable()]
     low, high = np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
     fixed = np.flatnonzero(low == high)
     varying = np.flatnonzero(low != high)
@@ -287,9 +294,8 @@ def _fit(
         warnings.warn(said, DataWarning, stacklevel=2)
 
     def blocks() -> Iterator[Floats]:
-        for part in _blocks(array):
-            if good[part].any():
-                yield _less(array[part][good[part]][:, varying], offsets)
+        for block in usable():
+            yield _less(block if len(varying) == block.shape[1] else block[:, varying], offsets)
 
     scaling, said = _choose(lows, highs, blocks, name, options)
     constants = tuple((int(column), low[column].item()) for column in fixed)

@@ -30,7 +30,7 @@ class Rows:
 
     Args:
         fetch: Row numbers, int64 of shape (n,), to encoded rows, float32 of shape (n, *layout.shape).
-        numbers: Numbers of the rows that count, ascending, shape (N,).
+        numbers: Numbers of the rows that count, ascending, shape (N,); or N alone, where that is all of N rows.
         held_out: Share to judge on, 0 to 0.5.
         seed: Of the split.
         described: What these rows are described by, in the order of `numbers`; None where nothing is asked for.
@@ -50,7 +50,7 @@ class Rows:
     def __init__(
         self,
         fetch: Callable[[Tensor], Tensor],
-        numbers: Tensor,
+        numbers: Tensor | int,
         *,
         held_out: float,
         seed: int,
@@ -59,22 +59,26 @@ class Rows:
         unseen: float = 0.0,
     ) -> None:
         self._fetch = fetch
-        self.unseen = numbers[:0]
-        places = torch.arange(len(numbers))
+        count = numbers if isinstance(numbers, int) else len(numbers)
+        apart = places = torch.empty(0, dtype=torch.int64)
         if unseen and described is not None:
-            apart = unseen_rows(described.parts, described.codes, unseen, seed)
-            self.unseen, places = numbers[apart], places[~apart]
-        train, held = (places[part] for part in split(len(places), held_out, seed))
-        self.train, self.held = numbers[train], numbers[held]
+            is_apart = unseen_rows(described.parts, described.codes, unseen, seed)
+            apart, places = is_apart.nonzero()[:, 0], (~is_apart).nonzero()[:, 0]
+            count = len(places)
+        train, held = split(count, held_out, seed)
+        if len(apart):
+            train, held = places[train], places[held]
+        del places
+        self.train, self.held, self.unseen = (
+            part if isinstance(numbers, int) else numbers[part] for part in (train, held, apart)
+        )
         self.conditions: Conditions | None = None
         self._codes: dict[RowsOf, Tensor] = {}
         if described is not None:
-            kept = torch.zeros(len(numbers), dtype=torch.bool)
-            kept[places] = True
             self._codes = {
                 "train": described.codes[train],
                 "held-out": described.codes[held],
-                "unseen": described.codes[~kept],
+                "unseen": described.codes[apart],
             }
             self.conditions = Conditions.of_rows(described.parts, self._codes["train"], tuple(order))
 

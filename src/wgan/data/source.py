@@ -195,4 +195,7 @@ def split(size: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """
     held = min(max(1, round(size * share)), size - 1) if share > 0 else 0
     order = torch.randperm(size, generator=Randomness(seed).at("held-out split"))
-    return order[held:].sort().values, order[:held].sort().values
+    is_held = torch.zeros(size, dtype=torch.bool)
+    is_held[order[:held]] = True
+    del order
+    return (~is_held).nonzero()[:, 0], is_held.nonzero()[:, 0]

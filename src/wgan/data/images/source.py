@@ -151,9 +151,9 @@ class ImageSource:
         self.labels = labels
         self.classes = classes
         self._digest = digest
-        numbers = torch.arange(len(pixels))
+        numbers: Tensor | int = len(pixels)
         if described is not None and described.kept is not None:
-            numbers = numbers[torch.from_numpy(described.kept)]
+            numbers = torch.arange(len(pixels))[torch.from_numpy(described.kept)]
         self.offers = offers
         self._rows = Rows(self._gather, numbers, held_out=share, seed=seed, described=described, unseen=unseen)
         self.conditions = self._rows.conditions

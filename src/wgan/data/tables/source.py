@@ -40,7 +40,7 @@ class TableSource:
         encoded = self.codec.encode(detected.arrays)
         self._rows = Rows(
             encoded.__getitem__,
-            torch.arange(len(encoded)),
+            len(encoded),
             held_out=options.held_out,
             seed=seed,
             described=detected.described,
@@ -143,4 +143,8 @@ def _beside(table: pa.Table, labels: pa.Table, name: str) -> pa.Table:
 
 
 def _open(raw: Raw, options: DataOptions, seed: int) -> TableSource:
-    return TableSource(detect(raw, options), name=raw.name, options=options, seed=seed)
+    source = TableSource(detect(raw, options), name=raw.name, options=options, seed=seed)
+    del raw
+    # Arrow keeps what reading took, many times what is encoded, for a next table that seldom comes.
+    pa.default_memory_pool().release_unused()
+    return source
