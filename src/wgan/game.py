@@ -179,8 +179,8 @@ class Game:
         return {"generator": self.generator_optimizer, "critic": self.critic_optimizer}
 
 
-_IMAGES_AT_ONCE, _VECTORS_AT_ONCE = 128, 2048
-"""Samples that a CPU draws at once."""
+_IMAGES_AT_ONCE, _VECTORS_AT_ONCE = 64, 1024
+"""Samples that a CPU draws at once: what their layers leave is no more than its allocator keeps for the next."""
 
 
 def _parts(num: int, layout: Layout) -> list[slice]:

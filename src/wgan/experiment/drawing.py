@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +36,7 @@ def draw_blocks(
     seed: int,
     purpose: str,
     conditions: Conditions | None = None,
+    num_workers: int = 1,
 ) -> Iterator[Batch]:
     """Draw samples in blocks of bounded memory.
 
@@ -48,19 +51,42 @@ def draw_blocks(
         seed: Of the noise.
         purpose: What they are drawn for.
         conditions: What is asked for; None for an unconditional generator.
+        num_workers: Threads that draw blocks side by side; `draw` must bear that where there are several.
 
-    Yields:
-        Samples (B, *layout.shape) with their conditions, `num` in all.
+    Returns:
+        Blocks of samples (B, *layout.shape) with their conditions, `num` in all.
     """
     size, streams = block_size(layout), Randomness(seed)
-    for block in range(-(-num // size)):
-        noise = prior.sample(size, streams.at(purpose, block))
-        left = num - block * size
+
+    def block(number: int) -> Batch:
+        noise, left = prior.sample(size, streams.at(purpose, number)), num - number * size
         if conditions is None:
-            yield Batch(draw(noise, None)[:left])
-        else:
-            asked = conditions.draw(size, streams.at(f"conditions for {purpose}", block))
-            yield Batch(draw(noise, asked)[:left], asked[:left])
+            return Batch(draw(noise, None)[:left])
+        asked = conditions.draw(size, streams.at(f"conditions for {purpose}", number))
+        return Batch(draw(noise, asked)[:left], asked[:left])
+
+    return _in_order(block, -(-num // size), num_workers)
+
+
+def _in_order(block: Callable[[int], Batch], count: int, num_workers: int) -> Iterator[Batch]:
+    """Blocks 0 to count - 1, drawn on so many threads, at most one a worker ahead of who asks for them."""
+    if min(count, num_workers) <= 1:
+        yield from map(block, range(count))
+        return
+    waiting: deque[Future[Batch]] = deque()
+    # Workers share nothing, and so never wait for one another as the threads of one operation do.
+    pool = ThreadPoolExecutor(min(count, num_workers), initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for number in range(count):
+            waiting.append(pool.submit(block, number))
+            if len(waiting) > num_workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        # The last number that any thread was given is what new threads of the process would begin with.
+        torch.set_num_threads(torch.get_num_threads())
 
 
 def draw_all(

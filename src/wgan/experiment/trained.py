@@ -51,6 +51,8 @@ class Trained:
     ) -> None:
         self.settings, self.codec, self.game, self.doubt = settings, codec, game, doubt
         self.conditions = conditions
+        # From here on it is only drawn from, on several threads at once, none of which may then change its mode.
+        game.best_generator.eval()
 
     @property
     def step(self) -> int:
@@ -130,7 +132,10 @@ class Trained:
         return self.conditions if self.conditions is None or not where else self.conditions.where(where)
 
     def _blocks(self, num: int, seed: int, asked: Conditions | None) -> Iterator[Batch]:
-        game = self.game
+        game, engine, num_workers = self.game, self.game.engine, 1
+        if engine.device.type == "cpu":
+            # Each block on one thread, whatever their number: rounding is then the same for any number of cores.
+            engine, num_workers = dataclasses.replace(engine, threads=1), torch.get_num_threads()
         blocks = draw_blocks(
             game.draw,
             game.prior,
@@ -139,10 +144,11 @@ class Trained:
             seed=seed,
             purpose="noise of a user's samples",
             conditions=asked,
+            num_workers=num_workers,
         )
         while True:
             # The limit on threads is the process's own: it must not stay while the caller has the block.
-            with game.engine.limits():
+            with engine.limits():
                 batch = next(blocks, None)
             if batch is None:
                 return
