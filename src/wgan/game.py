@@ -179,8 +179,8 @@ class Game:
         return {"generator": self.generator_optimizer, "critic": self.critic_optimizer}
 
 
-_IMAGES_AT_ONCE, _VECTORS_AT_ONCE = 64, 1024
-"""Samples that a CPU draws at once: what their layers leave is no more than its allocator keeps for the next."""
+_IMAGES_AT_ONCE, _VECTORS_AT_ONCE = 32, 512
+"""Samples that a CPU draws at once: few enough that the allocator hands out again what their layers took."""
 
 
 def _parts(num: int, layout: Layout) -> list[slice]:
