@@ -7,7 +7,7 @@ others: with nothing compiled before, and with what was compiled kept on disk. J
 `pip install -e ".[bench]"`.
 
     python -m bench                 everything but quality: half an hour
-    python -m bench --quick         about a minute: fewer and shorter turns, no 64×64 images
+    python -m bench --quick         about a minute: fewer, shorter turns and contenders, no 64×64 images
     python -m bench mlp-512 start   some cases only
     python -m bench quality         whole runs of ring, grid and demo: minutes each, how good they are, seconds in all
 """

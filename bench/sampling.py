@@ -23,7 +23,7 @@ from wgan.experiment.trained import Trained
 from wgan.settings import DataOptions, Settings
 
 _TURNS = 10
-_QUICK = 10
+_QUICK = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def rows(work: str, options: Options) -> list[Row]:
     size = sampling.rows // _TURNS // (_QUICK if options.quick else 1)
     line = f"{sampling.line}, {size:,} a turn"
     drawn = Work(name=work, line=line, size=size, units=sampling.rows, threads=threads, per_second=True)
-    return measure(drawn, [PLAIN, CHOSEN, *([JAX] if has_jax() else [])], options)
+    return measure(drawn, [PLAIN, CHOSEN, *([JAX] if has_jax() and not options.quick else [])], options)
 
 
 def _trained(sampling: Sampling) -> Trained:

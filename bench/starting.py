@@ -23,7 +23,7 @@ _COMMANDS: dict[str, list[str]] = {
 def rows(options: Options) -> list[Row]:
     """Time each command in a process of its own, the first round not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in _COMMANDS}
-    for index in range(options.rounds + 1):
+    for index in range(min(options.rounds, 5) + 1):
         for name, arguments in _COMMANDS.items():
             start = time.perf_counter()
             subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)

@@ -68,7 +68,7 @@ _COLUMNS: tuple[tuple[str, int, Callable[[Row], str]], ...] = (
 def heading() -> str:
     """The columns, and what they mean."""
     names = "".join(f"{name:>{width}}" for name, width, _ in _COLUMNS)
-    return f"{'':<57}{names}"
+    return f"{'':<68}{names}"
 
 
 def lines(rows: list[Row]) -> str:
@@ -76,7 +76,7 @@ def lines(rows: list[Row]) -> str:
     text = [f"\n{rows[0].work}"]
     for row in rows:
         cells = "".join(f"{cell(row):>{width}}" for _, width, cell in _COLUMNS)
-        text.append(f"  {row.contender:<28}{row.how:<27}{cells}".rstrip())
+        text.append(f"  {row.contender:<24}{row.how:<42}{cells}".rstrip())
     rivals = [row.speed for row in rows if not row.contender.startswith(OURS)]
     if rows[0].contender == OURS and rivals:
         text.append(f"  ours takes {max(rivals):.2f} times as long as the best of the others")

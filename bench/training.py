@@ -51,7 +51,7 @@ def rows(work: str, options: Options) -> list[Row]:
     """Measure one training case."""
     case = CASES[work]
     threads = options.threads or case.game(case.source(), chosen=True).engine.threads
-    names = [PLAIN, EAGER, CHOSEN]
+    names = [PLAIN, CHOSEN] if options.quick else [PLAIN, EAGER, CHOSEN]
     # JAX takes long to compile convolutions.
     if has_jax() and not (options.quick and work.startswith("dcgan")):
         names += [JAX] if threads == cores() else [JAX, JAX_ALL_CORES]
