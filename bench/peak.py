@@ -56,7 +56,7 @@ def _ways(size: int, kind: torch.dtype) -> Iterator[tuple[float, Callable[[], ob
     x = torch.ones(size, size, dtype=kind)
     out = torch.empty_like(x)
     yield 2.0 * size**3, lambda: torch.mm(x, x, out=out)
-    if kind == torch.float32 and torch.backends.mkldnn.is_available():
+    if kind == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         y = x.to_mkldnn()
         yield 2.0 * size**3, lambda: functional.linear(y, y)
 
