@@ -1,7 +1,11 @@
+import os
+import random
+
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-from wgan.engine import REPAYING_UPDATES, Engine, choose_engine
+from wgan.engine import REPAYING_UPDATES, Engine, choose_engine, compile_whole, has_compiler
 from wgan.errors import UsageError
 
 
@@ -95,3 +99,46 @@ def test_a_game_of_more_than_scores_keeps_float32_where_compiling_is_asked_for(m
     assert choose(engine="compiled").precision == "bfloat16"
     assert choose(engine="compiled", compilable=False).precision == "float32"
     assert choose(engine="eager", num_updates=10**6) == choose()
+
+
+PLACE, CHOSEN_BY_PYTORCH = "TORCHINDUCTOR_CACHE_DIR", default_cache_dir()
+
+
+@pytest.fixture
+def named(request, monkeypatch):
+    """A place that the environment names for what is compiled, or None."""
+    monkeypatch.delenv(PLACE, raising=False)
+    if request.param is not None:
+        monkeypatch.setenv(PLACE, request.param)
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("named", "below", "place"),
+    [
+        (None, "", "home/wgan/compiled"),
+        (CHOSEN_BY_PYTORCH, "", "home/wgan/compiled"),
+        ("/its/own", "", "/its/own"),
+        (CHOSEN_BY_PYTORCH, "file", CHOSEN_BY_PYTORCH),
+    ],
+    indirect=["named"],
+)
+def test_where_what_was_compiled_is_kept(named, below, place, monkeypatch, tmp_path):
+    """Below the user's cache, or where the user says; where PyTorch would keep it, if that cannot be written."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / below))
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    assert compile_whole(lambda: os.environ.get(PLACE))() == str(tmp_path / place)
+    # What the user compiles himself is kept where it would be without this project.
+    assert os.environ.get(PLACE) == named
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler")
+@pytest.mark.parametrize("named", [None], indirect=True)
+def test_compiling_writes_there(named, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    number, x = random.SystemRandom().random(), torch.arange(3.0)
+    torch.testing.assert_close(compile_whole(lambda x: (number * x).sin())(x), (number * x).sin())
+    assert list((tmp_path / "wgan" / "compiled").rglob("*.so"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import sys
@@ -175,10 +176,6 @@ def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
     """
     import torch._dynamo.config as tracing
 
-    # The place that PyTorch chooses itself, and would name here, is emptied when a machine is started anew.
-    with contextlib.suppress(OSError):
-        compile_cache().mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compile_cache()))
     # What is compiled belongs to the code that it was compiled from, which takes eight of it: each game needs its own.
     own = types.FunctionType(
         function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__
@@ -188,7 +185,7 @@ def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
     def run(*arguments: object) -> Any:  # noqa: ANN401 - whatever the function returns
         # Only a gradient that is taken within the function is compiled with it; a critic alone could not be
         # differentiated twice.
-        with tracing.patch(trace_autograd_ops=True):
+        with tracing.patch(trace_autograd_ops=True), _kept_on_disk():
             return compiled(*arguments)
 
     return run
@@ -196,4 +193,36 @@ def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
 
 def compile_cache() -> Path:
     """Where compiled updates are kept: below XDG_CACHE_HOME, or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wgan" / "compiled"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wgan" / "compiled"
+
+
+_PLACE = "TORCHINDUCTOR_CACHE_DIR"
+
+
+@contextlib.contextmanager
+def _kept_on_disk() -> Iterator[None]:
+    """Within the block PyTorch keeps what it compiles in `compile_cache`, unless the user names another place."""
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    before, place = os.environ.get(_PLACE), compile_cache()
+    # PyTorch writes the place that it chooses itself, which is emptied when a machine is started anew, into the
+    # environment as soon as its compiler is imported: that is no user's word.
+    if before in (None, default_cache_dir()) and _is_writable(place):
+        os.environ[_PLACE] = str(place)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_PLACE, None)
+        else:
+            os.environ[_PLACE] = before
+
+
+@functools.cache
+def _is_writable(folder: Path) -> bool:
+    """Whether there is such a folder, made now if need be, that can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
