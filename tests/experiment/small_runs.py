@@ -35,6 +35,7 @@ SETTINGS = Settings(
     device="cpu",
     precision="float32",
     threads=1,
+    engine="eager",
 )
 
 VARYING = {"events.jsonl", "lock"}

@@ -166,12 +166,23 @@ def test_a_damaged_description_is_named(ring, tmp_path):
         experiment.load(run)
 
 
-def test_runs_of_the_first_version_still_load(straight, tmp_path):
+@pytest.mark.parametrize(
+    ("lacking", "of_input"),
+    [
+        (
+            ("packing", "unrolled_steps", "mismatch", "conditioning", "engine"),
+            ("condition", "text", "embedding", "unseen"),
+        ),
+        (("engine",), ()),
+    ],
+    ids=["before the games", "before the engine"],
+)
+def test_runs_of_earlier_versions_still_load(straight, tmp_path, lacking, of_input):
     run = Path(shutil.copytree(straight, tmp_path / "run"))
     values = tomllib.loads((run / "settings.toml").read_text())
-    for name in ("packing", "unrolled_steps", "mismatch", "conditioning"):
+    for name in lacking:
         del values[name]
-    for name in ("condition", "text", "embedding", "unseen"):
+    for name in of_input:
         del values["input"][name]
     (run / "settings.toml").write_text(tomli_w.dumps(values))
     assert experiment.load(run).settings == SETTINGS

@@ -198,8 +198,8 @@ def read_settings(files: RunFiles) -> Settings:
     reading = values.get("input")
     missing = [name for name in whole if name not in values]
     missing += [f"input.{name}" for name in whole["input"] if isinstance(reading, dict) and name not in reading]
-    # A run of the first version is what the defaults of later settings make of it.
-    if missing and set(missing) != ADDED:
+    # A run of an earlier version is what the defaults of later settings make of it.
+    if missing and set(missing) not in ADDED:
         raise CheckpointError(f"'{files.settings}' is cut off: it lacks {', '.join(missing)}", remedy=RESTORE)
     settings = from_toml(files.settings)
     return dataclasses.replace(settings, engine="eager") if missing else settings

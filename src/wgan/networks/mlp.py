@@ -40,9 +40,9 @@ class FullPrecision(nn.Linear):
     """
 
     def forward(self, values: Tensor) -> Tensor:
-        """Shape (N, entries) to (N, outputs), float32."""
+        """Shape (N, entries) to (N, outputs), of the weights' own type."""
         with torch.autocast(values.device.type, enabled=False):
-            return super().forward(values.float())
+            return super().forward(values.to(self.weight.dtype))
 
 
 @dataclass(frozen=True)
