@@ -121,6 +121,7 @@ def test_what_cannot_be_compiled_goes_on_aloud_and_arrives_at_the_same(failing, 
     with pytest.warns(EngineWarning, match=r"compiling failed \(RuntimeError: no compiler\); the run goes on") as said:
         ours, _ = played(dataclasses.replace(TINY, engine="compiled"))
     assert len(said) == 1
+    assert ours.engine.describe().endswith("eager updates (compiling failed (RuntimeError: no compiler))")
     theirs, _ = played(dataclasses.replace(TINY, engine="eager"))
     for name, value in ours.state()[0].items():
         torch.testing.assert_close(value, theirs.state()[0][name], rtol=1e-4, atol=1e-6)

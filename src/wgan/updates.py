@@ -5,6 +5,7 @@ Both ways take the same arguments and compute the same functions of `wgan.losses
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import warnings
 from collections.abc import Callable, Sequence
@@ -97,18 +98,18 @@ class CompiledUpdates(Updates):
     """The same, each compiled as a whole: samples, loss, gradient and optimiser in one.
 
     The first update of each kind is compiled before it is made, which takes seconds, or a second where it was compiled
-    on this machine before. Where that fails, a warning says so, and all goes on operation by operation.
+    on this machine before. Where that fails, a warning says so, as does the game's engine from then on, and all goes on
+    operation by operation.
     """
 
     def __init__(self, game: Game, objective: Objective, constraint: Constraint, rules: Rules) -> None:
         super().__init__(game, objective, constraint, rules)
         self._compiled: dict[object, Callable[..., Any]] = {}
-        self._failed = False
 
     def critic(self, held: Constraint, real: Batch, noise: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
         """As above."""
         optimizer = self.game.critic_optimizer
-        if self._failed or not isinstance(optimizer, Foreseeing):
+        if not self.game.engine.compiled or not isinstance(optimizer, Foreseeing):
             return super().critic(held, real, noise, drawn)
 
         def update(real: Batch, noise: Tensor, drawn: Drawn, slots: Slots, rate: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,7 +126,7 @@ class CompiledUpdates(Updates):
     ) -> Tensor:
         """As above; a look ahead is not compiled."""
         game, packing, optimizer = self.game, self.rules.packing, self.game.generator_optimizer
-        if self._failed or self.rules.unrolled_steps or not isinstance(optimizer, Foreseeing):
+        if not game.engine.compiled or self.rules.unrolled_steps or not isinstance(optimizer, Foreseeing):
             return super().generator(noise, condition, shown, mismatched)
 
         def update(noise: Tensor, condition: Tensor | None, shown: Batch | None, slots: Slots, rate: Tensor) -> Tensor:
@@ -146,14 +147,10 @@ class CompiledUpdates(Updates):
         try:
             found: object = compiled(*arguments)
         except Exception as error:
-            self._failed = True
             reason = str(error).strip().splitlines()
-            warnings.warn(
-                f"compiling failed ({type(error).__name__}: {reason[0] if reason else 'no reason given'}); "
-                "the run goes on operation by operation",
-                EngineWarning,
-                stacklevel=3,
-            )
+            why = f"compiling failed ({type(error).__name__}: {reason[0] if reason else 'no reason given'})"
+            self.game.engine = dataclasses.replace(self.game.engine, compiled=False, why=why)
+            warnings.warn(f"{why}; the run goes on operation by operation", EngineWarning, stacklevel=3)
             return None
         self._compiled[which] = compiled
         return found

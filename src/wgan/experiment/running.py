@@ -185,8 +185,8 @@ class Experiment:
             self._safe = _Safe(done, {name: tensor.detach().clone() for name, tensor in tensors.items()}, facts)
         if self._stop.asked:
             self._stopped(self._saved_before(done) or self.save())
-        began = time.monotonic()
-        with self.game.engine.limits():
+        began, engine = time.monotonic(), self.game.engine
+        with engine.limits():
             if self._safe.step != done:
                 step = next(steps, None)
             else:
@@ -195,6 +195,8 @@ class Experiment:
                 except StopAskedError:
                     self._stopped(self._saved_before(done) or self._save_copy())
         self._slowest = max(self._slowest, time.monotonic() - began)
+        if self.game.engine.compiled != engine.compiled:
+            self._journal.add("warning", done, message=f"{self.game.engine.why}; updates run operation by operation")
         return step
 
     def _after(self, number: int, step: Step | dict[str, float]) -> Progress:
