@@ -79,10 +79,10 @@ def test_updates_are_compiled_where_that_repays(monkeypatch):
     monkeypatch.setattr("wgan.engine.has_compiler", lambda: True)
     long = choose(num_updates=REPAYING_UPDATES)
     assert (long.compiled, long.precision) == (True, "bfloat16")
-    assert long.why == "10,000 of them repay the compiling"
+    assert long.why == "20,000 of them repay the compiling"
     assert choose(num_updates=REPAYING_UPDATES, precision="float32").precision == "float32"
     for changes, why in (
-        ({"num_updates": REPAYING_UPDATES - 1}, "9,999 of them are too few to repay compiling"),
+        ({"num_updates": REPAYING_UPDATES - 1}, "19,999 of them are too few to repay compiling"),
         ({"convolutional": True}, "convolutions gain nothing by being compiled"),
         ({"compilable": False}, "compiling is not for this game"),
     ):

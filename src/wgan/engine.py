@@ -155,7 +155,7 @@ SMALL_NETWORKS = 300_000
 """Weights of both players together below which one CPU thread is fastest."""
 
 
-REPAYING_UPDATES = 10_000
+REPAYING_UPDATES = 20_000
 """Updates of both players together from which a run repays the seconds that compiling takes."""
 
 
