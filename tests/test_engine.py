@@ -1,5 +1,6 @@
 import os
 import random
+import sys
 
 import pytest
 import torch
@@ -91,7 +92,27 @@ def test_updates_are_compiled_where_that_repays(monkeypatch):
         assert engine.why == why
         assert choose(**{"num_updates": REPAYING_UPDATES, "engine": "compiled"} | changes).compiled
     monkeypatch.setattr("wgan.engine.has_compiler", lambda: False)
-    assert choose(num_updates=REPAYING_UPDATES).why == "there is no C++ compiler to compile them with"
+    assert (
+        choose(num_updates=REPAYING_UPDATES).why
+        == "there is no C++ compiler with Python's headers to compile them with"
+    )
+
+
+def test_a_compiler_needs_the_headers_of_python(monkeypatch, tmp_path):
+    (tmp_path / "Python.h").touch()
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    monkeypatch.setenv("CXX", sys.executable)
+    assert has_compiler()
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path / "nowhere"))
+    assert not has_compiler()
+
+
+@pytest.mark.parametrize("compiler", ["", "/nowhere/g++"])
+def test_a_compiler_is_the_one_that_is_named(compiler, monkeypatch, tmp_path):
+    (tmp_path / "Python.h").touch()
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    monkeypatch.setenv("CXX", compiler)
+    assert not has_compiler()
 
 
 def test_a_game_of_more_than_scores_keeps_float32_where_compiling_is_asked_for(monkeypatch):

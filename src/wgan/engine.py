@@ -7,6 +7,7 @@ import functools
 import os
 import shutil
 import sys
+import sysconfig
 import types
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -148,7 +149,7 @@ def _hindrance(convolutional: bool, num_updates: int, compilable: bool, use_cuda
         return "compiling was not measured on CUDA"
     if num_updates < REPAYING_UPDATES:
         return f"{num_updates:,} of them are too few to repay compiling"
-    return "" if has_compiler() else "there is no C++ compiler to compile them with"
+    return "" if has_compiler() else "there is no C++ compiler with Python's headers to compile them with"
 
 
 SMALL_NETWORKS = 300_000
@@ -160,8 +161,9 @@ REPAYING_UPDATES = 20_000
 
 
 def has_compiler() -> bool:
-    """Whether there is the C++ compiler that PyTorch would call."""
-    return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")) is not None
+    """Whether there are the C++ compiler that PyTorch would call and the headers of Python that it would include."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    return shutil.which(compiler) is not None and Path(sysconfig.get_path("include"), "Python.h").is_file()
 
 
 def has_fast_bfloat16() -> bool:
