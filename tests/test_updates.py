@@ -63,7 +63,7 @@ def compare(settings):
     assert compiled.state()[0].keys() == eager.state()[0].keys()
     # What both have become: no weights, of which some, like a bias that cancels, are moved by rounding alone.
     rng = torch.Generator().manual_seed(0)
-    noise, points = torch.randn(50, 2, generator=rng), 2 * torch.randn(50, 2, generator=rng)
+    noise, points = torch.randn(50, 2, generator=rng), 2 * torch.randn(50, 2 * settings.packing, generator=rng)
     with torch.no_grad():
         for ours, theirs in (
             (compiled.draw(noise), eager.draw(noise)),
@@ -100,6 +100,16 @@ def test_under_every_constraint(name):
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if OBJECTIVES.build(name).of_scores][1:])
 def test_for_every_objective_of_scores(name):
     compare(dataclasses.replace(TINY, objective=name, constraint="none"))
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.usefixtures("aloud")
+@pytest.mark.parametrize(
+    "changes", [{"packing": 2, "objective": "gan"}, {"average": 0.0, "constraint": "penalty:weight=1,every=3"}]
+)
+def test_under_other_rules(changes):
+    compare(dataclasses.replace(TINY, **changes))
 
 
 @pytest.mark.parametrize("failing", ["critic", "generator"])

@@ -40,7 +40,10 @@ class Constraint:
         """
 
     def at(self, update: int) -> Constraint:
-        """What holds the critic in its update number `update` of the run, the first being 0: a lazy one rests."""
+        """What holds the critic in its update number `update` of the run, the first being 0: a lazy one rests.
+
+        Equal ones share a compiled update, so that there should be few that differ, and all must be hashable.
+        """
         return self
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor | None:
