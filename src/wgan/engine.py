@@ -184,11 +184,18 @@ def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
     )
     compiled = torch.compile(own, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
 
+    # Only a gradient that is taken within the function is compiled with it; a critic alone could not be differentiated
+    # twice.
+    as_whole = tracing.patch(trace_autograd_ops=True)
+    called = False
+
     def run(*arguments: object) -> Any:  # noqa: ANN401 - whatever the function returns
-        # Only a gradient that is taken within the function is compiled with it; a critic alone could not be
-        # differentiated twice.
-        with tracing.patch(trace_autograd_ops=True), _kept_on_disk():
-            return compiled(*arguments)
+        nonlocal called
+        # Looking for the place takes a tenth of an update: what the first call has compiled, no other compiles.
+        with as_whole, contextlib.nullcontext() if called else _kept_on_disk():
+            found = compiled(*arguments)
+        called = True
+        return found
 
     return run
 
