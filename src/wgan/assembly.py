@@ -112,7 +112,7 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0) -> G
         convolutional=_has_convolutions(generator) or _has_convolutions(critic),
         num_weights=_count(generator) + _count(critic),
         num_updates=rules.generator_steps + rules.critic_steps_before(rules.generator_steps),
-        compilable=parts.objective.of_scores and not rules.unrolled_steps,
+        compilable=parts.objective.of_scores and parts.objective.bears_bfloat16 and not rules.unrolled_steps,
     )
     engine.place(generator)
     engine.place(critic)

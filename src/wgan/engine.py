@@ -144,7 +144,7 @@ def _hindrance(convolutional: bool, num_updates: int, compilable: bool, use_cuda
     if convolutional:
         return "convolutions gain nothing by being compiled"
     if not compilable:
-        return "compiling is not for this game"
+        return "only Wasserstein games without a look ahead were measured to gain by compiling"
     if use_cuda:
         return "compiling was not measured on CUDA"
     if num_updates < REPAYING_UPDATES:

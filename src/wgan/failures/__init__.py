@@ -1,8 +1,8 @@
 """Why not the original GAN: its failures, measured.
 
 `generator_gradient` and `saturation` can be asked of any game at any step, and `probe` asks them of a run as its record
-does; `vanishing` shows that a better
-discriminator leaves less of a gradient, and `fit_gaussian` and `fit_by_game` what each divergence makes of two modes.
+does; `vanishing` shows that a better discriminator leaves less of a gradient, and `fit_gaussian` and `fit_by_game` what
+each divergence makes of two modes.
 """
 
 from wgan.failures.fits import GaussianFit, divergence_from_gaussian, fit_gaussian, fit_gaussians, judged_by_all

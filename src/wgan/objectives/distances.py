@@ -32,6 +32,7 @@ class Wasserstein(Objective):
 
     unit: ClassVar[str] = "earth mover's distance"
     title: ClassVar[str] = "a Wasserstein GAN"
+    bears_bfloat16: ClassVar[bool] = True
 
     def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
         """Mean fake score minus mean real score: minus line 5's objective, since our optimisers descend."""

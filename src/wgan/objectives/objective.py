@@ -27,13 +27,14 @@ class Objective(ABC):
         critic_outputs: Numbers that the critic gives for each sample.
         generator_sees_real: Whether `generator_loss` needs what the critic says of real samples.
         fewest: Samples, or packs of them, that a batch must have for the losses to be defined.
-        of_scores: Whether both losses are of nothing but one score a sample: those can be compiled, and lose nothing in
-            bfloat16.
+        of_scores: Whether both losses are of nothing but one score a sample: those can be compiled.
+        bears_bfloat16: Whether fully connected players were measured to learn as well in bfloat16.
     """
 
     generator_sees_real: ClassVar[bool] = False
     fewest: ClassVar[int] = 1
     of_scores: ClassVar[bool] = True
+    bears_bfloat16: ClassVar[bool] = False
 
     @property
     @abstractmethod
