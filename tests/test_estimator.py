@@ -298,7 +298,7 @@ class TestForms:
         assert model.score(series) <= 0
 
     def test_what_cannot_be_read_is_told_before_training(self, monkeypatch):
-        monkeypatch.setattr(WGAN, "_train", lambda *given: pytest.fail("it was trained on"))
+        monkeypatch.setattr("wgan.estimator.model.train", lambda *given, **more: pytest.fail("it was trained on"))
         for data in (object(), pd.Index([1, 2]), [[1], [1, 2]]):
             with pytest.raises(DataError, match="cannot be read"):
                 WGAN(**SMALL).fit(data)

@@ -98,8 +98,8 @@ class CompiledUpdates(Updates):
     """The same, each compiled as a whole: samples, loss, gradient and optimiser in one.
 
     The first update of each kind is compiled before it is made, which takes some ten seconds, and a few where it was
-    compiled on this machine before. Where that fails, a warning says so, as does the game's engine from then on, and all goes on
-    operation by operation.
+    compiled on this machine before. Where that fails, a warning says so, as does the game's engine from then on, and
+    all goes on operation by operation.
     """
 
     def __init__(self, game: Game, objective: Objective, constraint: Constraint, rules: Rules) -> None:

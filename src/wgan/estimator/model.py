@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from wgan import experiment
 from wgan.data import open_data
-from wgan.data.source import Source
-from wgan.errors import Interrupted, UsageError
+from wgan.errors import UsageError
 from wgan.estimator.asking import asked_for, sample_rows
 from wgan.estimator.attributes import attributes
-from wgan.estimator.checking import given_options, given_settings, refuse_parameters, seed_of
+from wgan.estimator.checking import given_options, refuse_parameters, seed_of
+from wgan.estimator.fitting import settings_for, train
 from wgan.estimator.forms import classes_among, encoded, form_of, labels_of, readable
 from wgan.estimator.keeping import load_files, next_run, read_note, read_run, write_run
 from wgan.metrics import harden
 from wgan.randomness import Randomness
-from wgan.recipes import default_recipe, recipe
-from wgan.settings import DataOptions, Settings
+from wgan.settings import DataOptions
 from wgan.transport import exact, sliced
 
 if TYPE_CHECKING:
@@ -254,9 +253,9 @@ class WGAN:
                 options, condition=(*options.condition, *names), categorical=tuple(categorical)
             )
         source = open_data(readable(X), options, seed=seed, labels=labels)
-        settings = self._settings(X, source, options, seed)
+        settings = settings_for(self.get_params(), X, source, options, seed)
         with self._directory() as directory:
-            history = self._train(settings, source, directory)
+            history = train(settings, source, directory, shown=self.verbose, is_kept=self.directory is not None)
             files = read_run(directory)
             trained = experiment.load(directory)
         self.history_, self._files, self._trained, self._form = history, files, trained, form
@@ -387,44 +386,6 @@ class WGAN:
             # What fails before its first checkpoint leaves nothing, hence no number either.
             with contextlib.suppress(OSError):
                 directory.rmdir()
-
-    def _settings(self, X: object, source: Source, options: DataOptions, seed: int) -> Settings:  # noqa: N803
-        kind = source.codec.kind
-        is_named = isinstance(X, str | Path)
-        start = default_recipe(str(X)) if is_named and self.recipe is None else recipe(self.recipe or kind)
-        given = given_settings(self.get_params())
-        if self.batch_size is None and source.size is not None:
-            given["batch_size"] = min(start.batch_size, source.size)
-        if self.directory is None:
-            # What is thrown away at the end need not be judged, drawn and saved along the way.
-            steps = given.get("steps", start.steps)
-            given |= {"judge_every": 0, "sample_every": max(1, steps), "save_every": max(1, steps)}
-        data = str(X) if is_named else f"<{type(X).__name__} in memory>"
-        return dataclasses.replace(start, data=data, seed=seed, input=options, **given)
-
-    def _train(self, settings: Settings, source: Source, directory: Path) -> list[dict[str, Any]]:
-        history = []
-        with experiment.begin(settings, directory, source=source) as run, contextlib.ExitStack() as stack:
-            view = None
-            if self.verbose:
-                from wgan.live import LiveView
-
-                engine = run.game.engine.describe()
-                view = stack.enter_context(
-                    LiveView(settings, source.describe(), directory, settings.steps, engine=engine)
-                )
-            try:
-                for progress in run.run():
-                    if progress.record is not None:
-                        history.append(progress.record)
-                    if view is not None:
-                        view.update(progress)
-            except Interrupted:
-                if self.directory is None:
-                    # What it says how to resume is about to be removed.
-                    raise KeyboardInterrupt from None
-                raise
-        return history
 
     def _describe(self) -> None:
         """Set the attributes by which scikit-learn knows what was fitted."""

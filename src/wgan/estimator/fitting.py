@@ -1,0 +1,85 @@
+"""A fit is a run: its settings from the estimator's parameters, and its training to the end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wgan import experiment
+from wgan.data.source import Source
+from wgan.errors import Interrupted
+from wgan.estimator.checking import given_settings
+from wgan.recipes import default_recipe, recipe
+from wgan.settings import DataOptions, Settings
+
+
+def settings_for(
+    params: Mapping[str, Any],
+    X: object,  # noqa: N803 - scikit-learn's name
+    source: Source,
+    options: DataOptions,
+    seed: int,
+) -> Settings:
+    """The settings of a fit: those of a recipe, with what the parameters say laid over them.
+
+    Args:
+        params: The estimator's parameters by name, None where the recipe decides.
+        X: As it was given: its name, or its type, is what the settings call the data.
+        source: What was opened from it.
+        options: How that was read.
+        seed: Of the run.
+    """
+    is_named = isinstance(X, str | Path)
+    named = params["recipe"]
+    start = default_recipe(str(X)) if is_named and named is None else recipe(named or source.codec.kind)
+    given = given_settings(params)
+    if params["batch_size"] is None and source.size is not None:
+        given["batch_size"] = min(start.batch_size, source.size)
+    if params["directory"] is None:
+        # What is thrown away at the end need not be judged, drawn and saved along the way.
+        steps = given.get("steps", start.steps)
+        given |= {"judge_every": 0, "sample_every": max(1, steps), "save_every": max(1, steps)}
+    data = str(X) if is_named else f"<{type(X).__name__} in memory>"
+    return dataclasses.replace(start, data=data, seed=seed, input=options, **given)
+
+
+def train(settings: Settings, source: Source, directory: Path, *, shown: bool, is_kept: bool) -> list[dict[str, Any]]:
+    """Train to the end.
+
+    Args:
+        settings: Of the run.
+        source: The data.
+        directory: A new directory for its files.
+        shown: Whether a live view shows how far it is.
+        is_kept: Whether the directory stays, so that an interrupted run can be resumed.
+
+    Returns:
+        The lines of its record.
+
+    Raises:
+        Interrupted: A signal stopped a run that is kept.
+        KeyboardInterrupt: One stopped a run that is not.
+    """
+    history = []
+    with experiment.begin(settings, directory, source=source) as run, contextlib.ExitStack() as stack:
+        view = None
+        if shown:
+            from wgan.live import LiveView
+
+            engine = run.game.engine.describe()
+            view = stack.enter_context(LiveView(settings, source.describe(), directory, settings.steps, engine=engine))
+        try:
+            for progress in run.run():
+                if progress.record is not None:
+                    history.append(progress.record)
+                if view is not None:
+                    view.update(progress)
+        except Interrupted:
+            if not is_kept:
+                # What it says how to resume is about to be removed.
+                raise KeyboardInterrupt from None
+            raise
+    return history
