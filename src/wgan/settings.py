@@ -98,8 +98,8 @@ class Settings:
         precision: Arithmetic of the networks' matrix products (auto: bfloat16 where the processor is fast at it and it
             does no harm).
         engine: How each player's update is run: operation by operation (eager), compiled as a whole when it is first
-            made, which takes some twenty seconds and less the next time (compiled), or compiled where a long run of
-            fully connected networks repays it (auto).
+            made, which takes some twenty seconds and less the next time (compiled), or compiled where a long
+            Wasserstein run of fully connected networks repays it (auto).
         threads: CPU threads (0: chosen by the size of the networks).
         input: How DATA is read.
     """
