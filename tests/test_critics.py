@@ -110,8 +110,14 @@ def test_a_constraint_is_attached_and_projects():
     x, y = points(40, 2, 0), points(50, 2, 1)
     clipped = fit_critic(x, y, constraint=WeightClipping(bound=0.02), **QUICK)
     assert max(float(weight.detach().abs().max()) for weight in clipped.parameters()) <= 0.02
-    normed = fit_critic(x, y, constraint=SpectralNorm(iterations=5), **QUICK)
-    assert critic_dual(x, y, normed).lipschitz_bound == pytest.approx(1.0, rel=0.05)
+    bounds = set()
+    for elsewhere in range(3):
+        # What others draw of the global generator changes nothing.
+        torch.manual_seed(elsewhere)
+        normed = fit_critic(x, y, constraint=SpectralNorm(iterations=20), **QUICK)
+        bounds.add(float(critic_dual(x, y, normed).lipschitz_bound))
+    assert len(bounds) == 1
+    assert bounds.pop() == pytest.approx(1.0, rel=0.05)
 
 
 def test_a_critic_of_ones_own_is_trained_in_place_on_standardised_samples():

@@ -158,7 +158,9 @@ def fit_critic(
         with streams.as_global("weights of the critic"):
             critic = DEFAULT_NETWORK.critic(Layout(shape=shape))
     critic.to(real.device).train()
-    constraint.attach(critic)
+    # Power iterations begin somewhere: where, the seed decides too.
+    with streams.as_global("constraint of the critic"):
+        constraint.attach(critic)
     optimiser = optimizer.build(critic.parameters())
     estimates, cumulated = [], (a.cumsum(dim=0), b.cumsum(dim=0))
     for step in range(critic_steps):
