@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgan.errors import UsageError
-from wgan.settings import _RANGES, DataOptions, Settings, check, from_toml, problems, to_toml
+from wgan.settings import DataOptions, Settings, check, from_toml, problems, to_toml
+from wgan.settings.checking import _RANGES
 
 # Surrogates are no text that a file can hold.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

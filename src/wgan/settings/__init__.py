@@ -1,0 +1,22 @@
+"""Everything that a user can set for a run, what it may be, and its TOML file; all without importing torch."""
+
+from __future__ import annotations
+
+from wgan.settings.checking import MOST_JUDGED, check, problems, refuse
+from wgan.settings.fields import ADDED, WORDS, DataOptions, Settings
+from wgan.settings.toml import from_mapping, from_toml, read_toml, to_toml
+
+__all__ = [
+    "ADDED",
+    "MOST_JUDGED",
+    "WORDS",
+    "DataOptions",
+    "Settings",
+    "check",
+    "from_mapping",
+    "from_toml",
+    "problems",
+    "read_toml",
+    "refuse",
+    "to_toml",
+]

@@ -1,0 +1,139 @@
+"""The settings of a run, field by field: what each means and what it is where nobody says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """How DATA is read. Options that do not apply to the kind of data found are an error, not ignored.
+
+    Attributes:
+        held_out: Share of the rows kept from training, for judging (0 to 0.5).
+        scaling: How points are scaled: by one factor for all columns, by one each, by none, or chosen by their spread.
+        missing: Empty and NaN cells of a table: refuse, drop the row, or keep (learnt and reproduced in samples).
+        categorical: Columns to treat as categories, whatever they look like.
+        numeric: Columns to treat as numbers, whatever they look like.
+        ignore: Columns to leave out.
+        header: Whether the first line of a .csv names the columns.
+        size: Height and width to bring images to, 0 0 for the size that they have.
+        mode: Channels of the images: grey, RGB, RGBA, or what most of them need.
+        fit: Images of another aspect ratio: cut to the middle, padded, or stretched.
+        skip_broken: Leave out images that cannot be decoded, up to one in a hundred.
+        condition: What samples can be asked for: columns of a table, or of the tags.csv of images, or label for the
+            classes of labelled data; several with commas between them.
+        text: Those of them that are text, to be embedded.
+        embedding: What embeds text.
+        unseen: Share of the combinations of conditions that are kept from training, to see what is made of them (0 to
+            0.5).
+    """
+
+    held_out: float = 0.1
+    scaling: Literal["auto", "common", "each", "none"] = "auto"
+    missing: Literal["error", "drop", "keep"] = "error"
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    header: bool = True
+    size: tuple[int, int] = (0, 0)
+    mode: Literal["auto", "L", "RGB", "RGBA"] = "auto"
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    skip_broken: bool = False
+    condition: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    embedding: str = "minilm"
+    unseen: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One training run. Words such as `constraint` have the form name:key=value,key=value (`wgan recipes` lists them).
+
+    Attributes:
+        data: A built-in name or a path.
+        recipe: Named settings to begin with, over which the others are laid.
+        seed: Whole number that all randomness follows from: the same one gives the same run.
+        steps: Generator updates.
+        batch_size: Samples in each batch (the paper's m).
+        critic_steps: Critic updates before each generator update (the paper's n_critic).
+        schedule: Critic updates as critic_steps says, or as in the authors' code: 100 of them before each of the first
+            25 generator updates and every 500th.
+        packing: Samples that the critic sees as one (PacGAN), of which the batch size is a multiple.
+        unrolled_steps: Updates of the critic that the generator looks ahead (unrolled GAN).
+        mismatch: Weight in the critic's loss of real samples under conditions that are not theirs, which it then learns
+            to tell from those under their own (0: none; Reed and others: 0.5).
+        conditioning: How a condition enters: joined to the noise and to what the critic sees (concat), by the scales of
+            the generator's norms (norm), by a projection in the critic (projection), by these two (norm-projection), or
+            as suits the networks (auto).
+        objective: What the two players optimise.
+        constraint: What keeps the critic in bounds.
+        generator: Network of the generator.
+        critic: Network of the critic.
+        noise_size: Dimensions of the noise z.
+        noise: Distribution of the noise.
+        generator_optimizer: Optimiser of the generator.
+        critic_optimizer: Optimiser of the critic.
+        decay: How the learning rates fall to zero over the run.
+        average: Decay of the exponential moving average of the generator that samples are drawn from (0: none).
+        record_every: Generator updates between two lines of the record.
+        judge_every: Generator updates between two evaluations against held-out data, each with a look at the gradient
+            that reaches the generator (0: only at the end).
+        sample_every: Generator updates between two sample sheets.
+        save_every: Generator updates between two checkpoints.
+        judge_size: Samples drawn for an evaluation, and held-out rows at most.
+        judge_rounds: Independent sets of samples in an evaluation, whose distances are averaged.
+        device: Where to train (auto: on a GPU if there is one).
+        precision: Arithmetic of the networks' matrix products (auto: bfloat16 where the processor is fast at it and it
+            does no harm).
+        engine: How each player's update is run: operation by operation (eager), compiled as a whole when it is first
+            made, which takes some twenty seconds and less the next time (compiled), or compiled where a long
+            Wasserstein run of fully connected networks repays it (auto).
+        threads: CPU threads (0: chosen by the size of the networks).
+        input: How DATA is read.
+    """
+
+    data: str = ""
+    recipe: str = "paper"
+    seed: int = 0
+    steps: int = 10_000
+    batch_size: int = 64
+    critic_steps: int = 5
+    schedule: Literal["constant", "authors"] = "constant"
+    packing: int = 1
+    unrolled_steps: int = 0
+    mismatch: float = 0.0
+    conditioning: Literal["auto", "concat", "norm", "projection", "norm-projection"] = "auto"
+    objective: str = "wasserstein"
+    constraint: str = "clipping"
+    generator: str = "mlp"
+    critic: str = "mlp"
+    noise_size: int = 100
+    noise: Literal["normal", "uniform"] = "normal"
+    generator_optimizer: str = "rmsprop"
+    critic_optimizer: str = "rmsprop"
+    decay: Literal["none", "linear", "cosine"] = "none"
+    average: float = 0.0
+    record_every: int = 10
+    judge_every: int = 1_000
+    sample_every: int = 1_000
+    save_every: int = 500
+    judge_size: int = 2_500
+    judge_rounds: int = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    engine: Literal["auto", "eager", "compiled"] = "auto"
+    threads: int = 0
+    input: DataOptions = field(default_factory=DataOptions)
+
+
+# The settings that name a row of one of the tables.
+WORDS = ("objective", "constraint", "generator", "critic", "generator_optimizer", "critic_optimizer")
+
+_WITH_GAMES = frozenset(
+    {"packing", "unrolled_steps", "mismatch", "conditioning"}
+    | {f"input.{name}" for name in ("condition", "text", "embedding", "unseen")}
+)
+ADDED = (frozenset({"engine"}), _WITH_GAMES | {"engine"})
+"""What runs of each earlier version do not name; they were trained as the defaults say, and operation by operation."""

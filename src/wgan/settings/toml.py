@@ -1,0 +1,106 @@
+"""Settings as a TOML file, written and read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wgan.choices import nearest
+from wgan.display import escaped
+from wgan.errors import UsageError
+from wgan.settings.checking import problems, refuse, sift, spell
+from wgan.settings.fields import Settings
+
+_HEADER = "# The settings of one training run. `wgan train --settings FILE` trains it again.\n\n"
+
+
+def to_toml(settings: Settings) -> str:
+    """Write settings as TOML that `from_toml` reads back to an equal object.
+
+    Args:
+        settings: Any settings. Data that is no text (an object in memory) is named by its type.
+
+    Returns:
+        A comment, one line a setting, and those of `input` in a table of their own.
+    """
+    import tomli_w
+
+    values = dataclasses.asdict(dataclasses.replace(settings, data=""))
+    data: object = settings.data
+    values["data"] = str(data) if isinstance(data, (str, Path)) else f"<{type(data).__name__} in memory>"
+    return _HEADER + tomli_w.dumps(values)
+
+
+def from_toml(path: str | Path, *, start: Settings | None = None) -> Settings:
+    """Read settings from a TOML file.
+
+    Args:
+        path: The file. Nothing that it names is imported, unpickled or run.
+        start: What the settings are that the file leaves out; the defaults if None.
+
+    Returns:
+        Settings whose every value has its declared type and lies in its range.
+
+    Raises:
+        UsageError: A file that cannot be read or is no TOML; or unknown keys, wrong types, values out of range and
+            class paths, all of them listed.
+    """
+    settings, faults = from_mapping(read_toml(path), start=start)
+    refuse(faults, where=escaped(str(path)))
+    return settings
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read the raw values of a TOML file.
+
+    Raises:
+        UsageError: The file is missing, unreadable or no TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise UsageError(f"there is no settings file {escaped(str(path))}", remedy=_neighbours(Path(path))) from None
+    except OSError as error:
+        raise UsageError(f"the settings file {escaped(str(path))} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the settings file {escaped(str(path))} is no UTF-8 text: byte {error.start}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            f"{escaped(str(path))} is no TOML: {error}", remedy="Write one `name = value` a line."
+        ) from None
+
+
+def from_mapping(values: Mapping[str, Any], *, start: Settings | None = None) -> tuple[Settings, list[str]]:
+    """Lay plain values over settings.
+
+    Args:
+        values: As TOML gives them: `input` a mapping, sequences lists.
+        start: What the settings are that `values` leaves out; the defaults if None.
+
+    Returns:
+        The settings, in which faulty values are left out, and the list of faults.
+    """
+    start = start or Settings()
+    table = values.get("input", {})
+    top = {name: value for name, value in values.items() if name != "input"}
+    fitting, faults = sift(top, start, "")
+    if isinstance(table, Mapping):
+        inner, more = sift(table, start.input, "input.")
+        faults += more
+    else:
+        inner = {}
+        faults.append(f"input must be a table [input], not {spell(table)}")
+    settings = dataclasses.replace(start, **fitting, input=dataclasses.replace(start.input, **inner))
+    return settings, faults + problems(settings)
+
+
+def _neighbours(path: Path) -> str:
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir() if entry.suffix == ".toml")
+    except OSError:
+        return ""
+    near = nearest(path.name, names, most=3) or names[:3]
+    return f"Near it: {', '.join(escaped(str(path.parent / name)) for name in near)}." if near else ""
