@@ -45,6 +45,7 @@ FLOORS = (
         "figures",
         "failures",
         "export",
+        "trust",
     ),
     ("assembly", "recipes", "experiment"),
     ("report", "live"),

@@ -53,3 +53,21 @@ def test_nothing_is_drawn_from_no_noise(monkeypatch):
     game = build_game(SMALL, Layout(shape=(2,)))
     assert at_most(game, monkeypatch, 4) == []
     assert game.draw(torch.empty(0, 3)).shape == (0, 2)
+
+
+def test_looking_leaves_statistics_iterations_and_modes_as_they_were():
+    settings = dataclasses.replace(IMAGES, constraint="spectral", precision="float32")
+    game = build_game(settings, Layout(shape=(1, 8, 8), bounded=True))
+    before = [buffer.clone() for player in (game.generator, game.critic) for buffer in player.buffers()]
+    noise = torch.randn(11, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), game.only_looked_at():
+        game.critic.eval()
+        game.critic.train()
+        scores = game.score(game.generate(noise).values)
+        assert scores.requires_grad
+        moved = [buffer for player in (game.generator, game.critic) for buffer in player.buffers()]
+        assert sum(not torch.equal(*pair) for pair in zip(moved, before, strict=True)) >= 2
+        game.critic.eval()
+    after = [buffer for player in (game.generator, game.critic) for buffer in player.buffers()]
+    assert all(torch.equal(*pair) for pair in zip(after, before, strict=True))
+    assert all(module.training for player in (game.generator, game.critic) for module in player.modules())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -119,6 +121,26 @@ class Game:
             ]
         generator.train(training)
         return (drawn[0] if len(drawn) == 1 else torch.cat(drawn)).cpu()
+
+    @contextlib.contextmanager
+    def only_looked_at(self) -> Iterator[None]:
+        """Within the block players may be asked anything, gradients included, that does not move their weights.
+
+        Running statistics and power iterations, which forward passes move, and the modes of all layers are put back.
+        """
+        players = (self.generator, self.critic)
+        buffers = [buffer for player in players for buffer in player.buffers()]
+        before = [buffer.clone() for buffer in buffers]
+        modes = [(module, module.training) for player in players for module in player.modules()]
+        try:
+            with torch.enable_grad():
+                yield
+        finally:
+            with torch.no_grad():
+                for buffer, value in zip(buffers, before, strict=True):
+                    buffer.copy_(value)
+            for module, mode in modes:
+                module.training = mode
 
     def set_rates(self, factor: float) -> None:
         """Set both optimisers' learning rates to `factor` times their start."""

@@ -5,9 +5,7 @@ Both look at a game as it stands and leave it as it was, so that they can be ask
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -116,7 +114,7 @@ def probe(game: Game, source: Source, objective: Objective, constraint: Constrai
     real, mismatched = draw_real(game, source, rules, "real of the probe")
     noise = game.prior.sample(rules.batch_size, streams.at("noise of the probe"))
     shown = real if objective.generator_sees_real or rules.unrolled_steps else None
-    with _as_it_was(game):
+    with game.only_looked_at():
         fake = game.generate(noise, real.condition)
         loss = ruled_generator_loss(game, objective, constraint, rules, fake, shown, mismatched, last)
         gradient = _norms(*_pulls(game, fake, loss))
@@ -221,7 +219,7 @@ def _gradients(
             f"{len(noise)} samples cannot be packed by {packing}", remedy="Take a number of them that is a multiple."
         )
     shown = None if real is None else game.engine.bring_batch(real)
-    with _as_it_was(game):
+    with game.only_looked_at():
         fake = game.generate(noise, None if shown is None else shown.condition)
         packed = None if shown is None else shown.packed(packing)
         return _pulls(game, fake, generator_loss(game, objective, fake.packed(packing), packed))
@@ -238,17 +236,3 @@ def _pulls(game: Game, fake: Batch, loss: Tensor) -> tuple[Tensor, Tensor]:
 def _norms(at_samples: Tensor, at_weights: Tensor) -> GeneratorGradient:
     lengths = at_samples.flatten(1).norm(dim=1) * len(at_samples)
     return GeneratorGradient(at_samples=lengths.mean(), at_weights=at_weights.norm())
-
-
-@contextlib.contextmanager
-def _as_it_was(game: Game) -> Iterator[None]:
-    """Gradients can be asked for; running statistics and power iterations, which forward passes move, are put back."""
-    buffers = [*game.generator.buffers(), *game.critic.buffers()]
-    before = [buffer.clone() for buffer in buffers]
-    try:
-        with torch.enable_grad():
-            yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)
