@@ -344,14 +344,14 @@ class TestScore:
         assert fitted.score(shifted) == pytest.approx(-5, rel=1e-5)
 
     def test_large_sets_are_thinned(self, fitted, monkeypatch):
-        monkeypatch.setattr("wgan.estimator.model._MOST_SCORED", 10)
+        monkeypatch.setattr("wgan.estimator.scoring._MOST_SCORED", 10)
         sizes = []
 
         def spy(x, y):
             sizes.append((len(x), len(y)))
             return exact(x, y)
 
-        monkeypatch.setattr("wgan.estimator.model.exact", spy)
+        monkeypatch.setattr("wgan.estimator.scoring.exact", spy)
         fitted.score(POINTS)
         assert sizes == [(10, 10)]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
 
 from wgan import experiment
 from wgan.data import open_data
@@ -18,22 +19,17 @@ from wgan.estimator.asking import asked_for, sample_rows
 from wgan.estimator.attributes import attributes
 from wgan.estimator.checking import given_options, refuse_parameters, seed_of
 from wgan.estimator.fitting import settings_for, train
-from wgan.estimator.forms import classes_among, encoded, form_of, labels_of, readable
+from wgan.estimator.forms import classes_among, form_of, labels_of, readable
 from wgan.estimator.keeping import load_files, next_run, read_note, read_run, write_run
-from wgan.metrics import harden
-from wgan.randomness import Randomness
+from wgan.estimator.parameters import Parameters
+from wgan.estimator.scoring import minus_distance
 from wgan.settings import DataOptions
-from wgan.transport import exact, sliced
 
 if TYPE_CHECKING:
     import numpy as np
-import pyarrow as pa
-import torch
-
-_MOST_SCORED = 2500
 
 
-class WGAN:
+class WGAN(Parameters):
     """A Wasserstein GAN that learns the distribution of X and draws new samples from it.
 
     Parameters that are None take the value of the recipe for this kind of data (`wgan recipes` lists them); words such
@@ -187,31 +183,6 @@ class WGAN:
         self.random_state = random_state
         self.verbose = verbose
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's parameters, by name."""
-        return {name: getattr(self, name) for name in _parameters()}
-
-    def set_params(self, **params: Any) -> Self:  # noqa: ANN401 - of any parameter
-        """Set parameters; what was fitted stays as it was.
-
-        Raises:
-            UsageError: A name that is no parameter.
-        """
-        known = _parameters()
-        if unknown := [name for name in params if name not in known]:
-            raise UsageError(
-                f"WGAN has no parameter {', '.join(map(repr, unknown))}", remedy=f"Known: {', '.join(known)}."
-            )
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        """The parameters that differ from their defaults."""
-        defaults = _parameters()
-        given = [f"{name}={value!r}" for name, value in self.get_params().items() if value is not defaults[name]]
-        return f"WGAN({', '.join(given)})"
-
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - scikit-learn's class, which may not be there
         """What scikit-learn asks its estimators."""
         from sklearn.utils import Tags, TargetTags
@@ -315,18 +286,8 @@ class WGAN:
             UsageError: Not fitted.
             DataError: Other columns or another shape than were fitted.
         """
-        trained = self._fitted()
-        codec = trained.codec
-        real = encoded(X, codec, self._form)
         seed = 0 if self.random_state is None else seed_of(self.random_state)
-        streams = Randomness(seed)
-        if len(real) > _MOST_SCORED:
-            real = real[torch.randperm(len(real), generator=streams.at("rows to score"))[:_MOST_SCORED]]
-        fake = trained.values(len(real), seed)
-        if codec.layout.is_image:
-            return -float(sliced(fake, real, streams.at("directions of the score"), dtype=torch.float32).distance)
-        unit = getattr(codec, "unit", None) or 1.0
-        return -unit * float(exact(harden(fake, codec.layout.groups), real).cost)
+        return minus_distance(self._fitted(), X, self._form, seed)
 
     def save(self, path: str | Path) -> None:
         """Save what was fitted: a run's directory, which `wgan sample` takes too. Nothing in it is a pickle.
@@ -400,9 +361,3 @@ class WGAN:
 
             raise NotFittedError
         return self._trained
-
-
-def _parameters() -> Mapping[str, Any]:
-    """The constructor's parameters and their defaults."""
-    signature = inspect.signature(WGAN.__init__)
-    return {name: item.default for name, item in signature.parameters.items() if name != "self"}

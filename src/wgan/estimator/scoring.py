@@ -1,0 +1,36 @@
+"""How near samples are to data, as one number."""
+
+from __future__ import annotations
+
+import torch
+
+from wgan.estimator.forms import Form, encoded
+from wgan.experiment import Trained
+from wgan.metrics import harden
+from wgan.randomness import Randomness
+from wgan.transport import exact, sliced
+
+_MOST_SCORED = 2500
+
+
+def minus_distance(trained: Trained, X: object, form: Form, seed: int) -> float:  # noqa: N803 - scikit-learn's name
+    """Minus the W1 distance between data and as many samples: greater is better, 0 is best.
+
+    Args:
+        trained: What was fitted.
+        X: Data of the kind that was fitted.
+        form: The form of what was fitted.
+        seed: Of the samples, and of the rows where there are too many.
+
+    Raises:
+        DataError: Other columns or another shape than were fitted.
+    """
+    codec, streams = trained.codec, Randomness(seed)
+    real = encoded(X, codec, form)
+    if len(real) > _MOST_SCORED:
+        real = real[torch.randperm(len(real), generator=streams.at("rows to score"))[:_MOST_SCORED]]
+    fake = trained.values(len(real), seed)
+    if codec.layout.is_image:
+        return -float(sliced(fake, real, streams.at("directions of the score"), dtype=torch.float32).distance)
+    unit = getattr(codec, "unit", None) or 1.0
+    return -unit * float(exact(harden(fake, codec.layout.groups), real).cost)
