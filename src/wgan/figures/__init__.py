@@ -1,4 +1,4 @@
-"""Drawings of a run (the curve, what reaches its generator, points in the plane, marginals) and of transport plans.
+"""Drawings of a run (the curve, what it is worth, points in the plane, marginals), of several, and of transport plans.
 
 Arrays in, a matplotlib figure out, in two themes.
 
@@ -8,6 +8,7 @@ No figure touches matplotlib's global state, and the same arrays give the same b
 from wgan.figures.canvas import DARK, LIGHT, Floats, Theme, png, svg
 from wgan.figures.columns import MAX_MARGINALS, marginals
 from wgan.figures.curves import Judged, curve, median_filtered, median_width
+from wgan.figures.evidence import MOST_RUNS, Bracket, bracket, by_layer, scores, small_lines, together
 from wgan.figures.failures import choosing, reaching, starving
 from wgan.figures.plans import moving_plan
 from wgan.figures.points import scatter, scatters
@@ -16,9 +17,13 @@ __all__ = [
     "DARK",
     "LIGHT",
     "MAX_MARGINALS",
+    "MOST_RUNS",
+    "Bracket",
     "Floats",
     "Judged",
     "Theme",
+    "bracket",
+    "by_layer",
     "choosing",
     "curve",
     "marginals",
@@ -29,6 +34,9 @@ __all__ = [
     "reaching",
     "scatter",
     "scatters",
+    "scores",
+    "small_lines",
     "starving",
     "svg",
+    "together",
 ]

@@ -35,6 +35,7 @@ class Theme:
         real: What the data is drawn in.
         generated: What samples are drawn in.
         judged: What measured distances are drawn in.
+        runs: What several runs on one axis are drawn in.
     """
 
     ink: str
@@ -43,10 +44,27 @@ class Theme:
     real: str
     generated: str
     judged: str
+    runs: tuple[str, ...]
 
 
-LIGHT = Theme(ink="#1f2328", faint="#646b75", grid="#e7e9ec", real="#9aa1ab", generated="#0072b2", judged="#c2410c")
-DARK = Theme(ink="#e6e8eb", faint="#9aa3ae", grid="#2b3038", real="#7d8590", generated="#56b4e9", judged="#f0904f")
+LIGHT = Theme(
+    ink="#1f2328",
+    faint="#646b75",
+    grid="#e7e9ec",
+    real="#9aa1ab",
+    generated="#0072b2",
+    judged="#c2410c",
+    runs=("#0072b2", "#c2410c", "#00805f", "#a3478e", "#7d7700", "#1f2328"),
+)
+DARK = Theme(
+    ink="#e6e8eb",
+    faint="#9aa3ae",
+    grid="#2b3038",
+    real="#7d8590",
+    generated="#56b4e9",
+    judged="#f0904f",
+    runs=("#56b4e9", "#f0904f", "#2fbf95", "#dd92cf", "#e8dc4a", "#e6e8eb"),
+)
 
 
 def svg(figure: Figure, *, theme: Theme = LIGHT) -> bytes:
@@ -124,6 +142,11 @@ def blank(width: float, height: float) -> Figure:
 
     layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.04, hspace=0.05)
     return Figure(figsize=(width, height), layout=layout)
+
+
+def power(value: float, _: object = None) -> str:
+    """A tick of a logarithmic axis: small powers of ten as 1e-3, other numbers as they are."""
+    return f"1e{round(np.log10(value))}" if 0 < value < 0.01 else f"{value:g}"
 
 
 def handles(theme: Theme) -> list[Any]:

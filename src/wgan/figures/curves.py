@@ -79,7 +79,7 @@ def curve(
         panels: list[Axes] = list(
             figure.subplots(len(heights), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         )
-        _draw_estimate(panels[0], at, values, theme)
+        draw_estimate(panels[0], at, values, theme.generated, theme)
         panels[0].set_title(unit)
         for panel, measured in zip(panels[1:], judged, strict=True):
             _draw_judged(panel, measured, theme)
@@ -91,7 +91,8 @@ def curve(
     return figure
 
 
-def _draw_estimate(panel: Axes, at: Floats, values: Floats, theme: Theme) -> None:
+def draw_estimate(panel: Axes, at: Floats, values: Floats, colour: str, theme: Theme) -> None:
+    """Draw an estimate against generator updates, faint as it came and strong through the median filter."""
     panel.grid(axis="y")
     if len(values) == 0:
         panel.text(0.5, 0.5, "nothing recorded yet", transform=panel.transAxes, ha="center", color=theme.faint)
@@ -100,12 +101,12 @@ def _draw_estimate(panel: Axes, at: Floats, values: Floats, theme: Theme) -> Non
     width = median_width(len(values))
     if width == 1:
         marker = {"marker": "o", "markersize": 3.0} if len(values) < 30 else {}
-        panel.plot(at, values, color=theme.generated, linewidth=1.4, label="every record", **marker)  # type: ignore[arg-type]
+        panel.plot(at, values, color=colour, linewidth=1.4, label="every record", **marker)  # type: ignore[arg-type]
         smooth = values
     else:
         smooth = median_filtered(values)
-        panel.plot(*_thinned(at, values), color=theme.generated, alpha=0.3, linewidth=0.7, label="every record")
-        panel.plot(*_thinned(at, smooth), color=theme.generated, linewidth=1.7, label=f"median of {width} records")
+        panel.plot(*_thinned(at, values), color=colour, alpha=0.3, linewidth=0.7, label="every record")
+        panel.plot(*_thinned(at, smooth), color=colour, linewidth=1.7, label=f"median of {width} records")
     low, high = np.percentile(values, [0.5, 99.5])
     low, high = min(low, smooth.min(), 0.0), max(high, smooth.max(), 0.0)
     room = 0.06 * (high - low) or 1.0

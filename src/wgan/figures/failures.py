@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wgan.figures.canvas import LIGHT, PAGE_WIDTH, Floats, Theme, blank, style
+from wgan.figures.canvas import LIGHT, PAGE_WIDTH, Floats, Theme, blank, power, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def starving(
             xscale="log", yscale="log", xlabel="updates of the critic", title="gradient at the generator's weights"
         )
         left.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        left.yaxis.set_major_formatter(_power)
+        left.yaxis.set_major_formatter(power)
         left.minorticks_off()
         left.grid(axis="y")
         left.legend(loc="lower left")
@@ -122,12 +122,8 @@ def _scale_norms(panel: Axes, values: Floats) -> None:
         low = max(above.min(), _SMALLEST)
         panel.set_yscale("log", nonpositive="clip")
         panel.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(above.max() * 1.2)))
-        panel.yaxis.set_major_formatter(_power)
+        panel.yaxis.set_major_formatter(power)
         panel.minorticks_off()
-
-
-def _power(value: float, _: object = None) -> str:
-    return f"1e{round(np.log10(value))}" if value < 0.01 else f"{value:g}"
 
 
 def _draw_critics(

@@ -1,0 +1,321 @@
+"""Whether a critic's number can be believed: the distance that it bounds beside it, and what else was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from wgan.figures.canvas import LIGHT, PAGE_WIDTH, Floats, Theme, blank, power, style
+from wgan.figures.curves import draw_estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SMALL_WIDTH = 3.7
+"""Inches of a figure of which two stand side by side on a page."""
+MOST_RUNS = 12
+"""Runs on one axis, at most: more colours and marks are not told apart."""
+
+_SMALL_HEIGHT = 2.15
+_DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+_FLOOR = (0, (1, 2))
+_EXACT = (0, (4, 2))
+_MARKS = ("o", "s", "^", "D", "v", "P")
+_MOST_MARKED = 40
+_FAR = 12.0
+"""Numbers that are so many times apart are drawn by powers of ten."""
+_DECADES = 4.0
+"""Powers of ten that an axis of distances shows, at most: what lies lower is drawn at the bottom."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bracket:
+    """What is known of the distance between held-out rows and samples along a run; NaN where it is not.
+
+    Attributes:
+        name: The run.
+        at: Where its looks are on the axis, such as generator updates, shape (K,).
+        certified: Ŵ, which the critic proves: a lower bound, shape (K,), as all the others.
+        exact: The distance.
+        low: Lower end of its interval.
+        high: Upper end.
+        floor: The distance of other real rows in place of samples.
+    """
+
+    name: str
+    at: Floats
+    certified: Floats
+    exact: Floats
+    low: Floats
+    high: Floats
+    floor: Floats
+
+
+def bracket(found: Bracket, raw: tuple[ArrayLike, ArrayLike], *, unit: str, scale: str, theme: Theme = LIGHT) -> Figure:
+    """Draw the distance between what the critic proves of it and its exact value, and the raw estimate by itself.
+
+    Args:
+        found: What is known of the distance, against generator updates.
+        raw: Generator updates and the training estimate at each, shape (K,) both.
+        unit: What the upper panel shows, and in which unit.
+        scale: The same of the raw estimate.
+        theme: Colours.
+    """
+    heights = [2.7, 1.5]
+    with style(theme):
+        figure = blank(PAGE_WIDTH, sum(heights) + 0.9)
+        above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": heights})
+        _draw_bracket(above, found, theme.judged, theme.generated, theme)
+        above.set_title(unit)
+        at, values = (np.asarray(side, dtype=np.float64) for side in raw)
+        at, values = at[np.isfinite(values)], values[np.isfinite(values)]
+        draw_estimate(below, at, values, theme.ink, theme)
+        below.set_title(scale)
+        _along(below, max([*at[-1:], *found.at[-1:], 0.0]), "generator updates")
+    return figure
+
+
+def together(runs: Sequence[Bracket], *, unit: str, across: str, theme: Theme = LIGHT) -> Figure:
+    """Draw several runs on one axis: what each critic proves, and the exact distance with its interval.
+
+    Args:
+        runs: At most `MOST_RUNS` of them.
+        unit: What is shown, and in which unit.
+        across: What they are drawn against.
+        theme: Colours.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    assert len(runs) <= MOST_RUNS
+    with style(theme):
+        rows = -(-(len(runs) + 3) // 3)
+        figure = blank(PAGE_WIDTH, 4.2 + 0.2 * rows)
+        panel = figure.subplots()
+        panel.grid(axis="y")
+        for place, run in enumerate(runs):
+            colour, mark = _dress(place, theme)
+            _draw_exact(panel, run, colour, linestyle=_EXACT)
+            # Lines of few looks are easier to tell apart with a mark on each; a single look is nothing but its mark.
+            size = 4.0 if len(run.at) <= _MOST_MARKED else 0.0
+            panel.plot(run.at, run.certified, color=colour, linewidth=1.7, marker=mark, markersize=size)
+            panel.plot(run.at, run.floor, color=theme.faint, linewidth=1.1, linestyle=_FLOOR)
+        _scale_distances(panel, runs)
+        panel.set_title(unit)
+        _along(panel, max((float(np.nanmax(run.at, initial=0.0)) for run in runs), default=0.0), across)
+        entries: list[Any] = [
+            Line2D([], [], color=colour, marker=mark, markersize=4.0, linewidth=1.7)
+            for colour, mark in (_dress(place, theme) for place in range(len(runs)))
+        ]
+        entries += [
+            Line2D([], [], color=theme.faint, linewidth=1.7),
+            (Patch(color=theme.faint, alpha=0.2), Line2D([], [], color=theme.faint, linestyle=_EXACT)),
+            Line2D([], [], color=theme.faint, linewidth=1.1, linestyle=_FLOOR),
+        ]
+        labels = [_short(run.name) for run in runs]
+        labels += ["certified lower bound Ŵ", "exact W1, 95 % interval", "floor: two sets of real rows"]
+        figure.legend(entries, labels, loc="outside upper left", ncols=3)
+    return figure
+
+
+def small_lines(
+    at: ArrayLike,
+    lines: Mapping[str, ArrayLike],
+    *,
+    title: str,
+    marks: Mapping[str, float] | None = None,
+    limits: tuple[float, float] | None = None,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw a few numbers along a run, small.
+
+    Args:
+        at: Generator updates, shape (K,).
+        lines: By name, shape (K,) each, four at most. What is not finite is left out.
+        title: What they are.
+        marks: Levels to compare them with, by name.
+        limits: Ends of the upright axis; chosen by the numbers, 0 among them where they stay of a size, if None.
+        theme: Colours.
+    """
+    steps = np.asarray(at, dtype=np.float64)
+    colours = (theme.generated, theme.judged, theme.ink, theme.real)
+    with style(theme):
+        figure = blank(SMALL_WIDTH, _SMALL_HEIGHT)
+        panel = figure.subplots()
+        panel.grid(axis="y")
+        for (name, values), colour, dash in zip(lines.items(), colours, _DASHES, strict=False):
+            drawn = np.asarray(values, dtype=np.float64)
+            panel.plot(steps, drawn, color=colour, linewidth=1.4, linestyle=dash, label=name, **_marked(steps))
+        for name, level in (marks or {}).items():
+            panel.axhline(level, color=theme.faint, linewidth=1.1, linestyle=_FLOOR, label=name)
+        if limits is None:
+            _scale(panel, [np.asarray(line.get_ydata(), dtype=np.float64) for line in panel.lines])
+        else:
+            panel.set_ylim(*limits)
+        _along(panel, max([*steps[-1:], 0.0]), "generator updates", ticks=4)
+        _title(panel, title, rows=-(-len(panel.lines) // 2) if len(panel.lines) > 1 else 0)
+    return figure
+
+
+def by_layer(players: Mapping[str, Mapping[str, Sequence[float]]], *, theme: Theme = LIGHT) -> Figure:
+    """Draw the norm of the gradient at each layer, a panel for each player, both on one scale of powers of ten.
+
+    Args:
+        players: By name, at each of a few moments by name the norms from the first layer to the last; those that are 0
+            are drawn at the bottom.
+        theme: Colours.
+    """
+    everything = np.array([norm for moments in players.values() for norms in moments.values() for norm in norms])
+    colours = (theme.real, theme.generated, theme.judged)
+    with style(theme):
+        figure = blank(SMALL_WIDTH, _SMALL_HEIGHT)
+        panels = figure.subplots(1, len(players), sharey=True, squeeze=False)[0]
+        for panel, (player, moments) in zip(panels, players.items(), strict=True):
+            panel.grid(axis="y")
+            for (moment, norms), colour, dash in zip(moments.items(), colours, (_EXACT, "solid", _FLOOR), strict=False):
+                layers = np.arange(1, len(norms) + 1)
+                panel.plot(
+                    layers, norms, color=colour, linestyle=dash, linewidth=1.4, marker="o", markersize=3.4, label=moment
+                )
+            panel.set(title=player, xlabel="layer")
+            panel.set_xlim(0.6, max(map(len, moments.values()), default=1) + 0.4)
+            panel.locator_params(axis="x", integer=True, nbins=6)
+        above = everything[np.isfinite(everything) & (everything > 0)]
+        low, high = (above.min(), above.max()) if len(above) else (0.1, 1.0)
+        if len(above):
+            panels[0].set_yscale("log", nonpositive="clip")
+        panels[0].set_ylim(10 ** (np.floor(np.log10(low)) - 0.1), 10 ** (np.ceil(np.log10(high * 1.01)) + 0.1))
+        panels[0].yaxis.set_major_formatter(power)
+        panels[0].minorticks_off()
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return figure
+
+
+def scores(edges: ArrayLike, real: ArrayLike, fake: ArrayLike, *, theme: Theme = LIGHT) -> Figure:
+    """Draw how the critic scores held-out rows and samples, as shares of each.
+
+    Args:
+        edges: Of the bins, shape (K + 1,).
+        real: Held-out rows in each, shape (K,).
+        fake: Samples in each, shape (K,).
+        theme: Colours.
+    """
+    ends = np.asarray(edges, dtype=np.float64)
+    with style(theme):
+        figure = blank(SMALL_WIDTH, _SMALL_HEIGHT)
+        panel = figure.subplots()
+        for counts, colour, name in ((real, theme.real, "real, held out"), (fake, theme.generated, "samples")):
+            values = np.asarray(counts, dtype=np.float64)
+            shares = values / (values.sum() or 1.0)
+            if colour == theme.real:
+                panel.stairs(shares, ends, fill=True, color=colour, alpha=0.45, label=name)
+            else:
+                panel.stairs(shares, ends, color=colour, linewidth=1.4, label=name)
+        panel.set(yticks=[], xlabel="score")
+        panel.set_xlim(ends[0], ends[-1])
+        panel.set_ylim(bottom=0)
+        panel.locator_params(axis="x", nbins=5)
+        _title(panel, "share of the rows", rows=1)
+    return figure
+
+
+def _dress(place: int, theme: Theme) -> tuple[str, str]:
+    """The colour and the mark of a run; the first few differ in both, all in one of them."""
+    num = len(theme.runs)
+    return theme.runs[place % num], _MARKS[(place + place // num) % len(_MARKS)]
+
+
+def _draw_bracket(panel: Axes, found: Bracket, exact: str, certified: str, theme: Theme) -> None:
+    panel.grid(axis="y")
+    gap = np.isfinite(found.certified) & np.isfinite(found.exact)
+    panel.fill_between(found.at, found.certified, found.exact, where=gap, color=theme.faint, alpha=0.12, lw=0)
+    _draw_exact(panel, found, exact, label="exact W1, with its 95 % interval")
+    panel.plot(
+        found.at, found.certified, color=certified, linewidth=1.7, label="proven by the critic: Ŵ", **_marked(found.at)
+    )
+    panel.plot(found.at, found.floor, color=theme.faint, linewidth=1.1, linestyle=_EXACT, label="floor: real rows")
+    _scale_distances(panel, [found])
+    if np.isfinite(np.concatenate([found.certified, found.exact])).any():
+        panel.legend(loc="best")
+    else:
+        panel.text(0.5, 0.5, "nothing measured", transform=panel.transAxes, ha="center", color=theme.faint)
+
+
+def _draw_exact(panel: Axes, run: Bracket, colour: str, **line: Any) -> None:  # noqa: ANN401 - matplotlib's own words
+    known = np.isfinite(run.low) & np.isfinite(run.high)
+    panel.fill_between(run.at, run.low, run.high, where=known, color=colour, alpha=0.16, lw=0)
+    if len(run.at) == 1:
+        # A single look has no band to fill.
+        panel.vlines(run.at[known], run.low[known], run.high[known], color=colour, linewidth=1.2, alpha=0.5)
+    panel.plot(run.at, run.exact, color=colour, linewidth=1.3, **(line | _marked(run.at)))
+
+
+def _scale_distances(panel: Axes, runs: Sequence[Bracket]) -> None:
+    """By exact distances and floors, where there are any: a critic that proves next to nothing stretches no axis."""
+    measured = [values for run in runs for values in (run.exact, run.low, run.high, run.floor)]
+    _scale(panel, [values for run in runs for values in (run.certified, run.exact, run.low, run.high)], measured)
+
+
+def _scale(panel: Axes, drawn: Sequence[Floats], leading: Sequence[Floats] = ()) -> None:
+    """From 0 where numbers stay of a size, by powers of ten where they do not.
+
+    Args:
+        panel: What they are drawn in.
+        drawn: All of them.
+        leading: Those that decide, if any of them is known.
+    """
+    from matplotlib.ticker import LogLocator
+
+    everything, deciding = (_finite(values) for values in (drawn, leading))
+    everything = np.concatenate([everything, deciding])
+    deciding = deciding if len(deciding) else everything
+    if not len(everything):
+        panel.set_yticks([])
+        return
+    low, high = float(everything.min()), float(everything.max())
+    above = deciding[deciding > 0]
+    if low >= 0 and len(above) and high > _FAR * max(float(above.min()), high / 10.0**_DECADES):
+        least = max(float(everything[everything > 0].min()), float(above.min()) / 10.0, high / 10.0**_DECADES)
+        panel.set_yscale("log", nonpositive="clip")
+        panel.set_ylim(least / 1.25, high * 1.35)
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 200 * least else (1.0, 2.0, 5.0)))
+        panel.yaxis.set_major_formatter(power)
+        panel.minorticks_off()
+        return
+    low, high = min(low, 0.0), max(high, 0.0)
+    room = 0.1 * (high - low) or 1.0
+    panel.set_ylim(low - (room if low < 0 else 0.0), high + room)
+    panel.locator_params(axis="y", nbins=6)
+
+
+def _finite(parts: Sequence[Floats]) -> Floats:
+    values: Floats = np.concatenate([np.zeros(0), *parts])
+    return np.asarray(values[np.isfinite(values)])
+
+
+def _title(panel: Axes, title: str, *, rows: int) -> None:
+    """The title, and between it and the drawing so many rows of a legend, where no line can run through them."""
+    panel.set_title(title, pad=7.0 + 13.0 * rows)
+    if rows:
+        panel.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=2, columnspacing=1.2, handlelength=1.8)
+
+
+def _along(panel: Axes, last: float, across: str, *, ticks: int | None = None) -> None:
+    """The axis that looks lie along, from 0."""
+    panel.set_xlim(0, last * 1.02 or 1.0)
+    panel.locator_params(axis="x", integer=last >= 1, nbins="auto" if ticks is None else ticks)
+    panel.set_xlabel(across)
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if last >= 1 else f"{value:g}")
+
+
+def _marked(at: Floats) -> dict[str, Any]:
+    return {"marker": "o", "markersize": 3.0} if len(at) <= _MOST_MARKED else {}
+
+
+def _short(name: str, most: int = 30) -> str:
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"
