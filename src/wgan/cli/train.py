@@ -293,7 +293,7 @@ def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool)
 def _next_command(experiment: Experiment) -> str:
     """A command that draws from the run into its own directory: a picture elsewhere might lie among the data."""
     from wgan.cli.asking import example
-    from wgan.experiment.running import NUM_SAMPLES
+    from wgan.experiment.samples import NUM_SAMPLES
     from wgan.export import sample_ending
 
     kind, directory = experiment.source.codec.kind, experiment.directory

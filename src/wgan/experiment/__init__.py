@@ -7,7 +7,8 @@ what a run has learnt, `evaluate` what that is worth.
 from __future__ import annotations
 
 from wgan.experiment.files import RunFiles
-from wgan.experiment.opening import RunWarning, begin, resume
+from wgan.experiment.opening import begin, resume
+from wgan.experiment.record import RunWarning
 from wgan.experiment.running import Experiment, Progress
 from wgan.experiment.trained import Trained, evaluate, load
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from wgan.batch import Batch, Layout
 from wgan.data.codes import words_of
 from wgan.data.conditions import Conditions
+from wgan.data.source import Source
 from wgan.data.tables.columns import Category
-from wgan.game import Prior
+from wgan.game import Game, Prior
 from wgan.randomness import Randomness
 
 _ENTRIES = 1 << 20
@@ -105,6 +106,19 @@ def draw_all(
     return Batch(torch.cat([block.values for block in blocks]), torch.cat(told) if told else None)
 
 
+def drawn(game: Game, source: Source, num: int, purpose: str) -> Batch:
+    """Samples of a run as a user would draw them, under conditions as they occur in the data."""
+    return draw_all(
+        game.draw,
+        game.prior,
+        source.codec.layout,
+        num=num,
+        seed=game.seed,
+        purpose=purpose,
+        conditions=source.conditions,
+    )
+
+
 def draw_for(
     draw: Callable[[Tensor, Tensor | None], Tensor],
     prior: Prior,
@@ -116,11 +130,11 @@ def draw_for(
 ) -> Tensor:
     """A sample for each of these conditions, shape (N, *layout.shape), in whole blocks as `draw_blocks` draws them."""
     size, streams = block_size(layout), Randomness(seed)
-    drawn = []
+    samples = []
     for block, part in enumerate(condition.split(size)):  # type: ignore[no-untyped-call]
         whole = torch.cat([part, part[:1].expand(size - len(part), -1)])
-        drawn.append(draw(prior.sample(size, streams.at(purpose, block)), whole)[: len(part)])
-    return torch.cat(drawn)
+        samples.append(draw(prior.sample(size, streams.at(purpose, block)), whole)[: len(part)])
+    return torch.cat(samples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,5 +188,5 @@ def sheet_of(conditions: Conditions, num: int, rng: torch.Generator) -> Sheet | 
     part, start = conditions.parts[place], sum(before.width for before in conditions.parts[:place])
     rows = max(1, _FEW_ROWS // part.width)
     columns = num // (rows * part.width)
-    drawn = [conditions.where({part.name: value}).draw(rows * columns, rng) for value in words_of(part)]
-    return Sheet(condition=torch.cat(drawn), columns=columns, part=slice(start, start + part.width))
+    asked = [conditions.where({part.name: value}).draw(rows * columns, rng) for value in words_of(part)]
+    return Sheet(condition=torch.cat(asked), columns=columns, part=slice(start, start + part.width))

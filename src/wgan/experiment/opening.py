@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import platform
-import tomllib
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +16,15 @@ from wgan.assembly import build_game, choose_parts
 from wgan.data import open_data
 from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
-from wgan.errors import CheckpointError, UsageError
-from wgan.experiment.files import RESTORE, RunFiles, new_run, own, refuse_no_run
+from wgan.errors import UsageError
+from wgan.experiment.files import RunFiles, new_run, own, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore, source_state
+from wgan.experiment.notes import read_note, read_settings, read_source
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.running import Experiment
 from wgan.game import Game
 from wgan.metrics import Judge
-from wgan.settings import ADDED, Settings, check, from_toml, read_toml, to_toml
+from wgan.settings import Settings, check, to_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space, sweep
 
 FEW_HELD_OUT = 100
@@ -34,10 +32,6 @@ FEW_HELD_OUT = 100
 
 CACHE = ".wgan-cache"
 """The folder beside the runs in which images are packed once for all of them."""
-
-
-class RunWarning(UserWarning):
-    """Something about a run that does not stop it but that its owner should know."""
 
 
 def begin(
@@ -88,12 +82,12 @@ def begin(
         journal.add("started", 0, seconds=0.0)
         if settings.batch_size != asked:
             shrunk = f"'{source.name}' has {settings.batch_size:,} samples to train on"
-            _warn(journal, 0, f"{shrunk}: the batch size is {settings.batch_size:,}, not {asked:,}")
+            journal.warn(0, f"{shrunk}: the batch size is {settings.batch_size:,}, not {asked:,}")
         if judge is None:
-            _warn(journal, 0, "no rows are held out, so samples are not judged and no checkpoint is the best")
+            journal.warn(0, "no rows are held out, so samples are not judged and no checkpoint is the best")
         elif source.num_held_out is not None and source.num_held_out < FEW_HELD_OUT:
             few = f"held-out rows: {source.num_held_out}, which is few"
-            _warn(journal, 0, f"{few}: distances from them say little, and 1.0 times the floor no more")
+            journal.warn(0, f"{few}: distances from them say little, and 1.0 times the floor no more")
         experiment = Experiment(
             files=files,
             ownership=ownership,
@@ -165,7 +159,7 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
     _remove_later_samples(files, done)
     if longer.steps != begun_with and settings.decay != "none":
         changed = f"the {settings.decay} decay of the learning rates now runs to step {longer.steps:,}"
-        _warn(journal, done, f"{changed} instead of {begun_with:,}: the rates jump at step {done:,}")
+        journal.warn(done, f"{changed} instead of {begun_with:,}: the rates jump at step {done:,}")
     if longer != settings:
         replace_file(files.settings, to_toml(longer).encode("utf-8"))
     experiment = Experiment(
@@ -181,57 +175,6 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
     )
     checkpoints.settle(files.checkpoints, checkpoint, is_regular=experiment.is_regular)
     return experiment
-
-
-def read_settings(files: RunFiles) -> Settings:
-    """Read a run's settings, all of which the run itself wrote.
-
-    Raises:
-        CheckpointError: The file is damaged or cut off.
-        UsageError: A value, changed by hand, cannot be used.
-    """
-    try:
-        values = read_toml(files.settings)
-    except UsageError as error:
-        raise CheckpointError(error.message, remedy=RESTORE) from None
-    whole = tomllib.loads(to_toml(Settings()))
-    reading = values.get("input")
-    missing = [name for name in whole if name not in values]
-    missing += [f"input.{name}" for name in whole["input"] if isinstance(reading, dict) and name not in reading]
-    # A run of an earlier version is what the defaults of later settings make of it.
-    if missing and set(missing) not in ADDED:
-        raise CheckpointError(f"'{files.settings}' is cut off: it lacks {', '.join(missing)}", remedy=RESTORE)
-    settings = from_toml(files.settings)
-    return dataclasses.replace(settings, engine="eager") if missing else settings
-
-
-def read_note(path: Path, *wanted: str) -> dict[str, Any]:
-    """Read one of a run's JSON files.
-
-    Args:
-        path: The file.
-        wanted: Names that must be in it.
-
-    Raises:
-        CheckpointError: It cannot be read, or lacks one of the names.
-    """
-    try:
-        note: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"'{path}' cannot be read: {error}", remedy=RESTORE) from None
-    missing = [name for name in wanted if not isinstance(note, dict) or name not in note]
-    if missing or not isinstance(note, dict):
-        raise CheckpointError(f"'{path}' lacks {', '.join(missing) or 'everything'}", remedy=RESTORE)
-    return note
-
-
-def read_source(files: RunFiles) -> dict[str, Any]:
-    """Read what a run keeps of its data, as `source_state` gives it.
-
-    Raises:
-        CheckpointError: It cannot be read.
-    """
-    return read_note(files.source, "name", "describe", "fingerprint", "codec")
 
 
 def _refuse_mismatch(settings: Settings, source: Source) -> None:
@@ -323,7 +266,7 @@ def _compare_environments(files: RunFiles, game: Game, journal: Journal, step: i
     changed = [f"{name} {now[name]} (was {before.get(name)})" for name in now if now[name] != before.get(name)]
     if changed:
         message = "the run goes on elsewhere than it was begun, so its last bits may differ from an unbroken run's"
-        _warn(journal, step, f"{message}: {', '.join(changed)}")
+        journal.warn(step, f"{message}: {', '.join(changed)}")
 
 
 def _lengthened(settings: Settings, steps: int, begun_with: int, done: int) -> Settings:
@@ -345,8 +288,7 @@ def _record_until(files: RunFiles, checkpoint: checkpoints.Checkpoint, journal: 
     length = int(checkpoint.facts["record_bytes"])
     record = Record(files.metrics, length=length)
     if record.length < length:
-        _warn(
-            journal,
+        journal.warn(
             checkpoint.step,
             f"'{files.metrics}' has {record.length:,} bytes where {length:,} were written: lines of it are lost",
         )
@@ -361,8 +303,3 @@ def _remove_later_samples(files: RunFiles, step: int) -> None:
         for path in files.samples.iterdir():
             if path.name.startswith(".") or (path.stem.isdigit() and int(path.stem) > step):
                 path.unlink()
-
-
-def _warn(journal: Journal, step: int, message: str) -> None:
-    journal.add("warning", step, message=message)
-    warnings.warn(message, RunWarning, stacklevel=4)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from wgan.storage import disk_faults
+
+
+class RunWarning(UserWarning):
+    """Something about a run that does not stop it but that its owner should know."""
+
 
 Event = Literal["started", "resumed", "saved", "judged", "warning", "stopped", "diverged", "finished"]
 
@@ -81,6 +87,11 @@ class Journal:
             # A process that was killed may have left half a line.
             torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
             file.write((b"\n" if torn else b"") + text.encode("ascii"))
+
+    def warn(self, step: int, message: str) -> None:
+        """Add a warning, and say it aloud."""
+        self.add("warning", step, message=message)
+        warnings.warn(message, RunWarning, stacklevel=4)
 
     def seconds_until(self, step: int) -> float:
         """Training time that the latest save up to `step` had taken."""

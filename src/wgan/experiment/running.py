@@ -12,17 +12,17 @@ from typing import Any, NoReturn
 
 from torch import Tensor
 
-from wgan import checkpoints, export
+from wgan import checkpoints
 from wgan.assembly import Parts, build_rules
-from wgan.batch import Batch
-from wgan.data.source import Source, decode_batch
+from wgan.data.source import Source
 from wgan.errors import Interrupted, NumericError
 from wgan.experiment import health
-from wgan.experiment.drawing import Sheet, draw_all, sheet_of
+from wgan.experiment.drawing import drawn
 from wgan.experiment.files import RunFiles
 from wgan.experiment.fitting import NUMBERS, deciding
 from wgan.experiment.obeying import obeyed
 from wgan.experiment.record import Journal, Record
+from wgan.experiment.samples import write_real_samples, write_samples
 from wgan.experiment.stopping import StopAskedError, StopRequest
 from wgan.failures import probe
 from wgan.game import Game
@@ -32,9 +32,6 @@ from wgan.settings import Settings
 from wgan.storage import Ownership
 from wgan.training import Step, train
 
-NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
-"""How many samples are kept at each of a run's sample steps, by the kind of the data."""
-
 SLOW_STEP = 1.0
 """Seconds of one generator update above which a copy of the state is kept in memory, so that a stop need not wait."""
 
@@ -42,7 +39,6 @@ _PATIENCE = 2.0
 """Seconds that a stopped run waits for a judge in the middle of its work, after saving."""
 
 _SCALE_ROWS = 256
-_ROWS_TO_CHOOSE = 2048
 
 
 @dataclass(frozen=True)
@@ -144,8 +140,8 @@ class Experiment:
         self._since = time.monotonic()
         with self._stop:
             if self.game.steps_done == 0:
-                self._write_real_samples()
-                self._write_samples(0)
+                write_real_samples(self.source, self._files, self.settings.seed)
+                write_samples(self.game, self.source, self._files, 0)
             if self._pending is not None:
                 # The run was stopped between this update and what follows an update.
                 progress, self._pending = self._after(self.game.steps_done, self._pending), None
@@ -216,7 +212,7 @@ class Experiment:
             line = {"step": number, **numbers, **(evaluation or {}), **probed}
             self._record.add(line)
         if number % settings.sample_every == 0 or is_last:
-            self._write_samples(number)
+            write_samples(self.game, self.source, self._files, number)
         saved = self.save(score=None if evaluation is None else evaluation["score"]) if is_saved else None
         return Progress(number, settings.steps, line, evaluation, saved)
 
@@ -231,7 +227,7 @@ class Experiment:
 
         def work() -> dict[str, float]:
             with self.game.engine.limits():
-                found = judge(self._draw)
+                found = judge(lambda num: drawn(self.game, self.source, num, "noise of the judge").values)
                 is_last = number == self.settings.steps
                 return found | (obeyed(self.game, self.source, self.settings, judge.size) if is_last else {})
 
@@ -249,58 +245,6 @@ class Experiment:
         """What reaches the generator."""
         with self.game.engine.limits():
             return probe(self.game, self.source, self._parts.objective, self._parts.constraint, self._rules).numbers()
-
-    def _draw(self, num: int) -> Tensor:
-        return self._drawn(num, "noise of the judge").values
-
-    def _drawn(self, num: int, purpose: str) -> Batch:
-        """Samples as a user would draw them, under conditions as they occur in the data."""
-        game, source = self.game, self.source
-        return draw_all(
-            game.draw,
-            game.prior,
-            source.codec.layout,
-            num=num,
-            seed=game.seed,
-            purpose=purpose,
-            conditions=source.conditions,
-        )
-
-    def _sheet(self) -> Sheet | None:
-        """How images are laid out in pictures, where they can be asked for."""
-        source = self.source
-        if source.conditions is None or source.codec.kind != "images":
-            return None
-        rng = Randomness(self.settings.seed).at("conditions of the sheets")
-        return sheet_of(source.conditions, NUM_SAMPLES["images"], rng)
-
-    def _write_samples(self, number: int) -> None:
-        """Decode and keep samples of the same noise each time, so that sheets along the run compare."""
-        game, kind, sheet = self.game, self.source.codec.kind, self._sheet()
-        with game.engine.limits():
-            batch = self._drawn(NUM_SAMPLES[kind], "noise of the samples")
-            if sheet is not None:
-                noise = game.prior.sample(len(sheet.condition), Randomness(game.seed).at("noise of the samples", 0))
-                batch = Batch(game.draw(noise, sheet.condition), sheet.condition)
-        self._write(batch, self._files.samples_at(number, kind), sheet)
-
-    def _write_real_samples(self) -> None:
-        """Keep as many held-out rows as are kept of samples, for pictures that show the two side by side."""
-        kind, sheet = self.source.codec.kind, self._sheet()
-        rng = Randomness(self.settings.seed).at("held-out rows of the samples")
-        batch = self.source.labelled("held-out", NUM_SAMPLES[kind] if sheet is None else _ROWS_TO_CHOOSE, rng)
-        if sheet is not None and (chosen := sheet.matching(batch)) is not None:
-            batch = chosen
-        elif sheet is not None:
-            batch, sheet = Batch(batch.values[: NUM_SAMPLES[kind]], batch.condition), None
-        if len(batch.values):
-            self._write(batch, self._files.real_samples(kind), sheet)
-
-    def _write(self, batch: Batch, out: Path, sheet: Sheet | None) -> None:
-        codec, num = self.source.codec, len(batch.values)
-        columns = None if sheet is None else sheet.columns
-        rows = decode_batch(codec, self.source.conditions, batch)
-        export.write_samples(iter([rows]), num, out, codec.kind, columns=columns)
 
     def _save_copy(self) -> Path:
         assert self._safe.tensors is not None

@@ -21,11 +21,12 @@ from wgan.data.conditions import Conditions
 from wgan.data.source import Codec, Labelled, Samples, Source, decode_batch
 from wgan.engine import has_fast_bfloat16
 from wgan.errors import UsageError
-from wgan.experiment.drawing import draw_all, draw_blocks, draw_for
+from wgan.experiment.drawing import draw_blocks, draw_for, drawn
 from wgan.experiment.files import RunFiles, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
+from wgan.experiment.notes import read_note, read_settings, read_source
 from wgan.experiment.obeying import obeyed
-from wgan.experiment.opening import open_again, read_note, read_settings, read_source
+from wgan.experiment.opening import open_again
 from wgan.experiment.record import Journal
 from wgan.game import Game
 from wgan.metrics import Judge
@@ -233,19 +234,8 @@ def evaluate(
         features=features,
     )
 
-    def draw(num: int) -> Tensor:
-        return draw_all(
-            game.draw,
-            game.prior,
-            trained.layout,
-            num=num,
-            seed=game.seed,
-            purpose="noise of the judge",
-            conditions=source.conditions,
-        ).values
-
     with game.engine.limits():
-        found = judge(draw)
+        found = judge(lambda num: drawn(game, source, num, "noise of the judge").values)
         return found | (obeyed(game, source, settings, judge.size) if obedience else {})
 
 
