@@ -166,16 +166,20 @@ def test_a_damaged_description_is_named(ring, tmp_path):
         experiment.load(run)
 
 
+OF_EVIDENCE = ("examine",)
+
+
 @pytest.mark.parametrize(
     ("lacking", "of_input"),
     [
         (
-            ("packing", "unrolled_steps", "mismatch", "conditioning", "engine"),
+            ("packing", "unrolled_steps", "mismatch", "conditioning", "engine", *OF_EVIDENCE),
             ("condition", "text", "embedding", "unseen"),
         ),
-        (("engine",), ()),
+        (("engine", *OF_EVIDENCE), ()),
+        (OF_EVIDENCE, ()),
     ],
-    ids=["before the games", "before the engine"],
+    ids=["before the games", "before the engine", "before the evidence"],
 )
 def test_runs_of_earlier_versions_still_load(straight, tmp_path, lacking, of_input):
     run = Path(shutil.copytree(straight, tmp_path / "run"))

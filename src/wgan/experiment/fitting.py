@@ -63,6 +63,8 @@ def source_state(source: Source) -> dict[str, Any]:
         "fingerprint": source.fingerprint(),
         "codec": source.codec.state(),
         "notes": list(source.notes),
+        # Which rows these are follows from the seed and the share, and shows in the fingerprint.
+        "split": {"train": source.size, "held_out": source.num_held_out},
     }
     return state if source.conditions is None else state | {"conditions": source.conditions.state()}
 

@@ -17,6 +17,7 @@ from wgan.data import open_data
 from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
 from wgan.errors import UsageError
+from wgan.experiment.examining import Examination
 from wgan.experiment.files import RunFiles, new_run, own, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore, source_state
 from wgan.experiment.notes import read_note, read_settings, read_source
@@ -96,6 +97,7 @@ def begin(
             game=game,
             parts=parts,
             judge=judge,
+            examination=Examination.of(settings, source, parts),
             record=Record(files.metrics, length=0),
         )
         experiment.save()
@@ -170,6 +172,7 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
         game=game,
         parts=parts,
         judge=_judge(longer, source),
+        examination=Examination.of(longer, source, parts),
         record=record,
         pending=pending,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from wgan.data.source import Source
 from wgan.errors import Interrupted, NumericError
 from wgan.experiment import health
 from wgan.experiment.drawing import drawn
+from wgan.experiment.examining import Examination
 from wgan.experiment.files import RunFiles
 from wgan.experiment.fitting import NUMBERS, deciding
 from wgan.experiment.obeying import obeyed
@@ -36,7 +38,7 @@ SLOW_STEP = 1.0
 """Seconds of one generator update above which a copy of the state is kept in memory, so that a stop need not wait."""
 
 _PATIENCE = 2.0
-"""Seconds that a stopped run waits for a judge in the middle of its work, after saving."""
+"""Seconds that a stopped run waits for a judge or an examination in the middle of its work, after saving."""
 
 _SCALE_ROWS = 256
 
@@ -89,11 +91,13 @@ class Experiment:
         game: Game,
         parts: Parts,
         judge: Judge | None,
+        examination: Examination | None,
         record: Record,
         pending: dict[str, float] | None = None,
     ) -> None:
         self.directory, self.settings, self.source, self.game = files.root, settings, source, game
-        self._files, self._ownership, self._parts, self._judge = files, ownership, parts, judge
+        self._files, self._ownership, self._parts = files, ownership, parts
+        self._judge, self._examination = judge, examination
         self._rules = build_rules(settings)
         self._record, self._journal = record, Journal(files.events)
         self._pending = pending
@@ -178,7 +182,7 @@ class Experiment:
             return None
         if self._slowest > SLOW_STEP and self._safe.step != done:
             tensors, facts = self.game.state()
-            self._safe = _Safe(done, {name: tensor.detach().clone() for name, tensor in tensors.items()}, facts)
+            self._safe = _Safe(done, _copied(tensors), facts)
         if self._stop.asked:
             self._stopped(self._saved_before(done) or self.save())
         began, engine = time.monotonic(), self.game.engine
@@ -206,10 +210,11 @@ class Experiment:
         self._refuse_divergence(number, numbers)
         line: dict[str, Any] | None = None
         evaluation = self._evaluate(number, numbers) if is_judged and self._judge is not None else None
+        evidence = self._examine(number, numbers) if is_judged else {}
         if is_recorded or is_judged:
             # Here and not beside the judge: while that is at work a stop may save the state, which must then be whole.
             probed = self._probe() if is_judged else {}
-            line = {"step": number, **numbers, **(evaluation or {}), **probed}
+            line = {"step": number, **numbers, **(evaluation or {}), **probed, **evidence}
             self._record.add(line)
         if number % settings.sample_every == 0 or is_last:
             write_samples(self.game, self.source, self._files, number)
@@ -233,13 +238,23 @@ class Experiment:
 
         evaluation, unfinished = self._stop.meanwhile(work)
         if evaluation is None:
-            saved = self.save(pending=numbers)
-            if unfinished is not None:
-                unfinished.join(_PATIENCE)
-            self._stopped(saved)
+            self._stopped_meanwhile(self.save(pending=numbers), unfinished)
         self._refuse_divergence(number, evaluation)
         self._journal.add("judged", number, seconds=self._elapsed(), score=evaluation["score"])
         return evaluation
+
+    def _examine(self, number: int, numbers: dict[str, float]) -> dict[str, object]:
+        """Evidence of what the critic's number is worth, where it is due; a stop meanwhile is answered as above."""
+        examination = self._examination
+        if examination is None or not examination.is_due(number, self.settings):
+            return {}
+        # The game is as it was only once the look is over.
+        tensors, facts = self.game.state()
+        tensors = _copied(tensors)
+        evidence, unfinished = self._stop.meanwhile(lambda: examination(self.game))
+        if evidence is None:
+            self._stopped_meanwhile(self._save(tensors, facts, pending=numbers), unfinished)
+        return evidence
 
     def _probe(self) -> dict[str, float]:
         """What reaches the generator."""
@@ -280,6 +295,12 @@ class Experiment:
         is_there = self._safe.step == done and self._safe.tensors is None
         return self._files.checkpoints / checkpoints.name_of(done) if is_there else None
 
+    def _stopped_meanwhile(self, saved: Path, unfinished: threading.Thread | None) -> NoReturn:
+        """Leave as below, after a moment in which what is still at work beside the main thread may come to an end."""
+        if unfinished is not None:
+            unfinished.join(_PATIENCE)
+        self._stopped(saved)
+
     def _stopped(self, saved: Path) -> NoReturn:
         step, name = int(saved.name), self._stop.name
         self._journal.add("stopped", step, seconds=self._elapsed(), signal=name)
@@ -307,6 +328,10 @@ class Experiment:
 
     def _elapsed(self) -> float:
         return round(self._seconds + time.monotonic() - self._since, 3)
+
+
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _numbers(step: Step | dict[str, float]) -> dict[str, float]:

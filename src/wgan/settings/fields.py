@@ -84,6 +84,8 @@ class Settings:
         save_every: Generator updates between two checkpoints.
         judge_size: Samples drawn for an evaluation, and held-out rows at most.
         judge_rounds: Independent sets of samples in an evaluation, whose distances are averaged.
+        examine: Whether evidence of what the critic's number is worth is gathered along the run (auto: at evaluations,
+            as often and as closely as a tenth of the run's updates bears), or not (off).
         device: Where to train (auto: on a GPU if there is one).
         precision: Arithmetic of the networks' matrix products (auto: bfloat16 where the processor is fast at it and it
             does no harm).
@@ -121,6 +123,7 @@ class Settings:
     save_every: int = 500
     judge_size: int = 2_500
     judge_rounds: int = 1
+    examine: Literal["auto", "off"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     engine: Literal["auto", "eager", "compiled"] = "auto"
@@ -135,5 +138,7 @@ _WITH_GAMES = frozenset(
     {"packing", "unrolled_steps", "mismatch", "conditioning"}
     | {f"input.{name}" for name in ("condition", "text", "embedding", "unseen")}
 )
-ADDED = (frozenset({"engine"}), _WITH_GAMES | {"engine"})
+_WITH_ENGINES = frozenset({"engine"})
+_WITH_EVIDENCE = frozenset({"examine"})
+ADDED = (_WITH_EVIDENCE, _WITH_EVIDENCE | _WITH_ENGINES, _WITH_EVIDENCE | _WITH_ENGINES | _WITH_GAMES)
 """What runs of each earlier version do not name; they were trained as the defaults say, and operation by operation."""
