@@ -128,7 +128,27 @@ def steepest_secant(
     return slope, jump
 
 
-def steepest_gradient(critic: Critic, samples: Tensor, *, climb_steps: int) -> float | None:
+@torch.no_grad()
+def gradient_norms(critic: Critic, samples: Tensor, *, at_once: int = SCORED) -> Tensor | None:
+    """How steep a critic is at samples.
+
+    Args:
+        critic: Differentiable, scoring each sample by itself.
+        samples: Shape (N, ...).
+        at_once: Samples that go through the critic at once.
+
+    Returns:
+        The norms of its gradients, shape (N,), float64, on the samples' device; None where the scores have no gradient.
+    """
+    with judging(critic), torch.enable_grad():
+        parts = [_gradient_norms(critic, some) for some in torch.split(samples, at_once)]
+    found = [part for part in parts if part is not None]
+    return torch.cat(found) if len(found) == len(parts) else None
+
+
+def steepest_gradient(
+    critic: Critic, samples: Tensor, *, climb_steps: int, norms: Tensor | None = None
+) -> float | None:
     """The largest norm of a critic's gradient that was found, from samples upwards.
 
     From the samples with the steepest gradients, points climb: along the gradient of the gradient's norm where there is
@@ -139,6 +159,7 @@ def steepest_gradient(critic: Critic, samples: Tensor, *, climb_steps: int) -> f
         critic: Differentiable, scoring each sample by itself.
         samples: Where to start, shape (N, ...), float64.
         climb_steps: Steps of each climb.
+        norms: From `gradient_norms`, where they are known already.
 
     Returns:
         A norm that the critic's gradient has somewhere, so that no Lipschitz constant of it is smaller; None where the
@@ -146,12 +167,11 @@ def steepest_gradient(critic: Critic, samples: Tensor, *, climb_steps: int) -> f
     """
     centred = samples.flatten(1) - samples.flatten(1).mean(dim=0)
     reach = float(centred.square().sum(dim=1).mean().sqrt())
-    with judging(critic), torch.enable_grad():
-        parts = [_gradient_norms(critic, some) for some in torch.split(samples, SCORED)]
-        found = [part for part in parts if part is not None]
-        if len(found) < len(parts):
+    if norms is None:
+        norms = gradient_norms(critic, samples)
+        if norms is None:
             return None
-        norms = torch.cat(found)
+    with judging(critic), torch.enable_grad():
         best, where = norms.topk(min(NUM_CLIMBERS, len(norms)))
         points = samples[where]
         units = torch.full_like(best, reach)

@@ -1,0 +1,251 @@
+"""How both players are about to move, against closed forms of linear players and updates that were really made."""
+
+import copy
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from wgan.assembly import build_game, build_rules, choose_parts
+from wgan.constraints import Unconstrained, WeightClipping
+from wgan.data import open_data
+from wgan.draws import draw, draw_real
+from wgan.losses import critic_loss
+from wgan.optimizers import Adam, RMSProp
+from wgan.randomness import Randomness
+from wgan.settings import DataOptions, Settings
+from wgan.training import train
+from wgan.trust.moves import moves, share_at_bound, step_cosine
+from wgan.updates import descend
+
+
+def small(**changes):
+    """Game, source, objective, constraint and rules of a small run on the ring."""
+    settings = Settings(
+        **{
+            "data": "ring", "generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1,activation=tanh",
+            "constraint": "penalty", "noise_size": 2, "threads": 1, "batch_size": 16, "steps": 8, "critic_steps": 2,
+            "critic_optimizer": "adam:rate=0.03,beta1=0.5", "generator_optimizer": "adam:rate=0.01",
+            "precision": "float32", "device": "cpu", "engine": "eager",
+        }
+        | changes
+    )  # fmt: skip
+    source = open_data(settings.data, settings.input, seed=0)
+    size = 0 if source.conditions is None else source.conditions.size
+    parts, game = choose_parts(settings), build_game(settings, source.codec.layout, size)
+    return game, source, parts.objective, parts.constraint, build_rules(settings)
+
+
+def test_the_gradients_of_linear_players_are_known():
+    game, source, *run = small(generator="mlp:depth=0", critic="mlp:depth=0", constraint="none")
+    slopes = next(game.critic.parameters()).detach().double()[0]
+    streams = Randomness(game.seed)
+    real = source.sample(16, streams.at("real of the moves")).values.double()
+    noise = game.prior.sample(16, streams.at("noise of the moves"))
+    with torch.no_grad():
+        fake = game.generate(noise).values.double()
+    found = moves(game, source, *run)
+    # The critic's one layer puts out the score itself; the generator's, the sample.
+    assert found.critic_layers == (pytest.approx(1.0),)
+    assert found.generator_layers == (pytest.approx(float(slopes.norm()), rel=1e-5),)
+    assert found.critic_weights == (pytest.approx(float((fake.mean(0) - real.mean(0)).norm()), rel=1e-5),)
+    outer = slopes[:, None] * noise.double().mean(dim=0)
+    assert found.generator_weights == (pytest.approx(float(outer.norm()), rel=1e-5),)
+    assert found.at_bound is None
+
+
+def clipped(bound, width, depth=12):
+    """A game whose critic is a deep ReLU network that was clipped from weights drawn far outside."""
+    changes = {"critic": f"mlp:width={width},depth={depth}", "constraint": f"clipping:bound={bound}"}
+    game, *rest = small(**changes, batch_size=64)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        for weight in game.critic.parameters():
+            weight.copy_(torch.randn_like(weight))
+        WeightClipping(bound=bound).project(game.critic)
+    return game, *rest
+
+
+@pytest.mark.parametrize(
+    ("bound", "width", "least", "most"),
+    [(0.001, 64, 0.002, 0.02), (0.01, 64, 0.02, 0.2), (0.01, 512, 0.06, 0.4), (0.1, 512, 1.3, 3.0)],
+)
+def test_a_clip_lets_the_gradient_die_or_explode_by_one_factor_in_each_layer(bound, width, least, most):
+    # A row of `width` weights of size c hands c sqrt(width / 2) on, in the mean: .0057, .057, .16 and 1.6.
+    found = moves(*clipped(bound, width))
+    assert len(found.critic_layers) == 13
+    assert found.critic_layers[-1] == pytest.approx(1.0)
+    hidden = found.critic_layers[:-1]
+    factors = [before / after for before, after in itertools.pairwise(hidden) if after > 1e-30]
+    assert len(factors) >= 8
+    assert all(least < factor < most for factor in factors[-8:])
+
+
+def test_what_dies_from_layer_to_layer_is_hidden_at_the_weights():
+    found = moves(*clipped(0.01, 512, depth=6))
+    # The first two layers are not as wide, and in the last two the biases stand in for the signal.
+    inner = found.critic_weights[1:4]
+    assert max(inner) < 5 * min(inner)
+    assert found.critic_layers[3] > 30 * found.critic_layers[1]
+
+
+def test_a_gradient_that_dies_in_the_critic_does_not_reach_the_generator():
+    healthy, starved = (moves(*clipped(bound, 64, depth=4)).generator_layers for bound in (0.2, 0.002))
+    assert len(healthy) == len(starved) == 2
+    assert all(low < 1e-6 * high for low, high in zip(starved, healthy, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "objective", "packing"),
+    [("penalty:every=3", "wasserstein", 1), ("clipping:bound=0.1", "wasserstein", 2), ("none", "gan:flipping=0.1", 1)],
+)
+def test_the_step_is_the_one_that_the_next_update_makes(constraint, objective, packing):
+    changes = {"constraint": constraint, "objective": objective, "packing": packing}
+    game, source, objective, constraint, rules = small(**changes)
+    for step in train(game, source, objective, constraint, rules):
+        if step.number == 3:
+            break
+    found = moves(game, source, objective, constraint, rules)
+    # The same batch again, by an update that is really made.
+    streams = Randomness(game.seed)
+    real, _ = draw_real(game, source, rules, "real of the moves")
+    with torch.no_grad():
+        fake = game.generate(game.prior.sample(16, streams.at("noise of the moves")))
+    real, fake = real.packed(packing), fake.packed(packing)
+    # Three generator updates of two critic updates each: the coming one is number 6.
+    held = constraint.at(6)
+    loss, _ = critic_loss(game, objective, held, real, fake, draw(game, objective, held, real, -1))
+    weights = list(game.critic.parameters())
+    before = [weight.detach().clone() for weight in weights]
+    descend(loss, game.critic, game.critic_optimizer)
+    step = torch.cat([(weight.detach() - old).flatten() for weight, old in zip(weights, before, strict=True)]).double()
+    downhill = -torch.cat([weight.grad.flatten() for weight in weights]).double()
+    assert found.step_cosine == pytest.approx(float(step @ downhill / (step.norm() * downhill.norm())), abs=1e-4)
+    matrices = [float(weight.grad.double().norm()) for weight in weights if weight.dim() > 1]
+    assert list(found.critic_weights) == pytest.approx(matrices, rel=1e-5)
+
+
+def test_a_first_step_of_adam_is_all_signs():
+    weights = [nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(2, 2))]
+    gradients = [torch.tensor([3.0, -4.0, 1e-3]), torch.tensor([[1.0, -2.0], [0.5, 2.0]])]
+    flat = torch.cat([gradient.flatten() for gradient in gradients]).double()
+    of_signs = float(flat.abs().sum() / (math.sqrt(len(flat)) * flat.norm()))
+    for optimizer in (Adam(beta1=0.9), RMSProp()):
+        assert step_cosine(optimizer.build(weights), gradients) == pytest.approx(of_signs, rel=1e-4)
+
+
+def test_momentum_that_still_goes_the_other_way_turns_the_cosine_negative():
+    weight = nn.Parameter(torch.zeros(50))
+    optimizer = Adam(rate=1e-3, beta1=0.9, beta2=0.999).build([weight])
+    without = Adam(rate=1e-3, beta1=0.0, beta2=0.999).build([weight])
+    for _ in range(20):
+        weight.grad = torch.ones(50)
+        optimizer.step()
+        without.step()
+    turned = [-torch.ones(50)]
+    assert step_cosine(optimizer, turned) == pytest.approx(-1.0)
+    assert step_cosine(without, turned) == pytest.approx(1.0)
+    assert step_cosine(optimizer, [torch.ones(50)]) == pytest.approx(1.0)
+
+
+def test_there_is_no_cosine_where_there_is_no_gradient_or_no_formula():
+    weight = nn.Parameter(torch.zeros(4))
+    assert step_cosine(Adam().build([weight]), [torch.zeros(4)]) is None
+    assert step_cosine(Adam().build([weight]), [torch.full((4,), math.nan)]) is None
+    assert step_cosine(torch.optim.SGD([weight]), [torch.ones(4)]) is None
+    assert step_cosine(Adam().build([]), []) is None
+
+
+def test_weights_at_the_bound_are_counted():
+    critic = nn.Linear(4, 2)
+    with torch.no_grad():
+        critic.weight.copy_(torch.tensor([[0.1, -0.1, 0.09995, 0.0], [0.05, 0.0998, -0.0999001, 0.0]]))
+        critic.bias.copy_(torch.tensor([-0.1, 0.03]))
+    assert share_at_bound(critic, WeightClipping(bound=0.1)) == 5 / 10
+    assert share_at_bound(critic, Unconstrained()) is None
+    assert share_at_bound(nn.Flatten(), WeightClipping()) is None
+
+
+RUNS = [
+    {},
+    {"constraint": "clipping:bound=0.05", "critic_optimizer": "rmsprop:rate=0.01"},
+    {"constraint": "spectral", "critic": "mlp:width=8,depth=2"},
+    {"constraint": "clipping", "critic": "mlp:width=8,norm=batch", "generator": "mlp:width=8,norm=batch"},
+    {"objective": "gan", "constraint": "none", "unrolled_steps": 2},
+    {"objective": "relativistic", "constraint": "r1r2:weight=1", "packing": 2},
+    {"objective": "mmd:kernel=energy", "constraint": "penalty"},
+    {"objective": "semidual", "constraint": "none"},
+    {
+        "input": DataOptions(condition=("label",)), "mismatch": 0.2, "conditioning": "norm-projection",
+        "generator": "mlp:width=8,norm=layer",
+    },
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", RUNS, ids=lambda changes: " ".join(map(str, changes.values())) or "penalty")
+def test_a_run_that_was_looked_at_goes_on_as_if_it_had_not_been(changes):
+    def played(is_looked_at):
+        game, source, *run = small(**changes)
+        for step in train(game, source, *run):
+            if is_looked_at and step.number in (1, 5):
+                before = copy.deepcopy([game.state(), game.critic.training, game.generator.training])
+                first = moves(game, source, *run)
+                assert first == moves(game, source, *run)
+                after = [game.state(), game.critic.training, game.generator.training]
+                torch.testing.assert_close(after, before, rtol=0, atol=0)
+        return game.state()
+
+    torch.testing.assert_close(played(True), played(False), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("changes", RUNS, ids=lambda changes: " ".join(map(str, changes.values())) or "penalty")
+def test_every_layer_of_every_game_has_a_finite_gradient(changes):
+    game, source, *run = small(**changes)
+    found = moves(game, source, *run)
+    for player, network in (("critic", game.critic), ("generator", game.generator)):
+        layers, matrices = getattr(found, f"{player}_layers"), getattr(found, f"{player}_weights")
+        linear = [part for name, part in network.named_modules() if isinstance(part, nn.Linear) and "emb" not in name]
+        assert len(layers) == len(linear)
+        assert len(matrices) == sum(weight.dim() > 1 for weight in network.parameters())
+        assert all(math.isfinite(each) and each > 0 for each in (*layers, *matrices))
+    # Nothing has moved yet, so that no step can go against its gradient.
+    assert 0 < found.step_cosine <= 1
+
+
+def test_a_critic_without_weights_makes_no_moves():
+    found = moves(*small(objective="mmd", critic="identity", constraint="none", critic_steps=1))
+    assert found.critic_layers == found.critic_weights == ()
+    assert found.step_cosine is None
+    assert len(found.generator_layers) == 2
+
+
+def test_convolutions_are_layers_from_the_samples_to_the_scores():
+    changes = {"generator": "dcgan:filters=2", "critic": "dcgan:filters=2", "constraint": "clipping", "noise_size": 4}
+    game, source, *run = small(data="fashion-mnist", **changes)
+    found = moves(game, source, *run)
+    assert len(found.critic_layers) == sum(isinstance(part, nn.Conv2d) for part in game.critic.modules())
+    kinds = nn.ConvTranspose2d | nn.Linear
+    assert len(found.generator_layers) == sum(isinstance(part, kinds) for part in game.generator.modules())
+    assert found.critic_layers[-1] == pytest.approx(1.0)
+
+
+def test_the_length_of_a_pull_is_that_of_one_sample_whatever_the_batch():
+    one = moves(*small(critic="mlp:depth=0", constraint="none", batch_size=16))
+    other = moves(*small(critic="mlp:depth=0", constraint="none", batch_size=64))
+    # Below a linear critic the pull at a sample is its slope for each of them.
+    assert one.generator_layers[-1] == pytest.approx(other.generator_layers[-1], rel=1e-5)
+
+
+def test_layers_of_a_critic_alone_are_those_of_its_own_function():
+    game, source, objective, constraint, rules = small(critic="mlp:width=8,depth=2,activation=tanh")
+    found = moves(game, source, objective, constraint, rules)
+    real = source.sample(16, Randomness(game.seed).at("real of the moves")).values
+    noise = game.prior.sample(16, Randomness(game.seed).at("noise of the moves"))
+    with torch.no_grad():
+        values = torch.cat([real, game.generate(noise).values])
+    chain = game.critic.body[1]
+    hidden = chain[0](values)
+    (slopes,) = torch.autograd.grad(chain[1:](hidden).sum(), hidden)
+    assert found.critic_layers[0] == pytest.approx(float(slopes.double().norm(dim=1).mean()), rel=1e-5)
