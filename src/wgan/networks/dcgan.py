@@ -8,6 +8,7 @@ from typing import Literal
 from torch import nn
 
 from wgan.batch import Layout
+from wgan.networks.activations import LeakyReLU, ReLU
 from wgan.networks.conditioning import (
     NOTHING,
     Chain,
@@ -55,7 +56,7 @@ class DCGAN:
             nn.Linear(noise_size + joined, channels[-1] * height * width, bias=self.norm == "none"),
             nn.Unflatten(1, (channels[-1], height, width)),
             *normalisation(self.norm, channels[-1], given),
-            nn.ReLU(),
+            ReLU(),
         ]
         for level in reversed(range(len(channels))):
             outputs = channels[level - 1] if level else layout.shape[0]
@@ -64,7 +65,7 @@ class DCGAN:
             bias = level == 0 or self.norm == "none"
             layers.append(nn.ConvTranspose2d(channels[level], outputs, 4, 2, 1, output_padding=odd, bias=bias))
             if level:
-                layers += [*normalisation(self.norm, outputs, given), nn.ReLU()]
+                layers += [*normalisation(self.norm, outputs, given), ReLU()]
         return Generator(_initialised(Chain(*layers), self.weights), noise_size, layout, given)
 
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
@@ -78,7 +79,7 @@ class DCGAN:
             inputs = channels[level - 1] if level else layout.shape[0] + joined
             has_norm = level > 0 and self.norm != "none"
             layers.append(nn.Conv2d(inputs, filters, 4, 2, 1, bias=not has_norm))
-            layers += [*(normalisation(self.norm, filters) if has_norm else []), nn.LeakyReLU(0.2)]
+            layers += [*(normalisation(self.norm, filters) if has_norm else []), LeakyReLU()]
         layers.append(nn.Conv2d(channels[-1], outputs, sizes[-1]))
         body: nn.Module = _initialised(chain := Chain(*layers), self.weights)
         if joined:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.batch import Layout
+from wgan.networks.activations import LeakyReLU, ReLU
 from wgan.networks.conditioning import (
     NOTHING,
     Chain,
@@ -24,7 +25,7 @@ from wgan.networks.players import Critic, Generator
 
 Activation = Literal["relu", "leaky", "tanh", "softplus", "gelu", "silu"]
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
+    "relu": ReLU,
     "tanh": nn.Tanh,
     "softplus": nn.Softplus,
     "gelu": nn.GELU,
@@ -87,7 +88,7 @@ class MLP:
         for index in range(self.depth):
             layers.append(nn.Linear(self.width, self.width) if index else FullPrecision(entries, self.width))
             layers += self._normalisation(given)
-            layers.append(nn.LeakyReLU(0.2) if self.activation == "leaky" else _ACTIVATIONS[self.activation]())
+            layers.append(LeakyReLU() if self.activation == "leaky" else _ACTIVATIONS[self.activation]())
         layers.append(FullPrecision(self.width if self.depth else entries, outputs))
         for layer in layers:
             if isinstance(layer, nn.Linear):

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wgan.batch import Layout
+from wgan.networks.activations import ReLU
 from wgan.networks.conditioning import (
     NOTHING,
     Chain,
@@ -51,7 +52,7 @@ class ResNet:
             nn.Unflatten(1, (self.filters, height, width)),
             *[_Block(self.filters, self.filters, self.norm, enlarge_to=size, given=given) for size in sizes[-2::-1]],
             *normalisation(self.norm, self.filters, given),
-            nn.ReLU(),
+            ReLU(),
             nn.Conv2d(self.filters, layout.shape[0], 3, padding=1),
         )
         return Generator(_initialised(chain), noise_size, layout, given)
@@ -66,7 +67,7 @@ class ResNet:
         chain = Chain(
             *[_Block(channels, self.filters, norm, halve=True) for channels in entries],
             *[_Block(self.filters, self.filters, norm) for _ in range(2)],
-            nn.ReLU(),
+            ReLU(),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Linear(self.filters, outputs),
@@ -96,9 +97,9 @@ class _Block(nn.Module, TakesCondition):
         super().__init__()
         self.halve, self.enlarge_to = halve, enlarge_to
         # The first block sees pixels, which a ReLU would cut in half and a norm would level.
-        self.before = Chain(*([*normalisation(norm, inputs, given), nn.ReLU()] if inputs == outputs else []))
+        self.before = Chain(*([*normalisation(norm, inputs, given), ReLU()] if inputs == outputs else []))
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.between = Chain(*normalisation(norm, outputs, given), nn.ReLU())
+        self.between = Chain(*normalisation(norm, outputs, given), ReLU())
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
