@@ -142,6 +142,14 @@ class Game:
             for module, mode in modes:
                 module.training = mode
 
+    def with_own_critic(self) -> Game:
+        """The same game but for a copy of the critic and of what its optimiser has learnt: the generator is shared."""
+        own = copy.copy(self)
+        # One call for both, so that the copied optimiser moves the copied weights.
+        own.critic, own.critic_optimizer = copy.deepcopy((self.critic, self.critic_optimizer))
+        own._rates = {own.critic_optimizer: self._rates[self.critic_optimizer]}
+        return own
+
     def set_rates(self, factor: float) -> None:
         """Set both optimisers' learning rates to `factor` times their start."""
         for optimizer, rates in self._rates.items():

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wgan.trust.distances import Certified, Solved, certify, solve
     from wgan.trust.evidence import Evidence, Examiner
-    from wgan.trust.optimality import gap_to_optimality, relative_rise, trained_further
-    from wgan.trust.samples import Look, Looked, Rows, look, most_rows, scored
+    from wgan.trust.optimality import relative_rise, trained_further
+    from wgan.trust.samples import Look, Looked, Rows, Scored, look, most_rows, scored
 
 # Fetched when first asked for: some of this room reads records alone, and does not wait for torch.
 _HOME = {
@@ -23,9 +23,9 @@ _HOME = {
     "Look": "samples",
     "Looked": "samples",
     "Rows": "samples",
+    "Scored": "samples",
     "Solved": "distances",
     "certify": "distances",
-    "gap_to_optimality": "optimality",
     "look": "samples",
     "most_rows": "samples",
     "relative_rise": "optimality",
@@ -41,9 +41,9 @@ __all__ = [
     "Look",
     "Looked",
     "Rows",
+    "Scored",
     "Solved",
     "certify",
-    "gap_to_optimality",
     "look",
     "most_rows",
     "relative_rise",

@@ -5,19 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from wgan.batch import Batch
 from wgan.constraints import Constraint
 from wgan.data.source import Source
+from wgan.features import EfficientNetLite0
 from wgan.game import Game
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
 from wgan.rules import Rules
-from wgan.transport import sliced
-from wgan.trust.distances import Solved, certify, flat, solve
-from wgan.trust.optimality import gap_to_optimality
+from wgan.transport import exact, sliced
+from wgan.trust.distances import SOLVED, Certified, certify, flat, solve
+from wgan.trust.moves import moves
+from wgan.trust.optimality import relative_rise, trained_further
 from wgan.trust.samples import Look, Rows, look, scored
+from wgan.trust.scores import score_histogram
+from wgan.trust.slopes import slopes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,24 +36,30 @@ class Evidence:
     Attributes:
         training_estimate: The objective's estimate, of training rows against samples.
         held_out_estimate: The same of held-out rows: the difference is what the critic has learnt by heart.
+        further_estimate: The held-out estimate of a copy of the critic that was trained further against the same
+            generator.
         certified: W1 between held-out rows and samples is at least this, as the critic's scores prove whatever their
             slope.
         without_critic: The same by constant scores: what distances to nearest neighbours prove without any critic.
         exact: W1 between held-out rows and samples.
         exact_low: Where its 95 % interval begins.
         exact_high: Where it ends.
-        exact_floor: W1 between held-out rows and as many training rows.
+        exact_floor: W1 between held-out rows and as many training rows. Samples under the conditions of the held-out
+            rows can come nearer than that.
         sliced: Sliced W1 between held-out rows and samples, of images, and where the exact one is too dear.
         sliced_floor: The same between held-out and training rows.
         efficiency: The share of the exact distance that the critic proves.
-        gap: The share of what a copy of the critic proves, trained further against the same generator, that the critic
-            does not prove yet.
+        gap: The share of what that copy proves of the same points that the critic does not prove yet. Where `exact` is
+            no larger than its floor, what either proves is noise, and so is this.
+        exact_features: W1 between held-out rows and samples in the features of a network, where they were asked for.
+        exact_features_floor: The same between held-out and training rows.
         slope_real: The largest norm of the critic's gradient at real samples.
         slope_fake: The same at generated ones.
         slope_between: The same at points between the two.
         slope_climbed: The same where gradient ascent ends.
         slope_bound: The product of the layers' norms, which no slope exceeds.
-        estimate_by_slope: The held-out estimate divided by the largest slope that was found.
+        estimate_by_slope: The difference of the mean scores of held-out rows and samples, which is a Wasserstein
+            critic's estimate, divided by the largest slope that was found: at most W1 as far as none is steeper.
         layer_gradients: Norms of the critic's gradient, by layers.
         generator_layer_gradients: Likewise of the generator's.
         at_bound: Share of the critic's weights that sit at the bound that they are clipped to.
@@ -61,6 +74,7 @@ class Evidence:
 
     training_estimate: float
     held_out_estimate: float
+    further_estimate: float | None = None
     certified: float | None = None
     without_critic: float | None = None
     exact: float | None = None
@@ -71,6 +85,8 @@ class Evidence:
     sliced_floor: float | None = None
     efficiency: float | None = None
     gap: float | None = None
+    exact_features: float | None = None
+    exact_features_floor: float | None = None
     slope_real: float | None = None
     slope_fake: float | None = None
     slope_between: float | None = None
@@ -92,12 +108,8 @@ class Evidence:
         found: dict[str, object] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, tuple):
-                value = list(value)
-            if value and not _is_finite(value):
-                continue
-            if value is not None and value != []:
-                found[field.name] = value
+            if value not in (None, ()) and _is_finite(value):
+                found[field.name] = list(value) if isinstance(value, tuple) else value
         return found
 
 
@@ -109,12 +121,15 @@ class Examiner:
         objective: What the two optimise.
         constraint: What holds the critic.
         rules: The numbers.
-        size: Points on each side, at most, rows or packs of them: see `most_rows`.
+        size: Points on each side, at most: rows, or packs of them where the critic sees several as one, which are then
+            the points of all distances but those of diversity. `most_rows` says what is affordable.
         gap_steps: Updates by which a copy of the critic is trained further; 0 for none.
         seed: What decides which rows.
+        features: Whether to compute exact W1 in a network's features too (images only): needs the `features` extra
+            and, at each look, about half a minute.
 
     Raises:
-        UsageError: No rows were held out.
+        UsageError: No rows were held out, or the features are not installed.
     """
 
     def __init__(
@@ -127,6 +142,7 @@ class Examiner:
         size: int,
         gap_steps: int,
         seed: int,
+        features: bool = False,
     ) -> None:
         self.source, self.objective, self.constraint, self.rules = source, objective, constraint, rules
         self.gap_steps = gap_steps
@@ -135,7 +151,9 @@ class Examiner:
         self._held_out, self._training = (
             flat(rows.packed(rules.packing)) for rows in (self.rows.held_out, self.rows.training)
         )
-        self._floor: tuple[Solved | None, float | None] | None = None
+        self._extractor = EfficientNetLite0() if features and source.codec.layout.is_image else None
+        self._held_out_features = self._features_of(self.rows.held_out)
+        self._floors: dict[str, Any] | None = None
 
     @property
     def size(self) -> int:
@@ -151,63 +169,118 @@ class Examiner:
         """Gather evidence.
 
         Args:
-            game: As it stands; left as it was, and nothing is drawn that training draws.
+            game: As it stands. Weights, running statistics, optimisers and modes are left as they were, and nothing is
+                drawn that training draws; learning rates become those of the last update.
+
+        Raises:
+            UsageError: As `wgan.training.train`.
         """
         seen = self.look(game)
         fake = flat(seen.fake.points)
         proven = certify(seen.held_out.scores, seen.fake.scores, self._held_out, fake, unit=self.unit)
-        solved = solve(self._held_out, fake, self._streams.at("resampled pairs"), unit=self.unit)
-        if self._floor is None:
-            floor = solve(self._held_out, self._training, self._streams.at("resampled pairs"), unit=self.unit)
-            self._floor = floor, self._sliced(self._training)
-        floor, sliced_floor = self._floor
-        gap = None
-        if proven is not None:
-            gap = gap_to_optimality(
-                game,
-                self.source,
-                self.objective,
-                self.constraint,
-                self.rules,
-                steps=self.gap_steps,
-                before=proven.value,
-                certified=lambda further: self.certified(further, seen),
-            )
-        efficiency = None
-        if proven is not None and solved is not None:
-            efficiency = proven.value / solved.value if solved.value > 0 else 1.0
         return Evidence(
             training_estimate=seen.training_estimate,
             held_out_estimate=seen.held_out_estimate,
-            certified=None if proven is None else proven.value,
-            without_critic=None if proven is None else proven.without_critic,
-            exact=None if solved is None else solved.value,
-            exact_low=None if solved is None else solved.low,
-            exact_high=None if solved is None else solved.high,
-            exact_floor=None if floor is None else floor.value,
-            sliced=self._sliced(fake),
-            sliced_floor=sliced_floor,
-            efficiency=efficiency,
-            gap=gap,
+            **self._distances(seen, fake, proven),
+            **self._further(game, seen, fake, proven),
+            **self._slopes(game, seen),
+            **self._moves(game),
+            score_histogram=score_histogram(seen.held_out.scores, seen.fake.scores),
         )
 
     def look(self, game: Game) -> Look:
         """The rows, as many samples of the generator under training, and the critic's scores."""
         return look(game, self.objective, self.rules, self.rows)
 
-    def certified(self, game: Game, seen: Look) -> float | None:
-        """What the critic of a game proves of points that were looked at before, in the units of the data."""
-        of_real, of_fake = scored(game, self.objective, self.rules, seen)
-        proven = certify(of_real, of_fake, self._held_out, flat(seen.fake.points), unit=self.unit)
-        return None if proven is None else proven.value
+    def _distances(self, seen: Look, fake: Tensor, proven: Certified | None) -> dict[str, Any]:
+        """What the critic proves, and what is true."""
+        solved = solve(self._held_out, fake, self._streams.at("resampled pairs"), unit=self.unit)
+        if self._floors is None:
+            floor = solve(self._held_out, self._training, self._streams.at("resampled pairs"), unit=self.unit)
+            self._floors = {
+                "exact_floor": floor and floor.value,
+                "sliced_floor": self._sliced(self._training),
+                "exact_features_floor": self._by_features(self.rows.training),
+            }
+        efficiency = None
+        if proven is not None and solved is not None:
+            efficiency = proven.value / solved.value if solved.value > 0 else 1.0
+        return {
+            "certified": proven and proven.value,
+            "without_critic": proven and proven.without_critic,
+            "exact": solved and solved.value,
+            "exact_low": solved and solved.low,
+            "exact_high": solved and solved.high,
+            "sliced": self._sliced(fake),
+            "efficiency": efficiency,
+            "exact_features": self._by_features(seen.fake.rows),
+            **self._floors,
+        }
 
-    def _sliced(self, other: torch.Tensor) -> float | None:
-        """For images; for others only where the exact distance is too dear."""
-        is_wanted = self.source.codec.layout.is_image or self._held_out.shape[0] > 2_048
+    def _further(self, game: Game, seen: Look, fake: Tensor, proven: Certified | None) -> dict[str, Any]:
+        """What a copy of the critic makes of the same points after some more updates."""
+        if not self.gap_steps or proven is None or next(game.critic.parameters(), None) is None:
+            return {}
+        further = trained_further(game, self.source, self.objective, self.constraint, self.rules, steps=self.gap_steps)
+        found = scored(further, self.objective, self.rules, seen)
+        after = certify(found.held_out, found.fake, self._held_out, fake, unit=self.unit)
+        return {
+            "further_estimate": found.held_out_estimate,
+            "gap": None if after is None else relative_rise(proven.value, after.value),
+        }
+
+    def _slopes(self, game: Game, seen: Look) -> dict[str, Any]:
+        """How steep the critic is as a function of single points, and what its estimate says of W1 by that."""
+        made_of = seen.training.outputs, seen.fake.outputs
+
+        def function(values: Tensor, condition: Tensor | None) -> Tensor:
+            return self.objective.witness(game.score(values, condition), *made_of)
+
+        is_score = self.objective.critic_outputs == 1
+        with game.only_looked_at():
+            game.critic.eval()
+            found = slopes(function, seen.held_out.points, seen.fake.points, network=game.critic if is_score else None)
+        if found is None:
+            return {}
+        difference = float(seen.held_out.scores.double().mean() - seen.fake.scores.double().mean())
+        return {
+            "slope_real": found.real,
+            "slope_fake": found.fake,
+            "slope_between": found.between,
+            "slope_climbed": found.climbed,
+            "slope_bound": found.bound,
+            "estimate_by_slope": self.unit * difference / found.climbed if found.climbed > 0 else None,
+        }
+
+    def _moves(self, game: Game) -> dict[str, Any]:
+        """What both players would go by next."""
+        found = moves(game, self.source, self.objective, self.constraint, self.rules)
+        return {
+            "layer_gradients": found.critic_layers,
+            "generator_layer_gradients": found.generator_layers,
+            "at_bound": found.at_bound,
+            "step_cosine": found.step_cosine,
+        }
+
+    def _sliced(self, other: Tensor) -> float | None:
+        """Of images, and of other points only where the exact distance is too dear."""
+        is_wanted = self.source.codec.layout.is_image or self.size > SOLVED
         if not is_wanted or not bool(other.isfinite().all()):
             return None
         rng = self._streams.at("directions of the evidence")
         return self.unit * float(sliced(self._held_out, other, rng, dtype=torch.float32).distance)
+
+    def _by_features(self, other: Batch) -> float | None:
+        """Exact W1 between features of the held-out rows and of others."""
+        features = self._features_of(other)
+        if features is None or self._held_out_features is None:
+            return None
+        return float(exact(self._held_out_features, features).cost)
+
+    def _features_of(self, rows: Batch) -> Tensor | None:
+        if self._extractor is None or len(rows.values) > SOLVED or not bool(rows.values.isfinite().all()):
+            return None
+        return self._extractor(rows.values.cpu())
 
 
 def _is_finite(value: object) -> bool:

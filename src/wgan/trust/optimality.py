@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable
 
 from wgan.constraints import Constraint
 from wgan.data.source import Source
-from wgan.draws import draw, draw_real
+from wgan.draws import LOOKING_AHEAD, draw, draw_real
 from wgan.game import Game
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
@@ -19,85 +17,55 @@ from wgan.updates import Updates
 def trained_further(
     game: Game, source: Source, objective: Objective, constraint: Constraint, rules: Rules, *, steps: int
 ) -> Game:
-    """A game with a copy of the critic that was trained `steps` updates further, against the same generator.
+    """A game with a copy of the critic that was trained some updates further, against the same generator.
 
-    The updates are those of training: loss, penalty and projection, fresh real rows and fresh samples. Their rate falls
-    from that of the run's beginning to 0 along a cosine, wherever the run's own rate stands.
+    The updates are those of training: its loss, penalty and projection, real rows of the training's and samples drawn
+    afresh, and an optimiser that remembers what the critic's own does. Their rate alone is another: it falls along a
+    cosine from that of the run's beginning to 0. At the rate at which a run is about to end a copy would not move,
+    however much there was to gain; at the first rate throughout it would be left jumping about its optimum.
 
     Args:
-        game: Left as it was; nothing is drawn that training draws. Its generator is shared.
+        game: Left as it was; nothing is drawn that training draws.
         source: The data.
         objective: What the two optimise.
         constraint: What holds the critic.
         rules: The numbers.
-        steps: Updates of the critic.
+        steps: Updates of the copy, at least 0.
 
     Returns:
-        A game to be looked at, and not to be trained: its generator is that of `game`.
+        A game to be looked at: its generator is that of `game`.
+
+    Raises:
+        UsageError: As `wgan.training.train`.
+
+    Cost: As many updates of the critic, operation by operation.
     """
-    further = _with_own_critic(game)
-    streams, k = Randomness(game.seed), game.steps_done
-    move, update = Updates(further, objective, constraint, rules), rules.critic_steps_before(k)
+    further = game.with_own_critic()
+    streams, k, update = Randomness(game.seed), game.steps_done, rules.critic_steps_before(game.steps_done)
+    move = Updates(further, objective, constraint, rules)
     with game.only_looked_at():
-        further.critic.train()
-        game.generator.train()
+        for player in (game.generator, further.critic):
+            player.train()
         for t in range(steps):
             further.set_rates(0.5 + 0.5 * math.cos(math.pi * t / steps))
             real, mismatched = draw_real(game, source, rules, "real of the gap", k, t)
             noise = game.prior.sample(rules.batch_size, streams.at("noise of the gap", k, t))
             held = constraint.at(update + t)
-            drawn = draw(game, objective, held, real.packed(rules.packing), k, -2 - t, mismatched=mismatched)
+            packed = real.packed(rules.packing)
+            drawn = draw(game, objective, held, packed, k, LOOKING_AHEAD, t, mismatched=mismatched)
             move.critic(held, real, noise, drawn)
             constraint.project(further.critic)
     return further
 
 
-def gap_to_optimality(
-    game: Game,
-    source: Source,
-    objective: Objective,
-    constraint: Constraint,
-    rules: Rules,
-    *,
-    steps: int,
-    before: float,
-    certified: Callable[[Game], float | None],
-) -> float | None:
-    """The share of what a critic trained further proves that this one does not prove yet.
+def relative_rise(before: float, after: float) -> float:
+    """(after - before) / after, at least 0: the share of `after` that was not there before.
 
     Args:
-        game: Left as it was.
-        source: The data.
-        objective: What the two optimise.
-        constraint: What holds the critic.
-        rules: The numbers.
-        steps: Updates of the critic's copy.
-        before: What the critic proves now.
-        certified: What a game's critic proves of the same points.
+        before: What a critic proves, at least 0.
+        after: What it proves once it was trained further, at least 0.
 
     Returns:
-        Between 0 and 1; None where there is nothing to train, or the copy diverged.
+        Between 0, where there was no rise, and 1, where all came by it.
     """
-    if not steps or next(game.critic.parameters(), None) is None:
-        return None
-    after = certified(trained_further(game, source, objective, constraint, rules, steps=steps))
-    return None if after is None else relative_rise(before, after)
-
-
-def relative_rise(before: float, after: float) -> float:
-    """(after - before) / after, at least 0: 0 where there was no rise, 1 where all came by it."""
     return max(0.0, (after - before) / after) if after > 0 else 0.0
-
-
-def _with_own_critic(game: Game) -> Game:
-    """The same game but for a critic and a critic's optimiser of its own."""
-    own = copy.copy(game)
-    optimizer = game.critic_optimizer
-    own.critic, own.critic_optimizer = copy.deepcopy((game.critic, optimizer))
-    # PyTorch's optimisers copy what they have learnt, and not what else stands on them.
-    for name, value in vars(optimizer).items():
-        if name not in vars(own.critic_optimizer):
-            setattr(own.critic_optimizer, name, value)
-    rates = game._rates[optimizer]
-    own._rates = {own.critic_optimizer: rates}
-    return own

@@ -108,7 +108,21 @@ class Look:
     held_out_estimate: float
 
 
-@torch.no_grad()
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What a critic says of points that were looked at before.
+
+    Attributes:
+        held_out: Scores of the held-out rows, shape (N,).
+        fake: Scores of the samples, shape (N,).
+        held_out_estimate: The objective's estimate of the two.
+    """
+
+    held_out: Tensor
+    fake: Tensor
+    held_out_estimate: float
+
+
 def look(game: Game, objective: Objective, rules: Rules, rows: Rows) -> Look:
     """Generate as many samples as there are rows, of the same noise at every moment, and score all.
 
@@ -134,17 +148,16 @@ def look(game: Game, objective: Objective, rules: Rules, rows: Rows) -> Look:
         fake = generated(game, rules, noise, held_out.condition)
         # Under conditions a critic may have a bias for each, which cancels only between samples that share them.
         alike = fake if training.condition is None else generated(game, rules, noise, training.condition)
-        packed = [batch.packed(rules.packing) for batch in (held_out, training, fake)]
-        of_held_out, of_training, of_fake = (outputs_of(game, rules, points) for points in packed)
+        batches = (held_out, training, fake)
+        points = [batch.packed(rules.packing) for batch in batches]
+        of_held_out, of_training, of_fake = outputs = [outputs_of(game, rules, each) for each in points]
         of_alike = of_fake if alike is fake else outputs_of(game, rules, alike.packed(rules.packing))
+        estimates = [objective.estimate(of_training, of_alike), objective.estimate(of_held_out, of_fake)]
         # What a witness is made of besides the critic comes from training, as the critic does.
-        scores = [objective.witness(each, of_training, of_alike) for each in (of_held_out, of_training, of_fake)]
-        estimates = [objective.estimate(*pair) for pair in ((of_training, of_alike), (of_held_out, of_fake))]
+        scores = [objective.witness(each, of_training, of_fake) for each in outputs]
     looked = [
-        Looked(rows=batch, points=points, outputs=outputs, scores=score)
-        for batch, points, outputs, score in zip(
-            (held_out, training, fake), packed, (of_held_out, of_training, of_fake), scores, strict=True
-        )
+        Looked(rows=batch, points=each, outputs=output, scores=score)
+        for batch, each, output, score in zip(batches, points, outputs, scores, strict=True)
     ]
     return Look(
         held_out=looked[0],
@@ -155,41 +168,39 @@ def look(game: Game, objective: Objective, rules: Rules, rows: Rows) -> Look:
     )
 
 
-def scored(game: Game, objective: Objective, rules: Rules, seen: Look) -> tuple[Tensor, Tensor]:
-    """The scores that a game's critic, which may be another by now, gives to held-out rows and samples already made.
+def scored(game: Game, objective: Objective, rules: Rules, seen: Look) -> Scored:
+    """What a game's critic, which may be another by now, says of held-out rows and of samples already made.
 
     Args:
         game: Whose critic; left as it was.
         objective: Whose witness.
         rules: Batch size and packing.
         seen: The points.
-
-    Returns:
-        Scores of the held-out rows and of the samples, shape (N,) each.
     """
     with game.only_looked_at(), torch.no_grad():
         of_held_out, of_training, of_fake = (
             outputs_of(game, rules, each.points) for each in (seen.held_out, seen.training, seen.fake)
         )
-        return (
-            objective.witness(of_held_out, of_training, of_fake),
-            objective.witness(of_fake, of_training, of_fake),
+        return Scored(
+            held_out=objective.witness(of_held_out, of_training, of_fake),
+            fake=objective.witness(of_fake, of_training, of_fake),
+            held_out_estimate=float(objective.estimate(of_held_out, of_fake)),
         )
 
 
 def generated(game: Game, rules: Rules, noise: Tensor, condition: Tensor | None) -> Batch:
-    """Samples as the critic meets them, not packed: running statistics move, so look only at a game that forgets."""
+    """Samples as the critic meets them, not packed; running statistics move."""
     game.generator.train()
-    told = condition if game.generator.given.size else None
     at_once = rules.batch_size if ties_samples(game.generator) else _AT_ONCE
     values = [
-        game.generate(noise[part], None if told is None else told[part]).values for part in _even(len(noise), at_once)
+        game.generate(noise[part], None if condition is None else condition[part]).values
+        for part in _even(len(noise), at_once)
     ]
     return Batch(torch.cat(values), condition)
 
 
 def outputs_of(game: Game, rules: Rules, points: Batch) -> Tensor:
-    """What the critic puts out for points, packed already; running statistics move as above."""
+    """What the critic puts out for points; running statistics move."""
     tied = ties_samples(game.critic)
     game.critic.train(tied)
     at_once = rules.batch_size // rules.packing if tied else _AT_ONCE
