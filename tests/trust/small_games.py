@@ -1,0 +1,48 @@
+"""Small games to look at, and how to tell whether looking changed them."""
+
+import itertools
+
+from wgan.assembly import build_game, build_rules, choose_parts
+from wgan.data import open_data
+from wgan.settings import Settings
+from wgan.training import train
+
+
+def small(**changes):
+    """Game, source, objective, constraint and rules of a small run, on the ring if not told otherwise."""
+    settings = Settings(
+        **{
+            "data": "ring", "generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1,activation=tanh",
+            "constraint": "penalty", "noise_size": 2, "threads": 1, "batch_size": 16, "steps": 12, "critic_steps": 2,
+            "critic_optimizer": "adam:rate=0.03,beta1=0.5", "generator_optimizer": "adam:rate=0.01",
+            "precision": "float32", "device": "cpu", "engine": "eager",
+        }
+        | changes
+    )  # fmt: skip
+    source = open_data(settings.data, settings.input, seed=0)
+    size = 0 if source.conditions is None else source.conditions.size
+    parts, game = choose_parts(settings), build_game(settings, source.codec.layout, size)
+    return game, source, parts.objective, parts.constraint, build_rules(settings)
+
+
+def played(run, num):
+    """Train a small run for so many generator updates more; returns its game."""
+    list(itertools.islice(train(*run), num))
+    return run[0]
+
+
+def state_of(game):
+    """All that training has changed, buffers, optimisers and modes included, in copies."""
+    tensors, facts = game.state()
+    rates = [group["lr"] for optimizer in (game.generator_optimizer, game.critic_optimizer)
+             for group in optimizer.param_groups]  # fmt: skip
+    modes = [module.training for player in (game.generator, game.critic) for module in player.modules()]
+    return {name: value.clone() for name, value in tensors.items()}, facts, rates, modes
+
+
+def assert_same_state(found, wanted):
+    """Equal to the bit."""
+    assert found[1:] == wanted[1:]
+    assert found[0].keys() == wanted[0].keys()
+    for name, value in wanted[0].items():
+        assert bool((found[0][name] == value).all()), name

@@ -1,0 +1,192 @@
+"""Evidence: of every game, of no consequence for any, in the data's units, and never a lie in plain JSON."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from small_games import assert_same_state, played, small, state_of
+
+from wgan.data import open_data
+from wgan.errors import UsageError
+from wgan.features import EfficientNetLite0
+from wgan.settings import DataOptions
+from wgan.trust import Evidence, Examiner, Look, Rows
+from wgan.trust.distances import SOLVED
+
+TINY_IMAGES = {
+    "data": "fashion-mnist", "generator": "dcgan:filters=2", "critic": "dcgan:filters=2,norm=none", "batch_size": 8,
+}  # fmt: skip
+
+GAMES = {
+    "wasserstein": {},
+    "clipped": {"constraint": "clipping:bound=0.1", "critic_optimizer": "rmsprop:rate=0.01", "average": 0.9},
+    "spectral": {"constraint": "spectral", "objective": "hinge"},
+    "gan": {"objective": "gan", "constraint": "r1", "packing": 4},
+    "flipped": {"objective": "gan:flipping=0.3", "constraint": "none", "unrolled_steps": 2},
+    "f-gan": {"objective": "fgan:divergence=kl", "constraint": "r1r2"},
+    "least-squares": {"objective": "least-squares", "constraint": "lp"},
+    "relativistic": {"objective": "relativistic", "constraint": "r1r2"},
+    "energy": {"objective": "energy:pulling=0.1", "critic": "autoencoder", "constraint": "none"},
+    "moments": {"objective": "mmd:kernel=energy", "constraint": "penalty"},
+    "moments alone": {"objective": "mmd:kernel=gaussian-mixture", "critic": "identity", "constraint": "none"},
+    "semidual": {"objective": "semidual", "constraint": "none"},
+    "conditional": {"input": DataOptions(condition=("label",)), "mismatch": 0.2, "constraint": "penalty:every=3"},
+    "images": TINY_IMAGES,
+    "normed images": TINY_IMAGES | {"critic": "dcgan:filters=2,norm=batch", "constraint": "clipping"},
+}
+
+
+def examiner(run, *, size=40, gap_steps=3, **options):
+    return Examiner(*run[1:], size=size, gap_steps=gap_steps, seed=0, **options)
+
+
+@pytest.mark.parametrize("kind", GAMES)
+def test_looking_at_a_game_is_of_no_consequence_for_it(kind):
+    run, undisturbed = small(**GAMES[kind]), small(**GAMES[kind])
+    examine = examiner(run)
+    for num in (1, 2):
+        before = state_of(played(run, num))
+        found = examine(run[0])
+        assert_same_state(state_of(run[0]), before)
+        assert examine(run[0]).numbers() == found.numbers()
+    assert_same_state(state_of(played(run, 2)), state_of(played(undisturbed, 5)))
+
+
+@pytest.mark.parametrize("kind", GAMES)
+def test_every_game_has_evidence(kind):
+    run = small(**GAMES[kind])
+    found = examiner(run)(played(run, 2))
+    numbers = found.numbers()
+    assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
+    assert found.without_critic <= found.certified <= found.exact * (1 + 1e-9)
+    assert found.efficiency == pytest.approx(found.certified / found.exact)
+    assert found.exact_low <= found.exact <= found.exact_high
+    assert found.exact_floor > 0
+    assert {"training_estimate", "held_out_estimate", "score_histogram", "slope_climbed"} <= numbers.keys()
+    assert (found.gap is None) == (kind == "moments alone")
+    if found.gap is not None:
+        assert 0 <= found.gap <= 1
+    assert (found.sliced is not None) == ("images" in kind)
+    # What is told of a critic by its slope is no more than W1 where no place is steeper than was found.
+    assert found.slope_climbed >= max(found.slope_real, found.slope_fake, found.slope_between)
+
+
+def test_a_linear_critic_is_known_in_all_its_numbers():
+    run = game, *_ = small(critic="mlp:depth=0", generator="mlp:depth=0", constraint="none")
+    slope = torch.tensor([[3.0, 4.0]])
+    with torch.no_grad():
+        next(game.critic.parameters()).copy_(slope)
+        game.generator.body[-1].weight.copy_(torch.eye(2) * 0.5)
+        game.generator.body[-1].bias.copy_(torch.tensor([-2.0, 0.0]))
+    examine = examiner(run, size=200)
+    found, seen = examine(game), examine.look(game)
+    means = [
+        side.rows.values.double().mean(dim=0) @ slope[0].double() for side in (seen.held_out, seen.training, seen.fake)
+    ]
+    assert found.held_out_estimate == pytest.approx(float(means[0] - means[2]), rel=1e-4)
+    assert found.training_estimate == pytest.approx(float(means[1] - means[2]), rel=1e-4)
+    for name in ("slope_real", "slope_fake", "slope_between", "slope_climbed", "slope_bound"):
+        assert getattr(found, name) == pytest.approx(5.0, rel=1e-4), name
+    assert found.estimate_by_slope == pytest.approx(found.held_out_estimate / 5.0, rel=1e-4)
+    assert found.estimate_by_slope <= found.certified <= found.exact
+    assert sum(found.score_histogram["real"]) == sum(found.score_histogram["fake"]) == 200
+    assert found.layer_gradients == (pytest.approx(1.0),)
+    assert found.generator_layer_gradients == (pytest.approx(5.0, rel=1e-4),)
+
+
+def test_what_a_copy_learns_is_told():
+    run = game, *_ = small(critic="mlp:width=32,depth=2", generator="mlp:depth=0", batch_size=64, seed=1,
+                           constraint="penalty:weight=0.1", critic_optimizer="adam:rate=0.005,beta1=0.5")  # fmt: skip
+    with torch.no_grad():
+        game.generator.body[-1].weight.copy_(torch.tensor([[0.9, 0.0], [0.0, 0.3]]))
+        game.generator.body[-1].bias.copy_(torch.tensor([0.6, 0.0]))
+    found = examiner(run, size=300, gap_steps=60)(game)
+    assert found.gap > 0.1
+    assert found.further_estimate > found.held_out_estimate + 1
+    assert found.certified / (1 - found.gap) <= found.exact
+    without = examiner(run, size=300, gap_steps=0)(game)
+    assert without.gap is without.further_estimate is None
+    assert without.certified == found.certified
+
+
+def test_distances_are_in_the_units_of_the_data(tmp_path):
+    points = np.random.default_rng(0).normal(size=(400, 2)) * [1.0, 3.0]
+    found = []
+    for name, unit in (("plain", 1.0), ("large", 1000.0)):
+        np.save(tmp_path / f"{name}.npy", points * unit)
+        run = small(data=str(tmp_path / f"{name}.npy"))
+        assert run[1].codec.unit is not None
+        found.append(examiner(run)(run[0]))
+    plain, large = found
+    for name in ("certified", "without_critic", "exact", "exact_low", "exact_high", "exact_floor", "estimate_by_slope"):
+        assert getattr(large, name) == pytest.approx(1000 * getattr(plain, name), rel=1e-3), name
+    for name in ("held_out_estimate", "efficiency", "slope_real", "slope_climbed"):
+        assert getattr(large, name) == pytest.approx(getattr(plain, name), rel=1e-3), name
+
+
+def test_the_floor_is_that_of_as_many_real_rows_and_stays():
+    run = game, source, *_ = small()
+    examine = examiner(run, size=100)
+    rows = Rows.of(source, size=100, packing=1, seed=0)
+    with torch.no_grad():
+        before = examine(game)
+    played(run, 3)
+    after = examine(game)
+    assert after.exact_floor == before.exact_floor
+    assert after.exact != before.exact
+    assert examine.size == 100
+    assert torch.equal(examine.rows.training.values, rows.training.values)
+
+
+@pytest.mark.parametrize("player", ["generator", "critic"])
+def test_a_game_that_has_diverged_has_what_evidence_there_is(player):
+    run = game, *_ = small(constraint="clipping")
+    with torch.no_grad():
+        next(getattr(game, player).parameters()).fill_(math.nan)
+    found = examiner(run)(game)
+    assert found.certified is found.gap is found.efficiency is None
+    assert (found.exact is None) == (player == "generator")
+    numbers = found.numbers()
+    assert "held_out_estimate" not in numbers
+    assert numbers["exact_floor"] > 0
+    json.dumps(numbers, allow_nan=False)
+
+
+def test_numbers_leave_out_what_is_not_there_or_no_number():
+    found = Evidence(training_estimate=1.0, held_out_estimate=math.nan, gap=math.inf, layer_gradients=(0.5, 0.0),
+                     generator_layer_gradients=(math.nan,), at_bound=0.0,
+                     score_histogram={"edges": [0.0, math.inf], "real": [1], "fake": [2]})  # fmt: skip
+    assert found.numbers() == {"training_estimate": 1.0, "layer_gradients": [0.5, 0.0], "at_bound": 0.0}
+
+
+def test_where_the_exact_distance_is_too_dear_the_sliced_one_stands():
+    run = game, *_ = small(generator="mlp:width=4,depth=1")
+    found = examiner(run, size=SOLVED + 1, gap_steps=0)(game)
+    assert found.exact is found.exact_floor is found.exact_low is found.efficiency is None
+    assert found.certified > found.sliced > found.sliced_floor > 0
+
+
+def test_nothing_held_out_is_refused(tmp_path):
+    np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(50, 2)))
+    run = list(small(data=str(tmp_path / "points.npy")))
+    run[1] = open_data(str(tmp_path / "points.npy"), DataOptions(held_out=0.0), seed=0)
+    with pytest.raises(UsageError, match="0 rows were held out"):
+        examiner(run)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not EfficientNetLite0.available(), reason="the extra 'features' is not installed")
+def test_images_are_compared_by_features_where_that_is_asked_for():
+    run = small(**TINY_IMAGES)
+    found = examiner(run, size=12, features=True)(run[0])
+    assert found.exact_features > 1.1 * found.exact_features_floor > 0
+    assert examiner(run, size=12)(run[0]).exact_features is None
+
+
+def test_a_look_can_be_had_alone():
+    run = small()
+    seen = examiner(run).look(run[0])
+    assert isinstance(seen, Look)
+    assert seen.fake.scores.shape == (40,)

@@ -1,0 +1,179 @@
+"""What is looked at: which rows, whose samples, whose scores, and that nobody notices."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from small_games import assert_same_state, played, small, state_of
+
+from wgan.data import open_data
+from wgan.errors import UsageError
+from wgan.randomness import Randomness
+from wgan.settings import DataOptions
+from wgan.trust import Rows, look, most_rows, scored
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """Points whose entries say which row they are, as a source that holds so many of them out."""
+
+    def opened(num, held_out):
+        path = tmp_path / "numbered.npy"
+        np.save(path, np.arange(2 * num, dtype=np.float32).reshape(num, 2))
+        return open_data(str(path), DataOptions(scaling="none", held_out=held_out), seed=3)
+
+    return opened
+
+
+def test_rows_are_as_many_of_both_kinds_and_training_sees_one_kind_alone(numbered):
+    source = numbered(1000, 0.2)
+    rows = Rows.of(source, size=150, packing=1, seed=0)
+    held_out, training = ({tuple(row) for row in part.values.tolist()} for part in (rows.held_out, rows.training))
+    assert len(held_out) == len(training) == 150
+    assert not held_out & training
+    seen = {tuple(row) for row in source.sample(20_000, torch.Generator().manual_seed(0)).values.tolist()}
+    assert training <= seen
+    assert not held_out & seen
+
+
+def test_rows_follow_from_the_seed_and_are_as_many_as_there_are(numbered):
+    source = numbered(200, 0.25)
+    first, again, other = (Rows.of(source, size=40, packing=1, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first.held_out.values, again.held_out.values)
+    assert torch.equal(first.training.values, again.training.values)
+    assert not torch.equal(first.held_out.values, other.held_out.values)
+    assert len(Rows.of(source, size=1000, packing=1, seed=0).held_out.values) == 50
+    assert len(Rows.of(source, size=1000, packing=8, seed=0).training.values) == 48
+    assert len(Rows.of(source, size=3, packing=8, seed=0).training.values) == 24
+
+
+def test_too_few_rows_are_refused(numbered):
+    with pytest.raises(UsageError, match="1 rows were held out, and evidence of a critic needs at least 4"):
+        Rows.of(numbered(10, 0.1), size=10, packing=4, seed=0)
+    with pytest.raises(UsageError, match="0 rows were held out"):
+        Rows.of(numbered(10, 0.0), size=10, packing=1, seed=0)
+
+
+def test_fewer_images_are_looked_at_than_points():
+    sources = [open_data(name, DataOptions(), seed=0) for name in ("ring", "fashion-mnist")]
+    assert [most_rows(source.codec.layout) for source in sources] == [1000, 512]
+
+
+def test_samples_are_those_of_the_generator_under_training():
+    game, source, objective, _, rules = run = small(average=0.9)
+    played(run, 3)
+    rows = Rows.of(source, size=40, packing=1, seed=0)
+    seen = look(game, objective, rules, rows)
+    noise = game.prior.sample(40, Randomness(game.seed).at("noise of the evidence"))
+    with torch.no_grad():
+        wanted, averaged = game.generator(noise), game.best_generator(noise)
+        scores = [game.critic(values) for values in (rows.held_out.values, rows.training.values, wanted)]
+    torch.testing.assert_close(seen.fake.rows.values, wanted)
+    assert (seen.fake.rows.values - averaged).abs().max() > 1e-2
+    for found, score in zip((seen.held_out, seen.training, seen.fake), scores, strict=True):
+        torch.testing.assert_close(found.scores, score)
+    assert seen.held_out_estimate == pytest.approx(float(scores[0].mean() - scores[2].mean()), abs=1e-6)
+    assert seen.training_estimate == pytest.approx(float(scores[1].mean() - scores[2].mean()), abs=1e-6)
+    assert not seen.fake.scores.requires_grad
+
+
+def test_a_discriminator_is_looked_at_by_its_logits():
+    game, source, objective, _, rules = small(objective="gan", constraint="none")
+    seen = look(game, objective, rules, Rows.of(source, size=40, packing=1, seed=0))
+    with torch.no_grad():
+        torch.testing.assert_close(seen.fake.scores, game.critic(seen.fake.rows.values))
+
+
+IMAGES = {
+    "data": "fashion-mnist", "generator": "dcgan:filters=2,norm=batch", "critic": "dcgan:filters=2,norm=batch",
+    "constraint": "none", "batch_size": 16, "precision": "float32",
+}  # fmt: skip
+
+
+def test_batch_norm_is_met_as_training_meets_it():
+    game, source, objective, _, rules = run = small(**IMAGES)
+    played(run, 2)
+    before = state_of(game)
+    seen = look(game, objective, rules, Rows.of(source, size=40, packing=1, seed=0))
+    assert_same_state(state_of(game), before)
+    noise = game.prior.sample(40, Randomness(game.seed).at("noise of the evidence"))
+    # 40 samples are three batches of at most 16, as even as can be; real rows and samples do not share one.
+    parts = [slice(0, 13), slice(13, 27), slice(27, 40)]
+    players = copy.deepcopy((game.generator, game.critic))
+    with torch.no_grad():
+        fake = torch.cat([players[0](noise[part]) for part in parts])
+        scores = torch.cat([players[1](fake[part]) for part in parts])
+        elsewhere = players[1](fake)
+    torch.testing.assert_close(seen.fake.rows.values, fake)
+    torch.testing.assert_close(seen.fake.scores, scores)
+    assert (seen.fake.scores - elsewhere).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("constraint", ["spectral", "penalty"])
+def test_looking_twice_shows_the_same(constraint):
+    game, source, objective, _, rules = run = small(constraint=constraint)
+    played(run, 2)
+    before, rows = state_of(game), Rows.of(source, size=600, packing=1, seed=0)
+    seen, again = look(game, objective, rules, rows), look(game, objective, rules, rows)
+    assert_same_state(state_of(game), before)
+    assert torch.equal(seen.held_out.scores, again.held_out.scores)
+    assert torch.equal(seen.fake.scores, again.fake.scores)
+    # Scores are of one function: those of a few points alone are the same.
+    game.critic.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(seen.fake.scores[:5], game.critic(seen.fake.rows.values[:5]))
+
+
+def test_packs_are_the_points_of_a_critic_that_sees_packs():
+    game, source, objective, _, rules = small(packing=4)
+    seen = look(game, objective, rules, Rows.of(source, size=30, packing=4, seed=0))
+    assert seen.fake.rows.values.shape == (120, 2)
+    assert seen.fake.points.values.shape == (30, 8)
+    assert seen.held_out.scores.shape == seen.fake.scores.shape == (30,)
+    assert torch.equal(seen.fake.points.values[7], seen.fake.rows.values[28:32].flatten())
+
+
+CONDITIONAL = {"input": DataOptions(condition=("label",))}
+
+
+def test_samples_share_the_conditions_of_the_held_out_rows():
+    game, source, objective, _, rules = small(**CONDITIONAL)
+    rows = Rows.of(source, size=50, packing=1, seed=0)
+    seen = look(game, objective, rules, rows)
+    assert torch.equal(seen.fake.rows.condition, rows.held_out.condition)
+    noise = game.prior.sample(50, Randomness(game.seed).at("noise of the evidence"))
+    with torch.no_grad():
+        torch.testing.assert_close(seen.fake.rows.values, game.generator(noise, rows.held_out.condition))
+
+
+def test_a_bias_for_each_condition_is_in_no_estimate():
+    game, source, objective, _, rules = small(**CONDITIONAL, critic="mlp:depth=0")
+    weight = next(game.critic.parameters())
+    with torch.no_grad():
+        weight[:, 2:] = torch.arange(8.0)
+        weight[:, :2] = 0.0
+    seen = look(game, objective, rules, Rows.of(source, size=50, packing=1, seed=0))
+    assert seen.held_out.scores.std() > 1
+    assert seen.held_out.scores.mean() != seen.training.scores.mean()
+    assert seen.held_out_estimate == seen.training_estimate == 0.0
+
+
+def test_another_critic_scores_the_same_points():
+    game, source, objective, _, rules = run = small()
+    seen = look(game, objective, rules, Rows.of(source, size=50, packing=1, seed=0))
+    same = scored(game, objective, rules, seen)
+    assert torch.equal(same.held_out, seen.held_out.scores)
+    assert torch.equal(same.fake, seen.fake.scores)
+    assert same.held_out_estimate == seen.held_out_estimate
+    played(run, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(scored(game, objective, rules, seen).fake, game.critic(seen.fake.rows.values))
+
+
+def test_the_witness_of_moments_is_that_of_training_rows():
+    game, source, objective, _, rules = small(objective="mmd:kernel=energy", critic="identity", constraint="none")
+    rows = Rows.of(source, size=50, packing=1, seed=0)
+    seen = look(game, objective, rules, rows)
+    wanted = objective.witness(rows.held_out.values, rows.training.values, seen.fake.rows.values)
+    torch.testing.assert_close(seen.held_out.scores, wanted)
