@@ -5,117 +5,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from fake_runs import SCRIPT, fake_run
 from wgan import figures
 from wgan.constraints import CONSTRAINTS
 from wgan.errors import UsageError
-from wgan.export import sample_ending, write_samples
+from wgan.export import write_samples
 from wgan.objectives import OBJECTIVES
 from wgan.report import write_report
 from wgan.report.markup import Html, element, joined
 from wgan.report.record import columns, read_record
 from wgan.report.words import axis_label, duration, significant, summary
-
-SCRIPT = "<script>alert(1)</script>"
-
-
-def ring(num, rng, spread=0.02, radius=2.0):
-    angles = rng.integers(0, 8, num) * np.pi / 4
-    centres = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return (centres + rng.normal(size=(num, 2)) * spread) / 1.414
-
-
-def garments(num, rng, blur=0.0):
-    """Grey 28×28 pictures of shirts, boots and bags, drawn from rectangles."""
-    images = np.zeros((num, 28, 28, 1))
-    for image in images:
-        shade, kind = rng.uniform(110, 250), rng.integers(0, 3)
-        if kind == 0:
-            image[5:25, 9:19] = shade
-            image[5:11, 3:25] = shade
-        elif kind == 1:
-            image[14:22, 4:24] = shade
-            image[6:14, 15:24] = shade
-        else:
-            image[11:24, 5:23] = shade
-            image[6:8, 9:19] = shade
-    noisy = images + rng.normal(size=images.shape) * (12 + 180 * blur)
-    return np.clip(noisy * (1 - 0.5 * blur), 0, 255).astype(np.uint8)
-
-
-def census(num, rng, drift=0.0):
-    import pyarrow as pa
-
-    return pa.table(
-        {
-            "age": rng.gamma(9, 4 + drift, num).round().clip(17, 90).astype(int),
-            "hours $per$ week": rng.normal(40 + 8 * drift, 8, num).round(1),
-            f"work {SCRIPT}": rng.choice(
-                ["Private", "Government", "Self-employed", SCRIPT], num, p=[0.6, 0.2, 0.15, 0.05]
-            ),
-            "hired": np.datetime64("2019-01-01") + rng.integers(0, 900, num).astype("timedelta64[D]"),
-            "children": rng.integers(0, 5, num),
-        }
-    )
-
-
-def draw(kind, num, rng, share):
-    """Samples as a generator that has gone `share` of its way would draw them."""
-    if kind == "points":
-        return ring(num, rng, 0.02 + 0.6 * (1 - share) ** 2, 2 * (0.4 + 0.6 * share))
-    return garments(num, rng, 1 - share) if kind == "images" else census(num, rng, 1 - share)
-
-
-def fake_run(
-    directory,
-    kind="points",
-    *,
-    steps=8_000,
-    made=None,
-    label="ring",
-    constraint="clipping:bound=0.01",
-    objective="wasserstein",
-    packing=1,
-    frames=1,
-):
-    """A run directory as training would leave it, without training."""
-    rng = np.random.default_rng(0)
-    made = steps if made is None else made
-    directory.mkdir(parents=True)
-    (directory / "settings.toml").write_text(
-        f'data = {json.dumps(label)}\nrecipe = "paper"\nsteps = {steps}\nseed = 0\nobjective = "{objective}"\n'
-        f"packing = {packing}\n"
-        f'constraint = "{constraint}"\n\n[input]\nheld_out = 0.1\nignore = []\nskip_broken = false\n'
-    )
-    notes = [f"12 images were cut to the middle: {label}"]
-    described = f"{kind} {label}: a sampler that never repeats, 2 columns, 8 Gaussian modes"
-    source = {"codec": {"kind": kind}, "describe": described, "fingerprint": "9f" * 16, "notes": notes}
-    (directory / "source.json").write_text(json.dumps(source))
-    environment = {"python": "3.11.2", "torch": "2.13.0+cpu", "platform": "Linux x86_64", "threads": 1}
-    (directory / "environment.json").write_text(json.dumps(environment))
-    lines, events = [], [{"time": 1.8e9, "event": "started", "step": 0, "seconds": 0.0}]
-    for step in range(10, made + 1, 10):
-        value = 1.8 * np.exp(-step / 1500) + 0.06 + 0.05 * rng.normal() * (0.4 + np.exp(-step / 1000))
-        lines.append({"step": step, "estimate": value, "critic_loss": -value, "generator_loss": 0.1})
-        if step % 1000 == 0:
-            name = "sliced_w1" if kind == "images" else "w1"
-            distance = 0.05 + 0.6 * np.exp(-step / 900)
-            lines[-1] |= {"score": distance, name: distance, f"{name}_floor": 0.044}
-            if kind == "points":
-                lines[-1] |= {"modes": min(8, step // 500), "num_modes": 8, "high_quality": 1 - distance}
-            events.append({"time": 1.8e9 + step, "event": "judged", "step": step, "seconds": step / 66})
-    (directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    events.append(
-        {"time": 1.9e9, "event": "finished" if made == steps else "saved", "step": made, "seconds": made / 66}
-    )
-    (directory / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    (directory / "samples").mkdir()
-    num = 16 if kind == "images" else 500
-    real = directory / "samples" / f"real{sample_ending(kind)}"
-    write_samples(iter([draw(kind, num, rng, 1.0)]), num, real, kind)
-    for step in (made * frame // frames for frame in range(1, frames + 1)):
-        out = directory / "samples" / f"{step:08d}{sample_ending(kind)}"
-        write_samples(iter([draw(kind, num, rng, step / steps)]), num, out, kind)
-    return directory
 
 
 @pytest.fixture

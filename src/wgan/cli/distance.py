@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wgan.cli.door import say
 from wgan.cli.options import Group, parse
+from wgan.cli.tables import WIDTH, plain_table, rendered, shown
 from wgan.display import escaped
 from wgan.errors import DataError
 from wgan.settings import DataOptions, Settings, problems, refuse
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from wgan.cli.sides import Side
     from wgan.comparing import ColumnDistance, Comparison, Joint
 
-_WIDTH = 100
 _NUM_COLUMNS = 10
 _LONGEST_NAME = 32
 
@@ -210,7 +210,7 @@ def _lines(found: _Found) -> Iterator[str]:
     options = found.options
     for letter, side in (("A", found.a), ("B", found.b)):
         for line in (f"{letter}: {side.described}", *(f"   note: {note}" for note in side.notes)):
-            yield from textwrap.wrap(line, _WIDTH, subsequent_indent="   ", break_on_hyphens=False)
+            yield from textwrap.wrap(line, WIDTH, subsequent_indent="   ", break_on_hyphens=False)
     yield ""
     num_b = len(found.joint.y)
     sizes = f"{found.num:,} samples of each" if found.num == num_b else f"{found.num:,} samples of A, {num_b:,} of B"
@@ -220,10 +220,10 @@ def _lines(found: _Found) -> Iterator[str]:
     if options.permutations and any(row.p_value is not None for row in found.rows):
         yield f"p: the share of {options.permutations:,} random splits that are at least as far apart."
     yield ""
-    yield from _rendered(_distances_table(found))
+    yield from rendered(_distances_table(found))
     if found.columns:
         yield ""
-        yield from _rendered(_columns_table(found))
+        yield from rendered(_columns_table(found))
         left = len(found.columns) - _NUM_COLUMNS
         if left > 0 and not options.all_columns:
             yield f"{left:,} more columns are nearer: --all-columns"
@@ -241,28 +241,28 @@ def _lines(found: _Found) -> Iterator[str]:
 
 
 def _distances_table(found: _Found) -> Table:
-    table = _table()
+    table = plain_table()
     for title in ("distance", "value", "floor", "p", "unit", "seconds", "solver; certificate"):
         is_text = title in ("distance", "unit", "solver; certificate")
         table.add_column(title, justify="left" if is_text else "right", no_wrap=title != "solver; certificate")
     for row in found.rows:
         p_value = "–" if row.p_value is None else f"{row.p_value:.3g}"
-        cells = (row.title, _shown(row.value), _shown(row.floor), p_value, row.unit, f"{row.seconds:.1f}")
+        cells = (row.title, shown(row.value), shown(row.floor), p_value, row.unit, f"{row.seconds:.1f}")
         table.add_row(*map(escaped, cells), f"{row.solver}; {row.certificate}")
     return table
 
 
 def _columns_table(found: _Found) -> Table:
-    shown = found.columns if found.options.all_columns else found.columns[:_NUM_COLUMNS]
-    is_missing = any(any(column.missing) for column in shown)
-    table = _table()
+    listed = found.columns if found.options.all_columns else found.columns[:_NUM_COLUMNS]
+    is_missing = any(any(column.missing) for column in listed)
+    table = plain_table()
     titles = ["column by itself", "", "value", "floor", "in std. dev.", *(["missing in A, B"] if is_missing else [])]
     for place, title in enumerate(titles):
         table.add_column(title, justify="left" if place < 2 else "right", no_wrap=True)
-    for column in shown:
-        values = [_shown(value) for value in (column.value, column.floor)]
+    for column in listed:
+        values = [shown(value) for value in (column.value, column.floor)]
         values[0] += f" {column.unit}" if column.unit else ""
-        deviations = _shown(column.deviations) if column.distance == "W1" and column.value is not None else "–"
+        deviations = shown(column.deviations) if column.distance == "W1" and column.value is not None else "–"
         gaps = [" ".join(f"{100 * share:.1f} %" for share in column.missing)] if is_missing else []
         table.add_row(_name(column.name), column.distance, *values, deviations, *gaps)
     return table
@@ -271,32 +271,6 @@ def _columns_table(found: _Found) -> Table:
 def _name(name: str) -> str:
     text = escaped(name)
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
-
-
-def _table() -> Table:
-    from rich.table import Table
-
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-
-
-def _rendered(table: Table) -> Iterator[str]:
-    """The table as lines of at most 100 columns, or of the terminal's width if that is less."""
-    import io
-
-    from rich.console import Console
-
-    width = min(_WIDTH, Console().width) if sys.stdout.isatty() else _WIDTH
-    buffer = io.StringIO()
-    Console(file=buffer, width=width, color_system=None, markup=False, highlight=False, emoji=False).print(table)
-    yield from (line.rstrip() for line in buffer.getvalue().splitlines())
-
-
-def _shown(value: float | None) -> str:
-    """A number to four significant digits, a dash where there is none."""
-    if value is None:
-        return "–"
-    # Zero is added so that the two zeros are shown alike.
-    return f"{value + 0.0:.4g}"
 
 
 def _facts(found: _Found) -> dict[str, Any]:

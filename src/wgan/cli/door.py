@@ -23,6 +23,7 @@ COMMANDS = {
     "sample": "draw samples from a run and write them to a file",
     "evaluate": "judge a run's samples against data held out from training",
     "report": "write a run's record as one HTML file",
+    "compare": "put runs with different critics on one axis",
     "recipes": "list the named recipes, and what each setting may be",
     "data": "look at what would be trained on",
     "distance": "compare two sets of samples by every distance there is",

@@ -32,7 +32,8 @@ class Group:
         title: What the options are for; the help shows them under this word and "options".
         kind: A dataclass whose docstring has an "Attributes:" section, a line or more each.
         defaults: An instance of it, or None where the fields' own defaults stand.
-        positional: Fields given by place, not by name, with the word that the help shows for each.
+        positional: Fields given by place, not by name, with the word that the help shows for each; one of them may take
+            several words, and is then the last.
         hidden: Fields that are not options, and keep their defaults.
         more: Added to the help of the fields.
     """
@@ -125,7 +126,7 @@ def parse(words: Sequence[str], groups: Sequence[Group], *, command: str, descri
     form = dataclasses.make_dataclass("Form", fields, frozen=True, kw_only=True)
     asks_for_help = wants_help(words)
     # Beside other words tyro would leave those out of the help which it has read by then.
-    args = ["--help"] if asks_for_help else list(words)
+    args = ["--help"] if asks_for_help else gathered(words, [option for group in groups for option in group.options()])
     # Some of its complaints tyro prints whatever it is told.
     complaint = io.StringIO()
     try:
@@ -176,7 +177,7 @@ def go_through(words: Sequence[str], options: Sequence[Option]) -> tuple[dict[st
             if not places:
                 faults.append(f"{word!r} is one word too many")
                 continue
-            option, given = places.pop(0), [word]
+            option, given = places[0] if places[0].repeats else places.pop(0), [word]
         elif flag not in named:
             faults.append(f"there is no option {_shown(word)}; {_nearest(flag, named)}")
             # What follows was meant as its value, and is no fault of its own.
@@ -191,10 +192,31 @@ def go_through(words: Sequence[str], options: Sequence[Option]) -> tuple[dict[st
         if fault:
             faults.append(fault)
         else:
-            values[option.name] = value
+            values[option.name] = (*values.get(option.name, ()), *value) if option.place and option.repeats else value
     needed = [option for option in options if option.default is _MISSING and option.name not in values]
     mentioned = " ".join(faults)
     return values, faults + [f"{option.flag} is needed" for option in needed if option.flag not in mentioned]
+
+
+def gathered(words: Sequence[str], options: Sequence[Option]) -> list[str]:
+    """Put words that are given by place side by side, in front, where one place takes several: tyro wants them so."""
+    if not any(option.place and option.repeats for option in options):
+        return list(words)
+    values = {option.flag: option.num_values for option in options if not option.place}
+    placed: list[str] = []
+    named: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*placed, *named, word, *rest]
+        if not word.startswith("-"):
+            placed.append(word)
+            continue
+        named.append(word)
+        for _ in range(0 if "=" in word else values.get(word.replace("_", "-"), 0)):
+            named += [rest.pop(0)] if rest else []
+    return placed + named
 
 
 def attribute_lines(kind: type[Any]) -> dict[str, str]:
@@ -240,11 +262,12 @@ def _tyro_group(group: Group) -> Any:  # noqa: ANN401 - a class made here
 
     fields = []
     for option in group.options():
-        hint = "" if option.default in (None, "", ()) else None
+        is_plain = option.default in (None, "", ()) or (option.place and option.repeats)
+        hint = "" if is_plain else None
         about = tyro.conf.arg(help=option.help, metavar=option.place or _metavar(option), help_behavior_hint=hint)
         marks: list[Any] = [about]
         marks += [tyro.conf.Positional] if option.place else []
-        marks += [tyro.conf.UseAppendAction] if option.repeats else []
+        marks += [tyro.conf.UseAppendAction] if option.repeats and not option.place else []
         item: Any = dataclasses.field() if option.default is _MISSING else dataclasses.field(default=option.default)
         fields.append((option.name, typing.Annotated[option.hint, *marks], item))
     made = dataclasses.make_dataclass("Options", fields, frozen=True, kw_only=True)

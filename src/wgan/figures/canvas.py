@@ -144,9 +144,12 @@ def blank(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=layout)
 
 
-def power(value: float, _: object = None) -> str:
-    """A tick of a logarithmic axis: small powers of ten as 1e-3, other numbers as they are."""
-    return f"1e{round(np.log10(value))}" if 0 < value < 0.01 else f"{value:g}"
+def power(value: float, place: object = None) -> str:
+    """A tick that does without an offset or a factor for the whole axis: 1e-3, 5e-5, 0.02, 300."""
+    if value == 0 or 0.01 <= abs(value) < 1e5:
+        return f"{value:.6g}"
+    digits, _, size = f"{value:.2e}".partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(size)}"
 
 
 def handles(theme: Theme) -> list[Any]:

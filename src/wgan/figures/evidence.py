@@ -22,6 +22,7 @@ MOST_RUNS = 12
 """Runs on one axis, at most: more colours and marks are not told apart."""
 
 _SMALL_HEIGHT = 2.15
+_ROW_HEIGHT = 0.18
 _DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _FLOOR = (0, (1, 2))
 _EXACT = (0, (4, 2))
@@ -30,7 +31,7 @@ _MOST_MARKED = 40
 _FAR = 12.0
 """Numbers that are so many times apart are drawn by powers of ten."""
 _DECADES = 4.0
-"""Powers of ten that an axis of distances shows, at most: what lies lower is drawn at the bottom."""
+"""Powers of ten that an axis of distances shows; of other numbers twice as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +131,7 @@ def small_lines(
     title: str,
     marks: Mapping[str, float] | None = None,
     limits: tuple[float, float] | None = None,
+    is_share: bool = False,
     theme: Theme = LIGHT,
 ) -> Figure:
     """Draw a few numbers along a run, small.
@@ -138,27 +140,31 @@ def small_lines(
         at: Generator updates, shape (K,).
         lines: By name, shape (K,) each, four at most. What is not finite is left out.
         title: What they are.
-        marks: Levels to compare them with, by name.
+        marks: Levels to compare them with, by name; an empty one needs no legend.
         limits: Ends of the upright axis; chosen by the numbers, 0 among them where they stay of a size, if None.
+        is_share: Whether to begin at 0 however small some of the numbers are.
         theme: Colours.
     """
     steps = np.asarray(at, dtype=np.float64)
     colours = (theme.generated, theme.judged, theme.ink, theme.real)
     with style(theme):
-        figure = blank(SMALL_WIDTH, _SMALL_HEIGHT)
+        labels = [*lines, *filter(None, marks or {})]
+        rows = -(-len(labels) // 2) if len(labels) > 1 else 0
+        figure = blank(SMALL_WIDTH, _SMALL_HEIGHT + _ROW_HEIGHT * max(0, rows - 1))
         panel = figure.subplots()
         panel.grid(axis="y")
         for (name, values), colour, dash in zip(lines.items(), colours, _DASHES, strict=False):
-            drawn = np.asarray(values, dtype=np.float64)
-            panel.plot(steps, drawn, color=colour, linewidth=1.4, linestyle=dash, label=name, **_marked(steps))
+            along = np.asarray(values, dtype=np.float64)
+            panel.plot(steps, along, color=colour, linewidth=1.4, linestyle=dash, label=name, **_marked(steps))
         for name, level in (marks or {}).items():
-            panel.axhline(level, color=theme.faint, linewidth=1.1, linestyle=_FLOOR, label=name)
+            panel.axhline(level, color=theme.faint, linewidth=1.1, linestyle=_FLOOR, label=name or None)
         if limits is None:
-            _scale(panel, [np.asarray(line.get_ydata(), dtype=np.float64) for line in panel.lines])
+            drawn = [np.asarray(line.get_ydata(), dtype=np.float64) for line in panel.lines]
+            _scale(panel, drawn, [np.zeros(1)] if is_share else (), decades=2 * _DECADES)
         else:
             panel.set_ylim(*limits)
         _along(panel, max([*steps[-1:], 0.0]), "generator updates", ticks=4)
-        _title(panel, title, rows=-(-len(panel.lines) // 2) if len(panel.lines) > 1 else 0)
+        _title(panel, title, rows=rows)
     return figure
 
 
@@ -220,6 +226,7 @@ def scores(edges: ArrayLike, real: ArrayLike, fake: ArrayLike, *, theme: Theme =
         panel.set_xlim(ends[0], ends[-1])
         panel.set_ylim(bottom=0)
         panel.locator_params(axis="x", nbins=5)
+        panel.ticklabel_format(axis="x", useOffset=False)
         _title(panel, "share of the rows", rows=1)
     return figure
 
@@ -261,13 +268,14 @@ def _scale_distances(panel: Axes, runs: Sequence[Bracket]) -> None:
     _scale(panel, [values for run in runs for values in (run.certified, run.exact, run.low, run.high)], measured)
 
 
-def _scale(panel: Axes, drawn: Sequence[Floats], leading: Sequence[Floats] = ()) -> None:
+def _scale(panel: Axes, drawn: Sequence[Floats], leading: Sequence[Floats] = (), *, decades: float = _DECADES) -> None:
     """From 0 where numbers stay of a size, by powers of ten where they do not.
 
     Args:
         panel: What they are drawn in.
         drawn: All of them.
         leading: Those that decide, if any of them is known.
+        decades: Powers of ten that are shown, at most: what lies lower is drawn at the bottom.
     """
     from matplotlib.ticker import LogLocator
 
@@ -279,8 +287,8 @@ def _scale(panel: Axes, drawn: Sequence[Floats], leading: Sequence[Floats] = ())
         return
     low, high = float(everything.min()), float(everything.max())
     above = deciding[deciding > 0]
-    if low >= 0 and len(above) and high > _FAR * max(float(above.min()), high / 10.0**_DECADES):
-        least = max(float(everything[everything > 0].min()), float(above.min()) / 10.0, high / 10.0**_DECADES)
+    if low >= 0 and len(above) == len(deciding) and high > _FAR * max(float(above.min()), high / 10.0**decades):
+        least = max(float(everything[everything > 0].min()), float(above.min()) / 10.0, high / 10.0**decades)
         panel.set_yscale("log", nonpositive="clip")
         panel.set_ylim(least / 1.25, high * 1.35)
         panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 200 * least else (1.0, 2.0, 5.0)))
@@ -291,6 +299,7 @@ def _scale(panel: Axes, drawn: Sequence[Floats], leading: Sequence[Floats] = ())
     room = 0.1 * (high - low) or 1.0
     panel.set_ylim(low - (room if low < 0 else 0.0), high + room)
     panel.locator_params(axis="y", nbins=6)
+    panel.yaxis.set_major_formatter(power)
 
 
 def _finite(parts: Sequence[Floats]) -> Floats:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 from collections.abc import Sequence
+from importlib import resources
 from typing import TypeAlias
 
 from wgan.display import escaped
@@ -55,3 +57,19 @@ def element(name: str, /, *parts: Part, **attributes: str | None) -> Html:
 def data_uri(content: bytes, media_type: str) -> str:
     """The content as an address that needs no file and no network."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def document(title: str, main: Html) -> str:
+    """A whole page in the house's style, which runs no script and asks no network."""
+    style = resources.files("wgan.report").joinpath("style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", f"{title} – wgan"),
+        element("style", Html(style)),
+    )
+    return "<!doctype html>\n" + element("html", head, element("body", main), lang="en") + "\n"

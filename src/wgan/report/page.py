@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wgan.report import pictures, words
-from wgan.report.markup import Html, Part, element, joined
+from wgan.report import pictures, trust, words
+from wgan.report.markup import Html, Part, document, element, joined
 from wgan.report.obeyed import read_obeyed, score_drop
 from wgan.report.record import Record, number, read_record
 from wgan.storage import replace_file
@@ -40,19 +37,8 @@ def write_report(run: Path) -> Path:
 
 
 def _page(record: Record) -> str:
-    style = resources.files("wgan.report").joinpath("style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     title = record.directory.resolve().name
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{title} – wgan"),
-        element("style", Html(style)),
-    )
-    return "<!doctype html>\n" + element("html", head, element("body", _main(record, title)), lang="en") + "\n"
+    return document(title, _main(record, title))
 
 
 def _main(record: Record, title: str) -> Html:
@@ -64,6 +50,7 @@ def _main(record: Record, title: str) -> Html:
         words.key_numbers(record),
         element("section", element("h2", "Samples"), pictures.samples(record)),
         element("section", element("h2", "The curve"), pictures.curve(record)),
+        trust.section(record),
         _reaching(record),
         _judged(record),
         _obeyed(record),

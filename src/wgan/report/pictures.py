@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import io
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -18,13 +16,11 @@ from wgan.data import conditions_from_state
 from wgan.data.codes import words_of
 from wgan.errors import WganError
 from wgan.experiment.drawing import sheet_part
-from wgan.figures import DARK, LIGHT, Judged, Theme
+from wgan.figures import Judged
 from wgan.report.markup import Html, Part, data_uri, element, joined
-from wgan.report.record import Frame, Record, columns, number, rows
-from wgan.report.words import axis_label, distance_name
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from wgan.report.record import Frame, Record, columns, number, rows, series
+from wgan.report.themes import in_both_themes
+from wgan.report.words import axis_label, distance_name, has_common_unit
 
 _MOST_FRAMES = 6
 _MOST_DOTS = 5_000
@@ -41,11 +37,9 @@ def curve(record: Record) -> Html:
     judged = []
     for key in record.distances:
         lines = [line for line in record.evaluations if np.isfinite(number(line.get(key)))]
-        at, values, floors = (
-            np.array([number(line.get(name)) for line in lines]) for name in ("step", key, f"{key}_floor")
-        )
+        at, values, floors = (series(lines, name) for name in ("step", key, f"{key}_floor"))
         judged.append(Judged(label=_judged_label(record, key), steps=at, values=values, floors=floors))
-    return _both(
+    return in_both_themes(
         lambda theme: figures.curve(steps, estimate, unit=axis_label(record), judged=judged, theme=theme),
         "Curve of the estimate against generator updates",
         element(
@@ -58,14 +52,12 @@ def curve(record: Record) -> Html:
 
 def reaching(record: Record) -> Html:
     """What reached the generator, and where the critic is a classifier how sure it was."""
-    steps, at_weights, at_samples, real, fake, slope = (
-        np.array([number(line.get(name)) for line in record.probed]) for name in ("step", *_PROBED)
-    )
+    steps, at_weights, at_samples, real, fake, slope = (series(record.probed, name) for name in ("step", *_PROBED))
     gradients = {"at the generator's weights": at_weights, "at a sample, on average": at_samples}
     # The slope of a sigmoid is at most a quarter.
     sureness = {"of real": real, "of generated": fake, "slope of the sigmoid × 4": 4.0 * slope}
     sureness = sureness if np.isfinite(np.concatenate([*sureness.values()])).any() else {}
-    return _both(
+    return in_both_themes(
         lambda theme: figures.reaching(steps, gradients, sureness, theme=theme),
         "Gradient that reaches the generator against generator updates",
         element("figcaption", _what_to_see(is_classifier=bool(sureness))),
@@ -105,32 +97,8 @@ def samples(record: Record) -> list[Part]:
 
 
 def _judged_label(record: Record, key: str) -> str:
-    unit = ", in units of the data" if key == "w1" and _has_common_unit(record) else ""
+    unit = ", in units of the data" if key == "w1" and has_common_unit(record) else ""
     return f"{distance_name(key)} between held-out rows and samples{unit}"
-
-
-def _has_common_unit(record: Record) -> bool:
-    """Whether one factor leads from the distances that the networks see to those of the data."""
-    from wgan.data import codec_from_state
-
-    try:
-        return getattr(codec_from_state(record.source["codec"]), "unit", None) is not None
-    except (WganError, ArithmeticError, LookupError, TypeError, ValueError):
-        return False
-
-
-def _both(draw: Callable[[Theme], Figure], alternative: str, caption: Html | None = None) -> Html:
-    """A figure that follows the reader's theme, wide enough for a telephone; a note where none can be made."""
-    try:
-        # What matplotlib and NumPy remark on odd numbers says nothing to who asked for a report.
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            light, dark = (data_uri(figures.svg(draw(theme), theme=theme), "image/svg+xml") for theme in (LIGHT, DARK))
-    except Exception as error:
-        return element("p", f"{alternative}: could not be drawn ({type(error).__name__}: {error})", class_="note")
-    source = element("source", srcset=dark, media="(prefers-color-scheme: dark)")
-    picture = element("picture", source, element("img", src=light, alt=alternative))
-    return element("figure", element("div", picture, class_="wide"), caption)
 
 
 def _spread(frames: Sequence[Frame], most: int) -> list[Frame]:
@@ -200,9 +168,11 @@ def _points(frames: list[Frame], real: Path | None) -> list[Part]:
     if drawn[-1][1].shape[1] != 2:
         return _marginals(frames[-1], real)
     title, last = drawn[-1]
-    parts: list[Part] = [_both(lambda theme: figures.scatter(last, true, theme=theme), f"Points, {title}")]
+    parts: list[Part] = [in_both_themes(lambda theme: figures.scatter(last, true, theme=theme), f"Points, {title}")]
     if len(drawn) > 1:
-        over_time = _both(lambda theme: figures.scatters(drawn, true, theme=theme), "Points at several moments")
+        over_time = in_both_themes(
+            lambda theme: figures.scatters(drawn, true, theme=theme), "Points at several moments"
+        )
         parts += [
             element("h3", "Over time, from the same noise", None if true is None else "; real points in grey"),
             over_time,
@@ -224,7 +194,9 @@ def _marginals(frame: Frame, real: Path | None) -> list[Part]:
     caption = element("figcaption", note, f"{len(next(iter(generated.values()))):,} generated rows, {_moment(frame)}.")
     return [
         element("h3", "Each column's distribution"),
-        _both(lambda theme: figures.marginals(generated, true, theme=theme), "Distribution of each column", caption),
+        in_both_themes(
+            lambda theme: figures.marginals(generated, true, theme=theme), "Distribution of each column", caption
+        ),
     ]
 
 

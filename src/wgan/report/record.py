@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,8 @@ from wgan.errors import UsageError
 from wgan.experiment.record import Journal
 
 _FLOOR = "_floor"
+_OF_EVIDENCE = frozenset({"exact_floor", "sliced_floor", "exact_features_floor"})
+"""Floors of what is measured to know the critic's number by, not to judge samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,12 @@ class Record:
     @cached_property
     def evaluations(self) -> list[dict[str, Any]]:
         """The lines of the record that hold judged numbers."""
-        return [line for line in self.metrics if any(name.endswith(_FLOOR) or name == "score" for name in line)]
+        return [line for line in self.metrics if "score" in line or any(map(_is_judged, line))]
+
+    @cached_property
+    def looks(self) -> list[dict[str, Any]]:
+        """The lines of the record that hold evidence of what the critic's number is worth; none in earlier runs."""
+        return [line for line in self.metrics if np.isfinite(number(line.get("held_out_estimate")))]
 
     @cached_property
     def probed(self) -> list[dict[str, Any]]:
@@ -75,7 +83,7 @@ class Record:
     @cached_property
     def distances(self) -> list[str]:
         """The names of the judged distances, those that have a floor, in the order of the record."""
-        names = (name.removesuffix(_FLOOR) for line in self.evaluations for name in line if name.endswith(_FLOOR))
+        names = (name.removesuffix(_FLOOR) for line in self.evaluations for name in line if _is_judged(name))
         return list(dict.fromkeys(names))
 
     @cached_property
@@ -116,6 +124,16 @@ class Record:
         """Generator updates made at the last save, None where nothing was saved."""
         saved = [number(event.get("step")) for event in self.events if event.get("event") == "saved"]
         return int(saved[-1]) if saved and np.isfinite(saved[-1]) else None
+
+
+def _is_judged(name: str) -> bool:
+    """Whether a number's name is that of the floor of a judged distance."""
+    return name.endswith(_FLOOR) and name not in _OF_EVIDENCE
+
+
+def series(lines: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float64]:
+    """A number along lines of the record, shape (K,): NaN where a line does not have it."""
+    return np.array([number(line.get(name)) for line in lines], dtype=np.float64)
 
 
 def read_record(run: Path) -> Record:

@@ -16,6 +16,35 @@ if TYPE_CHECKING:
 
 _NAMES = {"w1": "exact W1", "sliced_w1": "sliced W1 of the pixels"}
 _KERNEL = "kernel_distance_"
+_EVIDENCE = {
+    "training_estimate": "estimate on training rows",
+    "held_out_estimate": "estimate on held-out rows",
+    "further_estimate": "estimate of a copy trained further",
+    "certified": "proven by the critic, Ŵ",
+    "without_critic": "proven without a critic",
+    "exact": "exact W1",
+    "exact_low": "exact W1, from",
+    "exact_high": "exact W1, to",
+    "exact_floor": "floor of exact W1",
+    "sliced": "sliced W1",
+    "sliced_floor": "floor of sliced W1",
+    "efficiency": "Ŵ divided by exact W1",
+    "gap": "gap to optimality",
+    "exact_features": "exact W1 of features",
+    "exact_features_floor": "floor of exact W1 of features",
+    "slope_real": "slope at real rows",
+    "slope_fake": "slope at samples",
+    "slope_between": "slope between them",
+    "slope_climbed": "slope climbed to",
+    "slope_bound": "slope that the layers allow",
+    "estimate_by_slope": "estimate divided by slope",
+    "at_bound": "weights at the bound",
+    "step_cosine": "cosine of step and gradient",
+    "diversity_samples": "sample to nearest sample",
+    "diversity_real": "row to nearest row",
+    "nearest_training": "sample to nearest training row",
+    "nearest_held_out": "sample to nearest held-out row",
+}
 
 
 def distance_name(key: str) -> str:
@@ -23,6 +52,38 @@ def distance_name(key: str) -> str:
     if key.startswith(_KERNEL):
         return f"kernel distance, features of {key.removeprefix(_KERNEL)}"
     return _NAMES.get(key, key.replace("_", " "))
+
+
+def distance_unit(record: Record) -> str:
+    """The unit of distances between samples, as a title ends with it."""
+    codec = _codec(record)
+    kind, packing = getattr(codec, "kind", ""), record.settings.get("packing", 1)
+    unit = {
+        "points": "in units of the data" if has_common_unit(record) else "in standard deviations of each column",
+        "table": "in standard deviations, another category counting √2",
+        "images": "of pixels from -1 to 1",
+    }.get(kind, "as the networks see them")
+    return unit if packing == 1 else f"{unit}, in packs of {packing}"
+
+
+def has_common_unit(record: Record) -> bool:
+    """Whether one factor leads from the distances that the networks see to those of the data."""
+    return getattr(_codec(record), "unit", None) is not None
+
+
+def _codec(record: Record) -> Any:  # noqa: ANN401 - the unit is an attribute of some alone
+    """The codec that the run stored; None of one that is known no more."""
+    from wgan.data import codec_from_state
+
+    try:
+        return codec_from_state(record.source["codec"])
+    except (WganError, ArithmeticError, LookupError, TypeError, ValueError):
+        return None
+
+
+def evidence_name(key: str) -> str:
+    """A measured number's name, as a reader would say it."""
+    return _EVIDENCE.get(key, key.replace("_", " "))
 
 
 def axis_label(record: Record) -> str:
@@ -33,12 +94,12 @@ def axis_label(record: Record) -> str:
     if objective is not None and objective.scale is not None:
         return f"{label}, {objective.scale}"
     try:
-        return f"{label}, {CONSTRAINTS.build(_word(record, 'constraint')).scale}"
+        return f"{label}, {CONSTRAINTS.build(word(record, 'constraint')).scale}"
     except WganError:
         return label
 
 
-def _word(record: Record, name: str) -> str:
+def word(record: Record, name: str) -> str:
     """One of the settings that name a row of a table; its default in runs from before there was such a setting."""
     return str(record.settings.get(name, getattr(Settings(), name)))
 
@@ -48,7 +109,7 @@ def _objective(record: Record) -> Objective | None:
     from wgan.objectives import OBJECTIVES
 
     try:
-        return OBJECTIVES.build(_word(record, "objective"))
+        return OBJECTIVES.build(word(record, "objective"))
     except WganError:
         return None
 
@@ -89,7 +150,7 @@ def times_floor(line: dict[str, Any], key: str) -> float:
 
 def summary(record: Record) -> Html:
     """The paragraph that a reader in a hurry reads."""
-    constraint = element("code", _word(record, "constraint"))
+    constraint = element("code", word(record, "constraint"))
     data = str(record.source.get("describe") or record.settings.get("data") or "data of the caller's")
     objective = _objective(record)
     game = "a GAN" if objective is None else objective.title
