@@ -47,7 +47,7 @@ FLOORS = (
         "export",
         "trust",
     ),
-    ("assembly", "recipes", "experiment"),
+    ("assembly", "recipes", "experiment", "proofs"),
     ("report", "live"),
     ("estimator", "cli", "__main__", "__init__"),
 )
