@@ -96,6 +96,18 @@ def test_a_linear_critic_is_known_in_all_its_numbers():
     assert found.generator_layer_gradients == (pytest.approx(5.0, rel=1e-4),)
 
 
+def test_slopes_are_those_of_a_function_of_single_points():
+    """Batch norm goes by its running statistics, for in a batch no sample has a slope of its own."""
+    run = game, *_ = small(**GAMES["normed images"])
+    examine = examiner(run)
+    found, seen = examine(played(run, 2)), examine.look(game)
+    game.critic.eval()
+    for side, wanted in ((seen.held_out, found.slope_real), (seen.fake, found.slope_fake)):
+        values = side.points.values.clone().requires_grad_(True)
+        slopes = torch.autograd.grad(game.critic(values).sum(), values)[0].flatten(1).norm(dim=1)
+        assert wanted == pytest.approx(float(slopes.max()), rel=1e-4)
+
+
 def test_what_a_copy_learns_is_told():
     run = game, *_ = small(critic="mlp:width=32,depth=2", generator="mlp:depth=0", batch_size=64, seed=1,
                            constraint="penalty:weight=0.1", critic_optimizer="adam:rate=0.005,beta1=0.5")  # fmt: skip

@@ -15,7 +15,7 @@ from wgan.trust.distances import flat
 from wgan.updates import descend
 
 KINDS = {
-    "penalty": {"constraint": "penalty:every=3"},
+    "penalty": {"constraint": "penalty:every=4"},
     "clipping": {"constraint": "clipping:bound=0.02", "critic_optimizer": "rmsprop:rate=0.01"},
     "spectral": {"constraint": "spectral"},
     "packed": {"packing": 4, "objective": "gan", "constraint": "none"},
