@@ -78,12 +78,14 @@ def test_a_table_of_what_was_reached(said, runs):
 
 
 def test_runs_are_ranked_and_those_whose_intervals_overlap_are_not_told_apart(said, runs):
+    # The intervals reach into one another, but neither distance is in the other's.
+    examined(runs / "weak", factor=1.15, share=0.4)
     _, out, _ = said("weak", "good")
     text = " ".join(out.split())
-    assert "nearest to the data by exact W1: good 0.122 < weak 0.128" in text
+    assert "nearest to the data by exact W1: good 0.122 < weak 0.141" in text
     assert "not told apart from good, as their 95 % intervals overlap: weak" in text
     assert "by what the critics prove" in text
-    assert "weak 0.0514 < good 0.11" in text
+    assert "weak 0.0563 < good 0.11" in text
 
 
 def test_runs_that_are_told_apart_are_so(said, runs):
