@@ -94,6 +94,12 @@ def test_runs_that_are_told_apart_are_so(said, runs):
     assert "overlap" not in out
 
 
+def test_runs_at_their_floor_are_named(said, runs):
+    assert "at or below the floor" not in said("good", "weak")[1]
+    examined(runs / "good", factor=0.5)
+    assert "as near as other real rows, at or below the floor: good" in " ".join(said("good", "weak")[1].split())
+
+
 def test_one_run_is_in_no_order(said, runs):
     code, out, err = said("good")
     assert (code, err) == (0, "")

@@ -263,8 +263,8 @@ def _draw_exact(panel: Axes, run: Bracket, colour: str, **line: Any) -> None:  #
 
 
 def _scale_distances(panel: Axes, runs: Sequence[Bracket]) -> None:
-    """By exact distances and floors, where there are any: a critic that proves next to nothing stretches no axis."""
-    measured = [values for run in runs for values in (run.exact, run.low, run.high, run.floor)]
+    """By exact distances and floors, where there are any: a bound or an interval near 0 stretches no axis."""
+    measured = [values for run in runs for values in (run.exact, run.high, run.floor)]
     _scale(panel, [values for run in runs for values in (run.certified, run.exact, run.low, run.high)], measured)
 
 

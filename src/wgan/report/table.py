@@ -35,13 +35,16 @@ def estimates(runs: Sequence[Run]) -> list[dict[str, str]]:
 
 
 def ranked(runs: Sequence[Run]) -> Iterator[str]:
-    """Each order of the runs, best first, as a sentence without its full stop."""
+    """Each order of the runs, best first, and those that cannot be better, as sentences without their full stops."""
     for ranking in rankings(runs):
         order = " < ".join(f"{run.name} {significant(run.last(ranking.by))}" for run in ranking.order)
         yield f"{_order_by(ranking)}: {order}"
         if ranking.tied:
             names = ", ".join(run.name for run in ranking.tied)
             yield f"not told apart from {ranking.order[0].name}, as their 95 % intervals overlap: {names}"
+    near = [run.name for run in runs if run.last("exact") <= run.last("exact_floor")]
+    if near:
+        yield f"as near as other real rows, at or below the floor: {', '.join(near)}"
 
 
 def _order_by(ranking: Ranking) -> str:
