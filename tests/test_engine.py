@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-from wgan.engine import REPAYING_UPDATES, Engine, choose_engine, compile_whole, has_compiler
+from wgan.engine import (
+    LARGE_PRODUCTS,
+    REPAYING_UPDATES,
+    Engine,
+    choose_engine,
+    compile_whole,
+    has_compiler,
+    has_slow_float32,
+)
 from wgan.errors import UsageError
 
 
@@ -51,6 +59,46 @@ def test_limits_hold_within_the_block_only():
     with Engine(threads=before + 1).limits():
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+def test_large_float32_products_are_onednns_where_those_of_pytorch_are_slow(monkeypatch):
+    for slow in (True, False):
+        monkeypatch.setattr("wgan.engine.has_slow_float32", lambda slow=slow: slow)
+        assert choose(num_weights=LARGE_PRODUCTS).onednn == slow
+        assert not choose(num_weights=LARGE_PRODUCTS - 1).onednn
+
+
+def test_who_multiplies_is_put_back_after_the_block_and_after_an_error():
+    products = torch.backends.mkldnn.matmul
+    before = products.fp32_precision
+    found = []
+
+    def broken():
+        with Engine(onednn=True).limits():
+            found.append(products.fp32_precision)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        broken()
+    assert found == ["bf16"]
+    assert products.fp32_precision == before
+    with Engine().limits():
+        assert products.fp32_precision == before
+
+
+@pytest.mark.skipif(not has_slow_float32(), reason="needs a processor on which PyTorch multiplies float32 slowly")
+@pytest.mark.parametrize("sizes", [(256, 512, 512), (64, 128, 128), (256, 2, 64), (512, 256, 1)])
+def test_onednns_products_are_as_exact_as_float32(sizes):
+    rows, inner, columns = sizes
+    rng = torch.Generator().manual_seed(0)
+    x, y = torch.randn(rows, inner, generator=rng), torch.randn(inner, columns, generator=rng)
+    exact = x.double() @ y.double()
+    with Engine(onednn=True).limits():
+        errors = [((left @ right).double() - exact).abs().max() for left, right in ((x, y), (x.bfloat16().float(), y))]
+    scale = exact.abs().max()
+    assert errors[0] < 3e-6 * scale
+    # What rounding to bfloat16 would have done is seen by this test.
+    assert errors[1] > 3e-5 * scale
 
 
 def test_memory_layout_of_images():

@@ -40,6 +40,7 @@ class Engine:
         channels_last: Whether images and filters are kept with their channels innermost.
         threads: CPU threads, or 0 to leave the process's number alone.
         compiled: Whether each player's update is compiled as a whole, or run operation by operation.
+        onednn: Whether a CPU multiplies float32 matrices by oneDNN, in place of what PyTorch asks by itself.
         why: Why updates are run so, in a few words, where that was chosen and not asked for.
     """
 
@@ -48,6 +49,7 @@ class Engine:
     channels_last: bool = False
     threads: int = 0
     compiled: bool = False
+    onednn: bool = False
     why: str = field(default="", compare=False)
 
     def place(self, network: nn.Module) -> nn.Module:
@@ -76,11 +78,12 @@ class Engine:
 
     @contextlib.contextmanager
     def limits(self) -> Iterator[None]:
-        """The number of CPU threads within the block; sums depend on it, so a resumed run needs the same."""
+        """The number of CPU threads and who multiplies: sums depend on both, so a resumed run needs the same."""
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads or before)
         try:
-            yield
+            with _products_by_onednn() if self.onednn else contextlib.nullcontext():
+                yield
         finally:
             torch.set_num_threads(before)
 
@@ -135,6 +138,7 @@ def choose_engine(
         channels_last=convolutional,
         threads=threads or (1 if num_weights < SMALL_NETWORKS else cores),
         compiled=compiled,
+        onednn=not use_cuda and num_weights >= LARGE_PRODUCTS and has_slow_float32(),
         why=hindrance or repaid,
     )
 
@@ -156,6 +160,10 @@ SMALL_NETWORKS = 300_000
 """Weights of both players together below which one CPU thread is fastest."""
 
 
+LARGE_PRODUCTS = 50_000
+"""Weights of both players together from which oneDNN's products repay what it takes longer to be asked for each."""
+
+
 REPAYING_UPDATES = 20_000
 """Updates of both players together from which a run repays the seconds that compiling takes."""
 
@@ -171,6 +179,40 @@ def has_fast_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+@contextlib.contextmanager
+def _products_by_onednn() -> Iterator[None]:
+    """Within the block PyTorch asks oneDNN for float32 products: it does so where bfloat16 is permitted."""
+    products: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = products.fp32_precision
+    products.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        products.fp32_precision = before
+
+
+@functools.cache
+def has_slow_float32() -> bool:
+    """Whether float32 matrices are multiplied slowly here, while oneDNN would multiply them as exactly and faster.
+
+    MKL, which PyTorch asks by itself, has its best code for one maker's processors only. Whether oneDNN takes the
+    permission to round to bfloat16, by which alone it can be asked, is seen from a product.
+    """
+    maker = Path("/proc/cpuinfo")
+    usable = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not usable or not maker.is_file() or "AuthenticAMD" not in maker.read_text(errors="replace"):
+        return False
+    x = torch.linspace(1.0, 2.0, 64 * 256).reshape(64, 256)
+    exact = x.double() @ x.double().t()
+    with _products_by_onednn():
+        error = float(((x @ x.t()).double() / exact - 1.0).abs().max())
+    return error < _ROUNDING_OF_FLOAT32
+
+
+_ROUNDING_OF_FLOAT32 = 2e-6
+"""Relative error of sums of positive products: bfloat16 errs by some 1e-3."""
+
+
 def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
     """A function of tensors that is compiled as a whole when it is first called, gradients taken inside it included.
 
@@ -182,7 +224,15 @@ def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
     own = types.FunctionType(
         function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__
     )
-    compiled = torch.compile(own, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
+    # Whoever calls it passes tensors of the same kinds each time, and looking whether they are takes a twentieth of a
+    # small update. Compiling three trial programs for each kind of vector instruction takes six seconds; what the
+    # processor has is known, and a compiler that knows less is noticed by the first true program.
+    options: dict[str, Any] = {
+        "cpp_wrapper": True,
+        "guard_filter_fn": lambda guards: [False] * len(guards),
+        "cpp.vec_isa_ok": True,
+    }
+    compiled = torch.compile(own, fullgraph=True, dynamic=False, options=options)
 
     # Only a gradient that is taken within the function is compiled with it; a critic alone could not be differentiated
     # twice.

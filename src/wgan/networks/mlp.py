@@ -42,8 +42,17 @@ class FullPrecision(nn.Linear):
 
     def forward(self, values: Tensor) -> Tensor:
         """Shape (N, entries) to (N, outputs), of the weights' own type."""
+        # Where nothing is cast anyway, the context would cost a small layer as much as its product.
+        if not torch.is_autocast_enabled(values.device.type):
+            return self._exact(values.to(self.weight.dtype))
         with torch.autocast(values.device.type, enabled=False):
-            return super().forward(values.to(self.weight.dtype))
+            return self._exact(values.to(self.weight.dtype))
+
+    def _exact(self, values: Tensor) -> Tensor:
+        if self.out_features == 1 and torch.compiler.is_compiling():
+            # What is no product of matrices is compiled into one loop with what stands around it.
+            return (values * self.weight[0]).sum(dim=1, keepdim=True) + self.bias
+        return super().forward(values)
 
 
 @dataclass(frozen=True)
