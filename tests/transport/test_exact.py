@@ -241,6 +241,16 @@ def test_an_assignment_is_proven_when_the_proof_is_asked_for(monkeypatch):
         assert exact(x, y).optimal
 
 
+@pytest.mark.parametrize(("n", "d"), [(50, 2), (300, 64)])
+def test_who_wants_potentials_gets_them_with_the_plan(n, d):
+    x, y = cloud(n, d), cloud(n, d, seed=1)
+    late, at_once = exact(x, y), exact(x, y, proven=True)
+    assert callable(late.proof)
+    assert not callable(at_once.proof)
+    assert at_once.optimal
+    assert float(at_once.cost) == pytest.approx(float(late.cost), rel=1e-12)
+
+
 @pytest.mark.parametrize("as_matrix", [False, True])
 def test_what_is_proven_late_is_the_problem_that_was_solved(as_matrix):
     x, y = cloud(50, 2), cloud(50, 2, seed=1)

@@ -50,6 +50,7 @@ def exact(
     *,
     x_weights: Array | None = None,
     y_weights: Array | None = None,
+    proven: bool = False,
 ) -> Transport:
     """The optimal transport between two weighted sets of samples: the earth mover's distance and its kin.
 
@@ -66,6 +67,8 @@ def exact(
         p: The power of the distance, at least 1.
         x_weights: Probabilities of x, shape (N,); None for equal ones.
         y_weights: Probabilities of y, shape (M,); None for equal ones.
+        proven: Whether potentials are wanted in any case: a solver is then taken that finds them with the plan. Without
+            it they are there too, but may take as long as the plan when they are asked for.
 
     Returns:
         Cost, distance, plan and certificate. The cost is in units of the distance to the power p, and differentiable
@@ -98,7 +101,9 @@ def exact(
     source = as_weights(x_weights, shape[0], "x_weights")
     target = as_weights(y_weights, shape[1], "y_weights")
     is_uniform = x_weights is None and y_weights is None
-    problem = _Problem(points=points, cost=cost, p=p, source=source, target=target, is_uniform=is_uniform)
+    problem = _Problem(
+        points=points, cost=cost, p=p, source=source, target=target, is_uniform=is_uniform, wants_proof=proven
+    )
     return problem.solve()
 
 
@@ -180,6 +185,7 @@ class _Problem:
         source: Shape (N,).
         target: Shape (M,).
         is_uniform: Whether no weights were given.
+        wants_proof: Whether potentials will be asked for.
     """
 
     points: tuple[Tensor, Tensor] | None
@@ -188,6 +194,7 @@ class _Problem:
     source: Tensor
     target: Tensor
     is_uniform: bool
+    wants_proof: bool
 
     @property
     def has_tracked_weights(self) -> bool:
@@ -228,7 +235,9 @@ class _Problem:
         """Solve it by the solver that suits it, and prove the answer now or when the proof is asked for."""
         costs = self.costs()
         points = None if self.points is None else (self.points[0].detach(), self.points[1].detach())
-        found = self._solve_on_support(costs, choose(costs, points, is_assignment=self.is_assignment))
+        # Solvers of assignments are fast because they find no potentials.
+        is_assignment = self.is_assignment and not self.wants_proof
+        found = self._solve_on_support(costs, choose(costs, points, is_assignment=is_assignment))
         # Potentials prove the plan on the spot. Without them a proof costs as much as the plan, and waits to be asked.
         is_proven = found.potentials is not None or self.has_tracked_weights
         proof = self._certify(costs, found) if is_proven else None

@@ -100,7 +100,7 @@ def solve(real: Tensor, fake: Tensor, rng: torch.Generator, *, unit: float = 1.0
     """
     if len(real) > SOLVED or not all(bool(each.isfinite().all()) for each in (real, fake)):
         return None
-    found = exact(real, fake)
+    found = exact(real, fake, proven=True)
     value, pairs = float(found.cost), found.source_potential + found.target_potential
     drawn = torch.randint(len(pairs), (RESAMPLED, len(pairs)), generator=rng)
     ends = torch.tensor([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], dtype=torch.float64)
