@@ -155,6 +155,25 @@ def test_a_single_look_shows_its_interval():
     np.testing.assert_array_equal(found.get_segments()[0], [[1.0, 0.9], [1.0, 1.1]])
 
 
+def test_a_single_look_shows_its_floor():
+    found = Bracket(name="", **{name: np.full(1, value) for name, value in (
+        ("at", 5.0), ("certified", 1.0), ("exact", 2.0), ("low", 1.5), ("high", 2.5), ("floor", 0.3),
+    )})  # fmt: skip
+    for figure in (
+        figures.bracket(found, ([], []), unit="", scale=""), figures.together([found], unit="", across=""),
+    ):  # fmt: skip
+        (floor,) = drawn(figure.axes[0], LIGHT.faint)
+        np.testing.assert_array_equal(floor, [0.3, 0.3])
+
+
+def test_long_titles_are_broken():
+    title = "raw estimate " * 15
+    figure = figures.bracket(run(), ([], []), unit="", scale=title)
+    lines = figure.axes[1].get_title(loc="left").split("\n")
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= 100
+
+
 def test_small_figures_compare_with_levels():
     figure = figures.small_lines(STEPS, {"a": EXACT, "b": NOTHING}, title="ratios", marks={"as real": 3.0})
     (panel,) = figure.axes

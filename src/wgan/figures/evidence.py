@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ MOST_RUNS = 12
 """Runs on one axis, at most: more colours and marks are not told apart."""
 
 _SMALL_HEIGHT = 2.15
+_MOST_LETTERS = 100
 _ROW_HEIGHT = 0.18
 _DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _FLOOR = (0, (1, 2))
@@ -76,7 +78,7 @@ def bracket(found: Bracket, raw: tuple[ArrayLike, ArrayLike], *, unit: str, scal
         at, values = (np.asarray(side, dtype=np.float64) for side in raw)
         at, values = at[np.isfinite(values)], values[np.isfinite(values)]
         draw_estimate(below, at, values, theme.ink, theme)
-        below.set_title(scale)
+        below.set_title(textwrap.fill(scale, _MOST_LETTERS))
         _along(below, max([*at[-1:], *found.at[-1:], 0.0]), "generator updates")
     return figure
 
@@ -105,7 +107,7 @@ def together(runs: Sequence[Bracket], *, unit: str, across: str, theme: Theme = 
             # Lines of few looks are easier to tell apart with a mark on each; a single look is nothing but its mark.
             size = 4.0 if len(run.at) <= _MOST_MARKED else 0.0
             panel.plot(run.at, run.certified, color=colour, linewidth=1.7, marker=mark, markersize=size)
-            panel.plot(run.at, run.floor, color=theme.faint, linewidth=1.1, linestyle=_FLOOR)
+            _draw_floor(panel, run, color=theme.faint, linestyle=_FLOOR)
         _scale_distances(panel, runs)
         panel.set_title(unit)
         _along(panel, max((float(np.nanmax(run.at, initial=0.0)) for run in runs), default=0.0), across)
@@ -172,18 +174,18 @@ def by_layer(players: Mapping[str, Mapping[str, Sequence[float]]], *, theme: The
     """Draw the norm of the gradient at each layer, a panel for each player, both on one scale of powers of ten.
 
     Args:
-        players: By name, at each of a few moments by name the norms from the first layer to the last; those that are 0
-            are drawn at the bottom.
+        players: By name, at one or two moments by name the norms from the first layer to the last; those that are 0 are
+            drawn at the bottom.
         theme: Colours.
     """
     everything = np.array([norm for moments in players.values() for norms in moments.values() for norm in norms])
-    colours = (theme.real, theme.generated, theme.judged)
     with style(theme):
         figure = blank(SMALL_WIDTH, _SMALL_HEIGHT)
         panels = figure.subplots(1, len(players), sharey=True, squeeze=False)[0]
         for panel, (player, moments) in zip(panels, players.items(), strict=True):
             panel.grid(axis="y")
-            for (moment, norms), colour, dash in zip(moments.items(), colours, (_EXACT, "solid", _FLOOR), strict=False):
+            for place, (moment, norms) in enumerate(moments.items(), start=1):
+                colour, dash = (theme.generated, "solid") if place == len(moments) else (theme.real, _EXACT)
                 layers = np.arange(1, len(norms) + 1)
                 panel.plot(
                     layers, norms, color=colour, linestyle=dash, linewidth=1.4, marker="o", markersize=3.4, label=moment
@@ -245,7 +247,7 @@ def _draw_bracket(panel: Axes, found: Bracket, exact: str, certified: str, theme
     panel.plot(
         found.at, found.certified, color=certified, linewidth=1.7, label="proven by the critic: Ŵ", **_marked(found.at)
     )
-    panel.plot(found.at, found.floor, color=theme.faint, linewidth=1.1, linestyle=_EXACT, label="floor: real rows")
+    _draw_floor(panel, found, color=theme.faint, linestyle=_EXACT, label="floor: real rows")
     _scale_distances(panel, [found])
     if np.isfinite(np.concatenate([found.certified, found.exact])).any():
         panel.legend(loc="best")
@@ -260,6 +262,14 @@ def _draw_exact(panel: Axes, run: Bracket, colour: str, **line: Any) -> None:  #
         # A single look has no band to fill.
         panel.vlines(run.at[known], run.low[known], run.high[known], color=colour, linewidth=1.2, alpha=0.5)
     panel.plot(run.at, run.exact, color=colour, linewidth=1.3, **(line | _marked(run.at)))
+
+
+def _draw_floor(panel: Axes, run: Bracket, **line: Any) -> None:  # noqa: ANN401 - as above
+    known = run.floor[np.isfinite(run.floor)]
+    if len(known) == 1:
+        panel.axhline(known[0], linewidth=1.1, **line)
+    else:
+        panel.plot(run.at, run.floor, linewidth=1.1, **line)
 
 
 def _scale_distances(panel: Axes, runs: Sequence[Bracket]) -> None:

@@ -76,8 +76,18 @@ COLLAPSE = Question(
     words="The mean distance from a sample to the nearest other one, divided by the same among as many held-out "
     "rows. Far below 1, the generator makes fewer different things than there are.",
 )
+REACHED = Question(
+    title="Is anything missing?",
+    words="The share of the held-out rows around which there are samples. The rest the generator has lost: without "
+    "one of eight equally likely modes, 88 % are left.",
+)
 MEMORY = Question(
     title="Do samples repeat the data?",
     words="The mean distance from a sample to the nearest training row, divided by that to the nearest of as many "
     "held-out rows, which the generator cannot know. Far below 1, it recites what it was shown.",
+)
+COPIED = Question(
+    title="How many are copies?",
+    words="The share of the samples that are nearer to training rows than chance would have them. Chance alone seldom "
+    "goes beyond twice its error, which is drawn beside it.",
 )

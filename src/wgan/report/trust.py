@@ -98,7 +98,7 @@ def _bracket(record: Record) -> Html:
             found,
             record.estimates,
             unit=f"W1 between held-out rows and samples, {distance_unit(record)}",
-            scale=f"the raw training estimate by itself: {axis_label(record)}",
+            scale=f"by itself: the raw {axis_label(record)}",
             theme=theme,
         ),
         "The distance between a certified lower bound and its exact value, and the raw estimate",
@@ -125,7 +125,10 @@ def _small(record: Record) -> Iterator[Small]:
     yield questions.COSINE, _lines(record, cosine, title=title, marks={"": 0.0}, limits=(-1.05, 1.05)), ""
     yield questions.SCORES, *_scores(record)
     yield questions.COLLAPSE, _ratio(record, "diversity_samples", "diversity_real", "sample to nearest sample"), ""
+    reached = {"reached": 100.0 * series(looks, "reached")}
+    yield questions.REACHED, _lines(record, reached, title="held-out rows reached, %", limits=_PERCENT), ""
     yield questions.MEMORY, _ratio(record, "nearest_training", "nearest_held_out", "sample to nearest training row"), ""
+    yield questions.COPIED, _copies(record), ""
 
 
 def _lines(
@@ -206,6 +209,11 @@ def _scores(record: Record) -> tuple[Draw | None, str]:
             when = f"This is after update {number(line.get('step')):,.0f}."
             return lambda theme, sides=(edges, real, fake): figures.scores(*sides, theme=theme), when
     return None, ""
+
+
+def _copies(record: Record) -> Draw | None:
+    copied, error = (100.0 * series(record.looks, name) for name in ("copied", "copied_error"))
+    return _lines(record, {"copied": copied, "twice the error": 2.0 * error}, title="samples that are copies, %")
 
 
 def _ratio(record: Record, above: str, below: str, name: str) -> Draw | None:

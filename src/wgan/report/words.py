@@ -42,8 +42,11 @@ _EVIDENCE = {
     "step_cosine": "cosine of step and gradient",
     "diversity_samples": "sample to nearest sample",
     "diversity_real": "row to nearest row",
+    "reached": "share of held-out rows reached",
     "nearest_training": "sample to nearest training row",
     "nearest_held_out": "sample to nearest held-out row",
+    "copied": "share of samples copied",
+    "copied_error": "error of the share copied",
 }
 
 
