@@ -52,7 +52,8 @@ def test_the_section_follows_the_curve_and_holds_the_verdict(tmp_path, undrawn):
     text = report(run).text
     verdict = verdict_of(read_record(run))
     assert text.index("The curve") < text.index(HEADING) < text.index("Judged against held-out data")
-    assert f"{title_of(verdict)}." in text
+    assert f"Can its loss be believed? {title_of(verdict)}." in text[: text.index("The curve")]
+    assert f"{title_of(verdict)}." in text[text.index(HEADING) :]
     for question in ALL:
         is_there = question not in (questions.SLICED, questions.FEATURES)
         assert (question.title in text) == is_there

@@ -9,6 +9,7 @@ from wgan.errors import WganError
 from wgan.figures import median_filtered, median_width
 from wgan.report.markup import Html, element, joined
 from wgan.report.record import Record, number
+from wgan.report.verdicts import title_of, verdict_of
 from wgan.settings import Settings
 
 if TYPE_CHECKING:
@@ -162,6 +163,8 @@ def summary(record: Record) -> Html:
     last = record.evaluations[-1] if record.evaluations else None
     if last is not None:
         text.append(_judgement(record, last))
+    if record.looks:
+        text.append(f"Can its loss be believed? {title_of(verdict_of(record))}.")
     return element("p", *text, class_="lead")
 
 
