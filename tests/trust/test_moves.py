@@ -99,7 +99,12 @@ def test_a_gradient_that_dies_in_the_critic_does_not_reach_the_generator():
 
 @pytest.mark.parametrize(
     ("constraint", "objective", "packing"),
-    [("penalty:every=3", "wasserstein", 1), ("clipping:bound=0.1", "wasserstein", 2), ("none", "gan:flipping=0.1", 1)],
+    [
+        ("penalty:every=4", "wasserstein", 1),
+        ("penalty:every=3", "wasserstein", 1),
+        ("clipping:bound=0.1", "wasserstein", 2),
+        ("none", "gan:flipping=0.1", 1),
+    ],
 )
 def test_the_step_is_the_one_that_the_next_update_makes(constraint, objective, packing):
     changes = {"constraint": constraint, "objective": objective, "packing": packing}
@@ -219,6 +224,15 @@ def test_a_critic_without_weights_makes_no_moves():
     assert found.critic_layers == found.critic_weights == ()
     assert found.step_cosine is None
     assert len(found.generator_layers) == 2
+
+
+def test_a_weight_that_no_loss_touches_is_pulled_at_by_nothing():
+    game, source, *run = small()
+    game.critic.spare = nn.Linear(3, 3)
+    game.critic_optimizer.add_param_group({"params": list(game.critic.spare.parameters())})
+    found = moves(game, source, *run)
+    assert (len(found.critic_layers), len(found.critic_weights)) == (2, 3)
+    assert found.critic_weights[-1] == 0.0
 
 
 def test_convolutions_are_layers_from_the_samples_to_the_scores():
