@@ -12,7 +12,9 @@ from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.constraints import Unconstrained, WeightClipping
 from wgan.data import open_data
 from wgan.draws import draw, draw_real
+from wgan.game import Game
 from wgan.losses import critic_loss
+from wgan.networks import Critic
 from wgan.optimizers import Adam, RMSProp
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions, Settings
@@ -227,12 +229,18 @@ def test_a_critic_without_weights_makes_no_moves():
 
 
 def test_a_weight_that_no_loss_touches_is_pulled_at_by_nothing():
-    game, source, *run = small()
-    game.critic.spare = nn.Linear(3, 3)
-    game.critic_optimizer.add_param_group({"params": list(game.critic.spare.parameters())})
-    found = moves(game, source, *run)
-    assert (len(found.critic_layers), len(found.critic_weights)) == (2, 3)
-    assert found.critic_weights[-1] == 0.0
+    game, source, *run = small(critic="mlp:depth=0", constraint="none")
+    body = nn.Linear(2, 1)
+    body.register_parameter("idle", nn.Parameter(torch.ones(2, 2)))
+    critic = Critic(body)
+    idle = Game(
+        generator=game.generator, critic=critic, generator_optimizer=game.generator_optimizer,
+        critic_optimizer=Adam().build(critic.parameters()), prior=game.prior, seed=0, engine=game.engine,
+        averaged=False,
+    )  # fmt: skip
+    found = moves(idle, source, *run)
+    assert len(found.critic_layers) == 1
+    assert sorted(found.critic_weights)[0] == 0.0 < found.step_cosine
 
 
 def test_convolutions_are_layers_from_the_samples_to_the_scores():
