@@ -138,6 +138,65 @@ def test_distances_are_in_the_units_of_the_data(tmp_path):
         assert getattr(large, name) == pytest.approx(getattr(plain, name), rel=1e-3), name
 
 
+def test_a_generator_that_repeats_itself_and_one_that_repeats_the_data_are_told_apart(tmp_path):
+    points = np.random.default_rng(0).normal(size=(2000, 2))
+    np.save(tmp_path / "points.npy", points)
+    run = game, source, *_ = small(data=str(tmp_path / "points.npy"), generator="mlp:depth=0")
+    examine = examiner(run, size=200, gap_steps=0)
+    with torch.no_grad():
+        game.generator.body[-1].weight.zero_()
+        game.generator.body[-1].bias.copy_(source.sample(1, torch.Generator().manual_seed(0)).values[0])
+    found = examine(game)
+    assert found.diversity_samples == pytest.approx(0.0, abs=1e-6)
+    assert found.diversity_real > 0.02 * source.codec.unit
+    assert found.reached < 0.5
+    # All are one training row over and over, which is one copy and not many.
+    assert found.copied == pytest.approx(1.0)
+    assert found.copied_error > 1.0
+
+
+def test_a_sampler_that_never_repeats_cannot_be_learnt_by_heart():
+    run = small()
+    found = examiner(run, gap_steps=0)(run[0])
+    assert found.copied is found.nearest_training is None
+    assert found.diversity_samples > 0
+    assert 0 <= found.reached <= 1
+
+
+def test_distances_to_the_nearest_rows_are_in_the_units_of_the_data(tmp_path):
+    points = np.arange(400.0).reshape(200, 2)
+    np.save(tmp_path / "points.npy", points)
+    run = game, source, *_ = small(data=str(tmp_path / "points.npy"), generator="mlp:depth=0")
+    # Rows lie on a line, each as far from the next as any two neighbours; these samples, far behind its end.
+    end = source.codec.encode(np.array([[600.0, 601.0]]))
+    with torch.no_grad():
+        game.generator.body[-1].weight.zero_()
+        game.generator.body[-1].bias.copy_(end[0])
+    examine = examiner(run, gap_steps=0)
+    found = examine(game)
+    last = source.codec.decode(examine.rows.held_out.values).max(axis=0)
+    assert found.nearest_held_out == pytest.approx(float(np.linalg.norm([600.0, 601.0] - last)), rel=1e-4)
+    assert 200 * math.sqrt(2) < found.nearest_training < 260 * math.sqrt(2)
+
+
+def test_a_table_is_looked_at_as_the_critic_sees_it(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [f"{age:.3f},{'red' if dark < 0.3 else 'blue'}" for age, dark in rng.random((300, 2))]
+    (tmp_path / "table.csv").write_text("\n".join(["age,colour", *lines]))
+    run = game, source, *_ = small(data=str(tmp_path / "table.csv"))
+    assert source.codec.layout.groups
+    examine = examiner(run)
+    found, seen = examine(played(run, 2)), examine.look(game)
+    (start, stop), shares = source.codec.layout.groups[0], seen.fake.rows.values
+    assert ((shares[:, start:stop] > 0.01) & (shares[:, start:stop] < 0.99)).any()
+    assert found.certified <= found.exact
+    # Copies are looked for among samples with one category each, as rows have it.
+    hard = shares.clone()
+    hard[:, start:stop] = torch.nn.functional.one_hot(shares[:, start:stop].argmax(dim=1), stop - start).float()
+    apart = torch.cdist(hard.double(), hard.double()).fill_diagonal_(math.inf).min(dim=1).values
+    assert found.diversity_samples == pytest.approx(float(apart.mean()), rel=1e-4)
+
+
 def test_the_floor_is_that_of_as_many_real_rows_and_stays():
     run = game, source, *_ = small()
     examine = examiner(run, size=100)

@@ -15,11 +15,13 @@ from wgan.constraints import Constraint
 from wgan.data.source import Source
 from wgan.features import EfficientNetLite0
 from wgan.game import Game
+from wgan.metrics import harden
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
 from wgan.rules import Rules
 from wgan.transport import exact, sliced
 from wgan.trust.distances import SOLVED, Certified, certify, flat, solve
+from wgan.trust.diversity import Reference, diversity, memory
 from wgan.trust.moves import moves
 from wgan.trust.optimality import relative_rise, trained_further
 from wgan.trust.samples import Look, Rows, look, scored
@@ -68,8 +70,12 @@ class Evidence:
         score_histogram: Edges, and counts of the scores of held-out rows and of samples.
         diversity_samples: Mean distance from a sample to the nearest other one.
         diversity_real: The same among held-out rows.
-        nearest_training: Mean distance from a sample to the nearest training row.
+        reached: Share of the held-out rows around which there are samples: what is missing, the generator has lost.
+        nearest_training: Mean distance from a sample to the nearest of some training rows, of a finite set of them.
         nearest_held_out: The same to the nearest of as many held-out rows.
+        copied: Share of the samples that are nearer to training rows, of which all are looked through up to some ten
+            thousand, than chance would have them.
+        copied_error: The standard error of `copied` where nothing is copied.
     """
 
     training_estimate: float
@@ -100,8 +106,11 @@ class Evidence:
     score_histogram: dict[str, list[float]] | None = None
     diversity_samples: float | None = None
     diversity_real: float | None = None
+    reached: float | None = None
     nearest_training: float | None = None
     nearest_held_out: float | None = None
+    copied: float | None = None
+    copied_error: float | None = None
 
     def numbers(self) -> dict[str, object]:
         """By name, as plain JSON; what is None, empty or not finite is left out."""
@@ -153,6 +162,7 @@ class Examiner:
         )
         self._extractor = EfficientNetLite0() if features and source.codec.layout.is_image else None
         self._held_out_features = self._features_of(self.rows.held_out)
+        self._reference = Reference.of(source, seed=seed)
         self._floors: dict[str, Any] | None = None
 
     @property
@@ -185,6 +195,7 @@ class Examiner:
             **self._further(game, seen, fake, proven),
             **self._slopes(game, seen),
             **self._moves(game),
+            **self._variety(seen),
             score_histogram=score_histogram(seen.held_out.scores, seen.fake.scores),
         )
 
@@ -260,6 +271,23 @@ class Examiner:
             "generator_layer_gradients": found.generator_layers,
             "at_bound": found.at_bound,
             "step_cosine": found.step_cosine,
+        }
+
+    def _variety(self, seen: Look) -> dict[str, Any]:
+        """What samples are like as the user gets them, single and with one category each, whatever the critic sees."""
+        samples = harden(seen.fake.rows.values.cpu(), self.source.codec.layout.groups)
+        various = diversity(samples, self.rows.held_out.values)
+        near = None
+        if self._reference is not None:
+            near = memory(samples, self._reference.training, self._reference.held_out)
+        return {
+            "diversity_samples": various and self.unit * various.samples,
+            "diversity_real": various and self.unit * various.real,
+            "reached": various and various.reached,
+            "nearest_training": near and self.unit * near.training,
+            "nearest_held_out": near and self.unit * near.held_out,
+            "copied": near and near.copied,
+            "copied_error": near and near.copied_error,
         }
 
     def _sliced(self, other: Tensor) -> float | None:
