@@ -54,6 +54,7 @@ def test_distances_to_nearest_neighbours_are_those_of_all_pairs(shape, at_once, 
     found = diversity(samples, held_out)
     assert found.samples == pytest.approx(mean(by_hand(samples[:20], samples[:20], is_same=True)), rel=1e-6)
     assert found.real == pytest.approx(mean(by_hand(held_out, held_out, is_same=True)), rel=1e-6)
+    assert found.astray == pytest.approx(mean(by_hand(samples[:20], held_out)), rel=1e-6)
     known = memory(samples, training, held_out)
     assert known.training == pytest.approx(mean(by_hand(samples, training[:20])), rel=1e-6)
     assert known.held_out == pytest.approx(mean(by_hand(samples, held_out)), rel=1e-6)

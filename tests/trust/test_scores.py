@@ -2,11 +2,13 @@
 
 import itertools
 
+import pytest
+import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wgan.trust.scores import BINS, score_histogram
+from wgan.trust.scores import BINS, lead, score_histogram
 
 NUMBERS = st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=40)
 
@@ -52,3 +54,16 @@ def test_scores_that_are_not_finite_have_no_histogram():
     assert score_histogram(torch.tensor([1.0, float("nan")]), torch.tensor([1.0])) is None
     assert score_histogram(torch.tensor([1.0]), torch.tensor([float("inf")])) is None
     assert score_histogram(torch.empty(0), torch.empty(0)) is None
+
+
+def test_a_lead_is_that_of_welchs_test():
+    rng = torch.Generator().manual_seed(0)
+    first, second = 3.0 + torch.randn(80, generator=rng), 2.0 + 5.0 * torch.randn(33, generator=rng)
+    wanted = scipy.stats.ttest_ind(first.double().numpy(), second.double().numpy(), equal_var=False).statistic
+    assert lead(first, second) == pytest.approx(wanted, rel=1e-9)
+    assert lead(second, first) == pytest.approx(-wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("scores", [[1.0], [2.0, 2.0], [1.0, float("nan")], []])
+def test_there_is_no_lead_of_scores_that_tell_nothing(scores):
+    assert lead(torch.tensor(scores), torch.tensor(scores)) is None

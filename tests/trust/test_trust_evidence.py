@@ -92,6 +92,9 @@ def test_a_linear_critic_is_known_in_all_its_numbers():
     assert found.estimate_by_slope == pytest.approx(found.held_out_estimate / 5.0, rel=1e-4)
     assert found.estimate_by_slope <= found.certified <= found.exact
     assert sum(found.score_histogram["real"]) == sum(found.score_histogram["fake"]) == 200
+    rows, strangers = (part.rows.values.double() @ slope[0].double() for part in (seen.training, seen.held_out))
+    error = (rows.var() / 200 + strangers.var() / 200).sqrt()
+    assert found.training_lead == pytest.approx(float((rows.mean() - strangers.mean()) / error), rel=1e-4)
     assert found.layer_gradients == (pytest.approx(1.0),)
     assert found.generator_layer_gradients == (pytest.approx(5.0, rel=1e-4),)
 
@@ -176,6 +179,7 @@ def test_distances_to_the_nearest_rows_are_in_the_units_of_the_data(tmp_path):
     found = examine(game)
     last = source.codec.decode(examine.rows.held_out.values).max(axis=0)
     assert found.nearest_held_out == pytest.approx(float(np.linalg.norm([600.0, 601.0] - last)), rel=1e-4)
+    assert found.astray == pytest.approx(found.nearest_held_out, rel=1e-4)
     assert 200 * math.sqrt(2) < found.nearest_training < 260 * math.sqrt(2)
 
 

@@ -44,10 +44,12 @@ _EVIDENCE = {
     "diversity_samples": "sample to nearest sample",
     "diversity_real": "row to nearest row",
     "reached": "share of held-out rows reached",
+    "astray": "sample to nearest row looked at",
     "nearest_training": "sample to nearest training row",
     "nearest_held_out": "sample to nearest held-out row",
     "copied": "share of samples copied",
     "copied_error": "error of the share copied",
+    "training_lead": "lead of training rows in standard errors",
 }
 
 

@@ -42,11 +42,14 @@ class Diversity:
         samples: Mean distance from a sample to the nearest other one, in the units of the points.
         real: The same among held-out rows.
         reached: Share of the held-out rows around which there are samples.
+        astray: Mean distance from a sample to the nearest held-out row: beside a far larger W1 it says that samples are
+            where the data is, and only too many of them in some places and too few in others.
     """
 
     samples: float
     real: float
     reached: float
+    astray: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +154,7 @@ def diversity(samples: Tensor, held_out: Tensor) -> Diversity | None:
         samples=float(_nearest(fake, fake, apart=True)[0].mean()),
         real=float(_nearest(real, real, apart=True)[0].mean()),
         reached=_reached(fake, real),
+        astray=float(_nearest(fake, real)[0].mean()),
     )
 
 

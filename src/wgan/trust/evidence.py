@@ -25,7 +25,7 @@ from wgan.trust.diversity import Reference, diversity, memory
 from wgan.trust.moves import moves
 from wgan.trust.optimality import relative_rise, trained_further
 from wgan.trust.samples import Look, Rows, look, scored
-from wgan.trust.scores import score_histogram
+from wgan.trust.scores import lead, score_histogram
 from wgan.trust.slopes import slopes
 
 
@@ -71,11 +71,14 @@ class Evidence:
         diversity_samples: Mean distance from a sample to the nearest other one.
         diversity_real: The same among held-out rows.
         reached: Share of the held-out rows around which there are samples: what is missing, the generator has lost.
+        astray: Mean distance from a sample to the nearest held-out row that was looked at.
         nearest_training: Mean distance from a sample to the nearest of some training rows, of a finite set of them.
         nearest_held_out: The same to the nearest of as many held-out rows.
         copied: Share of the samples that are nearer to training rows, of which all are looked through up to some ten
             thousand, than chance would have them.
         copied_error: The standard error of `copied` where nothing is copied.
+        training_lead: By how many standard errors the critic's scores of training rows are above those of held-out rows
+            in the mean: what it has learnt by heart, whatever the unit of its estimate.
     """
 
     training_estimate: float
@@ -107,10 +110,12 @@ class Evidence:
     diversity_samples: float | None = None
     diversity_real: float | None = None
     reached: float | None = None
+    astray: float | None = None
     nearest_training: float | None = None
     nearest_held_out: float | None = None
     copied: float | None = None
     copied_error: float | None = None
+    training_lead: float | None = None
 
     def numbers(self) -> dict[str, object]:
         """By name, as plain JSON; what is None, empty or not finite is left out."""
@@ -197,6 +202,7 @@ class Examiner:
             **self._moves(game),
             **self._variety(seen),
             score_histogram=score_histogram(seen.held_out.scores, seen.fake.scores),
+            training_lead=lead(seen.training.scores, seen.held_out.scores),
         )
 
     def look(self, game: Game) -> Look:
@@ -284,6 +290,7 @@ class Examiner:
             "diversity_samples": various and self.unit * various.samples,
             "diversity_real": various and self.unit * various.real,
             "reached": various and various.reached,
+            "astray": various and self.unit * various.astray,
             "nearest_training": near and self.unit * near.training,
             "nearest_held_out": near and self.unit * near.held_out,
             "copied": near and near.copied,

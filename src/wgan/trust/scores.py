@@ -1,6 +1,8 @@
-"""What a critic says of real rows and of samples, counted."""
+"""What a critic says of real rows and of samples: counted, and compared."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -37,3 +39,22 @@ def score_histogram(of_real: Tensor, of_fake: Tensor, *, bins: int = BINS) -> di
     edges = torch.linspace(low, high, bins + 1, dtype=torch.float64)
     counts = [torch.bincount(torch.bucketize(side, edges[1:-1], right=True), minlength=bins) for side in (real, fake)]
     return {"edges": edges.tolist(), "real": counts[0].tolist(), "fake": counts[1].tolist()}
+
+
+def lead(of_first: Tensor, of_second: Tensor) -> float | None:
+    """By how many standard errors the mean of some scores is above that of others.
+
+    Args:
+        of_first: Shape (N,).
+        of_second: Shape (M,).
+
+    Returns:
+        (mean of the first - mean of the second) / sqrt(variance of the first / N + variance of the second / M), which
+        is near a standard normal number where both are scores of rows that a critic cannot tell apart; None of fewer
+        than two of either, without any variance, or where some are not finite.
+    """
+    first, second = of_first.detach().double().flatten(), of_second.detach().double().flatten()
+    if min(len(first), len(second)) < 2 or not bool(torch.isfinite(torch.cat([first, second])).all()):
+        return None
+    error = math.sqrt(float(first.var()) / len(first) + float(second.var()) / len(second))
+    return float(first.mean() - second.mean()) / error if error > 0 else None

@@ -92,8 +92,9 @@ def judge(lines: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> Verdi
 
 def _number(line: Mapping[str, Any], name: str) -> float | None:
     value = line.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if is_number else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _ratio(looks: Sequence[Mapping[str, Any]], above: str, below: str) -> float | None:
