@@ -19,7 +19,7 @@ _TITLES = {
     "momentum": "Momentum makes it unstable",
     "collapsed": "The generator has collapsed",
     "memorising": "The generator memorises",
-    "diverged": "Training diverged",
+    "diverged": "Nothing of it can be trusted",
     "cannot-tell": "It cannot be told",
 }
 _DIVERGED = re.compile(r"training diverged at step (?P<step>[\d,]+): (?P<how>.+?)(?:\. The last good .*)?", re.DOTALL)
