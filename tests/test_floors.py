@@ -33,6 +33,7 @@ FLOORS = (
     (
         "training",
         "game",
+        "rounds",
         "rules",
         "draws",
         "losses",

@@ -135,6 +135,8 @@ def build_rules(settings: Settings) -> Rules:
         batch_size=settings.batch_size,
         critic_steps=settings.critic_steps,
         schedule=settings.schedule,
+        optimality=settings.optimality,
+        most_critic_steps=settings.most_critic_steps,
         packing=settings.packing,
         unrolled_steps=settings.unrolled_steps,
         mismatch=settings.mismatch,
@@ -148,6 +150,8 @@ def _refuse_what_needs_weights(rules: Rules, critic: Critic) -> None:
         return
     if rules.unrolled_steps:
         raise UsageError("a critic without weights has no updates to look ahead", remedy="Use --unrolled-steps 0.")
+    if rules.optimality:
+        raise UsageError("a critic without weights has no optimum to be trained to", remedy="Use --optimality 0.")
     if rules.mismatch:
         raise UsageError(
             "a critic without weights cannot learn from samples under wrong conditions", remedy="Use --mismatch 0."

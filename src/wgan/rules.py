@@ -21,6 +21,9 @@ class Rules:
         critic_steps: Critic updates before each generator update (n_critic).
         schedule: "constant", or "authors": `AUTHORS_CRITIC_STEPS` critic updates before each of the first 25 generator
             updates and before every 500th, as in the authors' code.
+        optimality: Share of what the critic proves that a round of its updates must add for another one to follow; 0
+            for the schedule's updates alone.
+        most_critic_steps: Critic updates before one generator update, at most, where optimality decides.
         decay: How the learning rates fall from their start to zero over the run.
         average: Decay of the generator's exponential moving average; 0 for none.
         packing: Samples that the critic sees as one.
@@ -35,6 +38,8 @@ class Rules:
     batch_size: int = 64
     critic_steps: int = 5
     schedule: Literal["constant", "authors"] = "constant"
+    optimality: float = 0.0
+    most_critic_steps: int = 50
     decay: Literal["none", "linear", "cosine"] = "none"
     average: float = 0.0
     packing: int = 1
@@ -46,6 +51,11 @@ class Rules:
             "generator_steps": (self.generator_steps >= 0, "at least 0"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "critic_steps": (self.critic_steps >= 1, "at least 1"),
+            "optimality": (0 <= self.optimality < 1, "at least 0 and below 1"),
+            "most_critic_steps": (
+                not self.optimality or self.most_critic_steps >= self.critic_steps,
+                f"at least the {self.critic_steps} of one round",
+            ),
             "average": (0 <= self.average < 1, "at least 0 and below 1"),
             "packing": (self.packing >= 1, "at least 1"),
             "unrolled_steps": (self.unrolled_steps >= 0, "at least 0"),

@@ -18,6 +18,7 @@ from wgan.errors import UsageError
 from wgan.game import Game
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
+from wgan.rounds import critic_updates
 from wgan.rules import Rules
 from wgan.updates import updates
 
@@ -31,12 +32,14 @@ class Step:
         estimate: The objective's estimate on the last critic batch.
         critic_loss: The loss of the last critic update, penalty included.
         generator_loss: The loss of the generator update.
+        critic_updates: Critic updates that came before it, a plain number.
     """
 
     number: int
     estimate: Tensor
     critic_loss: Tensor
     generator_loss: Tensor
+    critic_updates: int
 
 
 def train(game: Game, source: Source, objective: Objective, constraint: Constraint, rules: Rules) -> Iterator[Step]:
@@ -73,7 +76,7 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
         k = game.steps_done
         game.set_rates(rules.rate_at(k))
         update = rules.critic_steps_before(k)
-        for t in range(rules.critic_steps_at(k)):  # 2
+        for t in critic_updates(game, source, objective, rules):  # 2
             real, mismatched = draw_real(game, source, rules, "real", k, t)  # 3
             noise = game.prior.sample(m, streams.at("noise of the critic", k, t))  # 4
             held = constraint.at(update + t)
@@ -89,4 +92,4 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
         generator_loss = move.generator(noise, condition, shown, mismatched)  # 10, 11
         game.update_average(rules.average)
         game.steps_done += 1
-        yield Step(game.steps_done, estimate, critic_loss, generator_loss)
+        yield Step(game.steps_done, estimate, critic_loss, generator_loss, t + 1)

@@ -38,6 +38,8 @@ _DECIDING = (
     "batch_size",
     "critic_steps",
     "schedule",
+    "optimality",
+    "most_critic_steps",
     "packing",
     "unrolled_steps",
     "mismatch",

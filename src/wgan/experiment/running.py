@@ -206,7 +206,7 @@ class Experiment:
         is_judged = self._is_judged(number)
         if not (is_saved or is_recorded or is_judged or number % settings.sample_every == 0):
             return Progress(number, settings.steps)
-        numbers = _numbers(step)
+        numbers = _numbers(step, counts=settings.optimality > 0)
         self._refuse_divergence(number, numbers)
         line: dict[str, Any] | None = None
         evaluation = self._evaluate(number, numbers) if is_judged and self._judge is not None else None
@@ -334,7 +334,14 @@ def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
-def _numbers(step: Step | dict[str, float]) -> dict[str, float]:
-    """What the record keeps of an update, read from the device or from the checkpoint of a stop."""
-    read = step if isinstance(step, dict) else {name: getattr(step, name).item() for name in NUMBERS}
-    return {name: read[name] for name in NUMBERS}
+def _numbers(step: Step | dict[str, float], *, counts: bool) -> dict[str, float]:
+    """What the record keeps of an update, read from the device or from the checkpoint of a stop.
+
+    Args:
+        step: The update.
+        counts: Whether the critic's updates before it are counted, where their number varies.
+    """
+    if not isinstance(step, dict):
+        step = {name: getattr(step, name).item() for name in NUMBERS} | {"critic_updates": step.critic_updates}
+    # In this order, which a checkpoint does not keep.
+    return {name: step[name] for name in (*NUMBERS, "critic_updates") if name in NUMBERS or (counts and name in step)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import typing
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "steps": _COUNT,
     "batch_size": _COUNT,
     "critic_steps": _COUNT,
+    "optimality": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
+    "most_critic_steps": _COUNT,
     "packing": _COUNT,
     "unrolled_steps": _COUNT_OR_NONE,
     "mismatch": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
@@ -75,7 +78,7 @@ def problems(settings: Settings) -> list[str]:
     found += [fault for name in WORDS if name in fitting and (fault := _misspelt(name, fitting[name]))]
     if _PICKLE.fullmatch(fitting.get("data", "")):
         found.append(f"data {spell(fitting['data'])} is refused: reading a pickle can run what it carries")
-    return found + _claimed_twice(fitting)
+    return found + _at_odds(fitting) + _claimed_twice(fitting)
 
 
 def check(settings: Settings) -> None:
@@ -155,6 +158,17 @@ def _misspelt(name: str, word: str) -> str:
     if not _WORD.fullmatch(word):
         return f"{name} must have the form name or name:key=value,key=value, not {spell(word)}"
     return ""
+
+
+def _at_odds(fitting: Mapping[str, Any]) -> list[str]:
+    """Settings that are fine by themselves and not together."""
+    found = []
+    if fitting.get("optimality") and fitting.get("most_critic_steps", math.inf) < fitting.get("critic_steps", 0):
+        found.append(
+            f"most_critic_steps must be at least the {fitting['critic_steps']} critic_steps of one round, "
+            f"not {fitting['most_critic_steps']}"
+        )
+    return found
 
 
 def _claimed_twice(fitting: Mapping[str, Any]) -> list[str]:
