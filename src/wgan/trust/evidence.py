@@ -62,11 +62,12 @@ class Evidence:
         slope_bound: The product of the layers' norms, which no slope exceeds.
         estimate_by_slope: The difference of the mean scores of held-out rows and samples, which is a Wasserstein
             critic's estimate, divided by the largest slope that was found: at most W1 as far as none is steeper.
-        layer_gradients: Norms of the critic's gradient, by layers.
-        generator_layer_gradients: Likewise of the generator's.
+        layer_gradients: Mean length of the gradient of the critic's loss at what each of its layers puts out for one
+            sample, from the samples to the scores.
+        generator_layer_gradients: Likewise of the generator's loss, from the noise to the samples.
         at_bound: Share of the critic's weights that sit at the bound that they are clipped to.
-        step_cosine: Cosine between the critic's next step and its negative gradient; None where the optimiser keeps no
-            memory of earlier gradients.
+        step_cosine: Cosine between the critic's next step and its negative gradient: above 0 where the optimiser keeps
+            no memory of earlier gradients.
         score_histogram: Edges, and counts of the scores of held-out rows and of samples.
         diversity_samples: Mean distance from a sample to the nearest other one.
         diversity_real: The same among held-out rows.
