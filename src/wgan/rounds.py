@@ -82,7 +82,7 @@ class _Proven:
     def __call__(self) -> float | None:
         """In units of the networks; None where that is not finite, so that nothing is proven."""
         with self.game.only_looked_at(), torch.no_grad():
-            outputs = [outputs_of(self.game, self.rules, points) for points in (self.real, self.fake)]
-            scores = [self.objective.witness(each, *outputs) for each in outputs]
-        found = certify(*scores, *self._flat)
+            real, fake = (outputs_of(self.game, self.rules, points) for points in (self.real, self.fake))
+            of_real, of_fake = (self.objective.witness(outputs, real, fake) for outputs in (real, fake))
+        found = certify(of_real, of_fake, *self._flat)
         return None if found is None else found.value - found.without_critic
