@@ -29,6 +29,7 @@ COMMANDS = {
     "distance": "compare two sets of samples by every distance there is",
     "divergences": "list the f-divergences: f, its conjugate, domain and threshold",
     "failures": "measure why the original GAN fails: vanishing gradients, modes covered or left out",
+    "prove": "prove what is claimed of a critic's number: its curve, known distances, its verdicts",
 }
 
 HELP = f"""\

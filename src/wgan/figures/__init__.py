@@ -12,6 +12,7 @@ from wgan.figures.evidence import MOST_RUNS, Bracket, bracket, by_layer, scores,
 from wgan.figures.failures import choosing, reaching, starving
 from wgan.figures.plans import moving_plan
 from wgan.figures.points import scatter, scatters
+from wgan.figures.proofs import Followed, Known, confusion, following, known
 
 __all__ = [
     "DARK",
@@ -20,12 +21,17 @@ __all__ = [
     "MOST_RUNS",
     "Bracket",
     "Floats",
+    "Followed",
     "Judged",
+    "Known",
     "Theme",
     "bracket",
     "by_layer",
     "choosing",
+    "confusion",
     "curve",
+    "following",
+    "known",
     "marginals",
     "median_filtered",
     "median_width",
