@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -312,6 +313,8 @@ class TestARun:
         assert f"report: {out / 'report.html'}" in said
         assert f"next:   wgan sample {out} --num 1000 --out {out}/samples.npy" in said
         assert "exact W1:" in said
+        last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
+        assert re.search(rf"^verdict: {last['verdict']}: \w+", said, re.MULTILINE)
         assert from_toml(out / "settings.toml") == settings
         assert (out / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
 

@@ -4,6 +4,7 @@ import inspect
 import pickle
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -354,6 +355,29 @@ class TestScore:
         monkeypatch.setattr("wgan.estimator.scoring.exact", spy)
         fitted.score(POINTS)
         assert sizes == [(10, 10)]
+
+
+class TestTrust:
+    def test_a_fit_says_whether_to_believe_it(self, fitted):
+        last = fitted.history_[-1]
+        assert fitted.verdict_.kind == last["verdict"]
+        assert fitted.verdict_.reason
+        assert fitted.evidence_.items() <= last.items()
+        assert {"certified", "exact", "efficiency", "held_out_estimate"} <= fitted.evidence_.keys()
+        assert not {"step", "score", "verdict"} & fitted.evidence_.keys()
+
+    def test_what_was_saved_or_pickled_says_so_too(self, fitted, tmp_path):
+        fitted.save(tmp_path / "model")
+        for again in (WGAN.load(tmp_path / "model"), pickle.loads(pickle.dumps(fitted))):
+            assert (again.verdict_, again.evidence_) == (fitted.verdict_, fitted.evidence_)
+
+    @pytest.mark.parametrize("changes", [{"examine": "off"}, {"held_out": 0.0}])
+    def test_without_evidence_it_cannot_tell(self, changes):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", experiment.RunWarning)
+            model = WGAN(**SMALL, **changes).fit(POINTS)
+        assert model.evidence_ == {}
+        assert model.verdict_.kind == "cannot-tell"
 
 
 class TestKeeping:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from wgan.live import LiveView, _Thinning, sparkline
 from wgan.settings import Settings
+from wgan.trust.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Progress:
     record: dict[str, Any] | None = None
     evaluation: dict[str, float] | None = None
     saved: Path | None = None
+    verdict: Verdict | None = None
 
 
 class Clock:
@@ -76,6 +78,37 @@ def test_terminal_shows_progress_estimate_judgement_and_files():
     assert re.search("█.*▁{8}", last)
     assert "exact W1 0.06, floor 0.04, ratio 1.50; 8/8 modes; 95.6 % of high quality (update 200)" in last
     assert "runs/ring-001 (saved at update 300)" in last
+
+
+TRUSTED = Verdict(kind="trust", reason="all is well")
+COLLAPSED = Verdict(kind="collapsed", reason="samples repeat one another", remedy="Pack them")
+
+
+def judged(live, clock, *verdicts):
+    with live:
+        for step, verdict in enumerate(verdicts, 1):
+            clock.now += 1.0
+            live.update(Progress(step, 1_000, None, JUDGED, None, verdict))
+
+
+def test_terminal_shows_the_verdict_and_why():
+    file, clock = CountingFile(), Clock()
+    judged(view(file, clock, terminal=True), clock, None, TRUSTED, COLLAPSED)
+    shown = frames(file.getvalue()).split("progress")
+    assert "none yet" in shown[1].split("verdict")[1]
+    assert "collapsed: samples repeat one another (update 3)" in shown[-1]
+
+
+def test_plain_lines_say_the_verdict_and_the_reason_when_it_is_new():
+    file, clock = CountingFile(), Clock()
+    judged(view(file, clock, terminal=False), clock, None, TRUSTED, TRUSTED, COLLAPSED)
+    said = [line.rpartition(" | ")[2] for line in file.getvalue().splitlines() if line.startswith("update")]
+    assert said[1:] == [
+        "verdict: trust, all is well",
+        "verdict: trust",
+        "verdict: collapsed, samples repeat one another",
+    ]
+    assert "verdict" not in said[0]
 
 
 def test_terminal_is_drawn_at_most_four_times_a_second():

@@ -25,6 +25,7 @@ from wgan.settings import Settings
 
 if TYPE_CHECKING:
     from wgan.experiment import Progress
+    from wgan.trust.verdict import Verdict
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _FRAME_SECONDS = 0.25
@@ -72,6 +73,8 @@ class LiveView:
         self._step, self._steps = 0, steps
         self._estimates = _Thinning(_MOST_ESTIMATES)
         self._evaluation: tuple[int, dict[str, Any]] | None = None
+        self._verdict: tuple[int, Verdict] | None = None
+        self._is_news = False
         self._saved: int | None = None
         self._marks: deque[tuple[float, int]] = deque()
         self._begun = self._shown = -math.inf
@@ -104,6 +107,9 @@ class LiveView:
             self._estimates.append(number(progress.record["estimate"]))
         if progress.evaluation is not None:
             self._evaluation = (progress.step, dict(progress.evaluation))
+        if progress.verdict is not None:
+            self._is_news = self._verdict is None or self._verdict[1].kind != progress.verdict.kind
+            self._verdict = (progress.step, progress.verdict)
         if progress.saved is not None:
             self._saved = progress.step
         now = self._clock()
@@ -164,6 +170,9 @@ class LiveView:
             parts.append(f"estimate {significant(self._estimates.latest)}")
         if self._evaluation is not None and self._evaluation[0] == self._step:
             parts.append(self._judgement())
+        if self._verdict is not None and self._verdict[0] == self._step:
+            verdict = self._verdict[1]
+            parts.append(f"verdict: {verdict.kind}{f', {verdict.reason}' if self._is_news else ''}")
         return " | ".join(filter(None, parts))
 
     def _picture(self) -> Group:
@@ -184,6 +193,7 @@ class LiveView:
         )
         facts.add_row("estimate", self._curve())
         facts.add_row("judged", self._judged())
+        facts.add_row("verdict", self._thought())
         saved = "" if self._saved is None else f" (saved at update {self._saved:,})"
         facts.add_row("files", Text(self._directory).append(saved, style="dim"))
         below = "".join(f"\n{line}" for line in (self._described, self._engine) if line)
@@ -202,6 +212,13 @@ class LiveView:
         if self._evaluation is None:
             return Text("not yet", style="dim")
         return Text(self._judgement()).append(f" (update {self._evaluation[0]:,})", style="dim")
+
+    def _thought(self) -> Text:
+        if self._verdict is None:
+            return Text("none yet", style="dim")
+        step, verdict = self._verdict
+        style = "bold green" if verdict.kind == "trust" else "bold yellow"
+        return Text(verdict.kind, style=style).append(f": {verdict.reason} (update {step:,})", style="not bold dim")
 
 
 class _Thinning:

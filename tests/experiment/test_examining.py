@@ -152,11 +152,10 @@ def test_compiled_updates_are_dear_beside_a_gap_that_is_not():
 
 
 def test_the_looks_are_at_every_so_many_evaluations_and_at_the_end():
-    settings = dataclasses.replace(SETTINGS, steps=310, critic_steps=5, judge_every=10)
     found = examination(steps=310, judge_every=10)
-    assert [step for step in range(10, 311, 10) if found.is_due(step, settings)] == [100, 200, 300, 310]
+    assert [step for step in range(10, 311, 10) if found.is_due(step)] == [100, 200, 300, 310]
     found = examination(steps=310, judge_every=0)
-    assert found.is_due(310, dataclasses.replace(settings, judge_every=0))
+    assert found.is_due(310)
 
 
 def test_a_long_run_that_is_examined_often_pays_less_than_a_tenth():

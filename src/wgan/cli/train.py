@@ -285,6 +285,8 @@ def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool)
 
     for line in lines(evaluation):
         say(line)
+    if experiment.verdict is not None:
+        say(f"verdict: {experiment.verdict}")
     say(f"report: {report}")
     say(f"next:   {_next_command(experiment)}")
     return 0

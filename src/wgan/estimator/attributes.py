@@ -1,7 +1,9 @@
-"""The attributes by which scikit-learn knows what was fitted."""
+"""The attributes of what was fitted: its columns and classes, as scikit-learn knows them, and whether to believe it."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,9 @@ import numpy as np
 from wgan.data.tables.columns import Category
 from wgan.estimator.forms import Form
 from wgan.experiment import Trained
+from wgan.settings import Settings
+from wgan.trust import Evidence
+from wgan.trust.verdict import judge
 
 
 def attributes(trained: Trained, form: Form) -> dict[str, Any]:
@@ -32,3 +37,18 @@ def attributes(trained: Trained, form: Form) -> dict[str, Any]:
     if len(parts) == 1 and isinstance(parts[0], Category):
         found["classes_"] = np.array(parts[0].pick(np.arange(parts[0].width, dtype=np.int64)).to_pylist())
     return found
+
+
+def believed(lines: Sequence[Mapping[str, Any]], settings: Settings) -> dict[str, Any]:
+    """The last evidence on the critic's number, and the verdict on it.
+
+    Args:
+        lines: Of the record.
+        settings: Of the run.
+    """
+    looks = [line for line in lines if "verdict" in line]
+    names = [field.name for field in dataclasses.fields(Evidence)]
+    return {
+        "evidence_": {name: looks[-1][name] for name in names if name in looks[-1]} if looks else {},
+        "verdict_": judge(looks, dataclasses.asdict(settings)),
+    }

@@ -16,7 +16,7 @@ from wgan import experiment
 from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.estimator.asking import asked_for, sample_rows
-from wgan.estimator.attributes import attributes
+from wgan.estimator.attributes import attributes, believed
 from wgan.estimator.checking import given_options, refuse_parameters, seed_of
 from wgan.estimator.fitting import settings_for, train
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable
@@ -27,6 +27,8 @@ from wgan.settings import DataOptions
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from wgan.trust.verdict import Verdict
 
 
 class WGAN(Parameters):
@@ -41,6 +43,9 @@ class WGAN(Parameters):
         batch_size: Samples in each batch; None for the recipe's, or all rows where there are fewer.
         critic_steps: Critic updates before each generator update.
         schedule: "constant", or "authors" for the schedule of the authors' code.
+        optimality: Share of what the critic proves that a round of its updates must add, for it to be trained further
+            before the generator moves (0: critic_steps updates and no more).
+        most_critic_steps: Critic updates before one generator update, at most, where optimality is above 0.
         packing: Samples that the critic sees as one.
         unrolled_steps: Updates of the critic that the generator looks ahead.
         mismatch: Weight in the critic's loss of real samples under conditions that are not theirs.
@@ -55,6 +60,7 @@ class WGAN(Parameters):
         noise: "normal" or "uniform".
         decay: How the learning rates fall: "none", "linear" or "cosine".
         average: Decay of the moving average of the generator that samples come from (0: none).
+        examine: "auto" to gather evidence of what the critic's number is worth, or "off".
         device: "auto", "cpu" or "cuda".
         precision: "auto", "float32" or "bfloat16".
         engine: How updates are run: "auto", "eager" or "compiled".
@@ -80,7 +86,11 @@ class WGAN(Parameters):
 
     Attributes:
         history_: The record: a dict for each recorded step, with "step", "estimate", "critic_loss", "generator_loss",
-            and in the last one what the judge found.
+            and in the last one what the judge and the examination of the critic found.
+        evidence_: What the last examination found of the critic's number, by the names of `wgan.trust.Evidence`; empty
+            where nothing was held out, or examine is "off".
+        verdict_: What is to be thought of that number: its kind, such as "trust", the reason, a remedy, and the numbers
+            that led to it.
         directory_: The directory of the run that `fit` kept (where `directory` is given).
         n_features_in_: Columns of X (of points and data frames).
         feature_names_in_: Their names (of data frames).
@@ -95,6 +105,8 @@ class WGAN(Parameters):
     """
 
     history_: list[dict[str, Any]]
+    evidence_: dict[str, Any]
+    verdict_: Verdict
     directory_: Path
     n_features_in_: int
     feature_names_in_: np.ndarray[tuple[int], np.dtype[Any]]
@@ -108,6 +120,8 @@ class WGAN(Parameters):
         batch_size: int | None = None,
         critic_steps: int | None = None,
         schedule: str | None = None,
+        optimality: float | None = None,
+        most_critic_steps: int | None = None,
         packing: int | None = None,
         unrolled_steps: int | None = None,
         mismatch: float | None = None,
@@ -122,6 +136,7 @@ class WGAN(Parameters):
         noise: str | None = None,
         decay: str | None = None,
         average: float | None = None,
+        examine: str | None = None,
         device: str | None = None,
         precision: str | None = None,
         engine: str | None = None,
@@ -148,6 +163,8 @@ class WGAN(Parameters):
         self.batch_size = batch_size
         self.critic_steps = critic_steps
         self.schedule = schedule
+        self.optimality = optimality
+        self.most_critic_steps = most_critic_steps
         self.packing = packing
         self.unrolled_steps = unrolled_steps
         self.mismatch = mismatch
@@ -162,6 +179,7 @@ class WGAN(Parameters):
         self.noise = noise
         self.decay = decay
         self.average = average
+        self.examine = examine
         self.device = device
         self.precision = precision
         self.engine = engine
@@ -353,6 +371,7 @@ class WGAN(Parameters):
         for name in ("feature_names_in_", "n_features_in_", "classes_"):
             self.__dict__.pop(name, None)
         self.__dict__.update(attributes(self._trained, self._form))
+        self.__dict__.update(believed(self.history_, self._trained.settings))
 
     def _fitted(self) -> experiment.Trained:
         if not self.__sklearn_is_fitted__():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from wgan.assembly import Parts, build_rules
 from wgan.data.source import Source
 from wgan.game import Game
 from wgan.settings import Settings
 from wgan.trust import Examiner, most_rows
+from wgan.trust.verdict import Verdict, judge
 
 FEWEST_UPDATES = 600
 """Updates of both players between two examinations, at least; where there are fewer between two evaluations, some of
@@ -24,26 +27,38 @@ GAP_SHARE = {"eager": 0.04, "compiled": 0.015}
 however the run's own updates are made."""
 
 
-@dataclass(frozen=True)
 class Examination:
-    """Evidence at those of a run's evaluations that can afford it.
+    """Evidence at those of a run's evaluations that can afford it, and the verdict on all of it so far.
 
-    Attributes:
+    Args:
+        settings: Of the run.
         examiner: Looks at the game.
         every: Evaluations from one look to the next; the last one of a run always has one.
+        lines: Those that the record holds already.
+
+    Attributes:
+        examiner: As above.
+        every: As above.
     """
 
-    examiner: Examiner
-    every: int
+    def __init__(
+        self, settings: Settings, examiner: Examiner, every: int, lines: Iterable[Mapping[str, Any]] = ()
+    ) -> None:
+        self.examiner, self.every = examiner, every
+        self._settings, self._facts = settings, dataclasses.asdict(settings)
+        self._looks = [line for line in lines if "verdict" in line]
 
     @classmethod
-    def of(cls, settings: Settings, source: Source, parts: Parts) -> Examination | None:
+    def of(
+        cls, settings: Settings, source: Source, parts: Parts, lines: Iterable[Mapping[str, Any]] = ()
+    ) -> Examination | None:
         """The examination of a run; None where it is not wanted, or too few rows are held out for any.
 
         Args:
             settings: Of the run, its engine chosen.
             source: Its data.
             parts: What its words name.
+            lines: Those that the record holds already.
         """
         held_out = source.num_held_out
         if settings.examine == "off" or (held_out is not None and held_out < settings.packing):
@@ -61,18 +76,31 @@ class Examination:
             gap_steps=math.ceil(GAP_SHARE.get(settings.engine, GAP_SHARE["eager"]) * critic_updates),
             seed=settings.seed,
         )
-        return cls(examiner=examiner, every=every)
+        return cls(settings, examiner, every, lines)
 
-    def is_due(self, step: int, settings: Settings) -> bool:
-        """Whether an evaluation after so many generator updates is one of those with a look.
-
-        Args:
-            step: Generator updates done, after which the run is evaluated.
-            settings: Of the run.
-        """
-        return step == settings.steps or step % (settings.judge_every * self.every) == 0
+    def is_due(self, step: int) -> bool:
+        """Whether an evaluation after so many generator updates is one of those with a look."""
+        return step == self._settings.steps or step % (self._settings.judge_every * self.every) == 0
 
     def __call__(self, game: Game) -> dict[str, object]:
         """Evidence by name, as plain JSON; the game is left as it was."""
         with game.engine.limits():
             return self.examiner(game).numbers()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What is to be thought of the critic's number; None before the first look."""
+        return self.verdict_with() if self._looks else None
+
+    def verdict_with(self, *more: Mapping[str, Any], diverged: str = "") -> Verdict:
+        """The verdict on all looks so far and others.
+
+        Args:
+            more: Lines of the record that are not in it yet.
+            diverged: How training diverged, if it did.
+        """
+        return judge([*self._looks, *more], self._facts | ({"diverged": diverged} if diverged else {}))
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Take in a line of the record with evidence and its verdict."""
+        self._looks.append(line)

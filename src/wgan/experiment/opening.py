@@ -172,7 +172,7 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
         game=game,
         parts=parts,
         judge=_judge(longer, source),
-        examination=Examination.of(longer, source, parts),
+        examination=Examination.of(longer, source, parts, Journal(files.metrics).lines()),
         record=record,
         pending=pending,
     )

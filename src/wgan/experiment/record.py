@@ -17,7 +17,7 @@ class RunWarning(UserWarning):
     """Something about a run that does not stop it but that its owner should know."""
 
 
-Event = Literal["started", "resumed", "saved", "judged", "warning", "stopped", "diverged", "finished"]
+Event = Literal["started", "resumed", "saved", "judged", "verdict", "warning", "stopped", "diverged", "finished"]
 
 
 class Record:

@@ -33,6 +33,7 @@ from wgan.randomness import Randomness
 from wgan.settings import Settings
 from wgan.storage import Ownership
 from wgan.training import Step, train
+from wgan.trust.verdict import Verdict
 
 SLOW_STEP = 1.0
 """Seconds of one generator update above which a copy of the state is kept in memory, so that a stop need not wait."""
@@ -53,6 +54,7 @@ class Progress:
         record: The line that was just added to the record, if any.
         evaluation: What the judge found, if it was asked.
         saved: The checkpoint that was just saved, if any.
+        verdict: What is to be thought of the critic's number, if it was examined.
     """
 
     step: int
@@ -60,6 +62,7 @@ class Progress:
     record: dict[str, Any] | None = None
     evaluation: dict[str, float] | None = None
     saved: Path | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,11 @@ class Experiment:
         self._stop.unlisten()
         self._record.close()
         self._ownership.release()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What is to be thought of the critic's number by now; None before it was examined, or where it is not."""
+        return None if self._examination is None else self._examination.verdict
 
     def describe(self) -> str:
         """One line: what is trained, how, and where."""
@@ -209,17 +217,19 @@ class Experiment:
         numbers = _numbers(step, counts=settings.optimality > 0)
         self._refuse_divergence(number, numbers)
         line: dict[str, Any] | None = None
+        verdict: Verdict | None = None
         evaluation = self._evaluate(number, numbers) if is_judged and self._judge is not None else None
         evidence = self._examine(number, numbers) if is_judged else {}
         if is_recorded or is_judged:
             # Here and not beside the judge: while that is at work a stop may save the state, which must then be whole.
             probed = self._probe() if is_judged else {}
             line = {"step": number, **numbers, **(evaluation or {}), **probed, **evidence}
+            verdict = self._judge_critic(number, line) if evidence else None
             self._record.add(line)
         if number % settings.sample_every == 0 or is_last:
             write_samples(self.game, self.source, self._files, number)
         saved = self.save(score=None if evaluation is None else evaluation["score"]) if is_saved else None
-        return Progress(number, settings.steps, line, evaluation, saved)
+        return Progress(number, settings.steps, line, evaluation, saved, verdict)
 
     def _is_judged(self, step: int) -> bool:
         every = self.settings.judge_every
@@ -246,7 +256,7 @@ class Experiment:
     def _examine(self, number: int, numbers: dict[str, float]) -> dict[str, object]:
         """Evidence of what the critic's number is worth, where it is due; a stop meanwhile is answered as above."""
         examination = self._examination
-        if examination is None or not examination.is_due(number, self.settings):
+        if examination is None or not examination.is_due(number):
             return {}
         # The game is as it was only once the look is over.
         tensors, facts = self.game.state()
@@ -255,6 +265,21 @@ class Experiment:
         if evidence is None:
             self._stopped_meanwhile(self._save(tensors, facts, pending=numbers), unfinished)
         return evidence
+
+    def _judge_critic(self, number: int, line: dict[str, Any]) -> Verdict:
+        """Put the verdict into a line with evidence, and among the events where it is another than before."""
+        examination = self._examination
+        assert examination is not None
+        before, verdict = examination.verdict, examination.verdict_with(line)
+        line["verdict"] = verdict.kind
+        examination.add(line)
+        if before is None or before.kind != verdict.kind:
+            self._note(number, verdict)
+        return verdict
+
+    def _note(self, number: int, verdict: Verdict) -> None:
+        facts = {"kind": verdict.kind, "reason": verdict.reason, "remedy": verdict.remedy}
+        self._journal.add("verdict", number, seconds=self._elapsed(), **facts)
 
     def _probe(self) -> dict[str, float]:
         """What reaches the generator."""
@@ -323,6 +348,8 @@ class Experiment:
             remedy=f"Most likely the learning rates are too high ({generator:g} for the generator, {critic:g} for the "
             "critic): begin again with a tenth of them or less.",
         )
+        if self._examination is not None:
+            self._note(step, self._examination.verdict_with(diverged=fault))
         self._journal.add("diverged", step, seconds=self._elapsed(), message=error.message)
         raise error
 
