@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import pickle
 import subprocess
 import sys
@@ -370,6 +371,15 @@ class TestTrust:
         fitted.save(tmp_path / "model")
         for again in (WGAN.load(tmp_path / "model"), pickle.loads(pickle.dumps(fitted))):
             assert (again.verdict_, again.evidence_) == (fitted.verdict_, fitted.evidence_)
+
+    def test_patience_keeps_the_best(self, monkeypatch, tmp_path):
+        worse = itertools.count()
+        monkeypatch.setattr("wgan.metrics.Judge.__call__", lambda self, draw: {"score": float(next(worse))})
+        model = WGAN(**{**SMALL, "steps": 30}, judge_every=2, patience=3).fit(POINTS)
+        assert model.history_[-1]["step"] == 8
+        model.save(tmp_path / "model")
+        for again in (model, WGAN.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
+            assert again._trained.step == 2
 
     @pytest.mark.parametrize("changes", [{"examine": "off"}, {"held_out": 0.0}])
     def test_without_evidence_it_cannot_tell(self, changes):

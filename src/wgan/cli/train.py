@@ -42,7 +42,7 @@ class RunOptions:
     Attributes:
         out: A new directory for the run (otherwise runs/<data>-<recipe>-<number>).
         settings: A TOML file to take the settings from, such as a run's settings.toml.
-        resume: Go on with this run; of the other options only --steps and --quiet are then allowed.
+        resume: Go on with this run; of the other options only --steps, --patience and --quiet are then allowed.
         quiet: Print nothing but the run's directory.
     """
 
@@ -182,18 +182,19 @@ def _refuse_missing_device(settings: Settings, words: Sequence[str]) -> None:
 
 def _resume(options: RunOptions, words: Sequence[str], came: Came) -> int:
     given, _ = go_through(words, [option for group in _groups(Settings()) for option in group.options()])
-    if others := given.keys() - {"resume", "steps", "quiet"}:
+    if others := given.keys() - {"resume", "steps", "patience", "quiet"}:
         named = ", ".join("DATA" if name == "data" else "--" + name.replace("_", "-") for name in sorted(others))
         raise UsageError(
             f"{named} cannot be given with --resume: a run goes on as it was begun",
-            remedy="Only --steps may change. To change more, begin a new run with --settings RUN/settings.toml.",
+            remedy="Only --steps and --patience may change. To change more, begin a new run with --settings "
+            "RUN/settings.toml.",
         )
     assert options.resume is not None
     try:
         from wgan.experiment import resume
 
         came.repeat()
-        with resume(options.resume, steps=given.get("steps")) as experiment:
+        with resume(options.resume, steps=given.get("steps"), patience=given.get("patience")) as experiment:
             return _follow(experiment, options.quiet, came)
     except SignalError as signal:
         raise _interrupted(signal, options.resume) from None
@@ -283,6 +284,8 @@ def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool)
         say(str(experiment.directory))
         return 0
 
+    if experiment.ended_early:
+        say(f"ended early, after {experiment.game.steps_done:,} updates: {experiment.ended_early}")
     for line in lines(evaluation):
         say(line)
     if experiment.verdict is not None:
@@ -303,5 +306,7 @@ def _next_command(experiment: Experiment) -> str:
     # As it was called, where a plain `wgan` would not be found: after `make demo` it is .venv/bin/wgan.
     called = sys.argv[0] if Path(sys.argv[0]).name == "wgan" and shutil.which("wgan") is None else "wgan"
     words = [called, "sample", str(directory), "--num", str(NUM_SAMPLES[kind]), "--out", str(out)]
+    if experiment.settings.patience:
+        words += ["--checkpoint", "best"]
     conditions = experiment.source.conditions
     return shlex.join(words if conditions is None else [*words, *example(conditions)])

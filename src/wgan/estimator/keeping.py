@@ -101,7 +101,14 @@ def load_files(files: Files) -> experiment.Trained:
     with tempfile.TemporaryDirectory(prefix="wgan-") as temporary:
         directory = Path(temporary) / "run"
         _write(files, directory)
-        return experiment.load(directory)
+        return load_run(directory)
+
+
+def load_run(directory: Path) -> experiment.Trained:
+    """Load what a run has learnt: its last state, or its best where it had patience for no more than so many worse."""
+    trained = experiment.load(directory)
+    is_chosen = trained.settings.patience > 0 and read_best(directory / "checkpoints") is not None
+    return experiment.load(directory, checkpoint="best") if is_chosen else trained
 
 
 def _with_tuples(value: Any) -> Any:  # noqa: ANN401 - whatever a note holds

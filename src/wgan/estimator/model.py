@@ -20,7 +20,7 @@ from wgan.estimator.attributes import attributes, believed
 from wgan.estimator.checking import given_options, refuse_parameters, seed_of
 from wgan.estimator.fitting import settings_for, train
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable
-from wgan.estimator.keeping import load_files, next_run, read_note, read_run, write_run
+from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
 from wgan.estimator.parameters import Parameters
 from wgan.estimator.scoring import minus_distance
 from wgan.settings import DataOptions
@@ -60,6 +60,12 @@ class WGAN(Parameters):
         noise: "normal" or "uniform".
         decay: How the learning rates fall: "none", "linear" or "cosine".
         average: Decay of the moving average of the generator that samples come from (0: none).
+        judge_every: Generator updates between two evaluations on held-out rows; None for the recipe's where runs are
+            kept or `patience` is above 0, and for one at the end elsewhere.
+        best_by: What makes a state the best: the judge's "score", or, of the evidence on held-out rows, the distance
+            that the critic proves ("held-out") or the exact one ("exact").
+        patience: Evaluations in a row without a better state after which the fit ends (0: none do); what was fitted is
+            then the best state, and the last one otherwise.
         examine: "auto" to gather evidence of what the critic's number is worth, or "off".
         device: "auto", "cpu" or "cuda".
         precision: "auto", "float32" or "bfloat16".
@@ -136,6 +142,9 @@ class WGAN(Parameters):
         noise: str | None = None,
         decay: str | None = None,
         average: float | None = None,
+        judge_every: int | None = None,
+        best_by: str | None = None,
+        patience: int | None = None,
         examine: str | None = None,
         device: str | None = None,
         precision: str | None = None,
@@ -179,6 +188,9 @@ class WGAN(Parameters):
         self.noise = noise
         self.decay = decay
         self.average = average
+        self.judge_every = judge_every
+        self.best_by = best_by
+        self.patience = patience
         self.examine = examine
         self.device = device
         self.precision = precision
@@ -246,7 +258,7 @@ class WGAN(Parameters):
         with self._directory() as directory:
             history = train(settings, source, directory, shown=self.verbose, is_kept=self.directory is not None)
             files = read_run(directory)
-            trained = experiment.load(directory)
+            trained = load_run(directory)
         self.history_, self._files, self._trained, self._form = history, files, trained, form
         if self.directory is not None:
             self.directory_ = directory
@@ -332,7 +344,7 @@ class WGAN(Parameters):
             CheckpointError: It is damaged.
         """
         path = Path(path)
-        trained = experiment.load(path)
+        trained = load_run(path)
         params, form = read_note(path, trained.codec)
         model = cls(**params)
         model._files, model._trained, model._form = read_run(path), trained, form

@@ -27,6 +27,17 @@ GAP_SHARE = {"eager": 0.04, "compiled": 0.015}
 however the run's own updates are made."""
 
 
+def evaluations_between_looks(settings: Settings) -> int:
+    """Evaluations of a run from one that has its look to the next."""
+    between = settings.judge_every or settings.steps
+    return max(1, math.ceil(FEWEST_UPDATES / (between * (settings.critic_steps + 1))))
+
+
+def has_rows_for_looks(settings: Settings, source: Source) -> bool:
+    """Whether enough rows are held out for the critic to see some."""
+    return source.num_held_out is None or source.num_held_out >= settings.packing
+
+
 class Examination:
     """Evidence at those of a run's evaluations that can afford it, and the verdict on all of it so far.
 
@@ -60,13 +71,11 @@ class Examination:
             parts: What its words name.
             lines: Those that the record holds already.
         """
-        held_out = source.num_held_out
-        if settings.examine == "off" or (held_out is not None and held_out < settings.packing):
+        if settings.examine == "off" or not has_rows_for_looks(settings, source):
             return None
-        between = settings.judge_every or settings.steps
-        every = max(1, math.ceil(FEWEST_UPDATES / (between * (settings.critic_steps + 1))))
-        critic_updates = every * between * settings.critic_steps
-        updates = every * between * (settings.critic_steps + 1)
+        every = evaluations_between_looks(settings)
+        steps = every * (settings.judge_every or settings.steps)
+        updates, critic_updates = steps * (settings.critic_steps + 1), steps * settings.critic_steps
         examiner = Examiner(
             source,
             parts.objective,

@@ -49,6 +49,7 @@ _DECIDING = (
     # Scores compare only under one judge, and the best checkpoint is chosen by them.
     "judge_size",
     "judge_rounds",
+    "best_by",
 )
 
 

@@ -17,6 +17,7 @@ from wgan.data import open_data
 from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
 from wgan.errors import UsageError
+from wgan.experiment.choosing import refuse_blind_choice, why_to_end
 from wgan.experiment.examining import Examination
 from wgan.experiment.files import RunFiles, new_run, own, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore, source_state
@@ -25,7 +26,7 @@ from wgan.experiment.record import Journal, Record
 from wgan.experiment.running import Experiment
 from wgan.game import Game
 from wgan.metrics import Judge
-from wgan.settings import Settings, check, to_toml
+from wgan.settings import Settings, check, problems, refuse, to_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space, sweep
 
 FEW_HELD_OUT = 100
@@ -63,6 +64,7 @@ def begin(
         source = source or _open(settings, files)
         asked, settings = settings.batch_size, _with_fitting_batch(settings, source, shrink=shrink_batch)
         _refuse_mismatch(settings, source)
+        refuse_blind_choice(settings, source)
         game = build_game(settings, source.codec.layout, _condition_size(source))
         # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
         settings = dataclasses.replace(
@@ -104,7 +106,9 @@ def begin(
     return experiment
 
 
-def resume(directory: Path, *, steps: int | None = None, source: Source | None = None) -> Experiment:
+def resume(
+    directory: Path, *, steps: int | None = None, patience: int | None = None, source: Source | None = None
+) -> Experiment:
     """Go on with a run from its last intact checkpoint, as if it had never stopped.
 
     On the same CPU machine it then leaves the same bytes; on CUDA sums may round otherwise each time.
@@ -112,26 +116,29 @@ def resume(directory: Path, *, steps: int | None = None, source: Source | None =
     Args:
         directory: The run's directory.
         steps: Generator updates of the whole run from now on, if they are to be more than it was begun with.
+        patience: Its patience from now on, if that is to be another.
         source: The data, if it is open already or was never a file.
 
     Returns:
         The run, which owns its directory until it is closed.
 
     Raises:
-        UsageError: No run is there, it is in use, or it has done all its steps.
+        UsageError: No run is there, it is in use, or it has done all its steps or ended early.
         CheckpointError: No checkpoint can be used, or the data or settings are not those it was begun with.
     """
     files = RunFiles(directory)
     refuse_no_run(files)
     ownership = own(directory)
     try:
-        return _resume(files, ownership, steps, source)
+        return _resume(files, ownership, steps, patience, source)
     except BaseException:
         ownership.release()
         raise
 
 
-def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: Source | None) -> Experiment:
+def _resume(
+    files: RunFiles, ownership: Ownership, steps: int | None, patience: int | None, source: Source | None
+) -> Experiment:
     settings, stored = read_settings(files), read_source(files)
     checkpoint = checkpoints.load(files.checkpoints)
     refuse_other_facts(checkpoint)
@@ -140,16 +147,22 @@ def _resume(files: RunFiles, ownership: Ownership, steps: int | None, source: So
     # The file may say more than the checkpoint: by hand, or from a resume that was killed before its first save.
     begun_with = int(checkpoint.facts["steps"])
     longer = _lengthened(settings, steps or settings.steps, begun_with, done)
+    if patience is not None:
+        longer = dataclasses.replace(longer, patience=patience)
+        refuse(problems(longer))
     if done >= longer.steps and pending is None and _is_finished(journal):
         raise UsageError(
             f"the run in '{files.root}' has done all its {begun_with:,} steps",
             remedy=f"Give it more, for example --steps {2 * begun_with}.",
         )
+    if pending is None and _is_finished(journal):
+        _refuse_early_end(longer, done, checkpoint, files)
     refuse_other_settings(checkpoint, settings, files.root)
     require_space(files.root, files.bytes_to_save())
     parts = choose_parts(longer)
     source = source or open_again(settings, files)
     refuse_other_data(stored, source, files.root)
+    refuse_blind_choice(longer, source)
     game = build_game(longer, source.codec.layout, _condition_size(source))
     restore(game, checkpoint)
 
@@ -279,6 +292,14 @@ def _lengthened(settings: Settings, steps: int, begun_with: int, done: int) -> S
             remedy="A resumed run can be made longer, not shorter.",
         )
     return dataclasses.replace(settings, steps=steps)
+
+
+def _refuse_early_end(settings: Settings, done: int, checkpoint: checkpoints.Checkpoint, files: RunFiles) -> None:
+    if why := why_to_end(settings, done, checkpoint.best):
+        raise UsageError(
+            f"the run in '{files.root}' ended early at step {done:,}: {why}",
+            remedy=f"Give it more patience, for example --patience {2 * settings.patience}, or none: --patience 0.",
+        )
 
 
 def _is_finished(journal: Journal) -> bool:

@@ -18,6 +18,7 @@ from wgan.assembly import Parts, build_rules
 from wgan.data.source import Source
 from wgan.errors import Interrupted, NumericError
 from wgan.experiment import health
+from wgan.experiment.choosing import score_of, scores_at, why_to_end
 from wgan.experiment.drawing import drawn
 from wgan.experiment.examining import Examination
 from wgan.experiment.files import RunFiles
@@ -133,6 +134,14 @@ class Experiment:
         """What is to be thought of the critic's number by now; None before it was examined, or where it is not."""
         return None if self._examination is None else self._examination.verdict
 
+    @property
+    def ended_early(self) -> str:
+        """Why the run has ended, or would now, before all its steps are done; empty where it goes on."""
+        settings, step = self.settings, self.game.steps_done
+        if not settings.patience or not scores_at(settings, step):
+            return ""
+        return why_to_end(settings, step, checkpoints.read_best(self._files.checkpoints))
+
     def describe(self) -> str:
         """One line: what is trained, how, and where."""
         return f"{self.source.describe()}; {self.game.engine.describe()}; {self.directory}"
@@ -161,7 +170,8 @@ class Experiment:
             steps = train(self.game, self.source, self._parts.objective, self._parts.constraint, self._rules)
             while (step := self._advance(steps)) is not None:
                 yield self._after(step.number, step)
-        self._journal.add("finished", self.game.steps_done, seconds=self._elapsed())
+        why = {"reason": self.ended_early} if self.ended_early else {}
+        self._journal.add("finished", self.game.steps_done, seconds=self._elapsed(), **why)
 
     def save(self, *, pending: dict[str, float] | None = None, score: float | None = None) -> Path:
         """Save a checkpoint of the state as it is.
@@ -186,7 +196,7 @@ class Experiment:
     def _advance(self, steps: Iterator[Step]) -> Step | None:
         """The next update; a stop comes before it, or breaks it off where the state before it is at hand."""
         done = self.game.steps_done
-        if done >= self.settings.steps:
+        if done >= self.settings.steps or self.ended_early:
             return None
         if self._slowest > SLOW_STEP and self._safe.step != done:
             tensors, facts = self.game.state()
@@ -228,7 +238,7 @@ class Experiment:
             self._record.add(line)
         if number % settings.sample_every == 0 or is_last:
             write_samples(self.game, self.source, self._files, number)
-        saved = self.save(score=None if evaluation is None else evaluation["score"]) if is_saved else None
+        saved = self.save(score=score_of(settings, evaluation or {}, evidence)) if is_saved else None
         return Progress(number, settings.steps, line, evaluation, saved, verdict)
 
     def _is_judged(self, step: int) -> bool:

@@ -44,6 +44,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
         f"between 2 and {MOST_JUDGED:,} (exact transport holds the costs of all pairs in memory)",
     ),
     "judge_rounds": _COUNT,
+    "patience": _COUNT_OR_NONE,
     "threads": _COUNT_OR_NONE,
     "held_out": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
     "unseen": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
@@ -168,6 +169,10 @@ def _at_odds(fitting: Mapping[str, Any]) -> list[str]:
             f"most_critic_steps must be at least the {fitting['critic_steps']} critic_steps of one round, "
             f"not {fitting['most_critic_steps']}"
         )
+    if fitting.get("best_by", "score") != "score" and fitting.get("examine") == "off":
+        found.append(f"best_by must be score where examine is off, not {spell(fitting['best_by'])}")
+    if fitting.get("patience", 0) > 0 and fitting.get("judge_every") == 0:
+        found.append("judge_every must be at least 1 where patience counts evaluations, not 0")
     return found
 
 

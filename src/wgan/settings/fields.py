@@ -88,6 +88,9 @@ class Settings:
         save_every: Generator updates between two checkpoints.
         judge_size: Samples drawn for an evaluation, and held-out rows at most.
         judge_rounds: Independent sets of samples in an evaluation, whose distances are averaged.
+        best_by: What makes a checkpoint the best: the judge's score (score), or of the evidence, on held-out rows, the
+            distance that the critic proves (held-out) or the exact one (exact).
+        patience: Evaluations in a row without a better checkpoint after which the run ends early (0: none do).
         examine: Whether evidence of what the critic's number is worth is gathered along the run (auto: at evaluations,
             as often and as closely as a tenth of the run's updates bears), or not (off).
         device: Where to train (auto: on a GPU if there is one).
@@ -129,6 +132,8 @@ class Settings:
     save_every: int = 500
     judge_size: int = 2_500
     judge_rounds: int = 1
+    best_by: Literal["score", "held-out", "exact"] = "score"
+    patience: int = 0
     examine: Literal["auto", "off"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -145,6 +150,6 @@ _WITH_GAMES = frozenset(
     | {f"input.{name}" for name in ("condition", "text", "embedding", "unseen")}
 )
 _WITH_ENGINES = frozenset({"engine"})
-_WITH_EVIDENCE = frozenset({"examine", "optimality", "most_critic_steps"})
+_WITH_EVIDENCE = frozenset({"examine", "optimality", "most_critic_steps", "best_by", "patience"})
 ADDED = (_WITH_EVIDENCE, _WITH_EVIDENCE | _WITH_ENGINES, _WITH_EVIDENCE | _WITH_ENGINES | _WITH_GAMES)
 """What runs of each earlier version do not name; they were trained as the defaults say, and operation by operation."""
