@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import nn
 
 from bench.cases import CASES
@@ -34,9 +36,13 @@ def contender(work: str, name: str) -> Contender:
     game, parts = case.game(source, chosen=name == CHOSEN), choose_parts(case.settings)
     steps = train(game, source, parts.objective, parts.constraint, build_rules(case.settings))
 
+    # As a run does it, but on the threads that were asked for.
+    as_asked = replace(game.engine, threads=0)
+
     def advance(iterations: int) -> None:
-        for _ in range(iterations):
-            next(steps)
+        with as_asked.limits():
+            for _ in range(iterations):
+                next(steps)
 
     return Contender(
         turn=advance,

@@ -119,6 +119,7 @@ def test_bfloat16_arithmetic_rounds_products():
 
 def test_description_names_device_precision_threads_and_how_updates_are_run():
     assert Engine(threads=1).describe() == "cpu, float32, 1 thread, eager updates"
+    assert Engine(threads=1, onednn=True).describe() == "cpu, float32 by oneDNN, 1 thread, eager updates"
     assert "channels last, 2 threads" in Engine(threads=2, channels_last=True).describe()
     assert Engine(compiled=True, why="12 repay it").describe().endswith("compiled updates (12 repay it)")
 

@@ -92,7 +92,8 @@ class Engine:
         threads = f", {self.threads} thread{'s' if self.threads != 1 else ''}" if self.device.type == "cpu" else ""
         layout = ", channels last" if self.channels_last else ""
         updates = f"{'compiled' if self.compiled else 'eager'} updates{f' ({self.why})' if self.why else ''}"
-        return f"{self.device}, {self.precision}{layout}{threads}, {updates}"
+        precision = f"{self.precision} by oneDNN" if self.onednn and self.precision == "float32" else self.precision
+        return f"{self.device}, {precision}{layout}{threads}, {updates}"
 
 
 def choose_engine(
