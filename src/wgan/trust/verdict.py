@@ -1,15 +1,16 @@
-"""The verdict on a critic's number: whether it can be trusted, or what is wrong, from recorded numbers alone.
+"""The verdict on a critic's number: whether it can be believed, or what is wrong, from recorded numbers alone.
 
 Nothing here imports torch: reports and comparisons read it too.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
+
+from wgan.trust.symptoms import Line, looks_of, number, symptoms
 
 Kind = Literal[
     "trust",
@@ -24,13 +25,58 @@ Kind = Literal[
     "cannot-tell",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""What a verdict can be; the last is for records that hold too little."""
-
-RECENT = 4
-"""Looks that a verdict goes by, the latest: what a run did long before is past, and one look alone has its noise."""
+"""What a verdict can be; the last is of records that hold too little."""
 
 FAR = 1_000.0
-"""Exact distance over its floor above which samples have left the data."""
+"""Exact W1 over its floor from which on samples have left the data for good."""
+
+RUNAWAY = 1e5
+"""Largest slope of a critic that is not clipped from which on its scores have run away."""
+
+VANISHED = 5e-4
+"""Largest slope of a clipped critic up to which its gradient has vanished."""
+
+EXPLODED = 1e4
+"""Largest slope of a clipped critic from which on its gradient has exploded."""
+
+COPIED = 0.5
+"""Share of samples that are copies from which on a generator memorises."""
+
+COPIED_ERRORS = 3.3
+"""Standard errors that this share must be above 0: it never led by more than 3.2 where nothing was copied."""
+
+LEAD = 4.0
+"""Standard errors by which training rows lead held-out rows in the scores of a critic that has learnt them by heart."""
+
+OVERFITTED = 0.25
+"""Share of the training estimate that must be missing on held-out rows for that to matter."""
+
+HEAVY = 0.8
+"""Momentum of the critic's optimiser (beta1) from which on it can be what makes a run fail."""
+
+OFF = 2.0
+"""Exact W1 over its floor from which on there is a distance left that a critic could see."""
+
+AT_FLOOR = 1.1
+"""Exact W1 over its floor up to which samples are as near to held-out rows as other real rows are."""
+
+LOST = 3.0
+"""Exact W1 over its floor from which on a run that comes no nearer has lost its way."""
+
+NO_NEARER = 0.9
+"""Recent exact W1 over the least before, from which on a run has come no nearer."""
+
+REACHED = 0.8
+"""Share of the held-out rows around which there are samples, below which modes are lost."""
+
+ASTRAY = 0.25
+"""Mean distance from a sample to the nearest row, over exact W1, up to which samples lie where the data is."""
+
+NEGATIVE = 0.25
+"""Share of recent looks with an estimate not above 0 from which on a critic lags behind its generator."""
+
+RISE = 0.5
+"""Rise of the estimate in a critic trained further, over the larger of the two, from which on it is no optimum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +87,7 @@ class Verdict:
         kind: One of `KINDS`.
         reason: Why, in numbers.
         remedy: What to do, by the names of settings; empty where nothing is wrong.
-        evidence: The numbers that led to it, by name.
+        evidence: The numbers that led to it, by the names of `wgan.trust.symptoms.MEANING`.
     """
 
     kind: Kind
@@ -54,50 +100,272 @@ class Verdict:
         return f"{self.kind}: {self.reason}" + (f". {self.remedy}" if self.remedy else "")
 
 
-def judge(lines: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> Verdict:
-    """Say whether a critic's number can be trusted.
+DEFAULTS: dict[str, dict[str, float]] = {
+    "clipping": {"bound": 0.01},
+    "rmsprop": {"rate": 5e-5},
+    "adam": {"rate": 1e-4, "beta1": 0.0},
+}
+"""What words leave out; the tables themselves would import torch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    """What of the settings matters here; None where it is not known."""
+
+    constraint: str | None
+    bound: float | None
+    critic_rate: float | None
+    generator_rate: float | None
+    momentum: float
+    critic_steps: int | None
+    diverged: str | None
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> _Facts:
+        constraint, held = _word(facts.get("constraint"))
+        _, critic = _word(facts.get("critic_optimizer"))
+        _, generator = _word(facts.get("generator_optimizer"))
+        steps = facts.get("critic_steps")
+        return cls(
+            constraint=constraint,
+            bound=held.get("bound"),
+            critic_rate=critic.get("rate"),
+            generator_rate=generator.get("rate"),
+            momentum=critic.get("beta1", 0.0),
+            critic_steps=steps if isinstance(steps, int) else None,
+            diverged=str(facts["diverged"]) if facts.get("diverged") else None,
+        )
+
+    @property
+    def is_clipped(self) -> bool:
+        return self.constraint == "clipping"
+
+
+# What is not finite is left out of a record, and then tells by its absence.
+_OF_EVERY_LOOK = ("held_out_estimate", "exact_floor", "sliced_floor")
+
+_Symptoms: TypeAlias = Mapping[str, float]
+_Rule: TypeAlias = Callable[[_Symptoms, _Facts], Verdict | None]
+
+
+def judge(lines: Sequence[Line], facts: Mapping[str, Any]) -> Verdict:
+    """Say whether a critic's number can be believed.
+
+    The rules are asked in turn, and the first that applies decides: what leaves nothing to be told (diverged), what is
+    wrong with the bound on the weights, what was learnt by heart, what momentum did, which modes are lost, and at last
+    whether the critic is at its optimum. Each goes by medians over the latest looks, at most `RECENT` of them.
 
     Args:
         lines: Lines of a run's record, in order; those without evidence are passed over.
-        facts: The run's settings by their names, words as they are written ("clipping:bound=0.01"); and "diverged",
-            a clause that says how, of a run that was stopped for it. Any of them may be missing.
+        facts: The run's settings by their names, words as they are written ("clipping:bound=0.01"); and "diverged", a
+            clause that says how, of a run that was stopped for it. Any of them may be missing: a rule that needs what
+            is not there does not apply.
 
     Returns:
-        The first verdict whose rule applies.
+        "trust" where no rule applies, and "cannot-tell" where there is no evidence to apply them to.
     """
-    looks = [line for line in lines if _number(line, "held_out_estimate") is not None]
-    if facts.get("diverged"):
-        return Verdict(
-            kind="diverged",
-            reason=f"training diverged: {facts['diverged']}",
-            remedy="Begin again with lower rates in --generator-optimizer and --critic-optimizer",
-        )
-    if not looks:
+    known, looks = _Facts.of(facts), looks_of(lines)
+    seen = symptoms(looks) if looks else {}
+    looked_at = [line for line in lines if any(name in line for name in _OF_EVERY_LOOK)]
+    if known.diverged is None and looked_at and number(looked_at[-1], "held_out_estimate") is None:
+        known = dataclasses.replace(known, diverged="the critic's estimate is not finite")
+    for rule in _RULES:
+        found = rule(seen, known)
+        if found is not None:
+            return found
+    if not {"exact_over_floor", "training_lead", "overfitting"} & seen.keys():
         return Verdict(
             kind="cannot-tell",
             reason="the record holds no evidence on the critic",
-            remedy="Train with --examine auto and a share of rows held out (--held-out above 0)",
+            remedy="Train with --examine auto, and with rows held out (--held-out above 0)",
         )
-    recent = looks[-RECENT:]
-    far = _ratio(recent, "exact", "exact_floor")
-    if far is not None and far > FAR:
-        return Verdict(
-            kind="diverged",
-            reason=f"samples are {far:.3g} times as far from held-out rows as other real rows are",
-            remedy="Begin again with lower rates in --generator-optimizer and --critic-optimizer",
-            evidence={"exact_over_floor": far},
-        )
-    return Verdict(kind="trust", reason="nothing speaks against it", evidence={})
+    return _trust(seen, looks[-1])
 
 
-def _number(line: Mapping[str, Any], name: str) -> float | None:
-    value = line.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def _diverged(seen: _Symptoms, facts: _Facts) -> Verdict | None:
+    remedy = (
+        f"Begin again with a tenth of the learning rates or less ({_rate('generator', facts.generator_rate)}, "
+        f"{_rate('critic', facts.critic_rate)})"
+    )
+    if facts.diverged is not None:
+        return Verdict(kind="diverged", reason=facts.diverged, remedy=remedy)
+    if seen.get("exact_over_floor", 0.0) >= FAR:
+        reason = f"samples are {seen['exact_over_floor']:,.0f} times as far from held-out rows as other real rows are"
+        return _verdict("diverged", reason, remedy, seen, "exact_over_floor")
+    if not facts.is_clipped and seen.get("slope", 0.0) >= RUNAWAY:
+        reason = f"the critic's slope has grown to {seen['slope']:.3g}"
+        if facts.constraint == "none":
+            remedy += "; and hold the critic: --constraint penalty, or clipping"
+        return _verdict("diverged", reason, remedy, seen, "slope")
+    if not _is_vanished(seen, facts) and seen.get("slope_at_samples") == 0.0:
+        reason = "the critic has no slope at all where the samples are: no gradient reaches the generator"
+        return _verdict("diverged", reason, remedy, seen, "slope_at_samples", "exact_over_floor")
+    return None
+
+
+def _clip_too_small(seen: _Symptoms, facts: _Facts) -> Verdict | None:
+    if not _is_vanished(seen, facts):
         return None
-    return float(value)
+    reason = f"clipped at {_bound(facts)} the critic is no steeper than {seen['slope']:.2g}: its gradient vanishes"
+    wider = "" if facts.bound is None else f":bound={10 * facts.bound:g}"
+    remedy = f"Widen the clip (--constraint clipping{wider}), give the critic fewer layers, or use --constraint penalty"
+    return _verdict("clip-too-small", reason, remedy, seen, "slope", "at_bound")
 
 
-def _ratio(looks: Sequence[Mapping[str, Any]], above: str, below: str) -> float | None:
-    pairs = [(_number(line, above), _number(line, below)) for line in looks]
-    found = [first / second for first, second in pairs if first is not None and second]
-    return statistics.median(found) if found else None
+def _is_vanished(seen: _Symptoms, facts: _Facts) -> bool:
+    return facts.is_clipped and "slope" in seen and seen["slope"] <= VANISHED
+
+
+def _clip_too_large(seen: _Symptoms, facts: _Facts) -> Verdict | None:
+    if not facts.is_clipped or seen.get("slope", 0.0) < EXPLODED:
+        return None
+    at_bound = f", and {seen['at_bound']:.0%} of its weights are at the bound" if "at_bound" in seen else ""
+    reason = (
+        f"clipped at {_bound(facts)} the critic is as steep as {seen['slope']:.2g}{at_bound}: its gradient explodes"
+    )
+    tighter = "" if facts.bound is None else f":bound={facts.bound / 10:g}"
+    remedy = (
+        f"Tighten the clip (--constraint clipping{tighter}), give the critic fewer layers, or use --constraint penalty"
+    )
+    return _verdict("clip-too-large", reason, remedy, seen, "slope", "at_bound", "exact_over_floor")
+
+
+def _memorising(seen: _Symptoms, facts: _Facts) -> Verdict | None:
+    copied, error = seen.get("copied"), seen.get("copied_error")
+    if copied is None or error is None or copied < max(COPIED, COPIED_ERRORS * error):
+        return None
+    reason = f"{copied:.0%} of the samples are nearer to training rows than chance would have them"
+    remedy = "Give more rows, train for fewer --steps, or give the generator less width"
+    return _verdict("memorising", reason, remedy, seen, "copied", "copied_error", "overfitting")
+
+
+def _overfits(seen: _Symptoms, facts: _Facts) -> Verdict | None:
+    lead, missing = seen.get("training_lead"), seen.get("overfitting")
+    if lead is None or missing is None or lead < LEAD or missing < OVERFITTED:
+        return None
+    told = "all" if missing >= 1 else f"{missing:.0%}"
+    reason = (
+        f"{told} of the training estimate is missing on held-out rows, and training rows score {lead:.1f} standard "
+        "errors higher"
+    )
+    remedy = "Give more rows, a critic with less width, a stronger --constraint, or fewer --critic-steps"
+    return _verdict("critic-overfits", reason, remedy, seen, "overfitting", "training_lead")
+
+
+def _momentum(seen: _Symptoms, facts: _Facts) -> Verdict | None:
+    if facts.momentum < HEAVY or not _is_lost(seen):
+        return None
+    cosine = f", and its step is at a cosine of {seen['step_cosine']:.2f} to it" if "step_cosine" in seen else ""
+    reason = f"{_no_nearer(seen)}, while the critic keeps {facts.momentum:g} of each gradient for the next{cosine}"
+    remedy = (
+        "Take the momentum away: rmsprop, or adam with beta1=0 (--critic-optimizer, --generator-optimizer), or a tenth "
+        "of the rates"
+    )
+    return _verdict("momentum", reason, remedy, seen, "step_cosine", "exact_over_floor", "exact_over_best")
+
+
+def _collapsed(seen: _Symptoms, facts: _Facts) -> Verdict | None:
+    reached, astray = seen.get("reached"), seen.get("astray_over_exact")
+    is_off = seen.get("exact_over_floor", 0.0) >= OFF
+    if reached is None or astray is None or reached >= REACHED or astray > ASTRAY or not is_off:
+        return None
+    reason = f"samples lie where the data is, but only {reached:.0%} of the held-out rows have any around them"
+    remedy = (
+        "Pack samples (--packing 4), train the critic to optimality (--optimality 0.05), or take a Wasserstein critic "
+        "(--objective wasserstein, --constraint penalty)"
+    )
+    return _verdict("collapsed", reason, remedy, seen, "reached", "astray_over_exact", "exact_over_floor")
+
+
+def _not_optimal(seen: _Symptoms, facts: _Facts) -> Verdict | None:
+    if seen.get("exact_over_floor", 0.0) < OFF:
+        return None
+    negative, rise = seen.get("negative", 0.0), seen.get("rise", 0.0)
+    if negative >= NEGATIVE:
+        reason = "the estimate is not above 0, as an optimal critic's is, " + (
+            "at each recent look" if negative == 1.0 else f"at {negative:.0%} of the recent looks"
+        )
+    elif rise >= RISE:
+        reason = f"trained a little further, the critic would estimate {1 / (1 - min(rise, 0.99)):.1f} times as much"
+    elif _is_lost(seen):
+        reason = _no_nearer(seen)
+    else:
+        return None
+    steps = "" if facts.critic_steps is None else f" ({facts.critic_steps} so far)"
+    remedy = (
+        f"Raise --critic-steps{steps}, or train to optimality (--optimality 0.05); then the critic's rate or width, or "
+        "lower the generator's rate"
+    )
+    return _verdict(
+        "critic-not-optimal", reason, remedy, seen, "negative", "rise", "exact_over_floor", "exact_over_best"
+    )
+
+
+def _is_lost(seen: _Symptoms) -> bool:
+    """Whether samples are far from the data and come no nearer."""
+    return seen.get("exact_over_floor", 0.0) >= LOST and seen.get("exact_over_best", 0.0) >= NO_NEARER
+
+
+def _no_nearer(seen: _Symptoms) -> str:
+    return (
+        f"samples are {seen['exact_over_floor']:.3g} times as far from held-out rows as other real rows are, and come "
+        "no nearer"
+    )
+
+
+_RULES: tuple[_Rule, ...] = (
+    _diverged,
+    _clip_too_small,
+    _clip_too_large,
+    _memorising,
+    _overfits,
+    _momentum,
+    _collapsed,
+    _not_optimal,
+)
+
+
+def _trust(seen: _Symptoms, last: Line) -> Verdict:
+    """What speaks for the number."""
+    said = []
+    certified, exact, low, high = (number(last, name) for name in ("certified", "exact", "exact_low", "exact_high"))
+    if certified is not None and exact is not None and exact > 0:
+        interval = "" if low is None or high is None else f", 95 % interval {low:.3g} to {high:.3g}"
+        said.append(
+            f"the critic proves {certified:.3g}, {certified / exact:.0%} of the exact W1 ({exact:.3g}{interval})"
+        )
+    if seen.get("exact_over_floor", OFF) < AT_FLOOR:
+        said.append("samples are as near as other real rows are, and what is left is noise")
+    if "training_lead" in seen:
+        said.append(f"training rows lead held-out rows by {seen['training_lead']:.1f} standard errors in its scores")
+    names = ("efficiency", "overfitting", "training_lead", "rise", "exact_over_floor", "reached")
+    return _verdict("trust", "; ".join(said) or "nothing speaks against it", "", seen, *names)
+
+
+def _verdict(kind: Kind, reason: str, remedy: str, seen: _Symptoms, *names: str) -> Verdict:
+    return Verdict(
+        kind=kind, reason=reason, remedy=remedy, evidence={name: seen[name] for name in names if name in seen}
+    )
+
+
+def _bound(facts: _Facts) -> str:
+    return "its bound" if facts.bound is None else f"{facts.bound:g}"
+
+
+def _rate(player: str, rate: float | None) -> str:
+    return f"--{player}-optimizer" if rate is None else f"--{player}-optimizer, now {rate:g}"
+
+
+def _word(text: object) -> tuple[str | None, dict[str, float]]:
+    """The name of a word and its numbers, with those that it leaves out where they matter here."""
+    if not isinstance(text, str):
+        return None, {}
+    name, _, rest = text.strip().partition(":")
+    found = dict(DEFAULTS.get(name, {}))
+    for part in rest.split(","):
+        key, _, value = part.partition("=")
+        try:
+            found[key.strip().replace("-", "_")] = float(value)
+        except ValueError:
+            continue
+    return name, found

@@ -1,0 +1,97 @@
+"""The few numbers that a verdict goes by, out of all that was recorded along a run; without torch."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+Line: TypeAlias = Mapping[str, Any]
+"""A line of a run's record."""
+
+RECENT = 4
+"""Looks that a verdict goes by, the latest ones, and no more than half of all: one look alone has its noise, and what a
+run did long before is past."""
+
+MEANING: dict[str, str] = {
+    "exact_over_floor": "exact W1 over its floor (sliced W1, where the exact one is too dear)",
+    "exact_over_best": "exact W1 over the least that it was before the recent looks",
+    "negative": "share of recent looks whose held-out estimate is not above 0",
+    "rise": "rise of the held-out estimate in a copy of the critic that is trained further, over the larger of the two",
+    "overfitting": "training estimate less held-out estimate, over the larger of the two",
+    "training_lead": "lead of training rows over held-out rows in the critic's scores, in standard errors",
+    "slope": "largest slope of the critic, in its units over those of the samples",
+    "slope_at_samples": "largest slope of the critic at samples",
+    "at_bound": "share of the critic's weights at the bound",
+    "step_cosine": "cosine between the critic's step and its negative gradient",
+    "reached": "share of held-out rows around which there are samples",
+    "astray_over_exact": "mean distance from a sample to the nearest row, over exact W1",
+    "copied": "share of samples nearer to training rows than chance would have them",
+    "copied_error": "standard error of that share where nothing is copied",
+    "efficiency": "share of exact W1 that the critic proves",
+}
+"""What each symptom is; each is the median over the recent looks, unless it says otherwise."""
+
+
+def looks_of(lines: Iterable[Line]) -> list[Line]:
+    """The lines that carry evidence, in order."""
+    return [line for line in lines if number(line, "held_out_estimate") is not None]
+
+
+def symptoms(looks: Sequence[Line]) -> dict[str, float]:
+    """Numbers by the names of `MEANING`; what the record does not tell is left out.
+
+    Args:
+        looks: Lines with evidence, in order, at least one.
+    """
+    num = min(RECENT, max(1, len(looks) // 2))
+    recent, before = looks[-num:], looks[:-num]
+    exact = _median(recent, lambda line: number(line, "exact"))
+    earlier = [value for line in before if (value := number(line, "exact")) is not None]
+    signs = [float(value <= 0) for line in recent if (value := number(line, "held_out_estimate")) is not None]
+    found = {
+        "exact_over_floor": _median(recent, _over_floor),
+        "exact_over_best": exact / min(earlier) if exact is not None and earlier and min(earlier) > 0 else None,
+        "negative": statistics.fmean(signs),
+        "rise": _median(recent, lambda line: _excess(line, "further_estimate", "held_out_estimate")),
+        "overfitting": _median(recent, lambda line: _excess(line, "training_estimate", "held_out_estimate")),
+        "slope": _median(recent, lambda line: number(line, "slope_climbed")),
+        "slope_at_samples": _median(recent, lambda line: number(line, "slope_fake")),
+        "astray_over_exact": _median(recent, lambda line: _ratio(line, "astray", "exact")),
+    }
+    for name in ("training_lead", "at_bound", "step_cosine", "reached", "copied", "copied_error", "efficiency"):
+        found[name] = _median(recent, lambda line, name=name: number(line, name))  # type: ignore[misc]
+    return {name: found[name] for name in MEANING if found[name] is not None}  # type: ignore[misc]
+
+
+def number(line: Line, name: str) -> float | None:
+    """A finite number of a line; None where there is none."""
+    value = line.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _median(looks: Sequence[Line], of: Callable[[Line], float | None]) -> float | None:
+    found = [value for line in looks if (value := of(line)) is not None]
+    return statistics.median(found) if found else None
+
+
+def _ratio(line: Line, above: str, below: str) -> float | None:
+    first, second = number(line, above), number(line, below)
+    return first / second if first is not None and second is not None and second > 0 else None
+
+
+def _over_floor(line: Line) -> float | None:
+    of_exact = _ratio(line, "exact", "exact_floor")
+    return _ratio(line, "sliced", "sliced_floor") if of_exact is None else of_exact
+
+
+def _excess(line: Line, first: str, second: str) -> float | None:
+    """(first - second) over the larger in size; 0 of two zeros."""
+    a, b = number(line, first), number(line, second)
+    if a is None or b is None:
+        return None
+    size = max(abs(a), abs(b))
+    return (a - b) / size if size > 0 else 0.0

@@ -1,0 +1,314 @@
+"""Verdicts on numbers made by hand: every rule and its edge, the order of the rules, and what is missing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wgan.assembly import CATALOGS
+from wgan.settings import Settings
+from wgan.trust import verdict
+from wgan.trust.symptoms import MEANING
+from wgan.trust.verdict import DEFAULTS, KINDS, judge
+
+SOUND = {
+    "step": 100,
+    "training_estimate": 0.52,
+    "held_out_estimate": 0.5,
+    "further_estimate": 0.55,
+    "certified": 0.8,
+    "exact": 1.0,
+    "exact_low": 0.9,
+    "exact_high": 1.1,
+    "exact_floor": 0.4,
+    "efficiency": 0.8,
+    "slope_climbed": 1.5,
+    "slope_fake": 1.2,
+    "at_bound": 0.4,
+    "step_cosine": 0.4,
+    "reached": 0.98,
+    "astray": 0.5,
+    "copied": 0.02,
+    "copied_error": 0.05,
+    "training_lead": 0.7,
+}
+"""A look at a run in which nothing is wrong: samples are 2.5 times as far as real rows are, and coming nearer."""
+
+PENALTY = {
+    "objective": "wasserstein",
+    "constraint": "penalty:weight=0.1",
+    "critic_optimizer": "adam:rate=0.002,beta1=0.5",
+    "generator_optimizer": "adam:rate=0.001,beta1=0.5",
+    "critic_steps": 2,
+}
+CLIPPING = PENALTY | {"constraint": "clipping:bound=0.1", "critic_optimizer": "rmsprop:rate=0.0005"}
+HEAVY = PENALTY | {"critic_optimizer": "adam:rate=0.002,beta1=0.9"}
+LOST = {"exact": 4.0, "exact_floor": 1.0}
+
+
+def run(facts=PENALTY, *, before=None, **changes):
+    """The verdict on four looks, of which the latter two are changed; the former are twice as far from the data."""
+    former = SOUND | {"exact": 2.0} | (before or {})
+    return judge([former, former, SOUND | changes, SOUND | changes], facts)
+
+
+@pytest.mark.parametrize("facts", [PENALTY, CLIPPING, HEAVY, {}])
+def test_a_sound_run_is_trusted(facts):
+    found = run(facts)
+    assert found.kind == "trust"
+    assert found.remedy == ""
+    assert found.evidence["efficiency"] == 0.8
+    assert str(found) == (
+        "trust: the critic proves 0.8, 80% of the exact W1 (1, 95 % interval 0.9 to 1.1); training rows lead held-out "
+        "rows by 0.7 standard errors in its scores"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "at", "beside"),
+    [
+        ("diverged", PENALTY, {"exact": 400.0}, {"exact": 399.0, "before": {"exact": 1e3}}),
+        ("diverged", PENALTY, {"slope_climbed": 1e5}, {"slope_climbed": 9.9e4}),
+        ("diverged", PENALTY, {"slope_fake": 0.0}, {"slope_fake": 1e-30}),
+        ("diverged", CLIPPING, {"slope_fake": 0.0}, {"slope_fake": 1e-30}),
+        ("clip-too-small", CLIPPING, {"slope_climbed": 5e-4}, {"slope_climbed": 6e-4}),
+        ("clip-too-small", CLIPPING, {"slope_climbed": 0.0, "slope_fake": 0.0}, {"slope_climbed": 6e-4}),
+        ("clip-too-large", CLIPPING, {"slope_climbed": 1e4}, {"slope_climbed": 9.9e3}),
+        ("memorising", PENALTY, {"copied": 0.5}, {"copied": 0.49}),
+        ("memorising", PENALTY, {"copied": 0.67, "copied_error": 0.2}, {"copied": 0.65, "copied_error": 0.2}),
+        (
+            "critic-overfits",
+            PENALTY,
+            {"training_lead": 4.0, "held_out_estimate": 0.39},
+            {"training_lead": 3.9, "held_out_estimate": 0.39},
+        ),
+        (
+            "critic-overfits",
+            PENALTY,
+            {"training_lead": 40.0, "held_out_estimate": 0.39},
+            {"training_lead": 40.0, "held_out_estimate": 0.391},
+        ),
+        ("momentum", HEAVY, {"exact": 1.8}, {"exact": 1.79}),
+        ("momentum", HEAVY, LOST | {"before": {"exact": 4.4}}, {"exact": 4.0, "before": {"exact": 4.5}}),
+        ("collapsed", PENALTY, {"reached": 0.79, "astray": 0.25}, {"reached": 0.8, "astray": 0.25}),
+        ("collapsed", PENALTY, {"reached": 0.3, "astray": 0.25}, {"reached": 0.3, "astray": 0.26}),
+        (
+            "collapsed",
+            PENALTY,
+            {"reached": 0.3, "astray": 0.1, "exact_floor": 0.5},
+            {"reached": 0.3, "astray": 0.1, "exact_floor": 0.51},
+        ),
+        ("critic-not-optimal", PENALTY, {"held_out_estimate": 0.0, "training_estimate": 0.0}, {}),
+        ("critic-not-optimal", PENALTY, {"further_estimate": 1.0}, {"further_estimate": 0.99}),
+        (
+            "critic-not-optimal",
+            PENALTY,
+            {"further_estimate": 1.0, "exact_floor": 0.5},
+            {"further_estimate": 1.0, "exact_floor": 0.51},
+        ),
+        ("critic-not-optimal", PENALTY, {"exact": 1.8}, {"exact": 1.79}),
+    ],
+)
+def test_each_rule_applies_from_its_threshold_on(kind, facts, at, beside):
+    assert run(facts, **at).kind == kind
+    assert run(facts, **beside).kind == "trust"
+
+
+def test_every_kind_is_given_by_some_numbers_and_rests_on_numbers_with_a_meaning():
+    found = [
+        run(),
+        run(further_estimate=2.0),
+        run(training_lead=9.0, held_out_estimate=0.1),
+        run(CLIPPING, slope_climbed=1e-6),
+        run(CLIPPING, slope_climbed=1e6),
+        run(HEAVY, **LOST),
+        run(reached=0.3, astray=0.1),
+        run(copied=0.9),
+        run(slope_climbed=1e6),
+        judge([], PENALTY),
+    ]
+    assert {each.kind for each in found} == set(KINDS)
+    for each in found:
+        assert each.evidence.keys() <= MEANING.keys()
+        assert bool(each.evidence) == (each.kind != "cannot-tell")
+        assert bool(each.remedy) == (each.kind != "trust")
+        assert "\n" not in str(each)
+        assert not each.remedy.endswith(".")
+
+
+WORST = {
+    "diverged": {"slope_climbed": 1e6},
+    "memorising": {"copied": 0.9},
+    "critic-overfits": {"training_lead": 9.0, "held_out_estimate": -0.1},
+    "momentum": LOST,
+    "collapsed": {"reached": 0.3, "astray": 0.1},
+    "critic-not-optimal": {"further_estimate": 9.0},
+}
+
+
+@pytest.mark.parametrize("first", range(len(WORST)))
+def test_what_explains_more_is_said_first(first):
+    """All faults from one on together get the verdict of that one."""
+    changes = {
+        name: value for kind in list(WORST)[: first - 1 if first else None : -1] for name, value in WORST[kind].items()
+    }
+    facts = HEAVY if first <= list(WORST).index("momentum") else PENALTY
+    assert run(facts, **changes).kind == list(WORST)[first]
+
+
+@pytest.mark.parametrize(("slope", "kind"), [(1e-6, "clip-too-small"), (1e6, "clip-too-large")])
+def test_a_wrong_bound_is_said_before_what_comes_of_it(slope, kind):
+    changes = {name: value for each in list(WORST.values())[::-1] for name, value in each.items()}
+    facts = CLIPPING | {"critic_optimizer": "adam:beta1=0.9"}
+    assert run(facts, **changes | {"slope_climbed": slope, "slope_fake": slope}).kind == kind
+    # A bound says nothing of a critic that is not clipped.
+    assert run(PENALTY, slope_climbed=slope).kind == ("trust" if slope < 1 else "diverged")
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_few_looks_are_judged_by_what_they_show(looks):
+    assert judge([SOUND] * looks, PENALTY).kind == "trust"
+    assert judge([SOUND | {"further_estimate": 9.0}] * looks, PENALTY).kind == "critic-not-optimal"
+    # Of a single look nobody knows whether samples are coming nearer.
+    assert judge([SOUND | LOST] * looks, HEAVY).kind == ("trust" if looks == 1 else "momentum")
+
+
+def test_one_bad_look_among_good_ones_is_noise_but_one_negative_estimate_among_four_is_none():
+    good, bad = SOUND, SOUND | {"further_estimate": 9.0, "copied": 0.9, "reached": 0.1, "astray": 0.1}
+    before = [SOUND | {"exact": 2.0}] * 4
+    assert judge([*before, good, bad, good, good], PENALTY).kind == "trust"
+    assert judge([*before, good, SOUND | {"held_out_estimate": -0.1}, good, good], PENALTY).kind == "critic-not-optimal"
+
+
+@pytest.mark.parametrize("kind", ["clip-too-small", "clip-too-large", "momentum", "collapsed", "memorising"])
+@pytest.mark.parametrize("facts", [{}, {"constraint": 3, "critic_optimizer": None, "critic_steps": "many"}])
+def test_unknown_facts_accuse_nobody(kind, facts):
+    changes = {
+        "clip-too-small": {"slope_climbed": 2e-6},
+        "clip-too-large": {"slope_climbed": 2e4},
+        "momentum": LOST | {"before": {"exact": 5.0}},
+        "collapsed": {"reached": None, "astray": 0.1},
+        "memorising": {"copied": None, "copied_error": None},
+    }[kind]
+    assert run(facts, **changes).kind == "trust"
+
+
+@pytest.mark.parametrize("name", [name for name in SOUND if name not in ("step", "held_out_estimate")])
+def test_a_number_that_is_missing_or_not_finite_hides_no_other_fault(name):
+    for value in (None, float("nan"), "lost"):
+        line = SOUND | {name: value}
+        assert judge([line] * 4, PENALTY).kind == "trust"
+        if name not in ("copied", "copied_error"):
+            assert judge([line | {"copied": 0.9}] * 4, PENALTY).kind == "memorising"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [{"step": 10, "estimate": 0.3, "critic_loss": -0.2}],
+        [{"step": 10, "held_out_estimate": 0.3, "slope_climbed": 2.0}],
+        [{"step": 10, "w1": 0.3, "w1_floor": 0.1, "gradient_at_samples": 0.4}],
+    ],
+)
+def test_a_record_that_holds_too_little_tells_nothing(lines):
+    found = judge(lines, PENALTY)
+    assert found.kind == "cannot-tell"
+    assert "--held-out" in found.remedy
+
+
+def test_images_are_judged_by_sliced_distances():
+    line = {name: value for name, value in SOUND.items() if not name.startswith("exact") and name != "astray"}
+    line |= {"sliced": 1.0, "sliced_floor": 0.4}
+    assert judge([line] * 4, PENALTY).kind == "trust"
+    assert judge([line | {"further_estimate": 9.0}] * 4, PENALTY).kind == "critic-not-optimal"
+
+
+def test_samples_at_the_floor_leave_nothing_to_see():
+    found = run(exact=0.43, further_estimate=9.0, held_out_estimate=-0.2, training_estimate=-0.2)
+    assert found.kind == "trust"
+    assert "what is left is noise" in found.reason
+    assert "noise" not in run(exact=0.45).reason
+
+
+def test_a_run_that_was_stopped_has_diverged_whatever_its_record_says():
+    facts = CLIPPING | {"diverged": "training diverged at step 30: the estimate is nan"}
+    for lines in ([], [SOUND], [SOUND | {"slope_climbed": 1e-9}]):
+        found = judge(lines, facts)
+        assert found.kind == "diverged"
+        assert found.reason == "training diverged at step 30: the estimate is nan"
+        assert "--critic-optimizer, now 0.0005" in found.remedy
+
+
+@pytest.mark.parametrize("before", [[], [SOUND] * 3])
+@pytest.mark.parametrize(
+    "last", [{"held_out_estimate": float("nan")}, {"held_out_estimate": None}, {"exact_floor": 0.4}]
+)
+def test_a_last_look_that_found_no_finite_estimate_is_one_at_a_run_that_diverged(before, last):
+    found = judge([*before, {"step": 9, **last}, {"step": 10, "estimate": 3.0}], PENALTY)
+    assert (found.kind, found.reason) == ("diverged", "the critic's estimate is not finite")
+    assert judge([{"step": 9, **last}, SOUND], PENALTY).kind == "trust"
+
+
+@pytest.mark.parametrize(
+    ("facts", "changes", "told"),
+    [
+        (CLIPPING, {"slope_climbed": 1e-6}, "clipping:bound=1)"),
+        (CLIPPING, {"slope_climbed": 1e6}, "clipping:bound=0.01)"),
+        ({"constraint": "clipping"}, {"slope_climbed": 1e-6}, "clipping:bound=0.1)"),
+        (PENALTY | {"constraint": "none"}, {"slope_climbed": 1e6}, "hold the critic: --constraint penalty"),
+        (
+            PENALTY,
+            {"further_estimate": 9.0},
+            "Raise --critic-steps (2 so far), or train to optimality (--optimality 0.05)",
+        ),
+        ({}, {"further_estimate": 9.0}, "Raise --critic-steps, or"),
+        (HEAVY, LOST, "adam with beta1=0 (--critic-optimizer"),
+    ],
+)
+def test_a_remedy_names_settings_and_what_they_are(facts, changes, told):
+    assert told in run(facts, **changes).remedy
+
+
+def test_remedies_name_settings_that_exist():
+    known = {f"--{name.replace('_', '-')}" for name in Settings.__dataclass_fields__} | {"--held-out"}
+    cases = [
+        ({}, PENALTY | {"diverged": "it is nan"}),
+        ({"slope_climbed": 1e6}, PENALTY | {"constraint": "none"}),
+        ({"slope_climbed": 1e-6}, CLIPPING),
+        ({"slope_climbed": 1e6}, CLIPPING),
+        *((changes, HEAVY) for changes in WORST.values()),
+    ]
+    named = set()
+    for changes, facts in cases:
+        words = run(facts, **changes).remedy.replace("(", " ").replace(")", " ").replace(",", " ").split()
+        named |= {word.rstrip(";:") for word in words if word.startswith("--")}
+    assert named <= known
+    assert {"--constraint", "--critic-steps", "--optimality", "--packing", "--steps"} <= named
+
+
+@pytest.mark.parametrize(
+    ("word", "setting"), [("clipping", "constraint"), *((each, "critic_optimizer") for each in ("rmsprop", "adam"))]
+)
+def test_what_words_leave_out_is_what_the_tables_say(word, setting):
+    row = CATALOGS[setting].build(word)
+    for name, value in DEFAULTS[word].items():
+        assert getattr(row, name) == value
+
+
+def test_it_is_told_without_torch():
+    code = "import sys, wgan.trust.verdict; print(*[name for name in ('torch', 'numpy') if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert answer.stdout.split() == []
+
+
+def test_thresholds_say_what_was_measured():
+    """Each constant is followed by a docstring, and is used by a rule."""
+    text = Path(verdict.__file__).read_text(encoding="utf-8")
+    names = [name for name in vars(verdict) if name.isupper() and isinstance(getattr(verdict, name), float)]
+    assert len(names) >= 15
+    for name in names:
+        start = text.index(f"\n{name} = ")
+        assert text[start:].split("\n", 3)[2].startswith('"""'), name
+        assert text.count(name) >= 2, name
