@@ -79,12 +79,16 @@ CASES = {
     ),
     "moments": dataclasses.replace(SETTINGS, objective="mmd", critic="identity", constraint="none"),
     "optimal": dataclasses.replace(SETTINGS, optimality=0.05, most_critic_steps=8, steps=60),
+    # Each update of the critic crosses the whole box at this rate, and half of it is borne.
+    "rollback": dataclasses.replace(
+        SETTINGS, constraint="clipping:bound=0.01", critic_optimizer="rmsprop:rate=0.3", steps=60
+    ),
     "potential": dataclasses.replace(SETTINGS, objective="semidual", constraint="none", steps=60),
 }
 """A multilayer perceptron with a penalty, an average and a decay; convolutions with batch norm and clipping;
 convolutions with spectral normalisation in bfloat16; a table with batch norm and an average; and games that show the
 generator real samples, penalise lazily, pack, draw labels, look ahead, have no critic, one that is trained to
-optimality, or one that is wrapped."""
+optimality, or one that is wrapped; and a game that diverges once and goes back."""
 
 # Runs are forked from a process that has imported what they need and done nothing else: a start takes no seconds.
 _FORKING = multiprocessing.get_context("forkserver")

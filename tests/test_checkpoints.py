@@ -361,3 +361,40 @@ def test_a_disk_that_fails_anywhere_in_a_save_leaves_the_old_checkpoint(tmp_path
     after = snapshot(tmp_path)
     assert {name: after[name] for name in before} == before
     assert not list(tmp_path.glob(".*"))
+
+
+def test_going_back_leaves_the_folder_as_it_was_after_that_save(tmp_path):
+    def is_regular(step: int) -> bool:
+        return step % 10 == 0
+
+    for step in (10, 20, 30):
+        save(tmp_path / "wanted", step, is_regular=is_regular, score=1 / step)
+        save(tmp_path / "run", step, is_regular=is_regular, score=1 / step)
+    # Taken by a stop along the way.
+    save(tmp_path / "run", 37, is_regular=is_regular)
+    found = checkpoints.go_back(tmp_path / "run", before=40, is_regular=is_regular)
+    assert (found.step, found.best) == (30, checkpoints.Best(30, 1 / 30))
+    assert snapshot(tmp_path / "run") == snapshot(tmp_path / "wanted")
+    # Taken by a stop that came between the very step that is no good and a look at it.
+    save(tmp_path / "run", 40, is_regular=is_regular)
+    assert checkpoints.go_back(tmp_path / "run", before=40, is_regular=is_regular).step == 30
+    assert checkpoints.steps_saved(tmp_path / "run") == [30]
+
+
+def test_going_back_passes_damaged_checkpoints_over(tmp_path):
+    for step in (10, 20, 30):
+        save(tmp_path, step, keep=3)
+    (tmp_path / checkpoints.name_of(20) / "state.json").write_bytes(b"{}")
+    with pytest.warns(checkpoints.CheckpointWarning, match="falling back to step 10"):
+        found = checkpoints.go_back(tmp_path, before=30, is_regular=lambda step: True)
+    assert found.step == 10
+    assert checkpoints.steps_saved(tmp_path) == [10]
+    assert (tmp_path / f"damaged-{checkpoints.name_of(20)}").is_dir()
+
+
+def test_there_may_be_nothing_to_go_back_to(tmp_path):
+    save(tmp_path, 5)
+    before = snapshot(tmp_path)
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        checkpoints.go_back(tmp_path, before=5, is_regular=lambda step: True)
+    assert snapshot(tmp_path) == before

@@ -145,6 +145,18 @@ def test_a_diverged_run_is_reported(tmp_path):
     assert "diverged" in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_going_back_is_said_in_a_line_of_warning(tmp_path, capsys):
+    rates = ["--constraint", "clipping:bound=0.01", "--critic-optimizer", "rmsprop:rate=0.3"]
+    assert main(["train", *SMALL, *rates, "--out", str(tmp_path / "run")]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "diverged" in line]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "wgan: warning: training diverged at step 4: each update of the critic, at a rate of 0.3,"
+    )
+    assert said[0].endswith("(0.0025 for the generator, 0.15 for the critic): rollback 1 of 3")
+    assert events(tmp_path / "run").count("rolled-back") == 1
+
+
 def test_a_recipes_batch_shrinks_to_small_data_and_one_that_was_asked_for_is_refused(tmp_path, capsys):
     data, run = tmp_path / "small.csv", tmp_path / "run"
     np.savetxt(data, np.random.default_rng(0).normal(size=(100, 2)), delimiter=",", header="a,b", comments="")

@@ -71,3 +71,21 @@ def test_looking_leaves_statistics_iterations_and_modes_as_they_were():
     after = [buffer for player in (game.generator, game.critic) for buffer in player.buffers()]
     assert all(torch.equal(*pair) for pair in zip(after, before, strict=True))
     assert all(module.training for player in (game.generator, game.critic) for module in player.modules())
+
+
+def test_going_back_halves_the_rates_and_is_saved():
+    game, again = build_game(SMALL, Layout(shape=(2,))), build_game(SMALL, Layout(shape=(2,)))
+    game.set_rates(0.5)
+    rates = [group["lr"] for group in game.critic_optimizer.param_groups]
+    assert game.place == (0,)
+    game.rollbacks = 2
+    game.set_rates(0.5)
+    assert [group["lr"] for group in game.critic_optimizer.param_groups] == [rate / 4 for rate in rates]
+    assert game.place == (0, 2)
+    tensors, facts = game.state()
+    again.restore(tensors, facts)
+    assert again.rollbacks == 2
+    # A state from before there was such a thing.
+    del facts["rollbacks"]
+    again.restore(tensors, facts)
+    assert again.rollbacks == 0

@@ -20,6 +20,7 @@ class Progress:
     evaluation: dict[str, float] | None = None
     saved: Path | None = None
     verdict: Verdict | None = None
+    went_back: str = ""
 
 
 class Clock:

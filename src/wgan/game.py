@@ -62,10 +62,21 @@ class Game:
         self.prior, self.seed, self.engine = prior, seed, engine
         self.average: Generator | None = copy.deepcopy(generator) if averaged else None
         self.steps_done = 0
+        self.rollbacks = 0
         self._rates = {
             optimizer: [group["lr"] for group in optimizer.param_groups]
             for optimizer in (generator_optimizer, critic_optimizer)
         }
+
+    @property
+    def slowing(self) -> float:
+        """The factor on both learning rates that is left after going back: each time they are halved."""
+        return 0.5**self.rollbacks
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """What training counts its draws by: steps done and, after going back, how often, lest the same come again."""
+        return (self.steps_done, self.rollbacks) if self.rollbacks else (self.steps_done,)
 
     @property
     def best_generator(self) -> Generator:
@@ -151,10 +162,10 @@ class Game:
         return own
 
     def set_rates(self, factor: float) -> None:
-        """Set both optimisers' learning rates to `factor` times their start."""
+        """Set both optimisers' learning rates to `factor` times their start, or less after going back."""
         for optimizer, rates in self._rates.items():
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
+                group["lr"] = rate * factor * self.slowing
 
     @torch.no_grad()
     def update_average(self, decay: float) -> None:
@@ -176,7 +187,7 @@ class Game:
         for player, optimizer in self._optimizers().items():
             for index, slots in optimizer.state_dict()["state"].items():
                 tensors |= {f"{player}_optimizer.{index}.{slot}": value for slot, value in slots.items()}
-        return tensors, {"steps_done": self.steps_done, "seed": self.seed}
+        return tensors, {"steps_done": self.steps_done, "seed": self.seed, "rollbacks": self.rollbacks}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take over a state that `state` gave out.
@@ -200,6 +211,7 @@ class Game:
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": slots, "param_groups": groups})
         self.steps_done = int(facts["steps_done"])
+        self.rollbacks = int(facts.get("rollbacks", 0))
 
     def _networks(self) -> dict[str, nn.Module]:
         networks: dict[str, nn.Module] = {"generator": self.generator, "critic": self.critic}

@@ -102,6 +102,9 @@ class LiveView:
 
     def update(self, progress: Progress) -> None:
         """Take note of an update, and show it if it is time to."""
+        if progress.went_back:
+            # Updates that come again are no measure of the speed.
+            self._marks.clear()
         self._step, self._steps = progress.step, progress.steps
         if progress.record is not None and math.isfinite(number(progress.record.get("estimate"))):
             self._estimates.append(number(progress.record["estimate"]))

@@ -73,21 +73,21 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
     streams, m = Randomness(game.seed), rules.batch_size
     move = updates(game, objective, constraint, rules)
     while game.steps_done < rules.generator_steps:  # 1
-        k = game.steps_done
+        k, here = game.steps_done, game.place
         game.set_rates(rules.rate_at(k))
         update = rules.critic_steps_before(k)
         for t in critic_updates(game, source, objective, rules):  # 2
-            real, mismatched = draw_real(game, source, rules, "real", k, t)  # 3
-            noise = game.prior.sample(m, streams.at("noise of the critic", k, t))  # 4
+            real, mismatched = draw_real(game, source, rules, "real", *here, t)  # 3
+            noise = game.prior.sample(m, streams.at("noise of the critic", *here, t))  # 4
             held = constraint.at(update + t)
-            drawn = draw(game, objective, held, real.packed(rules.packing), k, t, mismatched=mismatched)
+            drawn = draw(game, objective, held, real.packed(rules.packing), *here, t, mismatched=mismatched)
             critic_loss, estimate = move.critic(held, real, noise, drawn)  # 5, 6
             constraint.project(game.critic)  # 7
-        noise = game.prior.sample(m, streams.at("noise of the generator", k))  # 9
+        noise = game.prior.sample(m, streams.at("noise of the generator", *here))  # 9
         shown = mismatched = None
-        condition = draw_conditions(game, source, m, streams.at("conditions of the generator", k))
+        condition = draw_conditions(game, source, m, streams.at("conditions of the generator", *here))
         if objective.generator_sees_real or rules.unrolled_steps:
-            shown, mismatched = draw_real(game, source, rules, "real of the generator", k)
+            shown, mismatched = draw_real(game, source, rules, "real of the generator", *here)
             condition = shown.condition
         generator_loss = move.generator(noise, condition, shown, mismatched)  # 10, 11
         game.update_average(rules.average)

@@ -166,7 +166,7 @@ def test_a_damaged_description_is_named(ring, tmp_path):
         experiment.load(run)
 
 
-OF_EVIDENCE = ("examine", "optimality", "most_critic_steps", "best_by", "patience")
+OF_EVIDENCE = ("examine", "optimality", "most_critic_steps", "best_by", "patience", "rollbacks")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,18 @@ executed: there is no pickle, and lengths are checked against the file before a 
 from __future__ import annotations
 
 from wgan.checkpoints.format import Best, Checkpoint, CheckpointWarning, name_of, read_best, steps_saved
-from wgan.checkpoints.loading import load, settle
+from wgan.checkpoints.loading import go_back, load, settle
 from wgan.checkpoints.saving import save
 
-__all__ = ["Best", "Checkpoint", "CheckpointWarning", "load", "name_of", "read_best", "save", "settle", "steps_saved"]
+__all__ = [
+    "Best",
+    "Checkpoint",
+    "CheckpointWarning",
+    "go_back",
+    "load",
+    "name_of",
+    "read_best",
+    "save",
+    "settle",
+    "steps_saved",
+]

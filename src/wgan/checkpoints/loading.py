@@ -42,7 +42,9 @@ from wgan.errors import CheckpointError
 from wgan.storage import disk_faults, remove_folder, sweep
 
 
-def load(directory: Path, which: Literal["last", "best"] = "last") -> Checkpoint:
+def load(
+    directory: Path, which: Literal["last", "best"] = "last", *, among: Callable[[int], bool] = lambda step: True
+) -> Checkpoint:
     """Read one checkpoint back and make sure that it is what was written.
 
     A damaged checkpoint is passed over for the newest intact one, with a warning.
@@ -50,6 +52,7 @@ def load(directory: Path, which: Literal["last", "best"] = "last") -> Checkpoint
     Args:
         directory: The folder of the run's checkpoints.
         which: The last, or the one whose samples were judged best.
+        among: Whether a step's checkpoint may be used at all.
 
     Raises:
         CheckpointError: None can be read; or one is of another version of this format, or is not a checkpoint but was
@@ -59,7 +62,7 @@ def load(directory: Path, which: Literal["last", "best"] = "last") -> Checkpoint
     seen: set[int] = set()
     while True:
         first = _best_or_refuse(directory) if which == "best" else None
-        left = [step for step in _order(directory, first) if step not in seen]
+        left = [step for step in _order(directory, first) if step not in seen and among(step)]
         if not left:
             break
         path = directory / name_of(left[0])
@@ -110,6 +113,29 @@ def settle(
         elif checkpoint.best != read_best(directory):
             write_best(directory, checkpoint.best)
         prune(directory, keep=keep, best=checkpoint.best, is_regular=is_regular)
+
+
+def go_back(directory: Path, *, before: int, is_regular: Callable[[int], bool]) -> Checkpoint:
+    """Load the newest checkpoint before a step that went wrong, and make the folder what it was after it was saved.
+
+    Those that were taken only because the run was stopped are passed over: a run that was never stopped has none of
+    them, and is to go on from the same state.
+
+    Args:
+        directory: The folder of the run's checkpoints, owned by the caller.
+        before: The step.
+        is_regular: As in `save`.
+
+    Raises:
+        CheckpointError: None can be read, or the disk is failing.
+    """
+    checkpoint = load(directory, among=lambda step: step < before and is_regular(step))
+    with disk_faults(directory):
+        for step in steps_saved(directory):
+            if step > checkpoint.step and (step >= before or not is_regular(step)):
+                remove_folder(directory / name_of(step))
+    settle(directory, checkpoint, is_regular=is_regular)
+    return checkpoint
 
 
 def _order(directory: Path, first: Best | None) -> list[int]:

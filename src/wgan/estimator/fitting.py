@@ -65,7 +65,7 @@ def train(settings: Settings, source: Source, directory: Path, *, shown: bool, i
         Interrupted: A signal stopped a run that is kept.
         KeyboardInterrupt: One stopped a run that is not.
     """
-    history = []
+    history: list[dict[str, Any]] = []
     with experiment.begin(settings, directory, source=source) as run, contextlib.ExitStack() as stack:
         view = None
         if shown:
@@ -75,6 +75,8 @@ def train(settings: Settings, source: Source, directory: Path, *, shown: bool, i
             view = stack.enter_context(LiveView(settings, source.describe(), directory, settings.steps, engine=engine))
         try:
             for progress in run.run():
+                if progress.went_back:
+                    history = [line for line in history if line["step"] <= progress.step]
                 if progress.record is not None:
                     history.append(progress.record)
                 if view is not None:

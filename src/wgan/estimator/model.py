@@ -67,6 +67,7 @@ class WGAN(Parameters):
         patience: Evaluations in a row without a better state after which the fit ends (0: none do); what was fitted is
             then the best state, and the last one otherwise.
         examine: "auto" to gather evidence of what the critic's number is worth, or "off".
+        rollbacks: How often a fit that diverges goes back, with half the learning rates, before it gives up.
         device: "auto", "cpu" or "cuda".
         precision: "auto", "float32" or "bfloat16".
         engine: How updates are run: "auto", "eager" or "compiled".
@@ -146,6 +147,7 @@ class WGAN(Parameters):
         best_by: str | None = None,
         patience: int | None = None,
         examine: str | None = None,
+        rollbacks: int | None = None,
         device: str | None = None,
         precision: str | None = None,
         engine: str | None = None,
@@ -192,6 +194,7 @@ class WGAN(Parameters):
         self.best_by = best_by
         self.patience = patience
         self.examine = examine
+        self.rollbacks = rollbacks
         self.device = device
         self.precision = precision
         self.engine = engine

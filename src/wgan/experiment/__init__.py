@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from wgan.experiment.files import RunFiles
 from wgan.experiment.opening import begin, resume
+from wgan.experiment.progress import Progress
 from wgan.experiment.record import RunWarning
-from wgan.experiment.running import Experiment, Progress
+from wgan.experiment.running import Experiment
 from wgan.experiment.trained import Trained, evaluate, load
 
 __all__ = [

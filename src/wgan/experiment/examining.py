@@ -113,3 +113,7 @@ class Examination:
     def add(self, line: Mapping[str, Any]) -> None:
         """Take in a line of the record with evidence and its verdict."""
         self._looks.append(line)
+
+    def forget(self, step: int) -> None:
+        """Forget the looks after a step that the run goes back to."""
+        self._looks = [line for line in self._looks if line["step"] <= step]

@@ -139,15 +139,17 @@ def refuse_other_settings(checkpoint: Checkpoint, settings: Settings, directory:
 
 
 def restore(game: Game, checkpoint: Checkpoint) -> None:
-    """Take the checkpoint's state over into a game just built.
+    """Take the checkpoint's state over into a game just built, or into one that goes back to it.
 
     Raises:
         CheckpointError: A tensor is missing, left over or of another shape; each is listed.
     """
-    tensors, _ = game.state()
     networks = ("generator.", "critic.", "average.")
-    stored = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(networks)}
-    differences = _shape_differences(tensors, stored)
+    built, stored = (
+        {name: tensor for name, tensor in tensors.items() if name.startswith(networks)}
+        for tensors in (game.state()[0], checkpoint.tensors)
+    )
+    differences = _shape_differences(built, stored)
     _refuse(differences, f"'{checkpoint.path}' holds another network", "the settings and data it was saved under")
     try:
         game.restore(checkpoint.tensors, checkpoint.facts["game"])

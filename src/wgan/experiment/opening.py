@@ -24,10 +24,11 @@ from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refus
 from wgan.experiment.notes import read_note, read_settings, read_source
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.running import Experiment
+from wgan.experiment.samples import remove_later_samples
 from wgan.game import Game
 from wgan.metrics import Judge
 from wgan.settings import Settings, check, problems, refuse, to_toml
-from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space, sweep
+from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space
 
 FEW_HELD_OUT = 100
 """Held-out rows below which a run says that its judge has little to go by."""
@@ -171,7 +172,7 @@ def _resume(
         journal.add("warning", done, message=f"{reason}; fell back to step {done}")
     _compare_environments(files, game, journal, done)
     record = _record_until(files, checkpoint, journal)
-    _remove_later_samples(files, done)
+    remove_later_samples(files, done)
     if longer.steps != begun_with and settings.decay != "none":
         changed = f"the {settings.decay} decay of the learning rates now runs to step {longer.steps:,}"
         journal.warn(done, f"{changed} instead of {begun_with:,}: the rates jump at step {done:,}")
@@ -317,13 +318,3 @@ def _record_until(files: RunFiles, checkpoint: checkpoints.Checkpoint, journal: 
             f"'{files.metrics}' has {record.length:,} bytes where {length:,} were written: lines of it are lost",
         )
     return record
-
-
-def _remove_later_samples(files: RunFiles, step: int) -> None:
-    """Remove samples of steps that are to be done again, and what a stopped writer left."""
-    with disk_faults(files.samples):
-        files.samples.mkdir(exist_ok=True)
-        sweep(files.root)
-        for path in files.samples.iterdir():
-            if path.name.startswith(".") or (path.stem.isdigit() and int(path.stem) > step):
-                path.unlink()

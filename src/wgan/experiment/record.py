@@ -17,7 +17,9 @@ class RunWarning(UserWarning):
     """Something about a run that does not stop it but that its owner should know."""
 
 
-Event = Literal["started", "resumed", "saved", "judged", "verdict", "warning", "stopped", "diverged", "finished"]
+Event = Literal[
+    "started", "resumed", "saved", "judged", "verdict", "warning", "stopped", "rolled-back", "diverged", "finished"
+]
 
 
 class Record:
@@ -35,9 +37,8 @@ class Record:
         self._path = path
         with disk_faults(path):
             self._file = path.open("ab")
-            if length is not None and length < self._file.tell():
-                self._file.truncate(length)
-                self._file.seek(0, os.SEEK_END)
+            if length is not None:
+                self.cut(length)
 
     @property
     def length(self) -> int:
@@ -55,6 +56,20 @@ class Record:
         with disk_faults(self._path, len(text)):
             self._file.write(text.encode("ascii"))
             self._file.flush()
+
+    def cut(self, length: int) -> None:
+        """Remove what is later than a state that the run goes on from.
+
+        Args:
+            length: Bytes to keep.
+
+        Raises:
+            CheckpointError: The disk is failing.
+        """
+        with disk_faults(self._path):
+            if length < self._file.tell():
+                self._file.truncate(length)
+                self._file.seek(0, os.SEEK_END)
 
     def sync(self) -> None:
         """Wait until all lines are on the disk: a checkpoint may then say how many bytes there are."""
@@ -88,9 +103,9 @@ class Journal:
             torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
             file.write((b"\n" if torn else b"") + text.encode("ascii"))
 
-    def warn(self, step: int, message: str) -> None:
-        """Add a warning, and say it aloud."""
-        self.add("warning", step, message=message)
+    def warn(self, step: int, message: str, event: Event = "warning", **facts: object) -> None:
+        """Add a warning, or another event, and say it aloud."""
+        self.add(event, step, message=message, **facts)
         warnings.warn(message, RunWarning, stacklevel=4)
 
     def seconds_until(self, step: int) -> float:

@@ -22,10 +22,12 @@ from wgan.experiment.choosing import score_of, scores_at, why_to_end
 from wgan.experiment.drawing import drawn
 from wgan.experiment.examining import Examination
 from wgan.experiment.files import RunFiles
-from wgan.experiment.fitting import NUMBERS, deciding
+from wgan.experiment.fitting import deciding, restore
+from wgan.experiment.health import DivergedError
 from wgan.experiment.obeying import obeyed
+from wgan.experiment.progress import Progress, numbers_of
 from wgan.experiment.record import Journal, Record
-from wgan.experiment.samples import write_real_samples, write_samples
+from wgan.experiment.samples import remove_later_samples, write_real_samples, write_samples
 from wgan.experiment.stopping import StopAskedError, StopRequest
 from wgan.failures import probe
 from wgan.game import Game
@@ -43,27 +45,6 @@ _PATIENCE = 2.0
 """Seconds that a stopped run waits for a judge or an examination in the middle of its work, after saving."""
 
 _SCALE_ROWS = 256
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is after a generator update.
-
-    Attributes:
-        step: Generator updates done.
-        steps: Generator updates of the whole run.
-        record: The line that was just added to the record, if any.
-        evaluation: What the judge found, if it was asked.
-        saved: The checkpoint that was just saved, if any.
-        verdict: What is to be thought of the critic's number, if it was examined.
-    """
-
-    step: int
-    steps: int
-    record: dict[str, Any] | None = None
-    evaluation: dict[str, float] | None = None
-    saved: Path | None = None
-    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +86,7 @@ class Experiment:
         self._rules = build_rules(settings)
         self._record, self._journal = record, Journal(files.events)
         self._pending = pending
+        self._steps: Iterator[Step] | None = None
         self._stop = StopRequest()
         self._safe = _Safe(game.steps_done)
         self._slowest = 0.0
@@ -163,13 +145,8 @@ class Experiment:
             if self.game.steps_done == 0:
                 write_real_samples(self.source, self._files, self.settings.seed)
                 write_samples(self.game, self.source, self._files, 0)
-            if self._pending is not None:
-                # The run was stopped between this update and what follows an update.
-                progress, self._pending = self._after(self.game.steps_done, self._pending), None
+            while (progress := self._next()) is not None:
                 yield progress
-            steps = train(self.game, self.source, self._parts.objective, self._parts.constraint, self._rules)
-            while (step := self._advance(steps)) is not None:
-                yield self._after(step.number, step)
         why = {"reason": self.ended_early} if self.ended_early else {}
         self._journal.add("finished", self.game.steps_done, seconds=self._elapsed(), **why)
 
@@ -193,7 +170,21 @@ class Experiment:
         """Whether the run saves a checkpoint at this step whether or not it is ever stopped."""
         return step == 0 or step % self.settings.save_every == 0 or self._is_judged(step)
 
-    def _advance(self, steps: Iterator[Step]) -> Step | None:
+    def _next(self) -> Progress | None:
+        """The next update and what follows it, or the way back from where training diverged; None at the end."""
+        try:
+            if self._pending is not None:
+                # The run was stopped between this update and what follows an update.
+                pending, self._pending = self._pending, None
+                return self._after(self.game.steps_done, pending)
+            step = self._advance()
+            return None if step is None else self._after(step.number, step)
+        except DivergedError as diverged:
+            return self._go_back(diverged)
+        except NumericError as error:
+            return self._go_back(DivergedError(self.game.steps_done, error.message))
+
+    def _advance(self) -> Step | None:
         """The next update; a stop comes before it, or breaks it off where the state before it is at hand."""
         done = self.game.steps_done
         if done >= self.settings.steps or self.ended_early:
@@ -204,18 +195,26 @@ class Experiment:
         if self._stop.asked:
             self._stopped(self._saved_before(done) or self.save())
         began, engine = time.monotonic(), self.game.engine
-        with engine.limits():
-            if self._safe.step != done:
-                step = next(steps, None)
-            else:
-                try:
-                    step = self._stop.breaking_off(lambda: next(steps, None))
-                except StopAskedError:
-                    self._stopped(self._saved_before(done) or self._save_copy())
+        try:
+            with engine.limits():
+                is_safe = self._safe.step == done
+                step = self._stop.breaking_off(self._update) if is_safe else self._update()
+        except StopAskedError:
+            self._stopped(self._saved_before(done) or self._save_copy())
         self._slowest = max(self._slowest, time.monotonic() - began)
         if self.game.engine.compiled != engine.compiled:
             self._journal.add("warning", done, message=f"{self.game.engine.why}; updates run operation by operation")
         return step
+
+    def _update(self) -> Step | None:
+        if self._steps is None:
+            self._steps = train(self.game, self.source, self._parts.objective, self._parts.constraint, self._rules)
+        try:
+            return next(self._steps, None)
+        except NumericError as error:
+            # What has raised an error is over.
+            self._steps = None
+            raise DivergedError(self.game.steps_done + 1, error.message) from error
 
     def _after(self, number: int, step: Step | dict[str, float]) -> Progress:
         """Record, judge, sample and save what is due after an update."""
@@ -224,7 +223,7 @@ class Experiment:
         is_judged = self._is_judged(number)
         if not (is_saved or is_recorded or is_judged or number % settings.sample_every == 0):
             return Progress(number, settings.steps)
-        numbers = _numbers(step, counts=settings.optimality > 0)
+        numbers = numbers_of(step, counts=settings.optimality > 0)
         self._refuse_divergence(number, numbers)
         line: dict[str, Any] | None = None
         verdict: Verdict | None = None
@@ -233,7 +232,8 @@ class Experiment:
         if is_recorded or is_judged:
             # Here and not beside the judge: while that is at work a stop may save the state, which must then be whole.
             probed = self._probe() if is_judged else {}
-            line = {"step": number, **numbers, **(evaluation or {}), **probed, **evidence}
+            again = {"rollbacks": self.game.rollbacks} if self.game.rollbacks else {}
+            line = {"step": number, **numbers, **again, **(evaluation or {}), **probed, **evidence}
             verdict = self._judge_critic(number, line) if evidence else None
             self._record.add(line)
         if number % settings.sample_every == 0 or is_last:
@@ -311,7 +311,7 @@ class Experiment:
     ) -> Path:
         step = int(str(facts["steps_done"]))
         if (name := health.first_not_finite(tensors)) is not None:
-            self._diverged(step, f"'{name}' is not finite")
+            raise DivergedError(step, f"'{name}' is not finite")
         self._record.sync()
         noted = {
             "game": facts,
@@ -347,21 +347,37 @@ class Experiment:
     def _refuse_divergence(self, step: int, numbers: dict[str, float]) -> None:
         fault = health.fault_of(self.game, self._parts, numbers, self._scale)
         if fault is not None:
-            self._diverged(step, fault)
+            raise DivergedError(step, fault)
 
-    def _diverged(self, step: int, fault: str) -> NoReturn:
-        generator, critic = self._parts.generator_optimizer.rate, self._parts.critic_optimizer.rate
-        last = checkpoints.steps_saved(self._files.checkpoints)[-1]
-        error = NumericError(
-            f"training diverged at step {step:,}: {fault}. The last good checkpoint is "
-            f"{self._files.checkpoints / checkpoints.name_of(last)}",
-            remedy=f"Most likely the learning rates are too high ({generator:g} for the generator, {critic:g} for the "
-            "critic): begin again with a tenth of them or less.",
-        )
+    def _go_back(self, diverged: DivergedError) -> Progress:
+        """Go on from the last good checkpoint with half the learning rates and other draws, or give up aloud."""
+        game, folder, made = self.game, self._files.checkpoints, self.game.rollbacks
+        if made >= self.settings.rollbacks or not health.may_be_slowed(game, self._parts):
+            self._give_up(diverged)
+        checkpoint = checkpoints.go_back(folder, before=diverged.step, is_regular=self.is_regular)
+        restore(game, checkpoint)
+        game.rollbacks = made + 1
+        self._record.cut(int(checkpoint.facts["record_bytes"]))
+        remove_later_samples(self._files, checkpoint.step)
         if self._examination is not None:
-            self._note(step, self._examination.verdict_with(diverged=fault))
-        self._journal.add("diverged", step, seconds=self._elapsed(), message=error.message)
-        raise error
+            self._examination.forget(checkpoint.step)
+        self._safe = _Safe(checkpoint.step)
+        said = (
+            f"{diverged.message}; going back to step {checkpoint.step:,} with other draws and half the learning rates "
+            f"({health.rates(game, self._parts)}): rollback {game.rollbacks} of {self.settings.rollbacks}"
+        )
+        self._journal.warn(diverged.step, said, "rolled-back", seconds=self._elapsed(), to=checkpoint.step)
+        # So that a resumed run does not diverge once more before it goes on as this one does.
+        self.save()
+        return Progress(checkpoint.step, self.settings.steps, went_back=said)
+
+    def _give_up(self, diverged: DivergedError) -> NoReturn:
+        good = checkpoints.name_of(checkpoints.steps_saved(self._files.checkpoints)[-1])
+        error = health.diverged_for_good(diverged, self._files.checkpoints / good, self.game, self._parts)
+        if self._examination is not None:
+            self._note(diverged.step, self._examination.verdict_with(diverged=diverged.fault))
+        self._journal.add("diverged", diverged.step, seconds=self._elapsed(), message=error.message)
+        raise error from diverged
 
     def _elapsed(self) -> float:
         return round(self._seconds + time.monotonic() - self._since, 3)
@@ -369,16 +385,3 @@ class Experiment:
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
-
-
-def _numbers(step: Step | dict[str, float], *, counts: bool) -> dict[str, float]:
-    """What the record keeps of an update, read from the device or from the checkpoint of a stop.
-
-    Args:
-        step: The update.
-        counts: Whether the critic's updates before it are counted, where their number varies.
-    """
-    if not isinstance(step, dict):
-        step = {name: getattr(step, name).item() for name in NUMBERS} | {"critic_updates": step.critic_updates}
-    # In this order, which a checkpoint does not keep.
-    return {name: step[name] for name in (*NUMBERS, "critic_updates") if name in NUMBERS or (counts and name in step)}

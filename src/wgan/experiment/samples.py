@@ -11,6 +11,7 @@ from wgan.experiment.drawing import Sheet, drawn, sheet_of
 from wgan.experiment.files import RunFiles
 from wgan.game import Game
 from wgan.randomness import Randomness
+from wgan.storage import disk_faults, sweep
 
 NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
 """How many samples are kept at each of a run's sample steps, by the kind of the data."""
@@ -53,6 +54,16 @@ def write_real_samples(source: Source, files: RunFiles, seed: int) -> None:
         batch, sheet = Batch(batch.values[: NUM_SAMPLES[kind]], batch.condition), None
     if len(batch.values):
         _write(source, batch, files.real_samples(kind), sheet)
+
+
+def remove_later_samples(files: RunFiles, step: int) -> None:
+    """Remove samples of steps that are to be done again, and what a stopped writer left."""
+    with disk_faults(files.samples):
+        files.samples.mkdir(exist_ok=True)
+        sweep(files.root)
+        for path in files.samples.iterdir():
+            if path.name.startswith(".") or (path.stem.isdigit() and int(path.stem) > step):
+                path.unlink()
 
 
 def _sheet(source: Source, seed: int) -> Sheet | None:

@@ -45,6 +45,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "judge_rounds": _COUNT,
     "patience": _COUNT_OR_NONE,
+    "rollbacks": _COUNT_OR_NONE,
     "threads": _COUNT_OR_NONE,
     "held_out": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
     "unseen": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),

@@ -93,6 +93,8 @@ class Settings:
         patience: Evaluations in a row without a better checkpoint after which the run ends early (0: none do).
         examine: Whether evidence of what the critic's number is worth is gathered along the run (auto: at evaluations,
             as often and as closely as a tenth of the run's updates bears), or not (off).
+        rollbacks: How often a run that diverges goes back to its last good checkpoint, with half the learning rates and
+            other draws, before it gives up.
         device: Where to train (auto: on a GPU if there is one).
         precision: Arithmetic of the networks' matrix products (auto: bfloat16 where the processor is fast at it and it
             does no harm).
@@ -135,6 +137,7 @@ class Settings:
     best_by: Literal["score", "held-out", "exact"] = "score"
     patience: int = 0
     examine: Literal["auto", "off"] = "auto"
+    rollbacks: int = 3
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     engine: Literal["auto", "eager", "compiled"] = "auto"
@@ -150,6 +153,6 @@ _WITH_GAMES = frozenset(
     | {f"input.{name}" for name in ("condition", "text", "embedding", "unseen")}
 )
 _WITH_ENGINES = frozenset({"engine"})
-_WITH_EVIDENCE = frozenset({"examine", "optimality", "most_critic_steps", "best_by", "patience"})
+_WITH_EVIDENCE = frozenset({"examine", "optimality", "most_critic_steps", "best_by", "patience", "rollbacks"})
 ADDED = (_WITH_EVIDENCE, _WITH_EVIDENCE | _WITH_ENGINES, _WITH_EVIDENCE | _WITH_ENGINES | _WITH_GAMES)
 """What runs of each earlier version do not name; they were trained as the defaults say, and operation by operation."""
