@@ -36,15 +36,20 @@ EXAMINED = dataclasses.replace(
 
 @pytest.fixture
 def often(monkeypatch):
-    """Every evaluation of the smallest run has its look."""
-    monkeypatch.setattr("wgan.experiment.examining.FEWEST_UPDATES", 1)
+    """Every evaluation of the smallest run has its look, and there is one between two."""
+    look_often(monkeypatch)
+
+
+def look_often(patch):
+    patch.setattr("wgan.experiment.examining.FEWEST_UPDATES", 1)
+    patch.setattr("wgan.experiment.examining.LOOKS", 4)
 
 
 @pytest.fixture(scope="module")
 def examined(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("examined") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wgan.experiment.examining.FEWEST_UPDATES", 1)
+        look_often(patch)
         finish(experiment.begin(EXAMINED, directory))
     return directory
 
@@ -53,8 +58,9 @@ def looks(directory: Path) -> list[int]:
     return [line["step"] for line in records(directory) if "certified" in line]
 
 
-def test_evidence_is_gathered_at_evaluations(examined):
-    assert looks(examined) == [20, 40]
+def test_evidence_is_gathered_at_evaluations_and_between(examined):
+    assert looks(examined) == [10, 20, 30, 40]
+    assert [line["step"] for line in records(examined) if "score" in line] == [20, 40]
     last = records(examined)[-1]
     assert {"training_estimate", "held_out_estimate", "exact", "exact_floor", "efficiency", "gap"} <= last.keys()
     assert 0 < last["certified"] <= last["exact"] * (1 + 1e-9)
@@ -65,7 +71,7 @@ def test_evidence_is_gathered_at_evaluations(examined):
 def test_nothing_else_is_another_by_it(tmp_path, settings):
     for examine in ("auto", "off"):
         finish(experiment.begin(dataclasses.replace(settings, examine=examine), tmp_path / examine))
-    assert looks(tmp_path / "auto") == [20, 40]
+    assert looks(tmp_path / "auto") == [10, 20, 30, 40]
     assert looks(tmp_path / "off") == []
     for mine, others in zip(records(tmp_path / "auto"), records(tmp_path / "off"), strict=True):
         assert mine.items() >= others.items()
@@ -80,7 +86,7 @@ def test_nothing_else_is_another_by_it(tmp_path, settings):
 
 
 @pytest.mark.usefixtures("often")
-@pytest.mark.parametrize("step", [19, 20, 33])
+@pytest.mark.parametrize("step", [19, 20, 30])
 def test_a_stopped_run_records_the_same_bytes(examined, tmp_path, step):
     stop_at(experiment.begin(EXAMINED, tmp_path / "run"), step)
     finish(experiment.resume(tmp_path / "run"))
@@ -118,10 +124,10 @@ def test_a_stop_during_a_look_saves_the_state_from_before_it_at_once(examined, t
     monkeypatch.setattr(Examiner, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)
     began = time.monotonic()
-    with experiment.begin(EXAMINED, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 20 of 40"):
+    with experiment.begin(EXAMINED, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 10 of 40"):
         list(run.run())
     assert time.monotonic() - began < 8
-    assert records(tmp_path / "run")[-1]["step"] == 15
+    assert records(tmp_path / "run")[-1]["step"] == 5
     finish(experiment.resume(tmp_path / "run"))
     assert tree(tmp_path / "run") == tree(examined)
 
@@ -133,18 +139,21 @@ def examination(steps=10_000, data="ring", **changes) -> Examination | None:
 
 
 @pytest.mark.parametrize(
-    ("judge_every", "every", "size", "gap_steps"),
+    ("judge_every", "steps", "between", "size", "gap_steps"),
     [
-        (10, 10, 489, 20),  # 600 updates between two looks, of ten evaluations one
-        (100, 1, 489, 20),
-        (250, 1, 774, 50),
-        (1_000, 1, 1_000, 200),
-        (0, 1, 1_000, 2_000),  # once, at the end of ten thousand
+        (10, 10_000, 100, 489, 20),  # 600 updates between two looks, of ten evaluations one
+        (100, 10_000, 100, 489, 20),
+        (250, 10_000, 250, 774, 50),
+        (1_000, 10_000, 1_000, 1_000, 200),
+        (5_000, 10_000, 1_250, 1_000, 250),  # eight looks, of which two are at an evaluation
+        (5_000, 5_000, 625, 1_000, 125),
+        (350, 700, 175, 648, 35),  # four looks: of seven times 50 updates, and of 70, each would be too dear
+        (0, 10_000, 10_000, 1_000, 2_000),  # once, at the end
     ],
 )
-def test_how_often_and_how_closely_follows_from_counts(judge_every, every, size, gap_steps):
-    found = examination(judge_every=judge_every)
-    assert (found.every, found.examiner.size, found.examiner.gap_steps) == (every, size, gap_steps)
+def test_how_often_and_how_closely_follows_from_counts(judge_every, steps, between, size, gap_steps):
+    found = examination(judge_every=judge_every, steps=steps)
+    assert (found.between, found.examiner.size, found.examiner.gap_steps) == (between, size, gap_steps)
 
 
 def test_compiled_updates_are_dear_beside_a_gap_that_is_not():

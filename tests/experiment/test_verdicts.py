@@ -17,8 +17,9 @@ EXAMINED = dataclasses.replace(SETTINGS, steps=80)
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
-    """Every evaluation of the smallest run has its look."""
+    """Every evaluation of the smallest run has its look, and no other update."""
     monkeypatch.setattr(examining, "FEWEST_UPDATES", 1)
+    monkeypatch.setattr(examining, "LOOKS", 1)
 
 
 @pytest.fixture

@@ -15,8 +15,12 @@ from wgan.trust import Examiner, most_rows
 from wgan.trust.verdict import Verdict, judge
 
 FEWEST_UPDATES = 600
-"""Updates of both players between two examinations, at least; where there are fewer between two evaluations, some of
-these go by without."""
+"""Updates of both players between two looks, at least; where there are fewer between two evaluations, some of these go
+by without."""
+
+LOOKS = 8
+"""Looks in a run, at least, as far as the updates between two of them allow: where there are fewer evaluations, others
+come between these."""
 
 ROWS_SQUARED = 400
 """For each update between two examinations, how much the square of the number of rows looked at may grow: the costs of
@@ -33,29 +37,39 @@ def evaluations_between_looks(settings: Settings) -> int:
     return max(1, math.ceil(FEWEST_UPDATES / (between * (settings.critic_steps + 1))))
 
 
+def updates_between_looks(settings: Settings) -> int:
+    """Generator updates of a run from one look to the next: a multiple or a whole part of those between evaluations."""
+    if not settings.judge_every:
+        return settings.steps
+    between = settings.judge_every * evaluations_between_looks(settings)
+    fewest = FEWEST_UPDATES / (settings.critic_steps + 1)
+    parts = [part for part in range(between, 0, -1) if between % part == 0 and part >= fewest]
+    return next((part for part in parts if part * LOOKS <= settings.steps), parts[-1])
+
+
 def has_rows_for_looks(settings: Settings, source: Source) -> bool:
     """Whether enough rows are held out for the critic to see some."""
     return source.num_held_out is None or source.num_held_out >= settings.packing
 
 
 class Examination:
-    """Evidence at those of a run's evaluations that can afford it, and the verdict on all of it so far.
+    """Evidence along a run, as often as it can afford it, and the verdict on all of it so far.
 
     Args:
         settings: Of the run.
         examiner: Looks at the game.
-        every: Evaluations from one look to the next; the last one of a run always has one.
+        between: Generator updates from one look to the next; the last one of a run always has one.
         lines: Those that the record holds already.
 
     Attributes:
         examiner: As above.
-        every: As above.
+        between: As above.
     """
 
     def __init__(
-        self, settings: Settings, examiner: Examiner, every: int, lines: Iterable[Mapping[str, Any]] = ()
+        self, settings: Settings, examiner: Examiner, between: int, lines: Iterable[Mapping[str, Any]] = ()
     ) -> None:
-        self.examiner, self.every = examiner, every
+        self.examiner, self.between = examiner, between
         self._settings, self._facts = settings, dataclasses.asdict(settings)
         self._looks = [line for line in lines if "verdict" in line]
 
@@ -73,9 +87,8 @@ class Examination:
         """
         if settings.examine == "off" or not has_rows_for_looks(settings, source):
             return None
-        every = evaluations_between_looks(settings)
-        steps = every * (settings.judge_every or settings.steps)
-        updates, critic_updates = steps * (settings.critic_steps + 1), steps * settings.critic_steps
+        between = updates_between_looks(settings)
+        updates, critic_updates = between * (settings.critic_steps + 1), between * settings.critic_steps
         examiner = Examiner(
             source,
             parts.objective,
@@ -85,11 +98,11 @@ class Examination:
             gap_steps=math.ceil(GAP_SHARE.get(settings.engine, GAP_SHARE["eager"]) * critic_updates),
             seed=settings.seed,
         )
-        return cls(settings, examiner, every, lines)
+        return cls(settings, examiner, between, lines)
 
     def is_due(self, step: int) -> bool:
-        """Whether an evaluation after so many generator updates is one of those with a look."""
-        return step == self._settings.steps or step % (self._settings.judge_every * self.every) == 0
+        """Whether there is a look after so many generator updates."""
+        return step == self._settings.steps or step % self.between == 0
 
     def __call__(self, game: Game) -> dict[str, object]:
         """Evidence by name, as plain JSON; the game is left as it was."""

@@ -221,15 +221,16 @@ class Experiment:
         settings, is_last = self.settings, number == self.settings.steps
         is_saved, is_recorded = self.is_regular(number), number % settings.record_every == 0 or is_last
         is_judged = self._is_judged(number)
-        if not (is_saved or is_recorded or is_judged or number % settings.sample_every == 0):
+        is_looked_at = self._examination is not None and self._examination.is_due(number)
+        if not (is_saved or is_recorded or is_judged or is_looked_at or number % settings.sample_every == 0):
             return Progress(number, settings.steps)
         numbers = numbers_of(step, counts=settings.optimality > 0)
         self._refuse_divergence(number, numbers)
         line: dict[str, Any] | None = None
         verdict: Verdict | None = None
         evaluation = self._evaluate(number, numbers) if is_judged and self._judge is not None else None
-        evidence = self._examine(number, numbers) if is_judged else {}
-        if is_recorded or is_judged:
+        evidence = self._examine(number, numbers) if is_looked_at else {}
+        if is_recorded or is_judged or is_looked_at:
             # Here and not beside the judge: while that is at work a stop may save the state, which must then be whole.
             probed = self._probe() if is_judged else {}
             again = {"rollbacks": self.game.rollbacks} if self.game.rollbacks else {}
@@ -264,10 +265,9 @@ class Experiment:
         return evaluation
 
     def _examine(self, number: int, numbers: dict[str, float]) -> dict[str, object]:
-        """Evidence of what the critic's number is worth, where it is due; a stop meanwhile is answered as above."""
+        """Evidence of what the critic's number is worth; a stop meanwhile is answered as above."""
         examination = self._examination
-        if examination is None or not examination.is_due(number):
-            return {}
+        assert examination is not None
         # The game is as it was only once the look is over.
         tensors, facts = self.game.state()
         tensors = _copied(tensors)

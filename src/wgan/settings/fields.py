@@ -91,8 +91,8 @@ class Settings:
         best_by: What makes a checkpoint the best: the judge's score (score), or of the evidence, on held-out rows, the
             distance that the critic proves (held-out) or the exact one (exact).
         patience: Evaluations in a row without a better checkpoint after which the run ends early (0: none do).
-        examine: Whether evidence of what the critic's number is worth is gathered along the run (auto: at evaluations,
-            as often and as closely as a tenth of the run's updates bears), or not (off).
+        examine: Whether evidence of what the critic's number is worth is gathered along the run (auto: at evaluations
+            and between them, as often and as closely as a tenth of the run bears), or not (off).
         rollbacks: How often a run that diverges goes back to its last good checkpoint, with half the learning rates and
             other draws, before it gives up.
         device: Where to train (auto: on a GPU if there is one).
