@@ -89,6 +89,12 @@ def test_a_sound_run_is_trusted(facts):
             {"training_lead": 40.0, "held_out_estimate": 0.39},
             {"training_lead": 40.0, "held_out_estimate": 0.391},
         ),
+        (
+            "critic-overfits",
+            PENALTY,
+            {"training_lead": 2.0, "held_out_estimate": -0.01, "exact_floor": 0.6},
+            {"training_lead": 1.9, "held_out_estimate": -0.01, "exact_floor": 0.6},
+        ),
         ("momentum", HEAVY, {"exact": 1.8}, {"exact": 1.79}),
         ("momentum", HEAVY, LOST | {"before": {"exact": 4.4}}, {"exact": 4.0, "before": {"exact": 4.5}}),
         ("collapsed", PENALTY, {"reached": 0.79, "astray": 0.25}, {"reached": 0.8, "astray": 0.25}),
@@ -113,6 +119,19 @@ def test_a_sound_run_is_trusted(facts):
 def test_each_rule_applies_from_its_threshold_on(kind, facts, at, beside):
     assert run(facts, **at).kind == kind
     assert run(facts, **beside).kind == "trust"
+
+
+def test_momentum_is_to_blame_for_a_critic_that_lags_far_behind():
+    behind = {"further_estimate": 9.0}
+    assert run(HEAVY, **behind, exact=1.21).kind == "momentum"
+    assert run(HEAVY, **behind, exact=1.1).kind == "critic-not-optimal"
+    assert run(HEAVY, held_out_estimate=-1.0, exact=1.21).kind == "momentum"
+    assert run(PENALTY, **behind, exact=1.21).kind == "critic-not-optimal"
+    sideways = {"step_cosine": 0.12}
+    assert run(HEAVY, **sideways, exact=1.21).kind == "momentum"
+    assert run(HEAVY, **sideways, exact=1.19).kind == "trust"
+    assert run(HEAVY, step_cosine=0.13, exact=1.21).kind == "trust"
+    assert run(PENALTY, **sideways, exact=1.21).kind == "trust"
 
 
 def test_every_kind_is_given_by_some_numbers_and_rests_on_numbers_with_a_meaning():

@@ -48,11 +48,18 @@ COPIED_ERRORS = 3.3
 LEAD = 4.0
 """Standard errors by which training rows lead held-out rows in the scores of a critic that has learnt them by heart."""
 
+LEAD_AGAINST = 2.0
+"""The same where training and held-out rows are told apart from samples in opposite ways: their estimates' signs
+differ."""
+
 OVERFITTED = 0.25
 """Share of the training estimate that must be missing on held-out rows for that to matter."""
 
 HEAVY = 0.8
 """Momentum of the critic's optimiser (beta1) from which on it can be what makes a run fail."""
+
+SIDEWAYS = 0.12
+"""Cosine between the critic's step and its negative gradient up to which momentum leads it astray."""
 
 OFF = 2.0
 """Exact W1 over its floor from which on there is a distance left that a critic could see."""
@@ -241,7 +248,7 @@ def _memorising(seen: _Symptoms, facts: _Facts) -> Verdict | None:
 
 def _overfits(seen: _Symptoms, facts: _Facts) -> Verdict | None:
     lead, missing = seen.get("training_lead"), seen.get("overfitting")
-    if lead is None or missing is None or lead < LEAD or missing < OVERFITTED:
+    if lead is None or missing is None or missing < OVERFITTED or lead < (LEAD if missing < 1 else LEAD_AGAINST):
         return None
     told = "all" if missing >= 1 else f"{missing:.0%}"
     reason = (
@@ -253,10 +260,12 @@ def _overfits(seen: _Symptoms, facts: _Facts) -> Verdict | None:
 
 
 def _momentum(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    if facts.momentum < HEAVY or not _is_lost(seen):
+    is_behind = seen.get("negative", 0.0) >= NEGATIVE or seen.get("rise", 0.0) >= RISE
+    is_amiss = is_behind or seen.get("step_cosine", 1.0) <= SIDEWAYS
+    if facts.momentum < HEAVY or not (_is_lost(seen) or (is_amiss and _is_far(seen))):
         return None
     cosine = f", and its step is at a cosine of {seen['step_cosine']:.2f} to it" if "step_cosine" in seen else ""
-    reason = f"{_no_nearer(seen)}, while the critic keeps {facts.momentum:g} of each gradient for the next{cosine}"
+    reason = f"{_how_far(seen)}, while the critic keeps {facts.momentum:g} of each gradient for the next{cosine}"
     remedy = (
         "Take the momentum away: rmsprop, or adam with beta1=0 (--critic-optimizer, --generator-optimizer), or a tenth "
         "of the rates"
@@ -288,7 +297,7 @@ def _not_optimal(seen: _Symptoms, facts: _Facts) -> Verdict | None:
     elif rise >= RISE:
         reason = f"trained a little further, the critic would estimate {1 / (1 - min(rise, 0.99)):.1f} times as much"
     elif _is_lost(seen):
-        reason = _no_nearer(seen)
+        reason = _how_far(seen)
     else:
         return None
     steps = "" if facts.critic_steps is None else f" ({facts.critic_steps} so far)"
@@ -301,16 +310,18 @@ def _not_optimal(seen: _Symptoms, facts: _Facts) -> Verdict | None:
     )
 
 
+def _is_far(seen: _Symptoms) -> bool:
+    return seen.get("exact_over_floor", 0.0) >= LOST
+
+
 def _is_lost(seen: _Symptoms) -> bool:
     """Whether samples are far from the data and come no nearer."""
-    return seen.get("exact_over_floor", 0.0) >= LOST and seen.get("exact_over_best", 0.0) >= NO_NEARER
+    return _is_far(seen) and seen.get("exact_over_best", 0.0) >= NO_NEARER
 
 
-def _no_nearer(seen: _Symptoms) -> str:
-    return (
-        f"samples are {seen['exact_over_floor']:.3g} times as far from held-out rows as other real rows are, and come "
-        "no nearer"
-    )
+def _how_far(seen: _Symptoms) -> str:
+    still = ", and come no nearer" if _is_lost(seen) else ""
+    return f"samples are {seen['exact_over_floor']:.3g} times as far from held-out rows as other real rows are{still}"
 
 
 _RULES: tuple[_Rule, ...] = (

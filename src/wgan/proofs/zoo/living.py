@@ -1,0 +1,71 @@
+"""Runs of the zoo, in memory, as `wgan train` makes them: the same updates, looks and refusals of what diverges."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wgan.assembly import build_game, build_rules, choose_parts
+from wgan.data.source import Source
+from wgan.experiment import health
+from wgan.experiment.examining import Examination
+from wgan.experiment.fitting import NUMBERS
+from wgan.game import Game
+from wgan.proofs.zoo.data import open_source
+from wgan.proofs.zoo.specimens import Specimen
+from wgan.randomness import Randomness
+from wgan.settings import Settings
+from wgan.training import train
+
+_SCALE_ROWS = 256
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Life:
+    """A run of the zoo that has come to its end.
+
+    Attributes:
+        specimen: What was run.
+        settings: Its settings, the seed among them.
+        lines: Those lines of its record that carry evidence.
+        facts: What a verdict is told beside them.
+        game: As it ended.
+        source: Its data.
+    """
+
+    specimen: Specimen
+    settings: Settings
+    lines: list[dict[str, Any]]
+    facts: Mapping[str, Any]
+    game: Game
+    source: Source
+
+
+def live(specimen: Specimen, seed: int) -> Life:
+    """Train a specimen to its end, or until it is stopped because it diverged; nothing is rolled back.
+
+    Args:
+        specimen: Of the zoo.
+        seed: Of the run, and of the rows that it is trained on.
+    """
+    settings = dataclasses.replace(specimen.settings, seed=seed)
+    source, parts = open_source(settings.data, specimen.rows, seed), choose_parts(settings)
+    game = build_game(settings, source.codec.layout)
+    examination = Examination.of(settings, source, parts)
+    assert examination is not None, "every run of the zoo has rows held out"
+    scale = float(source.sample(_SCALE_ROWS, Randomness(seed).at("scale of the data")).values.abs().max())
+    facts, lines = dataclasses.asdict(settings), []
+    for step in train(game, source, parts.objective, parts.constraint, build_rules(settings)):
+        is_looked_at = examination.is_due(step.number)
+        if not is_looked_at and step.number % settings.record_every:
+            continue
+        numbers = {name: getattr(step, name).item() for name in NUMBERS}
+        fault = health.fault_of(game, parts, numbers, scale)
+        if fault is not None:
+            facts["diverged"] = f"training diverged at step {step.number:,}: {fault}"
+            break
+        if is_looked_at:
+            lines.append({"step": step.number, **numbers, **examination(game)})
+    return Life(specimen=specimen, settings=settings, lines=lines, facts=facts, game=game, source=source)
