@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
-import threading
 
 from wgan.cli import main as _main
 
@@ -12,16 +12,13 @@ from wgan.cli import main as _main
 def main() -> int:
     """Answer this process's command line; the exit code is returned."""
     code = _main()
-    if any(thread.name == _UNBREAKABLE and thread.is_alive() for thread in threading.enumerate()):
-        # An interpreter that is taken down around a thread within a library can abort, and its exit code with it.
+    if "torch" in sys.modules:
+        # Libraries that are taken down around threads of their own can abort, and a run's exit code with them.
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
-
-
-_UNBREAKABLE = "judge"
-"""The thread of work that cannot be broken off, as `wgan.experiment.stopping` calls it."""
 
 
 if __name__ == "__main__":
