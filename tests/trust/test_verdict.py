@@ -8,7 +8,7 @@ import pytest
 
 from wgan.assembly import CATALOGS
 from wgan.settings import Settings
-from wgan.trust import verdict
+from wgan.trust import thresholds, verdict
 from wgan.trust.symptoms import MEANING
 from wgan.trust.verdict import DEFAULTS, KINDS, judge
 
@@ -119,6 +119,11 @@ def test_a_sound_run_is_trusted(facts):
 def test_each_rule_applies_from_its_threshold_on(kind, facts, at, beside):
     assert run(facts, **at).kind == kind
     assert run(facts, **beside).kind == "trust"
+
+
+@pytest.mark.parametrize(("beta1", "kind"), [(0.8, "momentum"), (0.79, "critic-not-optimal")])
+def test_little_momentum_is_not_to_blame(beta1, kind):
+    assert run(PENALTY | {"critic_optimizer": f"adam:rate=0.002,beta1={beta1}"}, **LOST).kind == kind
 
 
 def test_momentum_is_to_blame_for_a_critic_that_lags_far_behind():
@@ -324,10 +329,10 @@ def test_it_is_told_without_torch():
 
 def test_thresholds_say_what_was_measured():
     """Each constant is followed by a docstring, and is used by a rule."""
-    text = Path(verdict.__file__).read_text(encoding="utf-8")
-    names = [name for name in vars(verdict) if name.isupper() and isinstance(getattr(verdict, name), float)]
+    text, used = (Path(module.__file__).read_text(encoding="utf-8") for module in (thresholds, verdict))
+    names = [name for name, value in vars(thresholds).items() if isinstance(value, float)]
     assert len(names) >= 15
     for name in names:
-        start = text.index(f"\n{name} = ")
-        assert text[start:].split("\n", 3)[2].startswith('"""'), name
-        assert text.count(name) >= 2, name
+        assert text[text.index(f"\n{name} = ") :].split("\n", 3)[2].startswith('"""'), name
+        # Imported, and used.
+        assert used.count(name) >= 2, name

@@ -11,6 +11,27 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from wgan.trust.symptoms import Line, looks_of, number, symptoms
+from wgan.trust.thresholds import (
+    ASTRAY,
+    AT_FLOOR,
+    COPIED,
+    COPIED_ERRORS,
+    EXPLODED,
+    FAR,
+    HEAVY,
+    LEAD,
+    LEAD_AGAINST,
+    LOST,
+    NEGATIVE,
+    NO_NEARER,
+    OFF,
+    OVERFITTED,
+    REACHED,
+    RISE,
+    RUNAWAY,
+    SIDEWAYS,
+    VANISHED,
+)
 
 Kind = Literal[
     "trust",
@@ -26,64 +47,6 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """What a verdict can be; the last is of records that hold too little."""
-
-FAR = 1_000.0
-"""Exact W1 over its floor from which on samples have left the data for good."""
-
-RUNAWAY = 1e5
-"""Largest slope of a critic that is not clipped from which on its scores have run away."""
-
-VANISHED = 5e-4
-"""Largest slope of a clipped critic up to which its gradient has vanished."""
-
-EXPLODED = 1e4
-"""Largest slope of a clipped critic from which on its gradient has exploded."""
-
-COPIED = 0.5
-"""Share of samples that are copies from which on a generator memorises."""
-
-COPIED_ERRORS = 3.3
-"""Standard errors that this share must be above 0: it never led by more than 3.2 where nothing was copied."""
-
-LEAD = 4.0
-"""Standard errors by which training rows lead held-out rows in the scores of a critic that has learnt them by heart."""
-
-LEAD_AGAINST = 2.0
-"""The same where training and held-out rows are told apart from samples in opposite ways: their estimates' signs
-differ."""
-
-OVERFITTED = 0.25
-"""Share of the training estimate that must be missing on held-out rows for that to matter."""
-
-HEAVY = 0.8
-"""Momentum of the critic's optimiser (beta1) from which on it can be what makes a run fail."""
-
-SIDEWAYS = 0.12
-"""Cosine between the critic's step and its negative gradient up to which momentum leads it astray."""
-
-OFF = 2.0
-"""Exact W1 over its floor from which on there is a distance left that a critic could see."""
-
-AT_FLOOR = 1.1
-"""Exact W1 over its floor up to which samples are as near to held-out rows as other real rows are."""
-
-LOST = 3.0
-"""Exact W1 over its floor from which on a run that comes no nearer has lost its way."""
-
-NO_NEARER = 0.9
-"""Recent exact W1 over the least before, from which on a run has come no nearer."""
-
-REACHED = 0.8
-"""Share of the held-out rows around which there are samples, below which modes are lost."""
-
-ASTRAY = 0.25
-"""Mean distance from a sample to the nearest row, over exact W1, up to which samples lie where the data is."""
-
-NEGATIVE = 0.25
-"""Share of recent looks with an estimate not above 0 from which on a critic lags behind its generator."""
-
-RISE = 0.5
-"""Rise of the estimate in a critic trained further, over the larger of the two, from which on it is no optimum."""
 
 
 @dataclass(frozen=True, kw_only=True)
