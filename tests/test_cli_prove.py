@@ -5,8 +5,9 @@ import json
 import pytest
 
 from wgan.cli import main
-from wgan.proofs import curves
+from wgan.proofs import curves, zoo
 from wgan.proofs.known import known
+from wgan.trust.verdict import Verdict
 
 
 def said(capsys, *words):
@@ -84,7 +85,7 @@ def test_curves_as_json_are_all_numbers(capsys, tiny):
     ("words", "message"),
     [
         ([], "PROOF is needed"),
-        (["curve"], "PROOF takes one of curves, known"),
+        (["curve"], "PROOF takes one of curves, known, zoo"),
         (["known", "--adult", "adult.csv"], "--adult does not apply to known, but to curves"),
         (["known", "--jobs", "2"], "--jobs does not apply to known, but to curves"),
         (["known", "--folder", "kept"], "--folder does not apply to known, but to curves"),
@@ -98,3 +99,35 @@ def test_other_words_are_refused_before_anything_is_trained(capsys, words, messa
     code, out, err = said(capsys, *words)
     assert (code, out) == (2, "")
     assert message in err
+
+
+def visited(name, expected, found):
+    verdict = Verdict(kind=found, reason="because", remedy="", evidence={})
+    return zoo.Visit(
+        name=name, seed=0, expected=expected, verdict=verdict, truths=None, is_true=True, lines=[], facts={}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("found", "code"), [("collapsed", 0), ("trust", 4)])
+def test_the_zoo_is_a_line_for_each_run_a_table_and_a_picture(capsys, tmp_path, monkeypatch, found, code):
+    runs = [visited("sound", "trust", "trust"), visited("poor", "collapsed", found)]
+    monkeypatch.setattr(zoo, "visit", lambda names, seeds: iter(runs))
+    answer, out, err = said(capsys, "zoo", "--picture", str(tmp_path / "drawn.png"))
+    assert answer == code
+    assert bool(err) == bool(code)
+    lines = out.splitlines()
+    assert any(line.startswith("    sound ") for line in lines)
+    assert any(line.startswith("NO  poor " if code else "    poor ") for line in lines)
+    (row,) = [line for line in lines if line.startswith("collapsed")]
+    assert row.split() == (["collapsed", "1", "·"] if code else ["collapsed", "·", "1"])
+    assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
+    printed = json.loads(said(capsys, "zoo", "--json")[1])
+    assert printed["confusion"] == {"trust": {"trust": 1}, "collapsed": {found: 1}}
+
+
+@pytest.mark.slow
+def test_a_quick_walk_through_the_zoo(capsys):
+    code, out, err = said(capsys, "zoo", "--quick")
+    assert (code, err) == (0, "")
+    assert "ring-penalty " in out
+    assert "ring-dead " in out

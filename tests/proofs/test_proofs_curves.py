@@ -10,6 +10,7 @@ from wgan.errors import UsageError
 from wgan.game import Game
 from wgan.proofs import curves
 from wgan.proofs.curves import FULL, GAMES, QUICK, Scale, Task, run, run_all, tasks
+from wgan.proofs.tracking import MEASURED, Trace
 
 TINY = Scale(steps=6, early=3, late=2, rows=40, seeds=1)
 RING = Task(data="ring", path="ring", game="penalty", seed=3, scale=TINY)
@@ -141,3 +142,20 @@ def test_a_census_that_cannot_be_read_is_refused(tmp_path, name):
 def test_at_least_one_process_is_needed():
     with pytest.raises(UsageError, match="--jobs must be at least 1, not 0"):
         run_all([RING], jobs=0)
+
+
+SEEN = {"data": "adult", "game": "gan", "seed": 0, "steps": [1], "seen": dict.fromkeys(MEASURED, (1.0,))}
+
+
+def test_other_rows_are_another_run(tmp_path, monkeypatch):
+    path = tmp_path / "adult.csv"
+    path.write_text(CENSUS)
+    made = []
+    task = tasks(adult=path, scale=TINY)[-1]
+    monkeypatch.setattr(curves, "run", lambda task: made.append(task) or Trace.from_json(SEEN))
+    run_all([task], folder=tmp_path / "kept")
+    run_all([task], folder=tmp_path / "kept")
+    assert len(made) == 1
+    path.write_text(CENSUS.replace("21, Private", "120, Private"))
+    run_all([task], folder=tmp_path / "kept")
+    assert len(made) == 2

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from wgan.failures import Claim
     from wgan.proofs.known import KnownFound
     from wgan.proofs.tracking import Trace, Tracked
+    from wgan.proofs.zoo import Visit
+
+_FEW = ("ring-penalty", "ring-dead")
+"""Of the zoo, a sound run and one that breaks down."""
 
 _ONLY = {"adult": ("curves",), "folder": ("curves",), "jobs": ("curves",)}
 """Options that not every proof takes, and which do."""
@@ -30,7 +34,8 @@ class ProveOptions:
 
     Attributes:
         proof: "curves": along runs, Ŵ ranks the samples as the exact distance does, and losses do not; "known": between
-            distributions whose distance is known, Ŵ is that distance.
+            distributions whose distance is known, Ŵ is that distance; "zoo": of runs whose state is known, the verdicts
+            on their critics' numbers are right.
         picture: File ending in .png or .svg to draw it in.
         seed: All randomness follows from it.
         json: Print one JSON object instead of tables.
@@ -41,7 +46,7 @@ class ProveOptions:
         jobs: Runs of curves at a time, each a process.
     """
 
-    proof: Literal["curves", "known"]
+    proof: Literal["curves", "known", "zoo"]
     picture: Path | None = None
     seed: int = 0
     json: bool = False
@@ -71,10 +76,10 @@ class _Answer:
 def run(words: Sequence[str]) -> int:
     """Answer `wgan prove`."""
     group = Group(title="display", kind=ProveOptions, positional={"proof": "PROOF"})
-    description = "Prove what is claimed of a critic's number, in numbers. PROOF is curves or known."
+    description = "Prove what is claimed of a critic's number, in numbers. PROOF is curves, known or zoo."
     (options,) = parse(words, [group], command="prove", description=description)
     _check(options)
-    answer = {"curves": _curves, "known": _known}[options.proof](options)
+    answer = {"curves": _curves, "known": _known, "zoo": _zoo}[options.proof](options)
     if options.json:
         print(json.dumps(answer.facts | {"claims": [asdict(claim) for claim in answer.claims]}))
     else:
@@ -307,3 +312,58 @@ def _draw_curves(found: Tracked) -> Figure:
             )
         )
     return figures.following(rows)
+
+
+def _zoo(options: ProveOptions) -> _Answer:
+    from wgan.proofs.zoo import ZOO, claims, confusion, visit
+
+    names = _FEW if options.quick else tuple(ZOO)
+    if not options.json:
+        say(f"{len(names)} runs\n\n{'':4}{'run':30} {'verdict':20} {'what it is':20}")
+    visits = []
+    for each in visit(names, seeds=(options.seed,)):
+        visits.append(each)
+        if not options.json:
+            say(_visit_line(each))
+    counts: dict[str, dict[str, int]] = {}
+    for (truth, verdict), count in confusion(visits).items():
+        counts.setdefault(truth, {})[verdict] = count
+    facts = {
+        "proof": "zoo",
+        "confusion": counts,
+        "runs": [
+            {
+                "name": each.name,
+                "seed": each.seed,
+                "expected": each.expected,
+                "is_true": each.is_true,
+                "verdict": asdict(each.verdict),
+            }
+            for each in visits
+        ],
+    }
+    return _Answer(
+        claims=claims(visits), facts=facts, lines=list(_confusion_lines(counts)), draw=lambda: _draw_confusion(counts)
+    )
+
+
+def _visit_line(found: Visit) -> str:
+    doubt = "" if found.is_true else "  (and it is not)"
+    return f"{'' if found.is_right else 'NO':4}{found.name:30} {found.verdict.kind:20} {found.expected}{doubt}"
+
+
+def _confusion_lines(counts: dict[str, dict[str, int]]) -> Iterator[str]:
+    kinds = list(dict.fromkeys([*counts, *(verdict for row in counts.values() for verdict in row)]))
+    width = max(map(len, kinds))
+    yield "\nWhat is true of runs, by rows, and the verdicts on them, by columns:\n"
+    for place, kind in enumerate(kinds):
+        yield f"{'':{width}}" + "   |" * place + f"   {kind}"
+    for truth, row in counts.items():
+        yield f"{truth:{width}}" + "".join(f"{row.get(kind) or '·':>4}" for kind in kinds)
+    yield ""
+
+
+def _draw_confusion(counts: dict[str, dict[str, int]]) -> Figure:
+    from wgan import figures
+
+    return figures.confusion(counts)

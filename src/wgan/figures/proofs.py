@@ -63,7 +63,7 @@ def following(rows: Mapping[str, Sequence[Followed]], *, theme: Theme = LIGHT) -
                 _draw_followed(panel, run, theme)
             line[0].set_ylabel(data)
         for panel in panels[-1]:
-            panel.set_xlabel("generator updates")
+            panel.set_xlabel("generator updates, by their roots")
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
 
@@ -89,8 +89,11 @@ def _draw_followed(panel: Axes, run: Followed, theme: Theme) -> None:
     panel.plot(run.at, run.floor, color=theme.faint, linewidth=1.1, linestyle=_FLOOR, label="floor")
     panel.set_title(run.title)
     panel.set_ylim(0, top)
+    # Most happens early, where most looks are.
+    panel.set_xscale("function", functions=(np.sqrt, np.square))
     panel.set_xlim(0, run.at[-1] * 1.02)
-    panel.locator_params(axis="both", nbins=4)
+    panel.set_xticks(np.round(run.at[-1] * np.array([0.0, 0.1, 0.4, 1.0])))
+    panel.locator_params(axis="y", nbins=4)
     panel.yaxis.set_major_formatter(power)
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
