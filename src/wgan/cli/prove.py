@@ -319,7 +319,7 @@ def _zoo(options: ProveOptions) -> _Answer:
 
     names = _FEW if options.quick else tuple(ZOO)
     if not options.json:
-        say(f"{len(names)} runs\n\n{'':4}{'run':30} {'verdict':20} {'what it is':20}")
+        say(f"{len(names)} runs\n\n{'':4}{'run':30} {'verdict':20} what it is")
     visits = []
     for each in visit(names, seeds=(options.seed,)):
         visits.append(each)
