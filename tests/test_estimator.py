@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 
 import wgan
 from wgan import WGAN, experiment
-from wgan.errors import CheckpointError, DataError, UsageError
+from wgan.errors import CheckpointError, DataError, NumericError, UsageError
 from wgan.estimator.forms import Form, encoded, form_of
 from wgan.transport import exact
 
@@ -380,6 +380,20 @@ class TestTrust:
         model.save(tmp_path / "model")
         for again in (model, WGAN.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
             assert again._trained.step == 2
+
+    def test_what_was_undone_is_no_history(self, monkeypatch):
+        from wgan.experiment import health
+
+        def at_first(game, *given):
+            return None if game.rollbacks or game.steps_done < 12 else "it is enough"
+
+        monkeypatch.setattr(health, "fault_of", at_first)
+        with pytest.warns(experiment.RunWarning, match="at step 12: it is enough; going back to step 8"):
+            model = WGAN(**{**SMALL, "steps": 12}, judge_every=4).fit(POINTS)
+        assert [line["step"] for line in model.history_] == [4, 8, 10, 12]
+        model.rollbacks = 0
+        with pytest.raises(NumericError, match="at step 12: it is enough"):
+            model.fit(POINTS)
 
     @pytest.mark.parametrize("changes", [{"examine": "off"}, {"held_out": 0.0}])
     def test_without_evidence_it_cannot_tell(self, changes):

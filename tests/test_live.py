@@ -172,6 +172,15 @@ def test_speed_after_resuming_counts_only_the_updates_made_here():
     assert "update 921 of 1,000 | 1.0 updates/s | 1 min 19 s left" in file.getvalue()
 
 
+def test_updates_that_come_again_are_no_measure_of_the_speed():
+    file, clock = CountingFile(), Clock()
+    with view(file, clock, terminal=False) as live:
+        for step in (*range(1, 92), 20, *range(21, 41)):
+            clock.now += 1.0
+            live.update(Progress(step, 1_000, went_back="it diverged" if step == 20 and clock.now > 150 else ""))
+    assert file.getvalue().splitlines()[-1].startswith("update 40 of 1,000 | 1.0 updates/s | 16 min 0 s left")
+
+
 def test_slow_updates_are_told_in_seconds():
     file, clock = CountingFile(), Clock()
     play(view(file, clock, terminal=False), clock, steps=3, seconds=15)

@@ -342,3 +342,27 @@ def test_an_average_that_is_kept_and_not_moved_or_moved_and_not_kept_is_refused(
     game, _ = small_game(average=kept)
     with pytest.raises(UsageError, match=said):
         next(train(game, Shifted(), Wasserstein(), Unconstrained(), Rules(generator_steps=1, average=moved)))
+
+
+class Noted:
+    """Samples like another, and notes the beginning of each."""
+
+    def __init__(self, inner, notes):
+        self.inner, self.notes = inner, notes
+
+    def sample(self, num, rng):
+        found = self.inner.sample(num, rng)
+        values = found.values if isinstance(found, Batch) else found
+        self.notes.append(tuple(values.flatten()[:2].tolist()))
+        return found
+
+
+def test_after_going_back_everything_is_drawn_anew():
+    """Real rows for two critic updates, and noise for all three."""
+    notes = []
+    for rollbacks in (0, 1, 2):
+        game, settings = small_game(steps=1, critic_steps=2)
+        game.rollbacks = rollbacks
+        game.prior = Noted(game.prior, notes)
+        run(game, settings, Noted(Shifted(), notes))
+    assert len(notes) == len(set(notes)) == 3 * 5

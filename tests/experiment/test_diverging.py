@@ -179,7 +179,8 @@ def test_a_run_killed_right_after_it_went_back_comes_to_the_same(went_back, tmp_
     with ignored(), pytest.raises(Killed):
         finish(spoilt(directory=tmp_path / "run"))
     monkeypatch.undo()
-    assert checkpoints.load(tmp_path / "run" / "checkpoints").facts["game"]["rollbacks"] == int(saved)
+    found = checkpoints.load(tmp_path / "run" / "checkpoints")
+    assert (found.step, found.facts["game"]["rollbacks"]) == (20, int(saved))
     with ignored():
         finish(spoilt(settings=None, directory=tmp_path / "run"))
     assert tree(tmp_path / "run") == tree(went_back)

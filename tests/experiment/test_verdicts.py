@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import warnings
 
 import pytest
 from small_runs import SETTINGS, events, finish, records, stop_at, tree
 
 from wgan import experiment
 from wgan.errors import NumericError
-from wgan.experiment import examining
+from wgan.experiment import examining, health
 from wgan.settings import from_toml
 from wgan.trust.verdict import Verdict, judge
 
@@ -70,6 +71,24 @@ def test_a_resumed_run_remembers_its_looks(tmp_path, thinking):
     assert tree(tmp_path / "run") == tree(tmp_path / "straight")
     told = [(line["step"], line["kind"]) for line in events(tmp_path / "run", "verdict")]
     assert told == [(20, "cannot-tell"), (40, "critic-overfits"), (60, "trust")]
+
+
+def test_looks_that_are_undone_are_forgotten(tmp_path, thinking, monkeypatch):
+    """The look at step 30 is no evaluation, so that nothing is saved there to go back to."""
+    thinking(*["trust"] * 8)
+    monkeypatch.setattr(examining, "LOOKS", 8)
+    fault = health.fault_of
+
+    def at_once(game, *given):
+        return fault(game, *given) if game.rollbacks or game.steps_done < 35 else "it is enough"
+
+    monkeypatch.setattr(health, "fault_of", at_once)
+    settings = dataclasses.replace(EXAMINED, save_every=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", experiment.RunWarning)
+        found = finish(experiment.begin(settings, tmp_path / "run"))
+    assert [progress.step for progress in found if progress.verdict] == [10, 20, 30, 30, 40, 50, 60, 70, 80]
+    assert [line["step"] for line in records(tmp_path / "run") if "verdict" in line] == list(range(10, 81, 10))
 
 
 def test_a_run_that_is_not_examined_has_none(tmp_path):
