@@ -69,6 +69,21 @@ def test_summary_states_the_numbers(tmp_path):
     assert "8 of 8 modes" in text
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_an_early_end_and_a_way_back_are_told(tmp_path):
+    run = fake_run(tmp_path / "run", steps=8_000)
+    path = run / "events.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[-1] |= {"reason": "no better score in 3 evaluations since step 500"}
+    lines.insert(
+        1, {"event": "rolled-back", "step": 25, "message": "training diverged at step 25: it is enough; going back"}
+    )
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = report(run).text
+    assert "and ended early: no better score in 3 evaluations since step 500." in text
+    assert "Warning. training diverged at step 25: it is enough; going back" in text
+
+
 def test_hostile_names_are_shown_and_not_run(tmp_path):
     run = fake_run(tmp_path / SCRIPT.replace("/", "%"), "table", steps=1_000, label=f'{SCRIPT}"onload=x')
     content = write_report(run).read_text(encoding="utf-8")

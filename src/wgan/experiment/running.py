@@ -375,7 +375,8 @@ class Experiment:
         good = checkpoints.name_of(checkpoints.steps_saved(self._files.checkpoints)[-1])
         error = health.diverged_for_good(diverged, self._files.checkpoints / good, self.game, self._parts)
         if self._examination is not None:
-            self._note(diverged.step, self._examination.verdict_with(diverged=diverged.fault))
+            how = f"{diverged.fault} at step {diverged.step:,}"
+            self._note(diverged.step, self._examination.verdict_with(diverged=how))
         self._journal.add("diverged", diverged.step, seconds=self._elapsed(), message=error.message)
         raise error from diverged
 

@@ -62,7 +62,8 @@ def _main(record: Record, title: str) -> Html:
 
 
 def _warnings(record: Record) -> Html | None:
-    said = [str(event["message"]) for event in record.events if event.get("event") == "warning" and "message" in event]
+    events = [event for event in record.events if event.get("event") in ("warning", "rolled-back")]
+    said = [str(event["message"]) for event in events if "message" in event]
     items = [element("p", element("strong", "Warning. "), message) for message in dict.fromkeys(said)]
     if record.divergence is not None:
         items.insert(0, element("p", element("strong", "Diverged. "), record.divergence))

@@ -178,7 +178,9 @@ def _progress(record: Record) -> str:
     if record.step == 0:
         return "It has made no generator update yet. "
     if record.is_finished:
-        return f"It made {record.step:,}{wanted} {updates}{time} and finished. "
+        early = record.events[-1].get("reason")
+        ended = f"ended early: {early}" if early else "finished"
+        return f"It made {record.step:,}{wanted} {updates}{time} and {ended}. "
     made = f"It has made {record.step:,}{wanted} {updates}{time}."
     if record.divergence is not None:
         last = record.last_saved
