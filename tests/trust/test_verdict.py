@@ -250,9 +250,12 @@ def test_images_are_judged_by_sliced_distances():
 
 
 def test_samples_at_the_floor_leave_nothing_to_see():
-    found = run(exact=0.43, further_estimate=9.0, held_out_estimate=-0.2, training_estimate=-0.2)
+    near = {"exact": 0.43, "further_estimate": 9.0, "held_out_estimate": -0.2, "training_estimate": -0.2}
+    found = run(**near, exact_low=0.3)
     assert found.kind == "trust"
     assert "what is left is noise" in found.reason
+    # An interval that begins above the floor says that something is left.
+    assert "noise" not in run(**near, exact_low=0.425).reason
     assert "noise" not in run(exact=0.45).reason
 
 

@@ -305,10 +305,15 @@ def _trust(seen: _Symptoms, last: Line) -> Verdict:
     certified, exact, low, high = (number(last, name) for name in ("certified", "exact", "exact_low", "exact_high"))
     if certified is not None and exact is not None and exact > 0:
         interval = "" if low is None or high is None else f", 95 % interval {low:.3g} to {high:.3g}"
+        alone = number(last, "without_critic")
+        # Between images nearest neighbours prove nearly all of the distance, and the critic's share says little.
+        neighbours = f", of which nearest neighbours alone prove {alone:.3g}" if alone and alone > certified / 2 else ""
         said.append(
-            f"the critic proves {certified:.3g}, {certified / exact:.0%} of the exact W1 ({exact:.3g}{interval})"
+            f"the critic proves {certified:.3g}, {certified / exact:.0%} of the exact W1 "
+            f"({exact:.3g}{interval}){neighbours}"
         )
-    if seen.get("exact_over_floor", OFF) < AT_FLOOR:
+    floor = number(last, "exact_floor")
+    if seen.get("exact_over_floor", OFF) < AT_FLOOR and (low is None or floor is None or low <= floor):
         said.append("samples are as near as other real rows are, and what is left is noise")
     if "training_lead" in seen:
         said.append(f"training rows lead held-out rows by {seen['training_lead']:.1f} standard errors in its scores")
