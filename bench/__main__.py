@@ -1,4 +1,4 @@
-"""Speed, measured beside rivals: training, sampling, starting, transport; and what quality whole runs reach.
+"""Speed and memory, measured beside rivals: training, sampling, starting, transport; and the quality of whole runs.
 
 Contenders take turns, so that whatever else the machine does falls on all of them alike; trust the ratios. "Of peak" is
 the share of the machine's rate of matrix products, measured in the same rounds, in the same precision and on as many
@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from bench import exact_transport, one_dimensional, quality, sampling, starting, training
+from bench import exact_transport, memory, one_dimensional, quality, sampling, starting, training
 from bench.cases import CASES
 from bench.rounds import Options, cores, has_jax
 from bench.table import Row, heading, lines
@@ -41,14 +41,15 @@ def groups_of(name: str, options: Options) -> Iterator[list[Row]]:
         yield training.rows(name, options)
     elif name in sampling.SAMPLING:
         yield sampling.rows(name, options)
-    elif name == "start":
-        yield starting.rows(options)
+    elif name in PROCESSES:
+        yield PROCESSES[name](options)
     else:
         yield from TRANSPORT[name](quick=options.quick)
 
 
+PROCESSES = {"start": starting.rows, "memory": memory.rows}
 TRANSPORT = {"exact": exact_transport.cases, "line": one_dimensional.cases}
-KNOWN = (*CASES, *sampling.SAMPLING, "start", *TRANSPORT)
+KNOWN = (*CASES, *sampling.SAMPLING, *PROCESSES, *TRANSPORT)
 
 
 def machine() -> dict[str, Any]:
@@ -75,7 +76,7 @@ def speed(names: list[str], options: Options) -> list[dict[str, Any]]:
     print(heading())
     found: list[Row] = []
     for name in names:
-        for rows in groups_of(name, options):
+        for rows in filter(None, groups_of(name, options)):
             print(lines(rows), flush=True)
             found += rows
     peaks = {(row.how.split(",")[0], row.threads): row.peak_gflops for row in found if row.peak_gflops}

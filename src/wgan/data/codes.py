@@ -26,7 +26,7 @@ _MOST_NAMED = 30
 
 def codes_of(part: Part, array: pa.Array) -> Tensor:
     """The codes of a plain column, shape (N,), float32."""
-    codes = part.encode(array)[:, 0] if isinstance(part, Number) else part.index(array)
+    codes = part.standardise(array) if isinstance(part, Number) else part.codes(array)
     return torch.from_numpy(codes.astype(np.float32))
 
 
@@ -80,7 +80,9 @@ def _code_of_number(part: Number, value: Any) -> float:  # noqa: ANN401
 def ends_of(part: Number) -> pa.Array:
     """The least and the greatest value of a number, in its column's type."""
     plain = to_plain(pa.array([], type_from_text(part.type))).type
-    return part.decode(part.encode(pa.array([part.low, part.high], plain)))
+    ends = part.standardise(pa.array([part.low, part.high], plain))
+    # Neither end is missing: where cells may be, decoding reads (present, missing) beside the number.
+    return part.decode(np.column_stack([ends, np.ones(2), np.zeros(2)])[:, : part.width])
 
 
 def _typed(value: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401

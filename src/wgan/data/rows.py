@@ -22,7 +22,8 @@ from wgan.randomness import Randomness
 if TYPE_CHECKING:
     from wgan.data.tables.detecting import Described
 
-_HASHED_ROWS = 65_536
+# Rows are expanded in blocks of about so many bytes where all of them are hashed.
+_HASHED_BYTES = 2**24
 
 
 class Rows:
@@ -108,7 +109,8 @@ class Rows:
     def digest(self, codec: Codec) -> str:
         """A digest of the training rows as the networks see them, of their conditions, and of the codec."""
         digest = hashlib.blake2b(json.dumps(codec.state(), sort_keys=True).encode(), digest_size=16)
-        for part in self.train.split(_HASHED_ROWS):  # type: ignore[no-untyped-call]
+        rows_per_block = max(1, _HASHED_BYTES // (4 * codec.layout.size))
+        for part in self.train.split(rows_per_block):  # type: ignore[no-untyped-call]
             digest.update(self._fetch(part).numpy().tobytes())
         digest.update(self.digest_of_conditions())
         return digest.hexdigest()

@@ -72,13 +72,13 @@ class Text:
         """Entries of an embedding."""
         return int(self.vectors.shape[1])
 
-    def index(self, array: pa.Array) -> NDArray[np.int64]:
+    def codes(self, array: pa.Array) -> NDArray[np.int64]:
         """Each cell's place among the known texts, shape (N,)."""
         place = {text: number for number, text in enumerate(self.values)}
         return np.array([place[text] for text in array.to_pylist()], dtype=np.int64)
 
     def pick(self, index: NDArray[np.int64]) -> pa.Array:
-        """The inverse of `index`, in the column's type."""
+        """The inverse of `codes`, in the column's type."""
         kind = type_from_text(self.type)
         plain_kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         return from_plain(pa.array(self.values, pa.large_string()).take(pa.array(index)), plain_kind)

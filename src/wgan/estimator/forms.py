@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -205,33 +206,40 @@ def _array_form(array: NDArray[np.generic], container: Container, dtype: str) ->
     )
 
 
-def encoded(data: object, codec: Codec, form: Form) -> Tensor:
-    """Bring other data of the kind that was fitted to what the networks see.
+def every_row(num_rows: int) -> Tensor | slice:
+    """Choose all rows (see `encoded`)."""
+    return slice(num_rows)
+
+
+def encoded(data: object, codec: Codec, form: Form, choose: Callable[[int], Tensor | slice] = every_row) -> Tensor:
+    """Encode rows of other data of the kind that was fitted.
 
     Args:
         data: Rows or images in any form that could have been fitted.
         codec: The preprocessing that was fitted.
         form: The form of the data that was fitted: images of floats have its range.
+        choose: From the number of rows to those that are encoded: n row numbers, or a slice.
 
     Returns:
-        Shape (N, *codec.layout.shape), float32.
+        Shape (n, *codec.layout.shape), float32.
 
     Raises:
         DataError: Other columns or another rank than were fitted, cells that cannot be read, or images out of range.
     """
     if isinstance(codec, TableCodec):
-        return _encoded_frame(data, codec)
+        return _encoded_frame(data, codec, choose)
     array = as_array(data, "X")
     if isinstance(codec, ImageCodec):
         options = DataOptions(size=(codec.height, codec.width), mode=cast(Any, codec.mode))
-        return codec.encode(pixels_from_array(_in_bytes(array, form), "X", options)[0])
+        pixels = pixels_from_array(_in_bytes(array, form), "X", options)[0]
+        return codec.encode(pixels)[choose(len(pixels))]
     assert isinstance(codec, PointsCodec)
     array = array.reshape(len(array), -1)
     if array.shape[1] != codec.num_columns:
         raise DataError(f"X has {array.shape[1]} columns, but {codec.num_columns} were fitted")
     if not np.isfinite(array).all():
         raise DataError("X holds NaN or infinite values", remedy="Leave those rows out.")
-    return codec.encode(array)
+    return codec.encode(array)[choose(len(array))]
 
 
 def _in_bytes(array: NDArray[np.generic], form: Form) -> NDArray[np.generic]:
@@ -251,7 +259,7 @@ def _span(lowest: float) -> float:
     return 255.0 / (1.0 - lowest)
 
 
-def _encoded_frame(data: object, codec: TableCodec) -> Tensor:
+def _encoded_frame(data: object, codec: TableCodec, choose: Callable[[int], Tensor | slice]) -> Tensor:
     data = readable(data)
     if not hasattr(data, "__arrow_c_stream__"):
         raise DataError(f"X is of type {type(data).__name__}, but a data frame was fitted")
@@ -259,7 +267,8 @@ def _encoded_frame(data: object, codec: TableCodec) -> Tensor:
     missing = [column.name for column in codec.columns if column.name not in table.column_names]
     if missing:
         raise DataError(f"X lacks the columns {', '.join(map(repr, missing))}, which were fitted")
-    return codec.encode([_plain_column(table[column.name].combine_chunks(), column) for column in codec.columns])
+    arrays = (_plain_column(table[column.name].combine_chunks(), column) for column in codec.columns)
+    return codec.compact(arrays, table.num_rows).expand(choose(table.num_rows))
 
 
 def _plain_column(array: pa.Array, column: Column) -> pa.Array:

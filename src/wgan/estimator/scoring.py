@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from wgan.estimator.forms import Form, encoded
 from wgan.experiment import Trained
@@ -26,9 +27,13 @@ def minus_distance(trained: Trained, X: object, form: Form, seed: int) -> float:
         DataError: Other columns or another shape than were fitted.
     """
     codec, streams = trained.codec, Randomness(seed)
-    real = encoded(X, codec, form)
-    if len(real) > _MOST_SCORED:
-        real = real[torch.randperm(len(real), generator=streams.at("rows to score"))[:_MOST_SCORED]]
+
+    def choose(num_rows: int) -> Tensor | slice:
+        if num_rows <= _MOST_SCORED:
+            return slice(None)
+        return torch.randperm(num_rows, generator=streams.at("rows to score"))[:_MOST_SCORED]
+
+    real = encoded(X, codec, form, choose)
     fake = trained.values(len(real), seed)
     if codec.layout.is_image:
         return -float(sliced(fake, real, streams.at("directions of the score"), dtype=torch.float32).distance)

@@ -35,9 +35,9 @@ class Constant:
         """The one-hot blocks, none here, of a column that begins at entry `start`."""
         return ()
 
-    def encode(self, array: pa.Array) -> Floats:
-        """Nothing to see: shape (N, 0)."""
-        return np.empty((len(array), 0))
+    def codes(self, array: pa.Array) -> NDArray[np.int64]:
+        """No codes, since there is no one-hot block: every cell is 0."""
+        return np.zeros(len(array), dtype=np.int64)
 
     def decode(self, block: Floats) -> pa.Array:
         """Repeat the value."""
@@ -94,15 +94,19 @@ class Number:
         """The one-hot blocks of a column that begins at entry `start`."""
         return ((start + 1, start + 3),) if self.may_miss else ()
 
-    def encode(self, array: pa.Array) -> Floats:
-        """Map a plain array to shape (N, width); a missing value is put at the mean, which is 0."""
-        missing = array.is_null().to_numpy(zero_copy_only=False)
-        block = np.zeros((len(array), self.width))
-        values = less(array.drop_null(), self.offset)[:, None]
-        block[~missing, :1] = self.scaling.encode(values)
-        if self.may_miss:
-            block[:, 1], block[:, 2] = ~missing, missing
-        return block
+    def standardise(self, array: pa.Array) -> Floats:
+        """Map a plain array to numbers in network units, shape (N,); a missing value becomes the mean, which is 0."""
+        if not array.null_count:
+            return self.scaling.encode(less(array, self.offset)[:, None])[:, 0]
+        numbers = np.zeros(len(array))
+        present = array.is_valid().to_numpy(zero_copy_only=False)
+        numbers[present] = self.scaling.encode(less(array.drop_null(), self.offset)[:, None])[:, 0]
+        return numbers
+
+    def codes(self, array: pa.Array) -> NDArray[np.int64]:
+        """Each cell's place in the one-hot block (present, missing), shape (N,)."""
+        missing: NDArray[np.int64] = array.is_null().to_numpy(zero_copy_only=False).astype(np.int64)
+        return missing
 
     def decode(self, block: Floats) -> pa.Array:
         """Map shape (N, width) back to the column's type, within its bounds."""
@@ -179,7 +183,7 @@ class Category:
         """The one-hot block of a column that begins at entry `start`."""
         return ((start, start + self.width),)
 
-    def index(self, array: pa.Array) -> NDArray[np.int64]:
+    def codes(self, array: pa.Array) -> NDArray[np.int64]:
         """Each cell's place among the categories, shape (N,); a missing cell has the place behind the last."""
         import pyarrow.compute as pc
 
@@ -188,17 +192,11 @@ class Category:
         return places
 
     def pick(self, index: NDArray[np.int64]) -> pa.Array:
-        """The inverse of `index`, in the column's type."""
+        """The inverse of `codes`, in the column's type."""
         mask = index == len(self.values)
         kind = type_from_text(self.type)
         plain = pa.array(self.values, _plain_type(kind)).take(pa.array(index, mask=mask))
         return _restore(plain, kind, self.dictionary)
-
-    def encode(self, array: pa.Array) -> Floats:
-        """Map a plain array to one-hot rows, shape (N, width)."""
-        block = np.zeros((len(array), self.width))
-        block[np.arange(len(array)), self.index(array)] = 1.0
-        return block
 
     def decode(self, block: Floats) -> pa.Array:
         """Take the largest entry of each row back to its category."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +21,13 @@ from wgan.settings import DataOptions
 
 
 class TableSource:
-    """The rows of a table, encoded once and kept as float32.
+    """The rows of a table, kept as `CompactRows` and expanded by batch.
 
     Bounds, scales and categories are found over all rows, those held out among them: a category that only held-out rows
     have could not be judged otherwise.
 
     Args:
-        detected: What was decided about the columns.
+        detected: What was decided about the columns. Its arrays are released as they are encoded.
         name: As the user called it.
         options: `held_out` and `unseen` apply.
         seed: Of the split.
@@ -37,10 +38,11 @@ class TableSource:
         self.codec = detected.codec
         self.notes = detected.notes
         self.offers = detected.order
-        encoded = self.codec.encode(detected.arrays)
+        num_rows = len(detected.arrays[0])
+        compact = self.codec.compact(_taken_out(detected.arrays), num_rows)
         self._rows = Rows(
-            encoded.__getitem__,
-            len(encoded),
+            compact.expand,
+            num_rows,
             held_out=options.held_out,
             seed=seed,
             described=detected.described,
@@ -125,10 +127,11 @@ def open_frame(
         DataError: The frame cannot be read or learnt from; the message says at which row.
         UsageError: The options name columns that are not there.
     """
-    raw = read_frame(frame, name=name)
-    if labels is not None:
-        raw = replace(raw, table=_beside(raw.table, labels, name))
-    return _open(raw, options, seed)
+    return _open(_with_labels(read_frame(frame, name=name), labels), options, seed)
+
+
+def _with_labels(raw: Raw, labels: pa.Table | None) -> Raw:
+    return raw if labels is None else replace(raw, table=_beside(raw.table, labels, raw.name))
 
 
 def _beside(table: pa.Table, labels: pa.Table, name: str) -> pa.Table:
@@ -143,8 +146,17 @@ def _beside(table: pa.Table, labels: pa.Table, name: str) -> pa.Table:
 
 
 def _open(raw: Raw, options: DataOptions, seed: int) -> TableSource:
-    source = TableSource(detect(raw, options), name=raw.name, options=options, seed=seed)
+    name, detected = raw.name, detect(raw, options)
+    # The text that was read is many times as large as the encoded rows: release it before they are made.
     del raw
-    # Arrow keeps what reading took, many times what is encoded, for a next table that seldom comes.
+    source = TableSource(detected, name=name, options=options, seed=seed)
+    # Arrow's pool would keep what was released for its next table.
     pa.default_memory_pool().release_unused()
     return source
+
+
+def _taken_out(arrays: list[pa.Array]) -> Iterator[pa.Array]:
+    """Take each array out of the list, so that it is released once it has been encoded."""
+    arrays.reverse()
+    while arrays:
+        yield arrays.pop()
