@@ -28,15 +28,16 @@ _SHARE_OF_MEMORY = 0.9
 _HARMLESS = 2**27
 
 
-def as_float64(values: Array, name: str) -> Tensor:
+def as_float64(values: Array, name: str, *, infinite_allowed: bool = False) -> Tensor:
     """Real numbers as a float64 tensor, on their device and in their graph.
 
     Args:
         values: Numbers of any shape.
         name: The argument, as the messages call it.
+        infinite_allowed: Whether plus infinity may be among them.
 
     Raises:
-        UsageError: What is no array of real numbers.
+        UsageError: What is not an array of real numbers.
         NumericError: Some are NaN or infinite.
     """
     if not isinstance(values, Tensor):
@@ -59,11 +60,14 @@ def as_float64(values: Array, name: str) -> Tensor:
     converted: Tensor = values.to(torch.float64)
     # A finite sum has finite terms, and is found in a quarter of the time.
     if not bool(converted.detach().sum().isfinite()):
-        num_bad = int(converted.numel() - converted.isfinite().sum())
+        detached = converted.detach()
+        is_good = detached.isfinite() | (detached == torch.inf) if infinite_allowed else detached.isfinite()
+        num_bad = int(converted.numel() - is_good.sum())
         if not num_bad:
             return converted
         raise NumericError(
-            f"{num_bad:,} of the {converted.numel():,} numbers in {name} are NaN or infinite",
+            f"{num_bad:,} of the {converted.numel():,} numbers in {name} are NaN or "
+            f"{'minus infinity' if infinite_allowed else 'infinite'}",
             remedy="Drop those rows, or fill them in.",
         )
     return converted

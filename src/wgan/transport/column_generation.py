@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from wgan.randomness import Randomness
+from wgan.transport.costs import without_forbidden
+from wgan.transport.proving import is_exact_enough, prove, source_transform
+from wgan.transport.refinement import refine
 from wgan.transport.solvers import Solved, network_simplex, sparse_network_simplex
 
 LEAF = 300
@@ -32,11 +35,14 @@ _PRICED = 64
 _TIED = 1e-9
 """Reduced costs that differ by this share are one."""
 
+_TOLERANCE = 1e-12
 _COARSE_TOLERANCE = 1e-3
+"""Of the duality gap, in units of the largest cost."""
+
 _MAX_ROUNDS = 200
 
 
-def column_generation(costs: Tensor, source: Tensor, target: Tensor, *, tolerance: float = 1e-12) -> Solved:
+def column_generation(costs: Tensor, source: Tensor, target: Tensor) -> Solved:
     """Solve the transport problem over a growing set of pairs.
 
     A quarter of the points, solved first, has nearly the potentials of all, and the pairs that are nearly tight under
@@ -44,20 +50,29 @@ def column_generation(costs: Tensor, source: Tensor, target: Tensor, *, toleranc
     answer, or they name the pairs that are missing.
 
     Args:
-        costs: Shape (N, M), float64, on the CPU, at least 0.
+        costs: Shape (N, M), float64, on the CPU, at least 0; infinite for forbidden pairs.
         source: Weights, shape (N,), above 0.
         target: Weights, shape (M,), above 0.
-        tolerance: Of the duality gap, in units of the largest cost.
 
     Returns:
         The plan and its potentials. Each round costs O(N M) for the check, and the network simplex on the chosen pairs;
-        memory is O(N + M) beside the costs. Where rounding hides the pairs that are missing, all are taken at once.
+        memory is O(N + M) beside the costs. Where rounding hides the pairs that are missing, all are taken at once, and
+        where costs differ too much in size for plain float64, `refine` goes on from there.
 
     Raises:
-        NumericError: The network simplex stopped short of the optimum.
+        UsageError: Every plan needs forbidden pairs.
+        NumericError: The network simplex stopped short of the optimum, or the gap is more than rounding leaves.
 
     Source: column generation is Gilmore and Gomory's (1961); to start from a coarser problem, Schmitzer (2016).
     """
+    found = _generated(without_forbidden(costs), source, target, _TOLERANCE)
+    if is_exact_enough(costs, source, target, found) and prove(costs, source, target, found).holds:
+        return found
+    return refine(costs, source, target, found)[0]
+
+
+def _generated(costs: Tensor, source: Tensor, target: Tensor, tolerance: float) -> Solved:
+    """Solve up to a gap in units of the largest cost; all pairs are allowed."""
     if min(costs.shape) <= LEAF:
         return network_simplex(costs, source, target)
     allowed = tolerance * float(costs.max())
@@ -110,8 +125,8 @@ def _first_pairs(costs: Tensor, source: Tensor, target: Tensor, rng: torch.Gener
 def _coarse_potentials(costs: Tensor, source: Tensor, target: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Feasible potentials of all points, by c-transforms from those of a part of them."""
     rows, columns = (_some(size, max(size // _SHARE, 1), rng) for size in costs.shape)
-    shares = (part / part.sum() for part in (source[rows], target[columns]))
-    coarse = column_generation(costs[rows][:, columns].contiguous(), *shares, tolerance=_COARSE_TOLERANCE)
+    some_source, some_target = (part / part.sum() for part in (source[rows], target[columns]))
+    coarse = _generated(costs[rows][:, columns].contiguous(), some_source, some_target, _COARSE_TOLERANCE)
     assert coarse.potentials is not None
     g = source_transform(costs[rows], coarse.potentials[0])
     f = torch.cat([(block - g).amin(dim=1) for _, block in _blocks(costs)])
@@ -144,14 +159,6 @@ def _price(costs: Tensor, f: Tensor, g: Tensor, looked_at: Tensor) -> tuple[Tens
         torch.minimum(feasible, rest.amin(dim=0), out=feasible)
         missing.append((rest < threshold).view(-1).nonzero().flatten() + begin * num_columns)
     return torch.cat(missing), feasible
-
-
-def source_transform(costs: Tensor, f: Tensor) -> Tensor:
-    """The c-transform g_j = min_i (c_ij - f_i), shape (M,): the largest potential that is feasible with f."""
-    lowest = torch.full((costs.shape[1],), torch.inf, dtype=torch.float64)
-    for begin, block in _blocks(costs):
-        torch.minimum(lowest, (block - f[begin : begin + len(block), None]).amin(dim=0), out=lowest)
-    return lowest
 
 
 def _blocks(costs: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -33,20 +33,21 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
     Args:
         x: Points, shape (N, D); None with a matrix.
         y: Points, shape (M, D); None with a matrix.
-        cost: "euclidean", "squared" (its square), "manhattan", a function, or a matrix of shape (N, M).
+        cost: "euclidean", "squared" (its square), "manhattan", a function, or a matrix of shape (N, M). A function or a
+            matrix may forbid pairs by infinite costs.
         p: The power of the distance, at least 1.
 
     Returns:
-        Shape (N, M), float64, in units of the distance to the power p; differentiable, with the gradient 0 at
-        coincident points. O(N M D) time, O(N M) memory.
+        Shape (N, M), float64, in units of the distance to the power p, infinite for forbidden pairs; differentiable,
+        with the gradient 0 at coincident points. O(N M D) time, O(N M) memory.
 
     Raises:
         UsageError: An unknown name, costs of another shape, p below 1, or more pairs than memory holds.
-        NumericError: Points or costs that are not finite.
+        NumericError: Points that are not finite, costs that are NaN or minus infinity, or powers beyond float64.
     """
     check_power(p)
     if is_matrix(cost):
-        matrix = as_float64(cost, "cost")  # type: ignore[arg-type]
+        matrix = _as_costs(cost, "cost")  # type: ignore[arg-type]
         if matrix.dim() != 2 or not matrix.numel():
             raise UsageError(f"a cost matrix must have shape (N, M), not {tuple(matrix.shape)}")
         for side, num, name in ((x, matrix.shape[0], "x"), (y, matrix.shape[1], "y")):
@@ -55,7 +56,7 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
                     f"a cost matrix of shape {tuple(matrix.shape)} does not belong to {len(side)} samples in {name}",
                     remedy="Leave the samples out, or give one row for each of x and one column for each of y.",
                 )
-        return matrix if p == 1 else _finite(matrix**p)
+        return matrix if p == 1 else _finite(matrix**p, but=matrix.detach() == torch.inf)
     first, second = _points(x, y)
     refuse_beyond_memory(
         3 * 8 * len(first) * len(second),
@@ -73,7 +74,9 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
     else:
         distances = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
     power = p * (2.0 if isinstance(cost, str) and cost == "squared" else 1.0)
-    return _finite(distances if power == 1 else distances**power)
+    # Only who names each cost can mean an infinite one.
+    forbidden = distances.detach() == torch.inf if callable(cost) else None
+    return _finite(distances if power == 1 else distances**power, but=forbidden)
 
 
 def pair_costs(
@@ -119,8 +122,36 @@ def _points(x: Array | None, y: Array | None) -> tuple[Tensor, Tensor]:
     return as_pair(x, y)
 
 
-def _finite(costs: Tensor) -> Tensor:
-    if not all(bool(end.isfinite()) for end in torch.aminmax(costs.detach())):
+def without_forbidden(costs: Tensor) -> Tensor:
+    """Costs with a large number in place of the infinite ones, so that a solver avoids those pairs where it can.
+
+    Args:
+        costs: Shape (N, M), float64, without a graph.
+
+    Returns:
+        The same shape, finite; `costs` itself where no pair is forbidden. The number is above what all other pairs of a
+        cycle can save.
+
+    Raises:
+        UsageError: All pairs of some point, or all pairs that there are, are forbidden.
+    """
+    if not bool(costs.max() == torch.inf):
+        return costs
+    forbidden = costs == torch.inf
+    for dim, name in ((1, "source"), (0, "target")):
+        alone = forbidden.all(dim=dim).nonzero().flatten().tolist()
+        if alone:
+            raise UsageError(
+                f"every pair of {name} point {alone[0]} is forbidden (of infinite cost), so that no plan can move it",
+                remedy="Leave the point out, or allow some pair by a finite cost.",
+            )
+    least, most = torch.aminmax(costs[~forbidden])
+    return torch.where(forbidden, most + 2.0 * min(costs.shape) * (most - least), costs)
+
+
+def _finite(costs: Tensor, but: Tensor | None = None) -> Tensor:
+    values = costs.detach() if but is None or not bool(but.any()) else costs.detach().masked_fill(but, 0.0)
+    if not all(bool(end.isfinite()) for end in torch.aminmax(values)):
         raise NumericError(
             "costs are beyond the range of float64, or were below 0 and have no such power",
             remedy="Divide the samples, or the costs, by a number.",
@@ -128,8 +159,13 @@ def _finite(costs: Tensor) -> Tensor:
     return costs
 
 
+def _as_costs(values: Array, name: str) -> Tensor:
+    """Costs as float64, infinite ones included: they say that a pair is forbidden."""
+    return as_float64(values, name, infinite_allowed=True)
+
+
 def _called(cost: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
-    costs = as_float64(cost(x, y), "the costs that the function returned")
+    costs = _as_costs(cost(x, y), "the costs that the function returned")
     if costs.shape != (len(x), len(y)):
         raise UsageError(f"the cost function must return shape {(len(x), len(y))}, not {tuple(costs.shape)}")
     return costs

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,32 +11,19 @@ from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
 from wgan.measures import Array, as_pair, as_weights, check_power, root
-from wgan.transport.column_generation import column_generation, source_transform
-from wgan.transport.costs import Cost, cost_matrix, is_matrix, pair_costs
+from wgan.transport.arithmetic import transform_below
+from wgan.transport.choosing import choose
+from wgan.transport.column_generation import column_generation
+from wgan.transport.costs import Cost, cost_matrix, is_matrix, pair_costs, without_forbidden
 from wgan.transport.one_dimensional import monotone_transport
 from wgan.transport.plans import Certificate, Plan, Transport
-from wgan.transport.solvers import Solved, assignment, network_simplex
+from wgan.transport.proving import Proof, is_exact_enough, prove, weigh
+from wgan.transport.refinement import Solver, refine
+from wgan.transport.solvers import Solved
 
-OPTIMALITY = 1e-10
-"""The gap, in units of the mean cost of all pairs, up to which a plan is optimal: what long sums in float64 leave."""
-
-Solver = Callable[[Tensor, Tensor, Tensor], Solved]
-"""From costs (N, M), source weights (N,) and target weights (M,), all float64, on the CPU, weights above 0."""
-
-# Where the measured times cross on one thread, with POT 0.9.7 and lapx 0.11: see `make bench` and docs/decisions.md.
-_SMALL = 200
-_LARGE = 1000
-_FLAT = 3
-_ASSIGNED_IF_UPON = 1000
-_ASSIGNED_IF_NARROW = 700
-_ASSIGNED_IF_WIDE = 1500
-_WIDE = 0.35
-_CROWDED = 0.6
-_UPON = 2.2
-_OFFSET = 4.0
-_SPREAD = 2.0
-_APART = 3.2
-_LOOKED_AT = 64
+# A solver without potentials may add up as many costs as there are points. Where that could be seen in the answer, it
+# is proven at once.
+_UNSEEN = 1e-9
 # Orders of magnitude of the costs between which the solvers lose no digits.
 _LEAST = 1e-2
 _MOST = 1e6
@@ -107,73 +94,6 @@ def exact(
     return problem.solve()
 
 
-def choose(costs: Tensor, points: tuple[Tensor, Tensor] | None, *, is_assignment: bool) -> Solver:
-    """The solver that was measured to be the fastest for such a problem.
-
-    Args:
-        costs: Shape (N, M).
-        points: Shapes (N, D) and (M, D); None where there are only costs, which then show the dimension: the higher it
-            is, the nearer to the mean cost is the least.
-        is_assignment: As many points on both sides, all of equal weight.
-
-    Returns:
-        The solver.
-    """
-    size = min(costs.shape)
-    if size < _SMALL:
-        return assignment if is_assignment else network_simplex
-    if points is not None and points[0].shape[1] <= _FLAT:
-        return _choose_if_flat(costs, is_assignment=is_assignment, is_upon=_is_upon(*points))
-    nearest, is_crowded = _look(costs)
-    if nearest > _WIDE:
-        is_easy = is_assignment and size <= (_ASSIGNED_IF_NARROW if is_crowded else _ASSIGNED_IF_WIDE)
-        return assignment if is_easy else column_generation
-    if points is None:
-        return _choose_if_flat(costs, is_assignment=is_assignment, is_upon=_separation(costs) < _UPON)
-    return assignment if is_assignment and size <= _ASSIGNED_IF_NARROW else column_generation
-
-
-def _choose_if_flat(costs: Tensor, *, is_assignment: bool, is_upon: bool) -> Solver:
-    """The choice in few dimensions, where assignment solvers fail as soon as the two sets part."""
-    size = min(costs.shape)
-    if is_assignment and is_upon and size <= _ASSIGNED_IF_UPON:
-        return assignment
-    if size < _LARGE or _look(costs)[1] or _separation(costs) > _APART:
-        return network_simplex
-    return column_generation
-
-
-def _look(costs: Tensor) -> tuple[float, bool]:
-    """The mean least cost of some sources in units of the mean cost, and whether few targets are nearest to most.
-
-    The first grows with the dimension. The second tells sets side by side from sets upon one another.
-    """
-    some = costs[:: len(costs) // _LOOKED_AT]
-    nearest, where = some.min(dim=1)
-    mean = float(some.mean())
-    is_crowded = len(torch.unique(where)) < _CROWDED * len(where)
-    return (float(nearest.mean()) / mean if mean > 0 else 0.0), is_crowded
-
-
-def _is_upon(x: Tensor, y: Tensor) -> bool:
-    """Whether two sets have the same mean, as far as sampling tells, and much the same variance."""
-    (x_variance, x_mean), (y_variance, y_mean) = (torch.var_mean(side, dim=0, correction=0) for side in (x, y))
-    offset, *variances = torch.stack([(x_mean - y_mean).square().sum(), x_variance.sum(), y_variance.sum()]).tolist()
-    expected = variances[0] / len(x) + variances[1] / len(y)
-    return bool(offset < _OFFSET * expected and max(variances) < _SPREAD * min(variances))
-
-
-def _separation(costs: Tensor) -> float:
-    """The mean cost of an assignment between a few points, in units of the mean cost to the nearest of them."""
-    from scipy.optimize import linear_sum_assignment
-
-    size = min(_LOOKED_AT, *costs.shape)
-    few = costs[:: len(costs) // size, :: costs.shape[1] // size][:size, :size].numpy()
-    rows, columns = linear_sum_assignment(few)
-    nearest = float(few.min(axis=1).mean())
-    return float(few[rows, columns].mean()) / nearest if nearest > 0 else 1.0
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Problem:
     """A transport problem whose parts have been checked, as the caller gave them: on any device, and in a graph.
@@ -237,26 +157,27 @@ class _Problem:
         points = None if self.points is None else (self.points[0].detach(), self.points[1].detach())
         # Solvers of assignments are fast because they find no potentials.
         is_assignment = self.is_assignment and not self.wants_proof
-        found = self._solve_on_support(costs, choose(costs, points, is_assignment=is_assignment))
+        found, proof = self._solve_on_support(costs, points, is_assignment=is_assignment)
         # Potentials prove the plan on the spot. Without them a proof costs as much as the plan, and waits to be asked.
-        is_proven = found.potentials is not None or self.has_tracked_weights
-        proof = self._certify(costs, found) if is_proven else None
-        kept = self if is_proven else self._copied()
+        if proof is None and self.has_tracked_weights:
+            proof = self._proven_late(costs, found)
+        certificate = None if proof is None else self._certificate(proof)
+        kept = self if proof is not None else self._copied()
         places = {"rows": found.rows, "columns": found.columns, "masses": found.masses}
         plan = Plan(
             **{name: part.to(self.device) for name, part in places.items()}, shape=(costs.shape[0], costs.shape[1])
         )
         cost = self._cost_of(plan, costs)
-        if self.has_tracked_weights and proof is not None:
+        if self.has_tracked_weights and certificate is not None:
             # This adds 0, with the slopes that the envelope theorem gives: the potentials.
-            cost = cost + self._slope(self.source, proof.source_potential)
-            cost = cost + self._slope(self.target, proof.target_potential)
+            cost = cost + self._slope(self.source, certificate.source_potential)
+            cost = cost + self._slope(self.target, certificate.target_potential)
         return Transport(
             cost=cost,
             distance=root(cost, self.p),
             plan=plan,
             solver=found.solver,
-            proof=proof or (lambda: kept._certify(kept.costs(), found)),
+            proof=certificate or (lambda: kept._certificate(kept._proven_late(kept.costs(), found))),
         )
 
     def _copied(self) -> _Problem:
@@ -265,47 +186,50 @@ class _Problem:
         cost = self.cost.detach().clone() if isinstance(self.cost, Tensor) else self.cost
         return dataclasses.replace(self, points=points, cost=cost)
 
-    def _solve_on_support(self, costs: Tensor, solver: Solver) -> Solved:
+    def _solve_on_support(
+        self, costs: Tensor, points: tuple[Tensor, Tensor] | None, *, is_assignment: bool
+    ) -> tuple[Solved, Proof | None]:
         """Solve over points that weigh something; the potentials of the others are c-transforms of theirs."""
         a, b = (side.detach().cpu() for side in (self.source, self.target))
         if self.is_uniform or bool((a > 0).all() and (b > 0).all()):
-            return _in_unit(solver, costs, a, b)
+            return _solve(costs, a, b, points, is_assignment=is_assignment)
         rows, columns = a.nonzero().flatten(), b.nonzero().flatten()
-        inner = _in_unit(solver, costs[rows][:, columns].contiguous(), a[rows], b[columns])
-        assert inner.potentials is not None
-        f = (costs[:, columns] - inner.potentials[1]).amin(dim=1)
-        f[rows] = inner.potentials[0]
-        return Solved(
-            rows=rows[inner.rows],
-            columns=columns[inner.columns],
-            masses=inner.masses,
-            potentials=(f, source_transform(costs, f)),
-            solver=inner.solver,
-        )
+        inner = costs[rows][:, columns].contiguous()
+        some = None if points is None else (points[0].cpu()[rows], points[1].cpu()[columns])
+        found, proof = _solve(inner, a[rows], b[columns], some, is_assignment=False)
+        assert proof is not None
+        found = dataclasses.replace(found, rows=rows[found.rows], columns=columns[found.columns], potentials=None)
+        return found, _extended(proof, costs, rows, columns)
 
-    def _certify(self, costs: Tensor, found: Solved) -> Certificate:
-        """Potentials that are feasible for every pair, and what is between their value and the plan's cost.
+    def _proven_late(self, costs: Tensor, found: Solved) -> Proof:
+        """Find the potentials that the solver did without, and hold its plan against them.
 
         Raises:
             NumericError: The gap is more than rounding leaves.
         """
         a, b = (side.detach().cpu() for side in (self.source, self.target))
-        potentials = found.potentials or _in_unit(column_generation, costs, a, b).potentials
-        assert potentials is not None
-        f = potentials[0]
-        g = source_transform(costs, f)
-        # Potentials are unique only up to what one side gains and the other loses: both get half of the value.
-        shift = (float(a @ f) - float(b @ g)) / 2
-        f, g = f - shift, g + shift
-        gap = float(found.masses @ costs[found.rows, found.columns]) - float(a @ f + b @ g)
-        # A value above the plan's cost is no better: some mass was lost on the way.
-        if not abs(gap) <= OPTIMALITY * float(a @ (costs @ b).abs()):
+        better = _in_unit(column_generation, without_forbidden(costs), a, b)
+        proof = prove(costs, a, b, dataclasses.replace(found, potentials=better.potentials))
+        if not proof.holds:
+            potentials = refine(costs, a, b, better)[0].potentials
+            assert potentials is not None
+            proof = weigh(costs, found, *potentials)
+        if not proof.holds:
             raise NumericError(
-                f"the plan of {found.solver} for {len(a)} x {len(b)} samples may cost {gap:.3g} more than the best",
-                remedy="Divide costs and samples by a number that brings them near 1.",
+                f"the plan of {found.solver} for {len(a)} x {len(b)} samples may cost {proof.gap:.3g} more than the "
+                "best",
+                remedy="Ask for a plan with its proof: proven=True.",
             )
-        f, g = f.to(self.device), g.to(self.device)
-        return Certificate(source_potential=f, target_potential=g, gap=gap, optimal=True)
+        return proof
+
+    def _certificate(self, proof: Proof) -> Certificate:
+        """The proof on the device where the answer belongs."""
+        return Certificate(
+            source_potential=proof.source_potential.to(self.device),
+            target_potential=proof.target_potential.to(self.device),
+            gap=proof.gap,
+            optimal=proof.holds,
+        )
 
     def _cost_of(self, plan: Plan, costs: Tensor) -> Tensor:
         """The plan's cost, in the caller's graph and on the caller's device."""
@@ -318,6 +242,46 @@ class _Problem:
     @staticmethod
     def _slope(weights: Tensor, potential: Tensor) -> Tensor:
         return ((weights - weights.detach()) @ potential.to(weights.device)).to(potential.device)
+
+
+def _solve(
+    costs: Tensor, a: Tensor, b: Tensor, points: tuple[Tensor, Tensor] | None, *, is_assignment: bool
+) -> tuple[Solved, Proof | None]:
+    """Solve in plain float64, and where that cannot be proven again with more digits; all weights are above 0."""
+    possible = without_forbidden(costs)
+    solver = choose(possible, points, is_assignment=is_assignment)
+    found: Solved | None = None
+    with contextlib.suppress(NumericError):
+        found = _in_unit(solver, possible, a, b)
+    if found is not None and found.potentials is None and _is_beyond_doubt(possible, found):
+        return found, None
+    if found is not None and found.potentials is not None and is_exact_enough(costs, a, b, found):
+        proof = prove(costs, a, b, found)
+        if proof.holds:
+            return found, proof
+    return refine(costs, a, b, found)
+
+
+def _is_beyond_doubt(costs: Tensor, found: Solved) -> bool:
+    """Whether rounding in sums of as many costs as there are points cannot be seen beside the plan's cost."""
+    rounding = torch.finfo(costs.dtype).eps * len(costs) * _size(costs)
+    return rounding <= _UNSEEN * float(found.masses @ costs[found.rows, found.columns].abs())
+
+
+def _extended(proof: Proof, costs: Tensor, rows: Tensor, columns: Tensor) -> Proof:
+    """Potentials of all points, from those of the points that weigh something."""
+    f, g = torch.zeros(costs.shape[0]).double(), torch.zeros(costs.shape[1]).double()
+    f[:] = _below(costs[:, columns].T, proof.target_potential)
+    f[rows] = proof.source_potential
+    g[:] = _below(costs, f)
+    g[columns] = proof.target_potential
+    return dataclasses.replace(proof, source_potential=f, target_potential=g)
+
+
+def _below(costs: Tensor, potential: Tensor) -> Tensor:
+    """The c-transform, rounded down; 0 where every pair is forbidden and any number will do."""
+    found = torch.from_numpy(transform_below(costs.numpy(), potential.numpy()))
+    return torch.where(found.isfinite(), found, 0.0)
 
 
 def _size(costs: Tensor) -> float:

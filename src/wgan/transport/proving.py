@@ -1,0 +1,104 @@
+"""What potentials prove about a plan, relative to the plan's own cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wgan.transport.arithmetic import Floats, slacks
+from wgan.transport.solvers import Solved
+
+OPTIMALITY = 1e-10
+"""The gap, as a share of what the plan's moves cost, up to which a plan is optimal: what long sums in float64 leave."""
+
+_BLOCK = 64
+"""Rows that are handled together: with some thousands of columns they stay in a core's cache."""
+
+_MASS_ROUNDING = 2.0**-47
+"""What a solver in float64 may leave on a pair by rounding, as a share of the weights of its two points."""
+
+
+def source_transform(costs: Tensor, f: Tensor) -> Tensor:
+    """The c-transform g_j = min_i (c_ij - f_i), shape (M,): the largest potential that is feasible with f."""
+    lowest = torch.full((costs.shape[1],), torch.inf, dtype=torch.float64, device="cpu")
+    for begin in range(0, len(costs), _BLOCK):
+        rows = slice(begin, begin + _BLOCK)
+        torch.minimum(lowest, (costs[rows] - f[rows, None]).amin(dim=0), out=lowest)
+    return lowest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Potentials with f_i + g_j <= c_ij for every pair, and what they leave of a plan's cost.
+
+    Attributes:
+        source_potential: f, shape (N,), float64.
+        target_potential: g, shape (M,).
+        gap: sum_k mass_k (c_k - f_k - g_k) over the plan's moves: its cost minus the value of the potentials, each
+            at the plan's own marginals. No term is below 0, so that no digits cancel.
+        size: sum_k mass_k |c_k|: the plan's cost, where no cost is below 0.
+    """
+
+    source_potential: Tensor
+    target_potential: Tensor
+    gap: float
+    size: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the gap is nothing beside the plan's own cost."""
+        return self.gap <= OPTIMALITY * self.size
+
+
+def prove(costs: Tensor, a: Tensor, b: Tensor, found: Solved) -> Proof:
+    """Make the potentials of a solver feasible, and hold the plan against them.
+
+    Args:
+        costs: Shape (N, M), float64, on the CPU; infinite for forbidden pairs.
+        a: Source weights, shape (N,), at least 0.
+        b: Target weights, shape (M,), at least 0.
+        found: The plan, and potentials of all points.
+    """
+    assert found.potentials is not None
+    f, g = found.potentials
+    # Potentials are unique only up to what one side gains and the other loses: both get half of the value.
+    f = f - (float(a @ f) - float(b @ g)) / 2
+    lowest = source_transform(costs, f)
+    # One step down covers the rounding of the differences.
+    g = torch.nextafter(lowest, lowest.new_tensor(-math.inf))
+    return weigh(costs, found, f, torch.where(lowest == math.inf, 0.0, g))
+
+
+def weigh(costs: Tensor, found: Solved, f: Tensor, g: Tensor) -> Proof:
+    """The proof by potentials that are feasible: the gap that they leave, and the size of the plan's cost."""
+    moved = costs[found.rows, found.columns].numpy()
+    rest = slacks(moved, f[found.rows].numpy(), g[found.columns].numpy())
+    masses = found.masses.numpy()
+    return Proof(
+        source_potential=f,
+        target_potential=g,
+        gap=float(masses @ rest),
+        size=float(masses @ np.abs(moved)),
+    )
+
+
+def is_exact_enough(costs: Tensor, a: Tensor, b: Tensor, found: Solved) -> bool:
+    """Whether rounding of the masses cannot be seen in the cost: what a solver lost, and what it left on dear pairs."""
+    source, target, masses = (side.numpy() for side in (a, b, found.masses))
+    rows, columns = found.rows.numpy(), found.columns.numpy()
+    moved = np.abs(costs[found.rows, found.columns].numpy())
+    if not np.isfinite(moved).all():
+        return False
+    allowed = OPTIMALITY * float(masses @ moved)
+    if not _MASS_ROUNDING * float((source[rows] + target[columns]) @ moved) <= allowed:
+        return False
+    lost = _lost(source, rows, masses) + _lost(target, columns, masses)
+    return lost == 0.0 or lost * float(costs[costs.isfinite()].abs().max()) <= allowed
+
+
+def _lost(weights: Floats, places: Floats, masses: Floats) -> float:
+    return float(np.abs(np.bincount(places, masses, len(weights)) - weights).sum())
