@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from wgan import experiment
+from wgan.ambient import in_usual_state
 from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.estimator.asking import asked_for, sample_rows
@@ -226,6 +227,7 @@ class WGAN(Parameters):
         """Whether `fit` or `load` was called."""
         return "_files" in self.__dict__
 
+    @in_usual_state
     def fit(self, X: object, y: object = None) -> Self:  # noqa: N803 - scikit-learn's signature
         """Learn the distribution of X.
 
@@ -268,6 +270,7 @@ class WGAN(Parameters):
         self._describe()
         return self
 
+    @in_usual_state
     def sample(
         self,
         n: int | None = None,
@@ -304,6 +307,7 @@ class WGAN(Parameters):
         num = 1 if n is None else n.__index__()
         return self._form.back(trained.sample(num, seed, where={**(where or {}), **(asked or {})} or None))
 
+    @in_usual_state
     def score(self, X: object, y: object = None) -> float:  # noqa: N803 - scikit-learn's signature
         """How near samples are to X: minus the W1 distance between X and as many samples. Greater is better, 0 is best.
 
@@ -322,6 +326,7 @@ class WGAN(Parameters):
         seed = 0 if self.random_state is None else seed_of(self.random_state)
         return minus_distance(self._fitted(), X, self._form, seed)
 
+    @in_usual_state
     def save(self, path: str | Path) -> None:
         """Save what was fitted: a run's directory, which `wgan sample` takes too. Nothing in it is a pickle.
 
@@ -336,6 +341,7 @@ class WGAN(Parameters):
         write_run(self._files, self.get_params(), self._form, Path(path))
 
     @classmethod
+    @in_usual_state
     def load(cls, path: str | Path) -> Self:
         """Load what `save` wrote, or any run.
 
@@ -360,6 +366,7 @@ class WGAN(Parameters):
         """The parameters and the bytes of the run: networks are built from them again."""
         return {name: value for name, value in self.__dict__.items() if name != "_trained"}
 
+    @in_usual_state
     def __setstate__(self, state: dict[str, Any]) -> None:
         """The inverse of `__getstate__`."""
         self.__dict__.update(state)

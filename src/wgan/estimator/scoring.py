@@ -28,7 +28,7 @@ def minus_distance(trained: Trained, X: object, form: Form, seed: int) -> float:
     codec, streams = trained.codec, Randomness(seed)
     real = encoded(X, codec, form)
     if len(real) > _MOST_SCORED:
-        real = real[torch.randperm(len(real), generator=streams.at("rows to score"))[:_MOST_SCORED]]
+        real = real[torch.randperm(len(real), generator=streams.at("rows to score"), device="cpu")[:_MOST_SCORED]]
     fake = trained.values(len(real), seed)
     if codec.layout.is_image:
         return -float(sliced(fake, real, streams.at("directions of the score"), dtype=torch.float32).distance)
