@@ -264,11 +264,11 @@ def around(real: Batch, noise: Tensor, spread: float) -> Batch:
 def _gradients(scores: Scores, where: Batch) -> Tensor:
     """The gradient of the score at each sample, shape (N, D), differentiable."""
     if not torch.is_grad_enabled():
-        # Its caller only wants the penalty's value, but the slope is a gradient all the same. What was made in inference
-        # mode can have none, its copy can.
+        # Its caller only wants the penalty's value, but the slope is a gradient all the same. Tensors made in inference
+        # mode can have none; their copies can.
         with usual_state():
-            copied = Batch(*(None if part is None else part.clone() for part in where))
-            return _gradients(scores, copied).detach()
+            condition = None if where.condition is None else where.condition.clone()
+            return _gradients(scores, Batch(where.values.clone(), condition)).detach()
     # Where the generator looks ahead, samples have a graph, which the penalty belongs to. The critic's weights then
     # follow from them too: a copy that they do not follow from tells the slope at a sample from that dependence.
     values = where.values.clone() if where.values.requires_grad else where.values.detach().requires_grad_(True)
