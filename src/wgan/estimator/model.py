@@ -19,6 +19,7 @@ from wgan.errors import UsageError
 from wgan.estimator.asking import asked_for, sample_rows
 from wgan.estimator.attributes import attributes, believed
 from wgan.estimator.checking import given_options, refuse_parameters, seed_of
+from wgan.estimator.conventions import refuse_by_convention
 from wgan.estimator.fitting import settings_for, train
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable
 from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
@@ -219,9 +220,15 @@ class WGAN(Parameters):
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - scikit-learn's class, which may not be there
         """What scikit-learn asks its estimators."""
-        from sklearn.utils import Tags, TargetTags
+        from sklearn.utils import InputTags, Tags, TargetTags
 
-        return Tags(estimator_type="density_estimator", target_tags=TargetTags(required=False))
+        # Text, categories and missing cells are taken in data frames only: these tags are about arrays. Points on the
+        # line are taken as vectors too, but whoever sets one_d_array is checked with nothing else.
+        return Tags(
+            estimator_type="density_estimator",
+            target_tags=TargetTags(required=False),
+            input_tags=InputTags(two_d_array=True, three_d_array=True),
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` or `load` was called."""
@@ -247,6 +254,7 @@ class WGAN(Parameters):
             NumericError: Training diverged.
         """
         refuse_parameters(self.get_params())
+        refuse_by_convention(X, y)
         seed = seed_of(self.random_state)
         options = DataOptions(**given_options(self.get_params()))
         form, labels = form_of(X), None if y is None else labels_of(y)
