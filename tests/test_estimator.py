@@ -333,7 +333,7 @@ class TestForms:
                 encoded(changed, codec, form_of(frame))
 
     def test_other_points_are_refused_when_scored(self, fitted):
-        with pytest.raises(DataError, match="X has 3 columns, but 2 were fitted"):
+        with pytest.raises(DataError, match="X has 3 features, but WGAN is expecting 2 features as input"):
             fitted.score(np.zeros((4, 3)))
         with pytest.raises(DataError, match="NaN"):
             fitted.score(np.full((4, 2), np.nan))

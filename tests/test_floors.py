@@ -15,6 +15,7 @@ PACKAGE = Path(wgan.__file__).parent
 # Rooms are named by their first component: "data" stands for wgan.data and everything in it.
 FLOORS = (
     (
+        "ambient",
         "errors",
         "batch",
         "choices",
@@ -25,6 +26,7 @@ FLOORS = (
         "randomness",
         "settings",
         "storage",
+        "threads",
         "topology",
         "transport",
         "kernels",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wgan.ambient import in_usual_state
 from wgan.batch import Batch, Layout
 from wgan.constraints import Constraint, GradientPenalty
 from wgan.errors import NumericError, UsageError
@@ -98,6 +99,7 @@ class _Restore(nn.Module):
         return scores.double() * self.unit
 
 
+@in_usual_state
 def fit_critic(
     x: Array,
     y: Array,
@@ -220,5 +222,5 @@ def _standard(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tenso
 
 def _drawn(samples: Tensor, cumulated: Tensor, size: int, rng: torch.Generator) -> Tensor:
     """Samples drawn by their weights, with repetition: the first whose cumulated weight exceeds a uniform number."""
-    uniform = torch.rand(size, dtype=torch.float64, generator=rng).to(samples.device)
+    uniform = torch.rand(size, dtype=torch.float64, generator=rng, device="cpu").to(samples.device)
     return samples[torch.searchsorted(cumulated, uniform * cumulated[-1], right=True).clamp(max=len(samples) - 1)]

@@ -118,14 +118,14 @@ def draw_mismatched(
         UsageError: All rows have the same condition.
     """
     assert batch.condition is not None
-    size, left = len(batch.values), torch.arange(len(batch.values))
+    size, left = len(batch.values), torch.arange(len(batch.values), device="cpu")
     values = batch.values.clone()
     # Counted on from a purpose of its own, so that runs with and without draw the same real samples.
     for attempt in range(_ATTEMPTS if len(conditions.codes) > 1 else 0):
         other = source.sample(size, streams.at(f"mismatched {purpose}", *counters, attempt))
         assert other.condition is not None
         _, which = torch.unique(torch.cat([batch.condition, other.condition]), dim=0, return_inverse=True)
-        places = (left[:, None] + torch.arange(size)) % size
+        places = (left[:, None] + torch.arange(size, device="cpu")) % size
         fits_not = which[size:][places] != which[left][:, None]
         found = fits_not.any(dim=1)
         values[left[found]] = other.values[places[found, fits_not[found].int().argmax(dim=1)]]

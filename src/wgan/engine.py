@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import threading
 import types
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from wgan.batch import Batch
 from wgan.errors import UsageError
+from wgan.threads import PRODUCTS, on_threads
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -79,13 +81,8 @@ class Engine:
     @contextlib.contextmanager
     def limits(self) -> Iterator[None]:
         """The number of CPU threads and who multiplies: sums depend on both, so a resumed run needs the same."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads or before)
-        try:
-            with _products_by_onednn() if self.onednn else contextlib.nullcontext():
-                yield
-        finally:
-            torch.set_num_threads(before)
+        with on_threads(self.threads), PRODUCTS.by(onednn=self.onednn):
+            yield
 
     def describe(self) -> str:
         """One line for the user."""
@@ -180,18 +177,6 @@ def has_fast_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-@contextlib.contextmanager
-def _products_by_onednn() -> Iterator[None]:
-    """Within the block PyTorch asks oneDNN for float32 products: it does so where bfloat16 is permitted."""
-    products: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = products.fp32_precision
-    products.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        products.fp32_precision = before
-
-
 @functools.cache
 def has_slow_float32() -> bool:
     """Whether float32 matrices are multiplied slowly here, while oneDNN would multiply them as exactly and faster.
@@ -203,9 +188,9 @@ def has_slow_float32() -> bool:
     usable = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not usable or not maker.is_file() or "AuthenticAMD" not in maker.read_text(errors="replace"):
         return False
-    x = torch.linspace(1.0, 2.0, 64 * 256).reshape(64, 256)
+    x = torch.linspace(1.0, 2.0, 64 * 256, dtype=torch.float32, device="cpu").reshape(64, 256)
     exact = x.double() @ x.double().t()
-    with _products_by_onednn():
+    with PRODUCTS.by(onednn=True):
         error = float(((x @ x.t()).double() / exact - 1.0).abs().max())
     return error < _ROUNDING_OF_FLOAT32
 
@@ -243,7 +228,7 @@ def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
     def run(*arguments: object) -> Any:  # noqa: ANN401 - whatever the function returns
         nonlocal called
         # Looking for the place takes a tenth of an update: what the first call has compiled, no other compiles.
-        with as_whole, contextlib.nullcontext() if called else _kept_on_disk():
+        with as_whole, contextlib.nullcontext() if called else _compiling():
             found = compiled(*arguments)
         called = True
         return found
@@ -257,6 +242,14 @@ def compile_cache() -> Path:
 
 
 _PLACE = "TORCHINDUCTOR_CACHE_DIR"
+_TURN = threading.RLock()
+
+
+@contextlib.contextmanager
+def _compiling() -> Iterator[None]:
+    """One thread compiles at a time: PyTorch reads the place for compiled code from the process's environment."""
+    with _TURN, _kept_on_disk():
+        yield
 
 
 @contextlib.contextmanager

@@ -86,7 +86,7 @@ class EfficientNetLite0:
         if channels not in (1, 3, 4):
             raise UsageError(f"images must have 1, 3 or 4 channels, not {channels}")
         if len(images) == 0:
-            return torch.empty(0, self.num_features)
+            return torch.empty(0, self.num_features, dtype=torch.float32, device="cpu")
         return torch.cat([self._features(_prepare(block)) for block in torch.split(images, _BATCH)])
 
     def _features(self, pixels: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from wgan.ambient import in_usual_state
 from wgan.batch import Batch, Layout
 from wgan.engine import Engine
 from wgan.networks import Critic, Generator, ties_samples
@@ -27,8 +28,8 @@ class Prior:
     def sample(self, num: int, rng: torch.Generator) -> Tensor:
         """Noise of shape (num, size), float32, on the CPU."""
         if self.name == "normal":
-            return torch.randn(num, self.size, generator=rng)
-        return torch.rand(num, self.size, generator=rng) * 2.0 - 1.0
+            return torch.randn(num, self.size, generator=rng, dtype=torch.float32, device="cpu")
+        return torch.rand(num, self.size, generator=rng, dtype=torch.float32, device="cpu") * 2.0 - 1.0
 
 
 class Game:
@@ -45,6 +46,7 @@ class Game:
         averaged: Whether to keep an exponential moving average of the generator.
     """
 
+    @in_usual_state
     def __init__(
         self,
         *,
@@ -107,6 +109,7 @@ class Game:
             values = self.generator(self.engine.bring(noise), condition)
         return Batch(values.float(), condition)
 
+    @in_usual_state
     @torch.no_grad()
     def draw(self, noise: Tensor, condition: Tensor | None = None) -> Tensor:
         """Samples of `best_generator`, as a user would draw them: running statistics, no graph, on the CPU.
@@ -189,6 +192,7 @@ class Game:
                 tensors |= {f"{player}_optimizer.{index}.{slot}": value for slot, value in slots.items()}
         return tensors, {"steps_done": self.steps_done, "seed": self.seed, "rollbacks": self.rollbacks}
 
+    @in_usual_state
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take over a state that `state` gave out.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.batch import Batch
 from wgan.constraints import Constraint
 from wgan.draws import LOOKING_AHEAD, Drawn, Mismatched, draw
@@ -60,6 +61,7 @@ def generator_loss(
     return objective.generator_loss(game.score(*fake, weights), of_real)
 
 
+@in_usual_state
 def look_ahead(
     game: Game, objective: Objective, held: Sequence[Constraint], real: Batch, fake: Batch, drawn: Drawn
 ) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.data.source import Source
 from wgan.errors import UsageError
 from wgan.features import EfficientNetLite0
@@ -67,6 +68,7 @@ class Judge:
         UsageError: No rows were held out, or the features are not installed.
     """
 
+    @in_usual_state
     def __init__(self, source: Source, *, size: int, seed: int, rounds: int = 1, features: bool = False) -> None:
         self.source, self.rounds = source, rounds
         self._streams = Randomness(seed)
@@ -90,6 +92,7 @@ class Judge:
         """Data units in one unit of the networks: distances are multiplied by it. 1 where there is no common unit."""
         return getattr(self.source.codec, "unit", None) or 1.0
 
+    @in_usual_state
     def __call__(self, draw: Draw) -> dict[str, float]:
         """Judge a generator.
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wgan.ambient import in_usual_state
 from wgan.batch import Batch, Layout
 from wgan.data.codes import Part, words_of
 from wgan.data.conditions import Conditions
@@ -92,7 +93,7 @@ class Reader:
         if known.condition is None or not len(known.values) or source.size is None:
             return values, condition
         num = max(1, round(_BATCH * len(known.values) / (len(known.values) + source.size)))
-        places = torch.randint(len(known.values), (num,), generator=rng)
+        places = torch.randint(len(known.values), (num,), generator=rng, device="cpu")
         return torch.cat([known.values[places], values[num:]]), torch.cat([known.condition[places], condition[num:]])
 
     def _outputs(self, values: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ class Reader:
         """
         values = harden(values, self._layout.groups) if self._layout.groups else values
         blocks = [self._outputs(block).cpu() for block in torch.split(values, _BLOCK)]
-        return torch.cat(blocks) if blocks else torch.empty(0, self.conditions.size)
+        return torch.cat(blocks) if blocks else torch.empty(0, self.conditions.size, dtype=torch.float32, device="cpu")
 
     def compare(self, values: Tensor, condition: Tensor) -> dict[str, Tensor]:
         """How well rows show what they should: for each category whether it is right, shape (N,), boolean.
@@ -150,6 +151,7 @@ class Reader:
         return found
 
 
+@in_usual_state
 def obedience(
     source: Source, draw: Draw, score: Score | None, *, size: int, seed: int, engine: Engine, steps: int | None = None
 ) -> dict[str, float]:
@@ -184,7 +186,7 @@ def obedience(
         if rows.condition is None or not len(rows.values):
             continue
         if prefix:
-            again = rows.condition[torch.arange(size) % len(rows.condition)]
+            again = rows.condition[torch.arange(size, device="cpu") % len(rows.condition)]
             # One combination alone could not be told from itself: what is asked for otherwise takes no notice of it.
             found |= _found(reader, prefix, draw(again), again, samples)
         compared = reader.compare(rows.values, rows.condition)

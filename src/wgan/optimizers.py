@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -102,16 +102,24 @@ class _RMSprop(torch.optim.RMSprop, Foreseeing):
         self.numbers = numbers
         super().__init__(_group(parameters), lr=numbers.rate, alpha=numbers.smoothing, eps=_EPSILON, foreach=True)
 
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update the weights; what is kept of them is in float32 whatever PyTorch's default is."""
+        if not self.state:
+            for weight in (weight for group in self.param_groups for weight in group["params"]):
+                if weight.grad is not None:
+                    self.state[weight] = self._first_slot(weight)
+        return cast(float | None, super().step(closure))
+
     def _foresee(
         self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], rate: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         square = slot.get("square_avg", torch.zeros_like(weight))
         square = torch.lerp(gradient.square(), square, self.numbers.smoothing)
-        step = slot.get("step", torch.zeros(())) + 1
+        step = slot.get("step", torch.zeros((), dtype=torch.float32, device="cpu")) + 1
         return weight - rate * gradient / (_root(square) + _EPSILON), {"step": step, "square_avg": square}
 
     def _first_slot(self, weight: Tensor) -> dict[str, Tensor]:
-        return {"step": torch.zeros(()), "square_avg": torch.zeros_like(weight)}
+        return {"step": torch.zeros((), dtype=torch.float32, device="cpu"), "square_avg": torch.zeros_like(weight)}
 
 
 class _Adam(torch.optim.Adam, Foreseeing):
@@ -133,7 +141,7 @@ class _Adam(torch.optim.Adam, Foreseeing):
 
     def _first_slot(self, weight: Tensor) -> dict[str, Tensor]:
         # Fused Adam counts in float32 where the weights are.
-        step = torch.zeros((), device=weight.device)
+        step = torch.zeros((), device=weight.device, dtype=torch.float32)
         return {"step": step, "exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
+from wgan.ambient import building
+
 
 @dataclass(frozen=True)
 class Randomness:
@@ -50,11 +52,13 @@ class Randomness:
 
     @contextmanager
     def as_global(self, purpose: str) -> Iterator[None]:
-        """Seed the global generator within the block, and leave it as it was: initial weights are drawn from it.
+        """Put one stream in the place of PyTorch's global generator within the block, for this thread alone.
+
+        Initial weights are drawn from it. The global generator is neither used nor changed, and the numbers are those
+        that it would give under the stream's seed.
 
         Args:
             purpose: What is drawn.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.key(purpose))
+        with building(self.at(purpose)):
             yield

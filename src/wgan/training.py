@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.constraints import Constraint
 from wgan.data.source import Source
 from wgan.draws import draw, draw_conditions, draw_real
@@ -42,6 +43,7 @@ class Step:
     critic_updates: int
 
 
+@in_usual_state
 def train(game: Game, source: Source, objective: Objective, constraint: Constraint, rules: Rules) -> Iterator[Step]:
     """Train until `rules.generator_steps` generator updates are done, from wherever the game stands.
 

@@ -164,7 +164,7 @@ def updates(game: Game, objective: Objective, constraint: Constraint, rules: Rul
 
 def _rate(optimizer: torch.optim.Optimizer) -> Tensor:
     """The learning rate as a tensor: a number would be compiled in, and again whenever it falls."""
-    return torch.tensor(optimizer.param_groups[0]["lr"], dtype=torch.float32)
+    return torch.tensor(optimizer.param_groups[0]["lr"], dtype=torch.float32, device="cpu")
 
 
 def _move(loss: Tensor, weights: Sequence[Tensor], optimizer: Foreseeing, slots: Slots, rate: Tensor) -> None:

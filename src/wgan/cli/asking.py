@@ -37,7 +37,7 @@ def example(conditions: Conditions) -> list[str]:
 
     for place, part in enumerate(conditions.parts):
         if isinstance(part, Category):
-            counts = torch.zeros(part.width, dtype=torch.int64)
+            counts = torch.zeros(part.width, dtype=torch.int64, device="cpu")
             counts.index_add_(0, conditions.codes[:, place].long(), conditions.counts)
             return ["--where", f"{part.name}={words_of(part)[int(counts.argmax())]}"]
     return []

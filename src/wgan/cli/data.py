@@ -123,7 +123,7 @@ def _occurring(conditions: Conditions, place: int, *, is_finite: bool) -> str:
     if isinstance(part, Number):
         return _range(pa.chunked_array([ends_of(part)]))
     words = words_of(part)
-    counts = torch.zeros(len(words), dtype=torch.int64)
+    counts = torch.zeros(len(words), dtype=torch.int64, device="cpu")
     counts.index_add_(0, conditions.codes[:, place].long(), conditions.counts)
     return _commonest(dict(zip(words, counts.tolist(), strict=True)), counted=is_finite)
 

@@ -166,7 +166,7 @@ def _panel(title: str, mixture: LineMixture, fits: dict[str, GaussianFit]) -> tu
     from wgan.failures import LineMixture
 
     half = 2.6 * mixture.deviation
-    places = torch.linspace(mixture.mean - half, mixture.mean + half, 401, dtype=torch.float64)
+    places = torch.linspace(mixture.mean - half, mixture.mean + half, 401, dtype=torch.float64, device="cpu")
     drawn = {
         name: LineMixture.of([1.0], [fits[word].mean], [fits[word].deviation]).log_density(places).exp().numpy()
         for word, name in _DRAWN.items()

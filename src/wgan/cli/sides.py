@@ -176,7 +176,7 @@ class _Reader:
         """Numbers of `num` rows of `size`, none twice."""
         import torch
 
-        drawn: NDArray[np.int64] = torch.randperm(size, generator=self.rng())[:num].numpy()
+        drawn: NDArray[np.int64] = torch.randperm(size, generator=self.rng(), device="cpu")[:num].numpy()
         return drawn
 
     def _run(self) -> Side:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wgan.ambient import in_usual_state
 from wgan.comparing.joint import JointColumn
 from wgan.data.scaling import Floats
 from wgan.transport import one_dimensional
@@ -36,6 +37,7 @@ class ColumnDistance:
     missing: tuple[float, float]
 
 
+@in_usual_state
 def compare_columns(columns: Sequence[JointColumn], num: int, *, with_floor: bool) -> tuple[ColumnDistance, ...]:
     """Compare two tables column by column.
 

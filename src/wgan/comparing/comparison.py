@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.choices import did_you_mean
 from wgan.comparing.distances import DISTANCES, MOST_GAUSSIAN_DIMENSIONS, Draws, cells
 from wgan.errors import UsageError
@@ -55,6 +56,7 @@ class Comparison:
     plan: Plan | None
 
 
+@in_usual_state
 def compare(
     x: Array,
     y: Array,

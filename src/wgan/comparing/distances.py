@@ -96,9 +96,11 @@ def cells(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     # Zero is added so that the two zeros are one number.
     counts = [Counter(row.tobytes() for row in (side.cpu() + 0.0).contiguous().numpy()) for side in (x, y)]
     places = {row: place for place, row in enumerate(counts[0] | counts[1])}
-    shares = torch.zeros(2, len(places), dtype=torch.float64)
+    shares = torch.zeros(2, len(places), dtype=torch.float64, device="cpu")
     for share, count, num in zip(shares, counts, (len(x), len(y)), strict=True):
-        share[[places[row] for row in count]] = torch.tensor(list(count.values()), dtype=torch.float64) / num
+        share[[places[row] for row in count]] = (
+            torch.tensor(list(count.values()), dtype=torch.float64, device="cpu") / num
+        )
     return shares[0], shares[1]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wgan.ambient import in_usual_state
 from wgan.data.points import PointsCodec
 from wgan.data.scaling import Floats, Scaling, distances
 from wgan.data.tables.columns import Category, Column, Constant, Number
@@ -77,6 +78,7 @@ class TableRows:
     arrays: tuple[pa.Array, ...]
 
 
+@in_usual_state
 def join_points(x: NDArray[np.generic], y: NDArray[np.generic], codec: PointsCodec) -> Joint:
     """Points in the units of the data, or in standard deviations where the codec scales each column by its own.
 
@@ -112,6 +114,7 @@ def join_points(x: NDArray[np.generic], y: NDArray[np.generic], codec: PointsCod
     return Joint(x=left, y=right, unit=unit)
 
 
+@in_usual_state
 def join_images(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> Joint:
     """Images as their pixels, flattened, from -1 for black to 1 for white, as the networks see them.
 
@@ -134,6 +137,7 @@ def join_images(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> Joint:
     return Joint(x=left, y=right, unit="the whole range of a pixel is 2: black is -1 and white 1")
 
 
+@in_usual_state
 def join_tables(x: TableRows, y: TableRows) -> Joint:
     """Tables as the networks see them, by the preprocessing of the first.
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from wgan.ambient import usual_state
 from wgan.batch import Batch
 from wgan.constraints.constraint import Constraint, Scores, Unconstrained, refuse_batch_norm
 
@@ -100,8 +101,8 @@ class GradientPenalty(Penalty):
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor | None:
         """The mixing weights e, shape (N,); or the noise, of the samples' shape; or nothing."""
         if self.place == "between":
-            return torch.rand(shape[0], generator=rng)
-        return torch.randn(shape, generator=rng) if self.place == "around" else None
+            return torch.rand(shape[0], generator=rng, dtype=torch.float32, device="cpu")
+        return torch.randn(shape, generator=rng, dtype=torch.float32, device="cpu") if self.place == "around" else None
 
     def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
         """The mean of the excess; finite, with a finite gradient, where the critic is flat."""
@@ -135,7 +136,7 @@ class LipschitzPenalty(Penalty):
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
         """The mixing weights e, shape (N,)."""
-        return torch.rand(shape[0], generator=rng)
+        return torch.rand(shape[0], generator=rng, dtype=torch.float32, device="cpu")
 
     def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
         """The mean square of what exceeds 1."""
@@ -165,7 +166,7 @@ class DRAGAN(Penalty):
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
         """The noise in units of its width, of the samples' shape."""
-        return torch.randn(shape, generator=rng)
+        return torch.randn(shape, generator=rng, dtype=torch.float32, device="cpu")
 
     def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
         """The mean square of the difference from 1."""
@@ -262,6 +263,12 @@ def around(real: Batch, noise: Tensor, spread: float) -> Batch:
 
 def _gradients(scores: Scores, where: Batch) -> Tensor:
     """The gradient of the score at each sample, shape (N, D), differentiable."""
+    if not torch.is_grad_enabled():
+        # Its caller only wants the penalty's value, but the slope is a gradient all the same. Tensors made in inference
+        # mode can have none; their copies can.
+        with usual_state():
+            condition = None if where.condition is None else where.condition.clone()
+            return _gradients(scores, Batch(where.values.clone(), condition)).detach()
     # Where the generator looks ahead, samples have a graph, which the penalty belongs to. The critic's weights then
     # follow from them too: a copy that they do not follow from tells the slope at a sample from that dependence.
     values = where.values.clone() if where.values.requires_grad else where.values.detach().requires_grad_(True)

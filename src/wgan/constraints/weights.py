@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from wgan.ambient import in_usual_state
 from wgan.constraints.constraint import Constraint, refuse_batch_norm
 
 
@@ -64,6 +65,7 @@ class SpectralNorm(Constraint):
         if self.iterations < 1:
             raise ValueError(f"iterations must be at least 1, not {self.iterations}")
 
+    @in_usual_state
     def attach(self, critic: nn.Module) -> None:
         """Register the normalisation on every linear and convolutional layer; a critic that has it is left alone."""
         refuse_batch_norm(critic, "spectral normalisation bounds slopes, which batch norm scales up again")

@@ -137,7 +137,7 @@ class Conditions:
             for value in values:
                 if value not in known:
                     known[value] = code_of(parts[place], value)
-            columns.append(torch.tensor([known[value] for value in values], dtype=torch.float32))
+            columns.append(torch.tensor([known[value] for value in values], dtype=torch.float32, device="cpu"))
         return replace(self, parts=tuple(parts)).expand(torch.stack(columns, dim=1))
 
     def decode(self, condition: Tensor) -> pa.Table:
@@ -170,7 +170,7 @@ class Conditions:
             Shape (size, self.size), float32.
         """
         ends = self.counts.cumsum(0)
-        rows = torch.randint(int(ends[-1]), (size,), generator=rng)
+        rows = torch.randint(int(ends[-1]), (size,), generator=rng, device="cpu")
         return self.expand(self.codes[torch.searchsorted(ends, rows, right=True)])
 
     def mismatched(self, condition: Tensor, rng: torch.Generator) -> Tensor:
@@ -196,7 +196,9 @@ class Conditions:
         begin, length = (ends - self.counts)[own], torch.where(own < 0, 0, self.counts[own])
         # Uniform over the rows without those of the own condition, which are passed over.
         left = int(ends[-1]) - length
-        rows = (torch.rand(len(own), generator=rng, dtype=torch.float64) * left).long().clamp(max=left - 1)
+        rows = (
+            (torch.rand(len(own), generator=rng, dtype=torch.float64, device="cpu") * left).long().clamp(max=left - 1)
+        )
         rows = torch.where(rows >= begin, rows + length, rows)
         return self.expand(self.codes[torch.searchsorted(ends, rows, right=True)])
 
@@ -206,7 +208,7 @@ class Conditions:
         if place is None:
             place = {row: number for number, row in enumerate(_bytes(self.expand(self.codes)))}
             object.__setattr__(self, "_place", place)
-        return torch.tensor([place.get(row, -1) for row in _bytes(condition)])
+        return torch.tensor([place.get(row, -1) for row in _bytes(condition)], device="cpu")
 
     def where(self, wanted: Mapping[str, Any]) -> Conditions:
         """Those conditions that have the wanted values; parts of which nothing is said are drawn as in the data.
@@ -245,9 +247,9 @@ class Conditions:
 
     def _narrowed(self, parts: Sequence[Part], places: list[int], wanted: tuple[float, ...]) -> tuple[Tensor, Tensor]:
         """The descriptions nearest to one combination of codes of `parts`, made to have it, and their counts."""
-        target = torch.tensor(wanted, dtype=torch.float32)
-        alike = torch.zeros(len(self.codes), dtype=torch.int64)
-        apart = torch.zeros(len(self.codes))
+        target = torch.tensor(wanted, dtype=torch.float32, device="cpu")
+        alike = torch.zeros(len(self.codes), dtype=torch.int64, device="cpu")
+        apart = torch.zeros(len(self.codes), dtype=torch.float32, device="cpu")
         for place, value in zip(places, target, strict=True):
             part, codes = parts[place], self.codes[:, place]
             if isinstance(part, Category):
@@ -262,7 +264,9 @@ class Conditions:
         codes = self.codes[near].clone()
         codes[:, places] = target
         distinct, inverse = torch.unique(codes, dim=0, return_inverse=True)
-        return distinct, torch.zeros(len(distinct), dtype=torch.int64).index_add_(0, inverse, self.counts[near])
+        return distinct, torch.zeros(len(distinct), dtype=torch.int64, device="cpu").index_add_(
+            0, inverse, self.counts[near]
+        )
 
     def _refuse_unknown(self, names: Sequence[str] | Mapping[str, Any]) -> None:
         for name in names:
@@ -274,7 +278,7 @@ class Conditions:
         parts, codes, counts = list(self.parts), self.codes, self.counts
         if len(codes) > _MOST_KEPT:
             rng = Randomness(0).at("descriptions that are kept")
-            kept = torch.randperm(len(codes), generator=rng)[:_MOST_KEPT].sort().values
+            kept = torch.randperm(len(codes), generator=rng, device="cpu")[:_MOST_KEPT].sort().values
             codes, counts = codes[kept].clone(), counts[kept]
         columns: list[list[float]] = []
         for place, part in enumerate(parts):
@@ -299,8 +303,8 @@ class Conditions:
         """
         read = cls(
             parts=tuple(_PARTS[part["how"]].from_state(part) for part in state["parts"]),
-            codes=torch.tensor(state["codes"], dtype=torch.float32).T.contiguous(),
-            counts=torch.tensor(state["counts"], dtype=torch.int64),
+            codes=torch.tensor(state["codes"], dtype=torch.float32, device="cpu").T.contiguous(),
+            counts=torch.tensor(state["counts"], dtype=torch.int64, device="cpu"),
             order=tuple(state["order"]),
         )
         if read.codes.shape != (len(read.counts), len(read.parts)) or not read.codes.numel():

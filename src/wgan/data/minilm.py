@@ -57,15 +57,18 @@ class MiniLM:
             Shape (N, 384), float32, each row of length 1, on the CPU, not differentiable.
         """
         if not texts:
-            return torch.empty(0, _WIDTH)
+            return torch.empty(0, _WIDTH, dtype=torch.float32, device="cpu")
         return torch.cat([self._embed(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)])
 
     def _embed(self, texts: list[str]) -> Tensor:
         pieces = [self.pieces(text) for text in texts]
         longest = max(map(len, pieces))
         numbers = [[self._vocabulary[piece] for piece in row + [_PAD] * (longest - len(row))] for row in pieces]
-        tokens = torch.tensor(numbers)
-        is_there = torch.arange(longest)[None] < torch.tensor([len(row) for row in pieces])[:, None]
+        tokens = torch.tensor(numbers, device="cpu")
+        is_there = (
+            torch.arange(longest, device="cpu")[None]
+            < torch.tensor([len(row) for row in pieces], device="cpu")[:, None]
+        )
         weights = self._weights
         states = weights["embeddings.word_embeddings.weight"][tokens]
         states = states + weights["embeddings.position_embeddings.weight"][:longest]

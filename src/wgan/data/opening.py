@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from wgan.ambient import in_usual_state
 from wgan.data.applying import CSV, SAMPLER, TABLE, check_applies
 from wgan.data.arrays import as_array, open_array, open_array_file
 from wgan.data.conditions import Conditions
@@ -22,6 +23,7 @@ from wgan.errors import CheckpointError, DataError, UsageError
 from wgan.settings import DataOptions, Settings, check
 
 
+@in_usual_state
 def open_data(
     data: str | Path | object,
     options: DataOptions,

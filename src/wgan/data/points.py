@@ -232,7 +232,7 @@ def _fetcher(array: NDArray[np.generic], codec: PointsCodec) -> Callable[[Tensor
     """How rows are got by their numbers: from an encoded copy, or off the disk where that would be too large."""
     if isinstance(array, np.memmap) and array.nbytes > _KEEP_BYTES:
         return lambda numbers: codec.encode(array[numbers.numpy()])
-    encoded = torch.empty(len(array), *codec.layout.shape)
+    encoded = torch.empty(len(array), *codec.layout.shape, dtype=torch.float32, device="cpu")
     for part in _blocks(array):
         # Rows that were dropped hold NaN or Inf here, and are never drawn.
         with np.errstate(invalid="ignore", over="ignore"):

@@ -61,7 +61,7 @@ class Rows:
     ) -> None:
         self._fetch = fetch
         count = numbers if isinstance(numbers, int) else len(numbers)
-        apart = places = torch.empty(0, dtype=torch.int64)
+        apart = places = torch.empty(0, dtype=torch.int64, device="cpu")
         if unseen and described is not None:
             is_apart = unseen_rows(described.parts, described.codes, unseen, seed)
             apart, places = is_apart.nonzero()[:, 0], (~is_apart).nonzero()[:, 0]
@@ -85,7 +85,7 @@ class Rows:
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         """Draw training rows independently, with replacement."""
-        return self._batch("train", torch.randint(len(self.train), (size,), generator=rng))
+        return self._batch("train", torch.randint(len(self.train), (size,), generator=rng, device="cpu"))
 
     def held_out(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw rows that training never sees, without repetition: at most `size`."""
@@ -97,7 +97,7 @@ class Rows:
 
     def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
         """Draw rows of one part with their conditions, without repetition: at most `size`."""
-        return self._batch(part, torch.randperm(len(self._numbers(part)), generator=rng)[:size])
+        return self._batch(part, torch.randperm(len(self._numbers(part)), generator=rng, device="cpu")[:size])
 
     def describe(self) -> str:
         """The conditions in a few words, as the end of a line; empty where there are none."""
@@ -156,9 +156,11 @@ def unseen_rows(parts: Sequence[Part], codes: Tensor, share: float, seed: int) -
             remedy="Set --unseen to 0, or name more conditions.",
         )
     combinations, which = torch.unique(codes[:, places], dim=0, return_inverse=True)
-    left = torch.ones(len(combinations), dtype=torch.bool)
+    left = torch.ones(len(combinations), dtype=torch.bool, device="cpu")
     wanted = max(1, round(share * len(combinations)))
-    for number in torch.randperm(len(combinations), generator=Randomness(seed).at("unseen combinations")).tolist():
+    for number in torch.randperm(
+        len(combinations), generator=Randomness(seed).at("unseen combinations"), device="cpu"
+    ).tolist():
         if int((~left).sum()) == wanted:
             break
         left[number] = False

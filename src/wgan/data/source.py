@@ -194,8 +194,8 @@ def split(size: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
         Two int64 tensors of row numbers, each in ascending order, whatever the order that decided the split.
     """
     held = min(max(1, round(size * share)), size - 1) if share > 0 else 0
-    order = torch.randperm(size, generator=Randomness(seed).at("held-out split"))
-    is_held = torch.zeros(size, dtype=torch.bool)
+    order = torch.randperm(size, generator=Randomness(seed).at("held-out split"), device="cpu")
+    is_held = torch.zeros(size, dtype=torch.bool, device="cpu")
     is_held[order[:held]] = True
     del order
     return (~is_held).nonzero()[:, 0], is_held.nonzero()[:, 0]

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.batch import Batch
 from wgan.data.conditions import Conditions
 from wgan.data.labels import described_by_labels
@@ -44,8 +45,10 @@ class Mixture:
 
     def draw_with_modes(self, size: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw points, shape (size, 2), and the number of the mode that each comes from, shape (size,)."""
-        which = torch.randint(len(self.modes), (size,), generator=rng)
-        return self.modes[which] + self.sigma * torch.randn(size, 2, generator=rng), which
+        which = torch.randint(len(self.modes), (size,), generator=rng, device="cpu")
+        return self.modes[which] + self.sigma * torch.randn(
+            size, 2, generator=rng, dtype=torch.float32, device="cpu"
+        ), which
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,21 +67,25 @@ class SwissRoll:
 
     def draw(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw points, shape (size, 2)."""
-        angle = 1.5 * math.pi * (1 + 2 * torch.rand(size, generator=rng))
+        angle = 1.5 * math.pi * (1 + 2 * torch.rand(size, generator=rng, dtype=torch.float32, device="cpu"))
         curve = torch.stack((angle * angle.cos(), angle * angle.sin()), dim=1)
-        return (curve + self.noise * torch.randn(size, 2, generator=rng)) / self.divisor
+        return (
+            curve + self.noise * torch.randn(size, 2, generator=rng, dtype=torch.float32, device="cpu")
+        ) / self.divisor
 
 
+@in_usual_state
 def ring(*, radius: float, sigma: float, divisor: float) -> Mixture:
     """8 Gaussians on a circle, all divided by `divisor`."""
-    angle = torch.arange(8, dtype=torch.float64) * (math.pi / 4)
+    angle = torch.arange(8, dtype=torch.float64, device="cpu") * (math.pi / 4)
     centres = radius * torch.stack((angle.cos(), angle.sin()), dim=1)
     return Mixture(modes=(centres / divisor).float(), sigma=sigma / divisor)
 
 
+@in_usual_state
 def grid(*, spacing: float, sigma: float, divisor: float) -> Mixture:
     """25 Gaussians on a 5×5 grid around 0, all divided by `divisor`."""
-    line = spacing * torch.arange(-2, 3, dtype=torch.float64)
+    line = spacing * torch.arange(-2, 3, dtype=torch.float64, device="cpu")
     return Mixture(modes=(torch.cartesian_prod(line, line) / divisor).float(), sigma=sigma / divisor)
 
 

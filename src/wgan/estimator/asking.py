@@ -57,7 +57,7 @@ def sample_rows(trained: Trained, asked: pa.Table, where: Mapping[str, Any], see
     for row, values in enumerate(zip(*(column.to_pylist() for column in asked.columns), strict=True)):
         rows.setdefault(values, []).append(row)
     streams, conditions = Randomness(seed), trained.conditions.where(where)
-    condition = torch.empty(asked.num_rows, conditions.size)
+    condition = torch.empty(asked.num_rows, conditions.size, dtype=torch.float32, device="cpu")
     for number, (values, places) in enumerate(rows.items()):
         narrowed = conditions.where(dict(zip(asked.column_names, values, strict=True)))
         condition[places] = narrowed.draw(len(places), streams.at("conditions for labels", number))

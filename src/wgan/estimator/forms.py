@@ -236,7 +236,7 @@ def encoded(data: object, codec: Codec, form: Form, choose: Callable[[int], Tens
     assert isinstance(codec, PointsCodec)
     array = array.reshape(len(array), -1)
     if array.shape[1] != codec.num_columns:
-        raise DataError(f"X has {array.shape[1]} columns, but {codec.num_columns} were fitted")
+        raise DataError(f"X has {array.shape[1]} features, but WGAN is expecting {codec.num_columns} features as input")
     if not np.isfinite(array).all():
         raise DataError("X holds NaN or infinite values", remedy="Leave those rows out.")
     return codec.encode(array)[choose(len(array))]

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from wgan import experiment
+from wgan.ambient import in_usual_state
 from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.estimator.asking import asked_for, sample_rows
 from wgan.estimator.attributes import attributes, believed
 from wgan.estimator.checking import given_options, refuse_parameters, seed_of
+from wgan.estimator.conventions import refuse_by_convention
 from wgan.estimator.fitting import settings_for, train
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable
 from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
@@ -218,14 +220,21 @@ class WGAN(Parameters):
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - scikit-learn's class, which may not be there
         """What scikit-learn asks its estimators."""
-        from sklearn.utils import Tags, TargetTags
+        from sklearn.utils import InputTags, Tags, TargetTags
 
-        return Tags(estimator_type="density_estimator", target_tags=TargetTags(required=False))
+        # Text, categories and missing cells are taken in data frames only: these tags are about arrays. Points on the
+        # line are taken as vectors too, but whoever sets one_d_array is checked with nothing else.
+        return Tags(
+            estimator_type="density_estimator",
+            target_tags=TargetTags(required=False),
+            input_tags=InputTags(two_d_array=True, three_d_array=True),
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` or `load` was called."""
         return "_files" in self.__dict__
 
+    @in_usual_state
     def fit(self, X: object, y: object = None) -> Self:  # noqa: N803 - scikit-learn's signature
         """Learn the distribution of X.
 
@@ -245,6 +254,7 @@ class WGAN(Parameters):
             NumericError: Training diverged.
         """
         refuse_parameters(self.get_params())
+        refuse_by_convention(X, y)
         seed = seed_of(self.random_state)
         options = DataOptions(**given_options(self.get_params()))
         form, labels = form_of(X), None if y is None else labels_of(y)
@@ -268,6 +278,7 @@ class WGAN(Parameters):
         self._describe()
         return self
 
+    @in_usual_state
     def sample(
         self,
         n: int | None = None,
@@ -304,6 +315,7 @@ class WGAN(Parameters):
         num = 1 if n is None else n.__index__()
         return self._form.back(trained.sample(num, seed, where={**(where or {}), **(asked or {})} or None))
 
+    @in_usual_state
     def score(self, X: object, y: object = None) -> float:  # noqa: N803 - scikit-learn's signature
         """How near samples are to X: minus the W1 distance between X and as many samples. Greater is better, 0 is best.
 
@@ -322,6 +334,7 @@ class WGAN(Parameters):
         seed = 0 if self.random_state is None else seed_of(self.random_state)
         return minus_distance(self._fitted(), X, self._form, seed)
 
+    @in_usual_state
     def save(self, path: str | Path) -> None:
         """Save what was fitted: a run's directory, which `wgan sample` takes too. Nothing in it is a pickle.
 
@@ -336,6 +349,7 @@ class WGAN(Parameters):
         write_run(self._files, self.get_params(), self._form, Path(path))
 
     @classmethod
+    @in_usual_state
     def load(cls, path: str | Path) -> Self:
         """Load what `save` wrote, or any run.
 
@@ -360,6 +374,7 @@ class WGAN(Parameters):
         """The parameters and the bytes of the run: networks are built from them again."""
         return {name: value for name, value in self.__dict__.items() if name != "_trained"}
 
+    @in_usual_state
     def __setstate__(self, state: dict[str, Any]) -> None:
         """The inverse of `__getstate__`."""
         self.__dict__.update(state)

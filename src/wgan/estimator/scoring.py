@@ -31,7 +31,7 @@ def minus_distance(trained: Trained, X: object, form: Form, seed: int) -> float:
     def choose(num_rows: int) -> Tensor | slice:
         if num_rows <= _MOST_SCORED:
             return slice(None)
-        return torch.randperm(num_rows, generator=streams.at("rows to score"))[:_MOST_SCORED]
+        return torch.randperm(num_rows, generator=streams.at("rows to score"), device="cpu")[:_MOST_SCORED]
 
     real = encoded(X, codec, form, choose)
     fake = trained.values(len(real), seed)

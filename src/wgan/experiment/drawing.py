@@ -17,6 +17,7 @@ from wgan.data.source import Source
 from wgan.data.tables.columns import Category
 from wgan.game import Game, Prior
 from wgan.randomness import Randomness
+from wgan.threads import set_own_threads
 
 _ENTRIES = 1 << 20
 _LEAST, _MOST = 64, 8192
@@ -76,7 +77,7 @@ def _in_order(block: Callable[[int], Batch], count: int, num_workers: int) -> It
         return
     waiting: deque[Future[Batch]] = deque()
     # Workers share nothing, and so never wait for one another as the threads of one operation do.
-    pool = ThreadPoolExecutor(min(count, num_workers), initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(min(count, num_workers), initializer=set_own_threads, initargs=(1,))
     try:
         for number in range(count):
             waiting.append(pool.submit(block, number))
@@ -86,8 +87,6 @@ def _in_order(block: Callable[[int], Batch], count: int, num_workers: int) -> It
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-        # The last number that any thread was given is what new threads of the process would begin with.
-        torch.set_num_threads(torch.get_num_threads())
 
 
 def draw_all(
@@ -161,13 +160,13 @@ class Sheet:
             return None
         found = rows.condition[:, self.part].argmax(dim=1)
         wanted = self.condition[:, self.part].argmax(dim=1)
-        places = torch.empty(len(wanted), dtype=torch.int64)
+        places = torch.empty(len(wanted), dtype=torch.int64, device="cpu")
         for value in set(wanted.tolist()):
             there = (found == value).nonzero()[:, 0]
             if not len(there):
                 return None
             asking = wanted == value
-            places[asking] = there[torch.arange(int(asking.sum())) % len(there)]
+            places[asking] = there[torch.arange(int(asking.sum()), device="cpu") % len(there)]
         return Batch(rows.values[places], rows.condition[places])
 
 

@@ -70,4 +70,4 @@ def _outputs(game: Game, rows: Batch, packing: int) -> Tensor:
         packed = game.engine.bring_batch(Batch(rows.values[part], condition)).packed(packing)
         outputs.append(game.score(*packed).cpu())
     critic.train(training)
-    return torch.cat(outputs) if outputs else torch.empty(0)
+    return torch.cat(outputs) if outputs else torch.empty(0, dtype=torch.float32, device="cpu")

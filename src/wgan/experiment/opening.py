@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from wgan import __version__, checkpoints
+from wgan.ambient import in_usual_state
 from wgan.assembly import build_game, choose_parts
 from wgan.data import open_data
 from wgan.data.names import BUILT_IN
@@ -37,6 +38,7 @@ CACHE = ".wgan-cache"
 """The folder beside the runs in which images are packed once for all of them."""
 
 
+@in_usual_state
 def begin(
     settings: Settings, directory: Path | None = None, *, source: Source | None = None, shrink_batch: bool = False
 ) -> Experiment:
@@ -107,6 +109,7 @@ def begin(
     return experiment
 
 
+@in_usual_state
 def resume(
     directory: Path, *, steps: int | None = None, patience: int | None = None, source: Source | None = None
 ) -> Experiment:

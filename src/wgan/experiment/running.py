@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from torch import Tensor
 
 from wgan import checkpoints
+from wgan.ambient import in_usual_state
 from wgan.assembly import Parts, build_rules
 from wgan.data.source import Source
 from wgan.errors import Interrupted, NumericError
@@ -128,6 +129,7 @@ class Experiment:
         """One line: what is trained, how, and where."""
         return f"{self.source.describe()}; {self.game.engine.describe()}; {self.directory}"
 
+    @in_usual_state
     def run(self) -> Iterator[Progress]:
         """Train to the end, or until stopped.
 
@@ -150,6 +152,7 @@ class Experiment:
         why = {"reason": self.ended_early} if self.ended_early else {}
         self._journal.add("finished", self.game.steps_done, seconds=self._elapsed(), **why)
 
+    @in_usual_state
     def save(self, *, pending: dict[str, float] | None = None, score: float | None = None) -> Path:
         """Save a checkpoint of the state as it is.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wgan import checkpoints
+from wgan.ambient import in_usual_state
 from wgan.assembly import build_game
 from wgan.batch import Batch, Layout
 from wgan.data import codec_from_state, conditions_from_state
@@ -86,8 +87,9 @@ class Trained:
                 known.
         """
         asked = self._asked(num, where)
-        return (decode_batch(self.codec, asked, batch) for batch in self._blocks(num, seed, asked))
+        return self._decoded(num, seed, asked)
 
+    @in_usual_state
     def sample(self, num: int, seed: int = 0, *, where: Where | None = None) -> Samples:
         """All samples of `generate` at once."""
         blocks = list(self.generate(num, seed, where=where))
@@ -100,6 +102,7 @@ class Trained:
         joined: NDArray[np.generic] = np.concatenate([np.asarray(block) for block in blocks])
         return joined
 
+    @in_usual_state
     def values(self, num: int, seed: int = 0, *, where: Where | None = None) -> Tensor:
         """The same samples as the networks see them, shape (num, *layout.shape), float32, without a graph.
 
@@ -108,6 +111,7 @@ class Trained:
         """
         return torch.cat([batch.values for batch in self._blocks(num, seed, self._asked(num, where))])
 
+    @in_usual_state
     def draw(self, condition: Tensor, seed: int = 0) -> Tensor:
         """A sample for each of these conditions, as the networks see them, shape (N, *layout.shape), float32.
 
@@ -120,6 +124,11 @@ class Trained:
             return draw_for(
                 game.draw, game.prior, self.layout, condition, seed=seed, purpose="noise of a user's samples"
             )
+
+    @in_usual_state
+    def _decoded(self, num: int, seed: int, asked: Conditions | None) -> Iterator[Samples]:
+        for batch in self._blocks(num, seed, asked):
+            yield decode_batch(self.codec, asked, batch)
 
     def _asked(self, num: int, where: Where | None) -> Conditions | None:
         """What is asked for, after a look at whether it can be."""
@@ -156,6 +165,7 @@ class Trained:
             yield batch
 
 
+@in_usual_state
 def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Trained:
     """Load what a run has learnt; the run may still be going on.
 
@@ -193,6 +203,7 @@ def _doubt(files: RunFiles, step: int) -> str:
     return ""
 
 
+@in_usual_state
 def evaluate(
     directory: Path,
     *,

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.divergences import DIVERGENCES, Divergence, as_divergence
 from wgan.errors import NumericError, UsageError
 from wgan.failures.mixtures import LineMixture, gaussian_log_density
@@ -88,6 +89,7 @@ def divergence_from_gaussian(
     return torch.trapezoid(integrand, x)
 
 
+@in_usual_state
 def fit_gaussian(mixture: LineMixture, kind: Divergence | str) -> GaussianFit:
     """The Gaussian of least divergence from a mixture, by direct minimisation from several starts.
 
@@ -123,7 +125,7 @@ def fit_gaussian(mixture: LineMixture, kind: Divergence | str) -> GaussianFit:
     ]
 
     def value_and_slope(at: np.ndarray) -> tuple[float, np.ndarray]:
-        parameters = torch.tensor(at, dtype=torch.float64, requires_grad=True)
+        parameters = torch.tensor(at, dtype=torch.float64, requires_grad=True, device="cpu")
         value = divergence_from_gaussian(mixture, parameters[0], parameters[1].exp(), row)
         (slope,) = torch.autograd.grad(value, parameters)
         return float(value.detach()), slope.numpy()
@@ -159,6 +161,7 @@ def fit_gaussian(mixture: LineMixture, kind: Divergence | str) -> GaussianFit:
     )
 
 
+@in_usual_state
 def fit_gaussians(
     mixture: LineMixture, kinds: Iterable[Divergence | str] = tuple(DIVERGENCES)
 ) -> dict[str, GaussianFit]:
@@ -167,6 +170,7 @@ def fit_gaussians(
     return {fit.divergence: fit for fit in fits}
 
 
+@in_usual_state
 def judged_by_all(
     mixture: LineMixture, gaussians: Sequence[tuple[float, float]], kinds: Sequence[Divergence | str]
 ) -> Tensor:
@@ -185,7 +189,7 @@ def judged_by_all(
     """
     if not gaussians or not kinds:
         raise UsageError("judged_by_all needs at least one Gaussian and one divergence")
-    values = torch.empty(len(gaussians), len(kinds), dtype=torch.float64)
+    values = torch.empty(len(gaussians), len(kinds), dtype=torch.float64, device="cpu")
     for i, (mean, deviation) in enumerate(gaussians):
         for j, kind in enumerate(kinds):
             value = divergence_from_gaussian(mixture, mean, deviation, kind)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.batch import Batch, Layout
 from wgan.constraints import Unconstrained
 from wgan.data.points import PointsCodec
@@ -107,6 +108,7 @@ class StratifiedPrior(Prior):
         return noise[:, None].float()
 
 
+@in_usual_state
 def fit_by_game(
     mixture: LineMixture,
     kind: Divergence | str,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.batch import Batch
 from wgan.constraints import Constraint
 from wgan.data.source import Source
@@ -85,6 +86,7 @@ class Probed:
         return {name: value for name, value in read.items() if math.isfinite(value)}
 
 
+@in_usual_state
 def probe(game: Game, source: Source, objective: Objective, constraint: Constraint, rules: Rules) -> Probed:
     """The gradient that reaches the generator of a run as it stands, and how sure the critic is.
 
@@ -127,6 +129,7 @@ def probe(game: Game, source: Source, objective: Objective, constraint: Constrai
     return Probed(gradient=gradient, saturation=saturation(*logits))
 
 
+@in_usual_state
 def generator_gradient(
     game: Game, objective: Objective, noise: Tensor, real: Batch | None = None, *, packing: int = 1
 ) -> GeneratorGradient:
@@ -153,6 +156,7 @@ def generator_gradient(
     return _norms(*_gradients(game, objective, noise, real, packing))
 
 
+@in_usual_state
 def weight_gradient(
     game: Game, objective: Objective, noise: Tensor, real: Batch | None = None, *, packing: int = 1
 ) -> Tensor:
@@ -174,6 +178,7 @@ def weight_gradient(
     return _gradients(game, objective, noise, real, packing)[1]
 
 
+@in_usual_state
 def saturation(real_scores: Array, fake_scores: Array) -> Saturation:
     """How much of a discriminator D = sigmoid(score) has saturated.
 

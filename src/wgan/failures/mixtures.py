@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.errors import UsageError
 from wgan.measures import Array, as_float64, as_weights, refuse_beyond_memory
 
@@ -33,6 +34,7 @@ class LineMixture:
     deviations: Tensor
 
     @classmethod
+    @in_usual_state
     def of(cls, weights: Array, means: Array, deviations: Array) -> LineMixture:
         """A mixture from lists, arrays or tensors of equal length.
 
@@ -66,6 +68,7 @@ class LineMixture:
         parts = gaussian_log_density(x.double()[..., None], self.means, self.deviations)
         return torch.logsumexp(self.weights.log() + parts, dim=-1)
 
+    @in_usual_state
     def sample(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw a stratified batch, one point from each of `size` equally likely intervals.
 
@@ -85,6 +88,7 @@ class LineMixture:
         points = np.interp(stratified(size, rng).numpy(), levels, places.numpy()[first])
         return torch.from_numpy(points)[:, None].float()
 
+    @in_usual_state
     def grid(self, *, reach: float = 12.0) -> Tensor:
         """Equally spaced places, close enough to see the narrowest mode, float64, ascending.
 
@@ -99,13 +103,16 @@ class LineMixture:
         low, high = float(self.means.min()) - room, float(self.means.max()) + room
         num = max(_FEWEST_PLACES, math.ceil((high - low) / float(self.deviations.min()) * _PLACES_A_DEVIATION))
         refuse_beyond_memory(64 * num * len(self.means), f"a grid of {num:,} places", "Bring the modes' widths closer.")
-        return torch.linspace(low, high, num, dtype=torch.float64)
+        return torch.linspace(low, high, num, dtype=torch.float64, device="cpu")
 
 
 def stratified(num: int, rng: torch.Generator) -> Tensor:
     """Uniform numbers in (0, 1), one in each interval of width 1/num, in random order, shape (num,), float64."""
-    levels = (torch.arange(num, dtype=torch.float64) + torch.rand((), dtype=torch.float64, generator=rng)) / max(num, 1)
-    return levels[torch.randperm(num, generator=rng)].clamp(_LEAST_LEVEL, 1.0 - _LEAST_LEVEL)
+    levels = (
+        torch.arange(num, dtype=torch.float64, device="cpu")
+        + torch.rand((), dtype=torch.float64, generator=rng, device="cpu")
+    ) / max(num, 1)
+    return levels[torch.randperm(num, generator=rng, device="cpu")].clamp(_LEAST_LEVEL, 1.0 - _LEAST_LEVEL)
 
 
 def gaussian_log_density(x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.batch import Batch, Layout
 from wgan.constraints import Constraint, LipschitzPenalty, Unconstrained
 from wgan.draws import draw
@@ -143,6 +144,7 @@ class Vanishing:
         )
 
 
+@in_usual_state
 def vanishing(*, distance: float = 6.0, deviation: float = 0.5, critic_steps: int = 1500, seed: int = 0) -> Vanishing:
     """Train a discriminator and a Wasserstein critic against a generator that stands still, and measure its gradients.
 
@@ -178,7 +180,7 @@ def vanishing(*, distance: float = 6.0, deviation: float = 0.5, critic_steps: in
     minimax, other = GAN(generator="minimax"), GAN(generator="nonsaturating")
     (low, high), saturated = _measured(games[0], data, other, Unconstrained(), (minimax, other), marks)
     (flat,), _ = _measured(games[1], data, Wasserstein(), LipschitzPenalty(weight=_PENALTY), (Wasserstein(),), marks)
-    places = torch.linspace(-4 * deviation, distance + 4 * deviation, _NUM_PLACES)
+    places = torch.linspace(-4 * deviation, distance + 4 * deviation, _NUM_PLACES, dtype=torch.float32, device="cpu")
     with torch.no_grad():
         of_discriminator, of_critic = (game.score(places[:, None]).double() for game in games)
     return Vanishing(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.errors import UsageError
 from wgan.networks.conditioning import NOTHING, Given, refuse_way
@@ -71,6 +72,7 @@ class Autoencoder:
         """
         raise _no_generator("autoencoder", "mlp")
 
+    @built
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic of samples of any shape."""
         _refuse_features(outputs)
@@ -107,6 +109,7 @@ class ConvAutoencoder:
         """
         raise _no_generator("conv-autoencoder", "dcgan")
 
+    @built
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic of images."""
         _refuse_features(outputs)

@@ -89,8 +89,8 @@ class ConditionalNorm(nn.Module, TakesCondition):
     def __init__(self, norm: nn.Module, channels: int, size: int) -> None:
         super().__init__()
         self.norm = norm
-        self.weight = nn.Parameter(torch.zeros(2 * channels, size))
-        self.bias = nn.Parameter(torch.zeros(2 * channels))
+        self.weight = nn.Parameter(torch.zeros(2 * channels, size, dtype=torch.float32, device="cpu"))
+        self.bias = nn.Parameter(torch.zeros(2 * channels, dtype=torch.float32, device="cpu"))
 
     def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
         """Normalise, scale and shift; the same shape."""

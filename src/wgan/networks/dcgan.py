@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import nn
 
+from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.networks.activations import LeakyReLU, ReLU
 from wgan.networks.conditioning import (
@@ -43,6 +44,7 @@ class DCGAN:
     def _channels(self, levels: int) -> list[int]:
         return [self.filters * (2**level if self.growth == "doubling" else 1) for level in range(levels)]
 
+    @built
     def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """A generator of images: a linear map to the smallest feature map, then transposed convolutions."""
         refuse_way(given, "a generator", "concat", "norm")
@@ -68,6 +70,7 @@ class DCGAN:
                 layers += [*normalisation(self.norm, outputs, given), ReLU()]
         return Generator(_initialised(Chain(*layers), self.weights), noise_size, layout, given)
 
+    @built
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic of images: the generator's mirror, with leaky activations and no norm on its first layer."""
         refuse_way(given, "a critic", "concat", "projection")

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.networks.activations import LeakyReLU, ReLU
 from wgan.networks.conditioning import (
@@ -71,6 +72,7 @@ class MLP:
         if self.width < 1 or self.depth < 0:
             raise ValueError(f"width must be at least 1 and depth at least 0, not {self.width} and {self.depth}")
 
+    @built
     def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """A generator of samples of any shape."""
         refuse_way(given, "a generator", "concat", "norm")
@@ -79,6 +81,7 @@ class MLP:
         joined = given.size if given.joins() else 0
         return Generator(self._layers(noise_size + joined, layout.size, given), noise_size, layout, given)
 
+    @built
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic of samples of any shape."""
         refuse_way(given, "a critic", "concat", "projection")

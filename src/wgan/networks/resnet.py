@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.networks.activations import ReLU
 from wgan.networks.conditioning import (
@@ -39,6 +40,7 @@ class ResNet:
         if self.filters < 1:
             raise ValueError(f"filters must be at least 1, not {self.filters}")
 
+    @built
     def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """A generator of images: a linear map, one enlarging block for each level, and a last convolution."""
         refuse_way(given, "a generator", "concat", "norm")
@@ -57,6 +59,7 @@ class ResNet:
         )
         return Generator(_initialised(chain), noise_size, layout, given)
 
+    @built
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic of images: one halving block for each level, two blocks more, a mean over the map, a linear map."""
         refuse_way(given, "a critic", "concat", "projection")

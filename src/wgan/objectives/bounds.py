@@ -59,7 +59,7 @@ class GAN(Objective):
         """Which labels are flipped, 1 or 0, shape (2, size): of real samples, then of fake ones."""
         if not self.flipping:
             return None
-        return (torch.rand(2, size, generator=rng) < self.flipping).float()
+        return (torch.rand(2, size, generator=rng, dtype=torch.float32, device="cpu") < self.flipping).float()
 
     def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
         """The cross-entropy of labels and logits: -L where labels are neither smoothed nor flipped."""

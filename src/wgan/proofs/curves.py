@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from wgan.ambient import in_usual_state
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import open_data
 from wgan.data.source import Source
@@ -216,6 +217,7 @@ def run_all(
     return [found[task.name] for task in wanted]
 
 
+@in_usual_state
 def run(task: Task) -> Trace:
     """Train, and look.
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.critics import FittedCritic, fit_critic
 from wgan.errors import UsageError
 from wgan.failures import Claim
@@ -59,9 +60,9 @@ class Pair:
 
     def _points(self, size: int, rng: torch.Generator) -> Tensor:
         if self.shape == "gauss":
-            return torch.randn(size, self.dimension, dtype=torch.float64, generator=rng)
-        points = torch.zeros(size, self.dimension, dtype=torch.float64)
-        points[:, 1] = torch.rand(size, dtype=torch.float64, generator=rng)
+            return torch.randn(size, self.dimension, dtype=torch.float64, generator=rng, device="cpu")
+        points = torch.zeros(size, self.dimension, dtype=torch.float64, device="cpu")
+        points[:, 1] = torch.rand(size, dtype=torch.float64, generator=rng, device="cpu")
         return points
 
 
@@ -192,6 +193,7 @@ class KnownFound:
         )
 
 
+@in_usual_state
 def known(
     *, pairs: Sequence[Pair] = PAIRS, size: int = 1_000, repetitions: int = 5, critic_steps: int = 500, seed: int = 0
 ) -> KnownFound:
@@ -241,7 +243,7 @@ def _repetition(pair: Pair, size: int, critic_steps: int, seed: int, place: int,
     rng = Randomness(seed).at("samples of a known distance", place, number)
     (real, moved), (fresh_real, fresh_moved) = pair.draw(size, rng), pair.draw(size, rng)
     drawn = Randomness(seed).at("seeds of the critics", place, number)
-    seeds = torch.randint(2**31, (2,), generator=drawn).tolist()
+    seeds = torch.randint(2**31, (2,), generator=drawn, device="cpu").tolist()
     critic = fit_critic(real, moved, critic_steps=critic_steps, batch_size=_BATCH, seed=seeds[0])
     between_real = fit_critic(real, fresh_real, critic_steps=critic_steps, batch_size=_BATCH, seed=seeds[1])
     certified, without_critic = _proven(critic, real, moved)

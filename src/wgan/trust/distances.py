@@ -102,7 +102,7 @@ def solve(real: Tensor, fake: Tensor, rng: torch.Generator, *, unit: float = 1.0
         return None
     found = exact(real, fake, proven=True)
     value, pairs = float(found.cost), found.source_potential + found.target_potential
-    drawn = torch.randint(len(pairs), (RESAMPLED, len(pairs)), generator=rng)
-    ends = torch.tensor([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], dtype=torch.float64)
+    drawn = torch.randint(len(pairs), (RESAMPLED, len(pairs)), generator=rng, device="cpu")
+    ends = torch.tensor([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], dtype=torch.float64, device="cpu")
     low, high = pairs[drawn].mean(dim=1).quantile(ends).tolist()
     return Solved(value=unit * value, low=unit * max(0.0, low), high=unit * high)

@@ -259,8 +259,8 @@ def _nearest(points: Tensor, rows: Tensor, *, apart: bool = False) -> tuple[Tens
     wide = points.shape[1] >= _PRODUCT_DIMENSIONS
     # Any centre will do that is near both: about it float32 has digits to spare.
     centre = points.mean(dim=0).float()
-    best = torch.full((len(points),), math.inf, dtype=torch.float32 if wide else torch.float64)
-    which = torch.zeros(len(points), dtype=torch.int64)
+    best = torch.full((len(points),), math.inf, dtype=torch.float32 if wide else torch.float64, device="cpu")
+    which = torch.zeros(len(points), dtype=torch.int64, device="cpu")
     step = max(1, _AT_ONCE // max(len(points), points.shape[1]))
     about = points.float() - centre if wide else points.double()
     for start in range(0, len(rows), step):
@@ -271,7 +271,7 @@ def _nearest(points: Tensor, rows: Tensor, *, apart: bool = False) -> tuple[Tens
         else:
             costs = torch.cdist(about, block.double(), compute_mode="donot_use_mm_for_euclid_dist")
         if apart:
-            inside = torch.arange(start, start + len(block))
+            inside = torch.arange(start, start + len(block), device="cpu")
             costs[inside, inside - start] = math.inf
         lowest, where = costs.min(dim=1)
         nearer = lowest < best

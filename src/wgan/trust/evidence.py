@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.batch import Batch
 from wgan.constraints import Constraint
 from wgan.data.source import Source
@@ -147,6 +148,7 @@ class Examiner:
         UsageError: No rows were held out, or the features are not installed.
     """
 
+    @in_usual_state
     def __init__(
         self,
         source: Source,
@@ -206,6 +208,7 @@ class Examiner:
             training_lead=lead(seen.training.scores, seen.held_out.scores),
         )
 
+    @in_usual_state
     def look(self, game: Game) -> Look:
         """The rows, as many samples of the generator under training, and the critic's scores."""
         return look(game, self.objective, self.rules, self.rows)

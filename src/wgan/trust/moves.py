@@ -145,7 +145,10 @@ def step_cosine(optimizer: torch.optim.Optimizer, gradients: list[Tensor]) -> fl
         return None
     # From weights 0 and at the rate 1 the new weights are the step itself, with all its digits.
     steps, _ = optimizer.foresee(
-        [torch.zeros_like(gradient) for gradient in gradients], gradients, optimizer.slots(), torch.ones(())
+        [torch.zeros_like(gradient) for gradient in gradients],
+        gradients,
+        optimizer.slots(),
+        torch.ones((), dtype=torch.float32, device="cpu"),
     )
     inner, lengths = 0.0, [0.0, 0.0]
     for step, gradient in zip(steps, gradients, strict=True):

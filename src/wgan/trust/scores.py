@@ -31,12 +31,12 @@ def score_histogram(of_real: Tensor, of_fake: Tensor, *, bins: int = BINS) -> di
     both = torch.cat([real, fake])
     if not both.numel() or not bool(both.isfinite().all()):
         return None
-    low, high = both.quantile(torch.tensor([CUT, 1.0 - CUT], dtype=torch.float64)).tolist()
+    low, high = both.quantile(torch.tensor([CUT, 1.0 - CUT], dtype=torch.float64, device="cpu")).tolist()
     # Scores that are all one number, up to what float32 tells apart, stand in the middle of bins of some width.
     room = max(abs(low), abs(high), 1e-30) * 1e-6
     if not high - low > room:
         low, high = low - room, high + room
-    edges = torch.linspace(low, high, bins + 1, dtype=torch.float64)
+    edges = torch.linspace(low, high, bins + 1, dtype=torch.float64, device="cpu")
     counts = [torch.bincount(torch.bucketize(side, edges[1:-1], right=True), minlength=bins) for side in (real, fake)]
     return {"edges": edges.tolist(), "real": counts[0].tolist(), "fake": counts[1].tolist()}
 

@@ -153,7 +153,7 @@ class ImageSource:
         self._digest = digest
         numbers: Tensor | int = len(pixels)
         if described is not None and described.kept is not None:
-            numbers = torch.arange(len(pixels))[torch.from_numpy(described.kept)]
+            numbers = torch.arange(len(pixels), device="cpu")[torch.from_numpy(described.kept)]
         self.offers = offers
         self._rows = Rows(self._gather, numbers, held_out=share, seed=seed, described=described, unseen=unseen)
         self.conditions = self._rows.conditions

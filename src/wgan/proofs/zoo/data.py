@@ -31,8 +31,10 @@ class Clusters:
 
     def draw(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw points, shape (size, D)."""
-        which = torch.randint(len(self.modes), (size,), generator=rng)
-        return self.modes[which] + self.sigma * torch.randn(size, self.modes.shape[1], generator=rng)
+        which = torch.randint(len(self.modes), (size,), generator=rng, device="cpu")
+        return self.modes[which] + self.sigma * torch.randn(
+            size, self.modes.shape[1], generator=rng, dtype=torch.float32, device="cpu"
+        )
 
 
 Distribution = Mixture | SwissRoll | Clusters
@@ -41,7 +43,7 @@ Distribution = Mixture | SwissRoll | Clusters
 def clusters(num: int, dimensions: int, sigma: float) -> Clusters:
     """Centres in directions that are drawn once and for all."""
     rng = Randomness(0).at("centres of the clusters", num, dimensions)
-    directions = torch.randn(num, dimensions, generator=rng)
+    directions = torch.randn(num, dimensions, generator=rng, dtype=torch.float32, device="cpu")
     return Clusters(modes=directions / directions.norm(dim=1, keepdim=True), sigma=sigma)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wgan.ambient import in_usual_state
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data.source import Source
 from wgan.experiment import health
@@ -43,6 +44,7 @@ class Life:
     source: Source
 
 
+@in_usual_state
 def live(specimen: Specimen, seed: int) -> Life:
     """Train a specimen to its end, or until it is stopped because it diverged; nothing is rolled back.
 

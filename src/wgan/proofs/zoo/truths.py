@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wgan.ambient import in_usual_state
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.proofs.zoo.data import DISTRIBUTIONS, open_source
 from wgan.proofs.zoo.living import Life
@@ -36,6 +37,7 @@ DRIFT = 100.0
 so many times as large along the run."""
 
 
+@in_usual_state
 def truths_of(life: Life) -> Truths:
     """Look at a run as it ended.
 
