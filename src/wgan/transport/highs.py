@@ -19,6 +19,14 @@ _TOLERANCE = 1e-10
 """What HiGHS may leave a constraint violated by, in units of the largest cost or of the whole mass; its least."""
 
 
+_STOPPED_EARLY = 1
+"""SciPy's status where iterations or time ran out."""
+
+
+class BeyondTolerancesError(NumericError):
+    """A program of which HiGHS cannot tell what is possible, as with weights below its tolerances."""
+
+
 def primal_and_dual(costs: Tensor, source: Tensor, target: Tensor) -> Solved:
     """Solve a transport problem twice: for the plan, and on its own for the potentials.
 
@@ -60,14 +68,16 @@ def minimise(objective: Floats, name: str, **program: Any) -> Floats:  # noqa: A
     """The solution of min <objective, z> under the constraints that `scipy.optimize.linprog` takes.
 
     Raises:
-        NumericError: HiGHS did not reach the optimum.
+        BeyondTolerancesError: HiGHS takes the program for impossible, or its own answer for wrong.
+        NumericError: HiGHS stopped before it reached the optimum.
     """
     from scipy.optimize import linprog
 
     options = {"primal_feasibility_tolerance": _TOLERANCE, "dual_feasibility_tolerance": _TOLERANCE}
     answer = linprog(objective, method="highs-ds", options=options, **program)
     if answer.status != 0:
-        raise NumericError(f"HiGHS did not reach the optimum of the {name} program: {answer.message}")
+        kind = NumericError if answer.status == _STOPPED_EARLY else BeyondTolerancesError
+        raise kind(f"HiGHS did not reach the optimum of the {name} program: {answer.message}")
     found: Floats = answer.x
     return found
 

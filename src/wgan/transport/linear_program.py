@@ -30,11 +30,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wgan.errors import NumericError, UsageError
+from wgan.errors import UsageError
 from wgan.measures import Array, as_float64, as_pair, as_weights
 from wgan.transport.arithmetic import weighted_value
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, without_forbidden
-from wgan.transport.highs import constraints, primal_and_dual
+from wgan.transport.highs import BeyondTolerancesError, constraints, primal_and_dual
 from wgan.transport.lipschitz_program import LipschitzFunction, joint_support, solve_lipschitz
 from wgan.transport.proving import Proof, below, extended, is_exact_enough, weigh
 from wgan.transport.refinement import refine
@@ -280,15 +280,14 @@ def _solve_weighted(costs: Tensor, a: Tensor, b: Tensor) -> tuple[Solved, Proof]
     """Solve by HiGHS, and in rounds where costs differ too much in size for one."""
     found: Solved | None = None
     possible = without_forbidden(costs)
-    with contextlib.suppress(NumericError):
+    with contextlib.suppress(BeyondTolerancesError):
         found = primal_and_dual(possible, a, b)
         proof = _anchored(costs, found)
         if is_exact_enough(costs, a, b, found) and proof.holds:
             return found, proof
     try:
         return refine(costs, a, b, found, primal_and_dual)
-    except NumericError:
-        # Beside weights below its tolerances HiGHS calls problems impossible that are not.
+    except BeyondTolerancesError:
         return refine(costs, a, b, found)
 
 
