@@ -17,12 +17,12 @@ from wgan.transport.gaussians import (
 )
 from wgan.transport.linear_program import (
     LinearProgramSolution,
-    LipschitzFunction,
     TransportProgram,
     linear_program,
     transport_program,
 )
 from wgan.transport.lipschitz import layer_bound
+from wgan.transport.lipschitz_program import LipschitzFunction
 from wgan.transport.one_dimensional import monotone_transport, one_dimensional
 from wgan.transport.plans import Certificate, Plan, Transport
 from wgan.transport.semidual import Sampler, SemiDual, Targets, semidual

@@ -11,13 +11,12 @@ from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
 from wgan.measures import Array, as_pair, as_weights, check_power, root
-from wgan.transport.arithmetic import transform_below
 from wgan.transport.choosing import choose
 from wgan.transport.column_generation import column_generation
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, pair_costs, without_forbidden
 from wgan.transport.one_dimensional import monotone_transport
 from wgan.transport.plans import Certificate, Plan, Transport
-from wgan.transport.proving import Proof, is_exact_enough, prove, weigh
+from wgan.transport.proving import Proof, extended, is_exact_enough, prove, weigh
 from wgan.transport.refinement import Solver, refine
 from wgan.transport.solvers import Solved
 
@@ -199,7 +198,7 @@ class _Problem:
         found, proof = _solve(inner, a[rows], b[columns], some, is_assignment=False)
         assert proof is not None
         found = dataclasses.replace(found, rows=rows[found.rows], columns=columns[found.columns], potentials=None)
-        return found, _extended(proof, costs, rows, columns)
+        return found, extended(proof, costs, rows, columns)
 
     def _proven_late(self, costs: Tensor, found: Solved) -> Proof:
         """Find the potentials that the solver did without, and hold its plan against them.
@@ -266,22 +265,6 @@ def _is_beyond_doubt(costs: Tensor, found: Solved) -> bool:
     """Whether rounding in sums of as many costs as there are points cannot be seen beside the plan's cost."""
     rounding = torch.finfo(costs.dtype).eps * len(costs) * _size(costs)
     return rounding <= _UNSEEN * float(found.masses @ costs[found.rows, found.columns].abs())
-
-
-def _extended(proof: Proof, costs: Tensor, rows: Tensor, columns: Tensor) -> Proof:
-    """Potentials of all points, from those of the points that weigh something."""
-    f, g = torch.zeros(costs.shape[0]).double(), torch.zeros(costs.shape[1]).double()
-    f[:] = _below(costs[:, columns].T, proof.target_potential)
-    f[rows] = proof.source_potential
-    g[:] = _below(costs, f)
-    g[columns] = proof.target_potential
-    return dataclasses.replace(proof, source_potential=f, target_potential=g)
-
-
-def _below(costs: Tensor, potential: Tensor) -> Tensor:
-    """The c-transform, rounded down; 0 where every pair is forbidden and any number will do."""
-    found = torch.from_numpy(transform_below(costs.numpy(), potential.numpy()))
-    return torch.where(found.isfinite(), found, 0.0)
 
 
 def _size(costs: Tensor) -> float:

@@ -5,18 +5,26 @@ Everything here works along the last dimension, so that many lines are solved at
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
 from wgan.measures import Array, as_pair, as_weights, check_power, finite
+from wgan.transport.arithmetic import slacks
 from wgan.transport.plans import Certificate, Plan, Transport
+from wgan.transport.proving import OPTIMALITY, extended
+from wgan.transport.refinement import refine
+from wgan.transport.staircase import Staircase, exact_staircase, levels_of, order_of, sorted_weights, staircase
 
-# A gap of more than this share of the cost from end to end is more than the rounding of two million additions.
-_GAP_TOLERANCE = 1e-9
+_MOST_PAIRS = 2**22
+"""How many pairs may be looked at for potentials, where those along the path lost their digits."""
+
+_LEVEL_ROUNDING = 2.0**-49
+"""The rounding of a level, for one weight; sums of many grow with the root of their number."""
+
+_SEEN = 1e-10
+"""The share of a cost by which it may be wrong before levels are added up in whole numbers."""
 
 
 def one_dimensional(
@@ -89,45 +97,74 @@ def monotone_transport(
     check_power(p)
     source_weights = as_weights(x_weights, len(first), "x_weights").to(first.device)
     target_weights = as_weights(y_weights, len(second), "y_weights").to(first.device)
-    source_order, target_order = _order(first), _order(second)
-    stairs = _staircase(
-        _levels(first, None if x_weights is None else source_weights, source_order),
-        _levels(second, None if y_weights is None else target_weights, target_order),
-    )
-    rows, columns = source_order.gather(0, stairs.rows), target_order.gather(0, stairs.columns)
-    lengths = (first.gather(0, rows) - second.gather(0, columns)).abs()
-    step_costs = finite(lengths if p == 1 else lengths**p, "cost")
-    cost = (stairs.masses * step_costs).sum()
+    source_order, target_order = order_of(first), order_of(second)
+    x_levels = levels_of(first, None if x_weights is None else source_weights, source_order)
+    y_levels = levels_of(second, None if y_weights is None else target_weights, target_order)
+    stairs = staircase(x_levels, y_levels)
 
-    source_potential, target_potential = _potentials(step_costs.detach(), stairs, source_order, target_order)
-    dual = source_weights.detach() @ source_potential + target_weights.detach() @ target_potential
-    gap = float(cost.detach() - dual)
-    _refuse_unproven(gap, first.detach(), second.detach(), p)
+    def moves() -> tuple[Tensor, Tensor, Tensor]:
+        rows, columns = source_order.gather(0, stairs.rows), target_order.gather(0, stairs.columns)
+        return rows, columns, (first.gather(0, rows) - second.gather(0, columns)).abs()
+
+    rows, columns, lengths = moves()
+    distance = power_mean(lengths.detach(), stairs.masses.detach(), p)
+    is_weighted = x_weights is not None or y_weights is not None
+    if bool(_is_doubtful(first[source_order], second[target_order], distance, is_weighted, p)):
+        stairs = exact_staircase(
+            None if x_weights is None else sorted_weights(source_weights, source_order),
+            None if y_weights is None else sorted_weights(target_weights, target_order),
+            x_levels,
+            y_levels,
+        )
+        rows, columns, lengths = moves()
+    step_costs = finite(lengths if p == 1 else lengths**p, "cost")
     moved = stairs.masses.detach() > 0
+    plan = Plan(
+        rows=rows[moved], columns=columns[moved], masses=stairs.masses.detach()[moved], shape=(len(first), len(second))
+    )
+    potentials = _potentials(step_costs.detach(), stairs, source_order, target_order)
+    costs = step_costs.detach()[moved]
+    gap = _gap(plan, costs, *potentials)
+    size = float(plan.masses @ costs)
+    if not gap <= OPTIMALITY * size:
+        points = first.detach().cpu(), second.detach().cpu()
+        weights = source_weights.detach().cpu(), target_weights.detach().cpu()
+        potentials = _refined_potentials(*points, *weights, p, gap)
+        gap = _gap(plan, costs, *potentials)
+        _refuse_unproven(gap, size)
     return Transport(
-        cost=cost,
+        cost=(stairs.masses * step_costs).sum(),
         distance=power_mean(lengths, stairs.masses, p),
-        plan=Plan(
-            rows=rows[moved],
-            columns=columns[moved],
-            masses=stairs.masses.detach()[moved],
-            shape=(len(first), len(second)),
-        ),
+        plan=plan,
         solver="monotone",
         proof=Certificate(
-            source_potential=source_potential,
-            target_potential=target_potential,
+            source_potential=potentials[0].to(first.device),
+            target_potential=potentials[1].to(first.device),
             gap=gap,
-            optimal=True,
+            optimal=gap <= OPTIMALITY * size,
         ),
     )
 
 
-def _refuse_unproven(gap: float, x: Tensor, y: Tensor, p: float) -> None:
-    # Potentials rise from end to end, however near each other the points are between which the plan moves.
-    (x_low, x_high), (y_low, y_high) = (map(float, torch.aminmax(side)) for side in (x, y))
-    longest = max(abs(x_high - y_low), abs(y_high - x_low))
-    if not abs(gap) <= _GAP_TOLERANCE * longest**p:
+def _gap(plan: Plan, costs: Tensor, f: Tensor, g: Tensor) -> float:
+    """What the potentials leave of the cost of the plan's moves."""
+    parts = costs, f.to(costs.device)[plan.rows], g.to(costs.device)[plan.columns]
+    return float(plan.masses.cpu().numpy() @ slacks(*(part.cpu().numpy() for part in parts)))
+
+
+def _refined_potentials(x: Tensor, y: Tensor, a: Tensor, b: Tensor, p: float, gap: float) -> tuple[Tensor, Tensor]:
+    """Potentials in the plan's own unit, from all pairs: those along the path may be as large as the longest way."""
+    if len(x) * len(y) > _MOST_PAIRS:
+        _refuse_unproven(gap, 0.0)
+    costs = (x[:, None] - y).abs() ** p
+    rows, columns = a.nonzero().flatten(), b.nonzero().flatten()
+    _, proof = refine(costs[rows][:, columns].contiguous(), a[rows], b[columns])
+    proof = extended(proof, costs, rows, columns)
+    return proof.source_potential, proof.target_potential
+
+
+def _refuse_unproven(gap: float, size: float) -> None:
+    if not gap <= OPTIMALITY * size:
         raise NumericError(
             f"rounding left a gap of {gap:.3g} between the plan's cost and the proof that none is less",
             remedy="Divide the points by their size, or take weights of fewer orders of magnitude.",
@@ -149,13 +186,48 @@ def line_distances(x: Tensor, y: Tensor, x_weights: Tensor | None, y_weights: Te
     """
     if x_weights is None and y_weights is None and x.shape[-1] == y.shape[-1]:
         return power_mean(_distances(sort(x), sort(y)), None, p)
-    x_sorted, x_levels = _quantiles(x, x_weights)
-    y_sorted, y_levels = _quantiles(y, y_weights)
-    stairs = _staircase(x_levels, y_levels)
-    whole = (*x.shape[:-1], stairs.masses.shape[-1])
+    (x_sorted, x_order, x_levels), (y_sorted, y_order, y_levels) = _quantiles(x, x_weights), _quantiles(y, y_weights)
+    stairs = staircase(x_levels, y_levels)
+    found = _along(stairs, x_sorted, y_sorted, p)
+    doubtful = _is_doubtful(x_sorted, y_sorted, found.detach(), x_weights is not None or y_weights is not None, p)
+    if not bool(doubtful.any()):
+        return found
+    lines = [
+        _along(
+            exact_staircase(
+                sorted_weights(x_weights, None if x_order is None else x_order[line]),
+                sorted_weights(y_weights, None if y_order is None else y_order[line]),
+                x_levels.expand(*x.shape[:-1], -1)[line],
+                y_levels.expand(*y.shape[:-1], -1)[line],
+            ),
+            x_sorted[line],
+            y_sorted[line],
+            p,
+        )
+        if bool(doubtful[line])
+        else found[line]
+        for line in np.ndindex(*found.shape)
+    ]
+    return torch.stack(lines).reshape(found.shape)
+
+
+def _along(stairs: Staircase, x_sorted: Tensor, y_sorted: Tensor, p: float) -> Tensor:
+    """W_p by the moves of the monotone plan."""
+    whole = (*x_sorted.shape[:-1], stairs.masses.shape[-1])
     from_x = x_sorted.gather(-1, stairs.rows.expand(whole))
     from_y = y_sorted.gather(-1, stairs.columns.expand(whole))
     return power_mean(_distances(from_x, from_y), stairs.masses, p)
+
+
+def _is_doubtful(x_sorted: Tensor, y_sorted: Tensor, distances: Tensor, is_weighted: bool, p: float) -> Tensor:
+    """On which lines a rounding of levels, as mass that moves from end to end, could be seen in the distance."""
+    x, y = x_sorted.detach(), y_sorted.detach()
+    longest: Tensor = torch.maximum((x[..., -1] - y[..., 0]).abs(), (y[..., -1] - x[..., 0]).abs()).double()
+    num = x.shape[-1] + y.shape[-1] if is_weighted else 1
+    seen: Tensor = (_LEVEL_ROUNDING * num**0.5 / _SEEN) ** (1.0 / p) * longest > distances
+    if x.shape == y.shape and bool(seen.any()):
+        seen = seen & ~(x == y).all(dim=-1)
+    return seen
 
 
 def power_mean(values: Tensor, weights: Tensor | None, p: float) -> Tensor:
@@ -188,73 +260,20 @@ def sort(values: Tensor) -> Tensor:
     if values.device.type != "cpu":
         return values.sort().values
     if _is_tracked(values):
-        return values.gather(-1, _order(values))
+        return values.gather(-1, order_of(values))
     return torch.from_numpy(np.sort(values.detach().numpy()))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Staircase:
-    """The moves of the monotone plan over sorted points: a path from (0, 0) to (N - 1, M - 1) by single steps.
-
-    Attributes:
-        rows: Sorted source points, shape (..., N + M - 1), int64.
-        columns: Sorted target points, likewise.
-        masses: What is moved, at least 0 and summing to 1, likewise, float64, differentiable.
-    """
-
-    rows: Tensor
-    columns: Tensor
-    masses: Tensor
-
-
-def _staircase(x_levels: Tensor, y_levels: Tensor) -> _Staircase:
-    """Merge the inner levels of two distribution functions, shapes (..., N - 1) and (..., M - 1).
-
-    Between two neighbours of the merged levels lies one move. Levels that coincide leave a move without mass: it keeps
-    the path connected, and with it the gradients with respect to weights are potentials.
-    """
-    num_rows = x_levels.shape[-1]
-    lines = max(x_levels.shape[:-1], y_levels.shape[:-1], key=len)
-    levels = torch.cat([x_levels.expand(*lines, -1), y_levels.expand(*lines, -1)], dim=-1)
-    order = _order(levels, stable=True)
-    merged = levels.gather(-1, order)
-    begin = levels.new_zeros((*lines, 1))
-    # Where the last points weigh nothing, the level before them may be 1 and a rounding.
-    end = torch.cat([merged[..., -1:].detach(), begin + 1.0], dim=-1).amax(-1, keepdim=True)
-    masses = torch.diff(merged, prepend=begin, append=end)
-    rows = torch.nn.functional.pad((order < num_rows).cumsum(-1), (1, 0))
-    columns = torch.arange(rows.shape[-1], device=rows.device) - rows
-    return _Staircase(rows=rows, columns=columns, masses=masses)
-
-
-def _quantiles(values: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Sorted values, and the levels of the distribution function between them."""
+def _quantiles(values: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Sorted values, their order where weights need it, and the levels of the distribution function between them."""
     if weights is None:
-        return sort(values), _levels(values, None, None)
-    order = _order(values)
-    return values.gather(-1, order), _levels(values, weights, order)
-
-
-def _levels(values: Tensor, weights: Tensor | None, order: Tensor | None) -> Tensor:
-    """The distribution function after each sorted point but the last, shape (..., N - 1) or (N - 1,), float64."""
-    if weights is None or order is None:
-        # Quotients of whole numbers, not sums: 1/3 and 2/6 are then the same float.
-        num = values.shape[-1]
-        return torch.arange(1, num, dtype=torch.float64, device=values.device) / num
-    # `gather` and its gradient are several times faster here than indexing by brackets.
-    return weights.expand(order.shape).gather(-1, order).cumsum(-1)[..., :-1]
-
-
-def _order(values: Tensor, *, stable: bool = False) -> Tensor:
-    """The indices that sort along the last dimension."""
-    if values.device.type != "cpu":
-        return values.detach().argsort(dim=-1, stable=stable)
-    # The stable sort finds the two sorted runs that it is given, and merges them in linear time.
-    return torch.from_numpy(np.argsort(values.detach().numpy(), axis=-1, kind="stable" if stable else None))
+        return sort(values), None, levels_of(values, None, None)
+    order = order_of(values)
+    return values.gather(-1, order), order, levels_of(values, weights, order)
 
 
 def _potentials(
-    step_costs: Tensor, stairs: _Staircase, source_order: Tensor, target_order: Tensor
+    step_costs: Tensor, stairs: Staircase, source_order: Tensor, target_order: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The f and g with f_i + g_j = c_ij along the whole path, for the points as they came; the lowest y has g = 0."""
     rises = torch.diff(step_costs)

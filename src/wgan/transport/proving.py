@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from wgan.transport.arithmetic import Floats, slacks
+from wgan.transport.arithmetic import Floats, slacks, transform_below
 from wgan.transport.solvers import Solved
 
 OPTIMALITY = 1e-10
@@ -84,6 +84,36 @@ def weigh(costs: Tensor, found: Solved, f: Tensor, g: Tensor) -> Proof:
         gap=float(masses @ rest),
         size=float(masses @ np.abs(moved)),
     )
+
+
+def extended(proof: Proof, costs: Tensor, rows: Tensor, columns: Tensor) -> Proof:
+    """Potentials of all points, from those of the points that weigh something.
+
+    Args:
+        proof: Potentials of shapes (N',) and (M',).
+        costs: Of all points, shape (N, M).
+        rows: Which source points the proof has, shape (N',), int64.
+        columns: Which target points, shape (M',).
+    """
+    f = below(costs[:, columns].T, proof.target_potential)
+    f[rows] = proof.source_potential
+    g = below(costs, f)
+    g[columns] = proof.target_potential
+    return replace(proof, source_potential=f, target_potential=g)
+
+
+def below(costs: Tensor, potential: Tensor) -> Tensor:
+    """The c-transform of f, rounded down such that f_i + g_j <= c_ij exactly; 0 where no pair of a point is allowed.
+
+    Args:
+        costs: Shape (N, M), float64, on the CPU.
+        potential: f, shape (N,).
+
+    Returns:
+        Shape (M,).
+    """
+    found = torch.from_numpy(transform_below(costs.numpy(), potential.numpy()))
+    return torch.where(found.isfinite(), found, 0.0)
 
 
 def is_exact_enough(costs: Tensor, a: Tensor, b: Tensor, found: Solved) -> bool:

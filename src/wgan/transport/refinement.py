@@ -72,7 +72,7 @@ def refine(
         rounds.go_on(source, target, solver)
         if rounds.unit_is_too_large():
             rounds, best = _Rounds(c, a, b, rounds.moves), math.inf
-    found = rounds.solved(solver.__name__)
+    found = rounds.solved()
     assert found.potentials is not None
     proof = weigh(costs, found, *found.potentials)
     if not proof.holds:
@@ -92,6 +92,7 @@ class _Rounds:
 
     def __init__(self, costs: Floats, a: Floats, b: Floats, moves: Moves) -> None:
         self.costs, self.a, self.b, self.moves = costs, a, b, moves
+        self.solver = "POT, network simplex"
         least = float(costs.min())
         dearest = float((costs[moves.rows, moves.columns] - least).max())
         self.least, self.dearest = least, dearest
@@ -131,6 +132,7 @@ class _Rounds:
         middle = float(np.median(f))
         f, g = f - middle, g + middle
         forest = Forest(self.a, self.b)
+        self.solver = found.solver
         self.moves = forest.settled(
             found.rows.numpy(), found.columns.numpy(), found.masses.numpy(), lambda: left - f[:, None] - g
         )
@@ -139,7 +141,7 @@ class _Rounds:
         self.targets.append(g * unit)
         self._look()
 
-    def solved(self, solver: str) -> Solved:
+    def solved(self) -> Solved:
         """The plan, with the potentials rounded to float64 such that they stay feasible."""
         # A constant that is moved from one side to the other before rounding, so that what most of the mass sees is
         # small, and keeps its digits.
@@ -153,7 +155,7 @@ class _Rounds:
             columns=torch.from_numpy(self.moves.columns),
             masses=torch.from_numpy(self.moves.masses),
             potentials=(torch.from_numpy(f), torch.from_numpy(g)),
-            solver=f"{solver.replace('_', ' ')}, refined",
+            solver=f"{self.solver}, refined",
         )
 
 
