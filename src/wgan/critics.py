@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from wgan.ambient import in_usual_state
 from wgan.batch import Batch, Layout
 from wgan.constraints import Constraint, GradientPenalty
+from wgan.engine import threads_for
 from wgan.errors import NumericError, UsageError
 from wgan.measures import Array, as_pair, as_weights
 from wgan.networks import MLP, ties_samples
 from wgan.objectives import Wasserstein
 from wgan.optimizers import Adam, Optimizer
 from wgan.randomness import Randomness
+from wgan.threads import on_threads
 from wgan.updates import descend
 
 DEFAULT_NETWORK = MLP(width=64, depth=3)
@@ -165,16 +167,18 @@ def fit_critic(
         constraint.attach(critic)
     optimiser = optimizer.build(critic.parameters())
     estimates, cumulated = [], (a.cumsum(dim=0), b.cumsum(dim=0))
-    for step in range(critic_steps):
-        for group in optimiser.param_groups:
-            group["lr"] = optimizer.rate * (0.5 + 0.5 * math.cos(math.pi * step / critic_steps))
-        rng = streams.at("batches of the critic", step)
-        drawn_real, drawn_fake = (
-            Batch(_drawn(side, weights, batch_size, rng)) for side, weights in zip((real, fake), cumulated, strict=True)
-        )
-        drawn = constraint.draw(tuple(drawn_real.values.shape), rng)
-        drawn = None if drawn is None else drawn.to(real.device)
-        estimates.append(_update(critic, constraint.at(step), optimiser, drawn_real, drawn_fake, drawn))
+    with on_threads(threads_for(sum(weight.numel() for weight in critic.parameters()))):
+        for step in range(critic_steps):
+            for group in optimiser.param_groups:
+                group["lr"] = optimizer.rate * (0.5 + 0.5 * math.cos(math.pi * step / critic_steps))
+            rng = streams.at("batches of the critic", step)
+            drawn_real, drawn_fake = (
+                Batch(_drawn(side, weights, batch_size, rng))
+                for side, weights in zip((real, fake), cumulated, strict=True)
+            )
+            drawn = constraint.draw(tuple(drawn_real.values.shape), rng)
+            drawn = None if drawn is None else drawn.to(real.device)
+            estimates.append(_update(critic, constraint.at(step), optimiser, drawn_real, drawn_fake, drawn))
     trajectory = torch.stack(estimates).double() * unit
     if not bool(trajectory.isfinite().all()):
         where = int((~trajectory.isfinite()).nonzero()[0, 0])

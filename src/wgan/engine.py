@@ -129,16 +129,22 @@ def choose_engine(
     if precision == "auto":
         gains = convolutional or (compiled and compilable)
         precision = "bfloat16" if gains and (use_cuda or has_fast_bfloat16()) else "float32"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Engine(
         device=torch.device("cuda" if use_cuda else "cpu"),
         precision=precision,
         channels_last=convolutional,
-        threads=threads or (1 if num_weights < SMALL_NETWORKS else cores),
+        threads=threads or threads_for(num_weights),
         compiled=compiled,
         onednn=not use_cuda and num_weights >= LARGE_PRODUCTS and has_slow_float32(),
         why=hindrance or repaid,
     )
+
+
+def threads_for(num_weights: int) -> int:
+    """CPU threads that suit networks of so many weights together: one, or all cores for large ones."""
+    if num_weights < SMALL_NETWORKS:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _hindrance(convolutional: bool, num_updates: int, compilable: bool, use_cuda: bool) -> str:

@@ -15,6 +15,7 @@ from wgan.comparing.distances import DISTANCES, MOST_GAUSSIAN_DIMENSIONS, Draws,
 from wgan.errors import UsageError
 from wgan.measures import Array, as_pair, refuse_beyond_memory
 from wgan.randomness import Randomness
+from wgan.threads import on_threads
 from wgan.transport import Plan
 
 # Matrices of pairs that are held at once: by the dearest distance, and by an exact one.
@@ -54,6 +55,10 @@ class Comparison:
     proof: Mapping[str, float]
     seconds: float
     plan: Plan | None
+
+
+_MANY_PAIRS = 1_000_000
+"""Pairs of samples from which more threads than one repay their waiting for one another."""
 
 
 @in_usual_state
@@ -125,7 +130,8 @@ def compare(
     if {"w1", "w2"} & set(names):
         # Loading the solvers takes seconds, once, and is no part of what a distance costs.
         importlib.import_module("ot")
-    return tuple(_compared(name, first, second, again, draws, progress) for name in names)
+    with on_threads(1 if len(first) * len(second) < _MANY_PAIRS else 0):
+        return tuple(_compared(name, first, second, again, draws, progress) for name in names)
 
 
 def _compared(

@@ -18,6 +18,7 @@ from wgan.ambient import in_usual_state
 from wgan.divergences import DIVERGENCES, Divergence, as_divergence
 from wgan.errors import NumericError, UsageError
 from wgan.failures.mixtures import LineMixture, gaussian_log_density
+from wgan.threads import on_threads
 
 _LARGEST_LOG_RATIO = 650.0
 """Ratios p/q beyond e to this power count as that, lest they overflow; there is no minimum anywhere near them."""
@@ -90,6 +91,7 @@ def divergence_from_gaussian(
 
 
 @in_usual_state
+@on_threads(1)  # grids of some thousand places gain nothing by more
 def fit_gaussian(mixture: LineMixture, kind: Divergence | str) -> GaussianFit:
     """The Gaussian of least divergence from a mixture, by direct minimisation from several starts.
 
@@ -171,6 +173,7 @@ def fit_gaussians(
 
 
 @in_usual_state
+@on_threads(1)
 def judged_by_all(
     mixture: LineMixture, gaussians: Sequence[tuple[float, float]], kinds: Sequence[Divergence | str]
 ) -> Tensor:

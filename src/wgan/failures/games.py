@@ -29,6 +29,7 @@ from wgan.objectives.bounds import Form
 from wgan.optimizers import Adam
 from wgan.randomness import Randomness
 from wgan.rules import Rules
+from wgan.threads import on_threads
 from wgan.training import train
 
 _LAST = 5
@@ -109,6 +110,7 @@ class StratifiedPrior(Prior):
 
 
 @in_usual_state
+@on_threads(1)  # its networks are small
 def fit_by_game(
     mixture: LineMixture,
     kind: Divergence | str,

@@ -29,6 +29,7 @@ from wgan.networks import MLP
 from wgan.objectives import GAN, Objective, Wasserstein
 from wgan.optimizers import Adam
 from wgan.randomness import Randomness
+from wgan.threads import on_threads
 from wgan.updates import descend
 
 _NUM_MARKS = 25
@@ -145,6 +146,7 @@ class Vanishing:
 
 
 @in_usual_state
+@on_threads(1)  # its networks are small
 def vanishing(*, distance: float = 6.0, deviation: float = 0.5, critic_steps: int = 1500, seed: int = 0) -> Vanishing:
     """Train a discriminator and a Wasserstein critic against a generator that stands still, and measure its gradients.
 

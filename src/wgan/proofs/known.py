@@ -21,6 +21,7 @@ from wgan.errors import UsageError
 from wgan.failures import Claim
 from wgan.figures import Floats
 from wgan.randomness import Randomness
+from wgan.threads import on_threads
 from wgan.transport import certified_dual, critic_dual, exact
 
 PROVEN = 0.95
@@ -194,6 +195,7 @@ class KnownFound:
 
 
 @in_usual_state
+@on_threads(1)  # small critics, and solvers that run on one
 def known(
     *, pairs: Sequence[Pair] = PAIRS, size: int = 1_000, repetitions: int = 5, critic_steps: int = 500, seed: int = 0
 ) -> KnownFound:

@@ -59,15 +59,16 @@ def live(specimen: Specimen, seed: int) -> Life:
     assert examination is not None, "every run of the zoo has rows held out"
     scale = float(source.sample(_SCALE_ROWS, Randomness(seed).at("scale of the data")).values.abs().max())
     facts, lines = dataclasses.asdict(settings), []
-    for step in train(game, source, parts.objective, parts.constraint, build_rules(settings)):
-        is_looked_at = examination.is_due(step.number)
-        if not is_looked_at and step.number % settings.record_every:
-            continue
-        numbers = {name: getattr(step, name).item() for name in NUMBERS}
-        fault = health.fault_of(game, parts, numbers, scale)
-        if fault is not None:
-            facts["diverged"] = f"training diverged at step {step.number:,}: {fault}"
-            break
-        if is_looked_at:
-            lines.append({"step": step.number, **numbers, **examination(game)})
+    with game.engine.limits():
+        for step in train(game, source, parts.objective, parts.constraint, build_rules(settings)):
+            is_looked_at = examination.is_due(step.number)
+            if not is_looked_at and step.number % settings.record_every:
+                continue
+            numbers = {name: getattr(step, name).item() for name in NUMBERS}
+            fault = health.fault_of(game, parts, numbers, scale)
+            if fault is not None:
+                facts["diverged"] = f"training diverged at step {step.number:,}: {fault}"
+                break
+            if is_looked_at:
+                lines.append({"step": step.number, **numbers, **examination(game)})
     return Life(specimen=specimen, settings=settings, lines=lines, facts=facts, game=game, source=source)

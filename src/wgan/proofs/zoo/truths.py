@@ -15,6 +15,7 @@ from wgan.proofs.zoo.data import DISTRIBUTIONS, open_source
 from wgan.proofs.zoo.living import Life
 from wgan.proofs.zoo.specimens import ZOO
 from wgan.randomness import Randomness
+from wgan.threads import on_threads
 from wgan.transport import exact
 from wgan.trust import trained_further
 from wgan.trust.verdict import Kind
@@ -38,6 +39,7 @@ so many times as large along the run."""
 
 
 @in_usual_state
+@on_threads(1)  # as the runs of the zoo were trained
 def truths_of(life: Life) -> Truths:
     """Look at a run as it ended.
 
