@@ -43,6 +43,7 @@ def often(monkeypatch):
 def look_often(patch):
     patch.setattr("wgan.experiment.examining.FEWEST_UPDATES", 1)
     patch.setattr("wgan.experiment.examining.LOOKS", 4)
+    patch.setattr("wgan.experiment.examining.early_looks", lambda settings: frozenset())
 
 
 @pytest.fixture(scope="module")
@@ -112,14 +113,14 @@ def test_a_stop_during_a_look_saves_the_state_from_before_it_at_once(examined, t
     """The game is in the middle of a look, its statistics moved, when the signal comes."""
     call, calls = Examiner.__call__, itertools.count(1)
 
-    def slow(self, game):
+    def slow(self, game, **options):
         if next(calls) == 1:
             for player in (game.generator, game.critic):
                 for buffer in player.buffers():
                     buffer.add_(1)
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(10)
-        return call(self, game)
+        return call(self, game, **options)
 
     monkeypatch.setattr(Examiner, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)
@@ -165,6 +166,36 @@ def test_the_looks_are_at_every_so_many_evaluations_and_at_the_end():
     assert [step for step in range(10, 311, 10) if found.is_due(step)] == [100, 200, 300, 310]
     found = examination(steps=310, judge_every=0)
     assert found.is_due(310)
+
+
+@pytest.mark.parametrize(
+    ("judge_every", "steps", "early"),
+    [
+        (10, 10_000, set()),  # a regular look after as few updates as are between any two
+        (1_000, 10_000, {100, 200, 400}),
+        (0, 1_000, {100, 200, 400}),
+        (0, 199, set()),
+        (0, 200, {100}),
+    ],
+)
+def test_there_are_looks_where_most_of_the_way_is_made(judge_every, steps, early):
+    found = examination(judge_every=judge_every, steps=steps)
+    due = [step for step in range(1, steps + 1) if found.is_due(step)]
+    assert due == sorted(early | set(range(found.between, steps + 1, found.between)) | {steps})
+
+
+def test_an_early_look_trains_no_copy_of_the_critic_further():
+    found, settings = examination(judge_every=0, steps=200), dataclasses.replace(SETTINGS, steps=200, critic_steps=5)
+    source = open_data("ring", settings.input, seed=0)
+    game, parts = build_game(settings, source.codec.layout), choose_parts(settings)
+    seen = {}
+    for step in train(game, source, parts.objective, parts.constraint, build_rules(settings)):
+        if found.is_due(step.number):
+            seen[step.number] = found(game)
+        if step.number == 200:
+            break
+    assert not {"gap", "further_estimate"} & seen[100].keys()
+    assert seen[100].keys() | {"gap", "further_estimate"} == seen[200].keys()
 
 
 def test_a_long_run_that_is_examined_often_pays_less_than_a_tenth():

@@ -47,6 +47,20 @@ def updates_between_looks(settings: Settings) -> int:
     return next((part for part in parts if part * LOOKS <= settings.steps), parts[-1])
 
 
+def early_looks(settings: Settings) -> frozenset[int]:
+    """Generator updates after which there are looks before the first regular one, each at twice the one before.
+
+    Most of the way from noise to the data is covered early. Without looks there, hardly one of a long run would find
+    its samples away from the floor, and nobody could say whether the curve follows the distance.
+    """
+    between = min(settings.steps, updates_between_looks(settings))
+    found, step = [], math.ceil(FEWEST_UPDATES / (settings.critic_steps + 1))
+    while 2 * step <= between:
+        found.append(step)
+        step *= 2
+    return frozenset(found)
+
+
 def has_rows_for_looks(settings: Settings, source: Source) -> bool:
     """Whether enough rows are held out for the critic to see some."""
     return source.num_held_out is None or source.num_held_out >= settings.packing
@@ -58,7 +72,8 @@ class Examination:
     Args:
         settings: Of the run.
         examiner: Looks at the game.
-        between: Generator updates from one look to the next; the last one of a run always has one.
+        between: Generator updates from one look to the next; the last one of a run always has one, and so have those of
+            `early_looks`.
         lines: Those that the record holds already.
 
     Attributes:
@@ -71,6 +86,7 @@ class Examination:
     ) -> None:
         self.examiner, self.between = examiner, between
         self._settings, self._facts = settings, dataclasses.asdict(settings)
+        self._early = early_looks(settings)
         self._looks = [line for line in lines if "verdict" in line]
 
     @classmethod
@@ -102,12 +118,17 @@ class Examination:
 
     def is_due(self, step: int) -> bool:
         """Whether there is a look after so many generator updates."""
+        return self._is_regular(step) or step in self._early
+
+    def _is_regular(self, step: int) -> bool:
         return step == self._settings.steps or step % self.between == 0
 
     def __call__(self, game: Game) -> dict[str, object]:
         """Evidence by name, as plain JSON; the game is left as it was."""
+        # A copy of the critic is trained by a share of the updates since the last look: an early one has none for it.
+        further = self._is_regular(game.steps_done)
         with game.engine.limits():
-            return self.examiner(game).numbers()
+            return self.examiner(game, further=further).numbers()
 
     @property
     def verdict(self) -> Verdict | None:
