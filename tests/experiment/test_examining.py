@@ -191,11 +191,32 @@ def test_an_early_look_trains_no_copy_of_the_critic_further():
     seen = {}
     for step in train(game, source, parts.objective, parts.constraint, build_rules(settings)):
         if found.is_due(step.number):
-            seen[step.number] = found(game)
+            seen[step.number] = found(game, step.estimate.item())
         if step.number == 200:
             break
     assert not {"gap", "further_estimate"} & seen[100].keys()
     assert seen[100].keys() | {"gap", "further_estimate"} == seen[200].keys()
+
+
+@pytest.mark.usefixtures("often")
+def test_the_curve_at_a_look_is_the_median_of_the_latest_estimates_of_the_record(tmp_path):
+    finish(experiment.begin(dataclasses.replace(SETTINGS, steps=40, record_every=1), tmp_path / "run"))
+    lines = records(tmp_path / "run")
+    estimates = {line["step"]: line["estimate"] for line in lines}
+    for line in lines:
+        if "curve" in line:
+            latest = [estimates[step] for step in range(max(1, line["step"] - 4), line["step"] + 1)]
+            assert line["curve"] == np.median(latest)
+    assert sum("curve" in line for line in lines) == 4
+
+
+def test_what_came_after_a_step_is_forgotten():
+    found = examination()
+    for step in (10, 20, 30, 40):
+        found.add({"step": step, "estimate": float(step)} | ({"verdict": "trust"} if step % 20 == 0 else {}))
+    found.forget(20)
+    assert found._curve == [(10, 10.0), (20, 20.0)]
+    assert [line["step"] for line in found._looks] == [20]
 
 
 def test_a_long_run_that_is_examined_often_pays_less_than_a_tenth():
@@ -208,11 +229,11 @@ def test_a_long_run_that_is_examined_often_pays_less_than_a_tenth():
     found = Examination.of(settings, source, parts)
     steps = train(game, source, parts.objective, parts.constraint, build_rules(settings))
     list(itertools.islice(steps, 3))
-    found(game)
+    found(game, 0.0)
     began = time.process_time()
     list(itertools.islice(steps, 200))
     trained = time.process_time()
-    found(game)
+    found(game, 0.0)
     assert time.process_time() - trained < 0.15 * (trained - began)
 
 

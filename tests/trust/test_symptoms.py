@@ -94,8 +94,10 @@ def test_lines_without_evidence_or_finite_numbers_are_no_looks():
     assert symptoms(looks_of(lines)[:1]) == {"negative": 0.0, "looks": 1.0}
 
 
-def test_a_curve_follows_the_distance_by_its_own_estimates_or_else_by_those_on_training_rows():
+def test_a_curve_follows_the_distance_by_recent_estimates_or_else_by_those_on_training_rows():
     distances = [4.0, 3.0, 2.0, 1.0]
+    told = {"curve": [8.0, 6.0, 7.0, 5.0], "estimate": [1.0, 2.0, 3.0, 4.0]}
+    assert symptoms(looks(exact=distances, **told))["follows"] == pytest.approx(0.8)
     assert symptoms(looks(exact=distances, estimate=[8.0, 6.0, 7.0, 5.0]))["follows"] == pytest.approx(0.8)
     told = {"estimate": [1.0, 2.0, 3.0, 4.0], "training_estimate": [4.0, 3.0, 2.0, 1.0]}
     assert symptoms(looks(exact=distances, **told))["follows"] == pytest.approx(-1.0)

@@ -15,7 +15,7 @@ from wgan.constraints import Constraint
 from wgan.data.source import Source
 from wgan.features import EfficientNetLite0
 from wgan.game import Game
-from wgan.metrics import harden
+from wgan.metrics import LOW_DIMENSIONS, harden
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
 from wgan.rules import Rules
@@ -27,9 +27,6 @@ from wgan.trust.optimality import relative_rise, trained_further
 from wgan.trust.samples import Look, Rows, look, scored
 from wgan.trust.scores import lead, score_histogram
 from wgan.trust.slopes import slopes
-
-LOW_DIMENSIONS = 3
-"""Numbers in a point up to which the exact W1 tells samples from noise by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)

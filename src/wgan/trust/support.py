@@ -9,6 +9,9 @@ from wgan.trust.nearness import is_blind, is_near, number, ratio
 from wgan.trust.ranks import beyond_chance
 from wgan.trust.thresholds import FEWEST_LOOKS, FOLLOWS, OFF, PROVES, SLICED_AT_FLOOR
 
+IN_MANY_DIMENSIONS = "in so many dimensions the exact W1 cannot tell samples from noise: its floor is nearly all of it"
+"""What is said of an exact W1 that `is_blind`, as a clause."""
+
 
 def is_supported(seen: Mapping[str, float]) -> bool:
     """Whether evidence speaks for the number.
@@ -66,7 +69,7 @@ def said_of_samples(line: Mapping[str, Any]) -> list[str]:
     if sliced is not None and sliced > SLICED_AT_FLOOR:
         return [f"samples are {sliced:.2g} times as far from held-out rows as other real rows are, by sliced W1"]
     if near is None and number(line, "exact") is not None and is_blind(line):
-        return ["in so many dimensions the exact W1 cannot tell samples from noise: its floor is nearly all of it"]
+        return [IN_MANY_DIMENSIONS]
     return []
 
 

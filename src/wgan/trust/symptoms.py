@@ -104,9 +104,9 @@ def _follows(looks: Sequence[Line]) -> float | None:
 
 
 def _curve(line: Line) -> float | None:
-    """What the curve shows at a look: the estimate of that update, or of all training rows that were looked at."""
-    shown = number(line, "estimate")
-    return number(line, "training_estimate") if shown is None else shown
+    """What the curve shows at a look: a median of recent estimates, or, in earlier records, that of the last update."""
+    known = (number(line, name) for name in ("curve", "estimate", "training_estimate"))
+    return next((shown for shown in known if shown is not None), None)
 
 
 def _held_to_floor(line: Line, name: str) -> float | None:

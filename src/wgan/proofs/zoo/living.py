@@ -77,9 +77,12 @@ def live(specimen: Specimen, seed: int) -> Life:
             facts["diverged"] = f"training diverged at step {step.number:,}: {fault}"
             break
         curve.append((step.number, numbers["estimate"]))
+        line: dict[str, Any] = {"step": step.number, **numbers}
         if is_looked_at:
-            lines.append({"step": step.number, **numbers, **examination(game)})
+            line |= examination(game, numbers["estimate"])
+            lines.append(line)
             witnessed.append((step.number, _witness(game, settings)))
+        examination.add(line)
     return Life(
         specimen=specimen,
         settings=settings,
