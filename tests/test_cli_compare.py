@@ -95,9 +95,33 @@ def test_runs_that_are_told_apart_are_so(said, runs):
 
 
 def test_runs_at_their_floor_are_named(said, runs):
-    assert "at or below the floor" not in said("good", "weak")[1]
+    assert "as near as" not in said("good", "weak")[1]
     examined(runs / "good", factor=0.5)
-    assert "as near as other real rows, at or below the floor: good" in " ".join(said("good", "weak")[1].split())
+    assert "as near as other real rows: good" in " ".join(said("good", "weak")[1].split())
+
+
+def test_runs_whose_exact_distance_cannot_tell_noise_are_ranked_by_the_sliced_one(said, runs):
+    def beside(name, sliced=None):
+        path = runs / name / "metrics.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if "exact" in line:
+                line |= {"exact_floor": line["exact"], "without_critic": 0.99 * line["exact"]}
+                line |= {} if sliced is None else {"sliced": sliced, "sliced_floor": 0.1}
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    beside("good")
+    beside("weak")
+    text = " ".join(said("good", "weak")[1].split())
+    assert "nearest to the data by exact W1: good" in text
+    assert "this order says little: in so many dimensions the exact W1 cannot tell samples from noise" in text
+    assert "as near as other real rows" not in text
+    assert "nearest neighbours alone prove nearly all of it" in text
+    beside("good", 0.29)
+    beside("weak", 0.12)
+    text = " ".join(said("good", "weak")[1].split())
+    assert "nearest to the data by sliced W1: weak 0.12 < good 0.29" in text
+    assert "as near as other real rows: weak" in text
 
 
 def test_one_run_is_in_no_order(said, runs):

@@ -43,6 +43,7 @@ def often(monkeypatch):
 def look_often(patch):
     patch.setattr("wgan.experiment.examining.FEWEST_UPDATES", 1)
     patch.setattr("wgan.experiment.examining.LOOKS", 4)
+    patch.setattr("wgan.experiment.examining.early_looks", lambda settings: frozenset())
 
 
 @pytest.fixture(scope="module")
@@ -112,14 +113,14 @@ def test_a_stop_during_a_look_saves_the_state_from_before_it_at_once(examined, t
     """The game is in the middle of a look, its statistics moved, when the signal comes."""
     call, calls = Examiner.__call__, itertools.count(1)
 
-    def slow(self, game):
+    def slow(self, game, **options):
         if next(calls) == 1:
             for player in (game.generator, game.critic):
                 for buffer in player.buffers():
                     buffer.add_(1)
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(10)
-        return call(self, game)
+        return call(self, game, **options)
 
     monkeypatch.setattr(Examiner, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)
@@ -167,6 +168,57 @@ def test_the_looks_are_at_every_so_many_evaluations_and_at_the_end():
     assert found.is_due(310)
 
 
+@pytest.mark.parametrize(
+    ("judge_every", "steps", "early"),
+    [
+        (10, 10_000, set()),  # a regular look after as few updates as are between any two
+        (1_000, 10_000, {100, 200, 400}),
+        (0, 1_000, {100, 200, 400}),
+        (0, 199, set()),
+        (0, 200, {100}),
+    ],
+)
+def test_there_are_looks_where_most_of_the_way_is_made(judge_every, steps, early):
+    found = examination(judge_every=judge_every, steps=steps)
+    due = [step for step in range(1, steps + 1) if found.is_due(step)]
+    assert due == sorted(early | set(range(found.between, steps + 1, found.between)) | {steps})
+
+
+def test_an_early_look_trains_no_copy_of_the_critic_further():
+    found, settings = examination(judge_every=0, steps=200), dataclasses.replace(SETTINGS, steps=200, critic_steps=5)
+    source = open_data("ring", settings.input, seed=0)
+    game, parts = build_game(settings, source.codec.layout), choose_parts(settings)
+    seen = {}
+    for step in train(game, source, parts.objective, parts.constraint, build_rules(settings)):
+        if found.is_due(step.number):
+            seen[step.number] = found(game, step.estimate.item())
+        if step.number == 200:
+            break
+    assert not {"gap", "further_estimate"} & seen[100].keys()
+    assert seen[100].keys() | {"gap", "further_estimate"} == seen[200].keys()
+
+
+@pytest.mark.usefixtures("often")
+def test_the_curve_at_a_look_is_the_median_of_the_latest_estimates_of_the_record(tmp_path):
+    finish(experiment.begin(dataclasses.replace(SETTINGS, steps=40, record_every=1), tmp_path / "run"))
+    lines = records(tmp_path / "run")
+    estimates = {line["step"]: line["estimate"] for line in lines}
+    for line in lines:
+        if "curve" in line:
+            latest = [estimates[step] for step in range(max(1, line["step"] - 4), line["step"] + 1)]
+            assert line["curve"] == np.median(latest)
+    assert sum("curve" in line for line in lines) == 4
+
+
+def test_what_came_after_a_step_is_forgotten():
+    found = examination()
+    for step in (10, 20, 30, 40):
+        found.add({"step": step, "estimate": float(step)} | ({"verdict": "trust"} if step % 20 == 0 else {}))
+    found.forget(20)
+    assert found._curve == [(10, 10.0), (20, 20.0)]
+    assert [line["step"] for line in found._looks] == [20]
+
+
 def test_a_long_run_that_is_examined_often_pays_less_than_a_tenth():
     """In processor time, at evaluations that are as close to one another as each may have its look."""
     settings = dataclasses.replace(
@@ -177,11 +229,11 @@ def test_a_long_run_that_is_examined_often_pays_less_than_a_tenth():
     found = Examination.of(settings, source, parts)
     steps = train(game, source, parts.objective, parts.constraint, build_rules(settings))
     list(itertools.islice(steps, 3))
-    found(game)
+    found(game, 0.0)
     began = time.process_time()
     list(itertools.islice(steps, 200))
     trained = time.process_time()
-    found(game)
+    found(game, 0.0)
     assert time.process_time() - trained < 0.15 * (trained - began)
 
 

@@ -21,6 +21,7 @@ def often(monkeypatch):
     """Every evaluation of the smallest run has its look, and no other update."""
     monkeypatch.setattr(examining, "FEWEST_UPDATES", 1)
     monkeypatch.setattr(examining, "LOOKS", 1)
+    monkeypatch.setattr(examining, "early_looks", lambda settings: frozenset())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from wgan.proofs.tracking import MEASURED, Trace, Tracked, rank_correlation
+from wgan.proofs.tracking import MEASURED, Trace, Tracked
 
 
 def trace(game="penalty", data="ring", seed=0, **changes):
@@ -20,25 +20,6 @@ def all_games(**changes):
     return [trace(), trace(game="clipping"), trace(game="gan")] if not changes else [
         trace(**changes), trace(game="clipping"), trace(game="gan")
     ]  # fmt: skip
-
-
-def test_ranks_correlate_as_spearman_says():
-    rng = np.random.default_rng(0)
-    for _ in range(5):
-        first, second = rng.integers(0, 6, 12), rng.normal(size=12)
-        assert rank_correlation(first, second) == pytest.approx(spearmanr(first, second)[0])
-
-
-def test_ranks_see_order_alone():
-    x = np.array([0.1, 0.5, 2.0, 9.0])
-    assert rank_correlation(x, np.exp(x)) == pytest.approx(1.0)
-    assert rank_correlation(x, -(x**3)) == pytest.approx(-1.0)
-    assert rank_correlation([*x, math.nan], [*np.exp(x), 0.0]) == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(("first", "second"), [([1, 2], [1, 2]), ([1, 1, 1], [1, 2, 3]), ([1, 2, math.nan], [1, 2, 3])])
-def test_what_has_no_order_has_no_correlation(first, second):
-    assert math.isnan(rank_correlation(first, second))
 
 
 def test_parts_of_a_run_are_ranked_by_themselves():

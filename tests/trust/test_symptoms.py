@@ -31,15 +31,18 @@ def test_symptoms_are_medians_over_the_latest_half_and_no_more_than_four(values,
 
 
 def test_what_is_not_told_is_left_out_and_what_is_told_now_and_then_counts():
-    assert symptoms(looks(exact=[1.0])) == {"negative": 0.0}
+    assert symptoms(looks(exact=[1.0])) == {"negative": 0.0, "looks": 1.0}
     found = symptoms(looks(reached=[0.1, 0.1, 0.5, None]))
-    assert found == {"negative": 0.0, "reached": 0.5}
+    assert found == {"negative": 0.0, "reached": 0.5, "looks": 4.0}
 
 
 def test_every_symptom_has_a_meaning():
-    names = {name: [1.0, 2.0] for name in (
-        "exact", "exact_floor", "further_estimate", "training_estimate", "slope_climbed", "slope_fake", "astray",
-        "training_lead", "at_bound", "step_cosine", "reached", "copied", "copied_error", "efficiency")}  # fmt: skip
+    words = (
+        "exact certified sliced sliced_floor estimate further_estimate training_estimate slope_climbed slope_fake "
+        "astray training_lead at_bound step_cosine reached copied copied_error efficiency"
+    )
+    names = {name: [1.0, 2.0, 3.0] for name in words.split()}
+    names |= {"exact_floor": [0.5] * 3, "without_critic": [0.5] * 3}
     assert symptoms(looks(**names)).keys() == MEANING.keys()
 
 
@@ -58,7 +61,7 @@ def test_sliced_distances_stand_in_where_exact_ones_are_too_dear():
 
 def test_no_distance_is_divided_by_nothing():
     assert symptoms(looks(exact=[0.0, 1.0], exact_floor=[0.0, 0.0], astray=[1.0, 1.0])) == {
-        "negative": 0.0, "astray_over_exact": 1.0,
+        "negative": 0.0, "astray_over_exact": 1.0, "looks": 2.0,
     }  # fmt: skip
 
 
@@ -88,4 +91,27 @@ def test_lines_without_evidence_or_finite_numbers_are_no_looks():
         {"step": 5, "held_out_estimate": 1},
     ]
     assert [line["step"] for line in looks_of(lines)] == [2, 5]
-    assert symptoms(looks_of(lines)[:1]) == {"negative": 0.0}
+    assert symptoms(looks_of(lines)[:1]) == {"negative": 0.0, "looks": 1.0}
+
+
+def test_a_curve_follows_the_distance_by_recent_estimates_or_else_by_those_on_training_rows():
+    distances = [4.0, 3.0, 2.0, 1.0]
+    told = {"curve": [8.0, 6.0, 7.0, 5.0], "estimate": [1.0, 2.0, 3.0, 4.0]}
+    assert symptoms(looks(exact=distances, **told))["follows"] == pytest.approx(0.8)
+    assert symptoms(looks(exact=distances, estimate=[8.0, 6.0, 7.0, 5.0]))["follows"] == pytest.approx(0.8)
+    told = {"estimate": [1.0, 2.0, 3.0, 4.0], "training_estimate": [4.0, 3.0, 2.0, 1.0]}
+    assert symptoms(looks(exact=distances, **told))["follows"] == pytest.approx(-1.0)
+    del told["estimate"]
+    assert symptoms(looks(exact=distances, **told))["follows"] == pytest.approx(1.0)
+    # Too few, and none that differ.
+    assert "follows" not in symptoms(looks(exact=distances[:2], **{k: v[:2] for k, v in told.items()}))
+    assert "follows" not in symptoms(looks(exact=[1.0] * 4, **told))
+
+
+def test_what_nearest_neighbours_leave_is_what_a_critic_can_prove():
+    told = {"certified": [3.0, 1.5], "without_critic": [1.0, 1.0], "exact": [5.0, 2.0], "exact_floor": [0.5, 0.5]}
+    assert symptoms(looks(**told))["proves"] == pytest.approx(0.5)
+    # At the floor, and where they leave nothing, there is nothing to prove.
+    assert symptoms(looks(**told, exact_low=[4.0, 0.4]))["proves"] == pytest.approx(0.5)
+    assert "proves" not in symptoms(looks(**told, exact_low=[0.4, 0.4]))
+    assert "proves" not in symptoms(looks(**told | {"without_critic": [5.0, 2.0]}))

@@ -68,7 +68,8 @@ def test_every_game_has_evidence(kind):
     assert (found.gap is None) == (kind == "moments alone")
     if found.gap is not None:
         assert 0 <= found.gap <= 1
-    assert (found.sliced is not None) == ("images" in kind)
+    # Packs of four points of the plane are eight numbers, a point and its one-hot label ten.
+    assert (found.sliced is not None) == (kind in ("images", "normed images", "gan", "conditional"))
     # What is told of a critic by its slope is no more than W1 where no place is steeper than was found.
     assert found.slope_climbed >= max(found.slope_real, found.slope_fake, found.slope_between)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from wgan.data.source import Source
 from wgan.game import Game
 from wgan.settings import Settings
 from wgan.trust import Examiner, most_rows
+from wgan.trust.nearness import number
 from wgan.trust.verdict import Verdict, judge
 
 FEWEST_UPDATES = 600
@@ -25,6 +27,9 @@ come between these."""
 ROWS_SQUARED = 400
 """For each update between two examinations, how much the square of the number of rows looked at may grow: the costs of
 all pairs are what takes longest."""
+
+SMOOTHED = 5
+"""Recorded estimates, the latest ones, whose median is what the curve shows at a look."""
 
 GAP_SHARE = {"eager": 0.04, "compiled": 0.015}
 """The share of the critic's updates by which a copy of it is trained further in an examination, operation by operation
@@ -47,6 +52,20 @@ def updates_between_looks(settings: Settings) -> int:
     return next((part for part in parts if part * LOOKS <= settings.steps), parts[-1])
 
 
+def early_looks(settings: Settings) -> frozenset[int]:
+    """Generator updates after which there are looks before the first regular one, each at twice the one before.
+
+    Most of the way from noise to the data is covered early. Without looks there, hardly one of a long run would find
+    its samples away from the floor, and nobody could say whether the curve follows the distance.
+    """
+    between = min(settings.steps, updates_between_looks(settings))
+    found, step = [], math.ceil(FEWEST_UPDATES / (settings.critic_steps + 1))
+    while 2 * step <= between:
+        found.append(step)
+        step *= 2
+    return frozenset(found)
+
+
 def has_rows_for_looks(settings: Settings, source: Source) -> bool:
     """Whether enough rows are held out for the critic to see some."""
     return source.num_held_out is None or source.num_held_out >= settings.packing
@@ -58,7 +77,8 @@ class Examination:
     Args:
         settings: Of the run.
         examiner: Looks at the game.
-        between: Generator updates from one look to the next; the last one of a run always has one.
+        between: Generator updates from one look to the next; the last one of a run always has one, and so have those of
+            `early_looks`.
         lines: Those that the record holds already.
 
     Attributes:
@@ -71,7 +91,11 @@ class Examination:
     ) -> None:
         self.examiner, self.between = examiner, between
         self._settings, self._facts = settings, dataclasses.asdict(settings)
-        self._looks = [line for line in lines if "verdict" in line]
+        self._early = early_looks(settings)
+        self._looks: list[Mapping[str, Any]] = []
+        self._curve: list[tuple[int, float]] = []
+        for line in lines:
+            self.add(line)
 
     @classmethod
     def of(
@@ -102,12 +126,24 @@ class Examination:
 
     def is_due(self, step: int) -> bool:
         """Whether there is a look after so many generator updates."""
+        return self._is_regular(step) or step in self._early
+
+    def _is_regular(self, step: int) -> bool:
         return step == self._settings.steps or step % self.between == 0
 
-    def __call__(self, game: Game) -> dict[str, object]:
-        """Evidence by name, as plain JSON; the game is left as it was."""
+    def __call__(self, game: Game, estimate: float) -> dict[str, object]:
+        """Evidence by name, as plain JSON; the game is left as it was.
+
+        Args:
+            game: As it stands.
+            estimate: The critic's of the last update. The evidence holds the median of it and of those recorded just
+                before as "curve": of one batch alone, an estimate has more noise than a curve that is looked at.
+        """
+        latest = [*(value for _, value in self._curve[1 - SMOOTHED :]), estimate]
+        # A copy of the critic is trained by a share of the updates since the last look: an early one has none for it.
+        further = self._is_regular(game.steps_done)
         with game.engine.limits():
-            return self.examiner(game).numbers()
+            return self.examiner(game, further=further).numbers() | {"curve": statistics.median(latest)}
 
     @property
     def verdict(self) -> Verdict | None:
@@ -124,9 +160,13 @@ class Examination:
         return judge([*self._looks, *more], self._facts | ({"diverged": diverged} if diverged else {}))
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Take in a line of the record with evidence and its verdict."""
-        self._looks.append(line)
+        """Take in a line of the record, with evidence and its verdict or without."""
+        if "verdict" in line:
+            self._looks.append(line)
+        if (estimate := number(line, "estimate")) is not None:
+            self._curve.append((line["step"], estimate))
 
     def forget(self, step: int) -> None:
-        """Forget the looks after a step that the run goes back to."""
+        """Forget what came after a step that the run goes back to."""
         self._looks = [line for line in self._looks if line["step"] <= step]
+        self._curve = [(at, estimate) for at, estimate in self._curve if at <= step]

@@ -239,6 +239,8 @@ class Experiment:
             again = {"rollbacks": self.game.rollbacks} if self.game.rollbacks else {}
             line = {"step": number, **numbers, **again, **(evaluation or {}), **probed, **evidence}
             verdict = self._judge_critic(number, line) if evidence else None
+            if self._examination is not None:
+                self._examination.add(line)
             self._record.add(line)
         if number % settings.sample_every == 0 or is_last:
             write_samples(self.game, self.source, self._files, number)
@@ -274,7 +276,7 @@ class Experiment:
         # The game is as it was only once the look is over.
         tensors, facts = self.game.state()
         tensors = _copied(tensors)
-        evidence, unfinished = self._stop.meanwhile(lambda: examination(self.game))
+        evidence, unfinished = self._stop.meanwhile(lambda: examination(self.game, numbers["estimate"]))
         if evidence is None:
             self._stopped_meanwhile(self._save(tensors, facts, pending=numbers), unfinished)
         return evidence
@@ -285,7 +287,6 @@ class Experiment:
         assert examination is not None
         before, verdict = examination.verdict, examination.verdict_with(line)
         line["verdict"] = verdict.kind
-        examination.add(line)
         if before is None or before.kind != verdict.kind:
             self._note(number, verdict)
         return verdict

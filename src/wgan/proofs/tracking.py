@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from wgan.failures import Claim
 from wgan.figures import Floats
+from wgan.trust.ranks import rank_correlation
 
 MEASURED = (
     "certified",
@@ -37,7 +37,6 @@ RANKED_LATE = 0.85
 """The same in the later half of the updates."""
 
 _ROUNDING = 1e-9
-_FEWEST = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +90,7 @@ class Trace:
         kept = np.ones(len(self.steps), dtype=bool)
         kept &= self.late if late else True
         kept &= self.off_floor if off_floor else True
-        return rank_correlation(self.of(name)[kept], self.of("exact")[kept])
+        return rank_correlation(self.of(name)[kept].tolist(), self.of("exact")[kept].tolist())
 
     @property
     def above(self) -> float:
@@ -120,27 +119,6 @@ class Trace:
         if any(len(values) != len(steps) for values in seen.values()):
             raise ValueError("a trace with numbers for other looks than it had")
         return cls(data=state["data"], game=state["game"], seed=int(state["seed"]), steps=steps, seen=seen)
-
-
-def rank_correlation(first: ArrayLike, second: ArrayLike) -> float:
-    """Spearman's: the correlation of ranks, of which equal numbers share the mean.
-
-    Args:
-        first: Shape (K,).
-        second: Shape (K,); pairs of which one is NaN are left out.
-
-    Returns:
-        Between -1 and 1; NaN where fewer than three pairs are left, or all of one side are equal.
-
-    Source: Spearman (1904).
-    """
-    from scipy.stats import rankdata
-
-    pairs = np.array([first, second], dtype=np.float64)
-    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
-    if pairs.shape[1] < _FEWEST or (pairs == pairs[:, :1]).all(axis=1).any():
-        return math.nan
-    return float(np.corrcoef(rankdata(pairs, axis=1))[0, 1])
 
 
 @dataclass(frozen=True, kw_only=True)

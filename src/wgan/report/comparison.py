@@ -87,7 +87,8 @@ _HOW_TO_READ = (
     "Each critic's own number has a unit of its own. What its scores prove, Ŵ, does not: it is a lower bound of the "
     "exact distance for any critic, in one unit for all runs. A Ŵ far below the exact distance says that the critic "
     "is weak, not that the samples are good. The floor is the distance of other real rows, which a perfect generator "
-    "would reach. Samples are those of the generators under training, which the critics face, not of their "
+    "would reach; in many dimensions noise reaches it too, and the sliced distance beside its own floor tells more. "
+    "Samples are those of the generators under training, which the critics face, not of their "
     "averages."
 )
 

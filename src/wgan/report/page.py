@@ -14,6 +14,7 @@ from wgan.report.markup import Html, Part, document, element, joined
 from wgan.report.obeyed import read_obeyed, score_drop
 from wgan.report.record import Record, number, read_record
 from wgan.storage import replace_file
+from wgan.trust.support import IN_MANY_DIMENSIONS
 
 _MOST_LINES = 14
 
@@ -103,7 +104,11 @@ def _judged(record: Record) -> Html | None:
     ]
     table = element("table", element("tr", [element("th", name) for name in head]), body, class_="measured")
     left_out = len(record.evaluations) - len(shown)
-    note = "Lower is better; a perfect generator would score about the floor, a ratio of 1. The best is set in bold."
+    note = (
+        "Lower is better; a perfect generator would score about the floor, a ratio of 1. The best is set in bold"
+        + (f". But {IN_MANY_DIMENSIONS}" if words.is_told_too_little(record) else "")
+        + "."
+    )
     return element(
         "section",
         element("h2", "Judged against held-out data"),

@@ -38,7 +38,8 @@ GAP = Question(
 SLICED = Question(
     title="How far along single directions?",
     words="The mean distance of rows and samples when they are projected on random directions: smaller than the exact "
-    "distance, and affordable where that one is too dear.",
+    "distance, affordable where that one is too dear, and telling samples from noise in many dimensions, where "
+    "that one hardly does.",
 )
 FEATURES = Question(
     title="How far to the eye of a network?",

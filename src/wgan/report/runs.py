@@ -17,6 +17,7 @@ from wgan.report.record import Record, number, read_record
 from wgan.report.trust import bracket_of
 from wgan.report.verdicts import verdict_of
 from wgan.report.words import axis_label, word
+from wgan.trust.nearness import is_blind, is_near
 
 if TYPE_CHECKING:
     from wgan.figures import Floats
@@ -94,6 +95,16 @@ class Run:
         """The share of the exact distance that nearest neighbours prove without any critic."""
         exact = self.last("exact")
         return self.last("without_critic") / exact if exact > 0 else math.nan
+
+    @property
+    def is_near(self) -> bool | None:
+        """Whether its samples are as near as other real rows at its last look; None where no distance can tell."""
+        return is_near(self.record.looks[-1]) if self.record.looks else None
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the exact distance of its last look cannot tell samples from noise."""
+        return bool(self.record.looks) and is_blind(self.record.looks[-1])
 
     def bracket(self, *, by_seconds: bool) -> Bracket:
         """What is known of the distance along the run.
@@ -200,11 +211,16 @@ class Ranking:
 
 
 def rankings(runs: Sequence[Run]) -> list[Ranking]:
-    """The orders of the runs by exact distance (sliced, where no run has that), and by what their critics prove.
+    """The orders of the runs by a distance of their samples, and by what their critics prove.
 
+    The distance is the exact one; the sliced one where no run has that, and where it cannot tell samples from noise.
     A single run is in no order.
     """
-    measured = "exact" if any(math.isfinite(run.last("exact")) for run in runs) else "sliced"
+    is_exact = any(math.isfinite(run.last("exact")) for run in runs)
+    is_told_by_lines = any(run.is_blind for run in runs) and all(
+        math.isfinite(run.last("sliced")) for run in runs if run.is_looked_at
+    )
+    measured = "exact" if is_exact and not is_told_by_lines else "sliced"
     found = []
     for name in (measured, "certified"):
         order = sorted((run for run in runs if math.isfinite(run.last(name))), key=lambda run: run.last(name))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from wgan.report.runs import Ranking, Run, rankings
 from wgan.report.words import significant
+from wgan.trust.support import IN_MANY_DIMENSIONS
 
 _MEASURED = {"exact": "exact W1", "sliced": "sliced W1"}
 
@@ -14,9 +15,11 @@ _MEASURED = {"exact": "exact W1", "sliced": "sliced W1"}
 def reached(runs: Sequence[Run]) -> list[dict[str, str]]:
     """For each run, by column, how far its samples are from the data, and how good its critic is.
 
-    Sliced distances have columns where a run has nothing better.
+    Sliced distances have columns where a run has nothing better, or where the exact one cannot tell samples from noise.
     """
-    is_sliced = any(math.isfinite(run.last("sliced")) and not math.isfinite(run.last("exact")) for run in runs)
+    is_sliced = any(
+        math.isfinite(run.last("sliced")) and (run.is_blind or not math.isfinite(run.last("exact"))) for run in runs
+    )
     return [_cells(run, is_sliced=is_sliced) for run in runs]
 
 
@@ -39,17 +42,22 @@ def ranked(runs: Sequence[Run]) -> Iterator[str]:
     for ranking in rankings(runs):
         order = " < ".join(f"{run.name} {significant(run.last(ranking.by))}" for run in ranking.order)
         yield f"{_order_by(ranking)}: {order}"
+        if ranking.by == "exact" and any(run.is_blind for run in ranking.order):
+            yield f"this order says little: {IN_MANY_DIMENSIONS}"
         if ranking.tied:
             names = ", ".join(run.name for run in ranking.tied)
             yield f"not told apart from {ranking.order[0].name}, as their 95 % intervals overlap: {names}"
-    near = [run.name for run in runs if run.last("exact") <= run.last("exact_floor")]
+    near = [run.name for run in runs if run.is_near]
     if near:
-        yield f"as near as other real rows, at or below the floor: {', '.join(near)}"
+        yield f"as near as other real rows: {', '.join(near)}"
 
 
 def _order_by(ranking: Ranking) -> str:
     if ranking.by == "certified":
-        return "by what the critics prove, Ŵ (a weak critic proves little, however far its samples are)"
+        share = (
+            "; nearest neighbours alone prove nearly all of it" if any(run.is_blind for run in ranking.order) else ""
+        )
+        return f"by what the critics prove, Ŵ (a weak critic proves little, however far its samples are{share})"
     return f"nearest to the data by {_MEASURED[ranking.by]}"
 
 

@@ -16,6 +16,7 @@ from wgan.report.record import Record, number, series
 from wgan.report.themes import in_both_themes
 from wgan.report.verdicts import sentence, title_of, verdict_of
 from wgan.report.words import axis_label, distance_unit, evidence_name, significant, word
+from wgan.trust.nearness import is_blind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,6 +87,7 @@ def _bracket(record: Record) -> Html:
     between = (
         "; the exact distance of the same rows and samples stands above it, with the interval in which it would lie "
         "for others. The floor is the exact distance of other real rows, which a perfect generator would reach"
+        + ("; in so many dimensions noise reaches it too" if is_blind(record.looks[-1]) else "")
     )
     caption = (
         "Whatever the critic's slope, its scores prove that the distance is at least "

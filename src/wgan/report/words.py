@@ -11,11 +11,13 @@ from wgan.report.markup import Html, element, joined
 from wgan.report.record import Record, number
 from wgan.report.verdicts import title_of, verdict_of
 from wgan.settings import Settings
+from wgan.trust.nearness import is_blind
+from wgan.trust.support import IN_MANY_DIMENSIONS
 
 if TYPE_CHECKING:
     from wgan.objectives import Objective
 
-_NAMES = {"w1": "exact W1", "sliced_w1": "sliced W1 of the pixels"}
+_NAMES = {"w1": "exact W1", "w1_sliced": "sliced W1", "sliced_w1": "sliced W1 of the pixels"}
 _KERNEL = "kernel_distance_"
 _EVIDENCE = {
     "training_estimate": "estimate on training rows",
@@ -50,6 +52,12 @@ _EVIDENCE = {
     "copied": "share of samples copied",
     "copied_error": "error of the share copied",
     "training_lead": "lead of training rows in standard errors",
+    "curve": "the curve, a median of recent estimates",
+    "follows": "rank correlation of curve and distance",
+    "proves": "share proven of what nearest neighbours leave",
+    "looks": "looks at the critic",
+    "exact_over_floor": "exact W1, times its floor",
+    "sliced_over_floor": "sliced W1, times its floor",
 }
 
 
@@ -201,6 +209,11 @@ def _last_estimate(record: Record) -> str:
     return f"The critic's last estimate of the {_unit(record)} is {last}{over}. "
 
 
+def is_told_too_little(record: Record) -> bool:
+    """Whether samples are judged by an exact distance that cannot tell them from noise."""
+    return "w1" in record.distances and bool(record.looks) and is_blind(record.looks[-1])
+
+
 def _judgement(record: Record, last: dict[str, Any]) -> Html:
     said: list[str] = []
     for place, key in enumerate(record.distances):
@@ -211,6 +224,8 @@ def _judgement(record: Record, last: dict[str, Any]) -> Html:
         times = f", {ratio:.2f} times as far" if math.isfinite(ratio) else ""
         between = "between held-out rows and generated ones " if place == 0 else ""
         said.append(f"The {distance_name(key)} {between}is {significant(last[key])}, {beside}{times}. ")
+    if said and is_told_too_little(record):
+        said.append(f"But {IN_MANY_DIMENSIONS}. ")
     if "modes" in last:
         said.append(f"The samples reach {last['modes']} of {last.get('num_modes', '?')} modes")
         share = number(last.get("high_quality"))

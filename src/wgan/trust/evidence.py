@@ -16,7 +16,7 @@ from wgan.constraints import Constraint
 from wgan.data.source import Source
 from wgan.features import EfficientNetLite0
 from wgan.game import Game
-from wgan.metrics import harden
+from wgan.metrics import LOW_DIMENSIONS, harden
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
 from wgan.rules import Rules
@@ -49,7 +49,8 @@ class Evidence:
         exact_high: Where it ends.
         exact_floor: W1 between held-out rows and as many training rows. Samples under the conditions of the held-out
             rows can come nearer than that.
-        sliced: Sliced W1 between held-out rows and samples, of images, and where the exact one is too dear.
+        sliced: Sliced W1 between held-out rows and samples, in more than `LOW_DIMENSIONS`, where the exact one hardly
+            tells samples from noise, and where that is too dear.
         sliced_floor: The same between held-out and training rows.
         efficiency: The share of the exact distance that the critic proves.
         gap: The share of what that copy proves of the same points that the critic does not prove yet. Where `exact` is
@@ -183,12 +184,13 @@ class Examiner:
         """Data units in one unit of the networks: distances are multiplied by it. 1 where there is no common unit."""
         return getattr(self.source.codec, "unit", None) or 1.0
 
-    def __call__(self, game: Game) -> Evidence:
+    def __call__(self, game: Game, *, further: bool = True) -> Evidence:
         """Gather evidence.
 
         Args:
             game: As it stands. Weights, running statistics, optimisers and modes are left as they were, and nothing is
                 drawn that training draws; learning rates become those of the last update.
+            further: Whether to train a copy of the critic further, which takes longest.
 
         Raises:
             UsageError: As `wgan.training.train`.
@@ -200,7 +202,7 @@ class Examiner:
             training_estimate=seen.training_estimate,
             held_out_estimate=seen.held_out_estimate,
             **self._distances(seen, fake, proven),
-            **self._further(game, seen, fake, proven),
+            **(self._further(game, seen, fake, proven) if further else {}),
             **self._slopes(game, seen),
             **self._moves(game),
             **self._variety(seen),
@@ -302,8 +304,8 @@ class Examiner:
         }
 
     def _sliced(self, other: Tensor) -> float | None:
-        """Of images, and of other points only where the exact distance is too dear."""
-        is_wanted = self.source.codec.layout.is_image or self.size > SOLVED
+        """Of points of more than a few numbers, and of others only where the exact distance is too dear."""
+        is_wanted = self._held_out.shape[1] > LOW_DIMENSIONS or self.size > SOLVED
         if not is_wanted or not bool(other.isfinite().all()):
             return None
         rng = self._streams.at("directions of the evidence")

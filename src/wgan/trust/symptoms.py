@@ -7,6 +7,10 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from wgan.trust.nearness import is_blind, number, ratio
+from wgan.trust.ranks import rank_correlation
+from wgan.trust.thresholds import SLICED_AT_FLOOR
+
 Line: TypeAlias = Mapping[str, Any]
 """A line of a run's record."""
 
@@ -30,6 +34,10 @@ MEANING: dict[str, str] = {
     "copied": "share of samples nearer to training rows than chance would have them",
     "copied_error": "standard error of that share where nothing is copied",
     "efficiency": "share of exact W1 that the critic proves",
+    "sliced_over_floor": "sliced W1 over its floor",
+    "looks": "looks at the critic along the run",
+    "follows": "rank correlation of the critic's estimate with the distance, over all looks",
+    "proves": "share that the critic proves of what nearest neighbours leave of exact W1, over all looks off the floor",
 }
 """What each symptom is; each is the median over the recent looks, unless it says otherwise."""
 
@@ -58,19 +66,15 @@ def symptoms(looks: Sequence[Line]) -> dict[str, float]:
         "overfitting": _median(recent, lambda line: _excess(line, "training_estimate", "held_out_estimate")),
         "slope": _median(recent, lambda line: number(line, "slope_climbed")),
         "slope_at_samples": _median(recent, lambda line: number(line, "slope_fake")),
-        "astray_over_exact": _median(recent, lambda line: _ratio(line, "astray", "exact")),
+        "astray_over_exact": _median(recent, lambda line: ratio(line, "astray", "exact")),
+        "sliced_over_floor": _median(recent, lambda line: ratio(line, "sliced", "sliced_floor")),
+        "looks": float(len(looks)),
+        "follows": _follows(looks),
+        "proves": _median(looks, _proven),
     }
     for name in ("training_lead", "at_bound", "step_cosine", "reached", "copied", "copied_error", "efficiency"):
         found[name] = _median(recent, lambda line, name=name: number(line, name))  # type: ignore[misc]
     return {name: found[name] for name in MEANING if found[name] is not None}  # type: ignore[misc]
-
-
-def number(line: Line, name: str) -> float | None:
-    """A finite number of a line; None where there is none."""
-    value = line.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 def _median(looks: Sequence[Line], of: Callable[[Line], float | None]) -> float | None:
@@ -78,14 +82,51 @@ def _median(looks: Sequence[Line], of: Callable[[Line], float | None]) -> float 
     return statistics.median(found) if found else None
 
 
-def _ratio(line: Line, above: str, below: str) -> float | None:
-    first, second = number(line, above), number(line, below)
-    return first / second if first is not None and second is not None and second > 0 else None
-
-
 def _over_floor(line: Line) -> float | None:
-    of_exact = _ratio(line, "exact", "exact_floor")
-    return _ratio(line, "sliced", "sliced_floor") if of_exact is None else of_exact
+    of_exact = ratio(line, "exact", "exact_floor")
+    return ratio(line, "sliced", "sliced_floor") if of_exact is None else of_exact
+
+
+def _follows(looks: Sequence[Line]) -> float | None:
+    """Whether the curve orders the looks as a distance does that can tell; None where there is no such distance.
+
+    Looks whose distance cannot be told from its floor share a rank: what differs between them is noise.
+    """
+    can_tell = [line for line in looks if number(line, "exact") is not None and not is_blind(line)]
+    name = "exact" if 2 * len(can_tell) > len(looks) else "sliced"
+    pairs = [
+        (curve, distance)
+        for line in looks
+        if (curve := _curve(line)) is not None and (distance := _held_to_floor(line, name)) is not None
+    ]
+    found = rank_correlation([curve for curve, _ in pairs], [distance for _, distance in pairs])
+    return None if math.isnan(found) else found
+
+
+def _curve(line: Line) -> float | None:
+    """What the curve shows at a look: a median of recent estimates, or, in earlier records, that of the last update."""
+    known = (number(line, name) for name in ("curve", "estimate", "training_estimate"))
+    return next((shown for shown in known if shown is not None), None)
+
+
+def _held_to_floor(line: Line, name: str) -> float | None:
+    """A distance; its floor, where it cannot be told from that."""
+    distance, floor, low = (number(line, key) for key in (name, f"{name}_floor", f"{name}_low"))
+    if distance is None or floor is None:
+        return distance
+    if name == "sliced":
+        return floor if distance <= SLICED_AT_FLOOR * floor else distance
+    return floor if (distance if low is None else low) <= floor else distance
+
+
+def _proven(line: Line) -> float | None:
+    """The share that the critic proves of what nearest neighbours leave; None where the distance is at its floor."""
+    certified, alone, exact = (number(line, name) for name in ("certified", "without_critic", "exact"))
+    if certified is None or alone is None or exact is None or exact <= alone:
+        return None
+    if _held_to_floor(line, "exact") == number(line, "exact_floor"):
+        return None
+    return (certified - alone) / (exact - alone)
 
 
 def _excess(line: Line, first: str, second: str) -> float | None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-from wgan.trust.symptoms import Line, looks_of, number, symptoms
+from wgan.trust.nearness import number
+from wgan.trust.support import is_supported, said_of_samples, supported, unsupported
+from wgan.trust.symptoms import Line, looks_of, symptoms
 from wgan.trust.thresholds import (
     ASTRAY,
-    AT_FLOOR,
     COPIED,
     COPIED_ERRORS,
     EXPLODED,
@@ -46,7 +47,7 @@ Kind = Literal[
     "cannot-tell",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""What a verdict can be; the last is of records that hold too little."""
+"""What a verdict can be; the last is of runs in which nothing is found wrong, and too little speaks for the number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +133,8 @@ def judge(lines: Sequence[Line], facts: Mapping[str, Any]) -> Verdict:
             is not there does not apply.
 
     Returns:
-        "trust" where no rule applies, and "cannot-tell" where there is no evidence to apply them to.
+        Where no rule applies: "trust" where evidence speaks for the number, that is, where its curve follows the
+        distance over enough looks, or the critic proves nearly all of the distance by itself; and else "cannot-tell".
     """
     known, looks = _Facts.of(facts), looks_of(lines)
     seen = symptoms(looks) if looks else {}
@@ -149,7 +151,7 @@ def judge(lines: Sequence[Line], facts: Mapping[str, Any]) -> Verdict:
             reason="the record holds no evidence on the critic",
             remedy="Train with --examine auto, and with rows held out (--held-out above 0)",
         )
-    return _trust(seen, looks[-1])
+    return _trust(seen, looks[-1]) if is_supported(seen) else _cannot_tell(seen, looks[-1])
 
 
 def _diverged(seen: _Symptoms, facts: _Facts) -> Verdict | None:
@@ -300,7 +302,23 @@ _RULES: tuple[_Rule, ...] = (
 
 
 def _trust(seen: _Symptoms, last: Line) -> Verdict:
-    """What speaks for the number."""
+    said = [supported(seen), *_said_of_critic(seen, last), *said_of_samples(last)]
+    names = (
+        "follows", "looks", "efficiency", "overfitting", "training_lead", "rise", "exact_over_floor",
+        "sliced_over_floor", "reached",
+    )  # fmt: skip
+    return _verdict("trust", "; ".join(said), "", seen, *names)
+
+
+def _cannot_tell(seen: _Symptoms, last: Line) -> Verdict:
+    reason, remedy = unsupported(seen)
+    said = [reason, *_said_of_critic(seen, last), *said_of_samples(last)]
+    names = ("looks", "follows", "proves", "efficiency", "exact_over_floor", "sliced_over_floor")
+    return _verdict("cannot-tell", "; ".join(said), remedy, seen, *names)
+
+
+def _said_of_critic(seen: _Symptoms, last: Line) -> list[str]:
+    """What the critic proves, and by how much it prefers rows that it was trained on."""
     said = []
     certified, exact, low, high = (number(last, name) for name in ("certified", "exact", "exact_low", "exact_high"))
     if certified is not None and exact is not None and exact > 0:
@@ -312,13 +330,11 @@ def _trust(seen: _Symptoms, last: Line) -> Verdict:
             f"the critic proves {certified:.3g}, {certified / exact:.0%} of the exact W1 "
             f"({exact:.3g}{interval}){neighbours}"
         )
-    floor = number(last, "exact_floor")
-    if seen.get("exact_over_floor", OFF) < AT_FLOOR and (low is None or floor is None or low <= floor):
-        said.append("samples are as near as other real rows are, and what is left is noise")
     if "training_lead" in seen:
-        said.append(f"training rows lead held-out rows by {seen['training_lead']:.1f} standard errors in its scores")
-    names = ("efficiency", "overfitting", "training_lead", "rise", "exact_over_floor", "reached")
-    return _verdict("trust", "; ".join(said) or "nothing speaks against it", "", seen, *names)
+        lead = seen["training_lead"]
+        order = "training rows lead held-out rows" if lead >= 0 else "held-out rows lead training rows"
+        said.append(f"{order} by {abs(lead):.1f} standard errors in its scores")
+    return said
 
 
 def _verdict(kind: Kind, reason: str, remedy: str, seen: _Symptoms, *names: str) -> Verdict:

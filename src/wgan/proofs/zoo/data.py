@@ -52,6 +52,8 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     "clusters-8d": clusters(6, 8, 0.15),
     "clusters-16d": clusters(4, 16, 0.2),
     "clusters-32d": clusters(3, 32, 0.2),
+    # So wide that points are as far from one another as from noise: the exact W1 of noise is below its floor.
+    "clouds-64d": clusters(3, 64, 2.0),
 }
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from wgan.ambient import in_usual_state
 from wgan.assembly import build_game, build_rules, choose_parts
@@ -14,13 +17,14 @@ from wgan.experiment import health
 from wgan.experiment.examining import Examination
 from wgan.experiment.fitting import NUMBERS
 from wgan.game import Game
-from wgan.proofs.zoo.data import open_source
+from wgan.proofs.zoo.data import DISTRIBUTIONS, open_source
 from wgan.proofs.zoo.specimens import Specimen
 from wgan.randomness import Randomness
 from wgan.settings import Settings
 from wgan.training import train
+from wgan.transport import exact
 
-_SCALE_ROWS = 256
+_SCALE_ROWS, _WITNESSED = 256, 1_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,6 +35,8 @@ class Life:
         specimen: What was run.
         settings: Its settings, the seed among them.
         lines: Those lines of its record that carry evidence.
+        curve: What the critic estimated at each recorded update: updates and estimates.
+        witnessed: W1 between fresh points and as many samples after the updates of each look, which no verdict sees.
         facts: What a verdict is told beside them.
         game: As it ended.
         source: Its data.
@@ -39,6 +45,8 @@ class Life:
     specimen: Specimen
     settings: Settings
     lines: list[dict[str, Any]]
+    curve: list[tuple[int, float]]
+    witnessed: list[tuple[int, float]]
     facts: Mapping[str, Any]
     game: Game
     source: Source
@@ -59,6 +67,8 @@ def live(specimen: Specimen, seed: int) -> Life:
     assert examination is not None, "every run of the zoo has rows held out"
     scale = float(source.sample(_SCALE_ROWS, Randomness(seed).at("scale of the data")).values.abs().max())
     facts, lines = dataclasses.asdict(settings), []
+    curve: list[tuple[int, float]] = []
+    witnessed: list[tuple[int, float]] = []
     with game.engine.limits():
         for step in train(game, source, parts.objective, parts.constraint, build_rules(settings)):
             is_looked_at = examination.is_due(step.number)
@@ -69,6 +79,29 @@ def live(specimen: Specimen, seed: int) -> Life:
             if fault is not None:
                 facts["diverged"] = f"training diverged at step {step.number:,}: {fault}"
                 break
+            curve.append((step.number, numbers["estimate"]))
+            line: dict[str, Any] = {"step": step.number, **numbers}
             if is_looked_at:
-                lines.append({"step": step.number, **numbers, **examination(game)})
-    return Life(specimen=specimen, settings=settings, lines=lines, facts=facts, game=game, source=source)
+                line |= examination(game, numbers["estimate"])
+                lines.append(line)
+                witnessed.append((step.number, _witness(game, settings)))
+            examination.add(line)
+    return Life(
+        specimen=specimen,
+        settings=settings,
+        lines=lines,
+        curve=curve,
+        witnessed=witnessed,
+        facts=facts,
+        game=game,
+        source=source,
+    )
+
+
+@torch.no_grad()
+def _witness(game: Game, settings: Settings) -> float:
+    """W1 between points that no part of the run has met and samples of noise of their own; NaN without finite ones."""
+    streams = Randomness(settings.seed)
+    points = DISTRIBUTIONS[settings.data].draw(_WITNESSED, streams.at("points of the witness"))
+    samples = game.generate(game.prior.sample(_WITNESSED, streams.at("noise of the witness"))).values
+    return float(exact(points, samples).distance) if bool(samples.isfinite().all()) else math.nan

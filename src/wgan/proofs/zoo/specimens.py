@@ -73,6 +73,7 @@ _GRID: _Changes = {"data": "grid"} | _LONGER
 _ROLL: _Changes = {"data": "swiss-roll"}
 _EIGHT: _Changes = {"data": "clusters-8d", "noise_size": 8}
 _SIXTEEN: _Changes = {"data": "clusters-16d", "noise_size": 16}
+_CLOUDS: _Changes = {"data": "clouds-64d", "noise_size": 64}
 _BY_ADAM = _both(_adam(0.003, 0.0, 0.999))
 _ROWS = 5_000
 
@@ -192,6 +193,17 @@ _PLANTED: dict[Kind, dict[str, tuple[str, _Changes, int | None]]] = {
         "clusters-16d-memory": ("clusters-16d-penalty", _LONG | {"batch_size": 30}, 30),
         "clusters-8d-memory": ("clusters-8d-penalty", _LONG | {"batch_size": 40}, 40),
         "clusters-8d-gan-memory": ("clusters-8d-gan", _LONG | {"batch_size": 40}, 40),
+    },
+    # Nothing is seen to be wrong, and nothing speaks for the number: too few looks, a curve that does not follow.
+    "cannot-tell": {
+        "ring-one-look": (
+            "ring-clipping",
+            _clipped(0.05) | _both(_adam(0.01, 0.9, 0.999)) | _OFTEN | {"steps": 300, "decay": "none"},
+            None,
+        ),
+        "ring-cut-short": ("ring-penalty", {"steps": 450}, None),
+        "clouds-64d-noise": ("clusters-16d-penalty", _CLOUDS | _players(_adam(1e-7), _adam(0.003)), _ROWS),
+        "clouds-64d-hardly-begun": ("clusters-16d-penalty", _CLOUDS | {"steps": 12, "judge_every": 12}, _ROWS),
     },
     "diverged": {
         "ring-dead": ("ring-penalty", _both(_adam(0.3)), None),

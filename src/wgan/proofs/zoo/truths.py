@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from wgan.randomness import Randomness
 from wgan.threads import on_threads
 from wgan.transport import exact
 from wgan.trust import trained_further
+from wgan.trust.ranks import rank_correlation
 from wgan.trust.verdict import Kind
 
 Truths = dict[str, float]
@@ -37,6 +39,14 @@ DRIFT = 100.0
 """Or, with a bound that is too large, one that leaves the number no meaning: the factor between it and exact W1 becomes
 so many times as large along the run."""
 
+FOLLOWED = 0.5
+"""Rank correlation of a run's curve with W1 to fresh points, from which on the curve tells how far samples are."""
+
+FEWEST = 4
+"""Moments of a run below which its curve cannot be known to tell anything, sound as it may be."""
+
+_SMOOTHED = 5
+
 
 @in_usual_state
 @on_threads(1)  # as the runs of the zoo were trained
@@ -52,7 +62,9 @@ def truths_of(life: Life) -> Truths:
         quarter of their share of the samples, where there are modes; "drift", by what the factor between the critic's
         held-out estimate and exact W1 was multiplied from the first look to the last; "other_critic", what the
         sibling's critic, trained on these samples from its first update on, estimates on fresh points, where it
-        matters; "ended", 0 of a run that was stopped as diverged. Without samples that are finite, little of this.
+        matters; "looks", how often the run was looked at, and "follows", the rank correlation of its curve, a median of
+        recent updates, with W1 to fresh points at these looks; "ended", 0 of a run that was stopped as diverged.
+        Without samples that are finite, little of this.
     """
     streams = Randomness(life.settings.seed).at
     distribution, game, objective = DISTRIBUTIONS[life.settings.data], life.game, choose_parts(life.settings).objective
@@ -85,6 +97,7 @@ def truths_of(life: Life) -> Truths:
         found["modes"] = float((shares >= 0.25 / len(shares)).double().mean())
     if life.specimen.expected in ("critic-not-optimal", "trust"):
         found["other_critic"] = _other_critic(life, fresh, fake)
+    found |= {"looks": float(len(life.lines)), "follows": _follows(life)}
     if len(life.lines) > 1:
         found["drift"] = _factor(life.lines[-1]) / max(_factor(life.lines[0]), 1e-30)
     return found
@@ -108,7 +121,10 @@ def is_true(kind: Kind, found: Truths, sibling: Truths | None) -> bool:
     match kind:
         case "trust":
             is_near = w1 - found["w1_floor"] <= NEAR * found["spread"]
-            return is_near and modes >= 0.75 and fresh > 0 and found["nearer_to_rows"] <= 0.65
+            is_sound = is_near and modes >= 0.75 and fresh > 0 and found["nearer_to_rows"] <= 0.65
+            return is_sound and found["follows"] >= FOLLOWED
+        case "cannot-tell":
+            return found["looks"] < FEWEST or not found["follows"] >= FOLLOWED
         case "critic-not-optimal":
             return is_harmed and found["other_critic"] >= 2 * fresh
         case "critic-overfits":
@@ -123,8 +139,6 @@ def is_true(kind: Kind, found: Truths, sibling: Truths | None) -> bool:
             return is_harmed and modes <= 2 / 3
         case "memorising":
             return found["nearer_to_rows"] >= 0.75 and found["near_rows"] <= 0.65 * found["near_fresh"]
-        case _:
-            return False
 
 
 def _other_critic(life: Life, fresh: Tensor, fake: Tensor) -> float:
@@ -139,6 +153,15 @@ def _other_critic(life: Life, fresh: Tensor, fake: Tensor) -> float:
     )
     with torch.no_grad():
         return float(parts.objective.estimate(further.score(fresh), further.score(fake)))
+
+
+def _follows(life: Life) -> float:
+    """How the curve, as a reader of it sees it, orders the moments at which W1 to fresh points is known."""
+    smooth = [
+        statistics.median([estimate for other, estimate in life.curve if other <= step][-_SMOOTHED:])
+        for step, _ in life.witnessed
+    ]
+    return rank_correlation(smooth, [distance for _, distance in life.witnessed])
 
 
 def _factor(line: Mapping[str, Any]) -> float:

@@ -16,6 +16,12 @@ from wgan.trust.verdict import Kind, Verdict, judge
 RIGHT = 0.9
 """Share of the runs whose verdict must be right."""
 
+DOUBTED = 0.25
+"""Share of the sound runs, at most, of which it may be said that it cannot be told: some come so near so soon that
+eight looks find no order in what is left."""
+
+_UNTOLD: Kind = "cannot-tell"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
@@ -87,7 +93,10 @@ def confusion(visits: Iterable[Visit]) -> dict[tuple[Kind, Kind], int]:
 def claims(visits: Sequence[Visit]) -> list[Claim]:
     """What is claimed of verdicts, and whether it is so in these runs."""
     right, sound = sum(each.is_right for each in visits), [each for each in visits if each.expected == "trust"]
-    alarms = [f"{each.name} ({each.verdict.kind})" for each in sound if not each.is_right]
+    # That too little speaks for a number is no accusation; how often it is said of sound runs is a claim of its own.
+    alarms = [f"{each.name} ({each.verdict.kind})" for each in sound if each.verdict.kind not in ("trust", _UNTOLD)]
+    untold = [each.name for each in sound if each.verdict.kind == _UNTOLD]
+    trusted = [each.name for each in visits if each.expected != "trust" and each.verdict.kind == "trust"]
     false = [each.name for each in visits if not each.is_true]
     share = right / len(visits) if visits else 0.0
     return [
@@ -102,6 +111,18 @@ def claims(visits: Sequence[Visit]) -> list[Claim]:
             measured=", ".join(alarms) or f"none of {len(sound)}",
             wanted="none",
             holds=not alarms,
+        ),
+        Claim(
+            text="few sound runs cannot be told",
+            measured=", ".join(untold) or f"none of {len(sound)}",
+            wanted=f"at most {DOUBTED:.0%}",
+            holds=len(untold) <= DOUBTED * len(sound),
+        ),
+        Claim(
+            text="no other run is trusted",
+            measured=", ".join(trusted) or f"none of {len(visits) - len(sound)}",
+            wanted="none",
+            holds=not trusted,
         ),
         Claim(
             text="every run is what the table says",
