@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from wgan.estimator.forms import Form, encoded
+from wgan.estimator.forms import encoded
 from wgan.experiment import Trained
 from wgan.metrics import harden
 from wgan.randomness import Randomness
@@ -13,20 +13,19 @@ from wgan.transport import exact, sliced
 _MOST_SCORED = 2500
 
 
-def minus_distance(trained: Trained, X: object, form: Form, seed: int) -> float:  # noqa: N803 - scikit-learn's name
+def minus_distance(trained: Trained, X: object, seed: int) -> float:  # noqa: N803 - scikit-learn's name
     """Minus the W1 distance between data and as many samples: greater is better, 0 is best.
 
     Args:
         trained: What was fitted.
         X: Data of the kind that was fitted.
-        form: The form of what was fitted.
         seed: Of the samples, and of the rows where there are too many.
 
     Raises:
         DataError: Other columns or another shape than were fitted.
     """
     codec, streams = trained.codec, Randomness(seed)
-    real = encoded(X, codec, form)
+    real = encoded(X, codec)
     if len(real) > _MOST_SCORED:
         real = real[torch.randperm(len(real), generator=streams.at("rows to score"))[:_MOST_SCORED]]
     fake = trained.values(len(real), seed)

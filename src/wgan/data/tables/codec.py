@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from torch import Tensor
 from wgan.batch import Layout
 from wgan.data.source import Kind
 from wgan.data.tables.columns import HOW, Column
-from wgan.data.tables.types import type_from_text
+from wgan.data.tables.types import schema_from_text, schema_to_text, type_from_text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,9 +23,11 @@ class TableCodec:
 
     Attributes:
         columns: In the table's order.
+        given: The schema of the table that came in, with its metadata; None of a .csv, which has none.
     """
 
     columns: tuple[Column, ...]
+    given: pa.Schema | None = None
     kind: Kind = field(default="table", init=False)
 
     @property
@@ -39,8 +42,23 @@ class TableCodec:
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types of the tables that `decode` returns."""
-        return pa.schema([(column.name, type_from_text(column.type)) for column in self.columns])
+        """Names and types of the tables that `decode` returns, and the metadata of the table that came in."""
+        return self.as_came(pa.schema([(column.name, type_from_text(column.type)) for column in self.columns]))
+
+    def as_came(self, schema: pa.Schema) -> pa.Schema:
+        """A schema of columns that came in, with their metadata and the table's."""
+        if self.given is None:
+            return schema
+        fields = [self._field(field, self.given) for field in schema]
+        return pa.schema(fields, metadata=_metadata(self.given, schema.names))
+
+    def _field(self, field: pa.Field, given: pa.Schema) -> pa.Field:
+        place = given.get_field_index(field.name)
+        if place < 0 or given.field(place).type != field.type:
+            return field
+        # A NaN of a column without nulls comes back as null.
+        may_miss = any(column.name == field.name and column.may_miss for column in self.columns)
+        return given.field(place).with_nullable(True) if may_miss else given.field(place)
 
     def encode(self, arrays: list[pa.Array]) -> Tensor:
         """Map plain arrays (see `wgan.data.tables.types.to_plain`), one a column, to shape (N, D), float32."""
@@ -68,11 +86,32 @@ class TableCodec:
             start += column.width
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
+    def restore(self, values: Tensor) -> pa.Table:
+        """Map network units back to a table, as `decode`."""
+        return self.decode(values)
+
     def state(self) -> dict[str, object]:
         """Plain JSON values."""
-        return {"kind": self.kind, "version": 1, "columns": [column.state() for column in self.columns]}
+        state: dict[str, object] = {
+            "kind": self.kind,
+            "version": 1,
+            "columns": [column.state() for column in self.columns],
+        }
+        return state if self.given is None else state | {"given": {"schema": schema_to_text(self.given)}}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> TableCodec:
         """The inverse of `state`."""
-        return cls(columns=tuple(HOW[column["how"]].from_state(column) for column in state["columns"]))
+        return cls(
+            columns=tuple(HOW[column["how"]].from_state(column) for column in state["columns"]),
+            given=schema_from_text(state["given"]["schema"]) if "given" in state else None,
+        )
+
+
+def _metadata(given: pa.Schema, names: list[str]) -> dict[bytes, bytes] | None:
+    """The metadata of the table that came in, of which pandas' speaks of the columns of these names alone."""
+    described = given.pandas_metadata
+    if not described:
+        return cast("dict[bytes, bytes] | None", given.metadata)
+    columns = [column for column in described["columns"] if column["name"] in names]
+    return {**given.metadata, b"pandas": json.dumps(described | {"columns": columns}).encode()}
