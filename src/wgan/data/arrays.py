@@ -228,7 +228,6 @@ def _tensor_as_array(data: torch.Tensor, name: str) -> NDArray[np.generic]:
             f"{name} is a tensor of the type {type(data).__name__}, whose numbers cannot be read as they are",
             remedy="Give a plain tensor, for example by to_tensor() or full_tensor().",
         )
-    data = data.detach().as_subclass(torch.Tensor)
     if data.is_meta:
         raise DataError(f"{name} is a tensor on the device meta, which holds no numbers", remedy="Give one that does.")
     if data.layout is not torch.strided:
@@ -237,7 +236,7 @@ def _tensor_as_array(data: torch.Tensor, name: str) -> NDArray[np.generic]:
         raise DataError(f"{name} is a quantised tensor", remedy="Give tensor.dequantize().")
     if data.is_complex():
         raise DataError(f"{name} holds complex numbers (dtype {data.dtype}, shape {tuple(data.shape)})", remedy=_TAKEN)
-    tensor = data.cpu().resolve_neg()
+    tensor = data.detach().as_subclass(torch.Tensor).cpu().resolve_neg()
     if tensor.dtype == torch.bfloat16:
         return tensor.float().numpy()
     try:

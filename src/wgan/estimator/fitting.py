@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +67,7 @@ def warn_and_refuse(X: object, form: Form, source: Source) -> None:  # noqa: N80
         DataError: Samples could not be of its types.
     """
     if said := getattr(source, "warning", ""):
+        said = re.sub(r"--range (\S+) (\S+)", r"pixel_range=(\1, \2)", said)
         warnings.warn(f"{source.name}: {said}", DataWarning, stacklevel=3)
     if source.codec.kind == "table" and not isinstance(X, str | Path):
         rows = source.labelled("train", _ROWS_TRIED, Randomness(0).at("rows to bring back"))

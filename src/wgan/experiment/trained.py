@@ -103,9 +103,8 @@ class Trained:
         labelled = [block for block in blocks if isinstance(block, Labelled)]
         if labelled:
             words = pa.concat_tables(block.words for block in labelled)
-            return Labelled(values=np.concatenate([block.values for block in labelled]), words=words)
-        joined: NDArray[np.generic] = np.concatenate([np.asarray(block) for block in blocks])
-        return joined
+            return Labelled(values=_joined([block.values for block in labelled]), words=words)
+        return _joined([np.asarray(block) for block in blocks])
 
     def values(self, num: int, seed: int = 0, *, where: Where | None = None) -> Tensor:
         """The same samples as the networks see them, shape (num, *layout.shape), float32, without a graph.
@@ -161,6 +160,12 @@ class Trained:
             if batch is None:
                 return
             yield batch
+
+
+def _joined(blocks: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+    """Blocks of one dtype as one array of it: NumPy alone would change the order of bytes to the machine's own."""
+    joined = np.empty((sum(map(len, blocks)), *blocks[0].shape[1:]), blocks[0].dtype)
+    return np.concatenate(blocks, out=joined)
 
 
 def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Trained:

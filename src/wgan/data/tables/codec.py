@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -24,10 +25,12 @@ class TableCodec:
     Attributes:
         columns: In the table's order.
         given: The schema of the table that came in, with its metadata; None of a .csv, which has none.
+        nan: Columns of floats whose missing cells came as NaN, and come back so.
     """
 
     columns: tuple[Column, ...]
     given: pa.Schema | None = None
+    nan: tuple[str, ...] = ()
     kind: Kind = field(default="table", init=False)
 
     @property
@@ -56,9 +59,7 @@ class TableCodec:
         place = given.get_field_index(field.name)
         if place < 0 or given.field(place).type != field.type:
             return field
-        # A NaN of a column without nulls comes back as null.
-        may_miss = any(column.name == field.name and column.may_miss for column in self.columns)
-        return given.field(place).with_nullable(True) if may_miss else given.field(place)
+        return given.field(place)
 
     def encode(self, arrays: list[pa.Array]) -> Tensor:
         """Map plain arrays (see `wgan.data.tables.types.to_plain`), one a column, to shape (N, D), float32."""
@@ -82,7 +83,8 @@ class TableCodec:
         rows = values.detach().to("cpu", torch.float64).numpy()
         start, arrays = 0, []
         for column in self.columns:
-            arrays.append(column.decode(rows[:, start : start + column.width]))
+            array = column.decode(rows[:, start : start + column.width])
+            arrays.append(array.fill_null(pa.scalar(math.nan, array.type)) if column.name in self.nan else array)
             start += column.width
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
@@ -97,14 +99,18 @@ class TableCodec:
             "version": 1,
             "columns": [column.state() for column in self.columns],
         }
-        return state if self.given is None else state | {"given": {"schema": schema_to_text(self.given)}}
+        given: dict[str, object] = {} if self.given is None else {"schema": schema_to_text(self.given)}
+        given |= {"nan": list(self.nan)} if self.nan else {}
+        return state | {"given": given} if given else state
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> TableCodec:
         """The inverse of `state`."""
+        given = state.get("given", {})
         return cls(
             columns=tuple(HOW[column["how"]].from_state(column) for column in state["columns"]),
-            given=schema_from_text(state["given"]["schema"]) if "given" in state else None,
+            given=schema_from_text(given["schema"]) if "schema" in given else None,
+            nan=tuple(given.get("nan", ())),
         )
 
 

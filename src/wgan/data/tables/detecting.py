@@ -111,7 +111,11 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
         notes += (f"ignored columns: {', '.join(options.ignore)}",)
     arrays = [column.array for column in typed]
     return Detected(
-        codec=TableCodec(columns=columns, given=None if raw.untyped else as_came(raw.table)),
+        codec=TableCodec(
+            columns=columns,
+            given=None if raw.untyped else as_came(raw.table),
+            nan=tuple(column.name for column in typed if column.nan and pa.types.is_floating(column.kind)),
+        ),
         arrays=arrays,
         notes=notes,
         described=described,
