@@ -39,6 +39,7 @@ class PointsCodec:
         offsets: Subtracted from the other columns, as whole numbers, before they become floats: the least value where
             float64 cannot tell neighbours apart, else 0; empty if all are 0.
         scaling: Of the other columns, less their offsets.
+        bounded: Whether the networks see -1 and 1, of booleans, so that a generator ends in tanh.
         rank: Axes of the array that came in: 1 or 2.
         extended: The dtype that came in where it has more digits than float64, in which it is learnt; else None.
     """
@@ -48,6 +49,7 @@ class PointsCodec:
     constants: tuple[tuple[int, float | int | bool], ...] = ()
     offsets: tuple[int, ...] = ()
     scaling: Scaling
+    bounded: bool = False
     rank: int = 2
     extended: np.dtype[np.generic] | None = None
     kind: Kind = field(default="points", init=False)
@@ -62,7 +64,7 @@ class PointsCodec:
     @property
     def layout(self) -> Layout:
         """One entry for each column that changes."""
-        return Layout(shape=(len(self.varying),))
+        return Layout(shape=(len(self.varying),), bounded=self.bounded)
 
     @property
     def varying(self) -> list[int]:
@@ -114,6 +116,7 @@ class PointsCodec:
         return {
             **offsets,
             **({"given": given} if given else {}),
+            **({"bounded": True} if self.bounded else {}),
             "kind": self.kind,
             "version": self._version,
             "dtype": self.dtype.str,
@@ -127,6 +130,7 @@ class PointsCodec:
         """The inverse of `state`."""
         given = state.get("given", {})
         return cls(
+            bounded=bool(state.get("bounded", False)),
             rank=1 if given.get("rank") == 1 else 2,
             extended=np.dtype(given["dtype"]) if "dtype" in given else None,
             dtype=np.dtype(state["dtype"]),
@@ -327,10 +331,20 @@ def _fit(
         for block in usable():
             yield _less(block if len(varying) == block.shape[1] else block[:, varying], offsets)
 
-    scaling, said = _choose(lows, highs, blocks, name, options)
+    bounded = array.dtype.kind == "b" and options.scaling == "auto"
+    if bounded:
+        # Around 0, where a generator that ends in tanh is steepest, lies the threshold between the two.
+        scaling, said = Scaling.flags(len(varying)), "booleans are seen as -1 and 1"
+    else:
+        scaling, said = _choose(lows, highs, blocks, name, options)
     constants = tuple((int(column), low[column].item()) for column in fixed)
     codec = PointsCodec(
-        dtype=array.dtype, num_columns=array.shape[1], constants=constants, offsets=offsets, scaling=scaling
+        dtype=array.dtype,
+        num_columns=array.shape[1],
+        constants=constants,
+        offsets=offsets,
+        scaling=scaling,
+        bounded=bounded,
     )
     return codec, (said,)
 
