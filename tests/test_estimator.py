@@ -49,7 +49,7 @@ class TestParameters:
         from wgan.settings import DataOptions, Settings
 
         names = {*Settings.__dataclass_fields__, *DataOptions.__dataclass_fields__}
-        elsewhere = {"data", "seed", "input", "header", "skip_broken", "fit"}
+        elsewhere = {"data", "seed", "input", "header", "skip_broken", "fit", "range"}
         along_the_way = {name for name in names if name.endswith("_every") or name.startswith("judge_")}
         assert names - elsewhere - along_the_way <= inspect.signature(WGAN).parameters.keys()
 
@@ -232,19 +232,19 @@ class TestForms:
         data = RNG.integers(0, 255, (20, 3, 5, 7) if first else (20, 5, 7, 3)).astype(dtype)
         data = data / np.float32(127.5) - 1 if dtype == "float32" else data
         codec, form = open_data(data, DataOptions(), seed=0).codec, form_of(data)
-        np.testing.assert_allclose(form.back(codec.decode(encoded(data, codec, form))), data, atol=1e-6)
+        np.testing.assert_allclose(form.back(codec.restore(encoded(data, codec))), data, atol=1e-6)
 
     def test_other_images_have_the_range_that_was_fitted(self):
         from wgan.data import open_data
         from wgan.settings import DataOptions
 
         fitted = np.linspace(-1, 1, 20 * 4 * 4).reshape(20, 4, 4)
-        codec, form = open_data(fitted, DataOptions(), seed=0).codec, form_of(fitted)
+        codec = open_data(fitted, DataOptions(), seed=0).codec
         bright = fitted[fitted.min(axis=(1, 2)) >= 0]
-        np.testing.assert_array_equal(encoded(bright, codec, form), encoded(fitted, codec, form)[-len(bright) :])
+        np.testing.assert_array_equal(encoded(bright, codec), encoded(fitted, codec)[-len(bright) :])
         for wrong in (bright * 2, np.full((2, 4, 4), np.nan), bright - 2):
             with pytest.raises(DataError, match=r"X ranges from .* images in \[-1, 1\] were fitted"):
-                encoded(wrong, codec, form)
+                encoded(wrong, codec)
 
     def test_pandas(self):
         model = WGAN(**SMALL).fit(FRAME)
@@ -330,7 +330,7 @@ class TestForms:
             (POINTS, "of type ndarray, but a data frame"),
         ):
             with pytest.raises(DataError, match=said):
-                encoded(changed, codec, form_of(frame))
+                encoded(changed, codec)
 
     def test_other_points_are_refused_when_scored(self, fitted):
         with pytest.raises(DataError, match="X has 3 features, but WGAN is expecting 2 features as input"):
@@ -474,4 +474,4 @@ class TestThePackage:
 
     def test_a_form_without_facts_leaves_arrays_alone(self):
         images = RNG.integers(0, 255, (2, 3, 4, 1), dtype=np.uint8)
-        assert Form(rank=4).back(images) is images
+        assert Form().back(images) is images

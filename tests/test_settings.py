@@ -110,7 +110,8 @@ def test_defaults_have_no_problems():
 
 @pytest.mark.parametrize("name", _RANGES)
 def test_every_number_has_a_range_and_its_edge_is_refused(name):
-    wrong = {"seed": 2**63, "average": 1.0, "held_out": 0.51, "size": (0, 1), "judge_size": 1}.get(name, -1)
+    edges = {"seed": 2**63, "average": 1.0, "held_out": 0.51, "size": (0, 1), "range": (5.0, 5.0), "judge_size": 1}
+    wrong = edges.get(name, -1)
     if name in {item.name for item in dataclasses.fields(Settings)}:
         settings = Settings(**{name: wrong})
     else:
@@ -130,7 +131,7 @@ def test_no_number_is_without_a_range():
         item.name
         for part in (Settings, DataOptions)
         for item in dataclasses.fields(part)
-        if item.type in ("int", "float", "tuple[int, int]")
+        if item.type in ("int", "float", "tuple[int, int]", "tuple[float, float]")
     }
     assert numbers == _RANGES.keys()
 

@@ -26,7 +26,9 @@ from wgan.errors import CheckpointError, UsageError
 from wgan.storage import sync, temporary_beside
 
 if TYPE_CHECKING:
-    from wgan.data.source import Kind, Samples
+    from torch import Tensor
+
+    from wgan.data.source import Codec, Decoded, Kind, Samples
 
 MAX_TILES = 1024
 MAX_DOTS = 100_000
@@ -77,6 +79,19 @@ def check_target(out: Path, kind: Kind, *, num: int | None = None, dimensions: i
         raise UsageError(f"the folder '{out}' is not empty", remedy="Name a new folder: nothing is overwritten.")
 
 
+def way_back(codec: Codec, out: Path) -> Callable[[Tensor], Decoded]:
+    """How samples are to be decoded for a file: arrays as they came, images in files with the bits that they had.
+
+    Args:
+        codec: Of the samples.
+        out: The file or folder that they are to be written to.
+    """
+    ending = _ending(out, codec.kind)
+    if ending in (".npy", ".npz"):
+        return codec.restore
+    return getattr(codec, "files", codec.decode) if ending == _FOLDER else codec.decode
+
+
 def write_samples(blocks: Iterator[Samples], num: int, out: Path, kind: Kind, *, columns: int | None = None) -> str:
     """Write `num` samples to `out`, never holding more than a few blocks in memory.
 
@@ -100,7 +115,7 @@ def write_samples(blocks: Iterator[Samples], num: int, out: Path, kind: Kind, *,
     first = next(blocks, None)
     assert first is not None, "no samples came"
     if kind == "points":
-        check_target(out, kind, dimensions=_values(first).shape[1])
+        check_target(out, kind, dimensions=math.prod(_values(first).shape[1:]))
     with _replacing(out) as temporary:
         write = FORMATS[kind][_ending(out, kind)]
         if columns is not None and write is _write_sheet:

@@ -240,8 +240,8 @@ def _convert(option: Option, given: list[str], *, negated: bool) -> tuple[Any, s
     try:
         read = [option.bare(word) for word in given]
     except ValueError:
-        wanted = "a whole number" if option.bare is int else "a number"
-        wanted = wanted if len(given) == 1 else f"{len(given)} whole numbers"
+        noun = "whole number" if option.bare is int else "number"
+        wanted = f"a {noun}" if len(given) == 1 else f"{len(given)} {noun}s"
         return None, f"{option.flag} takes {wanted}, not {' '.join(map(_shown, given))}"
     if option.repeats or option.num_values > 1:
         return tuple(read), ""

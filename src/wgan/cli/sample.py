@@ -52,7 +52,7 @@ def run(words: Sequence[str]) -> int:
     if options.num < 1:
         raise UsageError(f"--num must be at least 1, not {options.num}")
     refuse_nameless(options.where)
-    from wgan.export import check_target, write_samples
+    from wgan.export import check_target, way_back, write_samples
 
     if (kind := _kind(options.run)) is not None:
         check_target(options.out, kind, num=options.num)
@@ -63,7 +63,8 @@ def run(words: Sequence[str]) -> int:
     wanted = asked_for(options.where, () if trained.conditions is None else trained.conditions.parts)
     if trained.doubt:
         print(f"wgan: warning: {escaped(trained.doubt)}", file=sys.stderr)
-    with _shown(trained.generate(options.num, options.seed, where=wanted), options.num) as blocks:
+    decode = way_back(trained.codec, options.out)
+    with _shown(trained.generate(options.num, options.seed, where=wanted, decode=decode), options.num) as blocks:
         written = write_samples(blocks, options.num, options.out, trained.codec.kind)
     say(written)
     return 0

@@ -12,7 +12,7 @@ DESCRIBED = frozenset({"condition", "text", "embedding", "unseen"})
 POINTS = frozenset({"held_out", "scaling", "missing"}) | DESCRIBED
 TABLE = frozenset({"held_out", "missing", "categorical", "numeric", "ignore"}) | DESCRIBED
 CSV = TABLE | {"header"}
-PIXELS = frozenset({"held_out", "size", "mode", "fit"}) | DESCRIBED
+PIXELS = frozenset({"held_out", "size", "mode", "fit", "range"}) | DESCRIBED
 ENCODED_IMAGES = PIXELS | {"skip_broken"}
 _OF_CONDITIONS = frozenset({"categorical", "numeric", "missing"})
 """What applies to conditions that are no columns of the data, beside what applies to the data."""

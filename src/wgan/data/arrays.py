@@ -21,6 +21,7 @@ from wgan.errors import DataError
 from wgan.settings import DataOptions
 
 _TAKEN = "Taken: rank 1 or 2 (points), 3 or 4 (images), of boolean, integer or floating numbers."
+_PLAIN = (np.ndarray, np.memmap, np.matrix)
 _LABELS = ("y", "Y", "label", "labels", "targets")
 _VALUES = ("x", "X", "data")
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -115,7 +116,7 @@ def open_array(
     """Open an array or a tensor that is already in memory, or memory-mapped.
 
     Args:
-        data: A NumPy array, a torch tensor, or nested lists of numbers.
+        data: A NumPy array, which may be masked, a torch tensor, or nested lists of numbers.
         options: How to read it.
         name: As the user called it.
         seed: Of the split.
@@ -130,9 +131,10 @@ def open_array(
         DataError: A wrong rank or dtype, or values that cannot be learnt from.
         UsageError: An option that does not apply.
     """
-    array = as_array(data, name)
+    array = as_array(data, name, may_mask=True)
     check_form(array.shape, array.dtype, name)
     if array.ndim >= 3:
+        array = as_array(array, name)
         from wgan.data.images import images_from_array
 
         return images_from_array(array, labels, name, options, seed)
@@ -163,22 +165,87 @@ def check_form(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str) -
         )
 
 
-def as_array(data: object, name: str) -> NDArray[np.generic]:
+def as_array(data: object, name: str, *, may_mask: bool = False) -> NDArray[np.generic]:
     """Bring an array, a tensor or nested lists to NumPy, without a copy where there is a way.
 
+    A matrix becomes an array, and so does a subclass of a tensor that holds its numbers like a plain one.
+
+    Args:
+        data: An array, a tensor or nested lists.
+        name: What to call it.
+        may_mask: Whether a masked array is passed on as one; it is otherwise refused if anything is masked.
+
     Raises:
-        DataError: A sparse tensor, or lists of unequal lengths.
+        DataError: A tensor without numbers of its own or of a kind that NumPy does not have; an unknown subclass of an
+            array, which may mean more than its numbers say; masked cells; lists of unequal lengths.
     """
     if isinstance(data, torch.Tensor):
-        if data.layout is not torch.strided:
-            raise DataError(f"{name} is a sparse tensor", remedy="Give tensor.to_dense().")
-        tensor = data.detach().cpu()
-        return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+        return _tensor_as_array(data, name)
+    if isinstance(data, np.ndarray):
+        if isinstance(data, np.ma.MaskedArray):
+            return data if may_mask and np.ma.is_masked(data) else _unmasked(data, name)
+        if type(data) not in _PLAIN:
+            raise DataError(
+                f"{name} is of the type {type(data).__name__}, which may mean more than its numbers say",
+                remedy=f"Give its numbers alone: numpy.asarray({name}).",
+            )
+        return np.asarray(data) if isinstance(data, np.matrix) else data
+    _refuse_masks(data, name)
     try:
-        return np.asarray(data) if not isinstance(data, np.ndarray) else data
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
+        return np.asarray(data)
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{name} cannot be read as an array: {reason}", remedy=_TAKEN) from None
+
+
+def _refuse_masks(data: object, name: str) -> None:
+    """Refuse masked cells in nested lists, which NumPy would take for numbers."""
+    if isinstance(data, np.ma.MaskedArray):
+        _unmasked(data, name)
+    if isinstance(data, list | tuple):
+        for item in data:
+            _refuse_masks(item, name)
+
+
+def _unmasked(data: np.ma.MaskedArray[Any, Any], name: str) -> NDArray[np.generic]:
+    """The numbers of a masked array in which nothing is masked."""
+    num_masked = int(np.ma.getmaskarray(data).sum())
+    if num_masked:
+        cells = "1 cell is" if num_masked == 1 else f"{num_masked:,} cells are"
+        raise DataError(
+            f"{name}: {cells} masked, and what lies under a mask is not learnt",
+            remedy="Leave masked rows out (numpy.ma.compress_rows) or fill them in (.filled(value)); empty cells of a "
+            "data frame can be learnt.",
+        )
+    numbers: NDArray[np.generic] = data.data
+    return np.asarray(numbers)
+
+
+def _tensor_as_array(data: torch.Tensor, name: str) -> NDArray[np.generic]:
+    # A subclass with its own dispatch, such as a masked or a nested tensor, does not hold its numbers like others.
+    if type(data).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__ or data.is_nested:
+        raise DataError(
+            f"{name} is a tensor of the type {type(data).__name__}, whose numbers cannot be read as they are",
+            remedy="Give a plain tensor, for example by to_tensor() or full_tensor().",
+        )
+    if data.is_meta:
+        raise DataError(f"{name} is a tensor on the device meta, which holds no numbers", remedy="Give one that does.")
+    if data.layout is not torch.strided:
+        raise DataError(f"{name} is a sparse tensor", remedy="Give tensor.to_dense().")
+    if data.is_quantized:
+        raise DataError(f"{name} is a quantised tensor", remedy="Give tensor.dequantize().")
+    if data.is_complex():
+        raise DataError(f"{name} holds complex numbers (dtype {data.dtype}, shape {tuple(data.shape)})", remedy=_TAKEN)
+    tensor = data.detach().as_subclass(torch.Tensor).cpu().resolve_neg()
+    if tensor.dtype == torch.bfloat16:
+        return tensor.float().numpy()
+    try:
+        array: NDArray[np.generic] = tensor.numpy()
+    except (TypeError, RuntimeError):
+        raise DataError(
+            f"{name} holds numbers of the type {data.dtype}, which NumPy does not have", remedy="Give tensor.float()."
+        ) from None
+    return array
 
 
 def _needs_pickle(name: str) -> DataError:

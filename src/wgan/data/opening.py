@@ -11,7 +11,7 @@ import torch
 
 from wgan.ambient import in_usual_state
 from wgan.data.applying import CSV, SAMPLER, TABLE, check_applies
-from wgan.data.arrays import as_array, open_array, open_array_file
+from wgan.data.arrays import open_array, open_array_file
 from wgan.data.conditions import Conditions
 from wgan.data.labels import refuse_leftovers
 from wgan.data.names import format_of
@@ -60,7 +60,7 @@ def open_data(
         check_applies(options, TABLE, "a data frame")
         return open_frame(data, options, name="data frame", seed=seed, labels=labels)
     if isinstance(data, np.ndarray | torch.Tensor | list | tuple):
-        return open_array(as_array(data, "array"), options, name="array", seed=seed, labels=labels)
+        return open_array(data, options, name="array", seed=seed, labels=labels)
     raise DataError(
         f"an object of type {type(data).__name__} cannot be read as data",
         remedy="Taken: a name or path, a NumPy array, a torch tensor, or a data frame (pandas, polars, Arrow).",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,6 +39,9 @@ class PointsCodec:
         offsets: Subtracted from the other columns, as whole numbers, before they become floats: the least value where
             float64 cannot tell neighbours apart, else 0; empty if all are 0.
         scaling: Of the other columns, less their offsets.
+        bounded: Whether the networks see -1 and 1, of booleans, so that a generator ends in tanh.
+        rank: Axes of the array that came in: 1 or 2.
+        extended: The dtype that came in where it has more digits than float64, in which it is learnt; else None.
     """
 
     dtype: np.dtype[np.generic]
@@ -46,6 +49,9 @@ class PointsCodec:
     constants: tuple[tuple[int, float | int | bool], ...] = ()
     offsets: tuple[int, ...] = ()
     scaling: Scaling
+    bounded: bool = False
+    rank: int = 2
+    extended: np.dtype[np.generic] | None = None
     kind: Kind = field(default="points", init=False)
 
     _version: ClassVar[int] = 1
@@ -58,7 +64,7 @@ class PointsCodec:
     @property
     def layout(self) -> Layout:
         """One entry for each column that changes."""
-        return Layout(shape=(len(self.varying),))
+        return Layout(shape=(len(self.varying),), bounded=self.bounded)
 
     @property
     def varying(self) -> list[int]:
@@ -96,11 +102,21 @@ class PointsCodec:
             points[:, column] = value
         return points
 
+    def restore(self, values: Tensor) -> NDArray[np.generic]:
+        """Map network units back to the array that came in: as `decode`, but with as many axes and digits."""
+        points = self.decode(values)
+        points = points if self.extended is None else points.astype(self.extended)
+        return points[:, 0] if self.rank == 1 else points
+
     def state(self) -> dict[str, object]:
         """Plain JSON values."""
         offsets = {"offsets": list(self.offsets)} if self.offsets else {}
+        given: dict[str, object] = {"rank": 1} if self.rank == 1 else {}
+        given |= {"dtype": self.extended.str} if self.extended is not None else {}
         return {
             **offsets,
+            **({"given": given} if given else {}),
+            **({"bounded": True} if self.bounded else {}),
             "kind": self.kind,
             "version": self._version,
             "dtype": self.dtype.str,
@@ -112,7 +128,11 @@ class PointsCodec:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> PointsCodec:
         """The inverse of `state`."""
+        given = state.get("given", {})
         return cls(
+            bounded=bool(state.get("bounded", False)),
+            rank=1 if given.get("rank") == 1 else 2,
+            extended=np.dtype(given["dtype"]) if "dtype" in given else None,
             dtype=np.dtype(state["dtype"]),
             num_columns=int(state["num_columns"]),
             constants=tuple((int(column), value) for column, value in state["constants"]),
@@ -127,7 +147,8 @@ class PointsSource:
     Scales and constant columns are found over all rows, those held out among them.
 
     Args:
-        array: Shape (N, D) or (N,), which is one column; a real dtype; may be memory-mapped.
+        array: Shape (N, D) or (N,), which is one column; a real dtype; may be memory-mapped, or masked: masked cells
+            are missing ones.
         name: As the user called it.
         options: `held_out`, `scaling` and `missing` ("error" or "drop") apply.
         seed: Of the split.
@@ -155,12 +176,18 @@ class PointsSource:
             raise UsageError(
                 f"{name}: --missing keep needs a table, and these are points", remedy="Use --missing drop, or a .csv."
             )
+        rank, extended = array.ndim, None
         if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-            array = array.astype(np.float64)
-            notes += ("extended precision was read as float64",)
+            extended = array.dtype
+            # What float64 cannot hold becomes infinite here, and is counted below.
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float64)
+            notes += (f"{extended} is learnt as float64",)
         array = array.reshape(len(array), -1)
         self.name = name
         rows = _usable_rows(array, name, options)
+        # What lies under a mask is in rows that are dropped by now.
+        array = array.data if isinstance(array, np.ma.MaskedArray) else array
         self.offers, described = described_by_labels(labels, len(array), name, options, rows)
         if labels_name and not self.offers:
             self.offers = (LABEL,)
@@ -175,7 +202,8 @@ class PointsSource:
             )
         if count < len(array):
             notes += (f"{len(array) - count:,} rows with NaN or infinite values were dropped",)
-        self.codec, said = _fit(array, rows, name, options)
+        codec, said = _fit(array, rows, name, options)
+        self.codec = replace(codec, rank=rank, extended=extended)
         self.notes = notes + said + (described.notes if described is not None else ())
         self._rows = Rows(
             _fetcher(array, self.codec),
@@ -242,25 +270,31 @@ def _fetcher(array: NDArray[np.generic], codec: PointsCodec) -> Callable[[Tensor
 
 def _usable_rows(array: NDArray[np.generic], name: str, options: DataOptions) -> NDArray[np.int64] | None:
     """Row numbers without NaN or Inf if some are to be dropped, None if all are good."""
-    if array.dtype.kind != "f":
+    is_masked = isinstance(array, np.ma.MaskedArray)
+    if array.dtype.kind != "f" and not is_masked:
         return None
     count = 0
     cells: list[str] = []
     good = np.ones(len(array), dtype=bool)
     for part in _blocks(array):
-        bad = ~np.isfinite(array[part])
+        bad = np.ma.getmaskarray(array[part]) if is_masked else ~np.isfinite(array[part])
+        if is_masked and array.dtype.kind == "f":
+            bad = bad | ~np.isfinite(np.ma.getdata(array[part]))
         if bad.any():
             count += int(bad.sum())
             good[part] = ~bad.any(axis=1)
             for row, column in np.argwhere(bad)[: 5 - len(cells)]:
-                cells.append(f"row {part.start + row + 1} column {column + 1} ({array[part.start + row, column]})")
+                value = array[part.start + row, column]
+                shown = "masked" if value is np.ma.masked else value
+                cells.append(f"row {part.start + row + 1} column {column + 1} ({shown})")
     if not count:
         return None
     if options.missing == "drop":
         return np.flatnonzero(good)
     more = ", ..." if count > len(cells) else ""
+    what = "masked, NaN or infinite" if is_masked else "NaN or infinite"
     raise DataError(
-        f"{name}: {count:,} NaN or infinite {'cell' if count == 1 else 'cells'}: {', '.join(cells)}{more}",
+        f"{name}: {count:,} {what} {'cell' if count == 1 else 'cells'}: {', '.join(cells)}{more}",
         remedy="Use --missing drop to leave these rows out.",
     )
 
@@ -297,10 +331,20 @@ def _fit(
         for block in usable():
             yield _less(block if len(varying) == block.shape[1] else block[:, varying], offsets)
 
-    scaling, said = _choose(lows, highs, blocks, name, options)
+    bounded = array.dtype.kind == "b" and options.scaling == "auto"
+    if bounded:
+        # Around 0, where a generator that ends in tanh is steepest, lies the threshold between the two.
+        scaling, said = Scaling.flags(len(varying)), "booleans are seen as -1 and 1"
+    else:
+        scaling, said = _choose(lows, highs, blocks, name, options)
     constants = tuple((int(column), low[column].item()) for column in fixed)
     codec = PointsCodec(
-        dtype=array.dtype, num_columns=array.shape[1], constants=constants, offsets=offsets, scaling=scaling
+        dtype=array.dtype,
+        num_columns=array.shape[1],
+        constants=constants,
+        offsets=offsets,
+        scaling=scaling,
+        bounded=bounded,
     )
     return codec, (said,)
 

@@ -46,6 +46,12 @@ class Scaling:
         return cls(half=one, low=zero, span=one, mean=zero, spread=one)
 
     @classmethod
+    def flags(cls, size: int) -> Scaling:
+        """The map of 0 to -1 and of 1 to 1 in `size` columns."""
+        one, half = np.ones(size), np.full(size, 0.5)
+        return cls(half=one, low=np.zeros(size), span=one, mean=half, spread=half)
+
+    @classmethod
     def fit(cls, low: Floats, high: Floats, blocks: Callable[[], Iterator[Floats]]) -> Scaling:
         """Give each column mean 0 and standard deviation 1.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -72,8 +73,28 @@ class Codec(Protocol):
         """
         ...
 
+    def restore(self, values: Tensor) -> Decoded:
+        """Undo the preprocessing to the last: as `decode`, in the dtype, range and axes of the array that came in.
+
+        Args:
+            values: As in `decode`.
+        """
+        ...
+
     def state(self) -> dict[str, object]:
-        """All that `codec_from_state` needs to build this codec again; plain JSON values, `kind` among them."""
+        """All that `codec_from_state` needs to build this codec again; plain JSON values, `kind` among them.
+
+        What is only for `restore`, and nothing that the networks see depends on, is under `given`.
+        """
+        ...
+
+
+@runtime_checkable
+class _Described(Protocol):
+    """A codec that knows how the columns of a table came."""
+
+    def as_came(self, schema: pa.Schema) -> pa.Schema:
+        """The schema with what is known of its columns beside their types."""
         ...
 
 
@@ -158,19 +179,22 @@ class Source(Protocol):
         ...
 
 
-def decode_batch(codec: Codec, conditions: Conditions | None, batch: Batch) -> Samples:
+def decode_batch(
+    codec: Codec, conditions: Conditions | None, batch: Batch, decode: Callable[[Tensor], Decoded] | None = None
+) -> Samples:
     """Undo the preprocessing of rows and of their conditions.
 
     Args:
         codec: Of the rows.
         conditions: Of the conditions; None where there are none.
         batch: What the networks see.
+        decode: Which of the codec's ways back to take; `decode` if None.
 
     Returns:
         Points and images with their conditions beside them, if there are such; tables with the columns that were
         conditions in the places that they came from.
     """
-    decoded = codec.decode(batch.values)
+    decoded = (decode or codec.decode)(batch.values)
     if conditions is None or batch.condition is None:
         return decoded
     words = conditions.decode(batch.condition)
@@ -179,7 +203,8 @@ def decode_batch(codec: Codec, conditions: Conditions | None, batch: Batch) -> S
     columns = {table.field(name): table[name] for table in (decoded, words) for name in table.column_names}
     order = {name: place for place, name in enumerate(conditions.order)}
     fields = sorted(columns, key=lambda field: order.get(field.name, len(order)))
-    return pa.table([columns[field] for field in fields], schema=pa.schema(fields))
+    schema = codec.as_came(pa.schema(fields)) if isinstance(codec, _Described) else pa.schema(fields)
+    return pa.table([columns[field] for field in fields], schema=schema)
 
 
 def split(size: int, share: float, seed: int) -> tuple[Tensor, Tensor]:

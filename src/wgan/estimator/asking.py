@@ -61,4 +61,5 @@ def sample_rows(trained: Trained, asked: pa.Table, where: Mapping[str, Any], see
     for number, (values, places) in enumerate(rows.items()):
         narrowed = conditions.where(dict(zip(asked.column_names, values, strict=True)))
         condition[places] = narrowed.draw(len(places), streams.at("conditions for labels", number))
-    return decode_batch(trained.codec, conditions, Batch(trained.draw(condition, seed), condition))
+    batch = Batch(trained.draw(condition, seed), condition)
+    return decode_batch(trained.codec, conditions, batch, trained.codec.restore)

@@ -15,7 +15,7 @@ from wgan.settings import DataOptions, Settings, problems, refuse
 
 _OPTIONS = frozenset(item.name for item in dataclasses.fields(DataOptions))
 _SETTINGS = frozenset(item.name for item in dataclasses.fields(Settings)) - {"recipe"}
-_RENAMED = {"fit_images": "fit"}
+_RENAMED = {"fit_images": "fit", "pixel_range": "range"}
 
 
 def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wgan import experiment
-from wgan.data.source import Source
-from wgan.errors import Interrupted
+from wgan.data.source import Source, decode_batch
+from wgan.errors import DataWarning, Interrupted
 from wgan.estimator.checking import given_settings
+from wgan.estimator.forms import Form
+from wgan.randomness import Randomness
 from wgan.recipes import default_recipe, recipe
 from wgan.settings import DataOptions, Settings
+
+_ROWS_TRIED = 64
+"""Rows that are brought back once before anything is trained."""
 
 
 def settings_for(
@@ -46,6 +53,25 @@ def settings_for(
             given |= {"judge_every": 0}
     data = str(X) if is_named else f"<{type(X).__name__} in memory>"
     return dataclasses.replace(start, data=data, seed=seed, input=options, **given)
+
+
+def warn_and_refuse(X: object, form: Form, source: Source) -> None:  # noqa: N803 - scikit-learn's name
+    """Say what must be heard of the data, and refuse what samples could not be like.
+
+    Args:
+        X: As it was given.
+        form: Of it.
+        source: What was opened from it.
+
+    Raises:
+        DataError: Samples could not be of its types.
+    """
+    if said := getattr(source, "warning", ""):
+        said = re.sub(r"--range (\S+) (\S+)", r"pixel_range=(\1, \2)", said)
+        warnings.warn(f"{source.name}: {said}", DataWarning, stacklevel=3)
+    if source.codec.kind == "table" and not isinstance(X, str | Path):
+        rows = source.labelled("train", _ROWS_TRIED, Randomness(0).at("rows to bring back"))
+        form.refuse_other(X, decode_batch(source.codec, source.conditions, rows, source.codec.restore))
 
 
 def train(settings: Settings, source: Source, directory: Path, *, shown: bool, is_kept: bool) -> list[dict[str, Any]]:

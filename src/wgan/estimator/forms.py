@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wgan.data.arrays import as_array
 from wgan.data.images.arrays import pixels_from_array
-from wgan.data.images.source import ImageCodec
+from wgan.data.images.source import Axes, ImageCodec
 from wgan.data.labels import LABEL
 from wgan.data.points import PointsCodec
 from wgan.data.source import Codec, Labelled, Samples
@@ -25,62 +25,76 @@ from wgan.data.tables.columns import Category, Column, Constant
 from wgan.data.tables.reading import read_frame
 from wgan.data.tables.types import to_plain, type_from_text
 from wgan.errors import DataError
+from wgan.estimator.frames import Note, column_of, differences, note_of
 from wgan.settings import DataOptions
 
 Container = Literal["array", "tensor", "pandas", "polars", "arrow"]
-_CHANNELS = (1, 3, 4)
 _UNNAMED = "value"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """The form of the caller's data.
+    """The form of the caller's data, so far as the codec does not know it.
 
     Attributes:
         container: What holds it.
-        dtype: Of an array or a tensor, by its name; empty for a data frame.
-        rank: Of an array or a tensor: 1 to 4.
-        channels_first: Whether images came as (N, channels, height, width).
-        lowest: What black is in images of floats: 0 or -1.
-        columns: Of a pandas frame: dtypes by the names that its columns have where they are read.
+        dtype: Of a tensor, by its name; empty for all else.
+        columns: Of a pandas frame: notes on dtypes by the names that its columns have where they are read.
         labels: Of a pandas frame: what it calls these columns, which need not be text; of a series its name alone.
         levels: Of a pandas frame: names of the levels of its columns' index.
         is_series: Whether it is a series, one column, rather than a frame.
         described_by: Names of what was fitted as y, which samples do not hold.
+        before: What an earlier version kept here of an array, before codecs knew it; else empty.
     """
 
     container: Container = "array"
     dtype: str = ""
-    rank: int = 2
-    channels_first: bool = False
-    lowest: float = 0.0
-    columns: tuple[tuple[str, str], ...] = ()
+    columns: tuple[tuple[str, Note], ...] = ()
     labels: tuple[Any, ...] = ()
     levels: tuple[Any, ...] = ()
     is_series: bool = False
     described_by: tuple[str, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)
 
     def back(self, samples: Samples) -> Any:  # noqa: ANN401 - what the caller brought decides
-        """Bring decoded samples to this form, without what they were asked for by."""
-        decoded = samples.values if isinstance(samples, Labelled) else samples
-        if isinstance(decoded, pa.Table):
-            return self._frame(decoded.drop_columns([*self.described_by]))
-        array = self._pixels(decoded) if decoded.ndim == 4 else decoded
-        if self.rank == 1:
-            array = array[:, 0]
+        """Bring restored samples to this form, without what they were asked for by."""
+        restored = samples.values if isinstance(samples, Labelled) else samples
+        if isinstance(restored, pa.Table):
+            return self._frame(restored.drop_columns([*self.described_by]))
         if self.container == "tensor":
-            return torch.from_numpy(array).to(getattr(torch, self.dtype))
-        return array
+            return torch.from_numpy(restored).to(getattr(torch, self.dtype))
+        return restored
 
-    def _pixels(self, images: NDArray[Any]) -> NDArray[Any]:
-        array: NDArray[Any] = images
-        if self.dtype:
-            kind = np.dtype("float32" if self.container == "tensor" else self.dtype)
-            is_float = "float" in self.dtype
-            array = (images / _span(self.lowest) + self.lowest).astype(kind) if is_float else images.astype(kind)
-        if self.rank == 3:
-            return array[..., 0]
-        return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if self.channels_first else array
+    def refuse_other(self, data: Any, samples: Samples) -> None:  # noqa: ANN401 - what the caller brought
+        """Refuse, before anything is trained, data that samples could not be like.
+
+        Args:
+            data: What the caller brought.
+            samples: Some of its rows, restored.
+
+        Raises:
+            DataError: A column would come back as another type, or not at all.
+        """
+        remedy = "Convert it to a plainer type first, or leave it out by ignore=[...]."
+        try:
+            back = self.back(samples)
+            if self.container == "pandas":
+                table = cast(pa.Table, samples).drop_columns([*self.described_by])
+                lines = differences(readable(data), self._pandas(table))
+            elif self.container == "polars" and not self.is_series:
+                pairs = [(name, data.schema[name], kind) for name, kind in back.schema.items()]
+                lines = [f"column {name!r} of the type {a} would come back as {b}" for name, a, b in pairs if a != b]
+            else:
+                pair = getattr(data, "dtype", None), getattr(back, "dtype", None)
+                lines = [] if pair[0] == pair[1] else [f"{pair[0]} would come back as {pair[1]}"]
+        except DataError:
+            raise
+        except Exception as error:  # whatever a library raises over a type that it cannot build again
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(f"samples could not be like this data: {reason}", remedy=remedy) from error
+        if lines:
+            more = f" (and {len(lines) - 1:,} more)" if len(lines) > 1 else ""
+            raise DataError(f"{lines[0]}{more}", remedy=remedy)
 
     def _frame(self, table: pa.Table) -> Any:  # noqa: ANN401
         if self.container == "polars":
@@ -88,14 +102,23 @@ class Form:
             return frame.to_series().alias(self.labels[0]) if self.is_series else frame
         if self.container != "pandas":
             return table
-        frame = table.to_pandas()
-        wanted = {name: dtype for name, dtype in self.columns if name in frame and str(frame[name].dtype) != dtype}
-        frame = frame.astype(wanted) if wanted else frame
+        frame = self._pandas(table)
         if self.is_series:
             return frame.iloc[:, 0].rename(self.labels[0])
         if self.labels:
             frame.columns = self._index([*frame.columns])
         return frame
+
+    def _pandas(self, table: pa.Table) -> Any:  # noqa: ANN401
+        """The table as a frame, its columns called as they were read."""
+        notes = dict(self.columns)
+        columns = {}
+        for name in table.column_names:
+            try:
+                columns[name] = column_of(table[name], notes[name])
+            except DataError as error:
+                raise DataError(f"column {name!r}: {error.message}", remedy=error.remedy) from None
+        return importlib.import_module("pandas").DataFrame(columns)
 
     def _index(self, names: list[str]) -> Any:  # noqa: ANN401 - pandas may not be there
         """The caller's own labels of the columns of these names."""
@@ -118,8 +141,24 @@ def readable(data: Any) -> Any:  # noqa: ANN401 - what the caller brought
         names = [_name_of(label) for label in data.columns]
         return data if names == [*data.columns] else data.set_axis(names, axis=1)
     if _is(data, "polars", "Series"):
-        return data.to_frame(data.name or _UNNAMED).to_arrow()
-    return data.to_arrow() if _is(data, "polars", "DataFrame") else data
+        return _arrow_of_polars(data.to_frame(data.name or _UNNAMED))
+    return _arrow_of_polars(data) if _is(data, "polars", "DataFrame") else data
+
+
+def _arrow_of_polars(frame: Any) -> pa.Table:  # noqa: ANN401 - polars may not be there
+    try:
+        return frame.to_arrow()
+    except Exception as error:  # of types that Arrow does not have, some end in a panic of polars
+        for name, kind in frame.schema.items():
+            try:
+                frame.select(name).to_arrow()
+            except Exception as fault:
+                reason = str(fault).splitlines()[0]
+                raise DataError(
+                    f"column {name!r} of the type {kind} cannot be read: {reason}",
+                    remedy="Cast it to a type that Arrow has, or leave the column out.",
+                ) from None
+        raise DataError(f"the frame cannot be read: {error}", remedy="Cast its columns to plainer types.") from None
 
 
 def labels_of(y: Any) -> pa.Table:  # noqa: ANN401 - what the caller brought
@@ -170,7 +209,11 @@ def _is(data: object, library: str, kind: str) -> bool:
 
 
 def form_of(data: object) -> Form:
-    """Find the form of what the caller brought; paths and built-in names count as arrays of their own dtype."""
+    """Find the form of what the caller brought; paths and built-in names count as arrays.
+
+    Raises:
+        DataError: A column of a frame holds objects of several types.
+    """
     if _is(data, "pandas", "Series") or _is(data, "pandas", "DataFrame"):
         return _pandas_form(data)
     if _is(data, "polars", "Series"):
@@ -180,30 +223,38 @@ def form_of(data: object) -> Form:
     if hasattr(data, "__arrow_c_stream__"):
         return Form(container="arrow")
     if isinstance(data, torch.Tensor):
-        return _array_form(as_array(data, "tensor"), "tensor", str(data.dtype).removeprefix("torch."))
-    if isinstance(data, np.ndarray | list | tuple):
-        array = as_array(data, "array")
-        return _array_form(array, "array", array.dtype.name)
+        return Form(container="tensor", dtype=str(data.dtype).removeprefix("torch."))
     return Form()
 
 
 def _pandas_form(data: Any) -> Form:  # noqa: ANN401 - pandas may not be there
     frame = readable(data)
-    columns = tuple((str(name), str(dtype)) for name, dtype in zip(frame.columns, frame.dtypes, strict=True))
+    # Columns of one name are refused where they are read.
+    is_told_apart = frame.columns.is_unique
+    columns = tuple((str(name), note_of(frame[name])) for name in frame.columns) if is_told_apart else ()
     if _is(data, "pandas", "Series"):
         return Form(container="pandas", columns=columns, labels=(data.name,), is_series=True)
     return Form(container="pandas", columns=columns, labels=(*data.columns,), levels=(*data.columns.names,))
 
 
-def _array_form(array: NDArray[np.generic], container: Container, dtype: str) -> Form:
-    is_image = array.ndim >= 3
-    return Form(
-        container=container,
-        dtype=dtype,
-        rank=array.ndim,
-        channels_first=array.ndim == 4 and array.shape[3] not in _CHANNELS,
-        lowest=-1.0 if is_image and "float" in dtype and array.size and bool(np.less(array, 0).any()) else 0.0,
-    )
+def with_form_before(codec: Codec, before: Mapping[str, Any]) -> Codec:
+    """The codec with what an earlier version kept of an array outside it.
+
+    Args:
+        codec: As it was stored.
+        before: The form's `before`: dtype, rank, channels_first and lowest; or empty.
+    """
+    if not before:
+        return codec
+    if isinstance(codec, PointsCodec):
+        return replace(codec, rank=1 if before.get("rank") == 1 else 2)
+    if not isinstance(codec, ImageCodec):
+        return codec
+    name = str(before.get("dtype") or "uint8")
+    dtype = np.dtype("float32" if name == "bfloat16" else name)
+    low, high = (0.0, 255.0) if dtype.kind in "iu" else (float(before.get("lowest", 0.0)), 1.0)
+    axes: Axes = "NHW" if before.get("rank") == 3 else "NCHW" if before.get("channels_first") else "NHWC"
+    return replace(codec, dtype=dtype, low=low, high=high, axes=axes)
 
 
 def every_row(num_rows: int) -> Tensor | slice:
@@ -211,13 +262,12 @@ def every_row(num_rows: int) -> Tensor | slice:
     return slice(num_rows)
 
 
-def encoded(data: object, codec: Codec, form: Form, choose: Callable[[int], Tensor | slice] = every_row) -> Tensor:
+def encoded(data: object, codec: Codec, choose: Callable[[int], Tensor | slice] = every_row) -> Tensor:
     """Encode rows of other data of the kind that was fitted.
 
     Args:
         data: Rows or images in any form that could have been fitted.
         codec: The preprocessing that was fitted.
-        form: The form of the data that was fitted: images of floats have its range.
         choose: From the number of rows to those that are encoded: n row numbers, or a slice.
 
     Returns:
@@ -230,8 +280,8 @@ def encoded(data: object, codec: Codec, form: Form, choose: Callable[[int], Tens
         return _encoded_frame(data, codec, choose)
     array = as_array(data, "X")
     if isinstance(codec, ImageCodec):
-        options = DataOptions(size=(codec.height, codec.width), mode=cast(Any, codec.mode))
-        pixels = pixels_from_array(_in_bytes(array, form), "X", options)[0]
+        options = DataOptions(size=(codec.height, codec.width), mode=cast(Any, codec.mode), range=_range(array, codec))
+        pixels = pixels_from_array(array, "X", options).array
         return codec.encode(pixels)[choose(len(pixels))]
     assert isinstance(codec, PointsCodec)
     array = array.reshape(len(array), -1)
@@ -242,21 +292,19 @@ def encoded(data: object, codec: Codec, form: Form, choose: Callable[[int], Tens
     return codec.encode(array)[choose(len(array))]
 
 
-def _in_bytes(array: NDArray[np.generic], form: Form) -> NDArray[np.generic]:
-    """Images of floats as bytes by the range that was fitted, since a few of them need not show which one it is."""
-    if array.dtype.kind != "f" or "float" not in form.dtype or not array.size:
-        return array
+def _range(array: NDArray[np.generic], codec: ImageCodec) -> tuple[float, float]:
+    """The range that was fitted, since a few images need not show which one it is; (0, 0) for images of another kind.
+
+    Raises:
+        DataError: Values beyond it.
+    """
+    if array.dtype.kind != codec.dtype.kind or not array.size:
+        return DataOptions().range
     low, high = float(array.min()), float(array.max())
-    if not form.lowest <= low <= high <= 1:
-        raise DataError(f"X ranges from {low:.6g} to {high:.6g}, but images in [{form.lowest:g}, 1] were fitted")
-    scaled = (array.astype(np.float64) - form.lowest) * _span(form.lowest)
-    pixels: NDArray[np.generic] = np.rint(scaled).astype(np.uint8)
-    return pixels
-
-
-def _span(lowest: float) -> float:
-    """Levels of eight bits in a unit of images of floats whose black is `lowest`."""
-    return 255.0 / (1.0 - lowest)
+    if not codec.low <= low <= high <= codec.high:
+        fitted = f"[{codec.low:g}, {codec.high:g}]"
+        raise DataError(f"X ranges from {low:.6g} to {high:.6g}, but images in {fitted} were fitted")
+    return codec.low, codec.high
 
 
 def _encoded_frame(data: object, codec: TableCodec, choose: Callable[[int], Tensor | slice]) -> Tensor:

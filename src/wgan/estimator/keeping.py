@@ -86,10 +86,14 @@ def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
     try:
         note = json.loads((directory / _NOTE).read_bytes())
         params = {name: _with_tuples(value) for name, value in note["params"].items()}
-        return params, Form(**{name: _with_tuples(value) for name, value in note["form"].items()})
+        form = {name: _with_tuples(value) for name, value in note["form"].items()}
+        if "rank" in form:
+            # Until codecs knew them, these were kept here.
+            before = {name: form.pop(name, None) for name in ("rank", "channels_first", "lowest")}
+            form["before"] = before | {"dtype": form.get("dtype", "")}
+        return params, Form(**form)
     except FileNotFoundError:
-        rank = 4 if codec.layout.is_image else 2
-        return {}, Form(container="arrow" if codec.kind == "table" else "array", rank=rank)
+        return {}, Form(container="arrow" if codec.kind == "table" else "array")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"'{directory / _NOTE}' cannot be read: {error}", remedy="Save the model again."

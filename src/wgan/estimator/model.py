@@ -20,8 +20,8 @@ from wgan.estimator.asking import asked_for, sample_rows
 from wgan.estimator.attributes import attributes, believed
 from wgan.estimator.checking import given_options, refuse_parameters, seed_of
 from wgan.estimator.conventions import refuse_by_convention
-from wgan.estimator.fitting import settings_for, train
-from wgan.estimator.forms import classes_among, form_of, labels_of, readable
+from wgan.estimator.fitting import settings_for, train, warn_and_refuse
+from wgan.estimator.forms import classes_among, form_of, labels_of, readable, with_form_before
 from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
 from wgan.estimator.parameters import Parameters
 from wgan.estimator.scoring import minus_distance
@@ -88,6 +88,8 @@ class WGAN(Parameters):
         size: Height and width to bring images to.
         mode: Channels of images: "L", "RGB" or "RGBA".
         fit_images: Images of another aspect ratio: "crop", "pad" or "stretch".
+        pixel_range: The values of pixels that become black and white, for images that use little of the range of their
+            type; None for the range of the type. What lies beyond is cut off.
         directory: A folder to keep runs in: each fit makes a new one, 001, 002, ..., and overwrites nothing. None to
             keep nothing on the disk.
         random_state: An integer for the same result each time, None for another one each time, or a NumPy generator.
@@ -167,6 +169,7 @@ class WGAN(Parameters):
         size: tuple[int, int] | None = None,
         mode: str | None = None,
         fit_images: str | None = None,
+        pixel_range: tuple[float, float] | None = None,
         directory: str | Path | None = None,
         random_state: Any = None,  # noqa: ANN401 - what scikit-learn takes there
         verbose: bool = False,
@@ -214,6 +217,7 @@ class WGAN(Parameters):
         self.size = size
         self.mode = mode
         self.fit_images = fit_images
+        self.pixel_range = pixel_range
         self.directory = directory
         self.random_state = random_state
         self.verbose = verbose
@@ -267,6 +271,7 @@ class WGAN(Parameters):
                 options, condition=(*options.condition, *names), categorical=tuple(categorical)
             )
         source = open_data(readable(X), options, seed=seed, labels=labels)
+        warn_and_refuse(X, form, source)
         settings = settings_for(self.get_params(), X, source, options, seed)
         with self._directory() as directory:
             history = train(settings, source, directory, shown=self.verbose, is_kept=self.directory is not None)
@@ -313,7 +318,8 @@ class WGAN(Parameters):
                 raise UsageError(f"y asks for {asked.num_rows:,} samples, but n is {n:,}", remedy="Leave n out.")
             return self._form.back(sample_rows(trained, asked, where or {}, seed))
         num = 1 if n is None else n.__index__()
-        return self._form.back(trained.sample(num, seed, where={**(where or {}), **(asked or {})} or None))
+        where = {**(where or {}), **(asked or {})} or None
+        return self._form.back(trained.sample(num, seed, where=where, decode=trained.codec.restore))
 
     @in_usual_state
     def score(self, X: object, y: object = None) -> float:  # noqa: N803 - scikit-learn's signature
@@ -332,7 +338,7 @@ class WGAN(Parameters):
             DataError: Other columns or another shape than were fitted.
         """
         seed = 0 if self.random_state is None else seed_of(self.random_state)
-        return minus_distance(self._fitted(), X, self._form, seed)
+        return minus_distance(self._fitted(), X, seed)
 
     @in_usual_state
     def save(self, path: str | Path) -> None:
@@ -363,6 +369,7 @@ class WGAN(Parameters):
         path = Path(path)
         trained = load_run(path)
         params, form = read_note(path, trained.codec)
+        trained.codec = with_form_before(trained.codec, form.before)
         model = cls(**params)
         model._files, model._trained, model._form = read_run(path), trained, form
         lines = model._files.get("metrics.jsonl", b"").decode().splitlines()
@@ -380,6 +387,7 @@ class WGAN(Parameters):
         self.__dict__.update(state)
         if "_files" in state:
             self._trained = load_files(self._files)
+            self._trained.codec = with_form_before(self._trained.codec, self._form.before)
 
     @contextlib.contextmanager
     def _directory(self) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wgan.estimator.forms import Form, encoded
+from wgan.estimator.forms import encoded
 from wgan.experiment import Trained
 from wgan.metrics import harden
 from wgan.randomness import Randomness
@@ -14,13 +14,12 @@ from wgan.transport import exact, sliced
 _MOST_SCORED = 2500
 
 
-def minus_distance(trained: Trained, X: object, form: Form, seed: int) -> float:  # noqa: N803 - scikit-learn's name
+def minus_distance(trained: Trained, X: object, seed: int) -> float:  # noqa: N803 - scikit-learn's name
     """Minus the W1 distance between data and as many samples: greater is better, 0 is best.
 
     Args:
         trained: What was fitted.
         X: Data of the kind that was fitted.
-        form: The form of what was fitted.
         seed: Of the samples, and of the rows where there are too many.
 
     Raises:
@@ -33,7 +32,7 @@ def minus_distance(trained: Trained, X: object, form: Form, seed: int) -> float:
             return slice(None)
         return torch.randperm(num_rows, generator=streams.at("rows to score"), device="cpu")[:_MOST_SCORED]
 
-    real = encoded(X, codec, form, choose)
+    real = encoded(X, codec, choose)
     fake = trained.values(len(real), seed)
     if codec.layout.is_image:
         return -float(sliced(fake, real, streams.at("directions of the score"), dtype=torch.float32).distance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -19,7 +19,7 @@ from wgan.assembly import build_game
 from wgan.batch import Batch, Layout
 from wgan.data import codec_from_state, conditions_from_state
 from wgan.data.conditions import Conditions
-from wgan.data.source import Codec, Labelled, Samples, Source, decode_batch
+from wgan.data.source import Codec, Decoded, Labelled, Samples, Source, decode_batch
 from wgan.engine import has_fast_bfloat16
 from wgan.errors import UsageError
 from wgan.experiment.drawing import draw_blocks, draw_for, drawn
@@ -35,6 +35,9 @@ from wgan.settings import Settings
 
 Where: TypeAlias = Mapping[str, Any]
 """What samples are asked for by: names of conditions to a value, or to several."""
+
+Decode: TypeAlias = Callable[[Tensor], Decoded]
+"""A way back from what the networks see."""
 
 
 class Trained:
@@ -66,7 +69,9 @@ class Trained:
         """What a sample is, as the networks see it."""
         return self.codec.layout
 
-    def generate(self, num: int, seed: int = 0, *, where: Where | None = None) -> Iterator[Samples]:
+    def generate(
+        self, num: int, seed: int = 0, *, where: Where | None = None, decode: Decode | None = None
+    ) -> Iterator[Samples]:
         """Draw samples in blocks of bounded memory.
 
         On the same CPU machine the same seed gives the same samples, and a smaller number of them is the beginning of a
@@ -77,30 +82,31 @@ class Trained:
             seed: Of the noise, and of what is asked for where it is drawn.
             where: What is asked for: names of conditions to a value, or to several that then come equally often. What
                 nothing is said of is drawn as it occurs in the data.
+            decode: Which of the codec's ways back to take: `codec.restore` for arrays in the dtype, range and axes that
+                the user brought; `codec.decode` if None, of which images are bytes with channels last.
 
         Returns:
-            Blocks of samples as the user brought them, `num` in all; those of points and images that can be asked for
-            have their conditions beside them.
+            Blocks of samples, `num` in all; those of points and images that can be asked for have their conditions
+            beside them.
 
         Raises:
             UsageError: `num` is below 1; something is asked of an unconditional run; a name or a value that is not
                 known.
         """
         asked = self._asked(num, where)
-        return self._decoded(num, seed, asked)
+        return self._decoded(num, seed, asked, decode)
 
     @in_usual_state
-    def sample(self, num: int, seed: int = 0, *, where: Where | None = None) -> Samples:
+    def sample(self, num: int, seed: int = 0, *, where: Where | None = None, decode: Decode | None = None) -> Samples:
         """All samples of `generate` at once."""
-        blocks = list(self.generate(num, seed, where=where))
+        blocks = list(self.generate(num, seed, where=where, decode=decode))
         if isinstance(blocks[0], pa.Table):
             return pa.concat_tables(blocks)
         labelled = [block for block in blocks if isinstance(block, Labelled)]
         if labelled:
             words = pa.concat_tables(block.words for block in labelled)
-            return Labelled(values=np.concatenate([block.values for block in labelled]), words=words)
-        joined: NDArray[np.generic] = np.concatenate([np.asarray(block) for block in blocks])
-        return joined
+            return Labelled(values=_joined([block.values for block in labelled]), words=words)
+        return _joined([np.asarray(block) for block in blocks])
 
     @in_usual_state
     def values(self, num: int, seed: int = 0, *, where: Where | None = None) -> Tensor:
@@ -126,9 +132,9 @@ class Trained:
             )
 
     @in_usual_state
-    def _decoded(self, num: int, seed: int, asked: Conditions | None) -> Iterator[Samples]:
+    def _decoded(self, num: int, seed: int, asked: Conditions | None, decode: Decode | None) -> Iterator[Samples]:
         for batch in self._blocks(num, seed, asked):
-            yield decode_batch(self.codec, asked, batch)
+            yield decode_batch(self.codec, asked, batch, decode)
 
     def _asked(self, num: int, where: Where | None) -> Conditions | None:
         """What is asked for, after a look at whether it can be."""
@@ -163,6 +169,12 @@ class Trained:
             if batch is None:
                 return
             yield batch
+
+
+def _joined(blocks: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+    """Blocks of one dtype as one array of it: NumPy alone would change the order of bytes to the machine's own."""
+    joined = np.empty((sum(map(len, blocks)), *blocks[0].shape[1:]), blocks[0].dtype)
+    return np.concatenate(blocks, out=joined)
 
 
 @in_usual_state

@@ -49,6 +49,10 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "threads": _COUNT_OR_NONE,
     "held_out": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
     "unseen": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
+    "range": (
+        lambda value: value == (0.0, 0.0) or (all(map(math.isfinite, value)) and value[0] < value[1]),
+        "two numbers, the lower one first, or 0 0 for the range of the images' type",
+    ),
     "size": (
         lambda value: value == (0, 0) or all(1 <= length <= 4096 for length in value),
         "two numbers between 1 and 4096, or 0 0 for the size that the images have",
@@ -121,6 +125,8 @@ def sift(values: Mapping[str, Any], part: Settings | DataOptions, prefix: str) -
             continue
         value = tuple(value) if isinstance(value, list) else value
         value = float(value) if hints[name] is float and type(value) is int else value
+        if hints[name] == tuple[float, float] and isinstance(value, tuple):
+            value = tuple(float(item) if type(item) is int else item for item in value)
         if _fits(value, hints[name]):
             fitting[name] = value
         else:
@@ -150,7 +156,8 @@ def _in_words(hint: Any) -> str:  # noqa: ANN401
         return "one of " + ", ".join(map(str, typing.get_args(hint)))
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)
-        return "a list of texts" if inner[-1] is ... else f"a list of {len(inner)} whole numbers"
+        noun = "numbers" if inner[-1] is float else "whole numbers"
+        return "a list of texts" if inner[-1] is ... else f"a list of {len(inner)} {noun}"
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}.get(hint, str(hint))
 
 

@@ -21,6 +21,8 @@ class DataOptions:
         size: Height and width to bring images to, 0 0 for the size that they have.
         mode: Channels of the images: grey, RGB, RGBA, or what most of them need.
         fit: Images of another aspect ratio: cut to the middle, padded, or stretched.
+        range: The values of pixels that become black and white, for images that use little of the range of their type;
+            0 0 for the range of the type. What lies beyond is cut off.
         skip_broken: Leave out images that cannot be decoded, up to one in a hundred.
         condition: What samples can be asked for: columns of a table, or of the tags.csv of images, or label for the
             classes of labelled data; several with commas between them.
@@ -40,6 +42,7 @@ class DataOptions:
     size: tuple[int, int] = (0, 0)
     mode: Literal["auto", "L", "RGB", "RGBA"] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"
+    range: tuple[float, float] = (0.0, 0.0)
     skip_broken: bool = False
     condition: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
@@ -153,6 +156,12 @@ _WITH_GAMES = frozenset(
     | {f"input.{name}" for name in ("condition", "text", "embedding", "unseen")}
 )
 _WITH_ENGINES = frozenset({"engine"})
+_WITH_FORMS = frozenset({"input.range"})
 _WITH_EVIDENCE = frozenset({"examine", "optimality", "most_critic_steps", "best_by", "patience", "rollbacks"})
-ADDED = (_WITH_EVIDENCE, _WITH_EVIDENCE | _WITH_ENGINES, _WITH_EVIDENCE | _WITH_ENGINES | _WITH_GAMES)
+ADDED = (
+    _WITH_FORMS,
+    _WITH_FORMS | _WITH_EVIDENCE,
+    _WITH_FORMS | _WITH_EVIDENCE | _WITH_ENGINES,
+    _WITH_FORMS | _WITH_EVIDENCE | _WITH_ENGINES | _WITH_GAMES,
+)
 """What runs of each earlier version do not name; they were trained as the defaults say, and operation by operation."""

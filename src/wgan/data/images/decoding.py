@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from wgan.data.images.ranges import asked_range, to_levels
 from wgan.data.images.source import ImageCodec
 from wgan.settings import DataOptions
 
@@ -31,13 +32,16 @@ _LARGEST_KEPT = 128
 _SHORTER_SIDE = 64
 _ORIENTATION = 0x0112
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+WHITE_OF_16_BITS = 65_535
+SIXTEEN_BIT = "16-bit grey"
+BLACK_AND_WHITE = "black and white"
 _WORDS = {
-    "1": "black and white",
+    "1": BLACK_AND_WHITE,
     "L": "grey",
     "LA": "grey with alpha",
     "P": "palette",
     "PA": "palette with alpha",
-    **dict.fromkeys(_SIXTEEN_BIT, "16-bit grey"),
+    **dict.fromkeys(_SIXTEEN_BIT, SIXTEEN_BIT),
 }
 _one_large_image = threading.Lock()
 
@@ -108,12 +112,14 @@ class Policy:
         height: Rows.
         width: Columns.
         fit: What happens to images of another aspect ratio.
+        range: What is black and white, in the values of the files; None for all that their type has.
     """
 
     mode: Literal["L", "RGB", "RGBA"]
     height: int
     width: int
     fit: Literal["crop", "pad", "stretch"]
+    range: tuple[float, float] | None = None
 
     @property
     def codec(self) -> ImageCodec:
@@ -126,9 +132,20 @@ class Policy:
         Returns:
             Shape (channels, height, width), uint8.
         """
-        image = _fitted(_converted(image, self.mode), self)
-        pixels = np.asarray(image)
-        return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return self.measured(image)[0]
+
+    def measured(self, image: Image.Image) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+        """Convert and scale one decoded image; also its least and largest value before it was stretched."""
+        levels, ends = _levels(image, self.range) if image.mode in _SIXTEEN_BIT else (image, None)
+        converted = _converted(levels, self.mode)
+        if self.range is not None and ends is None:
+            values = np.asarray(converted)
+            ends = float(values.min()), float(values.max())
+            converted = Image.fromarray(to_levels(values, *self.range))
+        pixels = np.asarray(_fitted(converted, self))
+        pixels = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        colours = pixels[:3]
+        return pixels, ends or (float(colours.min()), float(colours.max()))
 
     def note(self, survey: Survey) -> str:
         """Say in one line, with counts, what came and what became of it. Sizes are height x width."""
@@ -175,7 +192,7 @@ def resolve(survey: Survey, options: DataOptions) -> Policy:
             mode = "RGBA"
         else:
             mode = "RGB"
-    return Policy(mode=mode, height=height, width=width, fit=options.fit)
+    return Policy(mode=mode, height=height, width=width, fit=options.fit, range=asked_range(options))
 
 
 def _size_for(survey: Survey) -> tuple[int, int]:
@@ -212,11 +229,25 @@ def probe(encoded: bytes) -> Facts:
         return _facts(image)
 
 
-def decode(encoded: bytes, policy: Policy) -> tuple[Facts, NDArray[np.uint8]]:
-    """Decode one image.
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A decoded image.
 
-    Returns:
-        What its header says, and its pixels, shape (channels, height, width), uint8.
+    Attributes:
+        facts: What its header says.
+        pixels: Shape (channels, height, width), uint8.
+        low: The least value of its colours, in the file's own range.
+        high: The largest.
+    """
+
+    facts: Facts
+    pixels: NDArray[np.uint8]
+    low: float
+    high: float
+
+
+def decode(encoded: bytes, policy: Policy) -> Decoded:
+    """Decode one image.
 
     Raises:
         BrokenImage: It is no image of the formats taken, is too large, or its data are damaged.
@@ -232,7 +263,8 @@ def decode(encoded: bytes, policy: Policy) -> tuple[Facts, NDArray[np.uint8]]:
                 upright: Image.Image = image
                 if _orientation(image) != 1:
                     upright = ImageOps.exif_transpose(image)
-                return facts, policy.apply(upright)
+                pixels, (low, high) = policy.measured(upright)
+                return Decoded(facts=facts, pixels=pixels, low=low, high=high)
             except BrokenImage:
                 raise
             except Exception as error:
@@ -312,10 +344,14 @@ def _shrink_while_decoding(image: Image.Image, facts: Facts, policy: Policy) -> 
         image.draft(image.mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
 
 
+def _levels(image: Image.Image, named: tuple[float, float] | None) -> tuple[Image.Image, tuple[float, float]]:
+    """A 16-bit image in eight bits, and its least and largest value."""
+    wide = np.asarray(image).astype(np.int64).clip(0, WHITE_OF_16_BITS)
+    levels = ((wide + 128) // 257).astype(np.uint8) if named is None else to_levels(wide, *named)
+    return Image.fromarray(levels), (float(wide.min()), float(wide.max()))
+
+
 def _converted(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
-        wide = np.asarray(image).astype(np.int64).clip(0, 65_535)
-        image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
         if mode != "RGBA":

@@ -46,7 +46,8 @@ def images_from_array(
     """Make a source of an array of images.
 
     Args:
-        array: Shape (N, H, W), (N, H, W, C) or (N, C, H, W); integers 0 to 255, or floats in [0, 1] or [-1, 1].
+        array: Shape (N, H, W), (N, H, W, C) or (N, C, H, W); booleans, integers 0 to 255, floats in [0, 1] or [-1, 1],
+            or any numbers where the options name their range.
         labels: Shape (N,), of numbers or words; a table for several at once; None where there are none.
         name: As the user called it.
         options: Mode, size and share held out.
@@ -61,7 +62,8 @@ def images_from_array(
         UsageError: An option that does not apply.
     """
     check_applies(options, PIXELS, f"{shown(name)} (images that are decoded already)")
-    pixels, policy, notes = pixels_from_array(array, name, options)
+    read = pixels_from_array(array, name, options)
+    pixels, notes = read.array, read.notes
     is_table = isinstance(labels, pa.Table)
     if not is_table and options.condition and labels is not None:
         names = tuple(classes)
@@ -74,7 +76,7 @@ def images_from_array(
     return ImageSource(
         name,
         pixels,
-        policy.codec,
+        read.codec,
         share=options.held_out,
         seed=seed,
         notes=notes + (described[1].notes if described[1] is not None else ()),
@@ -83,6 +85,7 @@ def images_from_array(
         offers=(LABEL,) if numbers is not None else described[0],
         described=described[1],
         unseen=options.unseen,
+        warning=read.warning,
     )
 
 
@@ -127,6 +130,7 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
         offers=offered(made),
         described=described,
         unseen=options.unseen,
+        warning=made.warning,
     )
 
 

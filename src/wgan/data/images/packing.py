@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wgan.data.images.decoding import (
     BrokenImage,
+    Decoded,
     Facts,
     Policy,
     Survey,
@@ -29,6 +29,7 @@ from wgan.data.images.decoding import (
     quiet_pillow,
     resolve,
 )
+from wgan.data.images.extremes import Extremes, refuse_range
 from wgan.data.images.idx import looks_like_idx
 from wgan.data.images.members import Collection, Encoded, Stream, Tally, labels_from_folders, load
 from wgan.data.images.naming import shown
@@ -43,6 +44,7 @@ from wgan.data.images.packs import (
     reopened,
     write_facts,
 )
+from wgan.data.images.ranges import asked_range
 from wgan.errors import CheckpointError, DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
 from wgan.storage import disk_faults, sweep, temporary_beside
@@ -125,7 +127,7 @@ def _passed_over(collection: Collection) -> tuple[str, ...]:
 
 
 def _key(collection: Collection, options: DataOptions) -> str:
-    asked = [VERSION, options.mode, options.size, options.fit, options.skip_broken, collection.noun]
+    asked = [VERSION, options.mode, options.size, options.fit, options.skip_broken, options.range, collection.noun]
     hasher = hashlib.blake2b(json.dumps(asked).encode(), digest_size=16)
     hasher.update(os.fsencode(collection.path.resolve()))
     for part in collection.key():
@@ -136,11 +138,11 @@ def _key(collection: Collection, options: DataOptions) -> str:
 def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
     with quiet_pillow():
         policy = _policy(collection, options)
-        tally, survey = Tally(), Survey()
+        tally, survey, extremes = Tally(), Survey(), Extremes(policy.range)
         names: list[str] = []
         broken: list[str] = []
 
-        def work(encoded: Encoded) -> tuple[Facts, NDArray[np.uint8]]:
+        def work(encoded: Encoded) -> Decoded:
             return decode(load(encoded), policy)
 
         with contextlib.closing(_in_order(work, collection.stream(tally))) as chunks:
@@ -152,8 +154,9 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
                         if not options.skip_broken:
                             raise _broken_error(collection, options, broken[0])
                         continue
-                    survey.add(result[0])
-                    good.append(result[1])
+                    survey.add(result.facts)
+                    extremes.add(result)
+                    good.append(result.pixels)
                     if collection.labelled:
                         names.append(name)
                 if good:
@@ -167,7 +170,8 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
             remedy="Give more images: a distribution cannot be learnt from less.",
         )
     labels, classes = labels_from_folders(names) if names else (None, ())
-    notes = [policy.note(survey)]
+    codec, warning = extremes.judge(policy.codec, survey)
+    notes = [policy.note(survey), *filter(None, (extremes.note(), warning))]
     if broken:
         named = "; ".join(broken[:_NUM_BROKEN_NAMED]) + ("; ..." if len(broken) > _NUM_BROKEN_NAMED else "")
         notes.append(f"left out, as broken: {len(broken):,} of {survey.num_images + len(broken):,} ({named})")
@@ -175,8 +179,9 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
     pixels, digest = sink.finish()
     return Pack(
         pixels=pixels,
-        codec=policy.codec,
+        codec=codec,
         notes=tuple(notes),
+        warning=warning,
         passed_over=tally.notes(),
         labels=labels,
         classes=classes,
@@ -189,7 +194,8 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
 def _policy(collection: Collection, options: DataOptions) -> Policy:
     """Decide on mode and size, from the images' headers where the options leave either open."""
     survey, tally = Survey(), Tally()
-    if options.mode != "auto" and options.size != (0, 0):
+    asked = asked_range(options)
+    if options.mode != "auto" and options.size != (0, 0) and asked is None:
         return resolve(survey, options)
     num_broken, first_broken = 0, ""
 
@@ -209,7 +215,10 @@ def _policy(collection: Collection, options: DataOptions) -> Policy:
         raise _no_images(collection, tally)
     if survey.num_images == 0:
         raise _broken_error(collection, options, first_broken)
-    return resolve(survey, options)
+    policy = resolve(survey, options)
+    if asked is not None:
+        refuse_range(survey, policy, shown(collection.path))
+    return policy
 
 
 def _no_images(collection: Collection, tally: Tally) -> DataError:

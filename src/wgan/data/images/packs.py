@@ -21,7 +21,7 @@ from wgan.data.images.source import CHANNELS, ImageCodec
 from wgan.errors import CheckpointError, UsageError
 from wgan.storage import canonical_json, disk_faults, install_folder, write_new
 
-VERSION = 3
+VERSION = 4
 _TAGS = "tags.csv"
 ABANDONED_SECONDS = 86_400
 """Age at which what lies half-packed in a cache is left from a run that was killed, and not under way in another."""
@@ -35,6 +35,7 @@ class Pack:
         pixels: Shape (N, channels, height, width), uint8, in memory or mapped.
         codec: What the pixels mean.
         notes: How the images were read, a line each.
+        warning: The note that must be heard, or empty.
         passed_over: What was no image of the collection, a line each.
         labels: Shape (N,), each image's place in `classes`, or None.
         classes: Names of the classes.
@@ -46,6 +47,7 @@ class Pack:
     pixels: NDArray[np.uint8]
     codec: ImageCodec
     notes: tuple[str, ...]
+    warning: str
     passed_over: tuple[str, ...]
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
@@ -156,6 +158,7 @@ def write_facts(path: Path, made: Pack) -> None:
         "shape": made.pixels.shape,
         "codec": made.codec.state(),
         "notes": made.notes,
+        "warning": made.warning,
         "passed_over": made.passed_over,
         "labels": None if made.labels is None else made.labels.tolist(),
         "classes": made.classes,
@@ -189,6 +192,7 @@ def reopened(place: Path) -> Pack | None:
             pixels=pixels,
             codec=codec,
             notes=tuple(map(str, facts["notes"])),
+            warning=str(facts["warning"]),
             passed_over=tuple(map(str, facts["passed_over"])),
             labels=labels,
             classes=tuple(map(str, facts["classes"])),

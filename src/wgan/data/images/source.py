@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,15 +15,19 @@ from torch import Tensor
 
 from wgan.batch import Batch, Layout
 from wgan.data.images.naming import shown
+from wgan.data.images.ranges import LEVELS
 from wgan.data.rows import Rows
+from wgan.data.scaling import to_dtype
 from wgan.data.source import RowsOf
 from wgan.errors import CheckpointError, DataError
 
 if TYPE_CHECKING:
     from wgan.data.tables.detecting import Described
 
+Axes = Literal["NHWC", "NCHW", "NHW"]
 CHANNELS: dict[str, int] = {"L": 1, "RGB": 3, "RGBA": 4}
 _HASHED_BYTES = 1 << 24
+_BYTES: np.dtype[np.generic] = np.dtype(np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +38,20 @@ class ImageCodec:
         mode: What the channels mean: "L" (grey), "RGB" or "RGBA".
         height: Rows of pixels.
         width: Columns of pixels.
+        dtype: Of the images that came in, and of those that `restore` returns.
+        low: What black was there.
+        high: What white was there.
+        axes: The order of their axes: channels last or first, or no axis for the channel.
         kind: Always "images".
     """
 
     mode: str
     height: int
     width: int
+    dtype: np.dtype[np.generic] = _BYTES
+    low: float = 0.0
+    high: float = float(LEVELS)
+    axes: Axes = "NHWC"
     kind: Literal["images"] = "images"
 
     @property
@@ -71,9 +84,47 @@ class ImageCodec:
         pixels: NDArray[np.uint8] = scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
         return pixels
 
+    def files(self, values: Tensor) -> NDArray[np.generic]:
+        """Map what a generator puts out to what image files hold: black and white or 16 bits where these came in.
+
+        Args:
+            values: As in `decode`.
+
+        Returns:
+            Shape (N, height, width, channels); boolean, uint16 or uint8.
+        """
+        if self.mode == "L" and self.dtype.newbyteorder("=") in (np.dtype(np.bool_), np.dtype(np.uint16)):
+            return self._valued(values).transpose(0, 2, 3, 1)
+        return self.decode(values)
+
+    def restore(self, values: Tensor) -> NDArray[np.generic]:
+        """Map what a generator puts out to images as they came in, not rounded to eight bits where they have more.
+
+        Args:
+            values: As in `decode`.
+
+        Returns:
+            The dtype, range and order of axes that came in; not differentiable.
+        """
+        array = self._valued(values)
+        if self.axes == "NHW":
+            array = array[:, 0]
+        elif self.axes == "NHWC":
+            array = array.transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(array)
+
+    def _valued(self, values: Tensor) -> NDArray[np.generic]:
+        """Shape (N, channels, height, width), in the dtype and range that came in."""
+        if (self.dtype, self.low, self.high) == (_BYTES, 0, LEVELS):
+            return self.decode(values).transpose(0, 3, 1, 2)
+        share = values.detach().to("cpu", torch.float64).add(1).div_(2).clamp_(0, 1).numpy()
+        return to_dtype(self.low + share * (self.high - self.low), self.dtype)
+
     def state(self) -> dict[str, object]:
         """Plain JSON values from which `from_state` builds this codec again."""
-        return {"kind": "images", "mode": self.mode, "height": self.height, "width": self.width}
+        state: dict[str, object] = {"kind": "images", "mode": self.mode, "height": self.height, "width": self.width}
+        given = {"dtype": self.dtype.str, "low": self.low, "high": self.high, "axes": self.axes}
+        return state if given == _GIVEN else state | {"given": given}
 
     @classmethod
     def from_state(cls, state: Mapping[str, object]) -> ImageCodec:
@@ -90,7 +141,28 @@ class ImageCodec:
                 raise CheckpointError(f"image codec: {name} is {length!r}, not a positive whole number")
         assert isinstance(height, int)
         assert isinstance(width, int)
-        return cls(mode=mode, height=height, width=width)
+        return cls(mode=mode, height=height, width=width, **_given(state.get("given", _GIVEN)))
+
+
+_GIVEN = {"dtype": _BYTES.str, "low": 0.0, "high": float(LEVELS), "axes": "NHWC"}
+"""What images are that came as files or arrays of bytes, of which earlier versions kept no more."""
+
+
+def _given(given: object) -> dict[str, Any]:
+    """What a codec's state says of the images that came in.
+
+    Raises:
+        CheckpointError: A value that no codec has.
+    """
+    try:
+        if not isinstance(given, Mapping) or given.keys() != _GIVEN.keys():
+            raise ValueError(f"it must hold {', '.join(_GIVEN)}")
+        dtype, low, high = np.dtype(str(given["dtype"])), float(given["low"]), float(given["high"])
+        if dtype.kind not in "biuf" or given["axes"] not in get_args(Axes) or not -math.inf < low < high < math.inf:
+            raise ValueError("a value is out of range")
+    except (TypeError, ValueError, SyntaxError) as error:
+        raise CheckpointError(f"image codec: what came in is {given!r}: {error}") from None
+    return {"dtype": dtype, "low": low, "high": high, "axes": given["axes"]}
 
 
 class ImageSource:
@@ -109,6 +181,7 @@ class ImageSource:
         offers: What could be a condition, by name.
         described: What each image is described by, where conditions are asked for.
         unseen: Share of the combinations of conditions that are kept from training.
+        warning: What the user must be told even where nobody reads notes; one of the notes, or empty.
 
     Attributes:
         size: Images to train on.
@@ -118,6 +191,7 @@ class ImageSource:
         pixels: As given.
         offers: As given.
         conditions: What samples may be asked for, or None.
+        warning: As given.
     """
 
     def __init__(
@@ -135,6 +209,7 @@ class ImageSource:
         offers: tuple[str, ...] = (),
         described: Described | None = None,
         unseen: float = 0.0,
+        warning: str = "",
     ) -> None:
         if len(pixels) < 2:
             raise DataError(
@@ -148,6 +223,7 @@ class ImageSource:
         self.pixels = pixels
         self.codec = codec
         self.notes = notes
+        self.warning = warning
         self.labels = labels
         self.classes = classes
         self._digest = digest
@@ -230,7 +306,10 @@ class ImageSource:
             for start in range(0, len(self.pixels), rows):
                 hasher.update(np.ascontiguousarray(self.pixels[start : start + rows]).data)
             self._digest = hasher.hexdigest()
-        hasher = hashlib.blake2b(f"{self._digest}|{self.pixels.shape}|{self.codec}|".encode(), digest_size=16)
+        codec = self.codec
+        # What is only for the way back does not enter, nor did it before there was such.
+        seen = f"ImageCodec(mode={codec.mode!r}, height={codec.height}, width={codec.width}, kind={codec.kind!r})"
+        hasher = hashlib.blake2b(f"{self._digest}|{self.pixels.shape}|{seen}|".encode(), digest_size=16)
         hasher.update(self._rows.held.numpy().astype("<i8").tobytes())
         hasher.update(self._rows.digest_of_conditions())
         if self.labels is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +18,7 @@ from wgan.batch import Layout
 from wgan.data.source import Kind
 from wgan.data.tables.columns import HOW, Column, Number
 from wgan.data.tables.compact import CompactRows, code_dtype
-from wgan.data.tables.types import type_from_text
+from wgan.data.tables.types import schema_from_text, schema_to_text, type_from_text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,9 +27,13 @@ class TableCodec:
 
     Attributes:
         columns: In the table's order.
+        given: The schema of the table that came in, with its metadata; None of a .csv, which has none.
+        nan: Columns of floats whose missing cells came as NaN, and come back so.
     """
 
     columns: tuple[Column, ...]
+    given: pa.Schema | None = None
+    nan: tuple[str, ...] = ()
     kind: Kind = field(default="table", init=False)
 
     @property
@@ -42,8 +48,21 @@ class TableCodec:
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types of the tables that `decode` returns."""
-        return pa.schema([(column.name, type_from_text(column.type)) for column in self.columns])
+        """Names and types of the tables that `decode` returns, and the metadata of the table that came in."""
+        return self.as_came(pa.schema([(column.name, type_from_text(column.type)) for column in self.columns]))
+
+    def as_came(self, schema: pa.Schema) -> pa.Schema:
+        """A schema of columns that came in, with their metadata and the table's."""
+        if self.given is None:
+            return schema
+        fields = [self._field(field, self.given) for field in schema]
+        return pa.schema(fields, metadata=_metadata(self.given, schema.names))
+
+    def _field(self, field: pa.Field, given: pa.Schema) -> pa.Field:
+        place = given.get_field_index(field.name)
+        if place < 0 or given.field(place).type != field.type:
+            return field
+        return given.field(place)
 
     def compact(self, arrays: Iterable[pa.Array], num_rows: int) -> CompactRows:
         """Encode plain arrays (see `wgan.data.tables.types.to_plain`) as numbers and category codes.
@@ -97,15 +116,41 @@ class TableCodec:
         rows = values.detach().to("cpu").numpy()
         start, arrays = 0, []
         for column in self.columns:
-            arrays.append(column.decode(rows[:, start : start + column.width].astype(np.float64)))
+            array = column.decode(rows[:, start : start + column.width].astype(np.float64))
+            arrays.append(array.fill_null(pa.scalar(math.nan, array.type)) if column.name in self.nan else array)
             start += column.width
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
+    def restore(self, values: Tensor) -> pa.Table:
+        """Map network units back to a table, as `decode`."""
+        return self.decode(values)
+
     def state(self) -> dict[str, object]:
         """Plain JSON values."""
-        return {"kind": self.kind, "version": 1, "columns": [column.state() for column in self.columns]}
+        state: dict[str, object] = {
+            "kind": self.kind,
+            "version": 1,
+            "columns": [column.state() for column in self.columns],
+        }
+        given: dict[str, object] = {} if self.given is None else {"schema": schema_to_text(self.given)}
+        given |= {"nan": list(self.nan)} if self.nan else {}
+        return state | {"given": given} if given else state
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> TableCodec:
         """The inverse of `state`."""
-        return cls(columns=tuple(HOW[column["how"]].from_state(column) for column in state["columns"]))
+        given = state.get("given", {})
+        return cls(
+            columns=tuple(HOW[column["how"]].from_state(column) for column in state["columns"]),
+            given=schema_from_text(given["schema"]) if "schema" in given else None,
+            nan=tuple(given.get("nan", ())),
+        )
+
+
+def _metadata(given: pa.Schema, names: list[str]) -> dict[bytes, bytes] | None:
+    """The metadata of the table that came in, of which pandas' speaks of the columns of these names alone."""
+    described = given.pandas_metadata
+    if not described:
+        return cast("dict[bytes, bytes] | None", given.metadata)
+    columns = [column for column in described["columns"] if column["name"] in names]
+    return {**given.metadata, b"pandas": json.dumps(described | {"columns": columns}).encode()}

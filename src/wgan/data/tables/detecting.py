@@ -19,7 +19,7 @@ from wgan.data.tables.codec import TableCodec
 from wgan.data.tables.columns import Category, Column, Constant, Number, less
 from wgan.data.tables.inferring import TypedColumn, typed_column
 from wgan.data.tables.reading import Raw
-from wgan.data.tables.types import is_temporal
+from wgan.data.tables.types import as_came, is_temporal
 from wgan.data.texts import Text
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
@@ -111,7 +111,15 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
         notes += (f"ignored columns: {', '.join(options.ignore)}",)
     arrays = [column.array for column in typed]
     return Detected(
-        codec=TableCodec(columns=columns), arrays=arrays, notes=notes, described=described, order=tuple(names)
+        codec=TableCodec(
+            columns=columns,
+            given=None if raw.untyped else as_came(raw.table),
+            nan=tuple(column.name for column in typed if column.nan and pa.types.is_floating(column.kind)),
+        ),
+        arrays=arrays,
+        notes=notes,
+        described=described,
+        order=tuple(names),
     )
 
 

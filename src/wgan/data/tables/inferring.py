@@ -35,6 +35,7 @@ class TypedColumn:
         dictionary: The names of a dictionary type, in its order.
         coded: Whether the type or the user says that these are categories.
         note: What the user should be told of it; empty if nothing.
+        nan: Whether its missing cells came as NaN, all of them.
     """
 
     name: str
@@ -43,6 +44,7 @@ class TypedColumn:
     dictionary: tuple[str | int | float | bool, ...] | None
     coded: bool
     note: str = ""
+    nan: bool = False
 
 
 def typed_column(raw: Raw, name: str, options: DataOptions) -> TypedColumn:
@@ -90,7 +92,8 @@ def typed_column(raw: Raw, name: str, options: DataOptions) -> TypedColumn:
     plain = _tidy(to_plain(array))
     if pa.types.is_decimal(kind):
         note = _note_on_digits(array, plain, raw, name)
-    return TypedColumn(name=name, kind=kind, array=plain, dictionary=dictionary, coded=coded, note=note)
+    nan = array.null_count == 0 < plain.null_count
+    return TypedColumn(name=name, kind=kind, array=plain, dictionary=dictionary, coded=coded, note=note, nan=nan)
 
 
 def _one(array: pa.Array | pa.ChunkedArray) -> pa.Array:

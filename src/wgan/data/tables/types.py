@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import re
 
 import pyarrow as pa
@@ -30,6 +33,34 @@ def type_from_text(text: str) -> pa.DataType:
     if (match := _DECIMAL.fullmatch(text)) and match[1] in _DECIMALS:
         return getattr(pa, _DECIMALS[match[1]])(int(match[2]), int(match[3]))
     return pa.type_for_alias(text)
+
+
+def schema_to_text(schema: pa.Schema) -> str:
+    """A schema as text: Arrow's own serialisation, which holds types and metadata and nothing that can be run."""
+    return base64.b64encode(schema.serialize().to_pybytes()).decode("ascii")
+
+
+def schema_from_text(text: str) -> pa.Schema:
+    """The inverse of `schema_to_text`.
+
+    Raises:
+        ValueError: The text is damaged.
+    """
+    try:
+        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text, validate=True)))
+    except (pa.ArrowException, OSError, UnicodeDecodeError, binascii.Error) as error:
+        raise ValueError(f"no schema: {error}") from None
+
+
+def as_came(table: pa.Table) -> pa.Schema:
+    """What is known of a table's columns beside their types: metadata, without what pandas says of its index."""
+    schema, described = table.schema, table.schema.pandas_metadata
+    if not described:
+        return schema
+    there = set(schema.names)
+    columns = [column for column in described.get("columns", []) if column.get("name") in there]
+    described = described | {"index_columns": [], "columns": columns}
+    return schema.with_metadata({**schema.metadata, b"pandas": json.dumps(described).encode()})
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -1,0 +1,135 @@
+"""Arrays and tensors of every kind: read as their numbers, or refused with what came and what to give instead."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.masked import masked_tensor
+
+from wgan.data import codec_from_state, open_data
+from wgan.data.arrays import as_array
+from wgan.data.points import PointsSource
+from wgan.errors import DataError
+from wgan.settings import DataOptions
+
+X = np.random.default_rng(0).normal(size=(20, 3))
+T = torch.from_numpy(X)
+
+
+class OwnArray(np.ndarray):
+    pass
+
+
+class OwnTensor(torch.Tensor):
+    pass
+
+
+def opened(data, **options) -> PointsSource:
+    return open_data(data, DataOptions(held_out=0.0, **options), seed=0)
+
+
+def back(source: PointsSource, data):
+    """The rows of the data as samples would bring them back, through what a run keeps."""
+    codec = codec_from_state(json.loads(json.dumps(source.codec.state())))
+    return codec.restore(source.codec.encode(np.asarray(data).reshape(len(data), -1)))
+
+
+TAKEN = {
+    "matrix": (np.matrix(X), X),
+    "nothing masked": (np.ma.array(X), X),
+    "Fortran's order": (np.asfortranarray(X), X),
+    "backwards": (X[::-1], X[::-1]),
+    "lists": (X.tolist(), X),
+    "bfloat16": (T.bfloat16(), T.bfloat16().float().numpy()),
+    "float16": (T.half(), X.astype(np.float16)),
+    "requires grad": (T.clone().requires_grad_(), X),
+    "parameter": (torch.nn.Parameter(T), X),
+    "subclass": (T.as_subclass(OwnTensor), X),
+    "negative bit": (torch.complex(T, T).conj().imag, -X),
+    "expanded": (T[:, :1].expand(20, 2), X[:, [0, 0]]),
+    "list of tensors": ([*T], X),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_holds_its_numbers_is_read_as_they_are(name):
+    data, numbers = TAKEN[name]
+    array = as_array(data, "array")
+    assert type(array) is np.ndarray
+    np.testing.assert_array_equal(array, numbers)
+    assert opened(data).codec.num_columns == numbers.shape[1]
+
+
+REFUSED = {
+    "subclass": (X.view(OwnArray), r"of the type OwnArray, which may mean more.*\nGive .*numpy.asarray\(array\)"),
+    "records": (np.zeros(20, [("a", "f8")]), "holds records"),
+    "text": (np.array([["a"]] * 20), "holds text"),
+    "objects": (X.astype(object), "holds Python objects"),
+    "complex": (X.astype(complex), "holds complex numbers"),
+    "dates": (np.array(["2020", "2021"], "M8[Y]"), "dtype datetime64"),
+    "images masked": (np.ma.masked_greater(np.ones((4, 5, 5)), 0.5), "100 cells are masked, and what lies under"),
+    "list of masked": ([np.ma.masked_less(row, 0.0) for row in X], "masked, and what lies under a mask is not learnt"),
+    "complex tensor": (torch.complex(T, T), r"holds complex numbers \(dtype torch.complex128"),
+    "meta": (T.to("meta"), r"on the device meta, which holds no numbers"),
+    "list of meta": ([*T.to("meta")], "cannot be read as an array"),
+    "sparse": (T.to_sparse(), r"sparse tensor\nGive tensor.to_dense"),
+    "sparse rows": (T.to_sparse_csr(), "sparse tensor"),
+    "nested": (torch.nested.nested_tensor([T[0], T[1, :2]]), "whose numbers cannot be read"),
+    "jagged": (torch.nested.nested_tensor([T[0], T[1, :2]], layout=torch.jagged), "of the type NestedTensor"),
+    "masked tensor": (masked_tensor(T, T > 0), "of the type MaskedTensor"),
+    "float8": (T.to(torch.float8_e5m2), "torch.float8_e5m2, which NumPy does not have\nGive tensor.float"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_is_refused(name):
+    data, said = REFUSED[name]
+    with pytest.raises(DataError, match=said):
+        opened(data)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_quantised_tensor_is_refused():
+    data = torch.quantize_per_tensor(T.float(), 0.1, 0, torch.qint8)
+    with pytest.raises(DataError, match=r"quantised tensor\nGive tensor.dequantize"):
+        opened(data)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_masked_cells_are_missing_cells(dtype):
+    masked = np.ma.array((X * 100).astype(dtype), mask=X > 1)
+    masked.data[masked.mask] = 999
+    count = int(masked.mask.sum())
+    with pytest.raises(DataError, match=rf"{count} masked, NaN or infinite cells: row \d+ column \d \(masked\), .*"):
+        opened(masked)
+    source = opened(masked, missing="drop")
+    kept = np.ma.compress_rows(masked)
+    assert source.size == len(kept)
+    rows = source.codec.decode(source.distinct(99, torch.Generator().manual_seed(0)))
+    np.testing.assert_allclose(np.sort(rows, axis=0), np.sort(kept, axis=0), rtol=1e-5)
+    assert rows.max() < 999
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i4", ">u2", "<f2", np.longdouble])
+def test_points_come_back_in_their_dtype_and_rank(dtype):
+    for data in ((abs(X) * 100).astype(dtype), (abs(X[:, 0]) * 100).astype(dtype)):
+        restored = back(opened(data), data)
+        assert (restored.dtype, restored.dtype.byteorder) == (data.dtype, data.dtype.byteorder)
+        np.testing.assert_allclose(restored, data, rtol=1e-3)
+
+
+def test_digits_that_are_not_learnt_are_noted():
+    source = opened(X.astype(np.longdouble))
+    assert f"{np.dtype(np.longdouble)} is learnt as float64" in source.notes
+    huge = np.array([np.finfo(np.longdouble).max, 1, 2])
+    with pytest.raises(DataError, match="1 NaN or infinite cell"):
+        opened(huge)
+
+
+def test_fingerprints_do_not_depend_on_what_is_only_for_the_way_back():
+    assert opened(X[:, 0]).fingerprint() == opened(X[:, :1]).fingerprint()
+    assert opened(X.astype(np.longdouble)).fingerprint() == opened(X).fingerprint()
