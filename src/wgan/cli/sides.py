@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wgan.data.applying import CSV, DESCRIBED, ENCODED_IMAGES, PIXELS, POINTS, SAMPLER, TABLE, check_applies
+from wgan.data.applying import DESCRIBED, ENCODED_IMAGES, PIXELS, POINTS, SAMPLER, check_applies, of_table
 from wgan.data.names import format_of, kind_of
 from wgan.display import escaped
 from wgan.errors import DataError, DataWarning
@@ -126,7 +126,7 @@ def _applicable(data: str) -> frozenset[str]:
     elif form == "array":
         readable = POINTS if kind == "points" else PIXELS
     elif form == "table":
-        readable = CSV if data.lower().endswith(".csv") else TABLE
+        readable = of_table(Path(data))
     else:
         readable = ENCODED_IMAGES
     return readable - DESCRIBED
@@ -212,12 +212,10 @@ class _Reader:
         import pyarrow as pa
 
         from wgan.data.tables.detecting import detect
-        from wgan.data.tables.reading import read_csv, read_parquet
+        from wgan.data.tables.formats import read_table
 
         path, name = Path(self.data), escaped(self.data)
-        is_text = path.name.lower().endswith(".csv")
-        raw = read_csv(path, name=name, header=self.options.header) if is_text else read_parquet(path, name=name)
-        found = detect(raw, self.options)
+        found = detect(read_table(path, name=name, header=self.options.header), self.options)
         size, columns = len(found.arrays[0]), len(found.arrays)
 
         def draw(num: int) -> list[pa.Array]:

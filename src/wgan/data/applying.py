@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
+from wgan.data.tables.formats import table_format
 from wgan.errors import UsageError
 from wgan.settings import DataOptions
 
@@ -16,6 +18,12 @@ PIXELS = frozenset({"held_out", "size", "mode", "fit"}) | DESCRIBED
 ENCODED_IMAGES = PIXELS | {"skip_broken"}
 _OF_CONDITIONS = frozenset({"categorical", "numeric", "missing"})
 """What applies to conditions that are no columns of the data, beside what applies to the data."""
+
+
+def of_table(path: Path) -> frozenset[str]:
+    """What applies to a file of a table."""
+    known, _ = table_format(path)
+    return TABLE if known is not None and known.named_columns else CSV
 
 
 def check_applies(options: DataOptions, applicable: frozenset[str], what: str) -> None:

@@ -19,9 +19,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from wgan.data.images.source import ImageCodec
 from wgan.settings import DataOptions
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 ENDINGS = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm".split()  # noqa: SIM905 - a list to read
+    ".png .jpg .jpeg .jpe .jfif .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm .avif".split()  # noqa: SIM905 - a list to read
 )
 # Below the size at which Pillow itself begins to warn of decompression bombs.
 MAX_PIXELS = 80_000_000

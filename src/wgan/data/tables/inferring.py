@@ -126,7 +126,7 @@ def _parse(text: pa.Array, raw: Raw, name: str, *, forced: bool) -> pa.Array | N
         if forced or (raw.untyped and 2 * numbers > present):
             raise _text_among_numbers(raw, name, text, fits, forced)
         return _dates(cells, present) if raw.untyped else None
-    if not forced and (not raw.untyped or _any(pc.match_substring_regex(cells, _CODE))):
+    if not forced and (not raw.untyped or not raw.plain_numbers or _any(pc.match_substring_regex(cells, _CODE))):
         return None
     return _numbers(pc.replace_substring_regex(cells, r"^\+", ""))
 
