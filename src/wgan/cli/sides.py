@@ -182,6 +182,8 @@ class _Reader:
     def _run(self) -> Side:
         import pyarrow as pa
 
+        from wgan.data.tables import TableCodec
+        from wgan.data.tables.columns import Number
         from wgan.data.tables.types import to_plain
         from wgan.experiment import load
         from wgan.randomness import Randomness
@@ -190,11 +192,19 @@ class _Reader:
         if trained.doubt:
             print(f"wgan: warning: {escaped(trained.doubt)}", file=sys.stderr)
 
+        columns = trained.codec.columns if isinstance(trained.codec, TableCodec) else ()
+        parts = trained.conditions.parts if trained.conditions is not None else ()
+        written = {column.name: column for column in (*columns, *parts) if isinstance(column, Number)}
+
+        def read(name: str, chunk: pa.Array) -> pa.Array:
+            return written[name].read(chunk) if name in written else chunk
+
         def draw(num: int) -> Any:  # noqa: ANN401 - as `Side.draw` says
             rows = trained.sample(num, Randomness(self.seed).key(self.purpose))
             if not isinstance(rows, pa.Table):
                 return rows
-            return [pa.concat_arrays([to_plain(chunk) for chunk in column.chunks]) for column in rows.columns]
+            chunked = {name: rows[name].chunks for name in rows.column_names}
+            return [pa.concat_arrays([to_plain(read(name, chunk)) for chunk in chunked[name]]) for name in chunked]
 
         what = {"points": "points", "table": "rows", "images": "images"}[trained.codec.kind]
         return Side(

@@ -12,11 +12,13 @@ from wgan.settings import DataOptions
 SAMPLER = frozenset({"condition"})
 DESCRIBED = frozenset({"condition", "text", "embedding", "unseen"})
 POINTS = frozenset({"held_out", "scaling", "missing"}) | DESCRIBED
-TABLE = frozenset({"held_out", "missing", "categorical", "numeric", "ignore"}) | DESCRIBED
+_WRITTEN = frozenset({"decimal", "thousands", "dayfirst", "date_format"})
+_COLUMNS = frozenset({"categorical", "numeric", "missing", "max_categories"}) | _WRITTEN
+TABLE = frozenset({"held_out", "ignore"}) | _COLUMNS | DESCRIBED
 CSV = TABLE | {"header"}
 PIXELS = frozenset({"held_out", "size", "mode", "fit"}) | DESCRIBED
 ENCODED_IMAGES = PIXELS | {"skip_broken"}
-_OF_CONDITIONS = frozenset({"categorical", "numeric", "missing"})
+_OF_CONDITIONS = _COLUMNS
 """What applies to conditions that are no columns of the data, beside what applies to the data."""
 
 

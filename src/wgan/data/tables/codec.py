@@ -13,7 +13,6 @@ from torch import Tensor
 from wgan.batch import Layout
 from wgan.data.source import Kind
 from wgan.data.tables.columns import HOW, Column
-from wgan.data.tables.types import type_from_text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,7 +39,7 @@ class TableCodec:
     @property
     def schema(self) -> pa.Schema:
         """Names and types of the tables that `decode` returns."""
-        return pa.schema([(column.name, type_from_text(column.type)) for column in self.columns])
+        return pa.schema([(column.name, column.sample_type) for column in self.columns])
 
     def encode(self, arrays: list[pa.Array]) -> Tensor:
         """Map plain arrays (see `wgan.data.tables.types.to_plain`), one a column, to shape (N, D), float32."""

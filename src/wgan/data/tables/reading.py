@@ -32,6 +32,7 @@ class Raw:
         name: As the user called it.
         untyped: Whether the text may stand for numbers and dates, as in a .csv.
         plain_numbers: Whether text of plain digits may be a number; not so where numbers are written otherwise (JSON).
+        delimiter: What separates the columns of text.
         places: Row numbers, from 0 and ascending, to how a person finds them: "line 7" or "row 6".
         notes: What the reader has to say.
     """
@@ -39,8 +40,9 @@ class Raw:
     table: pa.Table
     name: str
     untyped: bool
-    plain_numbers: bool = True
     places: Callable[[Sequence[int]], list[str]]
+    plain_numbers: bool = True
+    delimiter: str = ","
     notes: tuple[str, ...] = ()
 
 
@@ -94,7 +96,14 @@ def read_csv(path: Path, *, name: str, header: bool, first: str = ",") -> Raw:
         return _places(path, delimiter, rows, header)
 
     said = f"columns are separated by {delimiter!r}"
-    return Raw(table=table, name=name, untyped=True, places=places, notes=() if delimiter == usual else (said,))
+    return Raw(
+        table=table,
+        name=name,
+        untyped=True,
+        places=places,
+        delimiter=delimiter,
+        notes=() if delimiter == usual else (said,),
+    )
 
 
 def read_parquet(path: Path, *, name: str, header: bool = True) -> Raw:
