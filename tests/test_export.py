@@ -10,6 +10,7 @@ from PIL import Image
 from pyarrow import csv, parquet
 
 from wgan import export
+from wgan.data.tables import writing
 from wgan.errors import CheckpointError, UsageError
 from wgan.export import check_target, sample_ending, sheet, write_samples
 
@@ -81,7 +82,7 @@ def test_tables_keep_names_types_and_gaps(tmp_path, ending):
 
 
 def test_small_blocks_become_few_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "_ROWS_PER_GROUP", 100)
+    monkeypatch.setattr(writing, "_ROWS_PER_GROUP", 100)
     write_samples(iter([points(7, seed=place) for place in range(40)]), 280, tmp_path / "a.parquet", "points")
     read = parquet.ParquetFile(tmp_path / "a.parquet").metadata
     assert read.num_rows == 280
@@ -217,10 +218,14 @@ def test_a_full_disk_says_so(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("table", "a.npy", r"ending \.npy.*\nFor tables works: \.csv or \.parquet"),
+        ("table", "a.npy", r"ending \.npy.*\nFor tables works: \.csv, \.tsv, \.parquet, \.feather or \.jsonl"),
         ("table", "a.png", r"ending \.png"),
         ("table", "a", r"no ending"),
-        ("points", "a", r"no ending.*\nFor points works: \.npy, \.npz, \.csv, \.parquet or \.png"),
+        (
+            "points",
+            "a",
+            r"no ending.*\nFor points works: \.npy, \.npz, \.csv, .*\.jsonl or \.png",
+        ),
         ("points", "a.jpg", r"ending \.jpg"),
         ("images", "a.csv", r"ending \.csv.*\nFor images works: \.png, a folder, \.npy or \.npz"),
         ("images", "none/a.png", r"folder '.*none' for 'a.png' does not exist"),

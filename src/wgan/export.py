@@ -22,6 +22,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from wgan.data.contents import packed
+from wgan.data.tables.formats import TABLE_FORMATS, TableFormat, written_endings
+from wgan.data.tables.writing import without_views
 from wgan.errors import CheckpointError, UsageError
 from wgan.storage import sync, temporary_beside
 
@@ -35,8 +38,6 @@ MAX_DOTS = 100_000
 _GAP = 2
 _FOLDER = "a folder"
 _TAGS = "tags.csv"
-# Fewer rows would make a Parquet file of a thousand small pieces, more would take memory for nothing.
-_ROWS_PER_GROUP = 1 << 17
 
 Writer = Callable[[Iterator["Samples"], int, Path], str]
 
@@ -64,7 +65,7 @@ def check_target(out: Path, kind: Kind, *, num: int | None = None, dimensions: i
     if ending == ".png":
         most = MAX_TILES if kind == "images" else MAX_DOTS
         if num is not None and num > most:
-            others = _listed([known for known in FORMATS[kind] if known != ".png"])
+            others = _listed([known for known in _usual_endings(kind) if known != ".png"])
             raise UsageError(f"one picture shows at most {most:,} samples, not {num:,}", remedy=f"Write {others}.")
         if kind == "points" and dimensions not in (None, 2):
             raise UsageError(
@@ -98,9 +99,10 @@ def write_samples(blocks: Iterator[Samples], num: int, out: Path, kind: Kind, *,
     Args:
         blocks: Decoded samples in order, at least `num` in all; no more blocks are drawn than are needed.
         num: How many to write.
-        out: A file ending in .png (one picture), .npy, .npz, .csv or .parquet; for images also a folder, which is
-            filled with 000000.png, 000001.png, ... What `out` held before stays whole until the new file is complete.
-            Conditions are written too, in all but .npy and .png: as columns, as arrays beside `x`, as a tags.csv.
+        out: A file ending in .png (one picture), .npy, .npz, or an ending of `TABLE_FORMATS`; for images also a folder,
+            which is filled with 000000.png, 000001.png, ... What `out` held before stays whole until the new file is
+            complete. Conditions are written too, in all but .npy and .png: as columns, as arrays beside `x`, as a
+            tags.csv.
         kind: Kind of the samples.
         columns: Images in a row of one picture; as in `sheet` where it is not given.
 
@@ -152,18 +154,25 @@ def sheet(images: NDArray[np.uint8], columns: int | None = None) -> Image.Image:
 
 def _ending(out: Path, kind: Kind) -> str:
     """The row of `FORMATS` that `out` asks for."""
-    works = f"For {kind if kind != 'table' else 'tables'} works: {_listed(list(FORMATS[kind]))}."
+    works = f"For {kind if kind != 'table' else 'tables'} works: {_listed(_usual_endings(kind))}."
     try:
         is_folder, is_there = out.is_dir(), os.path.lexists(out)
     except OSError as error:
         raise UsageError(f"'{out}' cannot be written: {error.strerror}") from None
-    ending = _FOLDER if is_folder or not out.suffix else out.suffix.lower()
+    longest = next((known for known in _TABLES if known.count(".") > 1 and out.name.lower().endswith(known)), "")
+    ending = _FOLDER if is_folder or not out.suffix else longest or out.suffix.lower()
     if ending not in FORMATS[kind]:
         come = f"'{out}' is a folder" if is_folder else f"'{out.name}' has {_article(ending)}"
         raise UsageError(f"{come}: {kind} cannot be written so", remedy=works)
     if ending == _FOLDER and is_there and not is_folder:
         raise UsageError(f"'{out}' is there and is not a folder", remedy=works)
     return ending
+
+
+def _usual_endings(kind: Kind) -> list[str]:
+    """The endings to name in a message: of each format of tables the usual one."""
+    usual = {known.endings[0] for known in TABLE_FORMATS}
+    return [ending for ending in FORMATS[kind] if ending not in _TABLES or ending in usual]
 
 
 def _article(ending: str) -> str:
@@ -302,47 +311,15 @@ def _write_npz(blocks: Iterator[Samples], num: int, path: Path) -> str:
     return f"an array of shape {'×'.join(map(str, shape))}, {first.dtype}{beside}"
 
 
-def _write_csv(blocks: Iterator[Samples], num: int, path: Path) -> str:
-    from pyarrow import csv
-
-    tables = (_without_views(as_table(block)) for block in blocks)
-    first = next(tables)
-    with path.open("wb") as file, csv.CSVWriter(file, first.schema) as writer:
-        for table in itertools.chain([first], tables):
-            writer.write_table(table)
-    return _rows(num, first)
-
-
-def _without_views(table: pa.Table) -> pa.Table:
-    """The same table with polars' string views as plain strings, which is all that Arrow's CSV writer knows."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_string_view(field.type):
-            plain = table.column(index).cast(pa.large_string())
-            table = table.set_column(index, field.name, plain)
-    return table
-
-
-def _write_parquet(blocks: Iterator[Samples], num: int, path: Path) -> str:
-    from pyarrow import parquet
-
+def _write_table(
+    known: TableFormat, packing: str, blocks: Iterator[Samples], num: int, path: Path, *, columns: int | None = None
+) -> str:
+    """Rows as a table in one of the formats of `wgan.data.tables.formats`, compressed or not."""
     tables = map(as_table, blocks)
     first = next(tables)
-    with path.open("wb") as file, parquet.ParquetWriter(file, first.schema) as writer:
-        for table in _regrouped(itertools.chain([first], tables)):
-            writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
+    with path.open("wb") as file, packed(file, packing) as inner:
+        known.write(itertools.chain([first], tables), inner)
     return _rows(num, first)
-
-
-def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of at least `_ROWS_PER_GROUP`, but for the last."""
-    waiting: list[pa.Table] = []
-    for table in tables:
-        waiting.append(table)
-        if sum(part.num_rows for part in waiting) >= _ROWS_PER_GROUP:
-            yield pa.concat_tables(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting)
 
 
 def _rows(num: int, table: pa.Table) -> str:
@@ -380,7 +357,7 @@ def _write_tags(words: pa.Table, names: list[str], path: Path) -> None:
     """What images were asked for, as a file that describes them when they are read as data again."""
     from pyarrow import csv
 
-    table = _without_views(words.add_column(0, "file", pa.array(names)))
+    table = without_views(words.add_column(0, "file", pa.array(names)))
     csv.write_csv(table, path, csv.WriteOptions(quoting_style="needed"))
 
 
@@ -401,15 +378,13 @@ def _write_scatter(blocks: Iterator[Samples], num: int, path: Path) -> str:
     return f"{num:,} point{'s' * (num != 1)}, drawn"
 
 
+_TABLES: dict[str, Writer] = {
+    ending: functools.partial(_write_table, known, packing) for ending, (known, packing) in written_endings().items()
+}
 FORMATS: dict[Kind, dict[str, Writer]] = {
     "images": {".png": _write_sheet, _FOLDER: _write_folder, ".npy": _write_npy, ".npz": _write_npz},
-    "points": {
-        ".npy": _write_npy,
-        ".npz": _write_npz,
-        ".csv": _write_csv,
-        ".parquet": _write_parquet,
-        ".png": _write_scatter,
-    },
-    "table": {".csv": _write_csv, ".parquet": _write_parquet},
+    "points": {".npy": _write_npy, ".npz": _write_npz, **_TABLES, ".png": _write_scatter},
+    "table": _TABLES,
 }
-"""What each kind of sample can be written as: a new format is one function and one entry here."""
+"""What each kind of sample can be written as: a new format is one function and one entry here; one of tables is a row
+of `wgan.data.tables.formats.TABLE_FORMATS`."""

@@ -68,9 +68,9 @@ def test_a_missing_path_names_the_nearest(tmp_path):
 
 
 def test_unknown_endings_nothing_and_fifos_are_refused(tmp_path):
-    (tmp_path / "a.txt").write_text("1")
+    (tmp_path / "a.xyz").write_text("1")
     with pytest.raises(UsageError, match="ending that is not known"):
-        kind_of(str(tmp_path / "a.txt"))
+        kind_of(str(tmp_path / "a.xyz"))
     with pytest.raises(UsageError, match="no data was named"):
         kind_of("")
     os.mkfifo(tmp_path / "pipe.csv")

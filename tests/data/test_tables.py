@@ -94,7 +94,7 @@ def test_a_csv_comes_back_as_it_was(csv, tmp_path):
         (["1.0", "2.0", "1.0"], "double", Number),
         (["1e3", ".5", "2."], "double", Number),
         (["18446744073709551615", "0", "7"], "uint64", Number),
-        (["99999999999999999999", "0", "7"], "double", Number),
+        (["99999999999999999999", "0", "7"], "string", Category),
         (["00501", "02139", "10001"], "string", Category),
         (["true", "False", "true"], "string", Category),
         (["2020-01-01", "2021-02-03", "2020-01-02"], "date32[day]", Number),
@@ -107,7 +107,6 @@ def test_a_csv_comes_back_as_it_was(csv, tmp_path):
             "timestamp[s, tz=UTC]",
             Number,
         ),
-        (["2020-13-01", "2020-01-02", "2020-01-03"], "string", Category),
         (["a", "1", "b"], "string", Category),
         (["NA", "b", "c"], "string", Category),
     ],
@@ -167,7 +166,7 @@ def test_identifiers_and_floods_of_categories_are_refused(csv):
     with pytest.raises(DataError, match=r"column 'b': 60 different values in 60 rows.*\nUse --ignore 'b'"):
         csv("a,b\n" + names)
     assert column_of(csv("a,b\n" + names, categorical=("b",)), "b").width == 60
-    with pytest.raises(DataError, match=r"1,001 different values .* more than can be learnt"):
+    with pytest.raises(DataError, match=r"1,001 different values .* more than 1,000 categories"):
         csv("a,b\n" + "".join(f"{row},n{row % 1001}\n" for row in range(3_000)), categorical=("b",))
 
 
@@ -452,15 +451,11 @@ def test_faults_of_a_csv_are_told_with_their_place(csv, text, message):
         csv(text)
 
 
-def test_decimal_commas_are_mentioned(csv):
+def test_decimal_commas_are_read_and_mentioned(csv):
     source = csv("a;b\n1,5;x\n3,5;y\n4;x,5\n")
-    assert [note for note in source.notes if "comma and" in note] == [
-        "column 'a': '1,5' has a decimal comma and is read as text; write a point for a number"
-    ]
-    with pytest.raises(
-        DataError, match=r"1,200 different values.*\nIf these are numbers: column 'a': '0,5' has a decim"
-    ):
-        csv("a;b\n" + "".join(f"{row},5;x\n{row},5;y\n" for row in range(1200)))
+    assert [note for note in source.notes if "'a'" in note] == ["column 'a': '1,5' is read as the number 1.5"]
+    source = csv("a;b\n" + "".join(f"{row},5;x\n{row},5;y\n" for row in range(1200)))
+    assert column_of(source, "a").high == 1199.5
 
 
 def test_text_in_a_column_that_is_to_be_numeric(csv):

@@ -15,9 +15,9 @@ from scipy.optimize import linear_sum_assignment
 
 from wgan.errors import NumericError, UsageError
 from wgan.transport import solvers
+from wgan.transport.choosing import choose
 from wgan.transport.column_generation import column_generation
 from wgan.transport.costs import cost_matrix
-from wgan.transport.choosing import choose
 from wgan.transport.exact import exact
 from wgan.transport.proving import OPTIMALITY
 from wgan.transport.solvers import Solved, assignment, network_simplex

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from wgan.data.conditions import Conditions
     from wgan.data.source import Decoded, Source
+    from wgan.data.tables.columns import Number
 
 _NUM_DRAWN = 10_000
 _NUM_TILES = 64
@@ -69,7 +70,7 @@ def run(words: Sequence[str]) -> int:
     for line in _lines(source, rows):
         say(line)
     if options.picture is not None:
-        _draw(rows, options.picture)
+        _draw(source, rows, options.picture)
         say(f"picture: {options.picture}")
     return 0
 
@@ -102,9 +103,10 @@ def _lines(source: Source, rows: Decoded) -> Iterator[str]:
             yield f"channel {channel + 1}: {ends}, mean {part.mean():.1f} (of {len(rows)} images drawn)"
         return
     yield f"\nof {len(rows):,} rows drawn:"
-    table = as_table(rows)
+    table, written = as_table(rows), _written(source)
     for name in table.column_names:
-        yield f"  {_cell(name):{_WIDEST}} {_range(table[name])}"
+        ends = _range_of(written[name], table[name]) if name in written else _range(table[name])
+        yield f"  {_cell(name):{_WIDEST}} {ends}"
     yield f"\n{_NUM_SHOWN} of them:"
     yield "  " + "  ".join(_cell(name) for name in table.column_names)
     for row in table.slice(0, _NUM_SHOWN).to_pylist():
@@ -121,7 +123,7 @@ def _occurring(conditions: Conditions, place: int, *, is_finite: bool) -> str:
 
     part = conditions.parts[place]
     if isinstance(part, Number):
-        return _range(pa.chunked_array([ends_of(part)]))
+        return _range_of(part, pa.chunked_array([ends_of(part)]))
     words = words_of(part)
     counts = torch.zeros(len(words), dtype=torch.int64, device="cpu")
     counts.index_add_(0, conditions.codes[:, place].long(), conditions.counts)
@@ -165,7 +167,30 @@ def _cell(value: object) -> str:
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
-def _draw(rows: Decoded, out: Path) -> None:
+def _written(source: Source) -> dict[str, Number]:
+    """The columns of numbers and dates that samples have as text in a form of their own, by name."""
+    from wgan.data.tables import TableCodec
+    from wgan.data.tables.columns import Number
+
+    columns = source.codec.columns if isinstance(source.codec, TableCodec) else ()
+    return {column.name: column for column in columns if isinstance(column, Number) and column.form is not None}
+
+
+def _range_of(part: Number, column: pa.ChunkedArray) -> str:
+    """The ends of a column of numbers or dates, as they are written."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if part.form is None:
+        return _range(column)
+    values = pa.chunked_array([part.read(chunk) for chunk in column.chunks])
+    missing = f", {values.null_count:,} missing" if values.null_count else ""
+    ends = pc.min_max(values)
+    low, high = part.form.write(pa.array([ends["min"].as_py(), ends["max"].as_py()], values.type)).to_pylist()
+    return f"{part.type} as text: {_cell(low)} to {_cell(high)}{missing}"
+
+
+def _draw(source: Source, rows: Decoded, out: Path) -> None:
     import numpy as np
 
     from wgan import figures
@@ -177,6 +202,11 @@ def _draw(rows: Decoded, out: Path) -> None:
     elif isinstance(rows, np.ndarray) and rows.shape[1] == 2:
         write_samples(iter([rows]), len(rows), out, "points")
     else:
-        table = as_table(rows)
-        columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+        table, written = as_table(rows), _written(source)
+        columns = {
+            name: (written[name].read(table[name].combine_chunks()) if name in written else table[name]).to_numpy(
+                zero_copy_only=False
+            )
+            for name in table.column_names
+        }
         replace_file(out, figures.png(figures.marginals(columns)))

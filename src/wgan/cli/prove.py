@@ -41,7 +41,7 @@ class ProveOptions:
         json: Print one JSON object instead of tables.
         quick: A small scale that takes seconds, shows that everything runs, and proves nothing: claims are printed, and
             none is an error.
-        adult: The Adult census as .csv or .parquet (curves; left out where it is not given).
+        adult: The Adult census as a table (curves; left out where it is not given).
         folder: Where each run of curves is kept as it ends, so that a stopped proof goes on.
         jobs: Runs of curves at a time, each a process.
     """

@@ -27,8 +27,8 @@ class SampleOptions:
     Attributes:
         run: The directory of a run.
         num: How many samples; there is no limit but the disk's.
-        out: File to write, its format chosen by its ending: .npy, .npz, .csv, .parquet or .png; for images also a new
-            folder.
+        out: File to write, its format chosen by its ending: .npy, .npz, .png, or for tables and points .csv, .tsv,
+            .parquet, .feather, .jsonl, text also compressed (.csv.gz, .csv.zst); for images also a new folder.
         where: What to ask for, such as hair=red,eyes=green; a name given twice, with values that come equally often.
             What nothing is said of comes as it occurs in the data.
         seed: The same seed gives the same samples, and fewer of them are the beginning of more.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wgan.data.applying import CSV, DESCRIBED, ENCODED_IMAGES, PIXELS, POINTS, SAMPLER, TABLE, check_applies
+from wgan.data.applying import DESCRIBED, ENCODED_IMAGES, PIXELS, POINTS, SAMPLER, check_applies, of_table
 from wgan.data.names import format_of, kind_of
 from wgan.display import escaped
 from wgan.errors import DataError, DataWarning
@@ -126,7 +126,7 @@ def _applicable(data: str) -> frozenset[str]:
     elif form == "array":
         readable = POINTS if kind == "points" else PIXELS
     elif form == "table":
-        readable = CSV if data.lower().endswith(".csv") else TABLE
+        readable = of_table(Path(data))
     else:
         readable = ENCODED_IMAGES
     return readable - DESCRIBED
@@ -182,6 +182,8 @@ class _Reader:
     def _run(self) -> Side:
         import pyarrow as pa
 
+        from wgan.data.tables import TableCodec
+        from wgan.data.tables.columns import Number
         from wgan.data.tables.types import to_plain
         from wgan.experiment import load
         from wgan.randomness import Randomness
@@ -190,11 +192,19 @@ class _Reader:
         if trained.doubt:
             print(f"wgan: warning: {escaped(trained.doubt)}", file=sys.stderr)
 
+        columns = trained.codec.columns if isinstance(trained.codec, TableCodec) else ()
+        parts = trained.conditions.parts if trained.conditions is not None else ()
+        written = {column.name: column for column in (*columns, *parts) if isinstance(column, Number)}
+
+        def read(name: str, chunk: pa.Array) -> pa.Array:
+            return written[name].read(chunk) if name in written else chunk
+
         def draw(num: int) -> Any:  # noqa: ANN401 - as `Side.draw` says
             rows = trained.sample(num, Randomness(self.seed).key(self.purpose))
             if not isinstance(rows, pa.Table):
                 return rows
-            return [pa.concat_arrays([to_plain(chunk) for chunk in column.chunks]) for column in rows.columns]
+            chunked = {name: rows[name].chunks for name in rows.column_names}
+            return [pa.concat_arrays([to_plain(read(name, chunk)) for chunk in chunked[name]]) for name in chunked]
 
         what = {"points": "points", "table": "rows", "images": "images"}[trained.codec.kind]
         return Side(
@@ -212,12 +222,10 @@ class _Reader:
         import pyarrow as pa
 
         from wgan.data.tables.detecting import detect
-        from wgan.data.tables.reading import read_csv, read_parquet
+        from wgan.data.tables.formats import read_table
 
         path, name = Path(self.data), escaped(self.data)
-        is_text = path.name.lower().endswith(".csv")
-        raw = read_csv(path, name=name, header=self.options.header) if is_text else read_parquet(path, name=name)
-        found = detect(raw, self.options)
+        found = detect(read_table(path, name=name, header=self.options.header), self.options)
         size, columns = len(found.arrays[0]), len(found.arrays)
 
         def draw(num: int) -> list[pa.Array]:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from wgan.experiment import Experiment
 
 _DESCRIPTION = (
-    "Train a Wasserstein GAN on DATA: a built-in name, an array (.npy, .npz), a table (.csv, .parquet) or images "
-    "(a folder, .zip, .tar, IDX, an LMDB folder). Name DATA or --recipe before --help to see "
-    "that recipe's defaults: without, those of the paper are shown."
+    "Train a Wasserstein GAN on DATA: a built-in name, an array (.npy, .npz), a table (.csv, .tsv, .parquet, .feather, "
+    ".jsonl; text also compressed) or images (a folder, .zip, .tar, IDX, an LMDB folder). Name DATA or --recipe before "
+    "--help to see that recipe's defaults: without, those of the paper are shown."
 )
 
 

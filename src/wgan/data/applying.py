@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
+from wgan.data.tables.formats import table_format
 from wgan.errors import UsageError
 from wgan.settings import DataOptions
 
 SAMPLER = frozenset({"condition"})
 DESCRIBED = frozenset({"condition", "text", "embedding", "unseen"})
 POINTS = frozenset({"held_out", "scaling", "missing"}) | DESCRIBED
-TABLE = frozenset({"held_out", "missing", "categorical", "numeric", "ignore"}) | DESCRIBED
+_WRITTEN = frozenset({"decimal", "thousands", "dayfirst", "date_format"})
+_COLUMNS = frozenset({"categorical", "numeric", "missing", "max_categories"}) | _WRITTEN
+TABLE = frozenset({"held_out", "ignore"}) | _COLUMNS | DESCRIBED
 CSV = TABLE | {"header"}
 PIXELS = frozenset({"held_out", "size", "mode", "fit", "range"}) | DESCRIBED
 ENCODED_IMAGES = PIXELS | {"skip_broken"}
-_OF_CONDITIONS = frozenset({"categorical", "numeric", "missing"})
+_OF_CONDITIONS = _COLUMNS
 """What applies to conditions that are no columns of the data, beside what applies to the data."""
+
+
+def of_table(path: Path) -> frozenset[str]:
+    """What applies to a file of a table."""
+    known, _ = table_format(path)
+    return TABLE if known is not None and known.named_columns else CSV
 
 
 def check_applies(options: DataOptions, applicable: frozenset[str], what: str) -> None:

@@ -68,7 +68,8 @@ def code_of(part: Part, value: Any) -> float:  # noqa: ANN401 - as the user wrot
 def _code_of_number(part: Number, value: Any) -> float:  # noqa: ANN401
     kind = type_from_text(part.type)
     try:
-        plain = to_plain(_typed(value, kind))
+        written = part.read(pa.array([value])) if part.form is not None and isinstance(value, str) else None
+        plain = to_plain(_typed(value, kind) if written is None or written.null_count else written)
     except (pa.ArrowException, ValueError):
         raise UsageError(f"{part.name} {value!r} cannot be read as {part.type}", remedy=known_values(part)) from None
     number = plain[0].as_py()

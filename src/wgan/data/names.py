@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wgan.choices import nearest
+from wgan.data.contents import PACKINGS, Content, content_of, foreign_name
+from wgan.data.tables.formats import TABLE_FORMATS, by_content, by_ending, zipped_table
 from wgan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,17 +26,21 @@ BUILT_IN: dict[str, str] = {
 }
 
 ARRAY_ENDINGS = (".npy", ".npz")
-TABLE_ENDINGS = (".csv", ".parquet")
-IMAGE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", "-ubyte.gz", "-ubyte", ".idx", ".idx.gz", ".mdb")
+IMAGE_ENDINGS = (
+    *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
+    *("-ubyte.gz", "-ubyte", ".idx", ".idx.gz", ".mdb"),
+)
+_BY_CONTENT: dict[Content, Format] = {"npy": "array", "npz": "array", "zip": "images", "tar": "images", "idx": "images"}
 
 TAKEN = (
-    f"Taken: a built-in name ({', '.join(BUILT_IN)}), an array (.npy, .npz), a table (.csv, .parquet), or images: "
-    "a folder, .zip, .tar, .tar.gz, .tgz, IDX (*-ubyte.gz) or an LMDB folder."
+    f"Taken: a built-in name ({', '.join(BUILT_IN)}), an array (.npy, .npz), a table "
+    f"({', '.join(known.endings[0] for known in TABLE_FORMATS)}; text also with {', '.join(PACKINGS)}), "
+    "or images: a folder, .zip, .tar, .tar.gz, .tgz, IDX (*-ubyte.gz) or an LMDB folder."
 )
 
 
 def format_of(data: str) -> Format:
-    """Say which reader a name or path belongs to.
+    """Say which reader a name or path belongs to: by the content of a file where that is clear, else by its ending.
 
     Args:
         data: A built-in name or a path. A built-in name wins over a file of that name: write ./ring for the file.
@@ -43,7 +49,8 @@ def format_of(data: str) -> Format:
         The reader's name.
 
     Raises:
-        UsageError: The path does not exist (with the nearest names that do), or its ending is not known.
+        UsageError: The path does not exist (with the nearest names that do), or neither its content nor its ending is
+            known.
     """
     if data in BUILT_IN:
         return "built-in"
@@ -61,14 +68,28 @@ def format_of(data: str) -> Format:
     if not folder and not path.is_file():
         # Opening a FIFO would wait for ever.
         raise UsageError(f"{data!r} is neither a file nor a folder", remedy=TAKEN)
-    name = path.name.lower()
-    if folder or name.endswith(IMAGE_ENDINGS):
+    if folder:
+        return "images"
+    content = content_of(path)
+    if content == "foreign":
+        remedy = "A pickle can run any program. " if "pickle" in foreign_name(path) else ""
+        raise UsageError(f"{data!r} is {foreign_name(path)}, which is not read", remedy=f"{remedy}{_CONVERT} {TAKEN}")
+    if content == "zip" and zipped_table(path):
+        return "table"
+    if content == "image":
+        raise UsageError(f"{data!r} is one image; needs at least 2", remedy="Name the folder that the images are in.")
+    form = "table" if by_content(content) else _BY_CONTENT.get(content) or _by_ending(path.name.lower())
+    if form is None:
+        raise UsageError(f"{data!r} has an ending that is not known, and its content is not either", remedy=TAKEN)
+    return form
+
+
+def _by_ending(name: str) -> Format | None:
+    if name.endswith(IMAGE_ENDINGS):
         return "images"
     if name.endswith(ARRAY_ENDINGS):
         return "array"
-    if name.endswith(TABLE_ENDINGS):
-        return "table"
-    raise UsageError(f"{data!r} has an ending that is not known", remedy=TAKEN)
+    return "table" if by_ending(name) else None
 
 
 def kind_of(data: str) -> Kind:
@@ -91,6 +112,9 @@ def kind_of(data: str) -> Kind:
     return form
 
 
+_CONVERT = "Save it as .csv, .parquet or .jsonl (an object a line)."
+
+
 def _nearest(path: Path) -> list[str]:
     """The name most like a missing path's, if any is: of siblings in the deepest folder that exists, or built in."""
     missing = path
@@ -110,7 +134,7 @@ def _rank(path: Path) -> int:
 
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     try:
-        if path.suffix.lower() == ".npy":
+        if content_of(path) == "npy":
             with path.open("rb") as file:
                 return len(readers[npy.read_magic(file)](file)[0])
         with zipfile.ZipFile(path) as archive:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 
 from wgan.ambient import in_usual_state
-from wgan.data.applying import CSV, SAMPLER, TABLE, check_applies
+from wgan.data.applying import SAMPLER, TABLE, check_applies, of_table
 from wgan.data.arrays import open_array, open_array_file
 from wgan.data.conditions import Conditions
 from wgan.data.labels import refuse_leftovers
@@ -133,7 +133,7 @@ def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) 
     if form == "table":
         from wgan.data.tables import open_table
 
-        check_applies(options, CSV if path.name.lower().endswith(".csv") else TABLE, f"{name} (a table)")
+        check_applies(options, of_table(path), f"{name} (a table)")
         return open_table(path, options, name=name, seed=seed)
     from wgan.data.images import open_images
 

@@ -15,6 +15,7 @@ from wgan.settings import DataOptions, Settings, problems, refuse
 
 _OPTIONS = frozenset(item.name for item in dataclasses.fields(DataOptions))
 _SETTINGS = frozenset(item.name for item in dataclasses.fields(Settings)) - {"recipe"}
+_WRITTEN = ("decimal", "thousands", "dayfirst", "date_format")
 _RENAMED = {"fit_images": "fit", "pixel_range": "range"}
 
 
@@ -26,7 +27,8 @@ def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
 def given_options(params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that set how data is read and are not None, by the option's name."""
     named = {_RENAMED.get(name, name): value for name, value in params.items()}
-    return {name: _plain(value) for name, value in named.items() if name in _OPTIONS and value is not None}
+    given = {name: value for name, value in named.items() if name in _OPTIONS and value is not None}
+    return {name: _in_words(value) if name in _WRITTEN else _plain(value) for name, value in given.items()}
 
 
 def refuse_parameters(params: Mapping[str, Any]) -> None:
@@ -92,6 +94,17 @@ def _text(value: Any, name: str) -> str:  # noqa: ANN401
     if not isinstance(value, str):
         raise UsageError(f"{name} must be a text or None, not {value!r}")
     return value
+
+
+def _in_words(value: Any) -> Any:  # noqa: ANN401 - what the caller gave
+    """What is said of how numbers and dates are written, of all columns or by their names, as the options say it."""
+    if isinstance(value, Mapping):
+        return tuple(f"{name}={_in_word(word)}" for name, word in value.items())
+    return (_in_word(value),) if isinstance(value, str | bool) else _plain(value)
+
+
+def _in_word(value: Any) -> str:  # noqa: ANN401
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

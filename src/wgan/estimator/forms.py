@@ -21,7 +21,7 @@ from wgan.data.labels import LABEL
 from wgan.data.points import PointsCodec
 from wgan.data.source import Codec, Labelled, Samples
 from wgan.data.tables import TableCodec
-from wgan.data.tables.columns import Category, Column, Constant
+from wgan.data.tables.columns import Category, Column, Constant, Number
 from wgan.data.tables.reading import read_frame
 from wgan.data.tables.types import to_plain, type_from_text
 from wgan.errors import DataError
@@ -322,6 +322,11 @@ def _encoded_frame(data: object, codec: TableCodec, choose: Callable[[int], Tens
 def _plain_column(array: pa.Array, column: Column) -> pa.Array:
     """A column of other data in the plain form that the fitted column encodes."""
     kind = type_from_text(column.type)
+    if isinstance(column, Number) and column.form is not None:
+        read = column.read(array)
+        if read.null_count > array.null_count:
+            raise DataError(f"column {column.name!r} of X holds text that is not written like what was fitted")
+        array = read
     try:
         if array.type != kind and not pa.types.is_dictionary(kind) and not pa.types.is_dictionary(array.type):
             array = array.cast(kind)

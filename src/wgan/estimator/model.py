@@ -80,6 +80,14 @@ class WGAN(Parameters):
         categorical: Columns to treat as categories.
         numeric: Columns to treat as numbers.
         ignore: Columns to leave out.
+        header: Whether the first line of a table in text, of which X is the path, names the columns.
+        decimal: What separates places after the point where numbers are text, "." or ",": for all columns, or by name.
+            This and the next three mean what they mean in `pandas.read_csv`; the columns of text of a data frame that
+            they name are numbers or dates, and samples have them as text in the same form.
+        thousands: What separates groups of digits.
+        dayfirst: Whether the day comes before the month.
+        date_format: The form of dates, such as "%d.%m.%Y".
+        max_categories: Different values that a column of categories may have; None for 1,000.
         condition: Columns that samples can be asked for by; they are not learnt but given. What is fitted as y is such
             too.
         text: Those of them that are text, to be embedded.
@@ -162,6 +170,12 @@ class WGAN(Parameters):
         categorical: Sequence[str] | None = None,
         numeric: Sequence[str] | None = None,
         ignore: Sequence[str] | None = None,
+        header: bool | None = None,
+        decimal: str | Mapping[str, str] | None = None,
+        thousands: str | Mapping[str, str] | None = None,
+        dayfirst: bool | Mapping[str, bool] | None = None,
+        date_format: str | Mapping[str, str] | None = None,
+        max_categories: int | None = None,
         condition: Sequence[str] | None = None,
         text: Sequence[str] | None = None,
         embedding: str | None = None,
@@ -210,6 +224,12 @@ class WGAN(Parameters):
         self.categorical = categorical
         self.numeric = numeric
         self.ignore = ignore
+        self.header = header
+        self.decimal = decimal
+        self.thousands = thousands
+        self.dayfirst = dayfirst
+        self.date_format = date_format
+        self.max_categories = max_categories
         self.condition = condition
         self.text = text
         self.embedding = embedding

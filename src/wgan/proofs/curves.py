@@ -21,7 +21,9 @@ import numpy as np
 from wgan.ambient import in_usual_state
 from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import open_data
+from wgan.data.contents import head_of
 from wgan.data.source import Source
+from wgan.data.tables.formats import by_ending, table_format
 from wgan.errors import UsageError
 from wgan.proofs.tracking import MEASURED, Trace
 from wgan.settings import DataOptions, Settings
@@ -161,10 +163,10 @@ def tasks(*, adult: Path | None, scale: Scale, seed: int = 0) -> list[Task]:
     Raises:
         UsageError: No such file.
     """
-    if adult is not None and (not adult.is_file() or adult.suffix.lower() not in (".csv", ".parquet")):
+    if adult is not None and (not adult.is_file() or by_ending(adult.name) is None):
         raise UsageError(
-            f"--adult {adult} is no .csv or .parquet file",
-            remedy="Take adult.data of the UCI repository, and call it adult.csv.",
+            f"--adult {adult} is not a file of a table",
+            remedy="Take adult.data of the UCI repository.",
         )
     data = {name: name for name in TOYS} | ({} if adult is None else {ADULT: str(adult)})
     return [
@@ -298,7 +300,5 @@ def _kept(task: Task, folder: Path | None) -> Trace | None:
 
 def _has_header(path: Path) -> bool:
     """Whether a file of the census begins with names: as UCI publishes it, it begins with an age."""
-    if path.suffix.lower() != ".csv":
-        return True
-    with path.open("rb") as file:
-        return not file.readline().split(b",")[0].strip().isdigit()
+    known, _ = table_format(path)
+    return known is None or known.named_columns or not head_of(path).split(b",")[0].strip().isdigit()

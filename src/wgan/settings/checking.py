@@ -53,6 +53,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value == (0.0, 0.0) or (all(map(math.isfinite, value)) and value[0] < value[1]),
         "two numbers, the lower one first, or 0 0 for the range of the images' type",
     ),
+    "max_categories": (lambda value: 2 <= value <= 1_000_000, "between 2 and 1,000,000"),
     "size": (
         lambda value: value == (0, 0) or all(1 <= length <= 4096 for length in value),
         "two numbers between 1 and 4096, or 0 0 for the size that the images have",
@@ -84,7 +85,7 @@ def problems(settings: Settings) -> list[str]:
     found += [fault for name in WORDS if name in fitting and (fault := _misspelt(name, fitting[name]))]
     if _PICKLE.fullmatch(fitting.get("data", "")):
         found.append(f"data {spell(fitting['data'])} is refused: reading a pickle can run what it carries")
-    return found + _at_odds(fitting) + _claimed_twice(fitting)
+    return found + _miswritten(fitting) + _at_odds(fitting) + _claimed_twice(fitting)
 
 
 def check(settings: Settings) -> None:
@@ -167,6 +168,24 @@ def _misspelt(name: str, word: str) -> str:
     if not _WORD.fullmatch(word):
         return f"{name} must have the form name or name:key=value,key=value, not {spell(word)}"
     return ""
+
+
+_WRITTEN: dict[str, tuple[re.Pattern[str], str]] = {
+    "decimal": (re.compile(r"[.,]"), '"." or ","'),
+    "thousands": (re.compile(r"[.,'\u2019_ \u00a0\u202f\u2009]|none|space"), '",", ".", "\'", "_", space or none'),
+    "dayfirst": (re.compile(r"yes|no"), "yes or no"),
+    "date_format": (re.compile(r".*%[A-Za-z-].*"), "a format such as %d.%m.%Y"),
+}
+
+
+def _miswritten(fitting: Mapping[str, Any]) -> list[str]:
+    """Words on how numbers and dates are written that cannot be, alone or after NAME=."""
+    return [
+        f"{name} must be {must}, alone or after NAME= for one column, not {spell(word)}"
+        for name, (known, must) in _WRITTEN.items()
+        for word in fitting.get(name, ())
+        if not known.fullmatch(word.rpartition("=")[2])
+    ]
 
 
 def _at_odds(fitting: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,13 @@ class DataOptions:
         categorical: Columns to treat as categories, whatever they look like.
         numeric: Columns to treat as numbers, whatever they look like.
         ignore: Columns to leave out.
-        header: Whether the first line of a .csv names the columns.
+        header: Whether the first line of a table in text names the columns.
+        decimal: What separates places after the point where numbers are text, "." or ",": of all columns, or NAME=, of
+            one. Found where nothing is said, as are the next three, which mean what they mean in pandas.read_csv.
+        thousands: What separates groups of digits: ",", ".", "'", space or none; of all columns, or NAME=, of one.
+        dayfirst: Whether 7/3/2024 is the 7th of March, yes or no; of all columns, or NAME=yes of one.
+        date_format: The form of dates, such as %d.%m.%Y, of all columns of dates, or NAME=%d.%m.%Y of one.
+        max_categories: Different values that a column of categories may have; each takes an entry of every row.
         size: Height and width to bring images to, 0 0 for the size that they have.
         mode: Channels of the images: grey, RGB, RGBA, or what most of them need.
         fit: Images of another aspect ratio: cut to the middle, padded, or stretched.
@@ -39,6 +45,11 @@ class DataOptions:
     numeric: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     header: bool = True
+    decimal: tuple[str, ...] = ()
+    thousands: tuple[str, ...] = ()
+    dayfirst: tuple[str, ...] = ()
+    date_format: tuple[str, ...] = ()
+    max_categories: int = 1000
     size: tuple[int, int] = (0, 0)
     mode: Literal["auto", "L", "RGB", "RGBA"] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"
@@ -154,6 +165,9 @@ WORDS = ("objective", "constraint", "generator", "critic", "generator_optimizer"
 _WITH_GAMES = frozenset(
     {"packing", "unrolled_steps", "mismatch", "conditioning"}
     | {f"input.{name}" for name in ("condition", "text", "embedding", "unseen")}
+)
+_WITH_FORMS = frozenset(
+    f"input.{name}" for name in ("decimal", "thousands", "dayfirst", "date_format", "max_categories")
 )
 _WITH_ENGINES = frozenset({"engine"})
 _WITH_FORMS = frozenset({"input.range"})

@@ -20,9 +20,9 @@ from wgan.data.images.ranges import asked_range, to_levels
 from wgan.data.images.source import ImageCodec
 from wgan.settings import DataOptions
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 ENDINGS = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm".split()  # noqa: SIM905 - a list to read
+    ".png .jpg .jpeg .jpe .jfif .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm .avif".split()  # noqa: SIM905 - a list to read
 )
 # Below the size at which Pillow itself begins to warn of decompression bombs.
 MAX_PIXELS = 80_000_000

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wgan.data.applying import ENCODED_IMAGES, PIXELS, check_applies
+from wgan.data.contents import content_of
 from wgan.data.images.archives import TarArchive, ZipArchive
 from wgan.data.images.arrays import pixels_from_array
 from wgan.data.images.decoding import ENDINGS
@@ -142,10 +143,10 @@ def _collection(path: Path, cache: Path | None) -> Collection | None:
         raise UsageError(f"{shown(path)}: there is no such file or folder")
     if not path.is_file():
         raise DataError(f"{shown(path)}: is neither a file nor a folder", remedy="Name a file or a folder of images.")
-    ending = path.name.lower()
-    if ending.endswith(".zip"):
+    ending, content = path.name.lower(), content_of(path)
+    if content == "zip" or (ending.endswith(".zip") and content != "tar"):
         return ZipArchive(path)
-    if ending.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")):
+    if content == "tar" or ending.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")):
         return TarArchive(path)
     if ending.endswith(".mdb"):
         return Database(path)

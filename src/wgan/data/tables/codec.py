@@ -18,7 +18,7 @@ from wgan.batch import Layout
 from wgan.data.source import Kind
 from wgan.data.tables.columns import HOW, Column, Number
 from wgan.data.tables.compact import CompactRows, code_dtype
-from wgan.data.tables.types import schema_from_text, schema_to_text, type_from_text
+from wgan.data.tables.types import schema_from_text, schema_to_text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +49,7 @@ class TableCodec:
     @property
     def schema(self) -> pa.Schema:
         """Names and types of the tables that `decode` returns, and the metadata of the table that came in."""
-        return self.as_came(pa.schema([(column.name, type_from_text(column.type)) for column in self.columns]))
+        return self.as_came(pa.schema([(column.name, column.sample_type) for column in self.columns]))
 
     def as_came(self, schema: pa.Schema) -> pa.Schema:
         """A schema of columns that came in, with their metadata and the table's."""

@@ -10,7 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wgan.data.scaling import Floats, Scaling, above, distances, to_dtype
-from wgan.data.tables.types import from_plain, to_plain, type_from_text
+from wgan.data.tables.types import from_plain, is_text, to_plain, type_from_text
+from wgan.data.tables.written import Form, form_from_state, form_state
 
 Value: TypeAlias = str | int | float | bool | None
 
@@ -30,6 +31,11 @@ class Constant:
     value: Value
     may_miss: ClassVar[bool] = False
     width: ClassVar[int] = 0
+
+    @property
+    def sample_type(self) -> pa.DataType:
+        """The type of the column in samples."""
+        return type_from_text(self.type)
 
     def groups(self, start: int) -> tuple[tuple[int, int], ...]:
         """The one-hot blocks, none here, of a column that begins at entry `start`."""
@@ -72,6 +78,8 @@ class Number:
         offset: Subtracted from whole numbers, as such, before they become floats: the least value where float64 cannot
             tell neighbours apart, else 0.
         scaling: Of the one entry that holds the value, less the offset.
+        form: How the values are written in text, which samples then hold; None where they hold the values.
+        text: Type of that text, as text.
     """
 
     name: str
@@ -84,6 +92,19 @@ class Number:
     may_miss: bool
     offset: int = 0
     scaling: Scaling
+    form: Form | None = None
+    text: str = "string"
+
+    @property
+    def sample_type(self) -> pa.DataType:
+        """The type of the column in samples."""
+        return type_from_text(self.type if self.form is None else self.text)
+
+    def read(self, array: pa.Array) -> pa.Array:
+        """A column of samples, or of other data in their form, in the column's own type; null for other text."""
+        if self.form is None or not is_text(array.type):
+            return array
+        return self.form.read(array.cast(pa.large_string())).cast(type_from_text(self.type))
 
     @property
     def width(self) -> int:
@@ -111,10 +132,11 @@ class Number:
     def decode(self, block: Floats) -> pa.Array:
         """Map shape (N, width) back to the column's type, within its bounds."""
         missing = block[:, 2] > block[:, 1] if self.may_miss else None
-        values = self.scaling.decode(block[:, :1])[:, 0]
+        decoded = self.scaling.decode(block[:, :1])[:, 0]
         kind = type_from_text(self.type)
-        inner = self._whole(values, kind) if self.whole else self._float(values)
-        return from_plain(pa.array(inner, mask=missing), kind)
+        inner = self._whole(decoded, kind) if self.whole else self._float(decoded)
+        values = from_plain(pa.array(inner, mask=missing), kind)
+        return values if self.form is None else self.form.write(values).cast(self.sample_type)
 
     def _whole(self, values: Floats, kind: pa.DataType) -> NDArray[np.generic]:
         """Round to whole numbers within the bounds."""
@@ -141,6 +163,7 @@ class Number:
         """Plain JSON values."""
         values = {field: getattr(self, field) for field in _NUMBER_FIELDS}
         values |= {"offset": self.offset} if self.offset else {}
+        values |= {"form": form_state(self.form), "text": self.text} if self.form is not None else {}
         return values | {"how": "number", "scaling": self.scaling.state()}
 
     @classmethod
@@ -149,6 +172,8 @@ class Number:
         return cls(
             **{field: state[field] for field in _NUMBER_FIELDS},
             offset=int(state.get("offset", 0)),
+            form=form_from_state(state["form"]) if "form" in state else None,
+            text=state.get("text", "string"),
             scaling=Scaling.from_state(state["scaling"]),
         )
 
@@ -173,6 +198,11 @@ class Category:
     values: tuple[Value, ...]
     dictionary: tuple[Value, ...] | None
     may_miss: bool
+
+    @property
+    def sample_type(self) -> pa.DataType:
+        """The type of the column in samples."""
+        return type_from_text(self.type)
 
     @property
     def width(self) -> int:

@@ -19,12 +19,12 @@ from wgan.data.tables.codec import TableCodec
 from wgan.data.tables.columns import Category, Column, Constant, Number, less
 from wgan.data.tables.inferring import TypedColumn, typed_column
 from wgan.data.tables.reading import Raw
+from wgan.data.tables.rules import Habits, named_columns
 from wgan.data.tables.types import as_came, is_temporal
 from wgan.data.texts import Text
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
 
-_MOST_CATEGORIES = 1_000
 # Text of which more than this share of the cells is unlike any other is a name or a number of the row, no category.
 _DISTINCT_SHARE, _FEW_ROWS = 0.9, 50
 _MOST_DECIMALS = 10
@@ -93,7 +93,8 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
     asked = condition_names(options, names, raw.name)
     if len(asked) == len(names):
         raise UsageError(f"{raw.name}: every column is a condition", remedy="Leave at least one to be generated.")
-    typed, kept = _settle_missing(raw, [typed_column(raw, name, options) for name in names], options)
+    habits = Habits(raw.table)
+    typed, kept = _settle_missing(raw, [typed_column(raw, name, options, habits) for name in names], options)
     dropped = 0 if kept is None else int((~kept).sum())
     described = _described(raw, [_named(typed, name) for name in asked], options) if asked else None
     all_typed, typed = typed, [column for column in typed if column.name not in asked]
@@ -101,6 +102,8 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
     constant = [column.name for column in columns if isinstance(column, Constant)]
     if len(constant) == len(columns):
         raise DataError(f"{raw.name}: every column is constant", remedy="There is nothing to learn: look at the data.")
+    if not raw.untyped and (hints := [column.note for column in all_typed if " only " in column.note]):
+        warnings.warn(f"{raw.name}: {'; '.join(hints)}", DataWarning, stacklevel=2)
     if constant:
         shown = ", ".join(map(repr, constant[:5])) + (", ..." if len(constant) > 5 else "")
         said = f"{raw.name}: constant columns ({shown}) are not learnt and come back as they are"
@@ -136,7 +139,8 @@ def describe_rows(raw: Raw, options: DataOptions) -> Described:
     """
     _check_names(raw, options)
     asked = condition_names(options, raw.table.column_names, raw.name)
-    typed, kept = _settle_missing(raw, [typed_column(raw, name, options) for name in asked], options)
+    habits = Habits(raw.table)
+    typed, kept = _settle_missing(raw, [typed_column(raw, name, options, habits) for name in asked], options)
     described = _described(raw, typed, options)
     notes = raw.notes + tuple(column.note for column in typed if column.note)
     if kept is not None:
@@ -231,11 +235,11 @@ def _check_names(raw: Raw, options: DataOptions) -> None:
     if not known:
         raise DataError(f"{raw.name} has no columns", remedy="Give data: rows of numbers or categories.")
     wrong = []
-    for option in ("categorical", "numeric", "ignore"):
-        for name in getattr(options, option):
-            if name not in known:
-                guess = "".join(f" (did you mean {near!r}?)" for near in nearest(name, known))
-                wrong.append(f"--{option} {name!r} names no column{guess}")
+    named = [(option, name) for option in ("categorical", "numeric", "ignore") for name in getattr(options, option)]
+    for option, name in (*named, *named_columns(options)):
+        if name not in known:
+            guess = "".join(f" (did you mean {near!r}?)" for near in nearest(name, known))
+            wrong.append(f"--{option.replace('_', '-')} {name!r} names no column{guess}")
     if wrong:
         columns = ", ".join(map(repr, known[:_SHOWN_NAMES])) + (", ..." if len(known) > _SHOWN_NAMES else "")
         raise UsageError(f"{raw.name}: {'; '.join(wrong)}", remedy=f"Columns: {columns}.")
@@ -323,17 +327,21 @@ def _category(raw: Raw, column: TypedColumn, distinct: int, may_miss: bool, opti
     present = len(column.array) - column.array.null_count
     named = column.name in options.categorical
     alike = not named and column.dictionary is None and present > _FEW_ROWS and distinct > _DISTINCT_SHARE * present
-    if distinct > _MOST_CATEGORIES or (alike and pa.types.is_large_string(column.array.type)):
-        why = "more than can be learnt as categories" if distinct > _MOST_CATEGORIES else "like a name of each row"
+    is_flood, most = distinct > options.max_categories, options.max_categories
+    if is_flood or (alike and pa.types.is_large_string(column.array.type)):
+        why = f"more than {most:,} categories" if is_flood else "like a name of each row"
         remedy = f"Use --ignore {column.name!r}"
-        remedy += "." if distinct > _MOST_CATEGORIES else f", or --categorical {column.name!r} if it is none."
+        remedy += (
+            f", or --max-categories {distinct}" if is_flood else f", or --categorical {column.name!r} if it is none"
+        )
+        remedy += "."
         if any(column.name in (word, *word.split(",")) for word in options.condition):
             way = f"--text {column.name!r} to embed it" if pa.types.is_large_string(column.array.type) else ""
             way = f"--numeric {column.name!r} to take it as a number" if pa.types.is_integer(column.array.type) else way
             remedy = f"Use {way}, or leave it out of the conditions." if way else "Leave it out of the conditions."
         raise DataError(
             f"{raw.name}, column {column.name!r}: {distinct:,} different values in {present:,} rows, {why}",
-            remedy=f"If these are numbers: {column.note}." if column.note else remedy,
+            remedy=f"{remedy} {column.note[0].upper()}{column.note[1:]}." if column.note else remedy,
         )
     occurring = column.array.unique().drop_null().to_pylist()
     if column.dictionary is None:
@@ -374,6 +382,8 @@ def _number(raw: Raw, column: TypedColumn, may_miss: bool) -> Number:
         may_miss=may_miss,
         offset=offset,
         scaling=scaling,
+        form=column.form,
+        text=column.text,
     )
 
 

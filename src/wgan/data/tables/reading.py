@@ -1,4 +1,4 @@
-"""Read .csv, .parquet and data frames into Arrow, saying on which line or row anything is wrong."""
+"""Read text, Parquet and data frames into Arrow, saying on which line or row anything is wrong."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Raw:
     Attributes:
         table: All columns are text for a .csv.
         name: As the user called it.
-        untyped: Whether the text may stand for numbers and dates (.csv).
+        untyped: Whether the text may stand for numbers and dates, as in a .csv.
+        plain_numbers: Whether text of plain digits may be a number; not so where numbers are written otherwise (JSON).
+        delimiter: What separates the columns of text.
         places: Row numbers, from 0 and ascending, to how a person finds them: "line 7" or "row 6".
         notes: What the reader has to say.
     """
@@ -39,16 +41,24 @@ class Raw:
     name: str
     untyped: bool
     places: Callable[[Sequence[int]], list[str]]
+    plain_numbers: bool = True
+    delimiter: str = ","
     notes: tuple[str, ...] = ()
 
 
-def read_csv(path: Path, *, name: str, header: bool) -> Raw:
-    """Read a .csv in UTF-8, its columns separated by commas, semicolons, tabs or bars.
+def read_tsv(path: Path, *, name: str, header: bool) -> Raw:
+    """Read text in UTF-8 whose columns are separated by tabs; by whatever else, where its first line has no tab."""
+    return read_csv(path, name=name, header=header, first="\t")
+
+
+def read_csv(path: Path, *, name: str, header: bool, first: str = ",") -> Raw:
+    """Read text in UTF-8, its columns separated by commas, semicolons, tabs or bars.
 
     Args:
         path: The file.
         name: As the user called it.
         header: Whether the first line names the columns; if not, they are called column_1, column_2, ...
+        first: The separator, where the first line has one outside quotes.
 
     Returns:
         The table, all of it text; empty cells are null.
@@ -58,14 +68,14 @@ def read_csv(path: Path, *, name: str, header: bool) -> Raw:
     """
     import pyarrow.csv
 
-    _check_utf8(path, name)
-    delimiter = _delimiter(path)
-    line, first = next(_rows(path, delimiter), (0, []))
-    if not first:
+    check_utf8(path, name)
+    usual, delimiter = first, _delimiter(path, first)
+    line, cells = next(_rows(path, delimiter), (0, []))
+    if not cells:
         raise DataError(f"{name} is empty; needs at least 2 rows", remedy="Give more data.")
-    names = first if header else [f"column_{number}" for number in range(1, len(first) + 1)]
+    names = cells if header else [f"column_{number}" for number in range(1, len(cells) + 1)]
     if header:
-        _check_header(first, line, name)
+        _check_header(cells, line, name)
     try:
         table = pyarrow.csv.read_csv(
             path,
@@ -76,7 +86,7 @@ def read_csv(path: Path, *, name: str, header: bool) -> Raw:
             ),
         )
     except pa.ArrowInvalid as error:
-        raise _parse_error(path, delimiter, len(first), name, str(error)) from None
+        raise _parse_error(path, delimiter, len(cells), name, str(error)) from None
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error}", remedy="Is it still there and readable?") from None
 
@@ -86,26 +96,44 @@ def read_csv(path: Path, *, name: str, header: bool) -> Raw:
         return _places(path, delimiter, rows, header)
 
     said = f"columns are separated by {delimiter!r}"
-    return Raw(table=table, name=name, untyped=True, places=places, notes=() if delimiter == "," else (said,))
+    return Raw(
+        table=table,
+        name=name,
+        untyped=True,
+        places=places,
+        delimiter=delimiter,
+        notes=() if delimiter == usual else (said,),
+    )
 
 
-def read_parquet(path: Path, *, name: str) -> Raw:
-    """Read a .parquet file.
+def read_parquet(path: Path, *, name: str, header: bool = True) -> Raw:
+    """Read a Parquet file.
+
+    Args:
+        path: The file.
+        name: As the user called it.
+        header: Has no meaning here: columns always have names.
 
     Raises:
-        DataError: The file is empty or damaged, or two columns share a name.
+        DataError: The file is empty, damaged or too large, or two columns share a name.
     """
     import pyarrow.parquet
+
+    from wgan.data.tables.files import within_memory
 
     if not path.stat().st_size:
         raise DataError(f"{name} is an empty file; needs at least 2 rows", remedy="Give more data.")
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            table = file.read()
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+            # In batches, since a small file can state any number of rows.
+            table = pa.Table.from_batches(within_memory(file.iter_batches(), name), schema=file.schema_arrow)
+    except DataError:
+        raise
+    # A damaged header can also hold names that are not text, or sizes beyond all memory.
+    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{name} cannot be read as parquet: {reason}", remedy="Write the file again.") from None
-    return _typed(table, name)
+    return typed(table, name)
 
 
 def read_frame(frame: object, *, name: str) -> Raw:
@@ -123,7 +151,7 @@ def read_frame(frame: object, *, name: str) -> Raw:
         raise DataError(
             f"{name} cannot be read: {reason}", remedy="Give every column one type and a name of its own."
         ) from None
-    return _typed(table, name)
+    return typed(table, name)
 
 
 def _mixed_types(frame: object) -> str:
@@ -141,7 +169,12 @@ def _mixed_types(frame: object) -> str:
     return ""
 
 
-def _typed(table: pa.Table, name: str) -> Raw:
+def typed(table: pa.Table, name: str) -> Raw:
+    """A table whose columns have types, without what only labels its rows.
+
+    Raises:
+        DataError: Two columns of one name.
+    """
     notes: tuple[str, ...] = ()
     # pandas keeps its row labels as columns that it marks in the schema: they are no data.
     described = (table.schema.pandas_metadata or {}).get("index_columns", [])
@@ -163,7 +196,13 @@ def _typed(table: pa.Table, name: str) -> Raw:
     )
 
 
-def _check_utf8(path: Path, name: str) -> None:
+def check_utf8(path: Path, name: str) -> None:
+    """Refuse a file that is not text in UTF-8.
+
+    Raises:
+        DataError: A byte that UTF-8 does not have there, or a NUL (byte offset).
+        UsageError: The file cannot be opened.
+    """
     decoder, offset, lines = codecs.getincrementaldecoder("utf-8")(), 0, 1
     try:
         with path.open("rb") as file:
@@ -196,13 +235,13 @@ def _nul(name: str, line: int, byte: int) -> DataError:
     )
 
 
-def _delimiter(path: Path) -> str:
-    """The comma if the first line has one outside quotes, else the separator that it has most of."""
+def _delimiter(path: Path, usual: str) -> str:
+    """The usual one if the first line has it outside quotes, else the separator that it has most of."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = next((line for line in file if line.strip()), "")
     bare = re.sub(r'"[^"]*"', "", first)
-    if "," in bare:
-        return ","
+    if usual in bare:
+        return usual
     return max(_DELIMITERS, key=bare.count)
 
 

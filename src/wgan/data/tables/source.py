@@ -15,7 +15,8 @@ from wgan.data.rows import Rows
 from wgan.data.source import RowsOf
 from wgan.data.tables.columns import Category, Constant, Number
 from wgan.data.tables.detecting import Detected, detect
-from wgan.data.tables.reading import Raw, read_csv, read_frame, read_parquet
+from wgan.data.tables.formats import read_table
+from wgan.data.tables.reading import Raw, read_frame
 from wgan.errors import DataError
 from wgan.settings import DataOptions
 
@@ -88,7 +89,7 @@ class TableSource:
 
 
 def open_table(path: Path, options: DataOptions, *, name: str, seed: int) -> TableSource:
-    """Open a .csv or .parquet file.
+    """Open a file of any format of tables, compressed or not.
 
     Args:
         path: The file.
@@ -103,9 +104,7 @@ def open_table(path: Path, options: DataOptions, *, name: str, seed: int) -> Tab
         DataError: The file cannot be read or learnt from; the message says on which line or row.
         UsageError: The options name columns that are not there.
     """
-    if path.name.lower().endswith(".csv"):
-        return _open(read_csv(path, name=name, header=options.header), options, seed)
-    return _open(read_parquet(path, name=name), options, seed)
+    return _open(read_table(path, name=name, header=options.header), options, seed)
 
 
 def open_frame(

@@ -1,0 +1,177 @@
+"""Dates and times in text: which form they have."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from wgan.data.tables.rules import Evidence, Habits, Rules
+from wgan.data.tables.written import DateForm
+
+_SAMPLE = 200
+_DAYS = (
+    *(f"%-d{mark}%-m{mark}%Y" for mark in "./-"),
+    *(f"%-m{mark}%-d{mark}%Y" for mark in "./-"),
+    *(f"%Y{mark}%-m{mark}%-d" for mark in "-/."),
+    *("%d.%m.%y", "%-d/%-m/%y", "%-m/%-d/%y", "%y/%-m/%-d", "%d-%m-%y", "%m-%d-%y"),
+    *(
+        f"{day}%-d{mark}%{month}{mark}%{year}"
+        for day in ("", "%a, ")
+        for mark in " -"
+        for month in "bB"
+        for year in "Yy"
+    ),
+    *("%b %-d, %Y", "%B %-d, %Y", "%b %-d %Y", "%-d. %B %Y"),
+)
+_MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y")
+_TIMES = ("%-H:%M", "%-H:%M:%S", "%-H:%M:%S.%f", "%-I:%M %p", "%-I:%M:%S %p", "%-I:%M%p")
+_COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_FEW_COMPACT = 10
+_TIMELIKE = r"^[^0-9]{0,12}[0-9]{1,4}[-/.: ].{0,24}$|^[A-Za-z]{3,9}[- ].{0,20}$"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instants:
+    """Dates or times that were found in text.
+
+    Attributes:
+        values: Of the type of `form`; null where a cell is missing or of another form.
+        form: How they are written.
+        count: Cells that are such.
+        because: What settled the order of day and month where the cells leave it open; None where they do not.
+        unsettled: Other forms that they could have; empty where it is settled.
+    """
+
+    values: pa.Array
+    form: DateForm
+    count: int
+    because: Evidence | None = None
+    unsettled: tuple[DateForm, ...] = ()
+
+
+def find_dates(cells: pa.Array, rules: Rules, habits: Habits) -> Instants | None:
+    """Find the form of dates or times that most of the cells have.
+
+    Args:
+        cells: Trimmed text, large_string; null where missing.
+        rules: What the user says.
+        habits: What the other columns show.
+
+    Returns:
+        The dates or times, or None where no form of them is that of more than half of the cells.
+    """
+    present = cells.drop_null()
+    sample = present.slice(0, 50 * _SAMPLE).unique().slice(0, _SAMPLE)
+    if not len(sample) or not (rules.date_format or _likely(sample)):
+        return None
+    found: list[Instants] = []
+    for form in [_lenient(rules.date_format)] if rules.date_format else _forms():
+        if not rules.date_format and _count(form, sample) * 2 <= len(sample):
+            continue
+        values = form.read(cells)
+        count = len(values) - values.null_count
+        if 2 * count > len(present):
+            found.append(Instants(values=values, form=form, count=count))
+    most = max((each.count for each in found), default=0)
+    found = [each for each in found if each.count == most]
+    if not found:
+        return None
+    chosen, because, open_forms = _settled(found, rules, habits)
+    unsettled = tuple(each.form for each in open_forms)
+    return replace(chosen, form=_padded(chosen, cells), because=because, unsettled=unsettled)
+
+
+def compact_dates(cells: pa.Array) -> Instants | None:
+    """Days written as whole numbers, such as 20240703, where all of many cells are days of 1900 to 2099."""
+    import pyarrow.compute as pc
+
+    present = cells.drop_null()
+    lengths = pc.min_max(pc.utf8_length(present)).as_py()
+    format_ = _COMPACT.get(lengths["min"] or 0) if lengths["min"] == lengths["max"] else None
+    if format_ is None or not pc.all(pc.match_substring_regex(present, "^(?:19|20)[0-9]+$")).as_py():
+        return None
+    form = DateForm(format=format_)
+    values = form.read(cells)
+    if values.null_count > cells.null_count or len(values.drop_null().unique()) < _FEW_COMPACT:
+        return None
+    return Instants(values=values, form=form, count=len(present))
+
+
+def _likely(sample: pa.Array) -> bool:
+    import pyarrow.compute as pc
+
+    return 2 * (pc.sum(pc.match_substring_regex(sample, _TIMELIKE)).as_py() or 0) > len(sample)
+
+
+def _forms() -> Iterator[DateForm]:
+    for day in _DAYS:
+        yield DateForm(format=day)
+        for mark, time in itertools.product((" ", ", ", "T"), _TIMES):
+            if mark != "T" or "%I" not in time.replace("-", ""):
+                yield DateForm(format=f"{day}{mark}{time}")
+    yield from (DateForm(format=each) for each in (*_MONTHS, *_TIMES))
+
+
+def _count(form: DateForm, cells: pa.Array) -> int:
+    import pyarrow.compute as pc
+
+    matching = cells.filter(pc.match_substring_regex(cells, form.pattern()))
+    return len(matching) - form.read(matching).null_count if len(matching) else 0
+
+
+def _lenient(format_: str) -> DateForm:
+    """The same form with or without zeros in front, unless digits stand side by side."""
+    for letter in "dmHI":
+        at = format_.find(f"%{letter}")
+        beside = format_[at + 2 : at + 3] == "%" or (at > 1 and format_[at - 2 : at - 1] == "%")
+        if at >= 0 and not beside:
+            format_ = format_.replace(f"%{letter}", f"%-{letter}")
+    return DateForm(format=format_)
+
+
+def _settled(found: list[Instants], rules: Rules, habits: Habits) -> tuple[Instants, Evidence | None, list[Instants]]:
+    """Of forms that fit equally well the one that holds, what settled it, and those that it leaves open."""
+    distinct: list[Instants] = []
+    for each in found:
+        if not any(each.values.equals(other.values) for other in distinct):
+            distinct.append(each)
+    if rules.dayfirst is not None:
+        distinct = [each for each in distinct if _dayfirst(each) in (None, rules.dayfirst)] or distinct
+    if len(distinct) == 1:
+        return distinct[0], None, []
+    # Nobody writes the month first with points.
+    dotted = [each for each in distinct if "." in each.form.format and _dayfirst(each)]
+    if len(dotted) == 1:
+        return dotted[0], None, []
+    if (evidence := habits.dayfirst) is not None:
+        fitting = [each for each in distinct if _dayfirst(each) == (evidence.says == "yes")]
+        if len(fitting) == 1:
+            return fitting[0], evidence, []
+    return distinct[0], None, distinct[1:]
+
+
+def _dayfirst(found: Instants) -> bool | None:
+    """Whether the day comes before a month in digits; None where that is no question."""
+    letters = found.form.tokens
+    if not {"d", "m"} <= set(letters) or letters[0] == "Y":
+        return None
+    return letters.index("d") < letters.index("m") and letters[0] != "y"
+
+
+def _padded(found: Instants, cells: pa.Array) -> DateForm:
+    """The form with zeros in front where the cells have them."""
+    import pyarrow.compute as pc
+
+    date, time = ("%-d", "%-m"), ("%-H", "%-I")
+    for bare in (date + time, date, time, ()):
+        format_ = found.form.format
+        for directive in {*date, *time} - {*bare}:
+            format_ = format_.replace(directive, directive.replace("-", ""))
+        for upper in (False, True):
+            form = DateForm(format=format_, upper=upper)
+            if pc.all(pc.equal(form.write(found.values), cells)).as_py():
+                return form
+    return found.form
