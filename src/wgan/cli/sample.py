@@ -55,7 +55,11 @@ def run(words: Sequence[str]) -> int:
     from wgan.export import check_target, write_samples
 
     if (kind := _kind(options.run)) is not None:
-        check_target(options.out, kind, num=options.num)
+        try:
+            check_target(options.out, kind, num=options.num)
+        except UsageError:
+            _refuse_changed_source(options.run)
+            raise
     from wgan.experiment import load
 
     trained = load(options.run, checkpoint=options.checkpoint)
@@ -94,6 +98,14 @@ def _shown(blocks: Iterator[Samples], num: int) -> Iterator[Iterator[Samples]]:
                 bar.advance(task, len(block))
 
         yield counted()
+
+
+def _refuse_changed_source(directory: Path) -> None:
+    """Refuse a run whose note on its data was changed: what it makes is not what the note says."""
+    from wgan.experiment import RunFiles
+    from wgan.experiment.notes import read_source
+
+    read_source(RunFiles(directory))
 
 
 def _kind(directory: Path) -> Kind | None:
