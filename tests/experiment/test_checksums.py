@@ -1,5 +1,7 @@
 """What a run leaves beside its checkpoints is what it reads back, to the byte, or is refused."""
 
+import contextlib
+import dataclasses
 import json
 import random
 import re
@@ -11,7 +13,7 @@ import pytest
 from small_runs import SETTINGS, change_on_purpose, events, finish, records, stop_at, tree, without_checksums
 
 from wgan import checkpoints, experiment
-from wgan.errors import CheckpointError, UsageError, WganError
+from wgan.errors import CheckpointError, UsageError
 from wgan.experiment.chains import checked, read_chain
 from wgan.experiment.record import Journal, Record, read_lines
 from wgan.report import write_report
@@ -42,6 +44,7 @@ def stopped(stopped_once, tmp_path) -> Path:
     return Path(shutil.copytree(stopped_once, tmp_path / "run"))
 
 
+@pytest.mark.filterwarnings("ignore::wgan.experiment.RunWarning")
 @pytest.mark.parametrize("name", READERS)
 def test_a_changed_byte_is_seen_wherever_the_file_is_read(stopped, name):
     path, rng = stopped / name, random.Random(name)
@@ -58,8 +61,7 @@ def test_a_changed_byte_is_seen_wherever_the_file_is_read(stopped, name):
             if place == len(whole) - 1 and name.endswith(".jsonl") and use is read_record:
                 # A line whose end is missing may be under way.
                 continue
-            with pytest.raises(CheckpointError, match=re.escape(name)) as caught, warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with pytest.raises(CheckpointError, match=re.escape(name)) as caught:
                 use(stopped)
             assert caught.value.exit_code == 5
             assert "Restore it" in caught.value.remedy
@@ -76,12 +78,11 @@ def test_the_line_with_the_checksum_of_the_settings_decides_nothing_else(stopped
         changed = bytearray(whole)
         changed[place] ^= 1 << rng.randrange(7)
         path.write_bytes(changed)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                assert experiment.load(stopped).settings == SETTINGS
-        except WganError as error:
-            assert "settings.toml" in error.message
+        read = None
+        with contextlib.suppress(CheckpointError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read = experiment.load(stopped).settings
+        assert read in (None, SETTINGS)
 
 
 def test_settings_may_be_changed_on_purpose_and_are_then_told(stopped):
@@ -100,9 +101,7 @@ def test_settings_may_be_changed_on_purpose_and_are_then_told(stopped):
 def test_runs_of_earlier_versions_load_and_are_resumed_to_the_same_numbers(stopped, straight):
     without_checksums(stopped)
     for use in (experiment.load, experiment.evaluate):
-        with pytest.warns(
-            experiment.RunWarning, match="is of an earlier version: settings.toml, source.json, .* carry"
-        ):
+        with pytest.warns(experiment.RunWarning, match="earlier version: settings.toml, source.json, .* carry"):
             use(stopped)
     assert read_record(stopped).metrics == records(stopped)
     with pytest.warns(experiment.RunWarning, match="carry no checksums"):
@@ -216,7 +215,7 @@ def test_a_record_that_is_cut_back_goes_on_as_if_nothing_had_been(tmp_path):
         each.close()
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert [line["step"] for line in read_lines(tmp_path / "a", length=length, check=check)] == [1, 2, 4]
-    with pytest.raises(CheckpointError, match="its first .* bytes are not those"):
+    with pytest.raises(CheckpointError, match=r"its first .* bytes are not those"):
         read_lines(tmp_path / "a", length=length, check="0" * 16)
 
 
@@ -246,8 +245,6 @@ def test_a_stopped_run_can_be_ended_earlier_than_planned(stopped, tmp_path):
 
 @pytest.mark.parametrize("step", [35, 37])
 def test_a_run_that_ends_where_it_was_stopped_is_what_one_of_as_many_steps_is(tmp_path, step):
-    import dataclasses
-
     settings = dataclasses.replace(SETTINGS, decay="none")
     directory, shorter = tmp_path / "run", tmp_path / "shorter"
     stop_at(experiment.begin(settings, directory), step)
