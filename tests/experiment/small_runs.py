@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from wgan import checkpoints, experiment
-from wgan.checkpoints.format import seal
 from wgan.errors import Interrupted
 from wgan.experiment import Experiment
 from wgan.experiment.record import Journal, read_lines
 from wgan.settings import Settings
-from wgan.storage import canonical_json
+from wgan.storage import canonical_json, seal
 
 SETTINGS = Settings(
     data="ring",

@@ -22,7 +22,6 @@ from wgan.checkpoints.format import (
     Best,
     Checkpoint,
     CheckpointWarning,
-    DamagedError,
     name_of,
     read_best,
     steps_saved,
@@ -30,7 +29,7 @@ from wgan.checkpoints.format import (
 from wgan.checkpoints.saving import prune, write_best
 from wgan.checkpoints.states import best_of, foreign, read_state
 from wgan.errors import CheckpointError
-from wgan.storage import disk_faults, remove_folder, sweep
+from wgan.storage import DamagedError, disk_faults, remove_folder, sweep
 
 
 def load(

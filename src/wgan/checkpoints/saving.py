@@ -20,7 +20,6 @@ from wgan.checkpoints.format import (
     Best,
     name_of,
     read_best,
-    seal,
     steps_saved,
 )
 from wgan.checkpoints.states import known_best
@@ -31,6 +30,7 @@ from wgan.storage import (
     remove_folder,
     replace_file,
     require_space,
+    seal,
     temporary_beside,
     write_new,
 )

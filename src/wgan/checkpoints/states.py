@@ -14,16 +14,14 @@ from wgan.checkpoints.format import (
     MAX_STATE,
     STATE,
     Best,
-    DamagedError,
     bounded,
     name_of,
-    parsed,
     read_best,
     refuse_other_version,
     steps_saved,
-    unseal,
 )
 from wgan.errors import CheckpointError
+from wgan.storage import DamagedError, parsed, unseal
 
 
 def read_facts(directory: Path) -> dict[str, Any] | None:

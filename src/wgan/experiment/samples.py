@@ -8,14 +8,13 @@ from pathlib import Path
 
 from wgan import export
 from wgan.batch import Batch
-from wgan.checkpoints.format import DamagedError, seal, unseal
 from wgan.data.source import Source, decode_batch
 from wgan.errors import CheckpointError
 from wgan.experiment.drawing import Decoding, Sheet, drawn, sheet_of
 from wgan.experiment.files import RunFiles
 from wgan.game import Game
 from wgan.randomness import Randomness
-from wgan.storage import disk_faults, replace_file, sweep
+from wgan.storage import DamagedError, disk_faults, replace_file, seal, sweep, unseal
 
 NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
 """How many samples are kept at each of a run's sample steps, by the kind of the data."""
