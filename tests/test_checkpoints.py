@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wgan import checkpoints, storage
-from wgan.checkpoints import format as layout
 from wgan.errors import CheckpointError
+from wgan.storage import seal, unseal
 
 FILES = ("tensors.safetensors", "state.json", "manifest.json")
 
@@ -46,12 +46,12 @@ def snapshot(directory: Path) -> dict[str, bytes]:
 def forge(path: Path, tensors: bytes) -> None:
     """Put other bytes in the tensors' place, with a manifest that fits them."""
     (path / "tensors.safetensors").write_bytes(tensors)
-    manifest = layout.unseal((path / "manifest.json").read_bytes(), "manifest.json")
+    manifest = unseal((path / "manifest.json").read_bytes(), "manifest.json")
     manifest["files"]["tensors.safetensors"] = {
         "bytes": len(tensors),
         "sha256": hashlib.sha256(tensors).hexdigest(),
     }
-    (path / "manifest.json").write_bytes(layout.seal(manifest))
+    (path / "manifest.json").write_bytes(seal(manifest))
 
 
 def test_what_is_loaded_is_what_was_saved(tmp_path):
@@ -85,7 +85,7 @@ def test_the_same_state_gives_the_same_bytes(tmp_path):
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text()))
 def test_sealed_notes_come_back_exactly(content):
     content.pop("sha256", None)
-    assert layout.unseal(layout.seal(content), "note") == content
+    assert unseal(seal(content), "note") == content
 
 
 def test_a_fact_that_is_no_number_is_refused(tmp_path):
@@ -217,9 +217,9 @@ def forge_notes(path: Path, state: dict, manifest: dict) -> None:
     """Change the notes of a checkpoint, with checksums that fit."""
     content = storage.canonical_json(json.loads((path / "state.json").read_bytes()) | state)
     (path / "state.json").write_bytes(content)
-    notes = layout.unseal((path / "manifest.json").read_bytes(), "manifest.json")
+    notes = unseal((path / "manifest.json").read_bytes(), "manifest.json")
     notes["files"]["state.json"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (path / "manifest.json").write_bytes(layout.seal(notes | manifest))
+    (path / "manifest.json").write_bytes(seal(notes | manifest))
 
 
 @pytest.mark.parametrize(

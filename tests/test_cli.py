@@ -23,6 +23,7 @@ from wgan.cli.train import read
 from wgan.constraints import CONSTRAINTS
 from wgan.data.names import BUILT_IN
 from wgan.errors import DataWarning, Interrupted, NumericError, UsageError
+from wgan.experiment.record import Journal
 from wgan.recipes import recipe
 from wgan.settings import DataOptions, Settings, from_toml
 
@@ -267,7 +268,7 @@ class TestTrainsSettings:
             ("train ring --objective gan:smoothing=2", "wgan: error: objective 'gan': smoothing must be at least 0"),
             ("train ring --critic mlp:width=0", "wgan: error: critic: network 'mlp': width must be at least 1"),
             ("train --settings none.toml", "there is no settings file none.toml"),
-            ("train --resume x --batch-size 3 ring", "--batch-size, DATA cannot be given with --resume"),
+            ("train --resume x --batch-size 3 ring", "--batch-size cannot be given with --resume"),
             ("train --resume nowhere", "nowhere"),
         ],
     )
@@ -332,8 +333,7 @@ class TestARun:
         run, out = Path(shutil.copytree(finished, tmp_path / "run")), str(tmp_path / "out.npy")
         assert main(["sample", str(run), "--num", "2", "--out", out]) == 0
         assert complaint(capsys) == ""
-        with (run / "events.jsonl").open("a") as file:
-            file.write(json.dumps({"event": "diverged", "step": 3}) + "\n")
+        Journal(run / "events.jsonl").add("diverged", 3)
         assert main(["sample", str(run), "--num", "2", "--out", out]) == 0
         assert (
             complaint(capsys) == f"wgan: warning: the run in '{run}' diverged at step 3; this is its state at step 2\n"

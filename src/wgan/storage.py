@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -19,6 +20,7 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from wgan.errors import CheckpointError, UsageError
 
@@ -50,6 +52,39 @@ def canonical_json(value: object) -> bytes:
         ValueError: A number is NaN or infinite.
     """
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode("ascii")
+
+
+class DamagedError(Exception):
+    """Bytes are not those that were written. What to do about it is for the caller to say."""
+
+
+def parsed(raw: bytes, name: str) -> dict[str, Any]:
+    """The JSON table in a file's bytes, unchecked."""
+    try:
+        content = json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise DamagedError(f"{name} is not JSON") from None
+    if not isinstance(content, dict):
+        raise DamagedError(f"{name} holds no table")
+    return content
+
+
+def _refuse_constant(word: str) -> float:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def seal(content: dict[str, Any]) -> bytes:
+    """JSON that carries the checksum of all else in it."""
+    return canonical_json(content | {"sha256": hashlib.sha256(canonical_json(content)).hexdigest()})
+
+
+def unseal(raw: bytes, name: str) -> dict[str, Any]:
+    """The content of sealed JSON, every byte of it checked."""
+    content = parsed(raw, name)
+    content.pop("sha256", None)
+    if seal(content) != raw:
+        raise DamagedError(f"{name} does not have the checksum that it carries")
+    return content
 
 
 def write_new(path: Path, content: bytes) -> None:

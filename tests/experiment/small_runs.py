@@ -1,7 +1,10 @@
 """A run of sixty updates on the ring, and ways to run it, stop it and look at what it left."""
 
+import hashlib
+import itertools
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wgan import experiment
+from wgan import checkpoints, experiment
 from wgan.errors import Interrupted
 from wgan.experiment import Experiment
+from wgan.experiment.record import Journal, read_lines
 from wgan.settings import Settings
+from wgan.storage import canonical_json, seal
 
 SETTINGS = Settings(
     data="ring",
@@ -48,12 +53,46 @@ def tree(directory: Path) -> dict[str, bytes]:
 
 
 def events(directory: Path, kind: str) -> list[dict]:
-    lines = [json.loads(line) for line in (directory / "events.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["event"] == kind]
+    return [line for line in Journal(directory / "events.jsonl").lines() if line["event"] == kind]
 
 
 def records(directory: Path) -> list[dict]:
-    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    return read_lines(directory / "metrics.jsonl")
+
+
+def change_on_purpose(directory: Path, old: str, new: str) -> None:
+    """Edit a run's settings, and remove the line with their checksum."""
+    path = directory / "settings.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text("".join(line for line in text.replace(old, new).splitlines(True) if "sha256" not in line))
+
+
+def without_checksums(directory: Path) -> None:
+    """Make a run what an earlier version would have written: no file beside the checkpoints has a checksum."""
+    change_on_purpose(directory, "steps", "steps")
+    (directory / "samples" / "checksums.json").unlink(missing_ok=True)
+    lengths = {0: 0}
+    for name in ("metrics.jsonl", "events.jsonl"):
+        before = (directory / name).read_bytes().splitlines(True)
+        after = [re.sub(rb', "check": "\w+"\}', b"}", line) for line in before]
+        (directory / name).write_bytes(b"".join(after))
+        if name == "metrics.jsonl":
+            ends = (itertools.accumulate(map(len, lines)) for lines in (before, after))
+            lengths |= dict(zip(*ends, strict=True))
+    for step in checkpoints.steps_saved(directory / "checkpoints"):
+        folder = directory / "checkpoints" / f"{step:08}"
+        state = json.loads((folder / "state.json").read_bytes())
+        for name in ("files", "record_check", "last"):
+            del state["facts"][name]
+        state["facts"]["settings"].pop("data")
+        state["facts"]["record_bytes"] = lengths[state["facts"]["record_bytes"]]
+        raw = canonical_json(state)
+        (folder / "state.json").write_bytes(raw)
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        del manifest["sha256"]
+        manifest["files"]["state.json"] = {"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
+        (folder / "manifest.json").write_bytes(seal(manifest))
 
 
 def finish(run: Experiment) -> list[experiment.Progress]:

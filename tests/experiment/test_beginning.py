@@ -23,6 +23,7 @@ def test_a_run_leaves_what_it_promises(straight):
     assert checkpoints.steps_saved(straight / "checkpoints")[-2:] == [50, 60]
     assert sorted(path.name for path in (straight / "samples").iterdir()) == [
         *(f"000000{step:02}.npy" for step in (0, 20, 40, 60)),
+        "checksums.json",
         "real.npy",
     ]
     for name in ("00000060.npy", "real.npy"):

@@ -10,7 +10,17 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from small_runs import SETTINGS, events, finish, points, records, stop_at, tree
+from small_runs import (
+    SETTINGS,
+    change_on_purpose,
+    events,
+    finish,
+    points,
+    records,
+    stop_at,
+    tree,
+    without_checksums,
+)
 
 from wgan import checkpoints, engine, experiment
 from wgan.data import open_data
@@ -50,19 +60,32 @@ def test_a_damaged_checkpoint_costs_a_few_steps_and_says_so(straight, tmp_path):
     assert tree(directory) == tree(straight)
 
 
-def test_lost_lines_of_the_record_are_told(tmp_path):
+def test_lost_lines_of_the_record_are_an_error_and_a_record_that_was_removed_begins_anew(tmp_path):
     directory = tmp_path / "run"
     stop_at(experiment.begin(SETTINGS, directory), 30)
-    (directory / "metrics.jsonl").write_bytes(b"")
-    with pytest.warns(experiment.RunWarning, match="lines of it are lost"):
-        experiment.resume(directory).close()
+    record = directory / "metrics.jsonl"
+    record.write_bytes(b"".join(record.read_bytes().splitlines(True)[:-1]))
+    before = tree(directory)
+    with pytest.raises(
+        CheckpointError, match=r"metrics.jsonl' was changed .*bytes where the checkpoint knows"
+    ) as caught:
+        experiment.resume(directory)
+    assert "or remove it" in caught.value.remedy
+    assert tree(directory) == before
+    record.unlink()
+    with pytest.warns(experiment.RunWarning, match="metrics.jsonl' is not there: the record begins anew"):
+        run = experiment.resume(directory)
+    finish(run)
+    assert [line["step"] for line in records(directory)] == [35, 40, 45, 50, 55, 60]
+    experiment.resume(directory, steps=61).close()
 
 
 def test_a_finished_run_wants_more_steps(finished):
     with pytest.raises(UsageError, match="has done all its 60 steps"):
         experiment.resume(finished)
-    with pytest.raises(UsageError, match="60 are done: 50 would be fewer"):
+    with pytest.raises(UsageError, match="has done 60 of 60 steps, so it cannot end after 50") as caught:
         experiment.resume(finished, steps=50)
+    assert "wgan train --settings" in caught.value.remedy
     with pytest.warns(experiment.RunWarning, match="the linear decay of the learning rates now runs to step 80"):
         run = experiment.resume(finished, steps=80)
     assert [progress.step for progress in finish(run)] == list(range(61, 81))
@@ -164,9 +187,14 @@ def test_a_missing_fact_is_named(finished, fact):
 @pytest.mark.parametrize("steps", [50, 80])
 def test_steps_edited_by_hand_count_as_those_asked_for(finished, steps):
     path = finished / "settings.toml"
-    path.write_text(path.read_text().replace("steps = 60", f"steps = {steps}"))
+    whole = path.read_text()
+    path.write_text(whole.replace("steps = 60", f"steps = {steps}"))
+    with pytest.raises(CheckpointError, match=rf"settings.toml' was changed .*: steps: {steps}, was 60"):
+        experiment.resume(finished)
+    path.write_text(whole)
+    change_on_purpose(finished, "steps = 60", f"steps = {steps}")
     if steps < 60:
-        with pytest.raises(UsageError, match="60 are done: 50 would be fewer"):
+        with pytest.raises(UsageError, match="has done 60 of 60 steps, so it cannot end after 50"):
             experiment.resume(finished)
     else:
         with pytest.warns(experiment.RunWarning, match="decay of the learning rates now runs to step 80 instead of 60"):
@@ -202,6 +230,7 @@ def test_threads_and_precision_are_chosen_once(tmp_path, monkeypatch):
 
 
 def test_what_was_trained_on_a_gpu_in_bfloat16_is_drawn_in_float32_where_that_is_faster(finished, monkeypatch):
+    without_checksums(finished)
     settings, environment = finished / "settings.toml", finished / "environment.json"
     settings.write_text(settings.read_text().replace('"float32"', '"bfloat16"').replace('"cpu"', '"cuda"'))
     note = json.loads(environment.read_text())
@@ -235,6 +264,7 @@ def test_a_truncated_note_is_to_be_restored(finished, name, kept, at_a_line):
 
 
 def test_a_note_without_its_names_is_refused(finished):
+    without_checksums(finished)
     (finished / "source.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"source.json' lacks name, describe, fingerprint, codec"):
         experiment.load(finished)
@@ -267,7 +297,8 @@ def test_data_that_has_moved_can_be_named_anew(tmp_path):
     for use in (experiment.resume, experiment.evaluate):
         with pytest.raises(UsageError, match="existing path") as caught:
             use(directory)
-        assert f'set data = "..." in {directory / "settings.toml"}' in caught.value.remedy
-    path = directory / "settings.toml"
-    path.write_text(path.read_text().replace(data, moved))
+        assert f"wgan train DATA --resume {directory}, or wgan evaluate {directory} --data DATA" in caught.value.remedy
+    assert experiment.evaluate(directory, data=moved)["score"] > 0
+    experiment.resume(directory, data=moved).close()
+    assert from_toml(directory / "settings.toml").data == moved
     experiment.resume(directory).close()

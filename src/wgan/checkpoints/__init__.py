@@ -10,15 +10,18 @@ from __future__ import annotations
 from wgan.checkpoints.format import Best, Checkpoint, CheckpointWarning, name_of, read_best, steps_saved
 from wgan.checkpoints.loading import go_back, load, settle
 from wgan.checkpoints.saving import save
+from wgan.checkpoints.states import known_best, read_facts
 
 __all__ = [
     "Best",
     "Checkpoint",
     "CheckpointWarning",
     "go_back",
+    "known_best",
     "load",
     "name_of",
     "read_best",
+    "read_facts",
     "save",
     "settle",
     "steps_saved",

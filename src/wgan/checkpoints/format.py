@@ -1,9 +1,7 @@
-"""What a checkpoint is: its files, its version, and the sealed notes whose every byte is checked."""
+"""What a checkpoint is: its files and its version."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from wgan.errors import CheckpointError
-from wgan.storage import canonical_json
+from wgan.storage import DamagedError, unseal
 
 FORMAT = "wgan checkpoint"
 VERSION = 1
@@ -62,10 +60,6 @@ class Checkpoint:
     passed_over: tuple[str, ...] = ()
 
 
-class DamagedError(Exception):
-    """Bytes are not those that were written. An older checkpoint may do."""
-
-
 def name_of(step: int) -> str:
     """The name of a step's checkpoint and of its samples."""
     return f"{step:08d}"
@@ -101,21 +95,6 @@ def bounded(path: Path, most: int) -> bytes:
     return content
 
 
-def parsed(raw: bytes, name: str) -> dict[str, Any]:
-    """The JSON table in a file's bytes, unchecked."""
-    try:
-        content = json.loads(raw, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise DamagedError(f"{name} is not JSON") from None
-    if not isinstance(content, dict):
-        raise DamagedError(f"{name} holds no table")
-    return content
-
-
-def _refuse_constant(word: str) -> float:
-    raise ValueError(f"{word} is no number of JSON")
-
-
 def refuse_other_version(content: dict[str, Any], path: Path) -> None:
     """Refuse what another version wrote, before its checksum, which that version may compute in another way."""
     if content.get("version", VERSION) != VERSION:
@@ -123,17 +102,3 @@ def refuse_other_version(content: dict[str, Any], path: Path) -> None:
             f"'{path}' has format version {content['version']!r}; this program reads version {VERSION}",
             remedy="Use the version of wgan that wrote it, or remove its folder to use the checkpoint before it.",
         )
-
-
-def seal(content: dict[str, Any]) -> bytes:
-    """JSON that carries the checksum of all else in it."""
-    return canonical_json(content | {"sha256": hashlib.sha256(canonical_json(content)).hexdigest()})
-
-
-def unseal(raw: bytes, name: str) -> dict[str, Any]:
-    """The content of sealed JSON, every byte of it checked."""
-    content = parsed(raw, name)
-    content.pop("sha256", None)
-    if seal(content) != raw:
-        raise DamagedError(f"{name} does not have the checksum that it carries")
-    return content

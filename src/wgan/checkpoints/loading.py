@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import os
@@ -10,7 +9,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -18,28 +17,19 @@ from torch import Tensor
 
 from wgan.checkpoints.format import (
     BEST,
-    FORMAT,
-    MANIFEST,
     MAX_HEADER,
-    MAX_NOTE,
-    MAX_STATE,
-    STATE,
     TENSORS,
     Best,
     Checkpoint,
     CheckpointWarning,
-    DamagedError,
-    bounded,
     name_of,
-    parsed,
     read_best,
-    refuse_other_version,
     steps_saved,
-    unseal,
 )
 from wgan.checkpoints.saving import prune, write_best
+from wgan.checkpoints.states import best_of, foreign, read_state
 from wgan.errors import CheckpointError
-from wgan.storage import disk_faults, remove_folder, sweep
+from wgan.storage import DamagedError, disk_faults, remove_folder, sweep
 
 
 def load(
@@ -161,40 +151,12 @@ def _read(path: Path) -> Checkpoint:
         DamagedError: Its bytes are not those that were written.
         CheckpointError: It is of another version, or no checkpoint at all.
     """
-    raw = bounded(path / MANIFEST, MAX_NOTE)
-    refuse_other_version(parsed(raw, MANIFEST), path / MANIFEST)
-    manifest = unseal(raw, MANIFEST)
+    state, files = read_state(path)
     try:
-        _refuse_other_format(manifest, path, MANIFEST)
-        files = manifest["files"]
-        raw = bounded(path / STATE, MAX_STATE)
-        with contextlib.suppress(DamagedError):
-            refuse_other_version(parsed(raw, STATE), path / STATE)
-        if hashlib.sha256(raw).hexdigest() != files[STATE]["sha256"]:
-            raise DamagedError(f"{STATE} does not have the checksum in its manifest")
-        state = parsed(raw, STATE)
-        _refuse_other_format(state, path, STATE)
-        if state["step"] != int(path.name):
-            raise _foreign(path, f"its notes are of step {state['step']!r}")
-        if not isinstance(state["facts"], dict):
-            raise _foreign(path, "its facts are no table")
         tensors = _read_tensors(path / TENSORS, files[TENSORS]["bytes"], files[TENSORS]["sha256"])
-        return Checkpoint(
-            step=int(path.name),
-            tensors=tensors,
-            facts=state["facts"],
-            path=path,
-            best=None if state["best"] is None else Best(int(state["best"]["step"]), float(state["best"]["score"])),
-        )
-    except KeyError as error:
-        raise _foreign(path, f"its notes lack {error}") from None
-    except (TypeError, ValueError) as error:
-        raise _foreign(path, f"its notes are of another form: {error}") from None
-
-
-def _refuse_other_format(note: dict[str, Any], path: Path, name: str) -> None:
-    if note["format"] != FORMAT:
-        raise _foreign(path, f"{name} says that its format is {note['format']!r}")
+    except (KeyError, TypeError) as error:
+        raise foreign(path, f"its notes are of another form: {error}") from None
+    return Checkpoint(step=int(path.name), tensors=tensors, facts=state["facts"], path=path, best=best_of(state, path))
 
 
 def _read_tensors(path: Path, length: int, digest: str) -> dict[str, Tensor]:
@@ -206,8 +168,8 @@ def _read_tensors(path: Path, length: int, digest: str) -> dict[str, Tensor]:
             size = os.fstat(file.fileno()).st_size
             head = file.read(9)
             header_fault = _header_fault(head, size)
-            if header_fault and _is_foreign(head, size, length):
-                raise _foreign(path, header_fault)
+            if header_fault and _isforeign(head, size, length):
+                raise foreign(path, header_fault)
             if size != length:
                 raise DamagedError(f"{path.name} has {size:,} bytes where {length:,} were written")
             file.seek(0)
@@ -218,16 +180,9 @@ def _read_tensors(path: Path, length: int, digest: str) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         # The checksum fits, so these bytes were written on purpose.
-        raise _foreign(path, str(error)) from None
+        raise foreign(path, str(error)) from None
     except OSError as error:
         raise DamagedError(f"{path.name} cannot be read: {error.strerror}") from None
-
-
-def _foreign(path: Path, fault: str) -> CheckpointError:
-    return CheckpointError(
-        f"'{path}' is no checkpoint of this program: {fault}",
-        remedy="Nothing in it was run. Remove its folder to use the checkpoint before it.",
-    )
 
 
 def _header_fault(head: bytes, size: int) -> str | None:
@@ -247,7 +202,7 @@ def _is_pickle(head: bytes) -> bool:
     return head[:4] == b"PK\x03\x04" or (head[:1] == b"\x80" and 2 <= head[1] <= 5)
 
 
-def _is_foreign(head: bytes, size: int, length: int) -> bool:
+def _isforeign(head: bytes, size: int, length: int) -> bool:
     """Whether a file with a bad header was put there, rather than damaged or cut off where it stood."""
     if len(head) < 9:
         return False

@@ -20,9 +20,9 @@ from wgan.checkpoints.format import (
     Best,
     name_of,
     read_best,
-    seal,
     steps_saved,
 )
+from wgan.checkpoints.states import known_best
 from wgan.storage import (
     canonical_json,
     disk_faults,
@@ -30,6 +30,7 @@ from wgan.storage import (
     remove_folder,
     replace_file,
     require_space,
+    seal,
     temporary_beside,
     write_new,
 )
@@ -71,7 +72,7 @@ def save(
     """
     with disk_faults(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    known = read_best(directory)
+    known = known_best(directory)
     best = known
     if score is not None and (known is None or known.step == step or score < known.score):
         best = Best(step, score)
@@ -88,7 +89,7 @@ def save(
     require_space(directory, needed)
     path = directory / name_of(step)
     _write(path, {TENSORS: serialize(_plain(tensors)), STATE: state}, needed)
-    if best is not None and best != known:
+    if best is not None and best != read_best(directory):
         write_best(directory, best)
     with disk_faults(directory):
         prune(directory, keep=keep, best=best, is_regular=is_regular)

@@ -20,6 +20,7 @@ from wgan.errors import DataWarning, Interrupted, UsageError, WganError
 # Command to the line that the help gives it; each is answered by `run(words)` of the module of that name.
 COMMANDS = {
     "train": "train on your data, or resume a run",
+    "finish": "end a run that was stopped: its last samples and its report",
     "sample": "draw samples from a run and write them to a file",
     "evaluate": "judge a run's samples against data held out from training",
     "report": "write a run's record as one HTML file",

@@ -20,6 +20,7 @@ class EvaluateOptions:
 
     Attributes:
         run: The directory of a run.
+        data: Where the run's data is now, if it has moved since.
         checkpoint: The last state of the run, or the one whose samples were judged best.
         size: Generated samples to compare with as many held-out rows (0: as many as during the training).
         rounds: Independent sets of samples whose distances are averaged (0: as many as during the training).
@@ -29,6 +30,7 @@ class EvaluateOptions:
     """
 
     run: Path
+    data: str = ""
     checkpoint: Literal["last", "best"] = "last"
     size: int = 0
     rounds: int = 0
@@ -49,6 +51,7 @@ def run(words: Sequence[str]) -> int:
     found = evaluate(
         options.run,
         checkpoint=options.checkpoint,
+        data=options.data or None,
         size=options.size or None,
         rounds=options.rounds or None,
         features=options.features,

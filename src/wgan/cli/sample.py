@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -102,7 +103,12 @@ def _kind(directory: Path) -> Kind | None:
     from wgan.export import FORMATS
 
     try:
-        kind = json.loads((directory / "source.json").read_bytes())["codec"]["kind"]
-    except (OSError, ValueError, KeyError, TypeError):
+        raw = (directory / "source.json").read_bytes()
+        kind = json.loads(raw)["codec"]["kind"]
+        last = max(path for path in (directory / "checkpoints").iterdir() if path.name.isdecimal())
+        noted = json.loads((last / "state.json").read_bytes())["facts"].get("files", {}).get("source.json")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if noted is not None and noted != hashlib.sha256(raw).hexdigest():
         return None
     return next((known for known in FORMATS if known == kind), None)

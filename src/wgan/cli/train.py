@@ -19,7 +19,7 @@ from wgan.data.names import BUILT_IN, kind_of
 from wgan.display import escaped
 from wgan.errors import Interrupted, NumericError, UsageError, WganError
 from wgan.recipes import RECIPES, default_recipe, recipe
-from wgan.settings import DataOptions, Settings, from_toml, problems, read_toml, refuse
+from wgan.settings import DataOptions, Settings, from_toml, problems, read_toml, refuse, seal_of
 
 if TYPE_CHECKING:
     from wgan.experiment import Experiment
@@ -42,7 +42,8 @@ class RunOptions:
     Attributes:
         out: A new directory for the run (otherwise runs/<data>-<recipe>-<number>).
         settings: A TOML file to take the settings from, such as a run's settings.toml.
-        resume: Go on with this run; of the other options only --steps, --patience and --quiet are then allowed.
+        resume: Go on with this run; of the other options only --steps, --patience and --quiet are then allowed, and
+            DATA where the data has moved. --steps may be more or fewer than were planned, but not fewer than are done.
         quiet: Print nothing but the run's directory.
     """
 
@@ -118,6 +119,7 @@ def _start(options: RunOptions, named: Settings) -> Settings:
     """The settings that the options are laid over."""
     refuse(problems(Settings(data=named.data)))
     if options.settings is not None:
+        _warn_changed(options.settings)
         begun_as = named.recipe or read_toml(options.settings).get("recipe")
         known = named.recipe or (isinstance(begun_as, str) and begun_as in RECIPES)
         start = from_toml(options.settings, start=recipe(str(begun_as)) if known else None)
@@ -133,6 +135,14 @@ def _start(options: RunOptions, named: Settings) -> Settings:
     if data:
         kind_of(data)
     return dataclasses.replace(start, data=data)
+
+
+def _warn_changed(path: Path) -> None:
+    """Say that a file which a run has written is otherwise than it was: that may be meant, or damage."""
+    with contextlib.suppress(OSError):
+        if seal_of(path.read_bytes()) == "broken":
+            said = f"{path} was changed after a run had written it; it is taken as it is"
+            print(f"wgan: warning: {escaped(said)}", file=sys.stderr)
 
 
 def _no_data() -> str:
@@ -182,19 +192,20 @@ def _refuse_missing_device(settings: Settings, words: Sequence[str]) -> None:
 
 def _resume(options: RunOptions, words: Sequence[str], came: Came) -> int:
     given, _ = go_through(words, [option for group in _groups(Settings()) for option in group.options()])
-    if others := given.keys() - {"resume", "steps", "patience", "quiet"}:
-        named = ", ".join("DATA" if name == "data" else "--" + name.replace("_", "-") for name in sorted(others))
+    if others := given.keys() - {"resume", "steps", "patience", "quiet", "data"}:
+        named = ", ".join("--" + name.replace("_", "-") for name in sorted(others))
         raise UsageError(
             f"{named} cannot be given with --resume: a run goes on as it was begun",
-            remedy="Only --steps and --patience may change. To change more, begin a new run with --settings "
-            "RUN/settings.toml.",
+            remedy="Only --steps and --patience may change, and DATA where the data has moved. To change more, begin a "
+            "new run with --settings RUN/settings.toml.",
         )
     assert options.resume is not None
     try:
         from wgan.experiment import resume
 
         came.repeat()
-        with resume(options.resume, steps=given.get("steps"), patience=given.get("patience")) as experiment:
+        changes = {name: given.get(name) for name in ("steps", "patience", "data")}
+        with resume(options.resume, **changes) as experiment:
             return _follow(experiment, options.quiet, came)
     except SignalError as signal:
         raise _interrupted(signal, options.resume) from None

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from wgan import experiment
-from wgan.checkpoints.format import BEST, name_of, read_best, steps_saved
+from wgan.checkpoints import known_best, name_of, steps_saved
+from wgan.checkpoints.format import BEST
 from wgan.data.source import Codec
 from wgan.errors import CheckpointError, UsageError
 from wgan.estimator.forms import Form
+from wgan.experiment import RunWarning
 from wgan.storage import disk_faults, remove_folder, temporary_beside, write_new
 
 _NOTE = "estimator.json"
@@ -45,7 +49,7 @@ def next_run(directory: Path) -> Path:
 def read_run(directory: Path) -> Files:
     """Read the files of a run, of its checkpoints the last and the best."""
     checkpoints = directory / "checkpoints"
-    best = read_best(checkpoints)
+    best = known_best(checkpoints)
     wanted = {*steps_saved(checkpoints)[-1:], *([] if best is None else [best.step])}
     folders = [directory / name for name in _KEPT]
     folders += [checkpoints / BEST, *(checkpoints / name_of(step) for step in wanted)]
@@ -66,11 +70,11 @@ def write_run(files: Files, params: Mapping[str, Any], form: Form, directory: Pa
         raise UsageError(f"the folder '{directory.parent}' does not exist")
     plain = {name: value for name, value in params.items() if _is_plain(value)}
     # A label that is neither text nor number, such as a date, is kept as its text.
-    note = json.dumps({"params": plain | {"directory": None}, "form": asdict(form)}, indent=1, default=str)
+    note = json.loads(json.dumps({"params": plain | {"directory": None}, "form": asdict(form)}, default=str))
     temporary = temporary_beside(directory)
     try:
         with disk_faults(directory.parent):
-            _write({**files, _NOTE: note.encode()}, temporary)
+            _write({**files, _NOTE: _sealed(note)}, temporary)
             temporary.replace(directory)
     finally:
         if temporary.exists():
@@ -84,7 +88,7 @@ def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
         CheckpointError: It is damaged.
     """
     try:
-        note = json.loads((directory / _NOTE).read_bytes())
+        note = _unsealed(directory / _NOTE)
         params = {name: _with_tuples(value) for name, value in note["params"].items()}
         form = {name: _with_tuples(value) for name, value in note["form"].items()}
         if "rank" in form:
@@ -100,6 +104,32 @@ def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
         ) from None
 
 
+def _unsealed(path: Path) -> dict[str, Any]:
+    """A note whose every byte is checked; one of an earlier version, which has no checksum, as it is.
+
+    Raises:
+        CheckpointError: It was changed after it was written.
+    """
+    raw = path.read_bytes()
+    note: dict[str, Any] = json.loads(raw)
+    if "sha256" not in note:
+        warnings.warn(f"'{path}' carries no checksum; what is in it is taken as it is", RunWarning, stacklevel=4)
+        return note
+    del note["sha256"]
+    if _sealed(note) != raw:
+        raise CheckpointError(
+            f"'{path}' was changed after it was written: it does not have the checksum that it carries",
+            remedy="Restore it from a copy, or save the model again.",
+        )
+    return note
+
+
+def _sealed(note: dict[str, Any]) -> bytes:
+    """A note that carries the checksum of all else in it. Labels in it may be NaN."""
+    digest = hashlib.sha256(json.dumps(note, indent=1).encode()).hexdigest()
+    return json.dumps({**note, "sha256": digest}, indent=1).encode()
+
+
 def load_files(files: Files) -> experiment.Trained:
     """Load what a run has learnt from its files in memory."""
     with tempfile.TemporaryDirectory(prefix="wgan-") as temporary:
@@ -111,7 +141,7 @@ def load_files(files: Files) -> experiment.Trained:
 def load_run(directory: Path) -> experiment.Trained:
     """Load what a run has learnt: its last state, or its best where it had patience for no more than so many worse."""
     trained = experiment.load(directory)
-    is_chosen = trained.settings.patience > 0 and read_best(directory / "checkpoints") is not None
+    is_chosen = trained.settings.patience > 0 and known_best(directory / "checkpoints") is not None
     return experiment.load(directory, checkpoint="best") if is_chosen else trained
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from wgan.estimator.forms import classes_among, form_of, labels_of, readable, wi
 from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
 from wgan.estimator.parameters import Parameters
 from wgan.estimator.scoring import minus_distance
+from wgan.experiment.notes import read_recorded
 from wgan.settings import DataOptions
 
 if TYPE_CHECKING:
@@ -392,8 +392,7 @@ class WGAN(Parameters):
         trained.codec = with_form_before(trained.codec, form.before)
         model = cls(**params)
         model._files, model._trained, model._form = read_run(path), trained, form
-        lines = model._files.get("metrics.jsonl", b"").decode().splitlines()
-        model.history_ = [json.loads(line) for line in lines]
+        model.history_ = read_recorded(experiment.RunFiles(path))
         model._describe()
         return model
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from wgan.batch import Batch, Layout
 from wgan.data.codes import words_of
 from wgan.data.conditions import Conditions
-from wgan.data.source import Source
+from wgan.data.source import Codec
 from wgan.data.tables.columns import Category
 from wgan.game import Game, Prior
 from wgan.randomness import Randomness
@@ -22,6 +23,20 @@ from wgan.threads import set_own_threads
 _ENTRIES = 1 << 20
 _LEAST, _MOST = 64, 8192
 _MOST_ROWS, _FEW_ROWS = 16, 8
+
+
+class Decoding(Protocol):
+    """What decodes a run's samples: its data, or what the run has stored of it."""
+
+    @property
+    def codec(self) -> Codec:
+        """The way back from network units."""
+        ...
+
+    @property
+    def conditions(self) -> Conditions | None:
+        """What samples may be asked for."""
+        ...
 
 
 def block_size(layout: Layout) -> int:
@@ -105,7 +120,7 @@ def draw_all(
     return Batch(torch.cat([block.values for block in blocks]), torch.cat(told) if told else None)
 
 
-def drawn(game: Game, source: Source, num: int, purpose: str) -> Batch:
+def drawn(game: Game, source: Decoding, num: int, purpose: str) -> Batch:
     """Samples of a run as a user would draw them, under conditions as they occur in the data."""
     return draw_all(
         game.draw,

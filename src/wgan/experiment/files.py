@@ -87,6 +87,11 @@ class RunFiles:
         """The file of held-out rows, which samples are shown beside."""
         return self.samples / f"real{sample_ending(kind)}"
 
+    @property
+    def sample_checksums(self) -> Path:
+        """The checksums of the samples."""
+        return self.samples / "checksums.json"
+
     def holds_run(self) -> bool:
         """Whether a run was begun here and can be gone on with."""
         return bool(steps_saved(self.checkpoints))

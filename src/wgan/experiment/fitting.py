@@ -28,8 +28,12 @@ _FACTS: dict[str, tuple[type, ...]] = {
     "record_bytes": (int,),
     "pending": (dict, NoneType),
 }
+_ADDED_FACTS: dict[str, tuple[type, ...]] = {"record_check": (str,), "files": (dict,), "last": (dict, NoneType)}
+"""Facts that runs of earlier versions do not note."""
+
 _GAME_FACTS: dict[str, tuple[type, ...]] = {"steps_done": (int,), "seed": (int,)}
 
+# The settings that decide what a run computes, all but its length: a checkpoint goes on under no others.
 _DECIDING = (
     *WORDS,
     "noise",
@@ -51,11 +55,6 @@ _DECIDING = (
     "judge_rounds",
     "best_by",
 )
-
-
-def deciding(settings: Settings) -> dict[str, Any]:
-    """The settings that decide what a run computes, all but its length: a checkpoint goes on under no others."""
-    return {name: getattr(settings, name) for name in _DECIDING}
 
 
 def source_state(source: Source) -> dict[str, Any]:
@@ -101,10 +100,13 @@ def refuse_other_facts(checkpoint: Checkpoint) -> None:
     faults = [
         *_fact_faults(checkpoint.facts, _FACTS),
         *_fact_faults(checkpoint.facts.get("game"), _GAME_FACTS, "game."),
+        *_fact_faults(
+            checkpoint.facts, {name: _ADDED_FACTS[name] for name in _ADDED_FACTS if name in checkpoint.facts}
+        ),
     ]
-    pending = checkpoint.facts.get("pending")
-    if isinstance(pending, dict):
-        faults += _fact_faults(pending, dict.fromkeys(NUMBERS, (float, int)), "pending.")
+    for name in ("pending", "last"):
+        if isinstance(numbers := checkpoint.facts.get(name), dict):
+            faults += _fact_faults(numbers, dict.fromkeys(NUMBERS, (float, int)), f"{name}.")
     if faults:
         raise CheckpointError(
             f"'{checkpoint.path}' is no checkpoint of a run: {'; '.join(faults)}",
@@ -133,7 +135,8 @@ def refuse_other_settings(checkpoint: Checkpoint, settings: Settings, directory:
         CheckpointError: They differ; each setting is listed.
     """
     # A checkpoint from before there was a setting has what is now its default.
-    now, before = deciding(settings), deciding(Settings()) | checkpoint.facts["settings"]
+    now = {name: getattr(settings, name) for name in _DECIDING}
+    before = {name: getattr(Settings(), name) for name in _DECIDING} | checkpoint.facts["settings"]
     differences = [f"{name}: {now[name]}, was {before[name]}" for name in now if now[name] != before[name]]
     _refuse(differences, f"the settings of '{directory}' do not fit its checkpoint", "the settings it was begun with")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,13 @@ from wgan.experiment.choosing import refuse_blind_choice, why_to_end
 from wgan.experiment.examining import Examination
 from wgan.experiment.files import RunFiles, new_run, own, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore, source_state
-from wgan.experiment.notes import read_note, read_settings, read_source
-from wgan.experiment.record import Journal, Record
+from wgan.experiment.notes import read_environment, read_settings, read_source, settings_seal
+from wgan.experiment.record import Journal, Record, read_lines
 from wgan.experiment.running import Experiment
-from wgan.experiment.samples import remove_later_samples
+from wgan.experiment.samples import remove_later_samples, remove_samples
 from wgan.game import Game
 from wgan.metrics import Judge
-from wgan.settings import Settings, check, problems, refuse, to_toml
+from wgan.settings import Settings, check, problems, refuse, sealed_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space
 
 FEW_HELD_OUT = 100
@@ -81,7 +82,7 @@ def begin(
             files.samples.mkdir(exist_ok=True)
             files.metrics.unlink(missing_ok=True)
             files.events.unlink(missing_ok=True)
-        replace_file(files.settings, to_toml(settings).encode("utf-8"))
+        replace_file(files.settings, sealed_toml(settings))
         replace_file(files.source, canonical_json(source_state(source)))
         replace_file(files.environment, canonical_json(_environment(game)))
         journal = Journal(files.events)
@@ -111,7 +112,12 @@ def begin(
 
 @in_usual_state
 def resume(
-    directory: Path, *, steps: int | None = None, patience: int | None = None, source: Source | None = None
+    directory: Path,
+    *,
+    steps: int | None = None,
+    patience: int | None = None,
+    data: str | None = None,
+    source: Source | None = None,
 ) -> Experiment:
     """Go on with a run from its last intact checkpoint, as if it had never stopped.
 
@@ -119,42 +125,56 @@ def resume(
 
     Args:
         directory: The run's directory.
-        steps: Generator updates of the whole run from now on, if they are to be more than it was begun with.
+        steps: Generator updates of the whole run from now on, if they are to be more or fewer than it was begun with;
+            no fewer than are done. A run of as many as are done is judged, sampled and saved as it is.
         patience: Its patience from now on, if that is to be another.
+        data: Where the data is now, if it has moved since.
         source: The data, if it is open already or was never a file.
 
     Returns:
         The run, which owns its directory until it is closed.
 
     Raises:
-        UsageError: No run is there, it is in use, or it has done all its steps or ended early.
-        CheckpointError: No checkpoint can be used, or the data or settings are not those it was begun with.
+        UsageError: No run is there, it is in use, it has done more than `steps`, or all its steps, or ended early.
+        CheckpointError: No checkpoint can be used, one of the run's files was changed after it was written, or the data
+            or settings are not those that it was begun with.
     """
     files = RunFiles(directory)
     refuse_no_run(files)
     ownership = own(directory)
     try:
-        return _resume(files, ownership, steps, patience, source)
+        return _resume(files, ownership, steps, patience, data, source)
     except BaseException:
         ownership.release()
         raise
 
 
 def _resume(
-    files: RunFiles, ownership: Ownership, steps: int | None, patience: int | None, source: Source | None
+    files: RunFiles,
+    ownership: Ownership,
+    steps: int | None,
+    patience: int | None,
+    data: str | None,
+    source: Source | None,
 ) -> Experiment:
     settings, stored = read_settings(files), read_source(files)
     checkpoint = checkpoints.load(files.checkpoints)
     refuse_other_facts(checkpoint)
+    facts = checkpoint.facts
+    read_lines(files.metrics, length=facts["record_bytes"], check=facts.get("record_check"))
     journal = Journal(files.events)
     done, pending = checkpoint.step, checkpoint.facts["pending"]
     # The file may say more than the checkpoint: by hand, or from a resume that was killed before its first save.
     begun_with = int(checkpoint.facts["steps"])
-    longer = _lengthened(settings, steps or settings.steps, begun_with, done)
+    longer = _with_steps(settings, settings.steps if steps is None else steps, begun_with, done, files)
     if patience is not None:
         longer = dataclasses.replace(longer, patience=patience)
         refuse(problems(longer))
-    if done >= longer.steps and pending is None and _is_finished(journal):
+    if data is not None:
+        longer = moved(longer, data)
+    if done == longer.steps != begun_with and pending is None:
+        pending = _to_be_ended(checkpoint)
+    if done == longer.steps and pending is None and _is_finished(journal):
         raise UsageError(
             f"the run in '{files.root}' has done all its {begun_with:,} steps",
             remedy=f"Give it more, for example --steps {2 * begun_with}.",
@@ -164,7 +184,7 @@ def _resume(
     refuse_other_settings(checkpoint, settings, files.root)
     require_space(files.root, files.bytes_to_save())
     parts = choose_parts(longer)
-    source = source or open_again(settings, files)
+    source = source or open_again(longer, files)
     refuse_other_data(stored, source, files.root)
     refuse_blind_choice(longer, source)
     game = build_game(longer, source.codec.layout, _condition_size(source))
@@ -176,11 +196,14 @@ def _resume(
     _compare_environments(files, game, journal, done)
     record = _record_until(files, checkpoint, journal)
     remove_later_samples(files, done)
+    if done % settings.sample_every and done != begun_with:
+        # `finish` drew them of a run that now goes on.
+        remove_samples(files.samples_at(done, source.codec.kind))
     if longer.steps != begun_with and settings.decay != "none":
         changed = f"the {settings.decay} decay of the learning rates now runs to step {longer.steps:,}"
         journal.warn(done, f"{changed} instead of {begun_with:,}: the rates jump at step {done:,}")
-    if longer != settings:
-        replace_file(files.settings, to_toml(longer).encode("utf-8"))
+    if longer != settings or settings_seal(files, facts) == "none":
+        replace_file(files.settings, sealed_toml(longer))
     experiment = Experiment(
         files=files,
         ownership=ownership,
@@ -189,9 +212,10 @@ def _resume(
         game=game,
         parts=parts,
         judge=_judge(longer, source),
-        examination=Examination.of(longer, source, parts, Journal(files.metrics).lines()),
+        examination=Examination.of(longer, source, parts, read_lines(files.metrics)),
         record=record,
         pending=pending,
+        last=facts.get("last"),
     )
     checkpoints.settle(files.checkpoints, checkpoint, is_regular=experiment.is_regular)
     return experiment
@@ -220,6 +244,11 @@ def _absolute(data: str, *, is_open: bool) -> str:
         return data
 
 
+def moved(settings: Settings, data: str) -> Settings:
+    """The settings of a run whose data is elsewhere now."""
+    return dataclasses.replace(settings, data=_absolute(data, is_open=False))
+
+
 def open_again(settings: Settings, files: RunFiles) -> Source:
     """Open the data that a run was begun with.
 
@@ -231,8 +260,11 @@ def open_again(settings: Settings, files: RunFiles) -> Source:
     except UsageError as error:
         if settings.data.startswith("<") or settings.data in BUILT_IN or Path(settings.data).exists():
             raise
+        run = shlex.quote(str(files.root))
         raise UsageError(
-            error.message, remedy=f'If the data has moved, set data = "..." in {files.settings} to where it is now.'
+            error.message,
+            remedy="If the data has moved, say where it is now: "
+            f"wgan train DATA --resume {run}, or wgan evaluate {run} --data DATA.",
         ) from None
 
 
@@ -282,20 +314,41 @@ def _environment(game: Game) -> dict[str, Any]:
 
 
 def _compare_environments(files: RunFiles, game: Game, journal: Journal, step: int) -> None:
-    before, now = read_note(files.environment), _environment(game)
+    before, now = read_environment(files), _environment(game)
     changed = [f"{name} {now[name]} (was {before.get(name)})" for name in now if now[name] != before.get(name)]
     if changed:
         message = "the run goes on elsewhere than it was begun, so its last bits may differ from an unbroken run's"
         journal.warn(step, f"{message}: {', '.join(changed)}")
 
 
-def _lengthened(settings: Settings, steps: int, begun_with: int, done: int) -> Settings:
-    if steps < begun_with:
+def _with_steps(settings: Settings, steps: int, begun_with: int, done: int, files: RunFiles) -> Settings:
+    """The settings of a run of so many steps, which may be more or fewer than it was begun with."""
+    changed = dataclasses.replace(settings, steps=steps)
+    refuse(problems(changed))
+    if steps < done:
+        where = shlex.quote(str(files.root))
+        end = "" if done == begun_with else f" To end it as it is: wgan train --resume {where} --steps {done}."
         raise UsageError(
-            f"the run has {begun_with:,} steps, of which {done:,} are done: {steps:,} would be fewer",
-            remedy="A resumed run can be made longer, not shorter.",
+            f"the run in '{files.root}' has done {done:,} of {begun_with:,} steps, so it cannot end after {steps:,}",
+            remedy=f"What is done cannot be undone.{end} For a run of {steps:,} steps, begin a new one: "
+            f"wgan train --settings {shlex.quote(str(files.settings))} --steps {steps}.",
         )
-    return dataclasses.replace(settings, steps=steps)
+    return changed
+
+
+def _to_be_ended(checkpoint: checkpoints.Checkpoint) -> dict[str, float]:
+    """The numbers of the last step, with which a run is ended as it is.
+
+    Raises:
+        UsageError: An earlier version did not note them.
+    """
+    last = checkpoint.facts.get("last")
+    if isinstance(last, dict):
+        return last
+    raise UsageError(
+        f"'{checkpoint.path}' is of an earlier version: the run cannot be ended exactly where it was stopped",
+        remedy=f"Let it make another step: --steps {checkpoint.step + 1}.",
+    )
 
 
 def _refuse_early_end(settings: Settings, done: int, checkpoint: checkpoints.Checkpoint, files: RunFiles) -> None:
@@ -313,11 +366,8 @@ def _is_finished(journal: Journal) -> bool:
 
 def _record_until(files: RunFiles, checkpoint: checkpoints.Checkpoint, journal: Journal) -> Record:
     """The record as it was when the checkpoint was saved."""
-    length = int(checkpoint.facts["record_bytes"])
-    record = Record(files.metrics, length=length)
-    if record.length < length:
-        journal.warn(
-            checkpoint.step,
-            f"'{files.metrics}' has {record.length:,} bytes where {length:,} were written: lines of it are lost",
-        )
+    is_lost = checkpoint.facts["record_bytes"] and not files.metrics.is_file()
+    record = Record(files.metrics, length=int(checkpoint.facts["record_bytes"]))
+    if is_lost:
+        journal.warn(checkpoint.step, f"'{files.metrics}' is not there: the record begins anew")
     return record

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from wgan.errors import CheckpointError
+from wgan.experiment.chains import checked, read_chain, refuse_fault
 from wgan.storage import disk_faults
 
 
@@ -22,8 +24,14 @@ Event = Literal[
 ]
 
 
+OF_RECORD = "Restore it from a copy, or remove it: the run then goes on with a record that begins anew."
+"""What to do about a record that was changed."""
+
+_OF_EVENTS = "Restore it from a copy, or remove it: all that is lost is what happened when, and how the run ended."
+
+
 class Record:
-    """`metrics.jsonl`: a line of JSON for each recorded step, only ever added to.
+    """`metrics.jsonl`: a line of JSON for each recorded step, only ever added to. Each line carries a checksum.
 
     Args:
         path: The file; made if it is not there.
@@ -34,16 +42,20 @@ class Record:
     """
 
     def __init__(self, path: Path, *, length: int | None = None) -> None:
-        self._path = path
+        self._path, self._check = path, ""
         with disk_faults(path):
             self._file = path.open("ab")
-            if length is not None:
-                self.cut(length)
+        self.cut(self._file.tell() if length is None else length)
 
     @property
     def length(self) -> int:
         """Bytes written."""
         return self._file.tell()
+
+    @property
+    def check(self) -> str:
+        """The check of the last line, which covers all lines before it; empty where there is none."""
+        return self._check
 
     def add(self, line: Mapping[str, object]) -> None:
         """Add one line, and hand it to the system at once so that others can read it.
@@ -52,10 +64,11 @@ class Record:
             CheckpointError: The disk is full or failing.
             ValueError: A value is NaN or infinite.
         """
-        text = json.dumps(line, allow_nan=False) + "\n"
+        text, check = checked(json.dumps(line, allow_nan=False), self._check)
         with disk_faults(self._path, len(text)):
-            self._file.write(text.encode("ascii"))
+            self._file.write(text)
             self._file.flush()
+        self._check = check
 
     def cut(self, length: int) -> None:
         """Remove what is later than a state that the run goes on from.
@@ -70,6 +83,7 @@ class Record:
             if length < self._file.tell():
                 self._file.truncate(length)
                 self._file.seek(0, os.SEEK_END)
+            self._check = read_chain(self._path.read_bytes(), may_be_torn=False).check
 
     def sync(self) -> None:
         """Wait until all lines are on the disk: a checkpoint may then say how many bytes there are."""
@@ -84,27 +98,41 @@ class Record:
 class Journal:
     """`events.jsonl`: what happened when. It outlives stops, and nothing is computed from it but the training time.
 
+    Each line carries a checksum.
+
     Args:
         path: The file; made if it is not there.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._length, self._check = 0, ""
 
     def add(self, event: Event, step: int, **facts: object) -> None:
         """Add one line.
 
         Raises:
-            CheckpointError: The disk is full or failing.
+            CheckpointError: The disk is full or failing, or the lines before it were changed.
         """
-        text = json.dumps({"time": round(time.time(), 3), "event": event, "step": step, **facts}) + "\n"
-        with disk_faults(self._path, len(text)), self._path.open("ab+") as file:
-            # A process that was killed may have left half a line.
-            torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
-            file.write((b"\n" if torn else b"") + text.encode("ascii"))
+        line = json.dumps({"time": round(time.time(), 3), "event": event, "step": step, **facts})
+        with disk_faults(self._path, len(line)), self._path.open("ab+") as file:
+            length = file.seek(0, os.SEEK_END)
+            torn = False
+            if length != self._length:
+                # Another journal of this file, or a process before this one, has written since.
+                file.seek(0)
+                raw = file.read()
+                chain = read_chain(raw, may_be_torn=True)
+                refuse_fault(chain, self._path, _OF_EVENTS)
+                self._check = chain.check
+                # A process that was killed may have left half a line.
+                torn = raw[-1:] not in (b"", b"\n")
+            text, self._check = checked(line, self._check)
+            file.write((b"\n" if torn else b"") + text)
+            self._length = length + torn + len(text)
 
     def warn(self, step: int, message: str, event: Event = "warning", **facts: object) -> None:
-        """Add a warning, or another event, and say it aloud."""
+        """Add a warning, or another event, and issue it as a `RunWarning`."""
         self.add(event, step, message=message, **facts)
         warnings.warn(message, RunWarning, stacklevel=4)
 
@@ -114,13 +142,33 @@ class Journal:
         return float(saved[-1].get("seconds", 0.0)) if saved else 0.0
 
     def lines(self) -> list[dict[str, Any]]:
-        """The events that can be read."""
-        found = []
-        for text in self._path.read_bytes().splitlines() if self._path.is_file() else ():
-            try:
-                line = json.loads(text)
-            except ValueError:
-                continue
-            if isinstance(line, dict):
-                found.append(line)
-        return found
+        """The events that can be read; half a line of a process that was killed is left out.
+
+        Raises:
+            CheckpointError: They were changed after they were written.
+        """
+        raw = self._path.read_bytes() if self._path.is_file() else b""
+        return refuse_fault(read_chain(raw, may_be_torn=True), self._path, _OF_EVENTS)
+
+
+def read_lines(path: Path, *, length: int | None = None, check: str | None = None) -> list[dict[str, Any]]:
+    """The lines of a record; one that is still being written is left out.
+
+    Args:
+        path: The record; it may be missing.
+        length: Bytes that it had when a checkpoint was saved.
+        check: The check of its last line then; None where the checkpoint knows of none.
+
+    Raises:
+        CheckpointError: It was changed after it was written, or lines are missing that the checkpoint knows of.
+    """
+    raw = path.read_bytes() if path.is_file() else b""
+    lines = refuse_fault(read_chain(raw, may_be_torn=False), path, OF_RECORD)
+    if path.is_file() and length is not None:
+        if len(raw) < length:
+            fault = f"it has {len(raw):,} bytes where the checkpoint knows of {length:,}"
+            raise CheckpointError(f"'{path}' was changed after it was written: {fault}", remedy=OF_RECORD)
+        if check is not None and read_chain(raw[:length], may_be_torn=False).check != check:
+            fault = f"its first {length:,} bytes are not those that the checkpoint knows of"
+            raise CheckpointError(f"'{path}' was changed after it was written: {fault}", remedy=OF_RECORD)
+    return lines

@@ -23,8 +23,9 @@ from wgan.experiment.choosing import score_of, scores_at, why_to_end
 from wgan.experiment.drawing import drawn
 from wgan.experiment.examining import Examination
 from wgan.experiment.files import RunFiles
-from wgan.experiment.fitting import deciding, restore
+from wgan.experiment.fitting import restore
 from wgan.experiment.health import DivergedError
+from wgan.experiment.notes import checksums, noted_settings
 from wgan.experiment.obeying import obeyed
 from wgan.experiment.progress import Progress, numbers_of
 from wgan.experiment.record import Journal, Record
@@ -80,6 +81,7 @@ class Experiment:
         examination: Examination | None,
         record: Record,
         pending: dict[str, float] | None = None,
+        last: dict[str, float] | None = None,
     ) -> None:
         self.directory, self.settings, self.source, self.game = files.root, settings, source, game
         self._files, self._ownership, self._parts = files, ownership, parts
@@ -87,6 +89,8 @@ class Experiment:
         self._rules = build_rules(settings)
         self._record, self._journal = record, Journal(files.events)
         self._pending = pending
+        self._last: Step | dict[str, float] | None = last
+        self._checksums = checksums(files)
         self._steps: Iterator[Step] | None = None
         self._stop = StopRequest()
         self._safe = _Safe(game.steps_done)
@@ -123,7 +127,7 @@ class Experiment:
         settings, step = self.settings, self.game.steps_done
         if not settings.patience or not scores_at(settings, step):
             return ""
-        return why_to_end(settings, step, checkpoints.read_best(self._files.checkpoints))
+        return why_to_end(settings, step, checkpoints.known_best(self._files.checkpoints))
 
     def describe(self) -> str:
         """One line: what is trained, how, and where."""
@@ -204,6 +208,7 @@ class Experiment:
                 step = self._stop.breaking_off(self._update) if is_safe else self._update()
         except StopAskedError:
             self._stopped(self._saved_before(done) or self._save_copy())
+        self._last = step
         self._slowest = max(self._slowest, time.monotonic() - began)
         if self.game.engine.compiled != engine.compiled:
             self._journal.add("warning", done, message=f"{self.game.engine.why}; updates run operation by operation")
@@ -319,9 +324,13 @@ class Experiment:
         self._record.sync()
         noted = {
             "game": facts,
-            "settings": deciding(self.settings),
+            "settings": noted_settings(self.settings),
             "steps": self.settings.steps,
             "record_bytes": self._record.length,
+            "record_check": self._record.check,
+            # A run that is ended here later records them.
+            "last": None if self._last is None else numbers_of(self._last, counts=self.settings.optimality > 0),
+            "files": self._checksums,
             "pending": pending,
         }
         path = checkpoints.save(self._files.checkpoints, step, tensors, noted, score=score, is_regular=self.is_regular)
@@ -361,6 +370,7 @@ class Experiment:
         checkpoint = checkpoints.go_back(folder, before=diverged.step, is_regular=self.is_regular)
         restore(game, checkpoint)
         game.rollbacks = made + 1
+        self._last = checkpoint.facts.get("last")
         self._record.cut(int(checkpoint.facts["record_bytes"]))
         remove_later_samples(self._files, checkpoint.step)
         if self._examination is not None:

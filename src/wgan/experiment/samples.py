@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from wgan import export
 from wgan.batch import Batch
 from wgan.data.source import Source, decode_batch
-from wgan.experiment.drawing import Sheet, drawn, sheet_of
+from wgan.errors import CheckpointError
+from wgan.experiment.drawing import Decoding, Sheet, drawn, sheet_of
 from wgan.experiment.files import RunFiles
 from wgan.game import Game
 from wgan.randomness import Randomness
-from wgan.storage import disk_faults, sweep
+from wgan.storage import DamagedError, disk_faults, replace_file, seal, sweep, unseal
 
 NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
 """How many samples are kept at each of a run's sample steps, by the kind of the data."""
 
 _ROWS_TO_CHOOSE = 2048
+_RESTORE = "Restore it from a copy, or remove it: the samples are then left out, or taken as they are."
 
 
-def write_samples(game: Game, source: Source, files: RunFiles, step: int) -> None:
+def write_samples(game: Game, source: Decoding, files: RunFiles, step: int) -> None:
     """Decode and keep samples of the same noise each time, so that sheets along the run compare.
 
     Args:
         game: Of the run.
-        source: Its data.
+        source: Its data, or what it has stored of it.
         files: Where its samples go.
         step: Generator updates done.
     """
@@ -34,7 +38,7 @@ def write_samples(game: Game, source: Source, files: RunFiles, step: int) -> Non
         if sheet is not None:
             noise = game.prior.sample(len(sheet.condition), Randomness(game.seed).at("noise of the samples", 0))
             batch = Batch(game.draw(noise, sheet.condition), sheet.condition)
-    _write(source, batch, files.samples_at(step, kind), sheet)
+    _write(source, batch, files, files.samples_at(step, kind), sheet)
 
 
 def write_real_samples(source: Source, files: RunFiles, seed: int) -> None:
@@ -53,7 +57,7 @@ def write_real_samples(source: Source, files: RunFiles, seed: int) -> None:
     elif sheet is not None:
         batch, sheet = Batch(batch.values[: NUM_SAMPLES[kind]], batch.condition), None
     if len(batch.values):
-        _write(source, batch, files.real_samples(kind), sheet)
+        _write(source, batch, files, files.real_samples(kind), sheet)
 
 
 def remove_later_samples(files: RunFiles, step: int) -> None:
@@ -64,17 +68,69 @@ def remove_later_samples(files: RunFiles, step: int) -> None:
         for path in files.samples.iterdir():
             if path.name.startswith(".") or (path.stem.isdigit() and int(path.stem) > step):
                 path.unlink()
+    _note(files, lambda sums: {name: sums[name] for name in sums if (files.samples / name).exists()})
 
 
-def _sheet(source: Source, seed: int) -> Sheet | None:
+def _sheet(source: Decoding, seed: int) -> Sheet | None:
     """How images are laid out in pictures, where they can be asked for."""
     if source.conditions is None or source.codec.kind != "images":
         return None
     return sheet_of(source.conditions, NUM_SAMPLES["images"], Randomness(seed).at("conditions of the sheets"))
 
 
-def _write(source: Source, batch: Batch, out: Path, sheet: Sheet | None) -> None:
+def _write(source: Decoding, batch: Batch, files: RunFiles, out: Path, sheet: Sheet | None) -> None:
     codec, num = source.codec, len(batch.values)
     columns = None if sheet is None else sheet.columns
     rows = decode_batch(codec, source.conditions, batch)
     export.write_samples(iter([rows]), num, out, codec.kind, columns=columns)
+    _note(files, lambda sums: {**sums, out.name: _checksum(out)})
+
+
+def remove_samples(path: Path) -> None:
+    """Remove one file of samples, if it is there."""
+    with disk_faults(path):
+        path.unlink(missing_ok=True)
+    _note(RunFiles(path.parent.parent), lambda sums: {name: sums[name] for name in sums if name != path.name})
+
+
+def refuse_changed_samples(files: RunFiles, path: Path) -> None:
+    """Refuse a file of samples that is not as the run wrote it; one that has no checksum is taken as it is.
+
+    Raises:
+        CheckpointError: It was changed.
+    """
+    noted = _noted(files).get(path.name)
+    if noted is not None and noted != _checksum(path):
+        raise CheckpointError(
+            f"'{path}' was changed after it was written: it does not have the checksum in '{files.sample_checksums}'",
+            remedy=_RESTORE,
+        )
+
+
+def _noted(files: RunFiles) -> dict[str, str]:
+    """The checksums of the samples, by the names of their files; none in runs of earlier versions.
+
+    Raises:
+        CheckpointError: They were changed.
+    """
+    path = files.sample_checksums
+    try:
+        return {str(name): str(each) for name, each in unseal(path.read_bytes(), path.name).items()}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise CheckpointError(f"'{path}' cannot be read: {error.strerror}", remedy=_RESTORE) from None
+    except DamagedError as damage:
+        raise CheckpointError(f"'{path}' was changed after it was written: {damage}", remedy=_RESTORE) from None
+
+
+def _note(files: RunFiles, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+    before = _noted(files)
+    after = dict(change(before))
+    if after != before:
+        replace_file(files.sample_checksums, seal(after))
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

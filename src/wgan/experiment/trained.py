@@ -21,13 +21,13 @@ from wgan.data import codec_from_state, conditions_from_state
 from wgan.data.conditions import Conditions
 from wgan.data.source import Codec, Decoded, Labelled, Samples, Source, decode_batch
 from wgan.engine import has_fast_bfloat16
-from wgan.errors import UsageError
+from wgan.errors import CheckpointError, UsageError
 from wgan.experiment.drawing import draw_blocks, draw_for, drawn
 from wgan.experiment.files import RunFiles, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
-from wgan.experiment.notes import read_note, read_settings, read_source
+from wgan.experiment.notes import read_environment, read_settings, read_source
 from wgan.experiment.obeying import obeyed
-from wgan.experiment.opening import open_again
+from wgan.experiment.opening import moved, open_again
 from wgan.experiment.record import Journal
 from wgan.game import Game
 from wgan.metrics import Judge
@@ -198,7 +198,7 @@ def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Tr
     stored = read_source(files)
     codec, conditions = codec_from_state(stored["codec"]), conditions_from_state(stored.get("conditions"))
     size = 0 if conditions is None else conditions.size
-    game = build_game(_for_this_machine(settings, read_note(files.environment)), codec.layout, size)
+    game = build_game(_for_this_machine(settings, read_environment(files)), codec.layout, size)
     restore(game, saved)
     return Trained(settings, codec, game, conditions, _doubt(files, saved.step))
 
@@ -207,9 +207,12 @@ def _doubt(files: RunFiles, step: int) -> str:
     """Why the samples of a run's checkpoint may be worth nothing, or an empty text."""
     if step == 0:
         return f"the generator of '{files.root}' has not been trained yet: this is step 0"
-    endings = [
-        line for line in Journal(files.events).lines() if line.get("event") in ("diverged", "resumed", "finished")
-    ]
+    try:
+        lines = Journal(files.events).lines()
+    except CheckpointError as error:
+        # Samples do not depend on it.
+        return f"{error.message}; how the run ended is not known"
+    endings = [line for line in lines if line.get("event") in ("diverged", "resumed", "finished")]
     if endings and endings[-1]["event"] == "diverged":
         return f"the run in '{files.root}' diverged at step {endings[-1].get('step')}; this is its state at step {step}"
     return ""
@@ -220,6 +223,7 @@ def evaluate(
     directory: Path,
     *,
     checkpoint: Literal["best", "last"] = "last",
+    data: str | None = None,
     source: Source | None = None,
     size: int | None = None,
     rounds: int | None = None,
@@ -231,6 +235,7 @@ def evaluate(
     Args:
         directory: The run's directory.
         checkpoint: The last one, or the one whose samples were judged best.
+        data: Where the data is now, if it has moved since.
         source: The data, if it is open already or was never a file.
         size: Samples on each side, at most; None for the number that the run takes.
         rounds: Independent sets of samples; None for the number that the run takes.
@@ -247,7 +252,7 @@ def evaluate(
     trained = load(directory, checkpoint=checkpoint)
     settings, game = trained.settings, trained.game
     if source is None:
-        source = open_again(settings, RunFiles(directory))
+        source = open_again(settings if data is None else moved(settings, data), RunFiles(directory))
     refuse_other_data(read_source(RunFiles(directory)), source, directory)
     judge = Judge(
         source,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.errors import UsageError
+from wgan.checkpoints import read_facts
+from wgan.errors import CheckpointError, UsageError
+from wgan.experiment.files import RunFiles
+from wgan.experiment.notes import noted_checksums, read_note, read_recorded, settings_seal
 from wgan.experiment.record import Journal
+from wgan.experiment.samples import refuse_changed_samples
 
 _FLOOR = "_floor"
 _OF_EVIDENCE = frozenset({"exact_floor", "sliced_floor", "exact_features_floor"})
@@ -141,10 +144,15 @@ def read_record(run: Path) -> Record:
 
     Raises:
         UsageError: It is no run directory.
+        CheckpointError: A file of it was changed after the run had written it.
     """
     if not (run / "settings.toml").is_file():
         missing = "does not exist" if not run.exists() else "is no run directory: it holds no settings.toml"
         raise UsageError(f"'{run}' {missing}", remedy="Name a directory that `wgan train` has made.")
+    run_files = RunFiles(run)
+    facts = read_facts(run_files.checkpoints)
+    settings_seal(run_files, facts)
+    digests = noted_checksums(facts)
     files = sorted((run / "samples").iterdir()) if (run / "samples").is_dir() else []
     real = [path for path in files if path.stem == "real" and path.suffix in (".png", ".npy", ".csv")]
     frames = [
@@ -152,13 +160,15 @@ def read_record(run: Path) -> Record:
         for path in files
         if path.stem.isascii() and path.stem.isdecimal() and path.suffix in (".png", ".npy", ".csv")
     ]
+    for path in (*real, *(frame.path for frame in frames)):
+        refuse_changed_samples(run_files, path)
     return Record(
         directory=run,
         settings=_toml(run / "settings.toml"),
-        source=_json(run / "source.json"),
-        environment=_json(run / "environment.json"),
-        metrics=_lines(run / "metrics.jsonl"),
-        events=_lines(run / "events.jsonl"),
+        source=_note(run_files.source, digests),
+        environment=_note(run_files.environment, digests),
+        metrics=_lines(lambda: read_recorded(run_files)),
+        events=_lines(lambda: Journal(run_files.events).lines()),
         frames=sorted(frames, key=lambda frame: frame.step),
         real=real[0] if real else None,
     )
@@ -212,17 +222,19 @@ def _toml(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _note(path: Path, digests: Mapping[str, str]) -> dict[str, Any]:
+    """A note of the run; empty where there is none that can be read, and no checksum that says what it was."""
     try:
-        read = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return read_note(path, digests=digests)
+    except CheckpointError:
+        if path.is_file() and path.name in digests:
+            raise
         return {}
-    return read if isinstance(read, dict) else {}
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a .jsonl; one that is still being written is left out."""
+def _lines(read: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The lines of a journal; none where it cannot be read."""
     try:
-        return Journal(path).lines()
+        return read()
     except OSError:
         return []

@@ -235,20 +235,19 @@ def _read(path: Path) -> Record:
     from wgan.experiment.files import RunFiles
     from wgan.experiment.notes import read_source
 
-    record = read_record(path)
-    read_source(RunFiles(path))
+    record, files = read_record(path), RunFiles(path)
+    read_source(files)
     if not record.settings:
-        raise CheckpointError(f"'{path / 'settings.toml'}' cannot be read", remedy=_RESTORE)
-    journal = path / "metrics.jsonl"
+        raise CheckpointError(f"'{files.settings}' cannot be read", remedy=_RESTORE)
     try:
-        written = journal.read_bytes().split(b"\n") if journal.exists() else []
+        written = files.metrics.read_bytes().split(b"\n") if files.metrics.exists() else []
     except OSError as error:
-        raise CheckpointError(f"'{journal}' cannot be read: {error.strerror}", remedy=_RESTORE) from None
+        raise CheckpointError(f"'{files.metrics}' cannot be read: {error.strerror}", remedy=_RESTORE) from None
     # Of a run under way the last line may be half-written.
     lost = sum(bool(line.strip()) for line in written[:-1]) - len(record.metrics)
     if lost > 0:
         lines = "1 line" if lost == 1 else f"{lost:,} lines"
-        raise CheckpointError(f"the record '{journal}' is damaged: {lines} cannot be read", remedy=_RESTORE)
+        raise CheckpointError(f"the record '{files.metrics}' is damaged: {lines} cannot be read", remedy=_RESTORE)
     return record
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from wgan.settings.checking import MOST_JUDGED, check, problems, refuse
 from wgan.settings.fields import ADDED, WORDS, DataOptions, Settings
-from wgan.settings.toml import from_mapping, from_toml, read_toml, to_toml
+from wgan.settings.toml import Seal, from_mapping, from_toml, read_toml, seal_of, sealed_toml, to_toml
 
 __all__ = [
     "ADDED",
     "MOST_JUDGED",
     "WORDS",
     "DataOptions",
+    "Seal",
     "Settings",
     "check",
     "from_mapping",
@@ -18,5 +19,7 @@ __all__ = [
     "problems",
     "read_toml",
     "refuse",
+    "seal_of",
+    "sealed_toml",
     "to_toml",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wgan.choices import nearest
 from wgan.display import escaped
@@ -15,6 +17,11 @@ from wgan.settings.checking import problems, refuse, sift, spell
 from wgan.settings.fields import Settings
 
 _HEADER = "# The settings of one training run. `wgan train --settings FILE` trains it again.\n\n"
+_SEAL = "# sha256 {} of all other lines. To change them on purpose, remove this line.\n"
+_SEALED = re.compile(re.escape(_SEAL).replace(re.escape("{}"), "(?P<digest>[0-9a-f]{64})").encode("ascii"))
+
+Seal = Literal["intact", "broken", "none"]
+"""Whether a file carries the checksum of its other lines: one that fits, one that does not, or none."""
 
 
 def to_toml(settings: Settings) -> str:
@@ -34,6 +41,27 @@ def to_toml(settings: Settings) -> str:
     return _HEADER + tomli_w.dumps(values)
 
 
+def sealed_toml(settings: Settings) -> bytes:
+    """Settings as `to_toml` writes them, with a line that carries the checksum of all others."""
+    text = to_toml(settings)
+    seal = _SEAL.format(hashlib.sha256(text.encode("utf-8")).hexdigest())
+    # Between comments, so that no value is touched by what damages the line.
+    return text.replace("\n", f"\n{seal}", 1).encode("utf-8")
+
+
+def seal_of(raw: bytes) -> Seal:
+    """Whether the bytes of a settings file are those that were written.
+
+    Args:
+        raw: All of the file.
+    """
+    found = _SEALED.search(raw)
+    if found is None:
+        return "none"
+    rest = raw[: found.start()] + raw[found.end() :]
+    return "intact" if hashlib.sha256(rest).hexdigest() == found["digest"].decode("ascii") else "broken"
+
+
 def from_toml(path: str | Path, *, start: Settings | None = None) -> Settings:
     """Read settings from a TOML file.
 
@@ -45,8 +73,8 @@ def from_toml(path: str | Path, *, start: Settings | None = None) -> Settings:
         Settings whose every value has its declared type and lies in its range.
 
     Raises:
-        UsageError: A file that cannot be read or is no TOML; or unknown keys, wrong types, values out of range and
-            class paths, all of them listed.
+        UsageError: A file that cannot be read or is not valid TOML; or unknown keys, wrong types, values out of range
+            and class paths, all of them listed.
     """
     settings, faults = from_mapping(read_toml(path), start=start)
     refuse(faults, where=escaped(str(path)))
@@ -57,7 +85,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """Read the raw values of a TOML file.
 
     Raises:
-        UsageError: The file is missing, unreadable or no TOML.
+        UsageError: The file is missing, unreadable or not valid TOML.
     """
     try:
         return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
@@ -66,10 +94,10 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"the settings file {escaped(str(path))} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UsageError(f"the settings file {escaped(str(path))} is no UTF-8 text: byte {error.start}") from None
+        raise UsageError(f"the settings file {escaped(str(path))} is not UTF-8 text: byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(
-            f"{escaped(str(path))} is no TOML: {error}", remedy="Write one `name = value` a line."
+            f"{escaped(str(path))} is not valid TOML: {error}", remedy="Write one `name = value` a line."
         ) from None
 
 

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import shutil
 import time
 import tracemalloc
 from pathlib import Path
@@ -64,16 +65,135 @@ def test_a_pack_is_found_again(tmp_path, encode, no_decoding):
     assert (again.notes, again.classes) == (first.notes, first.classes)
 
 
-def test_what_changes_the_images_makes_another_pack(folder, tmp_path, encode):
+def test_what_is_asked_of_the_images_makes_another_pack(folder, tmp_path):
     cache = tmp_path / "cache"
     open_cached(folder, cache)
     for number, options in enumerate(({"size": (4, 4)}, {"mode": "L"}, {"fit": "pad"}, {"skip_broken": True})):
         open_cached(folder, cache, **options)
         assert len(packs_in(cache)) == number + 2
+
+
+def settle(folder: Path, cache: Path) -> None:
+    """Make the images seem to lie there for long, and have the pack note it."""
+    later = time.time_ns() + 10_000_000_000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: later)
+        open_cached(folder, cache)
+    (place,) = packs_in(cache)
+    assert json.loads((place / "pack.json").read_text())["stamp"][1] is True
+
+
+@pytest.mark.parametrize("how", ["written over", "moved in its place", "grown"])
+@pytest.mark.parametrize("long_there", [False, True])
+def test_an_image_that_is_replaced_is_decoded_again_whatever_its_size_and_time(
+    folder, tmp_path, encode, how, long_there
+):
+    path, cache = folder / "1.png", tmp_path / "cache"
+    path.write_bytes(encode(0, "L", (8, 8), "BMP"))
+    first = open_cached(folder, cache)
+    if long_there:
+        settle(folder, cache)
+    before = path.stat()
+    other = tmp_path / "other"
+    other.write_bytes(encode(9, "L", (8, 8), "BMP") + b"more" * (how == "grown"))
+    if how == "moved in its place":
+        os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+        other.replace(path)
+    else:
+        path.write_bytes(other.read_bytes())
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert (path.stat().st_size == before.st_size) == (how != "grown")
+    with pytest.warns(DataWarning, match="images were changed since they were decoded: they are decoded again"):
+        again = open_cached(folder, cache)
+    np.testing.assert_array_equal(again.pixels, open_cached(folder, None).pixels)
+    assert not np.array_equal(again.pixels, first.pixels)
+    assert again.fingerprint() != first.fingerprint()
+    assert len(packs_in(cache)) == 1
+
+
+@pytest.mark.parametrize("ending", ["zip", "tar"])
+def test_an_archive_that_is_replaced_is_decoded_again(tmp_path, encode, ending):
+    path = tmp_path / f"x.{ending}"
+
+    def write(first: int) -> None:
+        folder = tmp_path / str(first)
+        folder.mkdir()
+        for number in range(3):
+            (folder / f"{number}.bmp").write_bytes(encode(first + number, "L", (8, 8), "BMP"))
+        shutil.make_archive(str(path.with_suffix("")), ending, folder)
+        os.utime(path, ns=(1, 1))
+
+    write(0)
+    open_cached(path, tmp_path / "cache")
+    write(5)
+    with pytest.warns(DataWarning, match="images were changed"):
+        again = open_cached(path, tmp_path / "cache")
+    np.testing.assert_array_equal(again.pixels, open_cached(path, None).pixels)
+
+
+def test_the_same_images_under_other_times_are_not_decoded_again(folder, tmp_path, no_decoding):
+    cache = tmp_path / "cache"
+    first = open_cached(folder, cache)
+    settle(folder, cache)
+    (place,) = packs_in(cache)
+    before = (place / "pack.json").read_bytes()
+    for path in folder.iterdir():
+        os.utime(path, ns=(1, 1))
+    no_decoding()
+    again = open_cached(folder, cache)
+    assert again.fingerprint() == first.fingerprint()
+    assert (place / "pack.json").read_bytes() != before
+
+
+def test_images_that_lie_there_for_long_are_not_read(folder, tmp_path, monkeypatch):
+    open_cached(folder, tmp_path / "cache")
+    settle(folder, tmp_path / "cache")
+    monkeypatch.setattr(packing, "load", lambda encoded: pytest.fail("read"))
+    open_cached(folder, tmp_path / "cache")
+
+
+def test_every_changed_byte_of_a_pack_is_seen(folder, tmp_path, encode, monkeypatch):
+    monkeypatch.setattr(packs, "BLOCK_BYTES", 100)
+    cache = tmp_path / "cache"
+    (folder / "tags.csv").write_text("file,hair\n" + "".join(f"{number}.png,red\n" for number in range(3)))
+    shutil.make_archive(str(tmp_path / "x"), "zip", folder)
+    first = np.array(open_cached(tmp_path / "x.zip", cache).pixels)
+    (place,) = packs_in(cache)
+    rng = np.random.default_rng(0)
+    for path in sorted(place.iterdir()):
+        whole = path.read_bytes()
+        start = len(whole) - first.nbytes if path.name == "pixels.npy" else 0
+        for spot in {start, len(whole) - 1, *rng.integers(start, len(whole), 15).tolist()}:
+            changed = bytearray(whole)
+            changed[spot] ^= 1 << int(rng.integers(8))
+            path.write_bytes(changed)
+            with pytest.warns(DataWarning, match=rf"decoded images in '{place}' are damaged .*{path.name}.* again"):
+                again = open_cached(tmp_path / "x.zip", cache)
+            np.testing.assert_array_equal(again.pixels, first)
+        open_cached(tmp_path / "x.zip", cache)
+
+
+def test_zeroed_pixels_are_not_trained_on(folder, tmp_path):
+    first = np.array(open_cached(folder, tmp_path / "cache").pixels)
+    (place,) = packs_in(tmp_path / "cache")
+    with (place / "pixels.npy").open("r+b") as file:
+        file.seek(-first.nbytes // 2, os.SEEK_END)
+        file.write(bytes(first.nbytes // 2))
+    with pytest.warns(DataWarning, match=r"pixels.npy does not have the checksum that pack.json notes, from byte 128"):
+        again = open_cached(folder, tmp_path / "cache")
+    np.testing.assert_array_equal(again.pixels, first)
+    np.testing.assert_array_equal(open_cached(folder, tmp_path / "cache").pixels, first)
+
+
+def test_a_pack_that_another_run_replaces_stays_what_it_was_for_who_has_it_open(folder, tmp_path, encode):
+    first = open_cached(folder, tmp_path / "cache")
+    before = np.array(first.pixels)
     (folder / "1.png").write_bytes(encode(9))
-    os.utime(folder / "1.png", ns=(1, 1))
-    assert not np.array_equal(open_cached(folder, cache).pixels[1], open_cached(folder, None).pixels[0])
-    assert len(packs_in(cache)) == 6
+    with pytest.warns(DataWarning, match="images were changed"):
+        second = open_cached(folder, tmp_path / "cache")
+    np.testing.assert_array_equal(first.pixels, before)
+    assert not np.array_equal(second.pixels, before)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "grow", "pickle", "shape", "version", "facts", "empty"])
@@ -95,7 +215,9 @@ def test_a_damaged_pack_is_made_anew(folder, tmp_path, damage):
         facts.write_text("[]")
     else:
         facts.write_text(json.dumps(stated | {damage: [5, 3, 8, 8] if damage == "shape" else 99}))
-    np.testing.assert_array_equal(open_cached(folder, cache).pixels, first)
+    with pytest.warns(DataWarning, match="are damaged .*: they are decoded again"):
+        again = open_cached(folder, cache)
+    np.testing.assert_array_equal(again.pixels, first)
     assert packs_in(cache) == [place]
 
 

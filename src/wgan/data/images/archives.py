@@ -7,15 +7,16 @@ import gzip
 import lzma
 import stat
 import tarfile
+import time
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from wgan.data.images.decoding import MAX_ENCODED_BYTES, BrokenImage
 from wgan.data.images.members import (
     Encoded,
+    Stamp,
     Stream,
     Tally,
     first_tags,
@@ -40,10 +41,10 @@ _TAR_NOTES = (
 _FETCH_AGAIN = "The archive is truncated or damaged: fetch or make it again."
 
 
-def _archive_key(path: Path) -> Iterator[bytes]:
-    """An archive's members cannot change without its own size or time."""
-    status = path.stat()
-    yield f"{status.st_size}\0{status.st_mtime_ns}".encode()
+def _stamp(path: Path) -> Stamp:
+    """An archive's members cannot change without the archive."""
+    taken = time.time_ns()
+    return Stamp.of([("", path.stat())], taken)
 
 
 class ZipArchive:
@@ -61,9 +62,9 @@ class ZipArchive:
         self.path = path
         self.tags: tuple[str, Encoded] | None = None
 
-    def key(self) -> Iterator[bytes]:
-        """Size and time of the archive."""
-        return _archive_key(self.path)
+    def stamp(self) -> Stamp:
+        """Of the archive."""
+        return _stamp(self.path)
 
     def stream(self, tally: Tally) -> Stream:
         """Yield names and contents, after a look at all members.
@@ -170,9 +171,9 @@ class TarArchive:
         self.path = path
         self.tags: tuple[str, Encoded] | None = None
 
-    def key(self) -> Iterator[bytes]:
-        """Size and time of the archive."""
-        return _archive_key(self.path)
+    def stamp(self) -> Stamp:
+        """Of the archive."""
+        return _stamp(self.path)
 
     def stream(self, tally: Tally) -> Stream:
         """Yield names and contents in one pass from start to end.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from wgan.data.images.members import Encoded, Stream, Tally, first_tags, is_wanted
+from wgan.data.images.members import Encoded, Stamp, Stream, Tally, first_tags, is_wanted
 from wgan.data.images.naming import shown
 from wgan.errors import DataError
 
@@ -42,10 +43,11 @@ class Folder:
                 f"{shown(path)}: the folder cannot be listed: {error.strerror}",
                 remedy="Is it still there and readable?",
             ) from None
-        self._files = sorted(self._walk())
+        self._listed_at = time.time_ns()
+        self._files = sorted(self._walk(), key=lambda file: file[0])
 
-    def _walk(self) -> Iterator[tuple[str, int, int]]:
-        """Yield name, size and time of every regular file."""
+    def _walk(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Yield every regular file's name, and what the file system says of it."""
         entered: set[tuple[int, int]] = set()
         waiting = [""]
         while waiting:
@@ -75,7 +77,7 @@ class Folder:
                 if stat.S_ISDIR(status.st_mode):
                     below.append(f"{prefix}{entry.name}/")
                 elif stat.S_ISREG(status.st_mode):
-                    yield f"{prefix}{entry.name}", status.st_size, status.st_mtime_ns
+                    yield f"{prefix}{entry.name}", status
                 else:
                     self._skipped["pipes, sockets or devices"] += 1
             waiting += reversed(below)
@@ -93,19 +95,16 @@ class Folder:
     @property
     def tags(self) -> tuple[str, Encoded] | None:
         """The file that describes the images, if there is one."""
-        name = first_tags(name for name, _, _ in self._files)
+        name = first_tags(name for name, _ in self._files)
         return None if name is None else (name, self.path / name)
 
-    def key(self) -> Iterator[bytes]:
-        """Names, sizes and times of all images: other files may come and go, the cache's own among them."""
-        for name, size, changed in self._files:
-            if not is_wanted(name, Tally()):
-                continue
-            yield os.fsencode(name) + f"\0{size}\0{changed}\0".encode()
+    def stamp(self) -> Stamp:
+        """Of all images, as they were listed: other files may come and go, the cache's own among them."""
+        return Stamp.of(((name, status) for name, status in self._files if is_wanted(name, Tally())), self._listed_at)
 
     def stream(self, tally: Tally) -> Stream:
         """Yield names and files; the files are opened by who reads them."""
         tally.skipped.update(self._skipped)
-        for name, _, _ in self._files:
+        for name, _ in self._files:
             if is_wanted(name, tally):
                 yield name, self.path / name

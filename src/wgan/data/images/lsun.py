@@ -8,11 +8,11 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 from wgan.data.images.decoding import MAX_ENCODED_BYTES
-from wgan.data.images.members import Stream, Tally, too_many_bytes
+from wgan.data.images.members import Stamp, Stream, Tally, too_many_bytes
 from wgan.data.images.naming import shown
 from wgan.errors import DataError
 
@@ -39,11 +39,10 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def key(self) -> Iterator[bytes]:
-        """Size and time of the database file."""
-        file = self.path / "data.mdb" if self.path.is_dir() else self.path
-        status = file.stat()
-        yield f"{status.st_size}\0{status.st_mtime_ns}".encode()
+    def stamp(self) -> Stamp:
+        """Of the database file."""
+        taken = time.time_ns()
+        return Stamp.of([("", (self.path / "data.mdb" if self.path.is_dir() else self.path).stat())], taken)
 
     def stream(self, tally: Tally) -> Stream:
         """Yield keys and contents; every entry is taken for an image.

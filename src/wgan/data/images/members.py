@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeAlias
@@ -25,6 +26,9 @@ Encoded: TypeAlias = bytes | Path | BrokenImage
 Stream: TypeAlias = Generator[tuple[str, Encoded], None, None]
 TAGS = ("tags.csv", "labels.csv")
 """What the file is called that describes images, the first column naming the image."""
+
+_COARSEST_CLOCK = 2_000_000_000
+"""Nanoseconds between two times that a file system can tell apart, at most (FAT)."""
 
 _RETRY_SECONDS = (0.05, 0.2, 0.5)
 
@@ -55,6 +59,37 @@ class Tally:
         return ", ".join(most + (["..."] if len(self.endings) > 8 else []))
 
 
+@dataclass(frozen=True)
+class Stamp:
+    """What the file system says of files at one moment.
+
+    Attributes:
+        digest: Of their names, sizes, times, and numbers (device and inode). The time of a file's last change of any
+            kind, its ctime, is set by the system alone: a file that is replaced by one of the same size and
+            modification time has another.
+        is_settled: Whether none of them had been changed shortly before. While one had, a further change may leave all
+            of this as it is, since clocks of file systems are coarse.
+    """
+
+    digest: str
+    is_settled: bool
+
+    @classmethod
+    def of(cls, files: Iterable[tuple[str, os.stat_result]], taken: int) -> Stamp:
+        """The stamp of files.
+
+        Args:
+            files: Their names and what the file system says of them.
+            taken: Time before it was asked, in nanoseconds.
+        """
+        hasher, newest = hashlib.blake2b(digest_size=16), 0
+        for name, status in files:
+            facts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
+            hasher.update(os.fsencode(name) + f"\0{facts}\0".encode())
+            newest = max(newest, status.st_ctime_ns, status.st_mtime_ns)
+        return cls(hasher.hexdigest(), newest < taken - _COARSEST_CLOCK)
+
+
 class Collection(Protocol):
     """Images under names, in an order that does not change between two readings."""
 
@@ -83,8 +118,12 @@ class Collection(Protocol):
         """Name and content of the file that describes the images; known once all members were streamed."""
         ...
 
-    def key(self) -> Iterator[bytes]:
-        """All that changes when the content does, such as sizes and times; read without decoding anything."""
+    def stamp(self) -> Stamp:
+        """What the file system says of the files that hold the images, by which a change is seen without reading them.
+
+        Raises:
+            OSError: They cannot be looked at.
+        """
         ...
 
     def stream(self, tally: Tally) -> Stream:

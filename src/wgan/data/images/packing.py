@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import xxhash
 
 from wgan.data.images.decoding import (
     BrokenImage,
@@ -41,13 +42,15 @@ from wgan.data.images.packs import (
     Pack,
     Sink,
     install,
+    num_cores,
     reopened,
+    restamp,
     write_facts,
 )
 from wgan.data.images.ranges import asked_range
-from wgan.errors import CheckpointError, DataError, DataWarning, UsageError
+from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
-from wgan.storage import disk_faults, sweep, temporary_beside
+from wgan.storage import DamagedError, disk_faults, sweep, temporary_beside
 
 R = TypeVar("R")
 _CHUNK_IMAGES = 32
@@ -59,6 +62,9 @@ _NUM_BROKEN_NAMED = 3
 
 def pack(collection: Collection, options: DataOptions, cache: Path | None) -> Pack:
     """Decode all images, or map the pack that an earlier call left in the cache.
+
+    A pack is used if it is what was written, and if its images are still those that it was made from. The file system's
+    word is taken for that where it can be relied on; otherwise the encoded images are read and compared.
 
     Args:
         collection: The encoded images.
@@ -73,7 +79,7 @@ def pack(collection: Collection, options: DataOptions, cache: Path | None) -> Pa
     if cache is None:
         return _decoded(collection, options, MemorySink())
     place = cache / _key(collection, options)
-    found = reopened(place)
+    found = _still_valid(place, collection)
     if found is not None:
         # Of a folder's files those that are no images may have changed since.
         return (
@@ -90,17 +96,77 @@ def pack(collection: Collection, options: DataOptions, cache: Path | None) -> Pa
             remedy="Name another folder for the run.",
         ) from None
     try:
+        stamp = collection.stamp()
         with contextlib.closing(FileSink(workplace / "pixels.npy")) as sink:
-            made = _decoded(collection, options, sink)
+            made = replace(_decoded(collection, options, sink), stamp=stamp)
         with disk_faults(place):
             write_facts(workplace / "pack.json", made)
             install(workplace, place)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
-    found = reopened(place)
+    # Its pixels were mapped before they got their name, and stay whatever another run puts there.
+    return made
+
+
+def _still_valid(place: Path, collection: Collection) -> Pack | None:
+    """The pack at a place, if it is sound and made from what the images are now; says why where it is not."""
+    name = shown(collection.path)
+    try:
+        found = reopened(place)
+    except DamagedError as damage:
+        said = f"{name}: the decoded images in '{place}' are damaged ({damage}): they are decoded again"
+        warnings.warn(said, DataWarning, stacklevel=4)
+        return None
     if found is None:
-        raise CheckpointError(f"the pack {shown(place)} was written but cannot be read back", remedy="Check the disk.")
+        return None
+    stamp = collection.stamp()
+    # What is left as it was while a file was younger than its clock can tell may hide a change.
+    if found.stamp is not None and stamp.digest == found.stamp.digest and found.stamp.is_settled:
+        return found
+    if found.content != _content(collection):
+        said = f"{name}: the images were changed since they were decoded: they are decoded again"
+        warnings.warn(said, DataWarning, stacklevel=4)
+        return None
+    found = replace(found, stamp=stamp)
+    restamp(place, found)
     return found
+
+
+class _Content:
+    """Digests the names and the encoded bytes of a collection, in its order."""
+
+    def __init__(self) -> None:
+        self._hasher = xxhash.xxh3_128()
+
+    def add(self, name: str, digest: bytes) -> None:
+        """Take in an image."""
+        self._hasher.update(os.fsencode(name) + b"\0" + digest)
+
+    def digest(self, collection: Collection) -> str:
+        """The digest of all images, and of the file that describes them where it lies in the same archive."""
+        if not collection.listed and (tags := _tags(collection)) is not None:
+            self.add(tags[0], xxhash.xxh3_128_digest(tags[1]))
+        return self._hasher.hexdigest()
+
+
+def _content(collection: Collection) -> str:
+    """The digest of a collection's encoded images, none of which is decoded."""
+    content = _Content()
+    with contextlib.closing(_in_order(lambda encoded: _loaded(encoded)[0], collection.stream(Tally()))) as chunks:
+        for name, digest in chain.from_iterable(chunks):
+            assert isinstance(digest, bytes)
+            content.add(name, digest)
+    return content.digest(collection)
+
+
+def _loaded(encoded: Encoded) -> tuple[bytes, bytes | BrokenImage]:
+    """The digest of an encoded image, and its bytes or why they cannot be had."""
+    try:
+        raw = load(encoded)
+    except BrokenImage as reason:
+        # Without its traceback, which would keep the image's bytes alive.
+        return xxhash.xxh3_128_digest(str(reason).encode()), reason.with_traceback(None)
+    return xxhash.xxh3_128_digest(raw), raw
 
 
 def _tags(collection: Collection) -> tuple[str, bytes] | None:
@@ -130,8 +196,6 @@ def _key(collection: Collection, options: DataOptions) -> str:
     asked = [VERSION, options.mode, options.size, options.fit, options.skip_broken, options.range, collection.noun]
     hasher = hashlib.blake2b(json.dumps(asked).encode(), digest_size=16)
     hasher.update(os.fsencode(collection.path.resolve()))
-    for part in collection.key():
-        hasher.update(part)
     return hasher.hexdigest()
 
 
@@ -142,13 +206,22 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
         names: list[str] = []
         broken: list[str] = []
 
-        def work(encoded: Encoded) -> Decoded:
-            return decode(load(encoded), policy)
+        content = _Content()
+
+        def work(encoded: Encoded) -> tuple[bytes, Decoded | BrokenImage]:
+            digest, raw = _loaded(encoded)
+            try:
+                return digest, raw if isinstance(raw, BrokenImage) else decode(raw, policy)
+            except BrokenImage as reason:
+                return digest, reason.with_traceback(None)
 
         with contextlib.closing(_in_order(work, collection.stream(tally))) as chunks:
             for chunk in chunks:
                 good = []
-                for name, result in chunk:
+                for name, found in chunk:
+                    assert not isinstance(found, BrokenImage)
+                    digest, result = found
+                    content.add(name, digest)
                     if isinstance(result, BrokenImage):
                         broken.append(f"{shown(name)}: {result}")
                         if not options.skip_broken:
@@ -176,7 +249,7 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
         named = "; ".join(broken[:_NUM_BROKEN_NAMED]) + ("; ..." if len(broken) > _NUM_BROKEN_NAMED else "")
         notes.append(f"left out, as broken: {len(broken):,} of {survey.num_images + len(broken):,} ({named})")
         warnings.warn(f"{shown(collection.path)}: {notes[-1]}", DataWarning, stacklevel=4)
-    pixels, digest = sink.finish()
+    pixels, told, blocks = sink.finish()
     return Pack(
         pixels=pixels,
         codec=codec,
@@ -185,7 +258,9 @@ def _decoded(collection: Collection, options: DataOptions, sink: Sink) -> Pack:
         passed_over=tally.notes(),
         labels=labels,
         classes=classes,
-        digest=digest,
+        digest=told,
+        blocks=blocks,
+        content=content.digest(collection),
         names=tuple(names),
         tags=_tags(collection),
     )
@@ -284,7 +359,7 @@ def _in_order(work: Callable[[Encoded], R], items: Stream) -> Generator[list[tup
                 results.append((name, reason.with_traceback(None)))
         return results
 
-    num_workers = _num_cores()
+    num_workers = num_cores()
     pending: deque[Future[list[tuple[str, R | BrokenImage]]]] = deque()
     with contextlib.closing(items), ThreadPoolExecutor(num_workers) as pool:
         try:
@@ -297,10 +372,6 @@ def _in_order(work: Callable[[Encoded], R], items: Stream) -> Generator[list[tup
         finally:
             for future in pending:
                 future.cancel()
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _chunks(items: Stream) -> Iterator[list[tuple[str, Encoded]]]:

@@ -1,28 +1,35 @@
 """Packs: images decoded once into one array that every later epoch and run reads directly.
 
 A pack is a folder with `pixels.npy` (uint8, shape (N, channels, height, width), to be mapped) and `pack.json`. It is
-written beside its final place, synced and renamed, so that it is there whole or not at all.
+written beside its final place, synced and renamed, so that it is there whole or not at all. `pack.json` carries its own
+checksum, and those of the other files, which are checked when the pack is opened.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
+from wgan.data.images.members import Stamp
 from wgan.data.images.source import CHANNELS, ImageCodec
 from wgan.errors import CheckpointError, UsageError
-from wgan.storage import canonical_json, disk_faults, install_folder, write_new
+from wgan.storage import DamagedError, disk_faults, install_folder, replace_file, seal, unseal, write_new
 
 VERSION = 4
-_TAGS = "tags.csv"
+_PIXELS, _FACTS, _TAGS = "pixels.npy", "pack.json", "tags.csv"
+BLOCK_BYTES = 1 << 22
+"""Bytes of pixels under one checksum."""
+
 ABANDONED_SECONDS = 86_400
 """Age at which what lies half-packed in a cache is left from a run that was killed, and not under way in another."""
 
@@ -39,7 +46,10 @@ class Pack:
         passed_over: What was no image of the collection, a line each.
         labels: Shape (N,), each image's place in `classes`, or None.
         classes: Names of the classes.
-        digest: Digest of the pixels.
+        digest: Digest of the pixels, by which data is told from other data.
+        blocks: Checksums of the pixels, by which damage is seen, for each `BLOCK_BYTES` of them; empty in memory.
+        content: Digest of the encoded images and their names.
+        stamp: What the file system said of them when they were listed; None in memory.
         names: The images' names; empty where they have none that mean anything.
         tags: Name and content of the file that describes the images, or None.
     """
@@ -52,6 +62,9 @@ class Pack:
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
     digest: str
+    blocks: tuple[str, ...] = ()
+    content: str = ""
+    stamp: Stamp | None = None
     names: tuple[str, ...] = ()
     tags: tuple[str, bytes] | None = None
 
@@ -63,8 +76,8 @@ class Sink(Protocol):
         """Take the next images, shape (n, channels, height, width)."""
         ...
 
-    def finish(self) -> tuple[NDArray[np.uint8], str]:
-        """Return all images, shape (N, channels, height, width), and the digest of their pixels."""
+    def finish(self) -> tuple[NDArray[np.uint8], str, tuple[str, ...]]:
+        """Return all images, shape (N, channels, height, width), and the digest and checksums of their pixels."""
         ...
 
 
@@ -96,10 +109,10 @@ class MemorySink:
         self._count = end
         self._hasher.update(block.data)
 
-    def finish(self) -> tuple[NDArray[np.uint8], str]:
+    def finish(self) -> tuple[NDArray[np.uint8], str, tuple[str, ...]]:
         """Return all images, shape (N, channels, height, width), and the digest of their pixels."""
         self._pixels.resize((self._count, *self._pixels.shape[1:]), refcheck=False)
-        return self._pixels, self._hasher.hexdigest()
+        return self._pixels, self._hasher.hexdigest(), ()
 
 
 def memory_bytes() -> int:
@@ -116,6 +129,7 @@ class FileSink:
         self._shape: tuple[int, ...] = ()
         self._count = 0
         self._hasher = hashlib.blake2b(digest_size=16)
+        self._checksums = _Checksums()
 
     def append(self, block: NDArray[np.uint8]) -> None:
         """Write the next images, shape (n, channels, height, width)."""
@@ -125,6 +139,7 @@ class FileSink:
                 self._write_header()
             self._file.write(block.data)
         self._hasher.update(block.data)
+        self._checksums.update(block)
         self._count += len(block)
 
     def _write_header(self) -> int:
@@ -132,8 +147,8 @@ class FileSink:
         np.lib.format.write_array_header_1_0(self._file, facts)
         return self._file.tell()
 
-    def finish(self) -> tuple[NDArray[np.uint8], str]:
-        """Sync the file; return its mapping and the digest of its pixels."""
+    def finish(self) -> tuple[NDArray[np.uint8], str, tuple[str, ...]]:
+        """Sync the file; return its mapping, and the digest and checksums of its pixels."""
         with disk_faults(self._path):
             length = self._file.tell() - self._count * int(np.prod(self._shape))
             self._file.seek(0)
@@ -142,7 +157,8 @@ class FileSink:
             assert rewritten == length
             self._file.flush()
             os.fsync(self._file.fileno())
-        return np.load(self._path, mmap_mode="r", allow_pickle=False), self._hasher.hexdigest()
+        pixels = np.load(self._path, mmap_mode="r", allow_pickle=False)
+        return pixels, self._hasher.hexdigest(), self._checksums.finish()
 
     def close(self) -> None:
         """Close the file, whole or not."""
@@ -151,41 +167,94 @@ class FileSink:
             self._file.close()
 
 
+class _Checksums:
+    """The checksums of bytes that come in pieces, for each block of them."""
+
+    def __init__(self) -> None:
+        self._done: list[str] = []
+        self._hasher, self._left = xxhash.xxh3_128(), BLOCK_BYTES
+
+    def update(self, piece: NDArray[np.uint8]) -> None:
+        """Take the next bytes."""
+        rest = np.ascontiguousarray(piece).data.cast("B")
+        while len(rest):
+            part, rest = rest[: self._left], rest[self._left :]
+            self._hasher.update(part)
+            self._left -= len(part)
+            if not self._left:
+                self._end_block()
+
+    def finish(self) -> tuple[str, ...]:
+        """The checksums; the last block may be shorter than the others."""
+        if self._left < BLOCK_BYTES:
+            self._end_block()
+        return tuple(self._done)
+
+    def _end_block(self) -> None:
+        self._done.append(self._hasher.hexdigest())
+        self._hasher, self._left = xxhash.xxh3_128(), BLOCK_BYTES
+
+
 def write_facts(path: Path, made: Pack) -> None:
     """Write all of a pack but its pixels, and sync it."""
-    facts = {
-        "version": VERSION,
-        "shape": made.pixels.shape,
-        "codec": made.codec.state(),
-        "notes": made.notes,
-        "warning": made.warning,
-        "passed_over": made.passed_over,
-        "labels": None if made.labels is None else made.labels.tolist(),
-        "classes": made.classes,
-        "digest": made.digest,
-        "names": made.names,
-        "tags": None if made.tags is None else made.tags[0],
-    }
     if made.tags is not None:
         write_new(path.with_name(_TAGS), made.tags[1])
-    write_new(path, canonical_json(facts))
+    write_new(path, _facts(made))
+
+
+def restamp(place: Path, made: Pack) -> None:
+    """Note what the file system says now of images that were found to be those of the pack.
+
+    Where the cache cannot be written, they are read and compared again the next time.
+    """
+    with contextlib.suppress(CheckpointError):
+        replace_file(place / _FACTS, _facts(made))
+
+
+def _facts(made: Pack) -> bytes:
+    return seal(
+        {
+            "version": VERSION,
+            "shape": list(made.pixels.shape),
+            "codec": made.codec.state(),
+            "notes": list(made.notes),
+            "warning": made.warning,
+            "passed_over": list(made.passed_over),
+            "labels": None if made.labels is None else made.labels.tolist(),
+            "classes": list(made.classes),
+            "digest": made.digest,
+            "blocks": list(made.blocks),
+            "content": made.content,
+            "stamp": None if made.stamp is None else [made.stamp.digest, made.stamp.is_settled],
+            "names": list(made.names),
+            "tags": None if made.tags is None else [made.tags[0], xxhash.xxh3_128_hexdigest(made.tags[1])],
+        }
+    )
 
 
 def install(workplace: Path, place: Path) -> None:
-    """Move a finished pack to its place at one stroke, unless another run has packed the same images meanwhile."""
+    """Move a finished pack to its place at one stroke, over what is there; of two that come at once, one stays."""
     try:
-        if reopened(place) is None:
-            install_folder(workplace, place)
+        install_folder(workplace, place)
     except OSError:
-        if reopened(place) is None:
+        if not place.is_dir():
             raise
 
 
 def reopened(place: Path) -> Pack | None:
-    """Map a pack; None where there is none or its parts do not belong together."""
+    """Map a pack after making sure that it is what was written.
+
+    Returns:
+        The pack; None where there is none.
+
+    Raises:
+        DamagedError: A file of it is missing, cannot be read, or is not what was written.
+    """
+    if not place.is_dir():
+        return None
     try:
-        facts = json.loads((place / "pack.json").read_text(encoding="utf-8"))
-        pixels = np.load(place / "pixels.npy", mmap_mode="r", allow_pickle=False)
+        facts = unseal((place / _FACTS).read_bytes(), _FACTS)
+        pixels = np.load(place / _PIXELS, mmap_mode="r", allow_pickle=False)
         codec = ImageCodec.from_state(facts["codec"])
         labels = None if facts["labels"] is None else np.asarray(facts["labels"], dtype=np.int64)
         made = Pack(
@@ -197,8 +266,11 @@ def reopened(place: Path) -> Pack | None:
             labels=labels,
             classes=tuple(map(str, facts["classes"])),
             digest=str(facts["digest"]),
+            blocks=tuple(map(str, facts["blocks"])),
+            content=str(facts["content"]),
+            stamp=Stamp(*facts["stamp"]),
             names=tuple(map(str, facts["names"])),
-            tags=None if facts["tags"] is None else (str(facts["tags"]), (place / _TAGS).read_bytes()),
+            tags=None if facts["tags"] is None else (str(facts["tags"][0]), (place / _TAGS).read_bytes()),
         )
         whole = (
             facts["version"] == VERSION
@@ -206,10 +278,42 @@ def reopened(place: Path) -> Pack | None:
             and pixels.dtype == np.uint8
             and list(pixels.shape) == facts["shape"]
             and pixels.shape[1:] == (CHANNELS[codec.mode], codec.height, codec.width)
-            and (place / "pixels.npy").stat().st_size == pixels.offset + pixels.nbytes
+            and (place / _PIXELS).stat().st_size == pixels.offset + pixels.nbytes
             and len(made.names) in (0, len(pixels))
             and (labels is None or (labels.shape == pixels.shape[:1] and labels.max() < len(made.classes)))
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, CheckpointError):
-        return None
-    return made if whole else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, CheckpointError) as error:
+        raise DamagedError(" ".join(str(error).split())) from None
+    if not whole:
+        raise DamagedError(f"{_PIXELS} does not have the shape or the size that {_FACTS} notes")
+    if made.tags is not None and xxhash.xxh3_128_hexdigest(made.tags[1]) != facts["tags"][1]:
+        raise DamagedError(f"{_TAGS} does not have the checksum that {_FACTS} notes")
+    _refuse_changed(place / _PIXELS, pixels.offset, pixels.nbytes, made.blocks)
+    return made
+
+
+def _refuse_changed(path: Path, start: int, length: int, blocks: Sequence[str]) -> None:
+    """Compare the bytes of a file from `start` on with the checksums of their blocks, on all cores.
+
+    They are read and not mapped: a mapped file that is cut off meanwhile would end the process.
+    """
+    with path.open("rb") as file, ThreadPoolExecutor(num_cores()) as pool:
+
+        def checksum(block: int) -> str:
+            size = min(BLOCK_BYTES, length - block * BLOCK_BYTES)
+            return xxhash.xxh3_128_hexdigest(os.pread(file.fileno(), size, start + block * BLOCK_BYTES))
+
+        count = -(-length // BLOCK_BYTES)
+        try:
+            found = list(pool.map(checksum, range(count)))
+        except OSError as error:
+            raise DamagedError(f"{path.name} cannot be read: {error.strerror}") from None
+    wrong = next((block for block in range(count) if found[block : block + 1] != list(blocks[block : block + 1])), None)
+    if wrong is not None or len(blocks) != count:
+        place = 0 if wrong is None else start + wrong * BLOCK_BYTES
+        raise DamagedError(f"{path.name} does not have the checksum that {_FACTS} notes, from byte {place:,} on")
+
+
+def num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,144 @@
+"""Lines of JSON that carry checksums, each computed from its own bytes and all lines before it.
+
+A line ends with a member `check`: the BLAKE2b digest, 8 bytes long, of the check before it and of the line without its
+own. A line that is changed, left out or moved no longer fits the one after it. Lines of runs from before there were
+checks have none; the first line that has one covers all bytes of those before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wgan.errors import CheckpointError
+
+_CHECKED = re.compile(rb'(?P<body>\{.*), "check": "(?P<check>[0-9a-f]{16})"\}', re.DOTALL)
+
+
+@dataclass
+class Chain:
+    """What was found in the bytes of a journal.
+
+    Attributes:
+        lines: The lines that can be read, without their checks.
+        check: The check of the last line; empty where there is no line.
+        is_checked: Whether any line carries a check.
+        fault: What is wrong, in a clause that begins with the line; empty if nothing is.
+    """
+
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    check: str = ""
+    is_checked: bool = False
+    fault: str = ""
+
+
+def checked(line: str, before: str) -> tuple[bytes, str]:
+    """A line with its check.
+
+    Args:
+        line: A JSON object with at least one member, without a line feed.
+        before: The check of the line before it; empty for the first.
+
+    Returns:
+        The bytes of the line, its line feed included, and its check.
+    """
+    body = line.encode("ascii")
+    check = _digest(before, body)
+    return body[:-1] + f', "check": "{check}"}}\n'.encode("ascii"), check
+
+
+def read_chain(raw: bytes, *, may_be_torn: bool) -> Chain:
+    """Read the lines of a journal and check them.
+
+    Args:
+        raw: Its bytes. A last line without a line feed is under way, and is left out unless it is whole.
+        may_be_torn: Whether a line within it may be half-written: by a process that was killed, and before the lines of
+            one that went on.
+
+    Returns:
+        What was found; it ends where the fault is, if there is one.
+    """
+    found = Chain()
+    *ended, tail = raw.split(b"\n")
+    torn = ""
+    for number, text in enumerate(ended, 1):
+        if not text.strip():
+            continue
+        line, body, check = _parts(text)
+        # Nothing follows a half-written line until another process has ended it and added a line of its own.
+        is_last = number == len(ended) and not tail
+        if check is not None:
+            if line is None or check != _digest(found.check, body):
+                return _with_fault(found, torn or f"line {number:,} does not have the checksum that it carries")
+            found.check, found.is_checked, torn = check, True, ""
+        elif line is None:
+            if found.is_checked and (is_last or not may_be_torn):
+                return _with_fault(found, f"line {number:,} cannot be read")
+            torn = f"line {number:,} cannot be read"
+            continue
+        elif found.is_checked:
+            return _with_fault(found, f"line {number:,} lacks its checksum")
+        else:
+            found.check = _digest(found.check, text)
+        assert line is not None
+        found.lines.append(line)
+    return _with_tail(found, tail, len(ended) + 1)
+
+
+def _with_tail(found: Chain, tail: bytes, number: int) -> Chain:
+    """Take in a last line without a line feed, if it is whole."""
+    line, body, check = _parts(tail)
+    if line is not None and check is not None and check == _digest(found.check, body):
+        found.lines.append(line)
+        found.check, found.is_checked = check, True
+        return found
+    whole = _CHECKED.match(tail)
+    # Half a line never holds a whole one.
+    if whole is not None and whole["check"].decode("ascii") == _digest(found.check, whole["body"] + b"}"):
+        return _with_fault(found, f"line {number:,} does not end as it was written")
+    return found
+
+
+def refuse_fault(chain: Chain, path: Path, remedy: str) -> list[dict[str, Any]]:
+    """The lines of a journal that is as it was written.
+
+    Args:
+        chain: What was read of it.
+        path: Where it is.
+        remedy: What to do where it was changed.
+
+    Raises:
+        CheckpointError: It was changed.
+    """
+    if chain.fault:
+        raise CheckpointError(f"'{path}' was changed after it was written: {chain.fault}", remedy=remedy)
+    return chain.lines
+
+
+def _with_fault(found: Chain, fault: str) -> Chain:
+    found.fault = fault
+    return found
+
+
+def _digest(before: str, body: bytes) -> str:
+    return hashlib.blake2b(before.encode("ascii") + body, digest_size=8).hexdigest()
+
+
+def _parts(text: bytes) -> tuple[dict[str, Any] | None, bytes, str | None]:
+    """Read a line.
+
+    Returns:
+        The line as a table without its check, None where it is not a JSON table; the bytes that its check covers; and
+        its check, None where it has none.
+    """
+    match = _CHECKED.fullmatch(text)
+    body, check = (text, None) if match is None else (match["body"] + b"}", match["check"].decode("ascii"))
+    try:
+        line = json.loads(body)
+    except (ValueError, RecursionError):
+        return None, body, check
+    return (line if isinstance(line, dict) else None), body, check
