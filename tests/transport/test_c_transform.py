@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wgan.errors import NumericError, UsageError
-from wgan.transport import c_transform
+from wgan.transport import c_transform, tiles
 from wgan.transport.c_transform import certified_dual
 from wgan.transport.costs import cost_matrix
 
@@ -142,7 +142,7 @@ def test_blocks_and_tiles_change_nothing(metric, monkeypatch):
     f, g = -x.sum(dim=1), -y.sum(dim=1)
     whole = certified_dual(f, g, x, y, cost=metric[0], p=metric[1])
     assert whole.scale > 0
-    monkeypatch.setattr(c_transform, "_CACHED", 50)
+    monkeypatch.setattr(tiles, "_CACHED", 50)
     for held in (1, 24, 100, 37 * 23):
         dual = certified_dual(f, g, x, y, cost=metric[0], p=metric[1], held=held)
         assert dual.scale == whole.scale
@@ -210,7 +210,7 @@ def test_offsets_cost_no_digits_and_units_scale(seed, offset, factor):
 @pytest.mark.parametrize("seed", [2, 3])  # the source is the better side, then the target
 @pytest.mark.parametrize("cached", [1, 10, 2**17])
 def test_the_gradient_is_that_of_finite_differences(seed, cached, monkeypatch):
-    monkeypatch.setattr(c_transform, "_CACHED", cached)
+    monkeypatch.setattr(tiles, "_CACHED", cached)
     x, y = points(6, 2, 0).requires_grad_(), points(5, 2, 1, shift=1.0).requires_grad_()
     f = points(6, 1, seed)[:, 0].requires_grad_()
     g = points(5, 1, seed + 1)[:, 0].requires_grad_()

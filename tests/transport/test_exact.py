@@ -349,13 +349,12 @@ def test_a_cost_matrix_of_another_shape_than_the_samples_is_refused():
 
 
 def test_what_no_digit_can_prove_is_an_error():
-    """A dear row of hardly any weight: its costs drown those of all others, but not its share in the answer."""
-    costs = torch.rand(30, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    costs[0] *= 1e25
-    a, b = torch.full((30,), 1 / 29, dtype=torch.float64), torch.full((40,), 1 / 40, dtype=torch.float64)
-    a[0] = 1e-25
-    with pytest.raises(NumericError, match=r"for 30 x 40 samples may cost .* more than the best"):
-        exact(cost=costs, x_weights=a, y_weights=b)
+    """A few grains that may go to either of two places tie their prices together, 1e20 apart; the rest costs 0.3."""
+    grain = 2.0**-44
+    costs = [[0.3, 1e25], [1e25, 0.3], [1e20, 3e20]]
+    weights = {"x_weights": [0.5 - grain, 0.5 - grain, 2 * grain], "y_weights": [0.5, 0.5]}
+    with pytest.raises(NumericError, match=r"for 3 x 2 samples may cost .* more than the best, at a cost of 2.27e\+07"):
+        exact(cost=costs, **weights)
 
 
 def test_more_pairs_than_memory_holds_are_refused():

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wgan.transport.costs import without_infinity
+
 # How well a set is balanced with itself before the strength is halved again.
 _COARSE_TOLERANCE = 1e-2
 # Conjugate gradient steps for one Newton step, and the share of the residual to which they solve for it at least.
@@ -48,7 +50,7 @@ def balance(costs: Tensor, a: Tensor, b: Tensor, epsilon: float, tolerance: floa
     """The potentials of two sets.
 
     Args:
-        costs: Shape (N, M), float64.
+        costs: Shape (N, M), float64; infinite for forbidden pairs, without which some plan is possible.
         a: Source weights, shape (N,).
         b: Target weights, shape (M,).
         epsilon: Strength of the entropy, in units of the cost.
@@ -79,7 +81,9 @@ def balance(costs: Tensor, a: Tensor, b: Tensor, epsilon: float, tolerance: floa
         f_in, g_in, plan_in = f, g, plan
         f = -epsilon * torch.logsumexp(b_in.log() + (g_in - costs[:, columns]) / epsilon, dim=1)
         g = -epsilon * torch.logsumexp(a_in.log()[:, None] + (f_in[:, None] - costs[rows]) / epsilon, dim=0)
-        g[columns] = g_in
+        # A point without mass of which every pair is forbidden may have any potential.
+        f, g = without_infinity(f), without_infinity(g)
+        f[rows], g[columns] = f_in, g_in
         plan = torch.zeros_like(costs)
         plan[rows.nonzero(), columns.nonzero().T] = plan_in
     return Balanced(source_potential=f, target_potential=g, plan=plan, marginal_error=error, num_steps=num_steps)
@@ -118,7 +122,7 @@ def balance_with_itself(costs: Tensor, a: Tensor, epsilon: float, tolerance: flo
 
 
 def _strengths(costs: Tensor, epsilon: float) -> Iterator[float]:
-    strength = float(costs.max() - costs.min())
+    strength = float(without_infinity(costs).max() - costs.min())
     while strength > epsilon:
         yield strength
         strength /= 2

@@ -7,7 +7,7 @@ ask for one: it moves the scores, as little as it must, to where no pair of poin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -15,8 +15,11 @@ import torch
 from torch import Tensor
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64, as_pair, as_weights, root
-from wgan.transport.costs import Cost, cost_matrix, is_matrix, pair_costs
+from wgan.measures import Array, as_float64, as_weights, root
+from wgan.transport.arithmetic import weighted_value
+from wgan.transport.costs import Cost, mean_allowed, without_infinity
+from wgan.transport.refinement import refuse_impossible
+from wgan.transport.tiles import Tiles
 
 Side = Literal["source", "target"]
 
@@ -32,7 +35,9 @@ HELD = 2**23
 _LOWEST, _HIGHEST = -6, 3
 _COARSE = 1024  # points for the first look; what nearest neighbours know depends on their number, hence the second
 _ZOOMS = (1.0, 0.5, 0.25)
-_CACHED = 2**17  # costs in one tile: what a core keeps beside it while it goes through the scales
+# Bounds are added up without rounding where it could be more than this share of them.
+_ROUNDING = 2.0**-52
+_UNSEEN = 1e-12
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -100,7 +105,8 @@ def certified_dual(
         y: Points, shape (M, ...); None where the cost is a matrix.
         x_weights: Shape (N,), summing to 1; None for equal weights.
         y_weights: Shape (M,), summing to 1; None for equal weights.
-        cost: As in `cost_matrix`. A function is given some rows of x at a time.
+        cost: As in `cost_matrix`. A function is given some rows of x at a time. A function or a matrix may forbid pairs
+            by infinite costs.
         p: The cost is the distance to this power, at least 1.
         scales: Further scales to try on all points, on both sides.
         searched: Points of each set on which scales are compared.
@@ -112,8 +118,8 @@ def certified_dual(
         as long as the costs alone in the plane. O(min(N M, held) + searched² + N + M) memory.
 
     Raises:
-        UsageError: Scores that fit no sample, wrong weights, a scale that is not finite, or samples that cannot be
-            compared.
+        UsageError: Scores that fit no sample, wrong weights, a scale that is not finite, samples that cannot be
+            compared, or costs that are held and leave no plan without forbidden pairs.
         NumericError: Numbers that are not finite.
 
     Source: Villani (2009), definition 5.2 and theorem 5.10; Peyré and Cuturi (2019), section 5.1, for the semi-dual.
@@ -128,12 +134,14 @@ def certified_dual(
         raise UsageError(f"searched and held must be at least 1, not {searched} and {held}")
     if not all(map(math.isfinite, scales)):
         raise UsageError(f"scales must be finite, not {list(scales)}")
-    costs = _Costs.of(x, y, cost, p, held)
+    costs = Tiles.of(x, y, cost, p, held)
     device = costs.device
     f = _scores(source_scores, costs.shape[0], "source_scores").to(device)
     g = _scores(target_scores, costs.shape[1], "target_scores").to(device)
     a = as_weights(x_weights, costs.shape[0], "x_weights").to(device)
     b = as_weights(y_weights, costs.shape[1], "y_weights").to(device)
+    if costs.matrix is not None:
+        refuse_impossible(costs.matrix, a.detach(), b.detach())
     # A common offset of the scores changes no bound, but a large one would cost digits.
     offset = (f.detach().mean() + g.detach().mean()) / 2
     f, g = f - offset, g - offset
@@ -144,12 +152,13 @@ def certified_dual(
         starts.sort()  # the order of the potentials below: the source's side first
         of_side = [f.new_tensor([scale for side, scale in starts if side == which]) for which in SIDES]
         u, v = _feasible(costs, f, g, *of_side)
-    values = _proven(u @ a + v @ b)
+    u, values = _proven_exactly(u, v, a, b)
     best = int(values.argmax())
     (side, scale), value = starts[best], values[best]
     if costs.requires_grad or f.requires_grad or g.requires_grad:
         linked_u, linked_v = _linked(costs, scale * f if side == "source" else -scale * g, side)
-        value = linked_u @ a + linked_v @ b
+        slope = linked_u @ a + linked_v @ b
+        value = value + (slope - slope.detach())
     return CertifiedDual(
         value=value,
         distance=root(value, p),
@@ -161,113 +170,7 @@ def certified_dual(
     )
 
 
-@dataclass(frozen=True)
-class _Costs:
-    """The costs between two samples, some rows at a time; held as a matrix where it is small or came as one."""
-
-    x: Tensor | None
-    y: Tensor | None
-    cost: Cost
-    p: float
-    matrix: Tensor | None
-    shape: tuple[int, int]
-    held: int
-
-    @classmethod
-    def of(cls, x: Array | None, y: Array | None, cost: Cost, p: float, held: int) -> _Costs:
-        """Check what came, and compute what may be held."""
-        if is_matrix(cost):
-            matrix = cost_matrix(x, y, cost, p)
-            return cls(None, None, matrix, 1.0, matrix.detach(), (matrix.shape[0], matrix.shape[1]), held)
-        if x is None or y is None:
-            raise UsageError("points are missing: x and y may be left out only where the cost is a matrix")
-        first, second = as_pair(x, y)
-        shape = len(first), len(second)
-        small = shape[0] * shape[1] <= held
-        computed = cost_matrix(first.detach(), second.detach(), cost, p) if small else None
-        return cls(first, second, cost, p, computed, shape, held)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the points or the matrix are."""
-        known = self.x if self.matrix is None else self.matrix
-        assert known is not None
-        return known.device
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether somebody may ask how the costs move."""
-        sides = (self.x, self.y, self.cost)
-        return any(isinstance(side, Tensor) and side.requires_grad for side in sides)
-
-    def at(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """The matrix between some points of each set, without a graph."""
-        if self.matrix is not None:
-            every = (len(rows), len(columns)) == self.shape
-            return self.matrix if every else self.matrix.index_select(0, rows).index_select(1, columns)
-        assert self.x is not None
-        assert self.y is not None
-        return cost_matrix(self.x.detach()[rows], self.y.detach()[columns], self.cost, self.p)
-
-    def pairs(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Costs of single pairs, shape (K,), differentiable."""
-        return pair_costs(self.x, self.y, rows, columns, self.cost, self.p)
-
-    def tiles(self) -> Iterator[tuple[slice, Tensor]]:
-        """The matrix from top to bottom in tiles that fit the cache: their rows, and costs of shape (rows, M)."""
-        num_rows, num_columns = self.shape
-        block = max(1, self.held // num_columns) if self.matrix is None else num_rows
-        tile = max(1, (_CACHED if self.device.type == "cpu" else self.held) // num_columns)
-        for top in range(0, num_rows, block):
-            rows = slice(top, min(top + block, num_rows))
-            costs = self.matrix if self.matrix is not None else self._computed(rows)
-            for start in range(0, len(costs), tile):
-                part = costs[start : start + tile]
-                yield slice(top + start, top + start + len(part)), part
-
-    def _computed(self, rows: slice) -> Tensor:
-        assert self.x is not None
-        assert self.y is not None
-        return cost_matrix(self.x.detach()[rows], self.y.detach(), self.cost, self.p)
-
-    def transform(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """The c-transforms of several potentials on each side, in one pass over the costs.
-
-        Args:
-            u: Potentials on x, shape (S, N).
-            v: Potentials on y, shape (T, M).
-
-        Returns:
-            min_i c_ij - u_i of shape (S, M), and min_j c_ij - v_j of shape (T, N).
-        """
-        onto_y = u.new_full((len(u), self.shape[1]), math.inf)
-        onto_x = v.new_empty((len(v), self.shape[0]))
-        for rows, costs in self.tiles():
-            free = torch.empty_like(costs)
-            for potential, least in zip(u, onto_y, strict=True):
-                torch.sub(costs, potential[rows, None], out=free)
-                torch.minimum(least, free.amin(dim=0), out=least)
-            for potential, least in zip(v, onto_x, strict=True):
-                torch.sub(costs, potential, out=free)
-                torch.amin(free, dim=1, out=least[rows])
-        return onto_y, onto_x
-
-    def nearest_row(self, u: Tensor) -> Tensor:
-        """Which i takes min_i c_ij - u_i, shape (M,), int64."""
-        least = u.new_full((self.shape[1],), math.inf)
-        where = torch.zeros(self.shape[1], dtype=torch.int64, device=u.device)
-        for rows, costs in self.tiles():
-            smallest, row = (costs - u[rows, None]).min(dim=0)
-            where = torch.where(smallest < least, row + rows.start, where)
-            least = torch.minimum(least, smallest)
-        return where
-
-    def nearest_column(self, v: Tensor) -> Tensor:
-        """Which j takes min_j c_ij - v_j, shape (N,), int64."""
-        return torch.cat([(costs - v).argmin(dim=1) for _, costs in self.tiles()])
-
-
-def _feasible(costs: _Costs, f: Tensor, g: Tensor, from_source: Tensor, from_target: Tensor) -> tuple[Tensor, Tensor]:
+def _feasible(costs: Tiles, f: Tensor, g: Tensor, from_source: Tensor, from_target: Tensor) -> tuple[Tensor, Tensor]:
     """Feasible potentials from several scales of the scores on each side.
 
     Args:
@@ -281,9 +184,30 @@ def _feasible(costs: _Costs, f: Tensor, g: Tensor, from_source: Tensor, from_tar
         Shapes (S + T, N) and (S + T, M).
     """
     v_of_source, u_of_target = costs.transform(from_source[:, None] * f, -from_target[:, None] * g)
-    v_of_source, u_of_target = _from_the_first(v_of_source), _from_the_first(u_of_target)
-    v_of_target, u_of_source = costs.transform(u_of_target, v_of_source)
+    v_of_source, u_of_target = (_from_the_first(without_infinity(side)) for side in (v_of_source, u_of_target))
+    v_of_target, u_of_source = map(without_infinity, costs.transform(u_of_target, v_of_source))
     return torch.cat([u_of_source, u_of_target]), torch.cat([v_of_source, v_of_target])
+
+
+def _proven_exactly(u: Tensor, v: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Several bounds, shape (S,), and their source potentials, lowered where rounding could be seen in the bound.
+
+    Args:
+        u: Source potentials, shape (S, N).
+        v: Target potentials, shape (S, M).
+        a: Shape (N,).
+        b: Shape (M,).
+    """
+    with torch.no_grad():
+        values = _proven(u @ a + v @ b)
+        rounding = _ROUNDING * (u.abs() @ a + v.abs() @ b)
+        for number in ((rounding > _UNSEEN * values.abs()) & values.isfinite()).nonzero().flatten().tolist():
+            # One step down covers the rounding of the differences, so that the potentials are feasible.
+            u[number] = torch.nextafter(u[number], u.new_tensor(-math.inf))
+            values[number] = weighted_value(
+                *(side.cpu().numpy() for side in (a.detach(), u[number], b.detach(), v[number]))
+            )
+        return u, values
 
 
 def _proven(values: Tensor) -> Tensor:
@@ -299,7 +223,7 @@ def _from_the_first(potentials: Tensor) -> Tensor:
     return potentials - potentials[..., :1].detach()
 
 
-def _linked(costs: _Costs, start: Tensor, side: Side) -> tuple[Tensor, Tensor]:
+def _linked(costs: Tiles, start: Tensor, side: Side) -> tuple[Tensor, Tensor]:
     """The potentials of one start with their graph: who is nearest is fixed, as the envelope theorem allows."""
     every_row, every_column = (torch.arange(num, device=costs.device) for num in costs.shape)
     if side == "source":
@@ -313,7 +237,7 @@ def _linked(costs: _Costs, start: Tensor, side: Side) -> tuple[Tensor, Tensor]:
     return u, costs.pairs(row, every_column) - u[row]
 
 
-def _search(costs: _Costs, f: Tensor, g: Tensor, a: Tensor, b: Tensor, searched: int) -> tuple[Side, float]:
+def _search(costs: Tiles, f: Tensor, g: Tensor, a: Tensor, b: Tensor, searched: int) -> tuple[Side, float]:
     """The best side and scale found on some points of each set.
 
     The search decides nothing but where to look, so it is done in float32, in units of the mean cost and of the spread
@@ -322,7 +246,7 @@ def _search(costs: _Costs, f: Tensor, g: Tensor, a: Tensor, b: Tensor, searched:
     (rows, a), (columns, b) = _some(a, searched), _some(b, searched)
     f, g = f[rows], g[columns]
     matrix = costs.at(rows, columns)
-    mean_cost = a @ (matrix @ b)
+    mean_cost = mean_allowed(matrix, a, b)
     centre = (f @ a + g @ b) / 2
     spread = ((f - centre).abs() @ a + (g - centre).abs() @ b) / 2
     natural = mean_cost / spread
@@ -345,7 +269,7 @@ def _search(costs: _Costs, f: Tensor, g: Tensor, a: Tensor, b: Tensor, searched:
 class _Trial:
     """What scales prove about one pair of samples, in float32."""
 
-    def __init__(self, costs: _Costs, f: Tensor, g: Tensor, a: Tensor, b: Tensor) -> None:
+    def __init__(self, costs: Tiles, f: Tensor, g: Tensor, a: Tensor, b: Tensor) -> None:
         self.costs = costs
         self.f, self.g, self.a, self.b = f.float(), g.float(), a.float(), b.float()
 

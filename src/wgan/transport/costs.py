@@ -149,6 +149,18 @@ def without_forbidden(costs: Tensor) -> Tensor:
     return torch.where(forbidden, most + 2.0 * min(costs.shape) * (most - least), costs)
 
 
+def without_infinity(values: Tensor) -> Tensor:
+    """Numbers with 0 in place of infinity, for sums without forbidden pairs; any shape, differentiable."""
+    return values.masked_fill(values.detach() == torch.inf, 0.0)
+
+
+def mean_allowed(costs: Tensor, a: Tensor, b: Tensor) -> float:
+    """The mean cost of the pairs that are allowed, where points are drawn by weights of shapes (N,) and (M,)."""
+    allowed = costs != torch.inf
+    mean = float(a @ without_infinity(costs) @ b)
+    return mean if bool(allowed.all()) else mean / float(a @ allowed.to(a.dtype) @ b)
+
+
 def _finite(costs: Tensor, but: Tensor | None = None) -> Tensor:
     values = costs.detach() if but is None or not bool(but.any()) else costs.detach().masked_fill(but, 0.0)
     if not all(bool(end.isfinite()) for end in torch.aminmax(values)):

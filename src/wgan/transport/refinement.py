@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.transport.arithmetic import Floats, exact_sums, float_below, reduced_costs, transform_below
+from wgan.transport.arithmetic import Floats, dot, exact_sums, float_below, reduced_costs, transform_below
 from wgan.transport.forest import Forest, Moves
 from wgan.transport.proving import OPTIMALITY, Proof, weigh
 from wgan.transport.solvers import Solved, network_simplex
@@ -201,6 +201,29 @@ def allowed_plan(costs: Floats, a: Floats, b: Floats) -> Moves:
     if forbidden.any():
         raise UsageError(_why_impossible(prices, a, b, f, float(moves.masses[forbidden].sum())), remedy=_ALLOW)
     return moves
+
+
+def refuse_impossible(costs: Tensor, source: Tensor, target: Tensor) -> Tensor | None:
+    """Refuse a problem of which every plan uses forbidden pairs.
+
+    Args:
+        costs: Shape (N, M), float64, infinite for forbidden pairs; on any device, without a graph.
+        source: Weights, shape (N,), at least 0.
+        target: Weights, shape (M,), at least 0.
+
+    Returns:
+        What some plan costs that uses no forbidden pair, 0-d; None where no pair is forbidden. One run of the network
+        simplex in the first case.
+
+    Raises:
+        UsageError: There is no such plan.
+    """
+    if not bool(costs.max() == torch.inf):
+        return None
+    rows, columns = source.nonzero().flatten(), target.nonzero().flatten()
+    inner = costs[rows][:, columns].cpu().contiguous().numpy()
+    moves = allowed_plan(inner, source[rows].cpu().numpy(), target[columns].cpu().numpy())
+    return costs.new_tensor(dot(moves.masses, inner[moves.rows, moves.columns]))
 
 
 _ALLOW = "Allow more pairs by finite costs, or change the weights. A large finite cost allows a pair at that price."

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
 from wgan.measures import Array, as_points, as_weights, refuse_beyond_memory
-from wgan.transport.costs import Cost, cost_matrix, is_matrix
+from wgan.transport.costs import Cost, cost_matrix, is_matrix, without_infinity
 
 Sampler: TypeAlias = Callable[[int, torch.Generator], Tensor]
 """Draws samples: (how many, randomness) to shape (how many, ...)."""
@@ -67,9 +67,11 @@ class Targets:
         costs = cost_matrix(x, self.points, self.cost, self.p)
         if self.epsilon == 0.0:
             least, nearest = (costs - potential).min(dim=1)
+            _refuse_unreachable(least)
             return least, torch.nn.functional.one_hot(nearest, len(potential)).to(torch.float64)
         exponents = (potential - costs) / self.epsilon + self.weights.log()
         total = torch.logsumexp(exponents, dim=1)
+        _refuse_unreachable(-total)
         return -self.epsilon * total, torch.exp(exponents.detach() - total.detach()[:, None])
 
 
@@ -152,7 +154,7 @@ def semidual(
         source: A function (num, rng) that draws samples, shape (num, ...); or a set of points, shape (N, ...), from
             which batches are drawn with repetition.
         y: Targets, shape (M, ...).
-        cost: "euclidean", "squared", "manhattan", or a function of points.
+        cost: "euclidean", "squared", "manhattan", or a function of points, which may forbid pairs by infinite costs.
         p: The power of the distance, at least 1.
         rng: Draws the batches: those of training and then those of the estimate.
         x_weights: Weights of a set of points, summing to 1; None for equal ones. Not for a function.
@@ -264,9 +266,21 @@ def _judge_whole(
 
 def _default_step(x: Tensor, targets: Targets) -> float:
     costs = cost_matrix(x, targets.points, targets.cost, targets.p)
-    spread = float(costs.std(dim=1, correction=0).mean())
+    allowed = (costs != torch.inf).to(costs.dtype)
+    num, known = allowed.sum(dim=1, keepdim=True), without_infinity(costs)
+    mean = known.sum(dim=1, keepdim=True) / num
+    spread = float((((known - mean) * allowed).square().sum(dim=1, keepdim=True) / num).sqrt().nan_to_num().mean())
     # With one target, or costs that are all equal, no potential is better than another.
     return _STEP_SHARE * spread * math.sqrt(len(targets.points)) or 1.0
+
+
+def _refuse_unreachable(least: Tensor) -> None:
+    num = int((least.detach() == torch.inf).sum())
+    if num:
+        raise UsageError(
+            f"{num:,} of {len(least):,} samples may be moved to no target: all of their costs are infinite",
+            remedy="Allow some pair of every sample by a finite cost.",
+        )
 
 
 def _as_targets(y: Array, y_weights: Array | None, cost: Cost, p: float, epsilon: float) -> Targets:

@@ -27,7 +27,9 @@ from torch import Tensor
 from wgan.errors import NumericError, UsageError
 from wgan.measures import Array, as_pair, as_weights, refuse_beyond_memory
 from wgan.transport.balancing import Balanced, balance, balance_with_itself
-from wgan.transport.costs import Cost, cost_matrix, is_matrix
+from wgan.transport.brackets import bracket
+from wgan.transport.costs import Cost, cost_matrix, is_matrix, mean_allowed, without_infinity
+from wgan.transport.refinement import refuse_impossible
 
 DEFAULT_SHARE = 0.05
 """`epsilon` where none is given, as a share of the mean cost."""
@@ -114,11 +116,13 @@ def sinkhorn(
     Args:
         x: Points, shape (N, ...); None with a cost matrix.
         y: Points, shape (M, ...); None with a cost matrix.
-        cost: "euclidean", "squared", "manhattan", a function of points, or a matrix of shape (N, M).
+        cost: "euclidean", "squared", "manhattan", a function of points, or a matrix of shape (N, M). A function or a
+            matrix may forbid pairs by infinite costs.
         p: The power of the distance, at least 1.
         x_weights: Shape (N,), summing to 1; None for equal ones.
         y_weights: Shape (M,).
-        epsilon: Strength of the entropy, in units of the cost; None for 0.05 times the mean cost. The result says it.
+        epsilon: Strength of the entropy, in units of the cost; None for 0.05 times the mean cost of the pairs that are
+            allowed. The result says it.
             The smaller it is, the sharper the plan and the more steps it takes.
         tolerance: The largest marginal error to accept, as an L1 distance between probabilities.
         max_steps: The most passes over the cost matrix and back.
@@ -131,8 +135,8 @@ def sinkhorn(
         differentiated through the iterations. O(N M) time a step and O(N M) memory.
 
     Raises:
-        UsageError: Sets, costs or weights that do not fit together, settings out of range, or more pairs than memory
-            holds.
+        UsageError: Sets, costs or weights that do not fit together, settings out of range, no plan without forbidden
+            pairs, or more pairs than memory holds.
         NumericError: Numbers that are not finite, or the tolerance not reached.
 
     Source: Cuturi (2013); Peyré and Cuturi (2019), sections 4.1, 4.4 and 4.5; rounding: Altschuler, Weed and Rigollet
@@ -147,15 +151,16 @@ def sinkhorn(
     _refuse_beyond_memory(x, y, cost, _MATRICES)
     costs = cost_matrix(x, y, cost, p)
     a, b = _weights(x_weights, y_weights, costs)
+    possible = refuse_impossible(costs.detach(), a.detach(), b.detach())
     epsilon = epsilon or _default_epsilon(costs.detach(), a.detach(), b.detach())
     with torch.no_grad():
         found = balance(costs.detach(), a.detach(), b.detach(), epsilon, tolerance, max_steps)
-        lower, upper = _bracket(costs, a, b, found)
+        lower, upper = bracket(costs.detach(), a.detach(), b.detach(), found, possible)
     converged = found.marginal_error <= tolerance
     if strict and not converged:
         _refuse(found, epsilon, tolerance, f"The exact cost is in [{float(lower):.6g}, {float(upper):.6g}]. ")
     return EntropicTransport(
-        cost=(found.plan * costs.detach()).sum(),
+        cost=(found.plan * without_infinity(costs.detach())).sum(),
         value=_value(found, costs, a, b, epsilon),
         lower=lower,
         upper=upper,
@@ -229,6 +234,7 @@ def sinkhorn_divergence(
     _refuse_beyond_memory(larger, larger, cost, _MATRICES_OF_THREE)
     between = cost_matrix(first, second, cost, p)
     a, b = _weights(x_weights, y_weights, between)
+    refuse_impossible(between.detach(), a.detach(), b.detach())
     epsilon = epsilon or _default_epsilon(between.detach(), a.detach(), b.detach())
     with torch.no_grad():
         found = [balance(between.detach(), a.detach(), b.detach(), epsilon, tolerance, max_steps)]
@@ -284,7 +290,7 @@ def _weights(x_weights: Array | None, y_weights: Array | None, costs: Tensor) ->
 
 def _default_epsilon(costs: Tensor, a: Tensor, b: Tensor) -> float:
     # Where every cost is 0 any strength gives the same answer.
-    return DEFAULT_SHARE * float(a @ costs.abs() @ b) or 1.0
+    return DEFAULT_SHARE * mean_allowed(costs.abs(), a, b) or 1.0
 
 
 def _value(found: Balanced, costs: Tensor, a: Tensor, b: Tensor, epsilon: float) -> Tensor:
@@ -296,30 +302,8 @@ def _value(found: Balanced, costs: Tensor, a: Tensor, b: Tensor, epsilon: float)
     value = a.detach() @ f + b.detach() @ g - epsilon * (plan.sum() - 1.0)
     if not (costs.requires_grad or a.requires_grad or b.requires_grad):
         return value
-    slope = (plan * costs).sum() + a @ f + b @ g
+    slope = (plan * without_infinity(costs)).sum() + a @ f + b @ g
     return value + (slope - slope.detach())
-
-
-def _bracket(costs: Tensor, a: Tensor, b: Tensor, found: Balanced) -> tuple[Tensor, Tensor]:
-    """What the potentials and the plan prove about the cost without entropy."""
-    from_f = (costs - found.source_potential[:, None]).amin(dim=0)
-    from_g = (costs - found.target_potential).amin(dim=1)
-    lower = torch.maximum(
-        a @ (costs - from_f).amin(dim=1) + b @ from_f,
-        a @ from_g + b @ (costs - from_g[:, None]).amin(dim=0),
-    )
-    # Rows and columns that hold too much are scaled down; what is missing then is spread in proportion.
-    plan = found.plan * _at_most_one(a, found.plan.sum(dim=1))[:, None]
-    plan *= _at_most_one(b, plan.sum(dim=0))
-    rows_lack, columns_lack = (a - plan.sum(dim=1)).clamp(min=0.0), (b - plan.sum(dim=0)).clamp(min=0.0)
-    upper = (plan * costs).sum()
-    if float(rows_lack.sum()) > 0.0:
-        upper = upper + rows_lack @ costs @ columns_lack / rows_lack.sum()
-    return lower, upper
-
-
-def _at_most_one(wanted: Tensor, held: Tensor) -> Tensor:
-    return torch.where(held > wanted, wanted / torch.where(held > wanted, held, 1.0), 1.0)
 
 
 def _refuse(found: Balanced, epsilon: float, tolerance: float, proven: str = "") -> None:
