@@ -32,18 +32,50 @@ def usual_state() -> Iterator[None]:
     """
     with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
         num_modes: int = torch._C._len_torch_function_stack()
-        cast_on = [device for device in _DEVICES if torch.is_autocast_enabled(device)]
-        if torch.is_grad_enabled() and not (num_modes or cast_on or torch.is_inference_mode_enabled()):
+        in_autocast = _autocast_depth() > 0
+        if torch.is_grad_enabled() and not (num_modes or in_autocast or torch.is_inference_mode_enabled()):
             yield
             return
         with contextlib.ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
-            for device in cast_on:
-                stack.enter_context(torch.autocast(device, enabled=False))
+            if in_autocast:
+                stack.enter_context(_outside_autocast())
             if num_modes:
                 stack.enter_context(_without_modes(num_modes))
             yield
+
+
+def _autocast_depth() -> int:
+    """How many autocast contexts this thread is in, those that are not enabled included."""
+    depth: int = torch.autocast_increment_nesting() - 1
+    torch.autocast_decrement_nesting()
+    return depth
+
+
+@contextlib.contextmanager
+def _outside_autocast() -> Iterator[None]:
+    """Leave all autocast contexts for the block.
+
+    To disable autocast would not do. PyTorch keeps what it has rounded of weights until the outermost context ends: one
+    of this project's own contexts within it would go on with the weights of its first update.
+    """
+    enabled = [device for device in _DEVICES if torch.is_autocast_enabled(device)]
+    depth = _autocast_depth()
+    for device in enabled:
+        torch.set_autocast_enabled(device, False)
+    for _ in range(depth):
+        torch.autocast_decrement_nesting()
+    torch.clear_autocast_cache()
+    try:
+        yield
+    finally:
+        # What the caller's context has kept of weights may have moved meanwhile.
+        torch.clear_autocast_cache()
+        for _ in range(depth):
+            torch.autocast_increment_nesting()
+        for device in enabled:
+            torch.set_autocast_enabled(device, True)
 
 
 @contextlib.contextmanager
@@ -95,6 +127,11 @@ def in_usual_state(function: Callable[_P, _T]) -> Callable[_P, _T]:
             return function(*args, **kwargs)
 
     return whole
+
+
+def usable(values: torch.Tensor) -> torch.Tensor:
+    """The tensor, or a copy of one that was made in inference mode: no gradient can be taken through such."""
+    return values.clone() if values.is_inference() else values
 
 
 @contextlib.contextmanager

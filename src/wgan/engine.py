@@ -81,7 +81,7 @@ class Engine:
     @contextlib.contextmanager
     def limits(self) -> Iterator[None]:
         """The number of CPU threads and who multiplies: sums depend on both, so a resumed run needs the same."""
-        with on_threads(self.threads), PRODUCTS.by(onednn=self.onednn):
+        with on_threads(self.threads, onednn=self.onednn):
             yield
 
     def describe(self) -> str:

@@ -21,21 +21,25 @@ import torch
 
 
 @contextlib.contextmanager
-def on_threads(num: int) -> Iterator[None]:
+def on_threads(num: int, *, onednn: bool = False) -> Iterator[None]:
     """Run the operations of this thread on so many CPU threads within the block; other threads keep their number.
+
+    Products of float32 matrices are exact to float32 within it, whatever the process permits.
 
     Args:
         num: Threads; 0 for the number that there is.
+        onednn: Whether oneDNN multiplies, in place of what PyTorch asks by itself.
     """
     before = torch.get_num_threads()
-    if num in (0, before):
-        yield
-        return
-    set_own_threads(num)
-    try:
-        yield
-    finally:
-        set_own_threads(before)
+    with PRODUCTS.by(onednn=onednn):
+        if num in (0, before):
+            yield
+            return
+        set_own_threads(num)
+        try:
+            yield
+        finally:
+            set_own_threads(before)
 
 
 def set_own_threads(num: int) -> None:

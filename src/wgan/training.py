@@ -21,6 +21,7 @@ from wgan.objectives import Objective
 from wgan.randomness import Randomness
 from wgan.rounds import critic_updates
 from wgan.rules import Rules
+from wgan.threads import PRODUCTS
 from wgan.updates import updates
 
 
@@ -75,23 +76,25 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
     streams, m = Randomness(game.seed), rules.batch_size
     move = updates(game, objective, constraint, rules)
     while game.steps_done < rules.generator_steps:  # 1
-        k, here = game.steps_done, game.place
-        game.set_rates(rules.rate_at(k))
-        update = rules.critic_steps_before(k)
-        for t in critic_updates(game, source, objective, rules):  # 2
-            real, mismatched = draw_real(game, source, rules, "real", *here, t)  # 3
-            noise = game.prior.sample(m, streams.at("noise of the critic", *here, t))  # 4
-            held = constraint.at(update + t)
-            drawn = draw(game, objective, held, real.packed(rules.packing), *here, t, mismatched=mismatched)
-            critic_loss, estimate = move.critic(held, real, noise, drawn)  # 5, 6
-            constraint.project(game.critic)  # 7
-        noise = game.prior.sample(m, streams.at("noise of the generator", *here))  # 9
-        shown = mismatched = None
-        condition = draw_conditions(game, source, m, streams.at("conditions of the generator", *here))
-        if objective.generator_sees_real or rules.unrolled_steps:
-            shown, mismatched = draw_real(game, source, rules, "real of the generator", *here)
-            condition = shown.condition
-        generator_loss = move.generator(noise, condition, shown, mismatched)  # 10, 11
-        game.update_average(rules.average)
-        game.steps_done += 1
+        # Who multiplies is the process's choice: other threads must find it as it was between two steps.
+        with PRODUCTS.by(onednn=game.engine.onednn):
+            k, here = game.steps_done, game.place
+            game.set_rates(rules.rate_at(k))
+            update = rules.critic_steps_before(k)
+            for t in critic_updates(game, source, objective, rules):  # 2
+                real, mismatched = draw_real(game, source, rules, "real", *here, t)  # 3
+                noise = game.prior.sample(m, streams.at("noise of the critic", *here, t))  # 4
+                held = constraint.at(update + t)
+                drawn = draw(game, objective, held, real.packed(rules.packing), *here, t, mismatched=mismatched)
+                critic_loss, estimate = move.critic(held, real, noise, drawn)  # 5, 6
+                constraint.project(game.critic)  # 7
+            noise = game.prior.sample(m, streams.at("noise of the generator", *here))  # 9
+            shown = mismatched = None
+            condition = draw_conditions(game, source, m, streams.at("conditions of the generator", *here))
+            if objective.generator_sees_real or rules.unrolled_steps:
+                shown, mismatched = draw_real(game, source, rules, "real of the generator", *here)
+                condition = shown.condition
+            generator_loss = move.generator(noise, condition, shown, mismatched)  # 10, 11
+            game.update_average(rules.average)
+            game.steps_done += 1
         yield Step(game.steps_done, estimate, critic_loss, generator_loss, t + 1)

@@ -193,9 +193,8 @@ def _game(mixture: LineMixture, seed: int) -> Game:
 
 def line_generator(mean: float, deviation: float) -> Generator:
     """The generator x = mean + deviation z: its weight is the deviation, its bias the mean."""
-    generator = Generator(torch.nn.Linear(1, 1), 1, Layout(shape=(1,)))
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, 1, 1, dtype=torch.float32, device="cpu")  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        weight, bias = generator.parameters()
-        weight.fill_(deviation)
-        bias.fill_(mean)
-    return generator
+        layer.weight.fill_(deviation)
+        layer.bias.fill_(mean)
+    return Generator(layer, 1, Layout(shape=(1,)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wgan.ambient import in_usual_state
+from wgan.ambient import in_usual_state, usable
 from wgan.batch import Batch
 from wgan.constraints import Constraint
 from wgan.data.source import Source
@@ -223,11 +223,15 @@ def _gradients(
         raise UsageError(
             f"{len(noise)} samples cannot be packed by {packing}", remedy="Take a number of them that is a multiple."
         )
-    shown = None if real is None else game.engine.bring_batch(real)
+    shown = None if real is None else game.engine.bring_batch(_usable(real))
     with game.only_looked_at():
-        fake = game.generate(noise, None if shown is None else shown.condition)
+        fake = game.generate(usable(noise), None if shown is None else shown.condition)
         packed = None if shown is None else shown.packed(packing)
         return _pulls(game, fake, generator_loss(game, objective, fake.packed(packing), packed))
+
+
+def _usable(batch: Batch) -> Batch:
+    return Batch(usable(batch.values), None if batch.condition is None else usable(batch.condition))
 
 
 def _pulls(game: Game, fake: Batch, loss: Tensor) -> tuple[Tensor, Tensor]:
