@@ -20,3 +20,8 @@ def escaped(text: str, *, keep: str = "") -> str:
     return "".join(
         mark if mark.isprintable() or mark in keep else mark.encode("unicode_escape").decode("ascii") for mark in text
     )
+
+
+def shown_p(value: float) -> str:
+    """A p-value to two significant digits; of a tiny one, that it is below .0001."""
+    return "<.0001" if value < 1e-4 else f"{value:.2g}"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
+import pyarrow as pa
 import torch
 from torch import Tensor
 
 from wgan.ambient import in_usual_state
-from wgan.data.source import Source
+from wgan.comparing.marginals import coordinates, marginals
+from wgan.data.source import Codec, Source
+from wgan.data.tables.columns import Number
 from wgan.errors import UsageError
 from wgan.features import EfficientNetLite0
 from wgan.kernels import kernel_distance
@@ -97,14 +100,18 @@ class Judge:
         return getattr(self.source.codec, "unit", None) or 1.0
 
     @in_usual_state
-    def __call__(self, draw: Draw) -> dict[str, float]:
+    def __call__(self, draw: Draw, *, by_column: bool = False) -> dict[str, Any]:
         """Judge a generator.
 
         Args:
             draw: From a number to as many independent samples, shape (N, *layout.shape).
+            by_column: Whether to compare each column of numbers by itself too: of tables, and of points of a few
+                coordinates.
 
         Returns:
-            "score" (lower is better), then the numbers by name, each distance with its "_floor".
+            "score" (lower is better), then the numbers by name, each distance with its "_floor"; as "columns", if they
+            were asked for and there are any, what `Marginal.as_json` of `wgan.comparing` gives of each, the furthest
+            apart first: held-out rows beside samples.
         """
         num = self.size * self.rounds
         samples = draw(num)
@@ -122,7 +129,14 @@ class Judge:
             covered, _ = mode_coverage(samples[: self.size], modes, sigma)
             _, share = mode_coverage(samples, modes, sigma)
             judged |= {"modes": covered, "num_modes": len(modes), "high_quality": share}
-        return judged
+        columns = self._by_column(samples) if by_column else []
+        return judged | ({"columns": columns} if columns else {})
+
+    def _by_column(self, samples: Tensor) -> list[dict[str, Any]]:
+        """Each column of numbers by itself, in the user's own units: held-out rows beside samples."""
+        codec = self.source.codec
+        sides = [_numbers(codec, values) for values in (torch.cat(self._held_out), samples)]
+        return [each.as_json() for each in marginals(*sides)]
 
     def _distances(self, rounds: list[Tensor]) -> dict[str, float]:
         """The distances of each round's samples from held-out rows, averaged over the rounds."""
@@ -147,6 +161,17 @@ class Judge:
         directions = "directions of the judge"
         lines = (sliced(part, held, self._streams.at(directions), dtype=torch.float32) for part, held in pairs)
         return _mean(float(found.distance) for found in lines)
+
+
+def _numbers(codec: Codec, values: Tensor) -> dict[str, pa.Array]:
+    """The columns of numbers, dates and times by name; none of images, nor of points of many coordinates."""
+    if codec.layout.is_image:
+        return {}
+    decoded = codec.decode(values)
+    if not isinstance(decoded, pa.Table):
+        return coordinates(decoded.reshape(len(decoded), -1))
+    names = {column.name for column in getattr(codec, "columns", ()) if isinstance(column, Number)}
+    return {name: decoded[name].combine_chunks() for name in decoded.column_names if name in names}
 
 
 def _mean(values: Iterable[float]) -> float:

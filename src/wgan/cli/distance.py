@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from wgan.cli.door import say
 from wgan.cli.options import Group, parse
-from wgan.cli.tables import WIDTH, plain_table, rendered, shown
-from wgan.display import escaped
+from wgan.cli.tables import WIDTH, plain_table, quantile_table, rendered, shortened, shown
+from wgan.display import escaped, shown_p
 from wgan.errors import DataError
 from wgan.settings import DataOptions, Settings, problems, refuse
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from wgan.comparing import ColumnDistance, Comparison, Joint
 
 _NUM_COLUMNS = 10
-_LONGEST_NAME = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,7 @@ class DistanceOptions:
         permutations: Random splits of the pooled samples behind each p-value; 0 for no p-values.
         floor: Keep half of A for the floors, which are between the two halves; without, all of A is compared.
         plan: File ending in .png to draw the optimal plan of the exact W1 in.
-        all_columns: Print every column of a table, not only those that are furthest apart.
+        all_columns: Print every column, not only those that are furthest apart.
         seed: Of the samples that are drawn, and of random splits and directions.
         json: Print one JSON object instead of tables.
     """
@@ -72,7 +71,7 @@ class _Found:
         shared: How many of them are also in B.
         shared_by_halves: How many of them are also in the other half of A; None where there is none.
         rows: The distances.
-        columns: Of tables: each column by itself.
+        columns: Each column by itself: of tables, and of points of a few coordinates.
     """
 
     options: DistanceOptions
@@ -222,8 +221,12 @@ def _lines(found: _Found) -> Iterator[str]:
     yield ""
     yield from rendered(_distances_table(found))
     if found.columns:
+        if any(column.ks is not None for column in found.columns):
+            yield ""
+            yield "KS: the largest difference of the two distribution functions; p: right where rows are independent."
         yield ""
         yield from rendered(_columns_table(found))
+        yield from _quantile_lines(found)
         left = len(found.columns) - _NUM_COLUMNS
         if left > 0 and not options.all_columns:
             yield f"{left:,} more columns are nearer: --all-columns"
@@ -253,24 +256,47 @@ def _distances_table(found: _Found) -> Table:
 
 
 def _columns_table(found: _Found) -> Table:
-    listed = found.columns if found.options.all_columns else found.columns[:_NUM_COLUMNS]
+    listed = _listed(found)
     is_missing = any(any(column.missing) for column in listed)
     table = plain_table()
-    titles = ["column by itself", "", "value", "floor", "in std. dev.", *(["missing in A, B"] if is_missing else [])]
+    titles = ["column by itself", "", "value", "floor", "in std. dev.", "KS", "its floor", "p"]
+    titles += ["missing in A, B"] if is_missing else []
     for place, title in enumerate(titles):
         table.add_column(title, justify="left" if place < 2 else "right", no_wrap=True)
     for column in listed:
         values = [shown(value) for value in (column.value, column.floor)]
         values[0] += f" {column.unit}" if column.unit else ""
         deviations = shown(column.deviations) if column.distance == "W1" and column.value is not None else "–"
+        test = ["–" if value is None else f"{value:.2g}" for value in (column.ks, column.ks_floor)]
+        test.append("–" if column.p_value is None else shown_p(column.p_value))
         gaps = [" ".join(f"{100 * share:.1f} %" for share in column.missing)] if is_missing else []
-        table.add_row(_name(column.name), column.distance, *values, deviations, *gaps)
+        table.add_row(shortened(column.name), column.distance, *values, deviations, *test, *gaps)
     return table
 
 
-def _name(name: str) -> str:
-    text = escaped(name)
-    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
+def _listed(found: _Found) -> Sequence[ColumnDistance]:
+    return found.columns if found.options.all_columns else found.columns[:_NUM_COLUMNS]
+
+
+def _quantile_lines(found: _Found) -> Iterator[str]:
+    """The quantiles of the columns of numbers, those of A above those of B."""
+    from wgan.comparing import Marginal
+
+    known = [
+        Marginal(
+            name=column.name,
+            ks=column.ks,
+            p_value=1.0 if column.p_value is None else column.p_value,
+            levels=column.levels,
+            first=column.quantiles[0],
+            second=column.quantiles[1],
+        )
+        for column in _listed(found)
+        if column.ks is not None
+    ]
+    if known:
+        yield ""
+        yield from rendered(quantile_table(known, ("A", "B")))
 
 
 def _facts(found: _Found) -> dict[str, Any]:

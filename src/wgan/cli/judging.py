@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wgan.cli.tables import quantile_table, rendered
+
+_NUM_COLUMNS = 10
 
 
-def lines(evaluation: Mapping[str, float]) -> Iterator[str]:
+def lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """A line for each number, distances beside their floors; nothing for an empty evaluation."""
+    from wgan.report.marginals import read_columns
     from wgan.report.obeyed import read_obeyed, score_drop
     from wgan.report.words import distance_name, significant
 
@@ -23,3 +29,9 @@ def lines(evaluation: Mapping[str, float]) -> Iterator[str]:
         yield part.line()
     if "score_drop" in evaluation:
         yield score_drop(evaluation)
+    columns = read_columns(evaluation)
+    if columns:
+        yield ""
+        yield from rendered(quantile_table(columns[:_NUM_COLUMNS], ("real", "samples"), with_test=True))
+    if len(columns) > _NUM_COLUMNS:
+        yield f"{len(columns) - _NUM_COLUMNS:,} more columns are nearer: --json has them all"

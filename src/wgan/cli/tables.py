@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from wgan.display import escaped, shown_p
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from wgan.comparing import Marginal
+
 WIDTH = 100
 """Columns of what is printed where that is no terminal."""
+
+
+LONGEST_NAME = 24
+"""Characters of a column's name that are printed, at most."""
+
+_LEVELS = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 
 def plain_table() -> Table:
@@ -39,3 +49,37 @@ def shown(value: float | None) -> str:
         return "–"
     # Zero is added so that the two zeros are shown alike.
     return f"{value + 0.0:.4g}"
+
+
+def quantile_table(columns: Sequence[Marginal], sides: tuple[str, str], *, with_test: bool = False) -> Table:
+    """The quantiles of columns on two sides, a line for each side.
+
+    Args:
+        columns: What was compared.
+        sides: What the two samples are called.
+        with_test: Whether the Kolmogorov-Smirnov statistic and its p-value stand in front.
+    """
+    from wgan.comparing.marginals import shown_cell
+
+    table = plain_table()
+    tests = ("KS", "p") if with_test else ()
+    levels = [f"{100 * level:.0f} %" if level != 0.5 else "median" for level in _LEVELS]
+    for title in ("column by itself" if with_test else "quantiles", *tests, "", *levels):
+        is_text = title in ("column by itself", "quantiles", "")
+        table.add_column(title, justify="left" if is_text else "right", no_wrap=True)
+    for column in columns:
+        first = (shortened(column.name), *((f"{column.ks:.2g}", shown_p(column.p_value)) if with_test else ()))
+        for lead, side, cells in (
+            (first, sides[0], column.first),
+            (("",) * len(first), sides[1], column.second),
+        ):
+            at = dict(zip(column.levels, cells, strict=True))
+            shown_cells = [escaped(shown_cell(at[level])) if level in at else "–" for level in _LEVELS]
+            table.add_row(*lead, side, *shown_cells)
+    return table
+
+
+def shortened(name: str) -> str:
+    """A column's name, cut where it is too long for a table."""
+    text = escaped(name)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"

@@ -7,6 +7,7 @@ from wgan.comparing.columns import ColumnDistance, compare_columns
 from wgan.comparing.comparison import Comparison, chosen, compare, num_shared, refuse_too_many
 from wgan.comparing.distances import DISTANCES
 from wgan.comparing.joint import Joint, JointColumn, TableRows, join_images, join_points, join_tables
+from wgan.comparing.marginals import Marginal, marginal, marginals
 
 __all__ = [
     "DISTANCES",
@@ -14,6 +15,7 @@ __all__ = [
     "Comparison",
     "Joint",
     "JointColumn",
+    "Marginal",
     "TableRows",
     "chosen",
     "compare",
@@ -21,6 +23,8 @@ __all__ = [
     "join_images",
     "join_points",
     "join_tables",
+    "marginal",
+    "marginals",
     "num_shared",
     "refuse_too_many",
 ]

@@ -1,14 +1,16 @@
-"""Which columns of two tables differ most: each by itself, in its own units."""
+"""Which columns of two sets of samples differ most: each by itself, in its own units."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from wgan.ambient import in_usual_state
 from wgan.comparing.joint import JointColumn
+from wgan.comparing.marginals import Cell, marginal
 from wgan.data.scaling import Floats
 from wgan.transport import one_dimensional
 
@@ -26,6 +28,11 @@ class ColumnDistance:
         deviations: W1 in standard deviations of the first table; total variation for a category. What columns are
             compared by. A column that is there on one side only counts as infinitely far.
         missing: The shares of cells that are missing on the two sides.
+        ks: Of numbers: the Kolmogorov-Smirnov statistic over the cells that are there, from 0 to 1.
+        ks_floor: The same between two halves of the first table; None where there are none.
+        p_value: How often two samples of one distribution have at least this statistic, if rows are independent.
+        levels: Of the quantiles.
+        quantiles: Those of the two sides.
     """
 
     name: str
@@ -35,6 +42,19 @@ class ColumnDistance:
     unit: str
     deviations: float
     missing: tuple[float, float]
+    ks: float | None = None
+    ks_floor: float | None = None
+    p_value: float | None = None
+    levels: tuple[float, ...] = ()
+    quantiles: tuple[tuple[Cell, ...], tuple[Cell, ...]] = ((), ())
+
+    @property
+    def apart(self) -> float:
+        """What columns are put in order by: standard deviations, or KS where that is more.
+
+        Heavy tails stretch the standard deviation, and with it the unit in which a shifted median counts: KS sees it.
+        """
+        return max(self.deviations, self.ks or 0.0)
 
 
 @in_usual_state
@@ -52,7 +72,7 @@ def compare_columns(columns: Sequence[JointColumn], num: int, *, with_floor: boo
     Cost: O((N + M) log (N + M)) time for each column.
     """
     found = [_compared(column, num, with_floor=with_floor) for column in columns]
-    return tuple(sorted(found, key=lambda column: -column.deviations))
+    return tuple(sorted(found, key=lambda column: -column.apart))
 
 
 def _compared(column: JointColumn, num: int, *, with_floor: bool) -> ColumnDistance:
@@ -69,7 +89,26 @@ def _compared(column: JointColumn, num: int, *, with_floor: bool) -> ColumnDista
         unit=column.unit,
         deviations=np.inf if value is None else value,
         missing=(missing[0], missing[1]),
+        **_marginals(column, num, with_floor=with_floor),
     )
+
+
+def _marginals(column: JointColumn, num: int, *, with_floor: bool) -> dict[str, Any]:
+    """The Kolmogorov-Smirnov statistic and quantiles of a column of numbers."""
+    if column.cells is None:
+        return {}
+    x, y = column.cells
+    found = marginal(column.name, x[:num], y)
+    if found is None:
+        return {}
+    floor = marginal(column.name, x[:num], x[num:]) if with_floor else None
+    return {
+        "ks": found.ks,
+        "ks_floor": None if floor is None else floor.ks,
+        "p_value": found.p_value,
+        "levels": found.levels,
+        "quantiles": (found.first, found.second),
+    }
 
 
 def _w1(x: Floats, y: Floats) -> float | None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wgan.ambient import in_usual_state
+from wgan.comparing.marginals import coordinates
 from wgan.data.points import PointsCodec
 from wgan.data.scaling import Floats, Scaling, distances
 from wgan.data.tables.columns import Category, Column, Constant, Number
@@ -37,6 +38,7 @@ class JointColumn:
         may_miss: Whether the last entry says that the cell is missing.
         spread: Its standard deviation in the first table, in `unit`; 1 for a category.
         unit: Of the numbers: "days", "seconds", or empty for the column's own.
+        cells: Of numbers: the two columns as they came, in their own type, row by row.
     """
 
     name: str
@@ -46,6 +48,7 @@ class JointColumn:
     may_miss: bool = False
     spread: float = 1.0
     unit: str = ""
+    cells: tuple[pa.Array, pa.Array] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,7 @@ class Joint:
         x: Shape (N, D).
         y: Shape (M, D).
         unit: What one unit of the space is.
-        columns: Of tables: those that the space is made of.
+        columns: Those that the space is made of: of tables, and of points of at most `MOST_COORDINATES`.
     """
 
     x: Floats
@@ -97,9 +100,8 @@ def join_points(x: NDArray[np.generic], y: NDArray[np.generic], codec: PointsCod
         )
     pairs = [_lifted(first, second) for first, second in zip(x.T, y.T, strict=True)]
     left, right = (np.stack(side, axis=1) for side in zip(*pairs, strict=True))
-    unit = "one unit of the data"
+    unit, spreads = "one unit of the data", np.ones(x.shape[1])
     if codec.unit is None:
-        spreads = np.ones(x.shape[1])
         for column, _ in codec.constants:
             spreads[column] = np.concatenate([left[:, column], right[:, column]]).std() or 1.0
         spreads[codec.varying] = _spreads(codec.scaling)
@@ -111,7 +113,31 @@ def join_points(x: NDArray[np.generic], y: NDArray[np.generic], codec: PointsCod
             f"values reach {largest:.3g}, and the squares of distances between them are beyond float64",
             remedy="Divide the data by a number, or use --scaling each.",
         )
-    return Joint(x=left, y=right, unit=unit)
+    columns = _coordinates(x, y, left, right, spreads)
+    return Joint(x=left, y=right, unit=unit, columns=columns)
+
+
+def _coordinates(
+    x: NDArray[np.generic], y: NDArray[np.generic], left: Floats, right: Floats, units: Floats
+) -> tuple[JointColumn, ...]:
+    """The coordinates of points, each by itself; those that are one constant are left out."""
+    found = []
+    cells = [coordinates(side) for side in (x, y)]
+    for place, name in enumerate(cells[0]):
+        spread = float(left[:, place].std()) or float(np.concatenate([left[:, place], right[:, place]]).std())
+        if spread > 0:
+            sides = [side[:, place : place + 1] / spread for side in (left, right)]
+            found.append(
+                JointColumn(
+                    name=name,
+                    x=sides[0],
+                    y=sides[1],
+                    is_number=True,
+                    spread=spread * float(units[place]),
+                    cells=(cells[0][name], cells[1][name]),
+                )
+            )
+    return tuple(found)
 
 
 @in_usual_state
@@ -270,7 +296,16 @@ def _number(rule: Number | Constant | Category, x: pa.Array, y: pa.Array) -> Joi
         may_miss=blocks[0].shape[1] > 1,
         spread=spread * factor,
         unit=unit,
+        cells=(_own_type(rule.type, x), _own_type(rule.type, y)),
     )
+
+
+def _own_type(text: str, cells: pa.Array) -> pa.Array:
+    """Dates and times as such; numbers as they are."""
+    kind = type_from_text(text)
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return from_plain(cells, kind) if is_temporal(kind) else cells
 
 
 def _category(name: str, x: pa.Array, y: pa.Array) -> JointColumn:

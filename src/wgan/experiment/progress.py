@@ -28,7 +28,7 @@ class Progress:
     step: int
     steps: int
     record: dict[str, Any] | None = None
-    evaluation: dict[str, float] | None = None
+    evaluation: dict[str, Any] | None = None
     saved: Path | None = None
     verdict: Verdict | None = None
     went_back: str = ""

@@ -256,21 +256,23 @@ class Experiment:
         every = self.settings.judge_every
         return step == self.settings.steps or (step > 0 and every > 0 and step % every == 0)
 
-    def _evaluate(self, number: int, numbers: dict[str, float]) -> dict[str, float]:
+    def _evaluate(self, number: int, numbers: dict[str, float]) -> dict[str, Any]:
         """Judge the generator. A stop meanwhile saves a state that is judged first thing when the run is resumed."""
         judge = self._judge
         assert judge is not None
 
-        def work() -> dict[str, float]:
+        def work() -> dict[str, Any]:
+            is_last = number == self.settings.steps
             with self.game.engine.limits():
-                found = judge(lambda num: drawn(self.game, self.source, num, "noise of the judge").values)
-                is_last = number == self.settings.steps
+                found = judge(
+                    lambda num: drawn(self.game, self.source, num, "noise of the judge").values, by_column=is_last
+                )
                 return found | (obeyed(self.game, self.source, self.settings, judge.size) if is_last else {})
 
         evaluation, unfinished = self._stop.meanwhile(work)
         if evaluation is None:
             self._stopped_meanwhile(self.save(pending=numbers), unfinished)
-        self._refuse_divergence(number, evaluation)
+        self._refuse_divergence(number, {name: value for name, value in evaluation.items() if name != "columns"})
         self._journal.add("judged", number, seconds=self._elapsed(), score=evaluation["score"])
         return evaluation
 

@@ -229,7 +229,7 @@ def evaluate(
     rounds: int | None = None,
     features: bool = False,
     obedience: bool = True,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Judge a run's samples against the rows it never saw, as the run itself does along the way.
 
     Args:
@@ -243,7 +243,9 @@ def evaluate(
         obedience: Whether to see if conditions are obeyed, where there are conditions; takes up to a minute.
 
     Returns:
-        "score" (lower is better) and the numbers it is made of, by name; then those of `wgan.obedience.obedience`.
+        "score" (lower is better) and the numbers it is made of, by name; those of `wgan.obedience.obedience`; and as
+        "columns" each column of numbers by itself, of tables and of points of a few coordinates: held-out rows beside
+        samples, as `wgan.comparing.Marginal.as_json` gives it.
 
     Raises:
         UsageError: There is no run, or it holds no rows out.
@@ -263,7 +265,7 @@ def evaluate(
     )
 
     with game.engine.limits():
-        found = judge(lambda num: drawn(game, source, num, "noise of the judge").values)
+        found = judge(lambda num: drawn(game, source, num, "noise of the judge").values, by_column=True)
         return found | (obeyed(game, source, settings, judge.size) if obedience else {})
 
 

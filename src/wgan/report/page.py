@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wgan.report import pictures, trust, words
+from wgan.report import marginals, pictures, trust, words
 from wgan.report.markup import Html, Part, document, element, joined
 from wgan.report.obeyed import read_obeyed, score_drop
 from wgan.report.record import Record, number, read_record
@@ -54,6 +54,7 @@ def _main(record: Record, title: str) -> Html:
         trust.section(record),
         _reaching(record),
         _judged(record),
+        marginals.section(record),
         _obeyed(record),
         _data(record),
         _details("Settings", _facts(_flat(record.settings))),
