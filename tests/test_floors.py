@@ -21,6 +21,7 @@ FLOORS = (
         "display",
         "divergences",
         "measures",
+        "memory",
         "permutations",
         "randomness",
         "settings",

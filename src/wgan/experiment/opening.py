@@ -25,7 +25,9 @@ from wgan.experiment.notes import read_note, read_settings, read_source
 from wgan.experiment.record import Journal, Record
 from wgan.experiment.running import Experiment
 from wgan.experiment.samples import remove_later_samples
+from wgan.experiment.sizing import refuse_what_cannot_fit
 from wgan.game import Game
+from wgan.memory import memory_faults
 from wgan.metrics import Judge
 from wgan.settings import Settings, check, problems, refuse, to_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space
@@ -37,6 +39,10 @@ CACHE = ".wgan-cache"
 """The folder beside the runs in which images are packed once for all of them."""
 
 
+_BEGINNING = ("before the first update", "Use a smaller batch_size or noise_size, smaller networks, or less data.")
+
+
+@memory_faults(*_BEGINNING)
 def begin(
     settings: Settings, directory: Path | None = None, *, source: Source | None = None, shrink_batch: bool = False
 ) -> Experiment:
@@ -61,11 +67,13 @@ def begin(
     check(settings)
     parts = choose_parts(settings)
     settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
+    check(settings)
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
         source = source or _open(settings, files)
         asked, settings = settings.batch_size, _with_fitting_batch(settings, source, shrink=shrink_batch)
         _refuse_mismatch(settings, source)
         refuse_blind_choice(settings, source)
+        refuse_what_cannot_fit(settings, source.codec.layout, _condition_size(source))
         game = build_game(settings, source.codec.layout, _condition_size(source))
         # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
         settings = dataclasses.replace(
@@ -107,6 +115,7 @@ def begin(
     return experiment
 
 
+@memory_faults(*_BEGINNING)
 def resume(
     directory: Path, *, steps: int | None = None, patience: int | None = None, source: Source | None = None
 ) -> Experiment:
@@ -164,6 +173,7 @@ def _resume(
     source = source or open_again(settings, files)
     refuse_other_data(stored, source, files.root)
     refuse_blind_choice(longer, source)
+    refuse_what_cannot_fit(longer, source.codec.layout, _condition_size(source))
     game = build_game(longer, source.codec.layout, _condition_size(source))
     restore(game, checkpoint)
 

@@ -29,11 +29,14 @@ from wgan.experiment.obeying import obeyed
 from wgan.experiment.opening import open_again
 from wgan.experiment.record import Journal
 from wgan.game import Game
+from wgan.memory import memory_faults
 from wgan.metrics import Judge
 from wgan.settings import Settings
 
 Where: TypeAlias = Mapping[str, Any]
 """What samples are asked for by: names of conditions to a value, or to several."""
+
+_DRAWING = ("while samples were drawn", "Draw fewer at once, or in blocks: generate() holds no more than one.")
 
 
 class Trained:
@@ -88,6 +91,7 @@ class Trained:
         asked = self._asked(num, where)
         return (decode_batch(self.codec, asked, batch) for batch in self._blocks(num, seed, asked))
 
+    @memory_faults(*_DRAWING)
     def sample(self, num: int, seed: int = 0, *, where: Where | None = None) -> Samples:
         """All samples of `generate` at once."""
         blocks = list(self.generate(num, seed, where=where))
@@ -100,6 +104,7 @@ class Trained:
         joined: NDArray[np.generic] = np.concatenate([np.asarray(block) for block in blocks])
         return joined
 
+    @memory_faults(*_DRAWING)
     def values(self, num: int, seed: int = 0, *, where: Where | None = None) -> Tensor:
         """The same samples as the networks see them, shape (num, *layout.shape), float32, without a graph.
 
@@ -108,6 +113,7 @@ class Trained:
         """
         return torch.cat([batch.values for batch in self._blocks(num, seed, self._asked(num, where))])
 
+    @memory_faults(*_DRAWING)
     def draw(self, condition: Tensor, seed: int = 0) -> Tensor:
         """A sample for each of these conditions, as the networks see them, shape (N, *layout.shape), float32.
 
@@ -149,13 +155,14 @@ class Trained:
         )
         while True:
             # The limit on threads is the process's own: it must not stay while the caller has the block.
-            with engine.limits():
+            with engine.limits(), memory_faults(*_DRAWING):
                 batch = next(blocks, None)
             if batch is None:
                 return
             yield batch
 
 
+@memory_faults("while the run was read", "Close other programs, or read it on a machine with more memory.")
 def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Trained:
     """Load what a run has learnt; the run may still be going on.
 
@@ -193,6 +200,7 @@ def _doubt(files: RunFiles, step: int) -> str:
     return ""
 
 
+@memory_faults("while samples were judged", "Use a smaller size (--size).")
 def evaluate(
     directory: Path,
     *,

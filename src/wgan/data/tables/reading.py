@@ -67,14 +67,16 @@ def read_csv(path: Path, *, name: str, header: bool) -> Raw:
     if header:
         _check_header(first, line, name)
     try:
-        table = pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(column_names=None if header else names, block_size=_BLOCK_BYTES),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
-            ),
-        )
+        # Arrow opens no path that is not UTF-8; Python does.
+        with path.open("rb") as file:
+            table = pyarrow.csv.read_csv(
+                file,
+                read_options=pyarrow.csv.ReadOptions(column_names=None if header else names, block_size=_BLOCK_BYTES),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
+                ),
+            )
     except pa.ArrowInvalid as error:
         raise _parse_error(path, delimiter, len(first), name, str(error)) from None
     except OSError as error:
@@ -100,7 +102,8 @@ def read_parquet(path: Path, *, name: str) -> Raw:
     if not path.stat().st_size:
         raise DataError(f"{name} is an empty file; needs at least 2 rows", remedy="Give more data.")
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        # Arrow opens no path that is not UTF-8; Python does.
+        with path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
             table = file.read()
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
