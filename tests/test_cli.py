@@ -80,6 +80,7 @@ class TestTheDoor:
             (KeyboardInterrupt(), 130, "wgan: error: interrupted\n"),
             (MemoryError(), 1, "smaller batch"),
             (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), 1, "smaller batch"),
+            (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "smaller batch"),
             (
                 RuntimeError("odd\nthing"),
                 1,
@@ -366,13 +367,12 @@ class TestARun:
         assert f"wgan train --resume {out}" in complaint(capsys)
 
     def test_too_little_memory_suggests_half_the_batch(self, finished, capsys, monkeypatch):
-        from wgan.experiment import Experiment
+        from wgan.experiment import running
 
-        def exhaust(self):
+        def exhaust(*_):
             raise MemoryError
-            yield
 
-        monkeypatch.setattr(Experiment, "run", exhaust)
+        monkeypatch.setattr(running, "train", exhaust)
         out = finished.parent / "large"
         assert main(["train", str(finished.parent / "points.npy"), *SMALL, "--out", str(out), "--quiet"]) == 1
         assert "--batch-size 4" in complaint(capsys)

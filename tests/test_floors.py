@@ -22,6 +22,7 @@ FLOORS = (
         "display",
         "divergences",
         "measures",
+        "memory",
         "permutations",
         "randomness",
         "settings",

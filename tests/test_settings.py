@@ -164,7 +164,7 @@ def test_files_that_are_no_toml_are_refused(tmp_path):
     (tmp_path / "b.toml").write_bytes(b"data = '\xff'")
     with pytest.raises(UsageError, match="not UTF-8 text: byte 8"):
         from_toml(tmp_path / "b.toml")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="is a folder"):
         from_toml(tmp_path)
 
 

@@ -60,7 +60,7 @@ class Layout:
         """What so many samples are when they are joined to one."""
         groups = tuple(
             (index * self.shape[0] + start, index * self.shape[0] + stop)
-            for index in range(num)
+            for index in range(num if self.groups else 0)
             for start, stop in self.groups
         )
         return replace(self, shape=(num * self.shape[0], *self.shape[1:]), groups=groups)

@@ -45,6 +45,12 @@ class CheckpointError(WganError):
     exit_code = 5
 
 
+class OutOfMemoryError(WganError, MemoryError):
+    """The machine or its accelerator has no memory left; what was saved before is intact."""
+
+    exit_code = 1
+
+
 class Interrupted(WganError):  # noqa: N818 - a stop that was asked for is not an error of anyone's
     """The run was asked to stop, has saved itself, and can be resumed."""
 

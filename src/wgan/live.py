@@ -165,7 +165,7 @@ class LiveView:
 
     def _say(self, line: str) -> None:
         encoding = self._console.encoding or "utf-8"
-        print(line.encode(encoding, "replace").decode(encoding), file=self._console.file, flush=True)
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=self._console.file, flush=True)
 
     def _line(self) -> str:
         parts = [f"update {self._step:,} of {self._steps:,}", self._pace(), self._left()]

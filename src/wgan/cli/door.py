@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import signal
 import sys
 import threading
@@ -14,8 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from wgan.choices import did_you_mean
+from wgan.cli.streams import lenient_streams
 from wgan.display import escaped
-from wgan.errors import DataWarning, Interrupted, UsageError, WganError
+from wgan.errors import DataWarning, Interrupted, OutOfMemoryError, UsageError, WganError
+from wgan.memory import is_out_of_memory
 
 # Command to the line that the help gives it; each is answered by `run(words)` of the module of that name.
 COMMANDS = {
@@ -78,19 +79,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    with warnings.catch_warnings(), _termination_raised():
+    with lenient_streams() as (out, _), warnings.catch_warnings(), _termination_raised():
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = _show_warning(warnings.showwarning)
         try:
             code = _dispatch(words)
-            sys.stdout.flush()
         except SystemExit as stop:
-            return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         except BaseException as error:  # every failure of any kind leaves by this one door
             if debug and not isinstance(error, BrokenPipeError):
                 traceback.print_exc()
-            return _leave(error, words)
-    return code
+            code = _leave(error, words)
+    return _PIPE_CLOSED if out.reader_left and code == 0 else code
 
 
 class _TerminatedError(BaseException):
@@ -155,21 +155,13 @@ def _leave(error: BaseException, words: Sequence[str]) -> int:
         _complain("terminated")
         return _TERMINATED
     if isinstance(error, BrokenPipeError):
-        # The interpreter flushes standard output once more on its way out, and would complain there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return _PIPE_CLOSED
-    if out_of_memory(error):
-        _complain(f"the memory is not enough\n{_SMALLER.get(words[0], 'Try with less data.')}")
-        return 1
+    if is_out_of_memory(error):
+        _complain(f"out of memory\n{_SMALLER.get(words[0], 'Try with less data.')}")
+        return OutOfMemoryError.exit_code
     reason = " ".join(str(error).split())
     _complain(f"unexpected {type(error).__name__}: {reason}\nThis is a fault of wgan's own. --debug shows where it is.")
     return 1
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the machine or its accelerator ran out of memory; asked by name, so that torch need not be there."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "not enough memory" in str(error)
 
 
 def _complain(text: str) -> None:

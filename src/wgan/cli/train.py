@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wgan.cli.door import out_of_memory, say
+from wgan.cli.door import say
 from wgan.cli.options import Group, go_through, parse, wants_help
 from wgan.cli.signals import Came, SignalError, at_most, breaking_off
 from wgan.data.names import BUILT_IN, kind_of
@@ -263,25 +263,17 @@ def _train(experiment: Experiment, quiet: bool) -> dict[str, float]:
 
     settings, directory = experiment.settings, experiment.directory
     evaluation: dict[str, float] = {}
-    try:
-        if quiet:
-            for progress in experiment.run():
-                evaluation = progress.evaluation or evaluation
-        else:
-            for note in experiment.source.notes:
-                say(f"note: {note}")
-            engine = experiment.game.engine.describe()
-            with LiveView(settings, experiment.source.describe(), directory, settings.steps, engine=engine) as view:
-                for progress in experiment.run():
-                    evaluation = progress.evaluation or evaluation
-                    view.update(progress)
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        raise WganError(
-            f"the memory is not enough for batches of {settings.batch_size}; {directory} holds all up to its last save",
-            remedy=f"Begin again with --batch-size {max(1, settings.batch_size // 2)}.",
-        ) from error
+    if quiet:
+        for progress in experiment.run():
+            evaluation = progress.evaluation or evaluation
+        return evaluation
+    for note in experiment.source.notes:
+        say(f"note: {note}")
+    engine = experiment.game.engine.describe()
+    with LiveView(settings, experiment.source.describe(), directory, settings.steps, engine=engine) as view:
+        for progress in experiment.run():
+            evaluation = progress.evaluation or evaluation
+            view.update(progress)
     return evaluation
 
 

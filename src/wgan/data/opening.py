@@ -20,10 +20,14 @@ from wgan.data.source import Codec, Source
 from wgan.data.toys import TOYS, ToySource
 from wgan.display import escaped
 from wgan.errors import CheckpointError, DataError, UsageError
+from wgan.memory import memory_faults
 from wgan.settings import DataOptions, Settings, check
 
 
 @in_usual_state
+@memory_faults(
+    "while the data was read", "Give fewer rows, smaller images, or data in a file that can be mapped (.npy)."
+)
 def open_data(
     data: str | Path | object,
     options: DataOptions,

@@ -27,7 +27,9 @@ from wgan.experiment.notes import read_environment, read_settings, read_source, 
 from wgan.experiment.record import Journal, Record, read_lines
 from wgan.experiment.running import Experiment
 from wgan.experiment.samples import remove_later_samples, remove_samples
+from wgan.experiment.sizing import refuse_what_cannot_fit
 from wgan.game import Game
+from wgan.memory import memory_faults
 from wgan.metrics import Judge
 from wgan.settings import Settings, check, problems, refuse, sealed_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space
@@ -39,7 +41,11 @@ CACHE = ".wgan-cache"
 """The folder beside the runs in which images are packed once for all of them."""
 
 
+_BEGINNING = ("before the first update", "Use a smaller batch_size or noise_size, smaller networks, or less data.")
+
+
 @in_usual_state
+@memory_faults(*_BEGINNING)
 def begin(
     settings: Settings, directory: Path | None = None, *, source: Source | None = None, shrink_batch: bool = False
 ) -> Experiment:
@@ -64,11 +70,13 @@ def begin(
     check(settings)
     parts = choose_parts(settings)
     settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
+    check(settings)
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
         source = source or _open(settings, files)
         asked, settings = settings.batch_size, _with_fitting_batch(settings, source, shrink=shrink_batch)
         _refuse_mismatch(settings, source)
         refuse_blind_choice(settings, source)
+        refuse_what_cannot_fit(settings, source.codec.layout, _condition_size(source))
         game = build_game(settings, source.codec.layout, _condition_size(source))
         # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
         settings = dataclasses.replace(
@@ -111,6 +119,7 @@ def begin(
 
 
 @in_usual_state
+@memory_faults(*_BEGINNING)
 def resume(
     directory: Path,
     *,
@@ -187,6 +196,7 @@ def _resume(
     source = source or open_again(longer, files)
     refuse_other_data(stored, source, files.root)
     refuse_blind_choice(longer, source)
+    refuse_what_cannot_fit(longer, source.codec.layout, _condition_size(source))
     game = build_game(longer, source.codec.layout, _condition_size(source))
     restore(game, checkpoint)
 

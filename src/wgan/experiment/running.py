@@ -33,6 +33,7 @@ from wgan.experiment.samples import remove_later_samples, write_real_samples, wr
 from wgan.experiment.stopping import StopAskedError, StopRequest
 from wgan.failures import probe
 from wgan.game import Game
+from wgan.memory import memory_faults
 from wgan.metrics import Judge
 from wgan.randomness import Randomness
 from wgan.settings import Settings
@@ -145,13 +146,14 @@ class Experiment:
             NumericError: Training diverged; the last good checkpoint is named.
             CheckpointError: The disk is full or failing; the last checkpoint is as it was.
             DataError: The data could not be read any more.
+            OutOfMemoryError: The machine or its accelerator has no memory left; the last checkpoint is as it was.
         """
         self._since = time.monotonic()
         with self._stop:
             if self.game.steps_done == 0:
                 write_real_samples(self.source, self._files, self.settings.seed)
                 write_samples(self.game, self.source, self._files, 0)
-            while (progress := self._next()) is not None:
+            while (progress := self._next_in_memory()) is not None:
                 yield progress
         why = {"reason": self.ended_early} if self.ended_early else {}
         self._journal.add("finished", self.game.steps_done, seconds=self._elapsed(), **why)
@@ -176,6 +178,14 @@ class Experiment:
     def is_regular(self, step: int) -> bool:
         """Whether the run saves a checkpoint at this step whether or not it is ever stopped."""
         return step == 0 or step % self.settings.save_every == 0 or self._is_judged(step)
+
+    def _next_in_memory(self) -> Progress | None:
+        """The next update, an end of memory told as an error of this project's."""
+        batch = self.settings.batch_size
+        doing = f"with batches of {batch:,} samples; '{self.directory}' holds all up to its last save"
+        smaller = f"Begin again with a smaller batch, for example --batch-size {max(1, batch // 2)}"
+        with memory_faults(doing, f"{smaller}, or with smaller networks."):
+            return self._next()
 
     def _next(self) -> Progress | None:
         """The next update and what follows it, or the way back from where training diverged; None at the end."""

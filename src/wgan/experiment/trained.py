@@ -30,6 +30,7 @@ from wgan.experiment.obeying import obeyed
 from wgan.experiment.opening import moved, open_again
 from wgan.experiment.record import Journal
 from wgan.game import Game
+from wgan.memory import memory_faults
 from wgan.metrics import Judge
 from wgan.settings import Settings
 
@@ -38,6 +39,7 @@ Where: TypeAlias = Mapping[str, Any]
 
 Decode: TypeAlias = Callable[[Tensor], Decoded]
 """A way back from what the networks see."""
+_DRAWING = ("while samples were drawn", "Draw fewer at once, or in blocks: generate() holds no more than one.")
 
 
 class Trained:
@@ -97,6 +99,7 @@ class Trained:
         return self._decoded(num, seed, asked, decode)
 
     @in_usual_state
+    @memory_faults(*_DRAWING)
     def sample(self, num: int, seed: int = 0, *, where: Where | None = None, decode: Decode | None = None) -> Samples:
         """All samples of `generate` at once."""
         blocks = list(self.generate(num, seed, where=where, decode=decode))
@@ -109,6 +112,7 @@ class Trained:
         return _joined([np.asarray(block) for block in blocks])
 
     @in_usual_state
+    @memory_faults(*_DRAWING)
     def values(self, num: int, seed: int = 0, *, where: Where | None = None) -> Tensor:
         """The same samples as the networks see them, shape (num, *layout.shape), float32, without a graph.
 
@@ -118,6 +122,7 @@ class Trained:
         return torch.cat([batch.values for batch in self._blocks(num, seed, self._asked(num, where))])
 
     @in_usual_state
+    @memory_faults(*_DRAWING)
     def draw(self, condition: Tensor, seed: int = 0) -> Tensor:
         """A sample for each of these conditions, as the networks see them, shape (N, *layout.shape), float32.
 
@@ -164,7 +169,7 @@ class Trained:
         )
         while True:
             # The limit on threads is the process's own: it must not stay while the caller has the block.
-            with engine.limits():
+            with engine.limits(), memory_faults(*_DRAWING):
                 batch = next(blocks, None)
             if batch is None:
                 return
@@ -178,6 +183,7 @@ def _joined(blocks: list[NDArray[np.generic]]) -> NDArray[np.generic]:
 
 
 @in_usual_state
+@memory_faults("while the run was read", "Close other programs, or read it on a machine with more memory.")
 def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Trained:
     """Load what a run has learnt; the run may still be going on.
 
@@ -219,6 +225,7 @@ def _doubt(files: RunFiles, step: int) -> str:
 
 
 @in_usual_state
+@memory_faults("while samples were judged", "Use a smaller size (--size).")
 def evaluate(
     directory: Path,
     *,

@@ -25,6 +25,9 @@ from wgan.networks.conditioning import (
 from wgan.networks.players import Critic, Generator
 
 Activation = Literal["relu", "leaky", "tanh", "softplus", "gelu", "silu"]
+MOST_LAYERS = 1000
+"""Layers that a network is built of at most: each is an object, and takes time whatever its width."""
+
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": ReLU,
     "tanh": nn.Tanh,
@@ -44,7 +47,7 @@ class FullPrecision(nn.Linear):
     def forward(self, values: Tensor) -> Tensor:
         """Shape (N, entries) to (N, outputs), of the weights' own type."""
         # Where nothing is cast anyway, the context would cost a small layer as much as its product.
-        if not torch.is_autocast_enabled(values.device.type):
+        if values.is_meta or not torch.is_autocast_enabled(values.device.type):
             return self._exact(values.to(self.weight.dtype))
         with torch.autocast(values.device.type, enabled=False):
             return self._exact(values.to(self.weight.dtype))
@@ -71,6 +74,8 @@ class MLP:
     def __post_init__(self) -> None:
         if self.width < 1 or self.depth < 0:
             raise ValueError(f"width must be at least 1 and depth at least 0, not {self.width} and {self.depth}")
+        if self.depth > MOST_LAYERS:
+            raise ValueError(f"depth must be at most {MOST_LAYERS:,}, not {self.depth:,}")
 
     @built
     def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:

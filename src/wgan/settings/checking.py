@@ -16,8 +16,15 @@ from wgan.settings.fields import WORDS, DataOptions, Settings
 MOST_JUDGED = 20_000
 """Samples on each side of an evaluation, at most: their matrix of costs then takes 3.2 GB."""
 
+MOST_COUNTED = 10**12
+"""The largest number of anything: more updates, samples or dimensions than any run has, and within 64 bits."""
+
+MOST_THREADS = 1024
+"""The most CPU threads: the library that starts them ends the process where the system gives it no more."""
+
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(:.*)?")
 _CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+([:(].*)?|!.*|__\w+__.*")
+_MOST_BITS = 200
 _PICKLE = re.compile(r".*\.(pkl|pickle|joblib|dill|pt|pth|ckpt)", re.IGNORECASE)
 
 # NaN fails every comparison, so each of these says what must hold rather than what must not.
@@ -46,7 +53,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "judge_rounds": _COUNT,
     "patience": _COUNT_OR_NONE,
     "rollbacks": _COUNT_OR_NONE,
-    "threads": _COUNT_OR_NONE,
+    "threads": (lambda value: 0 <= value <= MOST_THREADS, f"between 0 and {MOST_THREADS:,}"),
     "held_out": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
     "unseen": (lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
     "range": (
@@ -82,10 +89,25 @@ def problems(settings: Settings) -> list[str]:
     for name, (holds, must) in _RANGES.items():
         if name in fitting and not holds(fitting[name]):
             found.append(f"{name} must be {must}, not {spell(fitting[name])}")
+        elif name != "seed" and type(fitting.get(name)) is int and fitting[name] > MOST_COUNTED:
+            found.append(f"{name} must be at most {MOST_COUNTED:,}, not {spell(fitting[name])}")
     found += [fault for name in WORDS if name in fitting and (fault := _misspelt(name, fitting[name]))]
     if _PICKLE.fullmatch(fitting.get("data", "")):
         found.append(f"data {spell(fitting['data'])} is refused: reading a pickle can run what it carries")
+    if not _is_utf8(fitting.get("data", "")):
+        found.append(
+            f"data {spell(fitting['data'])} is not UTF-8, as settings.toml is: rename it, or make a link to it"
+        )
     return found + _miswritten(fitting) + _at_odds(fitting) + _claimed_twice(fitting)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text can be written; a name of a file that is not UTF-8 has unpaired surrogates."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check(settings: Settings) -> None:
@@ -221,5 +243,11 @@ def spell(value: object) -> str:
     """Show a value as it would be written in the file, shortened, with control characters escaped."""
     if isinstance(value, bool):
         return str(value).lower()
-    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        # Python refuses to write out numbers of thousands of digits.
+        return f"a whole number of some {int(value.bit_length() * math.log10(2)):,} digits"
+    try:
+        text = repr(list(value)) if isinstance(value, tuple) else repr(value)
+    except (RecursionError, ValueError):
+        return f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= 80 else f"{text[:76]}..."

@@ -16,6 +16,11 @@ from wgan.errors import UsageError
 from wgan.settings.checking import problems, refuse, sift, spell
 from wgan.settings.fields import Settings
 
+_MOST_BYTES = 1 << 19
+_LONGEST_REASON = 200
+_STRING = re.compile(r"""\"(?:\\.|[^"\\\n])*"|'[^'\n]*'""")
+_LONG_KEY = re.compile(r"(?:[\w-]+[ \t]*\.[ \t]*){32}")
+_OF_SHELL = Path("/dev/fd")
 _HEADER = "# The settings of one training run. `wgan train --settings FILE` trains it again.\n\n"
 _SEAL = "# sha256 {} of all other lines. To change them on purpose, remove this line.\n"
 _SEALED = re.compile(re.escape(_SEAL).replace(re.escape("{}"), "(?P<digest>[0-9a-f]{64})").encode("ascii"))
@@ -88,17 +93,43 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         UsageError: The file is missing, unreadable or not valid TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
+        text = _bounded(Path(path)).decode("utf-8-sig")
+        if _LONG_KEY.search(_STRING.sub("a", text)):
+            # The parser takes time that grows with the square of the parts of a key.
+            raise ValueError("a key has more than two parts")
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise UsageError(f"there is no settings file {escaped(str(path))}", remedy=_neighbours(Path(path))) from None
     except OSError as error:
         raise UsageError(f"the settings file {escaped(str(path))} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the settings file {escaped(str(path))} is not UTF-8 text: byte {error.start}") from None
-    except tomllib.TOMLDecodeError as error:
+    except UnicodeError as error:
+        where = f": byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        raise UsageError(f"the settings file {escaped(str(path))} is not UTF-8 text{where}") from None
+    except (ValueError, RecursionError, OverflowError) as error:
+        if isinstance(error, UsageError):
+            raise
+        # Beside its own errors the parser raises those of Python for numbers, dates and nesting that are out of range.
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else _short(error)
         raise UsageError(
-            f"{escaped(str(path))} is not valid TOML: {error}", remedy="Write one `name = value` a line."
+            f"{escaped(str(path))} is not valid TOML: {reason}", remedy="Write one `name = value` a line."
         ) from None
+
+
+def _bounded(path: Path) -> bytes:
+    """The bytes of a file that may be a settings file."""
+    # A FIFO without a writer would be waited for; what a shell puts in the place of <(...) has one.
+    if path.exists() and not path.is_file() and path.parent != _OF_SHELL:
+        what = "a folder" if path.is_dir() else "not a file"
+        raise UsageError(f"the settings file {escaped(str(path))} is {what}")
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise UsageError(f"{escaped(str(path))} is longer than {_MOST_BYTES:,} bytes, and so not a settings file")
+    return content
+
+
+def _short(error: Exception) -> str:
+    return escaped(" ".join(str(error).split()))[:_LONGEST_REASON]
 
 
 def from_mapping(values: Mapping[str, Any], *, start: Settings | None = None) -> tuple[Settings, list[str]]:

@@ -77,14 +77,16 @@ def read_csv(path: Path, *, name: str, header: bool, first: str = ",") -> Raw:
     if header:
         _check_header(cells, line, name)
     try:
-        table = pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(column_names=None if header else names, block_size=_BLOCK_BYTES),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
-            ),
-        )
+        # Arrow opens no path that is not UTF-8; Python does.
+        with path.open("rb") as file:
+            table = pyarrow.csv.read_csv(
+                file,
+                read_options=pyarrow.csv.ReadOptions(column_names=None if header else names, block_size=_BLOCK_BYTES),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
+                ),
+            )
     except pa.ArrowInvalid as error:
         raise _parse_error(path, delimiter, len(cells), name, str(error)) from None
     except OSError as error:
@@ -124,7 +126,8 @@ def read_parquet(path: Path, *, name: str, header: bool = True) -> Raw:
     if not path.stat().st_size:
         raise DataError(f"{name} is an empty file; needs at least 2 rows", remedy="Give more data.")
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        # Arrow opens no path that is not UTF-8; Python does.
+        with path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
             # In batches, since a small file can state any number of rows.
             table = pa.Table.from_batches(within_memory(file.iter_batches(), name), schema=file.schema_arrow)
     except DataError:

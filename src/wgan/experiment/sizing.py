@@ -1,0 +1,203 @@
+"""What a game takes in memory at least, counted from its settings before anything of it is made."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wgan.assembly import build_rules, choose_parts
+from wgan.batch import Layout
+from wgan.errors import UsageError
+from wgan.memory import available, in_words, memory_faults
+from wgan.networks import given_to
+from wgan.optimizers import Foreseeing, Optimizer
+from wgan.settings import Settings
+
+_FLOAT = 4
+_HALF = 2
+"""Bytes of a number that a layer puts out, in the least precision that it may be run in."""
+
+_FEW = 2
+_MODEST_NOISE = 128
+"""Dimensions of the noise that no network is too large for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Bytes that a game takes at least.
+
+    Attributes:
+        generator: Its weights, their gradients, what its optimiser keeps for them, and their average.
+        critic: Likewise, without an average.
+        sample: For each sample of a batch, whatever else is in it.
+    """
+
+    generator: float
+    critic: float
+    sample: float
+
+    def total(self, batch_size: int) -> float:
+        """Bytes in all."""
+        return self.generator + self.critic + batch_size * self.sample
+
+
+def need_of(settings: Settings, layout: Layout, condition_size: int = 0) -> Need:
+    """Count what a game takes at least; nothing is allocated.
+
+    Args:
+        settings: The run's settings.
+        layout: What a sample of the data is.
+        condition_size: Entries of what a sample is asked for by.
+
+    Returns:
+        Bytes; infinite where a network has more weights than 64 bits can count.
+
+    Raises:
+        UsageError: Words that no table has, or networks that do not fit the data.
+    """
+    parts, rules = choose_parts(settings), build_rules(settings)
+    to_generator, to_critic = given_to(settings.conditioning, condition_size)
+
+    def generator() -> tuple[nn.Module, tuple[Tensor, ...]]:
+        network = parts.generator.generator(settings.noise_size, layout, to_generator)
+        return network, (torch.empty(_FEW, settings.noise_size), torch.empty(_FEW, to_generator.size))
+
+    def critic() -> tuple[nn.Module, tuple[Tensor, ...]]:
+        packed, told = layout.packed(rules.packing), to_critic.packed(rules.packing)
+        network = parts.critic.critic(packed, parts.objective.critic_outputs, told)
+        return network, (torch.empty(_FEW, *packed.shape), torch.empty(_FEW, told.size))
+
+    made, made_outputs = _measured(generator)
+    judged, judged_outputs = _measured(critic)
+    # Real samples and generated ones are scored, and what layers put out is kept for the gradient.
+    per_sample = _FLOAT * _entries(settings, layout) + _HALF * (made_outputs + 2 * judged_outputs / rules.packing)
+    averaged = _FLOAT * made if settings.average else 0
+    return Need(
+        generator=_kept(parts.generator_optimizer, made) + averaged,
+        critic=_kept(parts.critic_optimizer, judged),
+        sample=per_sample,
+    )
+
+
+def _entries(settings: Settings, layout: Layout) -> int:
+    """Numbers of a sample's noise, of the sample, and of the real one beside it."""
+    return settings.noise_size + 2 * layout.size
+
+
+def refuse_what_cannot_fit(settings: Settings, layout: Layout, condition_size: int = 0) -> None:
+    """Refuse a game that needs more memory than there is.
+
+    Raises:
+        UsageError: It does, or asks for more threads than can be started; the setting to change is named.
+    """
+    if settings.threads > 1:
+        _refuse_threads(settings.threads)
+    room = _room(settings)
+    if room is None:
+        return
+    batch = _FLOAT * settings.batch_size * _entries(settings, layout)
+    # A batch that is itself too large need not wait for networks that are sized by it.
+    need = need_of(settings, layout, condition_size) if batch <= room else Need(generator=0, critic=0, sample=0)
+    total = max(batch, need.total(settings.batch_size))
+    if total <= room:
+        return
+    said = f"needs at least {in_words(total)} of memory, of which {in_words(room)} can be had"
+    for name, value in _modest(settings).items():
+        other = _with(settings, {name: value})
+        counted = need_of(other, layout, condition_size)
+        if counted.total(other.batch_size) <= room:
+            most = int((room - counted.generator - counted.critic) // counted.sample)
+            remedy = f"A batch_size of {most:,} or less would do." if name == "batch_size" else f"Use a smaller {name}."
+            raise UsageError(f"{name} {_shown(settings, name)} {said}", remedy=remedy)
+    changed: dict[str, Any] = {}
+    for name, value in _modest(settings).items():
+        changed[name] = value
+        other = _with(settings, changed)
+        if need_of(other, layout, condition_size).total(other.batch_size) <= room:
+            named = " with ".join(f"{name} {_shown(settings, name)}" for name in changed)
+            raise UsageError(f"{named} {said}", remedy="Use smaller ones.")
+    raise UsageError(f"the networks, of samples of {layout.size:,} numbers, {said}", remedy="Use smaller networks.")
+
+
+def _refuse_threads(count: int) -> None:
+    """Refuse more threads than the system starts: the library that starts them would end the process."""
+    waiting, started = threading.Event(), list[threading.Thread]()
+    try:
+        for _ in range(count):
+            thread = threading.Thread(target=waiting.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    except (RuntimeError, MemoryError):
+        raise UsageError(
+            f"threads {count:,} cannot be started: the system starts no more than {len(started):,} here",
+            remedy="Use fewer threads, or raise the limit (ulimit -u, ulimit -v).",
+        ) from None
+    finally:
+        waiting.set()
+        for thread in started:
+            thread.join()
+
+
+def _modest(settings: Settings) -> dict[str, int | str]:
+    """What may be too large, with a value in place of its own that no machine finds large."""
+    counts = {"batch_size": _FEW, "packing": 1, "noise_size": _MODEST_NOISE}
+    found: dict[str, int | str] = {name: value for name, value in counts.items() if value < getattr(settings, name)}
+    # A word without its parameters is the network as its table has it.
+    words = {name: getattr(settings, name).partition(":") for name in ("generator", "critic")}
+    return found | {name: word for name, (word, colon, _) in words.items() if colon}
+
+
+def _with(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """The settings with other values, and with packs that are no larger than a batch."""
+    other = dataclasses.replace(settings, **values)
+    return dataclasses.replace(other, packing=min(other.packing, other.batch_size))
+
+
+def _shown(settings: Settings, name: str) -> str:
+    value = getattr(settings, name)
+    return f"{value:,}" if isinstance(value, int) else f"'{value}'"
+
+
+def _room(settings: Settings) -> int | None:
+    """Bytes that there are where the game is to be, None where nobody knows."""
+    if settings.device != "cpu" and torch.cuda.is_available():
+        # What others hold there now may be free in a moment.
+        return int(torch.cuda.mem_get_info()[1])
+    return available()
+
+
+def _measured(build: Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]) -> tuple[float, float]:
+    """Weights of a network, and numbers that its layers put out for each sample."""
+    counts: list[int] = []
+
+    def count(layer: nn.Module, inputs: object, output: Tensor) -> None:
+        counts.append(output.numel())
+
+    try:
+        with torch.device("meta"), torch.no_grad(), memory_faults("", ""):
+            network, arguments = build()
+            weights = sum(weight.numel() for weight in network.parameters())
+            for layer in network.modules():
+                if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                    layer.register_forward_hook(count)
+            network(*arguments)
+    except MemoryError:
+        return math.inf, 0.0
+    except (NotImplementedError, RuntimeError):
+        # A network that cannot be walked without numbers still has its weights.
+        return float(weights), 0.0
+    return float(weights), sum(counts) / _FEW
+
+
+def _kept(optimizer: Optimizer, weights: float) -> float:
+    """Bytes of so many weights, their gradients and what the optimiser keeps."""
+    trial = optimizer.build([nn.Parameter(torch.zeros(_FEW))])
+    slots = trial.prepared()[0].values() if isinstance(trial, Foreseeing) else ()
+    return _FLOAT * weights * (2 + sum(value.numel() == _FEW for value in slots))
