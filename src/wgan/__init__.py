@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wgan.batch import Batch, Layout
-    from wgan.constraints import Constraint
+    from wgan.choices import register
+    from wgan.constraints import CONSTRAINTS, Constraint
     from wgan.data import Source, open_data
+    from wgan.data.embeddings import EMBEDDINGS
+    from wgan.data.toys import TOYS
     from wgan.errors import CheckpointError, DataError, DataWarning, Interrupted, NumericError, UsageError, WganError
     from wgan.estimator import WGAN
     from wgan.experiment import begin, evaluate, load, resume
     from wgan.game import Game
     from wgan.metrics import Judge
-    from wgan.objectives import Objective, Wasserstein
+    from wgan.networks import NETWORKS
+    from wgan.objectives import OBJECTIVES, Objective, Wasserstein
+    from wgan.optimizers import OPTIMIZERS
     from wgan.recipes import RECIPES, recipe
     from wgan.rules import Rules
     from wgan.settings import DataOptions, Settings
@@ -23,7 +28,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CONSTRAINTS",
+    "EMBEDDINGS",
+    "NETWORKS",
+    "OBJECTIVES",
+    "OPTIMIZERS",
     "RECIPES",
+    "TOYS",
     "WGAN",
     "Batch",
     "CheckpointError",
@@ -50,13 +61,20 @@ __all__ = [
     "load",
     "open_data",
     "recipe",
+    "register",
     "resume",
     "train",
 ]
 
 # Public names live in their rooms and are fetched when first asked for, so that `wgan --help` never waits for torch.
 _HOME = {
+    "CONSTRAINTS": "constraints",
+    "EMBEDDINGS": "data.embeddings",
+    "NETWORKS": "networks",
+    "OBJECTIVES": "objectives",
+    "OPTIMIZERS": "optimizers",
     "RECIPES": "recipes",
+    "TOYS": "data.toys",
     "WGAN": "estimator",
     "Batch": "batch",
     "CheckpointError": "errors",
@@ -82,6 +100,7 @@ _HOME = {
     "load": "experiment",
     "open_data": "data",
     "recipe": "recipes",
+    "register": "choices",
     "resume": "experiment",
     "train": "training",
 }

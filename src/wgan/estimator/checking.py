@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wgan.assembly import word_faults
+from wgan.assembly import CATALOGS, word_faults
 from wgan.errors import UsageError
+from wgan.own import Own, fault_of, own_parts
 from wgan.recipes import recipe
 from wgan.settings import DataOptions, Settings, problems, refuse
 
@@ -29,14 +30,28 @@ def given_options(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _plain(value) for name, value in named.items() if name in _OPTIONS and value is not None}
 
 
-def refuse_parameters(params: Mapping[str, Any]) -> None:
-    """Raise one error that lists every parameter which cannot be used, whatever the data.
+def usable_parameters(params: Mapping[str, Any]) -> tuple[dict[str, Any], Own]:
+    """Put words in the place of the user's own parts, and raise one error that lists every parameter in vain.
+
+    Args:
+        params: The estimator's parameters by name.
+
+    Returns:
+        The parameters with words, and the parts.
 
     Raises:
-        UsageError: If there is any.
+        UsageError: If any parameter cannot be used, whatever the data.
     """
+    given = {name: params[name] for name in CATALOGS if params[name] is not None and not isinstance(params[name], str)}
+    in_vain = {name: fault for name, value in given.items() if (fault := fault_of(name, value))}
+    own = own_parts({name: value for name, value in given.items() if name not in in_vain})
+    worded = {**params, **dict.fromkeys(in_vain), **own.words}
+    _refuse_parameters(worded, own, [f"{name} {fault}" for name, fault in in_vain.items()])
+    return worded, own
+
+
+def _refuse_parameters(params: Mapping[str, Any], own: Own, faults: list[str]) -> None:
     named = params["recipe"]
-    faults = []
     try:
         start = Settings() if named is None else recipe(_text(named, "recipe"))
     except UsageError as error:
@@ -48,7 +63,7 @@ def refuse_parameters(params: Mapping[str, Any]) -> None:
         setting, _, rest = problem.partition(" ")
         faults.append(f"{spelt.get(setting, setting.removeprefix('input.'))} {rest}")
     spoken_for = {fault.partition(" ")[0] for fault in faults}
-    for setting, fault in word_faults(settings).items():
+    for setting, fault in word_faults(settings, own.parts).items():
         if setting not in spoken_for:
             faults.append(f"{setting}: {' '.join(filter(None, (fault.message, fault.remedy)))}")
     for name, check in (("random_state", _refuse_state), ("directory", _refuse_directory)):

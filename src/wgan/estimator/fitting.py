@@ -12,6 +12,7 @@ from wgan import experiment
 from wgan.data.source import Source
 from wgan.errors import Interrupted
 from wgan.estimator.checking import given_settings
+from wgan.own import Own
 from wgan.recipes import default_recipe, recipe
 from wgan.settings import DataOptions, Settings
 
@@ -48,13 +49,16 @@ def settings_for(
     return dataclasses.replace(start, data=data, seed=seed, input=options, **given)
 
 
-def train(settings: Settings, source: Source, directory: Path, *, shown: bool, is_kept: bool) -> list[dict[str, Any]]:
+def train(
+    settings: Settings, source: Source, directory: Path, own: Own, *, shown: bool, is_kept: bool
+) -> list[dict[str, Any]]:
     """Train to the end.
 
     Args:
         settings: Of the run.
         source: The data.
         directory: A new directory for its files.
+        own: Parts of the user's own.
         shown: Whether a live view shows how far it is.
         is_kept: Whether the directory stays, so that an interrupted run can be resumed.
 
@@ -66,7 +70,7 @@ def train(settings: Settings, source: Source, directory: Path, *, shown: bool, i
         KeyboardInterrupt: One stopped a run that is not.
     """
     history: list[dict[str, Any]] = []
-    with experiment.begin(settings, directory, source=source) as run, contextlib.ExitStack() as stack:
+    with experiment.begin(settings, directory, source=source, parts=own) as run, contextlib.ExitStack() as stack:
         view = None
         if shown:
             from wgan.live import LiveView

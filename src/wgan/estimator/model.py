@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,17 +18,27 @@ from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.estimator.asking import asked_for, sample_rows
 from wgan.estimator.attributes import attributes, believed
-from wgan.estimator.checking import given_options, refuse_parameters, seed_of
+from wgan.estimator.checking import given_options, seed_of, usable_parameters
 from wgan.estimator.fitting import settings_for, train
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable
 from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
 from wgan.estimator.parameters import Parameters
 from wgan.estimator.scoring import minus_distance
+from wgan.experiment import RunWarning
+from wgan.own import NO_PARTS, own_parts
 from wgan.settings import DataOptions
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable
 
+    import numpy as np
+    import torch
+    from torch import nn
+
+    from wgan.constraints import Constraint
+    from wgan.networks import Architecture
+    from wgan.objectives import Objective
+    from wgan.optimizers import Optimizer
     from wgan.trust.verdict import Verdict
 
 
@@ -35,7 +46,9 @@ class WGAN(Parameters):
     """A Wasserstein GAN that learns the distribution of X and draws new samples from it.
 
     Parameters that are None take the value of the recipe for this kind of data (`wgan recipes` lists them); words such
-    as `constraint` have the form "name:key=value,key=value".
+    as `constraint` have the form "name:key=value,key=value". Objective, constraint, networks and optimisers may be
+    objects of your own as well. A module is copied, so that a fit does not change it, and training begins with the
+    weights that it has: fits of one model with an integer as `random_state` are the same.
 
     Args:
         recipe: A named recipe; None for the one for this kind of data.
@@ -50,11 +63,14 @@ class WGAN(Parameters):
         unrolled_steps: Updates of the critic that the generator looks ahead.
         mismatch: Weight in the critic's loss of real samples under conditions that are not theirs.
         conditioning: How a condition enters the networks: "auto", "concat", "norm", "projection", "norm-projection".
-        objective: What the two players optimise: "wasserstein", "gan", "relativistic" and others.
-        constraint: What keeps the critic in bounds: "clipping", "penalty", "spectral", "r1", "none" and others.
-        generator: Network of the generator: "mlp", "dcgan" or "resnet".
-        critic: Network of the critic.
-        generator_optimizer: "rmsprop" or "adam".
+        objective: What the two players optimise: "wasserstein", "gan", "relativistic" and others; or an
+            `wgan.Objective`.
+        constraint: What keeps the critic in bounds: "clipping", "penalty", "spectral", "r1", "none" and others; or a
+            `wgan.Constraint`.
+        generator: Network of the generator: "mlp", "dcgan" or "resnet"; or a module from noise (N, noise_size) to
+            samples (N, *shape), images in [-1, 1], with the condition (N, C) as its second argument where there is one.
+        critic: Network of the critic; or a module from samples (N, *shape), and the condition, to scores (N,).
+        generator_optimizer: "rmsprop" or "adam"; or a function from parameters to a `torch.optim.Optimizer`.
         critic_optimizer: The same for the critic.
         noise_size: Dimensions of the noise.
         noise: "normal" or "uniform".
@@ -133,12 +149,12 @@ class WGAN(Parameters):
         unrolled_steps: int | None = None,
         mismatch: float | None = None,
         conditioning: str | None = None,
-        objective: str | None = None,
-        constraint: str | None = None,
-        generator: str | None = None,
-        critic: str | None = None,
-        generator_optimizer: str | None = None,
-        critic_optimizer: str | None = None,
+        objective: str | Objective | None = None,
+        constraint: str | Constraint | None = None,
+        generator: str | nn.Module | Architecture | None = None,
+        critic: str | nn.Module | Architecture | None = None,
+        generator_optimizer: str | Optimizer | Callable[..., torch.optim.Optimizer] | None = None,
+        critic_optimizer: str | Optimizer | Callable[..., torch.optim.Optimizer] | None = None,
         noise_size: int | None = None,
         noise: str | None = None,
         decay: str | None = None,
@@ -244,9 +260,9 @@ class WGAN(Parameters):
             DataError: Data that cannot be learnt from.
             NumericError: Training diverged.
         """
-        refuse_parameters(self.get_params())
+        params, own = usable_parameters(self.get_params())
         seed = seed_of(self.random_state)
-        options = DataOptions(**given_options(self.get_params()))
+        options = DataOptions(**given_options(params))
         form, labels = form_of(X), None if y is None else labels_of(y)
         if labels is not None:
             names = tuple(labels.column_names)
@@ -257,12 +273,13 @@ class WGAN(Parameters):
                 options, condition=(*options.condition, *names), categorical=tuple(categorical)
             )
         source = open_data(readable(X), options, seed=seed, labels=labels)
-        settings = settings_for(self.get_params(), X, source, options, seed)
+        settings = settings_for(params, X, source, options, seed)
         with self._directory() as directory:
-            history = train(settings, source, directory, shown=self.verbose, is_kept=self.directory is not None)
+            is_kept = self.directory is not None
+            history = train(settings, source, directory, own, shown=self.verbose, is_kept=is_kept)
             files = read_run(directory)
-            trained = load_run(directory)
-        self.history_, self._files, self._trained, self._form = history, files, trained, form
+            trained = load_run(directory, own)
+        self.history_, self._files, self._trained, self._form, self._own = history, files, trained, form, own
         if self.directory is not None:
             self.directory_ = directory
         self._describe()
@@ -325,6 +342,9 @@ class WGAN(Parameters):
     def save(self, path: str | Path) -> None:
         """Save what was fitted: a run's directory, which `wgan sample` takes too. Nothing in it is a pickle.
 
+        Of modules and objects of your own the weights are saved, and what they are called; a warning says which of them
+        `load` wants to be given again. Objects of a class that is registered are saved whole.
+
         Args:
             path: A directory that does not exist, or is empty.
 
@@ -333,38 +353,52 @@ class WGAN(Parameters):
             CheckpointError: The disk is full or failing.
         """
         self._fitted()
-        write_run(self._files, self.get_params(), self._form, Path(path))
+        params = self.get_params()
+        for name, word in self._own.words.items():
+            if name not in self._own.parts and not isinstance(params[name], str | None):
+                params[name] = word
+        write_run(self._files, params, self._form, Path(path))
+        if self._own.parts:
+            again = ", ".join(f"{name}=..." for name in self._own.parts)
+            warnings.warn(
+                f"parts of your own are saved by their weights alone; to load it: WGAN.load({str(path)!r}, {again})",
+                RunWarning,
+                stacklevel=2,
+            )
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, **parts: Any) -> Self:  # noqa: ANN401 - as in the constructor
         """Load what `save` wrote, or any run.
 
         Args:
             path: The directory.
+            parts: Of a run that was trained with modules or objects of your own, these again: `generator=module`. Their
+                weights are those that were saved; yours are not changed.
 
         Raises:
-            UsageError: There is no run.
-            CheckpointError: It is damaged.
+            UsageError: There is no run, or it was trained with parts that were not given.
+            CheckpointError: It is damaged, or was trained with other parts.
         """
-        path = Path(path)
-        trained = load_run(path)
+        path, own = Path(path), own_parts(parts)
+        trained = load_run(path, own)
         params, form = read_note(path, trained.codec)
-        model = cls(**params)
-        model._files, model._trained, model._form = read_run(path), trained, form
+        model = cls(**params | {name: parts[name] for name in own.parts})
+        model._files, model._trained, model._form, model._own = read_run(path), trained, form, own
         lines = model._files.get("metrics.jsonl", b"").decode().splitlines()
         model.history_ = [json.loads(line) for line in lines]
         model._describe()
         return model
 
     def __getstate__(self) -> dict[str, Any]:
-        """The parameters and the bytes of the run: networks are built from them again."""
+        """The parameters and the bytes of the run: networks are built from them, and from parts of your own, again."""
         return {name: value for name, value in self.__dict__.items() if name != "_trained"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """The inverse of `__getstate__`."""
         self.__dict__.update(state)
         if "_files" in state:
-            self._trained = load_files(self._files)
+            self._own = state.get("_own", NO_PARTS)
+            self._trained = load_files(self._files, self._own)
 
     @contextlib.contextmanager
     def _directory(self) -> Iterator[Path]:

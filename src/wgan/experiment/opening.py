@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from wgan import __version__, checkpoints
-from wgan.assembly import build_game, choose_parts
+from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import open_data
 from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
@@ -27,6 +28,7 @@ from wgan.experiment.running import Experiment
 from wgan.experiment.samples import remove_later_samples
 from wgan.game import Game
 from wgan.metrics import Judge
+from wgan.own import Own, own_parts, try_out
 from wgan.settings import Settings, check, problems, refuse, to_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space
 
@@ -38,7 +40,12 @@ CACHE = ".wgan-cache"
 
 
 def begin(
-    settings: Settings, directory: Path | None = None, *, source: Source | None = None, shrink_batch: bool = False
+    settings: Settings,
+    directory: Path | None = None,
+    *,
+    source: Source | None = None,
+    shrink_batch: bool = False,
+    parts: Mapping[str, Any] | Own | None = None,
 ) -> Experiment:
     """Begin a run: make its directory, open the data, build the game, and save the state before the first update.
 
@@ -47,6 +54,7 @@ def begin(
         directory: A new directory, or None for runs/<data>-<recipe>-NNN.
         source: The data, if it is open already; `settings.data` is then no more than a name.
         shrink_batch: Whether a batch larger than the data shrinks to it, with a warning, or is refused.
+        parts: Objects and modules of your own in the place of words, by setting: `{"generator": my_module}`.
 
     Returns:
         The run, which owns its directory until it is closed. Its settings name the precision, the number of
@@ -58,15 +66,18 @@ def begin(
         DataError: Data that cannot be read or learnt from.
         CheckpointError: The disk is full or failing.
     """
+    given = parts if isinstance(parts, Own) else own_parts(parts or {})
+    settings = dataclasses.replace(settings, **given.words)
     check(settings)
-    parts = choose_parts(settings)
+    chosen = choose_parts(settings, given.parts)
     settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
         source = source or _open(settings, files)
         asked, settings = settings.batch_size, _with_fitting_batch(settings, source, shrink=shrink_batch)
         _refuse_mismatch(settings, source)
         refuse_blind_choice(settings, source)
-        game = build_game(settings, source.codec.layout, _condition_size(source))
+        game = build_game(settings, source.codec.layout, _condition_size(source), chosen)
+        try_out(game, chosen, build_rules(settings), source.codec.layout, given)
         # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
         settings = dataclasses.replace(
             settings,
@@ -98,9 +109,9 @@ def begin(
             settings=settings,
             source=source,
             game=game,
-            parts=parts,
+            parts=chosen,
             judge=judge,
-            examination=Examination.of(settings, source, parts),
+            examination=Examination.of(settings, source, chosen),
             record=Record(files.metrics, length=0),
         )
         experiment.save()
@@ -108,7 +119,12 @@ def begin(
 
 
 def resume(
-    directory: Path, *, steps: int | None = None, patience: int | None = None, source: Source | None = None
+    directory: str | Path,
+    *,
+    steps: int | None = None,
+    patience: int | None = None,
+    source: Source | None = None,
+    parts: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """Go on with a run from its last intact checkpoint, as if it had never stopped.
 
@@ -119,6 +135,7 @@ def resume(
         steps: Generator updates of the whole run from now on, if they are to be more than it was begun with.
         patience: Its patience from now on, if that is to be another.
         source: The data, if it is open already or was never a file.
+        parts: The objects and modules of your own that the run was begun with, by setting.
 
     Returns:
         The run, which owns its directory until it is closed.
@@ -127,18 +144,24 @@ def resume(
         UsageError: No run is there, it is in use, or it has done all its steps or ended early.
         CheckpointError: No checkpoint can be used, or the data or settings are not those it was begun with.
     """
-    files = RunFiles(directory)
+    files = RunFiles(Path(directory))
     refuse_no_run(files)
-    ownership = own(directory)
+    given = own_parts(parts or {})
+    ownership = own(files.root)
     try:
-        return _resume(files, ownership, steps, patience, source)
+        return _resume(files, ownership, steps, patience, source, given)
     except BaseException:
         ownership.release()
         raise
 
 
 def _resume(
-    files: RunFiles, ownership: Ownership, steps: int | None, patience: int | None, source: Source | None
+    files: RunFiles,
+    ownership: Ownership,
+    steps: int | None,
+    patience: int | None,
+    source: Source | None,
+    given: Own,
 ) -> Experiment:
     settings, stored = read_settings(files), read_source(files)
     checkpoint = checkpoints.load(files.checkpoints)
@@ -160,11 +183,12 @@ def _resume(
         _refuse_early_end(longer, done, checkpoint, files)
     refuse_other_settings(checkpoint, settings, files.root)
     require_space(files.root, files.bytes_to_save())
-    parts = choose_parts(longer)
+    given.fits(longer, where=str(files.root))
+    parts = choose_parts(longer, given.parts)
     source = source or open_again(settings, files)
     refuse_other_data(stored, source, files.root)
     refuse_blind_choice(longer, source)
-    game = build_game(longer, source.codec.layout, _condition_size(source))
+    game = build_game(longer, source.codec.layout, _condition_size(source), parts)
     restore(game, checkpoint)
 
     journal.add("resumed", done, seconds=journal.seconds_until(done))

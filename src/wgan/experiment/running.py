@@ -255,7 +255,9 @@ class Experiment:
             with self.game.engine.limits():
                 found = judge(lambda num: drawn(self.game, self.source, num, "noise of the judge").values)
                 is_last = number == self.settings.steps
-                return found | (obeyed(self.game, self.source, self.settings, judge.size) if is_last else {})
+                return found | (
+                    obeyed(self.game, self.source, self.settings, self._parts.objective, judge.size) if is_last else {}
+                )
 
         evaluation, unfinished = self._stop.meanwhile(work)
         if evaluation is None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wgan import checkpoints
-from wgan.assembly import build_game
+from wgan.assembly import Parts, build_game, choose_parts
 from wgan.batch import Batch, Layout
 from wgan.data import codec_from_state, conditions_from_state
 from wgan.data.conditions import Conditions
@@ -30,6 +30,7 @@ from wgan.experiment.opening import open_again
 from wgan.experiment.record import Journal
 from wgan.game import Game
 from wgan.metrics import Judge
+from wgan.own import Own, own_parts
 from wgan.settings import Settings
 
 Where: TypeAlias = Mapping[str, Any]
@@ -45,13 +46,21 @@ class Trained:
         game: The networks; samples are drawn from its averaged generator where there is one.
         conditions: What samples may be asked for; None of an unconditional run.
         doubt: Why samples may be worth nothing, in a line: the run diverged, or has done no step. Empty if neither.
+        parts: What the run was trained with; looked up by the words of the settings if None.
     """
 
     def __init__(
-        self, settings: Settings, codec: Codec, game: Game, conditions: Conditions | None = None, doubt: str = ""
+        self,
+        settings: Settings,
+        codec: Codec,
+        game: Game,
+        conditions: Conditions | None = None,
+        doubt: str = "",
+        parts: Parts | None = None,
     ) -> None:
         self.settings, self.codec, self.game, self.doubt = settings, codec, game, doubt
         self.conditions = conditions
+        self.parts = parts or choose_parts(settings)
         # From here on it is only drawn from, on several threads at once, none of which may then change its mode.
         game.best_generator.eval()
 
@@ -156,29 +165,39 @@ class Trained:
             yield batch
 
 
-def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Trained:
+def load(
+    directory: str | Path,
+    *,
+    checkpoint: Literal["best", "last"] = "last",
+    parts: Mapping[str, Any] | Own | None = None,
+) -> Trained:
     """Load what a run has learnt; the run may still be going on.
 
     Args:
         directory: The run's directory.
         checkpoint: The last one, or the one whose samples were judged best.
+        parts: The objects and modules of your own that the run was begun with, by setting.
 
     Raises:
-        UsageError: There is no run.
-        CheckpointError: No checkpoint can be used.
+        UsageError: There is no run, or it was begun with parts that were not given.
+        CheckpointError: No checkpoint can be used, or other parts were given.
     """
+    directory = Path(directory)
     files = RunFiles(directory)
     refuse_no_run(files)
     settings = read_settings(files)
+    given = parts if isinstance(parts, Own) else own_parts(parts or {})
+    given.fits(settings, where=str(directory))
+    chosen = choose_parts(settings, given.parts)
     saved = checkpoints.load(files.checkpoints, checkpoint)
     refuse_other_facts(saved)
     refuse_other_settings(saved, settings, directory)
     stored = read_source(files)
     codec, conditions = codec_from_state(stored["codec"]), conditions_from_state(stored.get("conditions"))
     size = 0 if conditions is None else conditions.size
-    game = build_game(_for_this_machine(settings, read_note(files.environment)), codec.layout, size)
+    game = build_game(_for_this_machine(settings, read_note(files.environment)), codec.layout, size, chosen)
     restore(game, saved)
-    return Trained(settings, codec, game, conditions, _doubt(files, saved.step))
+    return Trained(settings, codec, game, conditions, _doubt(files, saved.step), chosen)
 
 
 def _doubt(files: RunFiles, step: int) -> str:
@@ -194,7 +213,7 @@ def _doubt(files: RunFiles, step: int) -> str:
 
 
 def evaluate(
-    directory: Path,
+    directory: str | Path,
     *,
     checkpoint: Literal["best", "last"] = "last",
     source: Source | None = None,
@@ -202,6 +221,7 @@ def evaluate(
     rounds: int | None = None,
     features: bool = False,
     obedience: bool = True,
+    parts: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
     """Judge a run's samples against the rows it never saw, as the run itself does along the way.
 
@@ -213,6 +233,7 @@ def evaluate(
         rounds: Independent sets of samples; None for the number that the run takes.
         features: Whether to compute the kernel distance on a network's features too (images only).
         obedience: Whether to see if conditions are obeyed, where there are conditions; takes up to a minute.
+        parts: The objects and modules of your own that the run was begun with, by setting.
 
     Returns:
         "score" (lower is better) and the numbers it is made of, by name; then those of `wgan.obedience.obedience`.
@@ -221,7 +242,8 @@ def evaluate(
         UsageError: There is no run, or it holds no rows out.
         CheckpointError: No checkpoint can be used, or the data is not what the run was begun with.
     """
-    trained = load(directory, checkpoint=checkpoint)
+    directory = Path(directory)
+    trained = load(directory, checkpoint=checkpoint, parts=parts)
     settings, game = trained.settings, trained.game
     if source is None:
         source = open_again(settings, RunFiles(directory))
@@ -236,7 +258,7 @@ def evaluate(
 
     with game.engine.limits():
         found = judge(lambda num: drawn(game, source, num, "noise of the judge").values)
-        return found | (obeyed(game, source, settings, judge.size) if obedience else {})
+        return found | (obeyed(game, source, settings, trained.parts.objective, judge.size) if obedience else {})
 
 
 def _for_this_machine(settings: Settings, environment: dict[str, Any]) -> Settings:
