@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from wgan.networks import NETWORKS
     from wgan.objectives import OBJECTIVES, Objective, Wasserstein
     from wgan.optimizers import OPTIMIZERS
+    from wgan.own import setup
     from wgan.recipes import RECIPES, recipe
     from wgan.rules import Rules
     from wgan.settings import DataOptions, Settings
-    from wgan.training import Step, train
+    from wgan.training import Setup, Step, train
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ __all__ = [
     "Objective",
     "Rules",
     "Settings",
+    "Setup",
     "Source",
     "Step",
     "UsageError",
@@ -63,6 +65,7 @@ __all__ = [
     "recipe",
     "register",
     "resume",
+    "setup",
     "train",
 ]
 
@@ -90,6 +93,7 @@ _HOME = {
     "Objective": "objectives",
     "Rules": "rules",
     "Settings": "settings",
+    "Setup": "training",
     "Source": "data",
     "Step": "training",
     "UsageError": "errors",
@@ -102,6 +106,7 @@ _HOME = {
     "recipe": "recipes",
     "register": "choices",
     "resume": "experiment",
+    "setup": "own",
     "train": "training",
 }
 

@@ -14,7 +14,7 @@ from wgan.constraints import CONSTRAINTS, Constraint
 from wgan.engine import choose_engine
 from wgan.errors import UsageError
 from wgan.game import Game, Prior
-from wgan.networks import NETWORKS, Architecture, Critic, Generator, OwnNetwork, given_to, refuse_shared
+from wgan.networks import NETWORKS, Architecture, Critic, Generator, OwnNetwork, given_to
 from wgan.objectives import OBJECTIVES, Objective
 from wgan.optimizers import OPTIMIZERS, Optimizer
 from wgan.randomness import Randomness
@@ -124,8 +124,6 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0, part
         parts.objective.check(critic, parts.constraint)
         parts.constraint.attach(critic)
         critic = parts.objective.attach(critic)
-    if isinstance(parts.generator, OwnNetwork) and isinstance(parts.critic, OwnNetwork):
-        refuse_shared(parts.generator.module, parts.critic.module)
     _refuse_what_needs_weights(rules, critic)
     _refuse_small_batches(rules, parts.objective, generator, critic)
     # Modules of the user's own are run in the layout and the precision that they were written for, unless asked.

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wgan.assembly import CATALOGS, Parts
+from wgan.assembly import CATALOGS, Parts, build_game, build_rules, choose_parts
 from wgan.batch import Batch, Layout
 from wgan.choices import OWN, did_you_mean
 from wgan.constraints import Constraint
+from wgan.data import Source, open_data
 from wgan.draws import draw
 from wgan.errors import CheckpointError, UsageError, WganError
 from wgan.game import Game
 from wgan.losses import critic_loss, generator_loss
-from wgan.networks import OwnNetwork
+from wgan.networks import OwnNetwork, refuse_shared
 from wgan.optimizers import OwnOptimizer
 from wgan.randomness import Randomness
+from wgan.recipes import recipe
 from wgan.rules import Rules
-from wgan.settings import Settings
+from wgan.settings import DataOptions, Settings, check
+from wgan.training import Setup
 
 _ROWS = 4
 
@@ -85,11 +91,14 @@ def own_parts(given: Mapping[str, Any]) -> Own:
             an optimiser; or a word, which is left to the settings.
 
     Raises:
-        UsageError: What cannot take the place of a word, each in a line.
+        UsageError: What cannot take the place of a word, each in a line; or two modules that share a tensor.
     """
     words: dict[str, str] = {}
     parts: dict[str, Any] = {}
     faults = []
+    generator, critic = given.get("generator"), given.get("critic")
+    if isinstance(generator, nn.Module) and isinstance(critic, nn.Module):
+        refuse_shared(generator, critic)
     for setting, value in given.items():
         if setting not in CATALOGS:
             raise UsageError(f"there is no part {setting!r}", remedy=did_you_mean(setting, CATALOGS))
@@ -155,14 +164,86 @@ def _class_of(word: str) -> str:
 
 def _missing(missing: Mapping[str, str], where: str, *, in_memory: bool) -> UsageError:
     parts = ", ".join(f"{setting.replace('_', ' ')} ({name})" for setting, name in missing.items())
-    given = ", ".join(f"{setting!r}: ..." for setting in missing)
     named = ", ".join(f"{setting}=..." for setting in missing)
-    data = ", source=open_data(...)" if in_memory else ""
+    how = _resumed(missing, where, in_memory=in_memory)
     return UsageError(
         f"the run in '{where}' was trained with parts of the user's own, which no file holds: {parts}",
-        remedy=f"Give them in Python. To sample: WGAN.load({where!r}, {named}). To go on: with "
-        f"wgan.resume({where!r}{data}, parts={{{given}}}) as run: list(run.run()).",
+        remedy=f"Give them in Python. To sample: WGAN.load({where!r}, {named}). To go on: {how}.",
     )
+
+
+def _resumed(settings: Iterable[str], where: str, *, in_memory: bool) -> str:
+    given = ", ".join(f"{setting!r}: ..." for setting in settings)
+    data = ", source=open_data(...)" if in_memory else ""
+    return f"with wgan.resume({where!r}{data}, parts={{{given}}}) as run: list(run.run())"
+
+
+def how_to_go_on(settings: Settings, directory: Path) -> str:
+    """What goes on with a run that has stopped: a command, or lines of Python where it has parts of the user's own.
+
+    Args:
+        settings: Of the run.
+        directory: Of the run.
+    """
+    own = [setting for setting in CATALOGS if is_own(getattr(settings, setting))]
+    if not own:
+        return f"wgan train --resume {shlex.quote(str(directory))}"
+    return f"in Python, {_resumed(own, str(directory), in_memory=settings.data.startswith('<'))}"
+
+
+def setup(
+    data: Any,  # noqa: ANN401 - whatever can be opened
+    settings: Settings | None = None,
+    *,
+    options: DataOptions | None = None,
+    **changes: Any,  # noqa: ANN401 - of any setting
+) -> Setup:
+    """What `train` takes, of data, words and objects of your own: `for step in train(setup(X, critic=module))`.
+
+    Args:
+        data: An array, a tensor, a data frame, a path or a built-in name; or an open `Source`.
+        settings: What to begin with; the recipe for this kind of data if None.
+        options: How to read the data; those of the settings if None.
+        changes: Any of the settings, such as `steps`, `batch_size`, `seed` and `average`. Objective, constraint,
+            networks and optimisers may be objects and modules as `wgan.WGAN` takes them. Modules are copied.
+
+    Returns:
+        The setup. Its `game.draw` gives samples as the networks see them, its `source.codec.decode` brings them back.
+
+    Raises:
+        UsageError: Settings or parts that cannot be used.
+        DataError: Data that cannot be read or learnt from.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from wgan import setup, train
+        >>> points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+        >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> game = setup(points, generator=generator, critic=critic, noise_size=4, batch_size=32, steps=3)
+        >>> [step.number for step in train(game)]
+        [1, 2, 3]
+    """
+    known = [item.name for item in dataclasses.fields(Settings) if item.name not in ("data", "recipe", "input")]
+    if unknown := [name for name in changes if name not in known]:
+        raise UsageError(f"there is no setting {unknown[0]!r}", remedy=did_you_mean(unknown[0], known))
+    seed = int(changes.get("seed", settings.seed if settings is not None else 0))
+    read = options or (settings.input if settings is not None else DataOptions())
+    source: Source = data if hasattr(data, "sample") and hasattr(data, "codec") else open_data(data, read, seed=seed)
+    start = settings or recipe(source.codec.kind)
+    own = own_parts({name: changes.pop(name) for name in CATALOGS if name in changes})
+    chosen = replace(start, data=f"<{type(data).__name__}>", input=read, seed=seed, **{**changes, **own.words})
+    check(chosen)
+    if source.size is not None and chosen.batch_size > source.size:
+        raise UsageError(
+            f"batch_size {chosen.batch_size:,} is more than the data has to train on: {source.size:,} samples",
+            remedy=f"The largest batch size is {source.size}.",
+        )
+    parts, rules = choose_parts(chosen, own.parts), build_rules(chosen)
+    size = 0 if source.conditions is None else source.conditions.size
+    game = build_game(chosen, source.codec.layout, size, parts)
+    try_out(game, parts, rules, source.codec.layout, own)
+    return Setup(game, source, parts.objective, parts.constraint, rules)
 
 
 def try_out(game: Game, parts: Parts, rules: Rules, layout: Layout, own: Own) -> None:

@@ -23,7 +23,7 @@ def attributes(trained: Trained, form: Form) -> dict[str, Any]:
         trained: What was fitted.
         form: The form of the caller's data.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"noise_size_": trained.settings.noise_size}
     codec, conditions = trained.codec, trained.conditions
     columns = getattr(codec, "columns", None)
     if columns is not None:

@@ -115,6 +115,7 @@ class WGAN(Parameters):
         verdict_: What is to be thought of that number: its kind, such as "trust", the reason, a remedy, and the numbers
             that led to it.
         directory_: The directory of the run that `fit` kept (where `directory` is given).
+        noise_size_: Dimensions of the noise that samples are made of.
         n_features_in_: Columns of X (of points and data frames).
         feature_names_in_: Their names (of data frames).
         classes_: The values that y may have (where one category was fitted as y).
@@ -131,6 +132,7 @@ class WGAN(Parameters):
     evidence_: dict[str, Any]
     verdict_: Verdict
     directory_: Path
+    noise_size_: int
     n_features_in_: int
     feature_names_in_: np.ndarray[tuple[int], np.dtype[Any]]
     classes_: np.ndarray[tuple[int], np.dtype[Any]]
@@ -292,22 +294,26 @@ class WGAN(Parameters):
         *,
         y: Any = None,  # noqa: ANN401 - as in `fit`
         where: Mapping[str, Any] | None = None,
+        noise: Any = None,  # noqa: ANN401 - an array or a tensor
     ) -> Any:  # noqa: ANN401 - what was fitted decides
         """Draw new samples.
 
         Args:
-            n: How many; None for one, or as many as y says.
+            n: How many; None for one, or as many as y or noise says.
             random_state: As in the constructor, whose own is taken if None: with an integer there, the same samples
                 come at each call.
             y: What to ask for: one label for all samples, or a label for each, as in `fit`.
             where: What to ask for by name: a value, or several that then come equally often. What nothing is said of
                 is drawn as it occurs in the data.
+            noise: What the generator makes samples of, an array or tensor of shape (n, noise_size_): a row of it gives
+                the same sample each time, where the same is asked for. None to draw it.
 
         Returns:
             What was fitted: an array or tensor of its dtype and shape but for the first axis, or a data frame.
 
         Raises:
-            UsageError: Not fitted, `n` below 1, or something asked for that is not known.
+            UsageError: Not fitted, `n` below 1, something asked for that is not known, or noise of another shape,
+                dtype or number of rows.
         """
         trained = self._fitted()
         if n is not None and (isinstance(n, bool) or not hasattr(n, "__index__")):
@@ -317,9 +323,10 @@ class WGAN(Parameters):
         if isinstance(asked, pa.Table):
             if n is not None and n != asked.num_rows:
                 raise UsageError(f"y asks for {asked.num_rows:,} samples, but n is {n:,}", remedy="Leave n out.")
-            return self._form.back(sample_rows(trained, asked, where or {}, seed))
-        num = 1 if n is None else n.__index__()
-        return self._form.back(trained.sample(num, seed, where={**(where or {}), **(asked or {})} or None))
+            return self._form.back(sample_rows(trained, asked, where or {}, seed, noise))
+        num = None if n is None else n.__index__()
+        wanted = {**(where or {}), **(asked or {})} or None
+        return self._form.back(trained.sample(num, seed, where=wanted, noise=noise))
 
     def score(self, X: object, y: object = None) -> float:  # noqa: N803 - scikit-learn's signature
         """How near samples are to X: minus the W1 distance between X and as many samples. Greater is better, 0 is best.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from wgan.experiment.stopping import StopAskedError, StopRequest
 from wgan.failures import probe
 from wgan.game import Game
 from wgan.metrics import Judge
+from wgan.own import how_to_go_on
 from wgan.randomness import Randomness
 from wgan.settings import Settings
 from wgan.storage import Ownership
@@ -343,7 +343,7 @@ class Experiment:
         self._journal.add("stopped", step, seconds=self._elapsed(), signal=name)
         raise Interrupted(
             f"stopped by {name} after {step:,} of {self.settings.steps:,} steps; everything is saved in {saved}",
-            remedy=f"Go on with: wgan train --resume {shlex.quote(str(self.directory))}",
+            remedy=f"Go on with: {how_to_go_on(self.settings, self.directory)}",
         )
 
     def _refuse_divergence(self, step: int, numbers: dict[str, float]) -> None:

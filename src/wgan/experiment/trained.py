@@ -21,7 +21,7 @@ from wgan.data.conditions import Conditions
 from wgan.data.source import Codec, Labelled, Samples, Source, decode_batch
 from wgan.engine import has_fast_bfloat16
 from wgan.errors import UsageError
-from wgan.experiment.drawing import draw_blocks, draw_for, drawn
+from wgan.experiment.drawing import draw_blocks, draw_for, drawn, given_noise
 from wgan.experiment.files import RunFiles, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
 from wgan.experiment.notes import read_note, read_settings, read_source
@@ -97,9 +97,32 @@ class Trained:
         asked = self._asked(num, where)
         return (decode_batch(self.codec, asked, batch) for batch in self._blocks(num, seed, asked))
 
-    def sample(self, num: int, seed: int = 0, *, where: Where | None = None) -> Samples:
-        """All samples of `generate` at once."""
-        blocks = list(self.generate(num, seed, where=where))
+    def sample(
+        self,
+        num: int | None = None,
+        seed: int = 0,
+        *,
+        where: Where | None = None,
+        noise: Any = None,  # noqa: ANN401 - an array or a tensor
+    ) -> Samples:
+        """All samples of `generate` at once; or those of noise of the caller's own.
+
+        Args:
+            num: How many; may be left out where there is noise.
+            seed: As in `generate`.
+            where: As in `generate`.
+            noise: A row for each sample, shape (num, settings.noise_size): the same rows give the same samples, where
+                what is asked for is the same.
+
+        Raises:
+            UsageError: As `generate`; or noise that cannot be used.
+        """
+        rows = None if noise is None else given_noise(noise, self.settings.noise_size)
+        if rows is not None and num not in (None, len(rows)):
+            raise UsageError(f"noise has {len(rows):,} rows, but {num:,} samples were asked for")
+        num = (1 if num is None else num) if rows is None else len(rows)
+        asked = self._asked(num, where)
+        blocks = [decode_batch(self.codec, asked, batch) for batch in self._blocks(num, seed, asked, rows)]
         if isinstance(blocks[0], pa.Table):
             return pa.concat_tables(blocks)
         labelled = [block for block in blocks if isinstance(block, Labelled)]
@@ -117,17 +140,30 @@ class Trained:
         """
         return torch.cat([batch.values for batch in self._blocks(num, seed, self._asked(num, where))])
 
-    def draw(self, condition: Tensor, seed: int = 0) -> Tensor:
+    def draw(self, condition: Tensor, seed: int = 0, *, noise: Any = None) -> Tensor:  # noqa: ANN401
         """A sample for each of these conditions, as the networks see them, shape (N, *layout.shape), float32.
 
         Args:
             condition: Shape (N, C), as `conditions.encode` gives it.
             seed: Of the noise.
+            noise: As in `sample`.
+
+        Raises:
+            UsageError: Noise that cannot be used, or of another number of rows.
         """
         game = self.game
+        rows = None if noise is None else given_noise(noise, self.settings.noise_size)
+        if rows is not None and len(rows) != len(condition):
+            raise UsageError(f"noise has {len(rows):,} rows, but {len(condition):,} samples were asked for")
         with game.engine.limits():
             return draw_for(
-                game.draw, game.prior, self.layout, condition, seed=seed, purpose="noise of a user's samples"
+                game.draw,
+                game.prior,
+                self.layout,
+                condition,
+                seed=seed,
+                purpose="noise of a user's samples",
+                noise=rows,
             )
 
     def _asked(self, num: int, where: Where | None) -> Conditions | None:
@@ -141,7 +177,7 @@ class Trained:
             )
         return self.conditions if self.conditions is None or not where else self.conditions.where(where)
 
-    def _blocks(self, num: int, seed: int, asked: Conditions | None) -> Iterator[Batch]:
+    def _blocks(self, num: int, seed: int, asked: Conditions | None, noise: Tensor | None = None) -> Iterator[Batch]:
         game, engine, num_workers = self.game, self.game.engine, 1
         if engine.device.type == "cpu":
             # Each block on one thread, whatever their number: rounding is then the same for any number of cores.
@@ -155,6 +191,7 @@ class Trained:
             purpose="noise of a user's samples",
             conditions=asked,
             num_workers=num_workers,
+            noise=noise,
         )
         while True:
             # The limit on threads is the process's own: it must not stay while the caller has the block.

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from wgan.batch import Layout
 from wgan.errors import UsageError
 from wgan.networks.conditioning import NOTHING, Given, Joining, refuse_way
-from wgan.networks.players import TIES_SAMPLES, Critic, Generator
+from wgan.networks.players import Critic, Generator
 
 _ROWS = 4
 _FAR = 1_000.0
@@ -74,9 +74,28 @@ class OwnNetwork:
         inputs = _inputs(shape, given)
         wanted: list[tuple[int, ...]] = [(_ROWS,), (_ROWS, 1)] if outputs == 1 else [(_ROWS, outputs)]
         scores = _tried(body, "critic", inputs, wanted)
-        if _depends_on_others(body, inputs, scores):
-            setattr(body, TIES_SAMPLES, True)
-        return Critic(Joining(body) if given.joins() else body, outputs, given)
+        seen = InRows(body, ties_samples=_depends_on_others(body, inputs, scores))
+        return Critic(Joining(seen) if given.joins() else seen, outputs, given)
+
+
+class InRows(nn.Module):
+    """Hands samples to a module in plain row-major order, since it may call `view`, which needs that.
+
+    Images of one channel can have the strides of another memory layout, which convolutions then pass on.
+
+    Args:
+        module: The module.
+        ties_samples: Whether its output for a sample depends on the rest of the batch.
+    """
+
+    def __init__(self, module: nn.Module, *, ties_samples: bool) -> None:
+        super().__init__()
+        self.module, self.ties_samples = module, ties_samples
+
+    def forward(self, values: Tensor, *condition: Tensor) -> Tensor:
+        """Apply the module."""
+        scores: Tensor = self.module(values.flatten().view(values.shape), *condition)
+        return scores
 
 
 def refuse_shared(generator: nn.Module, critic: nn.Module) -> None:
@@ -103,7 +122,7 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 def _copied(module: nn.Module, who: str) -> nn.Module:
     """A copy to be trained, on the CPU, after a look at its parameters and buffers."""
     named = _tensors(module)
-    what = f"the {who}, a {type(module).__name__} of your own,"
+    what = f"your own {who} ({type(module).__name__})"
     for name, tensor in named:
         if is_lazy(tensor):
             raise UsageError(
@@ -178,7 +197,7 @@ class _RandomOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @torch.no_grad()
 def _tried(body: nn.Module, who: str, inputs: list[Tensor], wanted: list[tuple[int, ...]]) -> Tensor:
     """What a copy of the module makes of a few rows, both in training and in use; the module stays as it is."""
-    what = f"the {who}, a {type(body).__name__} of your own,"
+    what = f"your own {who} ({type(body).__name__})"
     tried, drawing = copy.deepcopy(body), _RandomOperations()
     kept = set(tried.state_dict())
     passing = {name: buffer.clone() for name, buffer in tried.named_buffers() if name not in kept}
@@ -227,8 +246,7 @@ def _refuse_unbounded(values: Tensor) -> None:
     largest = float(values.abs().max())
     if largest > 1.001:
         raise UsageError(
-            f"the generator of your own made values up to {largest:.4g}, but images lie in [-1, 1] as the networks see "
-            "them",
+            f"your own generator made values up to {largest:.4g}, but images lie in [-1, 1] as the networks see them",
             remedy="End it in nn.Tanh().",
         )
 
@@ -248,7 +266,7 @@ def _refuse_other(generator: Generator, **wanted: object) -> None:
     }
     for name, value in wanted.items():
         if found[name] != value:
-            raise UsageError(f"the generator of your own was built for {name} {found[name]}, and this game has {value}")
+            raise UsageError(f"your own generator was built for {name} {found[name]}, and this game has {value}")
 
 
 def _said(error: Exception) -> str:

@@ -11,9 +11,6 @@ from wgan.batch import Layout
 from wgan.errors import UsageError
 from wgan.networks.conditioning import NOTHING, Given
 
-TIES_SAMPLES = "ties_samples"
-"""The attribute of a module that is True where a sample's output depends on the rest of its batch."""
-
 
 class Architecture(Protocol):
     """A family of networks with its parameters: a row of the networks' table."""
@@ -139,6 +136,6 @@ class Critic(nn.Module):
 def ties_samples(network: nn.Module) -> bool:
     """Whether a sample's output depends on the rest of its batch (batch norm), so that batches must not be joined."""
     return any(
-        isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, TIES_SAMPLES, False) is True
+        isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "ties_samples", False) is True
         for module in network.modules()
     )
