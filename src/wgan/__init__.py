@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from wgan import errors
 
 if TYPE_CHECKING:
     from wgan.batch import Batch, Layout
@@ -109,6 +112,14 @@ _HOME = {
     "setup": "own",
     "train": "training",
 }
+
+
+def _in_python(text: str, renamed: Mapping[str, str]) -> str:
+    """The text of an error with Python's names; what it takes is imported only if an error is shown."""
+    return importlib.import_module("wgan.settings").in_python(text, renamed)  # type: ignore[no-any-return]
+
+
+errors.WganError.in_python = staticmethod(_in_python)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the room holds under that name

@@ -166,6 +166,8 @@ def check_form(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str) -
 def as_array(data: object, name: str) -> NDArray[np.generic]:
     """Bring an array, a tensor or nested lists to NumPy, without a copy where there is a way.
 
+    Python's numbers in an array of objects are brought to bool, int64 or float64, whichever all of them are.
+
     Raises:
         DataError: A sparse tensor, or lists of unequal lengths.
     """
@@ -175,10 +177,27 @@ def as_array(data: object, name: str) -> NDArray[np.generic]:
         tensor = data.detach().cpu()
         return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
     try:
-        return np.asarray(data) if not isinstance(data, np.ndarray) else data
+        array = np.asarray(data) if not isinstance(data, np.ndarray) else data
+        return _numbers(array) if array.dtype == object else array
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{name} cannot be read as an array: {reason}", remedy=_TAKEN) from None
+
+
+def _numbers(objects: NDArray[np.generic]) -> NDArray[np.generic]:
+    """An array of objects as one of numbers, if all of them are and fit; as it is otherwise."""
+    # NumPy knows what a number of each type becomes; a boolean beside numbers is left for its owner to decide.
+    kinds = {np.min_scalar_type(value).kind if isinstance(value, _NUMBERS) else "O" for value in objects.flat}
+    wanted = "bool" if kinds == {"b"} else "int64" if kinds and kinds <= {"i", "u"} else "float64"
+    if not kinds or ("b" in kinds and len(kinds) > 1) or not kinds <= {"b", "i", "u", "f"}:
+        return objects
+    try:
+        return objects.astype(wanted)
+    except OverflowError:
+        return objects
+
+
+_NUMBERS = (bool, int, float, np.bool_, np.number)
 
 
 def _needs_pickle(name: str) -> DataError:

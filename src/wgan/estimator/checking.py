@@ -10,6 +10,7 @@ from typing import Any
 
 from wgan.assembly import CATALOGS, word_faults
 from wgan.errors import UsageError
+from wgan.estimator.forms import name_of
 from wgan.own import Own, fault_of, own_parts
 from wgan.recipes import recipe
 from wgan.settings import DataOptions, Settings, problems, refuse
@@ -17,6 +18,10 @@ from wgan.settings import DataOptions, Settings, problems, refuse
 _OPTIONS = frozenset(item.name for item in dataclasses.fields(DataOptions))
 _SETTINGS = frozenset(item.name for item in dataclasses.fields(Settings)) - {"recipe"}
 _RENAMED = {"fit_images": "fit"}
+_COLUMNS = ("categorical", "numeric", "ignore", "condition", "text")
+
+CALLED = {"fit": "fit_images", "seed": "random_state"}
+"""Settings that are parameters of the estimator under another name."""
 
 
 def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +32,8 @@ def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
 def given_options(params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that set how data is read and are not None, by the option's name."""
     named = {_RENAMED.get(name, name): value for name, value in params.items()}
-    return {name: _plain(value) for name, value in named.items() if name in _OPTIONS and value is not None}
+    given = {name: _plain(value) for name, value in named.items() if name in _OPTIONS and value is not None}
+    return {name: _names(value) if name in _COLUMNS else value for name, value in given.items()}
 
 
 def usable_parameters(params: Mapping[str, Any]) -> tuple[dict[str, Any], Own]:
@@ -109,8 +115,17 @@ def _text(value: Any, name: str) -> str:  # noqa: ANN401
     return value
 
 
+def _names(value: Any) -> Any:  # noqa: ANN401
+    """Labels of columns, which need not be text in a pandas frame, as the text that they are read by."""
+    if not isinstance(value, tuple):
+        return value
+    return tuple(label if isinstance(label, str) or label is None else name_of(_plain(label)) for label in value)
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    """A list as a tuple, and a number of NumPy's, as grids of parameters hold them, as Python's own."""
+    """A list, array or index as a tuple, and a number of NumPy's, as grids of parameters hold them, as Python's own."""
     if isinstance(value, list):
         return tuple(value)
+    if getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist"):
+        return tuple(value.tolist())
     return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value

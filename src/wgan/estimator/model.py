@@ -7,7 +7,7 @@ import dataclasses
 import json
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,11 +18,11 @@ from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.estimator.asking import asked_for, sample_rows
 from wgan.estimator.attributes import attributes, believed
-from wgan.estimator.checking import given_options, seed_of, usable_parameters
+from wgan.estimator.checking import CALLED, given_options, seed_of, usable_parameters
 from wgan.estimator.fitting import settings_for, train
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable
 from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
-from wgan.estimator.parameters import Parameters
+from wgan.estimator.parameters import Parameters, named_as
 from wgan.estimator.scoring import minus_distance
 from wgan.experiment import RunWarning
 from wgan.own import NO_PARTS, own_parts
@@ -91,9 +91,11 @@ class WGAN(Parameters):
         held_out: Share of the rows kept from training, for judging.
         scaling: How points are scaled: "auto", "common", "each" or "none".
         missing: Missing cells of a data frame: "error", "drop" or "keep".
-        categorical: Columns to treat as categories.
+        categorical: Columns to treat as categories, by the labels that the data frame has for them: names, or whole
+            numbers and others that pandas takes.
         numeric: Columns to treat as numbers.
         ignore: Columns to leave out.
+        header: Whether the first line of a .csv names the columns (where X is its path).
         condition: Columns that samples can be asked for by; they are not learnt but given. What is fitted as y is such
             too.
         text: Those of them that are text, to be embedded.
@@ -102,6 +104,7 @@ class WGAN(Parameters):
         size: Height and width to bring images to.
         mode: Channels of images: "L", "RGB" or "RGBA".
         fit_images: Images of another aspect ratio: "crop", "pad" or "stretch".
+        skip_broken: Leave out images that cannot be decoded, up to one in a hundred (where X is their path).
         directory: A folder to keep runs in: each fit makes a new one, 001, 002, ..., and overwrites nothing. None to
             keep nothing on the disk.
         random_state: An integer for the same result each time, None for another one each time, or a NumPy generator.
@@ -173,16 +176,18 @@ class WGAN(Parameters):
         held_out: float | None = None,
         scaling: str | None = None,
         missing: str | None = None,
-        categorical: Sequence[str] | None = None,
-        numeric: Sequence[str] | None = None,
-        ignore: Sequence[str] | None = None,
-        condition: Sequence[str] | None = None,
-        text: Sequence[str] | None = None,
+        categorical: Sequence[Hashable] | None = None,
+        numeric: Sequence[Hashable] | None = None,
+        ignore: Sequence[Hashable] | None = None,
+        header: bool | None = None,
+        condition: Sequence[Hashable] | None = None,
+        text: Sequence[Hashable] | None = None,
         embedding: str | None = None,
         unseen: float | None = None,
         size: tuple[int, int] | None = None,
         mode: str | None = None,
         fit_images: str | None = None,
+        skip_broken: bool | None = None,
         directory: str | Path | None = None,
         random_state: Any = None,  # noqa: ANN401 - what scikit-learn takes there
         verbose: bool = False,
@@ -223,6 +228,7 @@ class WGAN(Parameters):
         self.categorical = categorical
         self.numeric = numeric
         self.ignore = ignore
+        self.header = header
         self.condition = condition
         self.text = text
         self.embedding = embedding
@@ -230,6 +236,7 @@ class WGAN(Parameters):
         self.size = size
         self.mode = mode
         self.fit_images = fit_images
+        self.skip_broken = skip_broken
         self.directory = directory
         self.random_state = random_state
         self.verbose = verbose
@@ -244,6 +251,7 @@ class WGAN(Parameters):
         """Whether `fit` or `load` was called."""
         return "_files" in self.__dict__
 
+    @named_as(CALLED)
     def fit(self, X: object, y: object = None) -> Self:  # noqa: N803 - scikit-learn's signature
         """Learn the distribution of X.
 
