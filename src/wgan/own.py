@@ -231,6 +231,8 @@ def setup(
     read = options or (settings.input if settings is not None else DataOptions())
     source: Source = data if hasattr(data, "sample") and hasattr(data, "codec") else open_data(data, read, seed=seed)
     start = settings or recipe(source.codec.kind)
+    if settings is None and source.size is not None:
+        start = replace(start, batch_size=min(start.batch_size, source.size))
     own = own_parts({name: changes.pop(name) for name in CATALOGS if name in changes})
     chosen = replace(start, data=f"<{type(data).__name__}>", input=read, seed=seed, **{**changes, **own.words})
     check(chosen)

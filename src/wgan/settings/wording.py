@@ -63,7 +63,10 @@ def in_python(text: str, renamed: Mapping[str, str] | None = None) -> str:
         said += [text[done : found.start()], called if value is None else f"{called}={value}"]
         done = end
     said.append(text[done:])
-    return _FAULT.sub(lambda found: (found[1] or "") + (renamed or {}).get(found[2], found[2]), "".join(said))
+    text = "".join(said)
+    if _is_of_file(text):
+        return text
+    return _FAULT.sub(lambda found: (found[1] or "") + (renamed or {}).get(found[2], found[2]), text)
 
 
 def on_command_line(text: str) -> str:
@@ -71,7 +74,7 @@ def on_command_line(text: str) -> str:
 
     What is said of a file keeps the names that stand in it.
     """
-    if "\n" in text and _FAULT.match(text) is None and _SEVERAL.match(text) is None:
+    if _is_of_file(text):
         return text
 
     def option(found: re.Match[str]) -> str:
@@ -86,6 +89,11 @@ def on_command_line(text: str) -> str:
     return re.sub(
         r"\bwhere ([a-z]+)\b", lambda found: f"where {_flag(found[1])}" if found[1] in _hints() else found[0], lines
     )
+
+
+def _is_of_file(text: str) -> bool:
+    """Whether faults are listed behind the name of a file, which names settings in its own way."""
+    return "\n  - " in text and _SEVERAL.match(text) is None
 
 
 def _flag(name: str) -> str:
