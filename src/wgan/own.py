@@ -227,7 +227,8 @@ def setup(
     known = [item.name for item in dataclasses.fields(Settings) if item.name not in ("data", "recipe", "input")]
     if unknown := [name for name in changes if name not in known]:
         raise UsageError(f"there is no setting {unknown[0]!r}", remedy=did_you_mean(unknown[0], known))
-    seed = int(changes.get("seed", settings.seed if settings is not None else 0))
+    seed = changes.pop("seed", settings.seed if settings is not None else 0)
+    check(replace(settings or Settings(), seed=seed))
     read = options or (settings.input if settings is not None else DataOptions())
     source: Source = data if hasattr(data, "sample") and hasattr(data, "codec") else open_data(data, read, seed=seed)
     start = settings or recipe(source.codec.kind)
