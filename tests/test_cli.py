@@ -206,7 +206,7 @@ class TestOptions:
         group = Group(title="x", kind=DataOptions)
         with pytest.raises(UsageError) as caught:
             parse(split("--size 3 --fit round --held-out x --header=1"), [group], command="x", description="")
-        assert str(caught.value).splitlines() == [
+        assert caught.value.text.splitlines() == [
             "4 options cannot be used:",
             "  - --size takes 2 values, not 3",
             "  - --fit takes one of crop, pad, stretch, not round",
@@ -251,10 +251,10 @@ class TestTrainsSettings:
         text = complaint(capsys)
         assert text.startswith("wgan: error: 5 settings cannot be used:")
         for name in (
-            "steps must",
-            "average must",
-            "held_out must",
-            "generator: network 'mpl'",
+            "--steps must",
+            "--average must",
+            "--held-out must",
+            "--generator: network 'mpl'",
             "constraint 'os.system'",
         ):
             assert text.count(name) == 1
@@ -267,7 +267,7 @@ class TestTrainsSettings:
             ("train x.pkl", "'x.pkl' is refused"),
             ("train ring --recipe rong", "recipe 'rong' is not known"),
             ("train ring --objective gan:smoothing=2", "wgan: error: objective 'gan': smoothing must be at least 0"),
-            ("train ring --critic mlp:width=0", "wgan: error: critic: network 'mlp': width must be at least 1"),
+            ("train ring --critic mlp:width=0", "wgan: error: --critic: network 'mlp': width must be at least 1"),
             ("train --settings none.toml", "there is no settings file none.toml"),
             ("train --resume x --batch-size 3 ring", "--batch-size cannot be given with --resume"),
             ("train --resume nowhere", "nowhere"),

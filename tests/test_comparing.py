@@ -219,7 +219,7 @@ def test_points_of_other_dimensions_or_beyond_squares_are_refused():
     x = np.eye(3)
     with pytest.raises(DataError, match="A has 3 columns and B has 2"):
         join_points(x, x[:, :2], points_codec(x))
-    with pytest.raises(DataError, match=r"beyond float64\n.*--scaling each"):
+    with pytest.raises(DataError, match=r"beyond float64\n.*scaling=.each."):
         join_points(x * 1e200, x, points_codec(x * 1e200))
 
 
@@ -228,9 +228,9 @@ def test_images_are_pixels_from_minus_one_to_one():
     joint = join_images(black, white)
     assert joint.x.shape == (2, 20)
     assert (joint.x.max(), joint.y.min()) == (-1.0, 1.0)
-    with pytest.raises(DataError, match="4x5x1 and B of 4x5x3\nUse --mode L to"):
+    with pytest.raises(DataError, match=r"4x5x1 and B of 4x5x3\nUse mode=.L. to"):
         join_images(black, np.zeros((2, 4, 5, 3), np.uint8))
-    with pytest.raises(DataError, match="Use --size 4 5 --mode L to"):
+    with pytest.raises(DataError, match=r"Use size=\(4, 5\) mode=.L. to"):
         join_images(black, np.zeros((2, 5, 5, 3), np.uint8))
 
 

@@ -51,7 +51,7 @@ FLOORS = (
         "export",
         "trust",
     ),
-    ("assembly", "recipes", "experiment", "proofs"),
+    ("assembly", "own", "recipes", "experiment", "proofs"),
     ("report", "live"),
     ("estimator", "cli", "__main__", "__init__"),
 )

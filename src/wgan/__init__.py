@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from wgan import errors
 
 if TYPE_CHECKING:
     from wgan.batch import Batch, Layout
-    from wgan.constraints import Constraint
+    from wgan.choices import register
+    from wgan.constraints import CONSTRAINTS, Constraint
     from wgan.data import Source, open_data
+    from wgan.data.embeddings import EMBEDDINGS
+    from wgan.data.toys import TOYS
     from wgan.errors import CheckpointError, DataError, DataWarning, Interrupted, NumericError, UsageError, WganError
     from wgan.estimator import WGAN
     from wgan.experiment import begin, evaluate, load, resume
     from wgan.game import Game
     from wgan.metrics import Judge
-    from wgan.objectives import Objective, Wasserstein
+    from wgan.networks import NETWORKS
+    from wgan.objectives import OBJECTIVES, Objective, Wasserstein
+    from wgan.optimizers import OPTIMIZERS
+    from wgan.own import setup
     from wgan.recipes import RECIPES, recipe
     from wgan.rules import Rules
     from wgan.settings import DataOptions, Settings
-    from wgan.training import Step, train
+    from wgan.training import Setup, Step, train
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CONSTRAINTS",
+    "EMBEDDINGS",
+    "NETWORKS",
+    "OBJECTIVES",
+    "OPTIMIZERS",
     "RECIPES",
+    "TOYS",
     "WGAN",
     "Batch",
     "CheckpointError",
@@ -39,6 +54,7 @@ __all__ = [
     "Objective",
     "Rules",
     "Settings",
+    "Setup",
     "Source",
     "Step",
     "UsageError",
@@ -50,13 +66,21 @@ __all__ = [
     "load",
     "open_data",
     "recipe",
+    "register",
     "resume",
+    "setup",
     "train",
 ]
 
 # Public names live in their rooms and are fetched when first asked for, so that `wgan --help` never waits for torch.
 _HOME = {
+    "CONSTRAINTS": "constraints",
+    "EMBEDDINGS": "data.embeddings",
+    "NETWORKS": "networks",
+    "OBJECTIVES": "objectives",
+    "OPTIMIZERS": "optimizers",
     "RECIPES": "recipes",
+    "TOYS": "data.toys",
     "WGAN": "estimator",
     "Batch": "batch",
     "CheckpointError": "errors",
@@ -72,6 +96,7 @@ _HOME = {
     "Objective": "objectives",
     "Rules": "rules",
     "Settings": "settings",
+    "Setup": "training",
     "Source": "data",
     "Step": "training",
     "UsageError": "errors",
@@ -82,9 +107,19 @@ _HOME = {
     "load": "experiment",
     "open_data": "data",
     "recipe": "recipes",
+    "register": "choices",
     "resume": "experiment",
+    "setup": "own",
     "train": "training",
 }
+
+
+def _in_python(text: str, renamed: Mapping[str, str]) -> str:
+    """The text of an error with Python's names; what it takes is imported only if an error is shown."""
+    return importlib.import_module("wgan.settings").in_python(text, renamed)  # type: ignore[no-any-return]
+
+
+errors.WganError.in_python = staticmethod(_in_python)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the room holds under that name

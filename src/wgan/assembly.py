@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -12,7 +14,7 @@ from wgan.constraints import CONSTRAINTS, Constraint
 from wgan.engine import choose_engine
 from wgan.errors import UsageError
 from wgan.game import Game, Prior
-from wgan.networks import NETWORKS, Architecture, Critic, Generator, given_to
+from wgan.networks import NETWORKS, Architecture, Critic, Generator, OwnNetwork, given_to
 from wgan.objectives import OBJECTIVES, Objective
 from wgan.optimizers import OPTIMIZERS, Optimizer
 from wgan.randomness import Randomness
@@ -41,27 +43,44 @@ class Parts:
     generator_optimizer: Optimizer
     critic_optimizer: Optimizer
 
+    @property
+    def has_own_network(self) -> bool:
+        """Whether a player is a module of the user's own."""
+        return isinstance(self.generator, OwnNetwork) or isinstance(self.critic, OwnNetwork)
 
-def choose_parts(settings: Settings) -> Parts:
+
+def choose_parts(settings: Settings, own: Mapping[str, Any] | None = None) -> Parts:
     """Look every word of the settings up in its table.
 
+    Args:
+        settings: The run's settings.
+        own: Objects of the user's own, by setting, as `wgan.own.own_parts` gives them; words stand for the others.
+
     Raises:
-        UsageError: Words or parameters that no table has: all of them, a line each.
+        UsageError: Words or parameters that no table has, and objects that are named and not given: all of them, a line
+            each.
     """
-    errors = list(word_faults(settings).values())
+    own = own or {}
+    errors = list(word_faults(settings, own).values())
     if len(errors) == 1:
         raise errors[0]
     if errors:
         lines = [f"  {error.message}. {error.remedy}" for error in errors]
         raise UsageError("\n".join([f"{len(errors)} settings cannot be used:", *lines]))
-    return Parts(**{setting: catalog.build(getattr(settings, setting)) for setting, catalog in CATALOGS.items()})
+    return Parts(
+        **{
+            setting: own[setting] if setting in own else catalog.build(getattr(settings, setting))
+            for setting, catalog in CATALOGS.items()
+        }
+    )
 
 
-def word_faults(settings: Settings) -> dict[str, UsageError]:
+def word_faults(settings: Settings, own: Mapping[str, Any] | None = None) -> dict[str, UsageError]:
     """What is wrong with the words of the settings, by setting; those that have not even the form of a word included.
 
     Args:
         settings: Any settings.
+        own: As for `choose_parts`.
 
     Returns:
         Setting to the error of its table; empty if every word can be used.
@@ -72,6 +91,8 @@ def word_faults(settings: Settings) -> dict[str, UsageError]:
         if not isinstance(word, str):
             faults[setting] = UsageError(f"{setting} must be a text, not {word!r}")
             continue
+        if own and setting in own:
+            continue
         try:
             catalog.build(word)
         except UsageError as error:
@@ -79,18 +100,19 @@ def word_faults(settings: Settings) -> dict[str, UsageError]:
     return faults
 
 
-def build_game(settings: Settings, layout: Layout, condition_size: int = 0) -> Game:
+def build_game(settings: Settings, layout: Layout, condition_size: int = 0, parts: Parts | None = None) -> Game:
     """Build networks, optimisers and engine; the initial weights follow from the seed.
 
     Args:
         settings: The run's settings.
         layout: What a sample of the data is.
         condition_size: Entries of what a sample is asked for by; 0 for an unconditional game.
+        parts: What the words of the settings name; looked up if None.
 
     Raises:
         UsageError: Words that no table has, or parts that do not fit one another or the data.
     """
-    parts, rules = choose_parts(settings), build_rules(settings)
+    parts, rules = parts or choose_parts(settings), build_rules(settings)
     streams = Randomness(settings.seed)
     to_generator, to_critic = given_to(settings.conditioning, condition_size)
     with streams.as_global("initial weights of the generator"):
@@ -104,15 +126,20 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0) -> G
         critic = parts.objective.attach(critic)
     _refuse_what_needs_weights(rules, critic)
     _refuse_small_batches(rules, parts.objective, generator, critic)
+    # Modules of the user's own are run in the layout and the precision that they were written for, unless asked.
+    is_ours = not parts.has_own_network
     engine = choose_engine(
         device=settings.device,
-        precision=settings.precision,
+        precision=settings.precision if is_ours or settings.precision != "auto" else "float32",
         engine=settings.engine,
         threads=settings.threads,
-        convolutional=_has_convolutions(generator) or _has_convolutions(critic),
+        convolutional=is_ours and (_has_convolutions(generator) or _has_convolutions(critic)),
         num_weights=_count(generator) + _count(critic),
         num_updates=rules.generator_steps + rules.critic_steps_before(rules.generator_steps),
-        compilable=parts.objective.of_scores and parts.objective.bears_bfloat16 and not rules.unrolled_steps,
+        compilable=is_ours
+        and parts.objective.of_scores
+        and parts.objective.bears_bfloat16
+        and not rules.unrolled_steps,
     )
     engine.place(generator)
     engine.place(critic)

@@ -1,8 +1,14 @@
 """The family of errors that this project raises at its doors.
 
-Every message says what was wanted, what came and where; `remedy` says what to do about it. The command line prints the
-two as at most two lines and leaves with `exit_code`; programs catch `WganError` or one of its children.
+Every message says what was wanted, what came and where; `remedy` says what to do about it. Both call settings as the
+command line does ("Use --missing drop"). The command line prints the two as at most two lines and leaves with
+`exit_code`; programs catch `WganError` or one of its children, whose `str` names Python's parameters instead.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 
 class WganError(Exception):
@@ -11,14 +17,26 @@ class WganError(Exception):
     Args:
         message: What was wanted, what came, and where. One line, unless several faults are listed.
         remedy: What the user can do about it. May be empty.
+
+    Attributes:
+        text: Message and remedy as the command line says them.
+        renamed: Settings that the caller knows by another name.
+        in_python: Brings a message to Python's names; the package sets it, as only it may look at the settings.
     """
 
     exit_code = 1
+    in_python: ClassVar[Callable[[str, Mapping[str, str]], str]] = staticmethod(lambda text, renamed: text)
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         self.message = message
         self.remedy = remedy
-        super().__init__(f"{message}\n{remedy}" if remedy else message)
+        self.text = f"{message}\n{remedy}" if remedy else message
+        self.renamed: Mapping[str, str] = {}
+        super().__init__(self.text)
+
+    def __str__(self) -> str:
+        """Message and remedy with the names of Python's parameters."""
+        return type(self).in_python(self.text, self.renamed)
 
 
 class UsageError(WganError, ValueError):

@@ -9,12 +9,14 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from wgan.choices import Catalog
+from wgan.errors import UsageError
 
 
 class Optimizer(Protocol):
@@ -191,6 +193,58 @@ class Adam:
         return _Adam(parameters, self)
 
 
+@dataclass(frozen=True, eq=False)
+class OwnOptimizer:
+    """An optimiser of PyTorch's, or of the user's own, in the place of a row of the table.
+
+    Attributes:
+        make: From parameters to a `torch.optim.Optimizer`, such as `functools.partial(torch.optim.AdamW, lr=1e-3)`.
+    """
+
+    make: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+    @cached_property
+    def rate(self) -> float:
+        """The learning rate at the start, as the optimiser has it."""
+        return float(self._checked().param_groups[0]["lr"])
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """An optimiser of these parameters.
+
+        Raises:
+            UsageError: It cannot be made or used, or keeps what a checkpoint cannot hold.
+        """
+        self._checked()
+        return self.make(list(parameters))
+
+    def _checked(self) -> torch.optim.Optimizer:
+        """An optimiser of a parameter that is thrown away, after one update."""
+        name = getattr(getattr(self.make, "func", self.make), "__name__", type(self.make).__name__)
+        weight = nn.Parameter(torch.ones(2, 2))
+        try:
+            optimizer = self.make([weight])
+            if not isinstance(optimizer, torch.optim.Optimizer):
+                raise UsageError(f"{name} made {type(optimizer).__name__}, not a torch.optim.Optimizer")
+            weight.grad = torch.ones_like(weight)
+            optimizer.step()
+        except UsageError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"the optimiser {name} failed on one parameter: {type(error).__name__}: {error}",
+                remedy="Give a function of parameters alone: functools.partial(torch.optim.AdamW, lr=1e-3).",
+            ) from error
+        rates = [group.get("lr") for group in optimizer.param_groups]
+        if not all(isinstance(rate, float | int) for rate in rates):
+            raise UsageError(f"the optimiser {name} has no learning rate that is a number", remedy="Give it as lr=...")
+        for slot, value in optimizer.state[weight].items():
+            if not isinstance(value, Tensor):
+                raise UsageError(
+                    f"the optimiser {name} keeps '{slot}', {type(value).__name__}, and checkpoints hold tensors alone"
+                )
+        return optimizer
+
+
 def _group(parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
     """One group: an empty one is taken, where an empty list of parameters would be refused."""
     return [{"params": list(parameters)}]
@@ -206,4 +260,4 @@ def _check_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
 
 
-OPTIMIZERS: Catalog[Optimizer] = Catalog("optimizer", {"rmsprop": RMSProp, "adam": Adam})
+OPTIMIZERS: Catalog[Optimizer] = Catalog("optimizer", {"rmsprop": RMSProp, "adam": Adam}, members=("rate", "build"))

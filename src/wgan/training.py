@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import overload
 
 from torch import Tensor
 
@@ -44,8 +45,37 @@ class Step:
     critic_updates: int
 
 
+@dataclass(frozen=True)
+class Setup:
+    """All that `train` needs: the players, the data, what is optimised, what holds the critic, and the numbers.
+
+    Attributes:
+        game: Networks, optimisers, noise; changed by training.
+        source: The data.
+        objective: What the two optimise.
+        constraint: What holds the critic.
+        rules: The numbers.
+    """
+
+    game: Game
+    source: Source
+    objective: Objective
+    constraint: Constraint
+    rules: Rules
+
+
+@overload
+def train(game: Setup) -> Iterator[Step]: ...
+@overload
+def train(game: Game, source: Source, objective: Objective, constraint: Constraint, rules: Rules) -> Iterator[Step]: ...
 @in_usual_state
-def train(game: Game, source: Source, objective: Objective, constraint: Constraint, rules: Rules) -> Iterator[Step]:
+def train(
+    game: Game | Setup,
+    source: Source | None = None,
+    objective: Objective | None = None,
+    constraint: Constraint | None = None,
+    rules: Rules | None = None,
+) -> Iterator[Step]:
     """Train until `rules.generator_steps` generator updates are done, from wherever the game stands.
 
     The numbers in the margin are the lines of the paper's Algorithm 1. Every draw depends on the game's seed, its step
@@ -53,7 +83,7 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
     bit on the same CPU machine, and up to rounding on CUDA, which may add in another order each time.
 
     Args:
-        game: Networks, optimisers, noise; changed in place.
+        game: Networks, optimisers, noise; changed in place. Or a `Setup`, which holds the others too.
         source: The data.
         objective: What the two optimise.
         constraint: What holds the critic.
@@ -67,6 +97,10 @@ def train(game: Game, source: Source, objective: Objective, constraint: Constrai
 
     Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1.
     """
+    if isinstance(game, Setup):
+        setup, game = game, game.game
+        source, objective, constraint, rules = setup.source, setup.objective, setup.constraint, setup.rules
+    assert source is not None and objective is not None and constraint is not None and rules is not None  # noqa: PT018
     if (game.average is not None) != (rules.average > 0):
         kept = "keeps no average" if game.average is None else "keeps an average"
         raise UsageError(

@@ -351,7 +351,7 @@ def test_labels_of_arrays_are_counted_measured_and_dropped_as_one_says(tmp_path,
     open_as = {"condition": ("label",), "held_out": 0.0}
     assert open_data(tmp_path / "x.npz", DataOptions(**open_as), seed=0).conditions.size == 7
     assert open_data(tmp_path / "x.npz", DataOptions(**open_as, numeric=("label",)), seed=0).conditions.size == 1
-    with pytest.raises(UsageError, match=r"--numeric .* cannot be used with"):
+    with pytest.raises(UsageError, match=r"numeric=.* cannot be used with"):
         open_data(tmp_path / "x.npz", DataOptions(numeric=("label",)), seed=0)
     np.savez(tmp_path / "gaps.npz", x=values, y=np.where(np.arange(60) % 5, np.arange(60.0), np.nan))
     source = open_data(tmp_path / "gaps.npz", DataOptions(**open_as, missing="drop"), seed=0)
@@ -387,24 +387,24 @@ def test_the_modes_of_a_toy_are_its_labels():
         (TABLE, {"condition": ("age", "job,age")}, UsageError, "'age' is asked for twice"),
         (TABLE, {"condition": tuple(TABLE.column_names)}, UsageError, "every column is a condition"),
         (TABLE, {"condition": ("age",), "ignore": ("age",)}, UsageError, "named under both ignore and condition"),
-        (TABLE, {"condition": ("age",), "text": ("job",)}, UsageError, "--text 'job' is no condition"),
-        (TABLE, {"condition": ("age",), "text": ("age",)}, UsageError, "--text 'age' is int64, not text"),
+        (TABLE, {"condition": ("age",), "text": ("job",)}, UsageError, r'text=\["job"\] is no condition'),
+        (TABLE, {"condition": ("age",), "text": ("age",)}, UsageError, r'text=\["age"\] is int64, not text'),
         (TABLE, {"condition": ("job",), "unseen": 0.1}, UsageError, "only where two or more categories"),
         (TABLE, {"condition": ("job",), "unseen": 0.6}, UsageError, "unseen must be between 0 and 0.5"),
-        (np.zeros((4, 2)), {"unseen": 0.1}, UsageError, "--unseen means nothing without --condition"),
-        ("ring", {"unseen": 0.1, "condition": ("label",)}, UsageError, "--unseen 0.1 cannot be used with the sampler"),
+        (np.zeros((4, 2)), {"unseen": 0.1}, UsageError, "unseen means nothing without condition"),
+        ("ring", {"unseen": 0.1, "condition": ("label",)}, UsageError, "unseen=0.1 cannot be used with the sampler"),
         (pa.table({"x": [1, 2, 3], "c": ["a"] * 3}), {"condition": ("c",)}, DataError, "'c' is always 'a'"),
         (
             pa.table({"x": range(2000), "label": range(2000)}),
             {"condition": ("label",)},
             DataError,
-            "2,000 different values .*\nUse --numeric 'label' to take it as a number, or leave it out",
+            r"2,000 different values .*\nUse numeric=\[.label.\] to take it as a number, or leave it out",
         ),
         (
             pa.table({"x": range(2000), "c": [f"u{number}" for number in range(2000)]}),
             {"condition": ("c",)},
             DataError,
-            "2,000 different values .*\nUse --text 'c' to embed it, or leave it out",
+            r"2,000 different values .*\nUse text=\[.c.\] to embed it, or leave it out",
         ),
         (
             pa.table({"x": [1, 2, 3], "c": [1.5, None, 3.5]}),

@@ -92,7 +92,7 @@ def test_an_unknown_embedding_lists_the_known():
 
 def test_a_condition_with_too_many_texts_says_what_to_do():
     table = pa.table({"x": np.arange(60.0), "says": [f"text {number}" for number in range(60)]})
-    with pytest.raises(DataError, match="Use --text 'says' to embed it"):
+    with pytest.raises(DataError, match=r"Use text=\[.says.\] to embed it"):
         open_data(table, DataOptions(condition=("says",)), seed=0)
 
 

@@ -17,6 +17,7 @@ from wgan.cli.streams import lenient_streams
 from wgan.display import escaped
 from wgan.errors import DataWarning, Interrupted, OutOfMemoryError, UsageError, WganError
 from wgan.memory import is_out_of_memory
+from wgan.settings import on_command_line
 
 # Command to the line that the help gives it; each is answered by `run(words)` of the module of that name.
 COMMANDS = {
@@ -143,10 +144,10 @@ def _dispatch(words: list[str]) -> int:
 def _leave(error: BaseException, words: Sequence[str]) -> int:
     """Say what happened in a line or two, and return the exit code."""
     if isinstance(error, Interrupted):
-        print(f"wgan: {escaped(str(error), keep=_LINE_FEED)}", file=sys.stderr)
+        print(f"wgan: {escaped(error.text, keep=_LINE_FEED)}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, WganError):
-        _complain(str(error))
+        _complain(on_command_line(error.text))
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         _complain("interrupted")

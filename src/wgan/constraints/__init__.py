@@ -25,6 +25,7 @@ CONSTRAINTS: Catalog[Constraint] = Catalog(
         "spectral": SpectralNorm,
         "none": Unconstrained,
     },
+    parent=Constraint,
 )
 
 __all__ = [

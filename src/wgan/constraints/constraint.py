@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from wgan.batch import Batch
 from wgan.errors import UsageError
+from wgan.networks import ties_samples
 
 Scores = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -92,5 +93,11 @@ def refuse_batch_norm(critic: nn.Module, why: str) -> None:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise UsageError(
                 f"{why}, but the critic's '{name}' is batch norm",
-                remedy="Give the critic norm=layer or norm=none, for example --critic dcgan:norm=none.",
+                remedy="Give the critic norm=layer or norm=none, for example --critic dcgan:norm=none; in a module of "
+                "your own, take nn.LayerNorm or nn.GroupNorm.",
             )
+    if ties_samples(critic):
+        raise UsageError(
+            f"{why}, but in this critic a sample's score depends on the rest of its batch",
+            remedy="Leave out what looks at the whole batch, such as its mean or its standard deviation.",
+        )

@@ -168,7 +168,8 @@ def check_form(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str) -
 def as_array(data: object, name: str, *, may_mask: bool = False) -> NDArray[np.generic]:
     """Bring an array, a tensor or nested lists to NumPy, without a copy where there is a way.
 
-    A matrix becomes an array, and so does a subclass of a tensor that holds its numbers like a plain one.
+    A matrix becomes an array, and so does a subclass of a tensor that holds its numbers like a plain one. Python's
+    numbers in an array of objects are brought to bool, int64 or float64, whichever all of them are.
 
     Args:
         data: An array, a tensor or nested lists.
@@ -189,10 +190,10 @@ def as_array(data: object, name: str, *, may_mask: bool = False) -> NDArray[np.g
                 f"{name} is of the type {type(data).__name__}, which may mean more than its numbers say",
                 remedy=f"Give its numbers alone: numpy.asarray({name}).",
             )
-        return np.asarray(data) if isinstance(data, np.matrix) else data
+        return _numbers(np.asarray(data) if isinstance(data, np.matrix) else data)
     _refuse_masks(data, name)
     try:
-        return np.asarray(data)
+        return _numbers(np.asarray(data))
     except (ValueError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{name} cannot be read as an array: {reason}", remedy=_TAKEN) from None
@@ -218,7 +219,7 @@ def _unmasked(data: np.ma.MaskedArray[Any, Any], name: str) -> NDArray[np.generi
             "data frame can be learnt.",
         )
     numbers: NDArray[np.generic] = data.data
-    return np.asarray(numbers)
+    return _numbers(np.asarray(numbers))
 
 
 def _tensor_as_array(data: torch.Tensor, name: str) -> NDArray[np.generic]:
@@ -246,6 +247,24 @@ def _tensor_as_array(data: torch.Tensor, name: str) -> NDArray[np.generic]:
             f"{name} holds numbers of the type {data.dtype}, which NumPy does not have", remedy="Give tensor.float()."
         ) from None
     return array
+
+
+def _numbers(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """An array of objects as one of numbers, if all of them are and fit; any other array as it is."""
+    if array.dtype != object:
+        return array
+    # NumPy knows what a number of each type becomes; a boolean beside numbers is left for its owner to decide.
+    kinds = {np.min_scalar_type(value).kind if isinstance(value, _NUMBERS) else "O" for value in array.flat}
+    wanted = "bool" if kinds == {"b"} else "int64" if kinds and kinds <= {"i", "u"} else "float64"
+    if not kinds or ("b" in kinds and len(kinds) > 1) or not kinds <= {"b", "i", "u", "f"}:
+        return array
+    try:
+        return array.astype(wanted)
+    except OverflowError:
+        return array
+
+
+_NUMBERS = (bool, int, float, np.bool_, np.number)
 
 
 def _needs_pickle(name: str) -> DataError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,13 +19,29 @@ from torch import Tensor
 
 from wgan.ambient import in_usual_state
 from wgan.batch import Batch
+from wgan.choices import Table
 from wgan.data.conditions import Conditions
 from wgan.data.labels import described_by_labels
+from wgan.data.names import BUILT_IN
 from wgan.data.points import PointsCodec
 from wgan.data.source import RowsOf
+from wgan.errors import UsageError
 from wgan.settings import DataOptions
 
 _PLAIN = DataOptions()
+
+
+class Toy(Protocol):
+    """A distribution that is known by its sampler. To add one for a process, `register(TOYS, "mine", toy)`.
+
+    It may also have `modes`, centres of shape (K, columns), with their standard deviation `sigma`, by which samples are
+    then judged; and `draw_with_modes(size, rng)`, which gives the number of the mode that each point comes from too, so
+    that modes can be asked for.
+    """
+
+    def draw(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw points in the units that the networks see, shape (size, columns), float32, from `rng` alone."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,13 +106,42 @@ def grid(*, spacing: float, sigma: float, divisor: float) -> Mixture:
     return Mixture(modes=(torch.cartesian_prod(line, line) / divisor).float(), sigma=sigma / divisor)
 
 
-TOYS: dict[str, Mixture | SwissRoll] = {
-    "ring": ring(radius=2.0, sigma=0.02, divisor=1.414),
-    "grid": grid(spacing=2.0, sigma=0.05, divisor=2.828),
-    "swiss-roll": SwissRoll(noise=0.25, divisor=7.5),
-    "ring-veegan": ring(radius=1.0, sigma=0.01, divisor=1.0),
-    "grid-veegan": grid(spacing=2.0, sigma=0.05, divisor=1.0),
-}
+def _fault(toy: Any) -> str:  # noqa: ANN401 - whatever was to be registered
+    """What is wrong with an object as a toy distribution."""
+    if not callable(getattr(toy, "draw", None)):
+        return f"must have a method draw(size, rng), not be {toy!r}"
+    try:
+        drawn, again = (toy.draw(3, torch.Generator().manual_seed(0)) for _ in range(2))
+    except Exception as error:
+        raise UsageError(f"draw(3, torch.Generator()) failed: {type(error).__name__}: {error}") from error
+    if not isinstance(drawn, Tensor) or drawn.dim() != 2 or len(drawn) != 3 or drawn.dtype != torch.float32:
+        found = f"{drawn.dtype}, {tuple(drawn.shape)}" if isinstance(drawn, Tensor) else type(drawn).__name__
+        return f"must draw float32 tensors of shape (size, columns), not {found}"
+    if not bool(drawn.isfinite().all()):
+        return "draws values that are not finite"
+    if not torch.equal(drawn, again):
+        return "draws other points from the same generator: all its randomness must come from `rng`"
+    return ""
+
+
+def _named(name: str, toy: object) -> None:
+    """What can be named as DATA is known without importing torch."""
+    BUILT_IN[name] = ((type(toy).__doc__ or "").strip().splitlines() or ["a distribution of your own"])[0]
+
+
+TOYS: Table[Any] = Table(
+    "toy distribution",
+    {
+        "ring": ring(radius=2.0, sigma=0.02, divisor=1.414),
+        "grid": grid(spacing=2.0, sigma=0.05, divisor=2.828),
+        "swiss-roll": SwissRoll(noise=0.25, divisor=7.5),
+        "ring-veegan": ring(radius=1.0, sigma=0.01, divisor=1.0),
+        "grid-veegan": grid(spacing=2.0, sigma=0.05, divisor=1.0),
+    },
+    fault=_fault,
+    added=_named,
+    reserved=("fashion-mnist",),
+)
 
 
 class ToySource:
@@ -106,7 +152,7 @@ class ToySource:
         options: `condition` applies: the modes are numbered, and their number is the label of a point.
 
     Attributes:
-        modes: Centres in network units, shape (K, 2); None where the distribution has none.
+        modes: Centres in network units, shape (K, columns); None where the distribution has none.
         sigma: Standard deviation of each mode in network units; None where there are none.
 
     Raises:
@@ -115,40 +161,42 @@ class ToySource:
 
     def __init__(self, name: str, options: DataOptions = _PLAIN) -> None:
         self.name = name
-        self.toy = TOYS[name]
-        self.codec = PointsCodec.identity(2)
+        self.toy: Any = TOYS[name]
+        self.codec = PointsCodec.identity(self.toy.draw(1, torch.Generator().manual_seed(0)).shape[1])
         self.size: int | None = None
         self.num_held_out: int | None = None
         self.notes: tuple[str, ...] = ()
-        self.modes: Tensor | None = self.toy.modes
-        self.sigma: float | None = self.toy.sigma
-        numbers = None if self.modes is None else np.arange(len(self.modes))
+        self.modes: Tensor | None = getattr(self.toy, "modes", None)
+        self.sigma: float | None = getattr(self.toy, "sigma", None)
+        can_be_asked = self.modes is not None and hasattr(self.toy, "draw_with_modes")
+        numbers = np.arange(len(self.modes)) if self.modes is not None and can_be_asked else None
         self.offers, described = described_by_labels(numbers, len(numbers) if numbers is not None else 0, name, options)
         self.conditions = None if described is None else Conditions.of_rows(described.parts, described.codes)
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
-        """Draw fresh points, shape (size, 2), float32."""
-        if self.conditions is None or isinstance(self.toy, SwissRoll):
+        """Draw fresh points, shape (size, columns), float32."""
+        if self.conditions is None:
             return Batch(self.toy.draw(size, rng))
         points, modes = self.toy.draw_with_modes(size, rng)
         return Batch(points, self.conditions.expand(modes[:, None]))
 
     def held_out(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw fresh points, shape (size, 2), float32: no point comes twice, so none was ever trained on."""
+        """Draw fresh points, shape (size, columns), float32: no point comes twice, so none was ever trained on."""
         return self.sample(size, rng).values
 
     def distinct(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw fresh points, shape (size, 2), float32: no two draws are the same."""
+        """Draw fresh points, shape (size, columns), float32: no two draws are the same."""
         return self.sample(size, rng).values
 
     def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
-        """Draw fresh points, shape (size, 2), float32, with their conditions; none are unseen."""
+        """Draw fresh points, shape (size, columns), float32, with their conditions; none are unseen."""
         return self.sample(0 if part == "unseen" else size, rng)
 
     def describe(self) -> str:
         """Say what the toy is."""
-        modes = f"{len(self.modes)} Gaussian modes" if self.modes is not None else "one connected curve"
-        line = f"points {self.name}: a sampler that never repeats, 2 columns, {modes}"
+        modes = f", {len(self.modes)} Gaussian modes" if self.modes is not None else ""
+        modes = ", one connected curve" if isinstance(self.toy, SwissRoll) else modes
+        line = f"points {self.name}: a sampler that never repeats, {self.codec.num_columns} columns{modes}"
         return line if self.conditions is None else f"{line}; conditions: {self.conditions.describe()}"
 
     def fingerprint(self) -> str:

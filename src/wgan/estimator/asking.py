@@ -40,7 +40,13 @@ def asked_for(y: Any, names: Sequence[str]) -> dict[str, Any] | pa.Table:  # noq
     return table.rename_columns([*names])
 
 
-def sample_rows(trained: Trained, asked: pa.Table, where: Mapping[str, Any], seed: int) -> Samples:
+def sample_rows(
+    trained: Trained,
+    asked: pa.Table,
+    where: Mapping[str, Any],
+    seed: int,
+    noise: Any = None,  # noqa: ANN401 - an array or a tensor
+) -> Samples:
     """A sample for each row of what is asked for; what nothing is said of is drawn as it occurs in the data.
 
     Args:
@@ -48,6 +54,7 @@ def sample_rows(trained: Trained, asked: pa.Table, where: Mapping[str, Any], see
         asked: A column for each name that is asked for.
         where: What is asked for of all rows.
         seed: Of the noise, and of what is drawn.
+        noise: A row for each sample; None for that of the seed.
 
     Raises:
         UsageError: A name or a value that is not known.
@@ -61,5 +68,5 @@ def sample_rows(trained: Trained, asked: pa.Table, where: Mapping[str, Any], see
     for number, (values, places) in enumerate(rows.items()):
         narrowed = conditions.where(dict(zip(asked.column_names, values, strict=True)))
         condition[places] = narrowed.draw(len(places), streams.at("conditions for labels", number))
-    batch = Batch(trained.draw(condition, seed), condition)
+    batch = Batch(trained.draw(condition, seed, noise=noise), condition)
     return decode_batch(trained.codec, conditions, batch, trained.codec.restore)

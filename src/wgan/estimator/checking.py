@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wgan.assembly import word_faults
+from wgan.assembly import CATALOGS, word_faults
 from wgan.errors import UsageError
+from wgan.estimator.forms import name_of
+from wgan.own import Own, fault_of, own_parts
 from wgan.recipes import recipe
 from wgan.settings import DataOptions, Settings, problems, refuse
 
@@ -17,6 +19,10 @@ _OPTIONS = frozenset(item.name for item in dataclasses.fields(DataOptions))
 _SETTINGS = frozenset(item.name for item in dataclasses.fields(Settings)) - {"recipe"}
 _WRITTEN = ("decimal", "thousands", "dayfirst", "date_format")
 _RENAMED = {"fit_images": "fit", "pixel_range": "range"}
+_COLUMNS = ("categorical", "numeric", "ignore", "condition", "text")
+
+CALLED = {"fit": "fit_images", "range": "pixel_range", "seed": "random_state"}
+"""Settings that are parameters of the estimator under another name."""
 
 
 def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,17 +34,37 @@ def given_options(params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that set how data is read and are not None, by the option's name."""
     named = {_RENAMED.get(name, name): value for name, value in params.items()}
     given = {name: value for name, value in named.items() if name in _OPTIONS and value is not None}
-    return {name: _in_words(value) if name in _WRITTEN else _plain(value) for name, value in given.items()}
+    return {name: _as_option(name, value) for name, value in given.items()}
 
 
-def refuse_parameters(params: Mapping[str, Any]) -> None:
-    """Raise one error that lists every parameter which cannot be used, whatever the data.
+def _as_option(name: str, value: Any) -> Any:  # noqa: ANN401 - what the caller gave
+    if name in _WRITTEN:
+        return _in_words(value)
+    return _names(_plain(value)) if name in _COLUMNS else _plain(value)
+
+
+def usable_parameters(params: Mapping[str, Any]) -> tuple[dict[str, Any], Own]:
+    """Put words in the place of the user's own parts, and raise one error that lists every parameter in vain.
+
+    Args:
+        params: The estimator's parameters by name.
+
+    Returns:
+        The parameters with words, and the parts.
 
     Raises:
-        UsageError: If there is any.
+        UsageError: If any parameter cannot be used, whatever the data.
     """
+    given = {name: params[name] for name in CATALOGS if params[name] is not None and not isinstance(params[name], str)}
+    in_vain = {name: fault for name, value in given.items() if (fault := fault_of(name, value))}
+    own = own_parts({name: value for name, value in given.items() if name not in in_vain})
+    worded = {**params, **dict.fromkeys(in_vain), **own.words}
+    _refuse_parameters(worded, own, [f"{name} {fault}" for name, fault in in_vain.items()])
+    return worded, own
+
+
+def _refuse_parameters(params: Mapping[str, Any], own: Own, faults: list[str]) -> None:
     named = params["recipe"]
-    faults = []
     try:
         start = Settings() if named is None else recipe(_text(named, "recipe"))
     except UsageError as error:
@@ -50,7 +76,7 @@ def refuse_parameters(params: Mapping[str, Any]) -> None:
         setting, _, rest = problem.partition(" ")
         faults.append(f"{spelt.get(setting, setting.removeprefix('input.'))} {rest}")
     spoken_for = {fault.partition(" ")[0] for fault in faults}
-    for setting, fault in word_faults(settings).items():
+    for setting, fault in word_faults(settings, own.parts).items():
         if setting not in spoken_for:
             faults.append(f"{setting}: {' '.join(filter(None, (fault.message, fault.remedy)))}")
     for name, check in (("random_state", _refuse_state), ("directory", _refuse_directory)):
@@ -107,8 +133,17 @@ def _in_word(value: Any) -> str:  # noqa: ANN401
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
+def _names(value: Any) -> Any:  # noqa: ANN401
+    """Labels of columns, which need not be text in a pandas frame, as the text that they are read by."""
+    if not isinstance(value, tuple):
+        return value
+    return tuple(label if isinstance(label, str) or label is None else name_of(_plain(label)) for label in value)
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    """A list as a tuple, and a number of NumPy's, as grids of parameters hold them, as Python's own."""
+    """A list, array or index as a tuple, and a number of NumPy's, as grids of parameters hold them, as Python's own."""
     if isinstance(value, list):
         return tuple(value)
+    if getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist"):
+        return tuple(value.tolist())
     return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value

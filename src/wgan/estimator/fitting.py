@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 from wgan import experiment
 from wgan.data.source import Source, decode_batch
 from wgan.errors import DataWarning, Interrupted
-from wgan.estimator.checking import given_settings
+from wgan.estimator.checking import CALLED, given_settings
 from wgan.estimator.forms import Form
+from wgan.own import Own
 from wgan.randomness import Randomness
 from wgan.recipes import default_recipe, recipe
-from wgan.settings import DataOptions, Settings
+from wgan.settings import DataOptions, Settings, in_python
 
 _ROWS_TRIED = 64
 """Rows that are brought back once before anything is trained."""
@@ -67,20 +67,23 @@ def warn_and_refuse(X: object, form: Form, source: Source) -> None:  # noqa: N80
         DataError: Samples could not be of its types.
     """
     if said := getattr(source, "warning", ""):
-        said = re.sub(r"--range (\S+) (\S+)", r"pixel_range=(\1, \2)", said)
+        said = in_python(said, CALLED)
         warnings.warn(f"{source.name}: {said}", DataWarning, stacklevel=3)
     if source.codec.kind == "table" and not isinstance(X, str | Path):
         rows = source.labelled("train", _ROWS_TRIED, Randomness(0).at("rows to bring back"))
         form.refuse_other(X, decode_batch(source.codec, source.conditions, rows, source.codec.restore))
 
 
-def train(settings: Settings, source: Source, directory: Path, *, shown: bool, is_kept: bool) -> list[dict[str, Any]]:
+def train(
+    settings: Settings, source: Source, directory: Path, own: Own, *, shown: bool, is_kept: bool
+) -> list[dict[str, Any]]:
     """Train to the end.
 
     Args:
         settings: Of the run.
         source: The data.
         directory: A new directory for its files.
+        own: Parts of the user's own.
         shown: Whether a live view shows how far it is.
         is_kept: Whether the directory stays, so that an interrupted run can be resumed.
 
@@ -92,7 +95,7 @@ def train(settings: Settings, source: Source, directory: Path, *, shown: bool, i
         KeyboardInterrupt: One stopped a run that is not.
     """
     history: list[dict[str, Any]] = []
-    with experiment.begin(settings, directory, source=source) as run, contextlib.ExitStack() as stack:
+    with experiment.begin(settings, directory, source=source, parts=own) as run, contextlib.ExitStack() as stack:
         view = None
         if shown:
             from wgan.live import LiveView

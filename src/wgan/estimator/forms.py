@@ -136,9 +136,9 @@ def readable(data: Any) -> Any:  # noqa: ANN401 - what the caller brought
     The text of polars is of a kind that is newer than some of them.
     """
     if _is(data, "pandas", "Series"):
-        return data.to_frame(_UNNAMED if data.name is None else _name_of(data.name))
+        return data.to_frame(_UNNAMED if data.name is None else name_of(data.name))
     if _is(data, "pandas", "DataFrame"):
-        names = [_name_of(label) for label in data.columns]
+        names = [name_of(label) for label in data.columns]
         return data if names == [*data.columns] else data.set_axis(names, axis=1)
     if _is(data, "polars", "Series"):
         return _arrow_of_polars(data.to_frame(data.name or _UNNAMED))
@@ -168,7 +168,7 @@ def labels_of(y: Any) -> pa.Table:  # noqa: ANN401 - what the caller brought
         DataError: Neither vector nor matrix nor frame.
     """
     if _is(y, "pandas", "Series") or _is(y, "polars", "Series"):
-        name = LABEL if y.name in (None, "") else _name_of(y.name)
+        name = LABEL if y.name in (None, "") else name_of(y.name)
         frame = y.to_frame(name)
         return read_frame(readable(frame), name="y").table
     if hasattr(readable(y), "__arrow_c_stream__"):
@@ -197,7 +197,7 @@ def classes_among(y: Any, labels: pa.Table) -> tuple[str, ...]:  # noqa: ANN401 
     return tuple(field.name for field in labels.schema if pa.types.is_integer(field.type))
 
 
-def _name_of(label: object) -> str:
+def name_of(label: object) -> str:
     """A column's label as the text that it is read, reported and named in settings by."""
     return ".".join(map(str, label)) if isinstance(label, tuple) else str(label)
 

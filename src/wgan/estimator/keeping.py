@@ -19,6 +19,7 @@ from wgan.data.source import Codec
 from wgan.errors import CheckpointError, UsageError
 from wgan.estimator.forms import Form
 from wgan.experiment import RunWarning
+from wgan.own import NO_PARTS, Own
 from wgan.storage import disk_faults, remove_folder, temporary_beside, write_new
 
 _NOTE = "estimator.json"
@@ -130,19 +131,19 @@ def _sealed(note: dict[str, Any]) -> bytes:
     return json.dumps({**note, "sha256": digest}, indent=1).encode()
 
 
-def load_files(files: Files) -> experiment.Trained:
+def load_files(files: Files, own: Own = NO_PARTS) -> experiment.Trained:
     """Load what a run has learnt from its files in memory."""
     with tempfile.TemporaryDirectory(prefix="wgan-") as temporary:
         directory = Path(temporary) / "run"
         _write(files, directory)
-        return load_run(directory)
+        return load_run(directory, own)
 
 
-def load_run(directory: Path) -> experiment.Trained:
+def load_run(directory: Path, own: Own = NO_PARTS) -> experiment.Trained:
     """Load what a run has learnt: its last state, or its best where it had patience for no more than so many worse."""
-    trained = experiment.load(directory)
+    trained = experiment.load(directory, parts=own)
     is_chosen = trained.settings.patience > 0 and known_best(directory / "checkpoints") is not None
-    return experiment.load(directory, checkpoint="best") if is_chosen else trained
+    return experiment.load(directory, checkpoint="best", parts=own) if is_chosen else trained
 
 
 def _with_tuples(value: Any) -> Any:  # noqa: ANN401 - whatever a note holds

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,19 +18,29 @@ from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.estimator.asking import asked_for, sample_rows
 from wgan.estimator.attributes import attributes, believed
-from wgan.estimator.checking import given_options, refuse_parameters, seed_of
+from wgan.estimator.checking import CALLED, given_options, seed_of, usable_parameters
 from wgan.estimator.conventions import refuse_by_convention
 from wgan.estimator.fitting import settings_for, train, warn_and_refuse
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable, with_form_before
 from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
-from wgan.estimator.parameters import Parameters
+from wgan.estimator.parameters import Parameters, named_as
 from wgan.estimator.scoring import minus_distance
+from wgan.experiment import RunWarning
 from wgan.experiment.notes import read_recorded
+from wgan.own import NO_PARTS, own_parts
 from wgan.settings import DataOptions
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable
 
+    import numpy as np
+    import torch
+    from torch import nn
+
+    from wgan.constraints import Constraint
+    from wgan.networks import Architecture
+    from wgan.objectives import Objective
+    from wgan.optimizers import Optimizer
     from wgan.trust.verdict import Verdict
 
 
@@ -37,7 +48,9 @@ class WGAN(Parameters):
     """A Wasserstein GAN that learns the distribution of X and draws new samples from it.
 
     Parameters that are None take the value of the recipe for this kind of data (`wgan recipes` lists them); words such
-    as `constraint` have the form "name:key=value,key=value".
+    as `constraint` have the form "name:key=value,key=value". Objective, constraint, networks and optimisers may be
+    objects of your own as well. A module is copied, so that a fit does not change it, and training begins with the
+    weights that it has: fits of one model with an integer as `random_state` are the same.
 
     Args:
         recipe: A named recipe; None for the one for this kind of data.
@@ -52,11 +65,14 @@ class WGAN(Parameters):
         unrolled_steps: Updates of the critic that the generator looks ahead.
         mismatch: Weight in the critic's loss of real samples under conditions that are not theirs.
         conditioning: How a condition enters the networks: "auto", "concat", "norm", "projection", "norm-projection".
-        objective: What the two players optimise: "wasserstein", "gan", "relativistic" and others.
-        constraint: What keeps the critic in bounds: "clipping", "penalty", "spectral", "r1", "none" and others.
-        generator: Network of the generator: "mlp", "dcgan" or "resnet".
-        critic: Network of the critic.
-        generator_optimizer: "rmsprop" or "adam".
+        objective: What the two players optimise: "wasserstein", "gan", "relativistic" and others; or an
+            `wgan.Objective`.
+        constraint: What keeps the critic in bounds: "clipping", "penalty", "spectral", "r1", "none" and others; or a
+            `wgan.Constraint`.
+        generator: Network of the generator: "mlp", "dcgan" or "resnet"; or a module from noise (N, noise_size) to
+            samples (N, *shape), images in [-1, 1], with the condition (N, C) as its second argument where there is one.
+        critic: Network of the critic; or a module from samples (N, *shape), and the condition, to scores (N,).
+        generator_optimizer: "rmsprop" or "adam"; or a function from parameters to a `torch.optim.Optimizer`.
         critic_optimizer: The same for the critic.
         noise_size: Dimensions of the noise.
         noise: "normal" or "uniform".
@@ -77,7 +93,8 @@ class WGAN(Parameters):
         held_out: Share of the rows kept from training, for judging.
         scaling: How points are scaled: "auto", "common", "each" or "none".
         missing: Missing cells of a data frame: "error", "drop" or "keep".
-        categorical: Columns to treat as categories.
+        categorical: Columns to treat as categories, by the labels that the data frame has for them: names, or whole
+            numbers and others that pandas takes.
         numeric: Columns to treat as numbers.
         ignore: Columns to leave out.
         header: Whether the first line of a table in text, of which X is the path, names the columns.
@@ -98,6 +115,7 @@ class WGAN(Parameters):
         fit_images: Images of another aspect ratio: "crop", "pad" or "stretch".
         pixel_range: The values of pixels that become black and white, for images that use little of the range of their
             type; None for the range of the type. What lies beyond is cut off.
+        skip_broken: Leave out images that cannot be decoded, up to one in a hundred (where X is their path).
         directory: A folder to keep runs in: each fit makes a new one, 001, 002, ..., and overwrites nothing. None to
             keep nothing on the disk.
         random_state: An integer for the same result each time, None for another one each time, or a NumPy generator.
@@ -111,6 +129,7 @@ class WGAN(Parameters):
         verdict_: What is to be thought of that number: its kind, such as "trust", the reason, a remedy, and the numbers
             that led to it.
         directory_: The directory of the run that `fit` kept (where `directory` is given).
+        noise_size_: Dimensions of the noise that samples are made of.
         n_features_in_: Columns of X (of points and data frames).
         feature_names_in_: Their names (of data frames).
         classes_: The values that y may have (where one category was fitted as y).
@@ -127,6 +146,7 @@ class WGAN(Parameters):
     evidence_: dict[str, Any]
     verdict_: Verdict
     directory_: Path
+    noise_size_: int
     n_features_in_: int
     feature_names_in_: np.ndarray[tuple[int], np.dtype[Any]]
     classes_: np.ndarray[tuple[int], np.dtype[Any]]
@@ -145,12 +165,12 @@ class WGAN(Parameters):
         unrolled_steps: int | None = None,
         mismatch: float | None = None,
         conditioning: str | None = None,
-        objective: str | None = None,
-        constraint: str | None = None,
-        generator: str | None = None,
-        critic: str | None = None,
-        generator_optimizer: str | None = None,
-        critic_optimizer: str | None = None,
+        objective: str | Objective | None = None,
+        constraint: str | Constraint | None = None,
+        generator: str | nn.Module | Architecture | None = None,
+        critic: str | nn.Module | Architecture | None = None,
+        generator_optimizer: str | Optimizer | Callable[..., torch.optim.Optimizer] | None = None,
+        critic_optimizer: str | Optimizer | Callable[..., torch.optim.Optimizer] | None = None,
         noise_size: int | None = None,
         noise: str | None = None,
         decay: str | None = None,
@@ -167,23 +187,24 @@ class WGAN(Parameters):
         held_out: float | None = None,
         scaling: str | None = None,
         missing: str | None = None,
-        categorical: Sequence[str] | None = None,
-        numeric: Sequence[str] | None = None,
-        ignore: Sequence[str] | None = None,
+        categorical: Sequence[Hashable] | None = None,
+        numeric: Sequence[Hashable] | None = None,
+        ignore: Sequence[Hashable] | None = None,
         header: bool | None = None,
         decimal: str | Mapping[str, str] | None = None,
         thousands: str | Mapping[str, str] | None = None,
         dayfirst: bool | Mapping[str, bool] | None = None,
         date_format: str | Mapping[str, str] | None = None,
         max_categories: int | None = None,
-        condition: Sequence[str] | None = None,
-        text: Sequence[str] | None = None,
+        condition: Sequence[Hashable] | None = None,
+        text: Sequence[Hashable] | None = None,
         embedding: str | None = None,
         unseen: float | None = None,
         size: tuple[int, int] | None = None,
         mode: str | None = None,
         fit_images: str | None = None,
         pixel_range: tuple[float, float] | None = None,
+        skip_broken: bool | None = None,
         directory: str | Path | None = None,
         random_state: Any = None,  # noqa: ANN401 - what scikit-learn takes there
         verbose: bool = False,
@@ -238,6 +259,7 @@ class WGAN(Parameters):
         self.mode = mode
         self.fit_images = fit_images
         self.pixel_range = pixel_range
+        self.skip_broken = skip_broken
         self.directory = directory
         self.random_state = random_state
         self.verbose = verbose
@@ -258,6 +280,7 @@ class WGAN(Parameters):
         """Whether `fit` or `load` was called."""
         return "_files" in self.__dict__
 
+    @named_as(CALLED)
     @in_usual_state
     def fit(self, X: object, y: object = None) -> Self:  # noqa: N803 - scikit-learn's signature
         """Learn the distribution of X.
@@ -277,10 +300,10 @@ class WGAN(Parameters):
             DataError: Data that cannot be learnt from.
             NumericError: Training diverged.
         """
-        refuse_parameters(self.get_params())
+        params, own = usable_parameters(self.get_params())
         refuse_by_convention(X, y)
         seed = seed_of(self.random_state)
-        options = DataOptions(**given_options(self.get_params()))
+        options = DataOptions(**given_options(params))
         form, labels = form_of(X), None if y is None else labels_of(y)
         if labels is not None:
             names = tuple(labels.column_names)
@@ -292,12 +315,13 @@ class WGAN(Parameters):
             )
         source = open_data(readable(X), options, seed=seed, labels=labels)
         warn_and_refuse(X, form, source)
-        settings = settings_for(self.get_params(), X, source, options, seed)
+        settings = settings_for(params, X, source, options, seed)
         with self._directory() as directory:
-            history = train(settings, source, directory, shown=self.verbose, is_kept=self.directory is not None)
+            is_kept = self.directory is not None
+            history = train(settings, source, directory, own, shown=self.verbose, is_kept=is_kept)
             files = read_run(directory)
-            trained = load_run(directory)
-        self.history_, self._files, self._trained, self._form = history, files, trained, form
+            trained = load_run(directory, own)
+        self.history_, self._files, self._trained, self._form, self._own = history, files, trained, form, own
         if self.directory is not None:
             self.directory_ = directory
         self._describe()
@@ -311,22 +335,26 @@ class WGAN(Parameters):
         *,
         y: Any = None,  # noqa: ANN401 - as in `fit`
         where: Mapping[str, Any] | None = None,
+        noise: Any = None,  # noqa: ANN401 - an array or a tensor
     ) -> Any:  # noqa: ANN401 - what was fitted decides
         """Draw new samples.
 
         Args:
-            n: How many; None for one, or as many as y says.
+            n: How many; None for one, or as many as y or noise says.
             random_state: As in the constructor, whose own is taken if None: with an integer there, the same samples
                 come at each call.
             y: What to ask for: one label for all samples, or a label for each, as in `fit`.
             where: What to ask for by name: a value, or several that then come equally often. What nothing is said of
                 is drawn as it occurs in the data.
+            noise: What the generator makes samples of, an array or tensor of shape (n, noise_size_): a row of it gives
+                the same sample each time, where the same is asked for. None to draw it.
 
         Returns:
             What was fitted: an array or tensor of its dtype and shape but for the first axis, or a data frame.
 
         Raises:
-            UsageError: Not fitted, `n` below 1, or something asked for that is not known.
+            UsageError: Not fitted, `n` below 1, something asked for that is not known, or noise of another shape,
+                dtype or number of rows.
         """
         trained = self._fitted()
         if n is not None and (isinstance(n, bool) or not hasattr(n, "__index__")):
@@ -336,10 +364,10 @@ class WGAN(Parameters):
         if isinstance(asked, pa.Table):
             if n is not None and n != asked.num_rows:
                 raise UsageError(f"y asks for {asked.num_rows:,} samples, but n is {n:,}", remedy="Leave n out.")
-            return self._form.back(sample_rows(trained, asked, where or {}, seed))
-        num = 1 if n is None else n.__index__()
-        where = {**(where or {}), **(asked or {})} or None
-        return self._form.back(trained.sample(num, seed, where=where, decode=trained.codec.restore))
+            return self._form.back(sample_rows(trained, asked, where or {}, seed, noise))
+        num = None if n is None else n.__index__()
+        wanted = {**(where or {}), **(asked or {})} or None
+        return self._form.back(trained.sample(num, seed, where=wanted, noise=noise, decode=trained.codec.restore))
 
     @in_usual_state
     def score(self, X: object, y: object = None) -> float:  # noqa: N803 - scikit-learn's signature
@@ -364,6 +392,9 @@ class WGAN(Parameters):
     def save(self, path: str | Path) -> None:
         """Save what was fitted: a run's directory, which `wgan sample` takes too. Nothing in it is a pickle.
 
+        Of modules and objects of your own the weights are saved, and what they are called; a warning says which of them
+        `load` wants to be given again. Objects of a class that is registered are saved whole.
+
         Args:
             path: A directory that does not exist, or is empty.
 
@@ -372,32 +403,45 @@ class WGAN(Parameters):
             CheckpointError: The disk is full or failing.
         """
         self._fitted()
-        write_run(self._files, self.get_params(), self._form, Path(path))
+        params = self.get_params()
+        for name, word in self._own.words.items():
+            if name not in self._own.parts and not isinstance(params[name], str | None):
+                params[name] = word
+        write_run(self._files, params, self._form, Path(path))
+        if self._own.parts:
+            again = ", ".join(f"{name}=..." for name in self._own.parts)
+            warnings.warn(
+                f"parts of your own are saved by their weights alone; to load it: WGAN.load({str(path)!r}, {again})",
+                RunWarning,
+                stacklevel=2,
+            )
 
     @classmethod
     @in_usual_state
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, **parts: Any) -> Self:  # noqa: ANN401 - as in the constructor
         """Load what `save` wrote, or any run.
 
         Args:
             path: The directory.
+            parts: Of a run that was trained with modules or objects of your own, these again: `generator=module`. Their
+                weights are those that were saved; yours are not changed.
 
         Raises:
-            UsageError: There is no run.
-            CheckpointError: It is damaged.
+            UsageError: There is no run, or it was trained with parts that were not given.
+            CheckpointError: It is damaged, or was trained with other parts.
         """
-        path = Path(path)
-        trained = load_run(path)
+        path, own = Path(path), own_parts(parts)
+        trained = load_run(path, own)
         params, form = read_note(path, trained.codec)
         trained.codec = with_form_before(trained.codec, form.before)
-        model = cls(**params)
-        model._files, model._trained, model._form = read_run(path), trained, form
+        model = cls(**params | {name: parts[name] for name in own.parts})
+        model._files, model._trained, model._form, model._own = read_run(path), trained, form, own
         model.history_ = read_recorded(experiment.RunFiles(path))
         model._describe()
         return model
 
     def __getstate__(self) -> dict[str, Any]:
-        """The parameters and the bytes of the run: networks are built from them again."""
+        """The parameters and the bytes of the run: networks are built from them, and from parts of your own, again."""
         return {name: value for name, value in self.__dict__.items() if name != "_trained"}
 
     @in_usual_state
@@ -405,7 +449,8 @@ class WGAN(Parameters):
         """The inverse of `__getstate__`."""
         self.__dict__.update(state)
         if "_files" in state:
-            self._trained = load_files(self._files)
+            self._own = state.get("_own", NO_PARTS)
+            self._trained = load_files(self._files, self._own)
             self._trained.codec = with_form_before(self._trained.codec, self._form.before)
 
     @contextlib.contextmanager

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from wgan.errors import UsageError
+from wgan.errors import UsageError, WganError
+
+
+@contextlib.contextmanager
+def named_as(renamed: Mapping[str, str]) -> Iterator[None]:
+    """Within the block errors name settings as their caller knows them.
+
+    Args:
+        renamed: Setting to parameter, where they differ.
+    """
+    try:
+        yield
+    except WganError as error:
+        error.renamed = renamed
+        raise
 
 
 class Parameters:

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from wgan.data.codes import words_of
 from wgan.data.conditions import Conditions
 from wgan.data.source import Codec
 from wgan.data.tables.columns import Category
+from wgan.errors import UsageError
 from wgan.game import Game, Prior
 from wgan.randomness import Randomness
 from wgan.threads import set_own_threads
@@ -54,6 +56,7 @@ def draw_blocks(
     purpose: str,
     conditions: Conditions | None = None,
     num_workers: int = 1,
+    noise: Tensor | None = None,
 ) -> Iterator[Batch]:
     """Draw samples in blocks of bounded memory.
 
@@ -69,6 +72,7 @@ def draw_blocks(
         purpose: What they are drawn for.
         conditions: What is asked for; None for an unconditional generator.
         num_workers: Threads that draw blocks side by side; `draw` must bear that where there are several.
+        noise: Shape (num, noise_size); None for that of the seed.
 
     Returns:
         Blocks of samples (B, *layout.shape) with their conditions, `num` in all.
@@ -76,13 +80,20 @@ def draw_blocks(
     size, streams = block_size(layout), Randomness(seed)
 
     def block(number: int) -> Batch:
-        noise, left = prior.sample(size, streams.at(purpose, number)), num - number * size
+        drawn, left = prior.sample(size, streams.at(purpose, number)), num - number * size
+        if noise is not None:
+            drawn = _whole(noise[number * size : (number + 1) * size], size)
         if conditions is None:
-            return Batch(draw(noise, None)[:left])
+            return Batch(draw(drawn, None)[:left])
         asked = conditions.draw(size, streams.at(f"conditions for {purpose}", number))
-        return Batch(draw(noise, asked)[:left], asked[:left])
+        return Batch(draw(drawn, asked)[:left], asked[:left])
 
     return _in_order(block, -(-num // size), num_workers)
+
+
+def _whole(rows: Tensor, size: int) -> Tensor:
+    """Rows filled up to a whole block with copies of the first."""
+    return torch.cat([rows, rows[:1].expand(size - len(rows), -1)])
 
 
 def _in_order(block: Callable[[int], Batch], count: int, num_workers: int) -> Iterator[Batch]:
@@ -141,14 +152,58 @@ def draw_for(
     *,
     seed: int,
     purpose: str,
+    noise: Tensor | None = None,
 ) -> Tensor:
     """A sample for each of these conditions, shape (N, *layout.shape), in whole blocks as `draw_blocks` draws them."""
     size, streams = block_size(layout), Randomness(seed)
     samples = []
     for block, part in enumerate(condition.split(size)):  # type: ignore[no-untyped-call]
-        whole = torch.cat([part, part[:1].expand(size - len(part), -1)])
-        samples.append(draw(prior.sample(size, streams.at(purpose, block)), whole)[: len(part)])
+        drawn = prior.sample(size, streams.at(purpose, block))
+        if noise is not None:
+            drawn = _whole(noise[block * size : (block + 1) * size], size)
+        samples.append(draw(drawn, _whole(part, size))[: len(part)])
     return torch.cat(samples)
+
+
+def given_noise(noise: Any, size: int) -> Tensor:  # noqa: ANN401 - what the caller brought
+    """The caller's own noise, as generators take it.
+
+    Args:
+        noise: An array or tensor of real numbers, shape (N, size).
+        size: Dimensions of the noise.
+
+    Returns:
+        Shape (N, size), float32, on the CPU.
+
+    Raises:
+        UsageError: Another shape, no real numbers, no rows, or values that are not finite in float32.
+    """
+    wanted = f"noise must be an array or tensor of real numbers of shape (n, {size})"
+    if isinstance(noise, Tensor):
+        if noise.device.type == "meta":
+            raise UsageError(f"{wanted}, not one on the device meta, without values")
+        is_real = not noise.is_complex() and noise.dtype != torch.bool
+        dtype, shape = str(noise.dtype).removeprefix("torch."), tuple(noise.shape)
+    else:
+        try:
+            noise = np.asarray(noise)
+        except ValueError as error:
+            raise UsageError(f"{wanted}: {error}") from None
+        is_real, dtype, shape = noise.dtype.kind in "fiu", str(noise.dtype), noise.shape
+    if not is_real:
+        raise UsageError(f"{wanted}, not of dtype {dtype}")
+    if len(shape) != 2 or shape[1] != size or not shape[0]:
+        one = shape == (size,)
+        raise UsageError(f"{wanted}, not {shape}", remedy="For one sample: noise.reshape(1, -1)." if one else "")
+    if isinstance(noise, Tensor):
+        rows = noise.detach().to("cpu", torch.float32)
+    else:
+        with np.errstate(over="ignore"):
+            rows = torch.from_numpy(np.array(noise, dtype=np.float32, order="C", copy=True))
+    if not bool(rows.isfinite().all()):
+        row = int((~rows.isfinite()).any(dim=1).nonzero()[0, 0])
+        raise UsageError(f"noise holds NaN, infinite or too large values for float32, the first in row {row}")
+    return rows
 
 
 @dataclass(frozen=True, kw_only=True)

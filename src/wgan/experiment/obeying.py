@@ -7,24 +7,25 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from wgan.assembly import choose_parts
 from wgan.batch import Batch
 from wgan.data.source import Source
 from wgan.experiment.drawing import draw_for
 from wgan.game import Game
 from wgan.obedience import obedience
+from wgan.objectives import Objective
 from wgan.settings import Settings
 
 _BLOCK = 512
 
 
-def obeyed(game: Game, source: Source, settings: Settings, size: int) -> dict[str, float]:
+def obeyed(game: Game, source: Source, settings: Settings, objective: Objective, size: int) -> dict[str, float]:
     """What `wgan.obedience.obedience` finds; nothing in a run without conditions.
 
     Args:
         game: As it stands.
         source: The data.
         settings: Of the run; a short one gets a reader that is trained no longer than itself.
+        objective: What the two players optimise.
         size: Samples to look at.
     """
     if source.conditions is None:
@@ -35,7 +36,7 @@ def obeyed(game: Game, source: Source, settings: Settings, size: int) -> dict[st
         return draw_for(game.draw, game.prior, layout, condition, seed=game.seed, purpose="noise of the reader")
 
     # Where the critic gives features, or the samples themselves, what tells real rows from samples is made of both.
-    objective, packing = choose_parts(settings).objective, settings.packing
+    packing = settings.packing
     real = source.labelled("train", _BLOCK * packing, torch.Generator().manual_seed(0))
     known = [
         _outputs(game, batch, packing)

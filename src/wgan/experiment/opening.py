@@ -6,6 +6,7 @@ import dataclasses
 import os
 import platform
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 
 from wgan import __version__, checkpoints
 from wgan.ambient import in_usual_state
-from wgan.assembly import build_game, choose_parts
+from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import open_data
 from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
@@ -31,6 +32,7 @@ from wgan.experiment.sizing import refuse_what_cannot_fit
 from wgan.game import Game
 from wgan.memory import memory_faults
 from wgan.metrics import Judge
+from wgan.own import Own, own_parts, try_out
 from wgan.settings import Settings, check, problems, refuse, sealed_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space
 
@@ -47,7 +49,12 @@ _BEGINNING = ("before the first update", "Use a smaller batch_size or noise_size
 @in_usual_state
 @memory_faults(*_BEGINNING)
 def begin(
-    settings: Settings, directory: Path | None = None, *, source: Source | None = None, shrink_batch: bool = False
+    settings: Settings,
+    directory: Path | None = None,
+    *,
+    source: Source | None = None,
+    shrink_batch: bool = False,
+    parts: Mapping[str, Any] | Own | None = None,
 ) -> Experiment:
     """Begin a run: make its directory, open the data, build the game, and save the state before the first update.
 
@@ -56,6 +63,7 @@ def begin(
         directory: A new directory, or None for runs/<data>-<recipe>-NNN.
         source: The data, if it is open already; `settings.data` is then no more than a name.
         shrink_batch: Whether a batch larger than the data shrinks to it, with a warning, or is refused.
+        parts: Objects and modules of your own in the place of words, by setting: `{"generator": my_module}`.
 
     Returns:
         The run, which owns its directory until it is closed. Its settings name the precision, the number of
@@ -67,8 +75,10 @@ def begin(
         DataError: Data that cannot be read or learnt from.
         CheckpointError: The disk is full or failing.
     """
+    given = parts if isinstance(parts, Own) else own_parts(parts or {})
+    settings = dataclasses.replace(settings, **given.words)
     check(settings)
-    parts = choose_parts(settings)
+    chosen = choose_parts(settings, given.parts)
     settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
     check(settings)
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
@@ -77,7 +87,8 @@ def begin(
         _refuse_mismatch(settings, source)
         refuse_blind_choice(settings, source)
         refuse_what_cannot_fit(settings, source.codec.layout, _condition_size(source))
-        game = build_game(settings, source.codec.layout, _condition_size(source))
+        game = build_game(settings, source.codec.layout, _condition_size(source), chosen)
+        try_out(game, chosen, build_rules(settings), source.codec.layout, given)
         # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
         settings = dataclasses.replace(
             settings,
@@ -109,9 +120,9 @@ def begin(
             settings=settings,
             source=source,
             game=game,
-            parts=parts,
+            parts=chosen,
             judge=judge,
-            examination=Examination.of(settings, source, parts),
+            examination=Examination.of(settings, source, chosen),
             record=Record(files.metrics, length=0),
         )
         experiment.save()
@@ -121,12 +132,13 @@ def begin(
 @in_usual_state
 @memory_faults(*_BEGINNING)
 def resume(
-    directory: Path,
+    directory: str | Path,
     *,
     steps: int | None = None,
     patience: int | None = None,
     data: str | None = None,
     source: Source | None = None,
+    parts: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """Go on with a run from its last intact checkpoint, as if it had never stopped.
 
@@ -139,6 +151,7 @@ def resume(
         patience: Its patience from now on, if that is to be another.
         data: Where the data is now, if it has moved since.
         source: The data, if it is open already or was never a file.
+        parts: The objects and modules of your own that the run was begun with, by setting.
 
     Returns:
         The run, which owns its directory until it is closed.
@@ -148,11 +161,12 @@ def resume(
         CheckpointError: No checkpoint can be used, one of the run's files was changed after it was written, or the data
             or settings are not those that it was begun with.
     """
-    files = RunFiles(directory)
+    files = RunFiles(Path(directory))
     refuse_no_run(files)
-    ownership = own(directory)
+    given = own_parts(parts or {})
+    ownership = own(files.root)
     try:
-        return _resume(files, ownership, steps, patience, data, source)
+        return _resume(files, ownership, steps, patience, data, source, given)
     except BaseException:
         ownership.release()
         raise
@@ -165,6 +179,7 @@ def _resume(
     patience: int | None,
     data: str | None,
     source: Source | None,
+    given: Own,
 ) -> Experiment:
     settings, stored = read_settings(files), read_source(files)
     checkpoint = checkpoints.load(files.checkpoints)
@@ -192,12 +207,13 @@ def _resume(
         _refuse_early_end(longer, done, checkpoint, files)
     refuse_other_settings(checkpoint, settings, files.root)
     require_space(files.root, files.bytes_to_save())
-    parts = choose_parts(longer)
+    given.fits(longer, where=str(files.root))
+    parts = choose_parts(longer, given.parts)
     source = source or open_again(longer, files)
     refuse_other_data(stored, source, files.root)
     refuse_blind_choice(longer, source)
     refuse_what_cannot_fit(longer, source.codec.layout, _condition_size(source))
-    game = build_game(longer, source.codec.layout, _condition_size(source))
+    game = build_game(longer, source.codec.layout, _condition_size(source), parts)
     restore(game, checkpoint)
 
     journal.add("resumed", done, seconds=journal.seconds_until(done))

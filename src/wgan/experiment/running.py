@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -35,6 +34,7 @@ from wgan.failures import probe
 from wgan.game import Game
 from wgan.memory import memory_faults
 from wgan.metrics import Judge
+from wgan.own import how_to_go_on
 from wgan.randomness import Randomness
 from wgan.settings import Settings
 from wgan.storage import Ownership
@@ -277,7 +277,9 @@ class Experiment:
                 found = judge(
                     lambda num: drawn(self.game, self.source, num, "noise of the judge").values, by_column=is_last
                 )
-                return found | (obeyed(self.game, self.source, self.settings, judge.size) if is_last else {})
+                return found | (
+                    obeyed(self.game, self.source, self.settings, self._parts.objective, judge.size) if is_last else {}
+                )
 
         evaluation, unfinished = self._stop.meanwhile(work)
         if evaluation is None:
@@ -366,7 +368,7 @@ class Experiment:
         self._journal.add("stopped", step, seconds=self._elapsed(), signal=name)
         raise Interrupted(
             f"stopped by {name} after {step:,} of {self.settings.steps:,} steps; everything is saved in {saved}",
-            remedy=f"Go on with: wgan train --resume {shlex.quote(str(self.directory))}",
+            remedy=f"Go on with: {how_to_go_on(self.settings, self.directory)}",
         )
 
     def _refuse_divergence(self, step: int, numbers: dict[str, float]) -> None:

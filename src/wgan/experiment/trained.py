@@ -15,14 +15,14 @@ from torch import Tensor
 
 from wgan import checkpoints
 from wgan.ambient import in_usual_state
-from wgan.assembly import build_game
+from wgan.assembly import Parts, build_game, choose_parts
 from wgan.batch import Batch, Layout
 from wgan.data import codec_from_state, conditions_from_state
 from wgan.data.conditions import Conditions
 from wgan.data.source import Codec, Decoded, Labelled, Samples, Source, decode_batch
 from wgan.engine import has_fast_bfloat16
 from wgan.errors import CheckpointError, UsageError
-from wgan.experiment.drawing import draw_blocks, draw_for, drawn
+from wgan.experiment.drawing import draw_blocks, draw_for, drawn, given_noise
 from wgan.experiment.files import RunFiles, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
 from wgan.experiment.notes import read_environment, read_settings, read_source
@@ -32,6 +32,7 @@ from wgan.experiment.record import Journal
 from wgan.game import Game
 from wgan.memory import memory_faults
 from wgan.metrics import Judge
+from wgan.own import Own, own_parts
 from wgan.settings import Settings
 
 Where: TypeAlias = Mapping[str, Any]
@@ -51,13 +52,21 @@ class Trained:
         game: The networks; samples are drawn from its averaged generator where there is one.
         conditions: What samples may be asked for; None of an unconditional run.
         doubt: Why samples may be worth nothing, in a line: the run diverged, or has done no step. Empty if neither.
+        parts: What the run was trained with; looked up by the words of the settings if None.
     """
 
     def __init__(
-        self, settings: Settings, codec: Codec, game: Game, conditions: Conditions | None = None, doubt: str = ""
+        self,
+        settings: Settings,
+        codec: Codec,
+        game: Game,
+        conditions: Conditions | None = None,
+        doubt: str = "",
+        parts: Parts | None = None,
     ) -> None:
         self.settings, self.codec, self.game, self.doubt = settings, codec, game, doubt
         self.conditions = conditions
+        self.parts = parts or choose_parts(settings)
         # From here on it is only drawn from, on several threads at once, none of which may then change its mode.
         game.best_generator.eval()
 
@@ -100,9 +109,33 @@ class Trained:
 
     @in_usual_state
     @memory_faults(*_DRAWING)
-    def sample(self, num: int, seed: int = 0, *, where: Where | None = None, decode: Decode | None = None) -> Samples:
-        """All samples of `generate` at once."""
-        blocks = list(self.generate(num, seed, where=where, decode=decode))
+    def sample(
+        self,
+        num: int | None = None,
+        seed: int = 0,
+        *,
+        where: Where | None = None,
+        noise: Any = None,  # noqa: ANN401 - an array or a tensor
+        decode: Decode | None = None,
+    ) -> Samples:
+        """All samples of `generate` at once; or those of noise of the caller's own.
+
+        Args:
+            num: How many; may be left out where there is noise.
+            seed: As in `generate`.
+            where: As in `generate`.
+            noise: A row for each sample, shape (num, settings.noise_size): the same rows give the same samples, where
+                what is asked for is the same.
+            decode: As in `generate`.
+
+        Raises:
+            UsageError: As `generate`; or noise that cannot be used.
+        """
+        rows = None if noise is None else given_noise(noise, self.settings.noise_size)
+        if rows is not None and num not in (None, len(rows)):
+            raise UsageError(f"noise has {len(rows):,} rows, but {num:,} samples were asked for")
+        num = (1 if num is None else num) if rows is None else len(rows)
+        blocks = list(self._decoded(num, seed, self._asked(num, where), decode, rows))
         if isinstance(blocks[0], pa.Table):
             return pa.concat_tables(blocks)
         labelled = [block for block in blocks if isinstance(block, Labelled)]
@@ -123,22 +156,37 @@ class Trained:
 
     @in_usual_state
     @memory_faults(*_DRAWING)
-    def draw(self, condition: Tensor, seed: int = 0) -> Tensor:
+    def draw(self, condition: Tensor, seed: int = 0, *, noise: Any = None) -> Tensor:  # noqa: ANN401
         """A sample for each of these conditions, as the networks see them, shape (N, *layout.shape), float32.
 
         Args:
             condition: Shape (N, C), as `conditions.encode` gives it.
             seed: Of the noise.
+            noise: As in `sample`.
+
+        Raises:
+            UsageError: Noise that cannot be used, or of another number of rows.
         """
         game = self.game
+        rows = None if noise is None else given_noise(noise, self.settings.noise_size)
+        if rows is not None and len(rows) != len(condition):
+            raise UsageError(f"noise has {len(rows):,} rows, but {len(condition):,} samples were asked for")
         with game.engine.limits():
             return draw_for(
-                game.draw, game.prior, self.layout, condition, seed=seed, purpose="noise of a user's samples"
+                game.draw,
+                game.prior,
+                self.layout,
+                condition,
+                seed=seed,
+                purpose="noise of a user's samples",
+                noise=rows,
             )
 
     @in_usual_state
-    def _decoded(self, num: int, seed: int, asked: Conditions | None, decode: Decode | None) -> Iterator[Samples]:
-        for batch in self._blocks(num, seed, asked):
+    def _decoded(
+        self, num: int, seed: int, asked: Conditions | None, decode: Decode | None, noise: Tensor | None = None
+    ) -> Iterator[Samples]:
+        for batch in self._blocks(num, seed, asked, noise):
             yield decode_batch(self.codec, asked, batch, decode)
 
     def _asked(self, num: int, where: Where | None) -> Conditions | None:
@@ -152,7 +200,7 @@ class Trained:
             )
         return self.conditions if self.conditions is None or not where else self.conditions.where(where)
 
-    def _blocks(self, num: int, seed: int, asked: Conditions | None) -> Iterator[Batch]:
+    def _blocks(self, num: int, seed: int, asked: Conditions | None, noise: Tensor | None = None) -> Iterator[Batch]:
         game, engine, num_workers = self.game, self.game.engine, 1
         if engine.device.type == "cpu":
             # Each block on one thread, whatever their number: rounding is then the same for any number of cores.
@@ -166,6 +214,7 @@ class Trained:
             purpose="noise of a user's samples",
             conditions=asked,
             num_workers=num_workers,
+            noise=noise,
         )
         while True:
             # The limit on threads is the process's own: it must not stay while the caller has the block.
@@ -184,29 +233,39 @@ def _joined(blocks: list[NDArray[np.generic]]) -> NDArray[np.generic]:
 
 @in_usual_state
 @memory_faults("while the run was read", "Close other programs, or read it on a machine with more memory.")
-def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Trained:
+def load(
+    directory: str | Path,
+    *,
+    checkpoint: Literal["best", "last"] = "last",
+    parts: Mapping[str, Any] | Own | None = None,
+) -> Trained:
     """Load what a run has learnt; the run may still be going on.
 
     Args:
         directory: The run's directory.
         checkpoint: The last one, or the one whose samples were judged best.
+        parts: The objects and modules of your own that the run was begun with, by setting.
 
     Raises:
-        UsageError: There is no run.
-        CheckpointError: No checkpoint can be used.
+        UsageError: There is no run, or it was begun with parts that were not given.
+        CheckpointError: No checkpoint can be used, or other parts were given.
     """
+    directory = Path(directory)
     files = RunFiles(directory)
     refuse_no_run(files)
     settings = read_settings(files)
+    given = parts if isinstance(parts, Own) else own_parts(parts or {})
+    given.fits(settings, where=str(directory))
+    chosen = choose_parts(settings, given.parts)
     saved = checkpoints.load(files.checkpoints, checkpoint)
     refuse_other_facts(saved)
     refuse_other_settings(saved, settings, directory)
     stored = read_source(files)
     codec, conditions = codec_from_state(stored["codec"]), conditions_from_state(stored.get("conditions"))
     size = 0 if conditions is None else conditions.size
-    game = build_game(_for_this_machine(settings, read_environment(files)), codec.layout, size)
+    game = build_game(_for_this_machine(settings, read_environment(files)), codec.layout, size, chosen)
     restore(game, saved)
-    return Trained(settings, codec, game, conditions, _doubt(files, saved.step))
+    return Trained(settings, codec, game, conditions, _doubt(files, saved.step), chosen)
 
 
 def _doubt(files: RunFiles, step: int) -> str:
@@ -227,7 +286,7 @@ def _doubt(files: RunFiles, step: int) -> str:
 @in_usual_state
 @memory_faults("while samples were judged", "Use a smaller size (--size).")
 def evaluate(
-    directory: Path,
+    directory: str | Path,
     *,
     checkpoint: Literal["best", "last"] = "last",
     data: str | None = None,
@@ -236,6 +295,7 @@ def evaluate(
     rounds: int | None = None,
     features: bool = False,
     obedience: bool = True,
+    parts: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Judge a run's samples against the rows it never saw, as the run itself does along the way.
 
@@ -248,6 +308,7 @@ def evaluate(
         rounds: Independent sets of samples; None for the number that the run takes.
         features: Whether to compute the kernel distance on a network's features too (images only).
         obedience: Whether to see if conditions are obeyed, where there are conditions; takes up to a minute.
+        parts: The objects and modules of your own that the run was begun with, by setting.
 
     Returns:
         "score" (lower is better) and the numbers it is made of, by name; those of `wgan.obedience.obedience`; and as
@@ -258,7 +319,8 @@ def evaluate(
         UsageError: There is no run, or it holds no rows out.
         CheckpointError: No checkpoint can be used, or the data is not what the run was begun with.
     """
-    trained = load(directory, checkpoint=checkpoint)
+    directory = Path(directory)
+    trained = load(directory, checkpoint=checkpoint, parts=parts)
     settings, game = trained.settings, trained.game
     if source is None:
         source = open_again(settings if data is None else moved(settings, data), RunFiles(directory))
@@ -273,7 +335,7 @@ def evaluate(
 
     with game.engine.limits():
         found = judge(lambda num: drawn(game, source, num, "noise of the judge").values, by_column=True)
-        return found | (obeyed(game, source, settings, judge.size) if obedience else {})
+        return found | (obeyed(game, source, settings, trained.parts.objective, judge.size) if obedience else {})
 
 
 def _for_this_machine(settings: Settings, environment: dict[str, Any]) -> Settings:

@@ -8,6 +8,7 @@ from wgan.networks.conditioning import NOTHING, Conditioning, Given, given_to
 from wgan.networks.dcgan import DCGAN
 from wgan.networks.identity import Identity
 from wgan.networks.mlp import MLP
+from wgan.networks.own import OwnNetwork, refuse_shared
 from wgan.networks.players import Architecture, Critic, Generator, ties_samples
 from wgan.networks.resnet import ResNet
 
@@ -21,6 +22,7 @@ NETWORKS: Catalog[Architecture] = Catalog(
         "conv-autoencoder": ConvAutoencoder,
         "identity": Identity,
     },
+    members=("generator", "critic"),
 )
 
 __all__ = [
@@ -36,7 +38,9 @@ __all__ = [
     "Generator",
     "Given",
     "Identity",
+    "OwnNetwork",
     "ResNet",
     "given_to",
+    "refuse_shared",
     "ties_samples",
 ]

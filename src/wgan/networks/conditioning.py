@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wgan.errors import UsageError
 
-Way = Literal["concat", "norm", "projection"]
+Way = Literal["concat", "norm", "projection", "argument"]
 Conditioning = Literal["auto", "concat", "norm", "projection", "norm-projection"]
 
 
@@ -21,7 +21,8 @@ class Given:
 
     Attributes:
         size: Entries of the condition; 0 for an unconditional player.
-        way: How they enter; None for what suits the network best.
+        way: How they enter; None for what suits the network best, "argument" for modules that take them as their second
+            argument.
     """
 
     size: int = 0
@@ -147,7 +148,7 @@ class Projecting(nn.Module, TakesCondition):
         return scores
 
 
-def refuse_way(given: Given, network: str, *ways: Way) -> None:
+def refuse_way(given: Given, network: str, *ways: Way | Literal["auto"]) -> None:
     """Refuse a way that a network does not have for its player.
 
     Raises:

@@ -135,4 +135,7 @@ class Critic(nn.Module):
 
 def ties_samples(network: nn.Module) -> bool:
     """Whether a sample's output depends on the rest of its batch (batch norm), so that batches must not be joined."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    return any(
+        isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "ties_samples", False) is True
+        for module in network.modules()
+    )

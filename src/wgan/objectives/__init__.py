@@ -24,6 +24,7 @@ OBJECTIVES: Catalog[Objective] = Catalog(
         "mmd": MMD,
         "semidual": SemiDual,
     },
+    parent=Objective,
 )
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wgan.settings.checking import MOST_JUDGED, check, problems, refuse
 from wgan.settings.fields import ADDED, WORDS, DataOptions, Settings
 from wgan.settings.toml import Seal, from_mapping, from_toml, read_toml, seal_of, sealed_toml, to_toml
+from wgan.settings.wording import in_python, on_command_line
 
 __all__ = [
     "ADDED",
@@ -16,6 +17,8 @@ __all__ = [
     "check",
     "from_mapping",
     "from_toml",
+    "in_python",
+    "on_command_line",
     "problems",
     "read_toml",
     "refuse",

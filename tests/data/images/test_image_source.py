@@ -160,5 +160,5 @@ def test_a_batch_takes_well_under_a_millisecond():
     [("scaling", "each"), ("missing", "drop"), ("categorical", ("a",)), ("ignore", ("a",)), ("header", False)],
 )
 def test_options_of_tables_are_refused(option, value):
-    with pytest.raises(UsageError, match=f"--.*{option}.* cannot be used with fashion-mnist"):
+    with pytest.raises(UsageError, match=f"{option}=.* cannot be used with fashion-mnist"):
         open_embedded(DataOptions(**{option: value}), seed=0)

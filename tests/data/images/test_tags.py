@@ -178,12 +178,12 @@ def test_images_without_a_tag_can_be_dropped(files, place):
 
 def test_options_of_tags_mean_nothing_without_conditions(files, place):
     path = place(files, "zip")
-    with pytest.raises(UsageError, match=r"--numeric .* cannot be used with"):
+    with pytest.raises(UsageError, match=r"numeric=.* cannot be used with"):
         opened(path, numeric=("age",))
-    with pytest.raises(UsageError, match="--unseen means nothing without --condition"):
+    with pytest.raises(UsageError, match="unseen means nothing without condition"):
         opened(path, unseen=0.1)
     assert opened(path, "age", categorical=("age",)).conditions.size == 12
-    with pytest.raises(UsageError, match="--categorical 'height' names no column"):
+    with pytest.raises(UsageError, match=r'categorical=\["height"\] names no column'):
         opened(path, "age", categorical=("height",))
 
 
