@@ -14,7 +14,7 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar
 
-from wgan.errors import UsageError
+from wgan.errors import UsageError, WganError
 
 T = TypeVar("T")
 
@@ -78,9 +78,13 @@ class Catalog(Generic[T]):
                     f"{self.noun} '{name}' has no parameter '{part}'",
                     remedy=did_you_mean(key, [f"{known}=" for known in fields]) if fields else "It has none.",
                 )
+            if key in values:
+                raise UsageError(f"{self.noun} '{name}': {key} is given twice", remedy="Give it once.")
             values[key] = _convert(value.strip(), fields[key], f"{self.noun} '{name}', {key}")
         try:
             return row(**values)
+        except WganError as error:
+            raise UsageError(f"{self.noun} '{name}': {error.message}", remedy=error.remedy) from None
         except ValueError as error:
             raise UsageError(f"{self.noun} '{name}': {error}") from None
 

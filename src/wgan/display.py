@@ -20,3 +20,14 @@ def escaped(text: str, *, keep: str = "") -> str:
     return "".join(
         mark if mark.isprintable() or mark in keep else mark.encode("unicode_escape").decode("ascii") for mark in text
     )
+
+
+def counted(num: int, noun: str, plural: str = "") -> str:
+    """A number and what it counts: "1 row", "2,000 rows".
+
+    Args:
+        num: How many.
+        noun: One of them.
+        plural: Several of them, where that is not the noun with an s.
+    """
+    return f"{num:,} {noun if num == 1 else plural or noun + 's'}"

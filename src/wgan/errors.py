@@ -20,6 +20,12 @@ class WganError(Exception):
         self.remedy = remedy
         super().__init__(f"{message}\n{remedy}" if remedy else message)
 
+    @property
+    def in_full(self) -> str:
+        """Message and remedy in one line, as sentences; the last of them as it is."""
+        end = "" if self.message.endswith((".", "!", "?", ":")) else "."
+        return f"{self.message}{end} {self.remedy}" if self.remedy else self.message
+
 
 class UsageError(WganError, ValueError):
     """An option, a setting or an argument that cannot be used."""

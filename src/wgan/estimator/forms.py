@@ -23,6 +23,7 @@ from wgan.data.tables import TableCodec
 from wgan.data.tables.columns import Category, Column, Constant
 from wgan.data.tables.reading import read_frame
 from wgan.data.tables.types import to_plain, type_from_text
+from wgan.display import counted
 from wgan.errors import DataError
 from wgan.settings import DataOptions
 
@@ -228,7 +229,8 @@ def encoded(data: object, codec: Codec, form: Form) -> Tensor:
     assert isinstance(codec, PointsCodec)
     array = array.reshape(len(array), -1)
     if array.shape[1] != codec.num_columns:
-        raise DataError(f"X has {array.shape[1]} columns, but {codec.num_columns} were fitted")
+        fitted = "1 was" if codec.num_columns == 1 else f"{codec.num_columns} were"
+        raise DataError(f"X has {counted(array.shape[1], 'column')}, but {fitted} fitted")
     if not np.isfinite(array).all():
         raise DataError("X holds NaN or infinite values", remedy="Leave those rows out.")
     return codec.encode(array)

@@ -17,6 +17,7 @@ from wgan.assembly import build_game, choose_parts
 from wgan.data import open_data
 from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
+from wgan.display import counted
 from wgan.errors import UsageError
 from wgan.experiment.choosing import refuse_blind_choice, why_to_end
 from wgan.experiment.examining import Examination
@@ -28,7 +29,8 @@ from wgan.experiment.running import Experiment
 from wgan.experiment.samples import remove_later_samples, remove_samples
 from wgan.game import Game
 from wgan.metrics import Judge
-from wgan.settings import Settings, check, problems, refuse, sealed_toml
+from wgan.recipes import recipe_faults
+from wgan.settings import Settings, problems, refuse, sealed_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space
 
 FEW_HELD_OUT = 100
@@ -59,7 +61,7 @@ def begin(
         DataError: Data that cannot be read or learnt from.
         CheckpointError: The disk is full or failing.
     """
-    check(settings)
+    refuse([*recipe_faults(settings.recipe), *problems(settings)])
     parts = choose_parts(settings)
     settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
@@ -86,7 +88,7 @@ def begin(
         journal = Journal(files.events)
         journal.add("started", 0, seconds=0.0)
         if settings.batch_size != asked:
-            shrunk = f"'{source.name}' has {settings.batch_size:,} samples to train on"
+            shrunk = f"'{source.name}' has {counted(settings.batch_size, 'sample')} to train on"
             journal.warn(0, f"{shrunk}: the batch size is {settings.batch_size:,}, not {asked:,}")
         if judge is None:
             journal.warn(0, "no rows are held out, so samples are not judged and no checkpoint is the best")
@@ -173,7 +175,7 @@ def _resume(
         pending = _to_be_ended(checkpoint)
     if done == longer.steps and pending is None and _is_finished(journal):
         raise UsageError(
-            f"the run in '{files.root}' has done all its {begun_with:,} steps",
+            f"the run in '{files.root}' has done all its {counted(begun_with, 'step')}",
             remedy=f"Give it more, for example --steps {2 * begun_with}.",
         )
     if pending is None and _is_finished(journal):
@@ -280,7 +282,8 @@ def _with_fitting_batch(settings: Settings, source: Source, *, shrink: bool) -> 
     if shrink:
         return dataclasses.replace(settings, batch_size=source.size)
     raise UsageError(
-        f"batch_size {settings.batch_size:,} is more than '{source.name}' has to train on: {source.size:,} samples",
+        f"batch_size {settings.batch_size:,} is more than '{source.name}' has to train on: "
+        f"{counted(source.size, 'sample')}",
         remedy=f"The largest batch size is {source.size}.",
     )
 
@@ -326,8 +329,9 @@ def _with_steps(settings: Settings, steps: int, begun_with: int, done: int, file
         where = shlex.quote(str(files.root))
         end = "" if done == begun_with else f" To end it as it is: wgan train --resume {where} --steps {done}."
         raise UsageError(
-            f"the run in '{files.root}' has done {done:,} of {begun_with:,} steps, so it cannot end after {steps:,}",
-            remedy=f"What is done cannot be undone.{end} For a run of {steps:,} steps, begin a new one: "
+            f"the run in '{files.root}' has done {done:,} of {counted(begun_with, 'step')}, "
+            f"so it cannot end after {steps:,}",
+            remedy=f"What is done cannot be undone.{end} For a run of {counted(steps, 'step')}, begin a new one: "
             f"wgan train --settings {shlex.quote(str(files.settings))} --steps {steps}.",
         )
     return changed

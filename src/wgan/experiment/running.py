@@ -16,6 +16,7 @@ from torch import Tensor
 from wgan import checkpoints
 from wgan.assembly import Parts, build_rules
 from wgan.data.source import Source
+from wgan.display import counted
 from wgan.errors import Interrupted, NumericError
 from wgan.experiment import health
 from wgan.experiment.choosing import score_of, scores_at, why_to_end
@@ -349,7 +350,8 @@ class Experiment:
         step, name = int(saved.name), self._stop.name
         self._journal.add("stopped", step, seconds=self._elapsed(), signal=name)
         raise Interrupted(
-            f"stopped by {name} after {step:,} of {self.settings.steps:,} steps; everything is saved in {saved}",
+            f"stopped by {name} after {step:,} of {counted(self.settings.steps, 'step')}; "
+            f"everything is saved in {saved}",
             remedy=f"Go on with: wgan train --resume {shlex.quote(str(self.directory))}",
         )
 

@@ -316,7 +316,9 @@ def _trust(seen: _Symptoms, last: Line) -> Verdict:
     if seen.get("exact_over_floor", OFF) < AT_FLOOR and (low is None or floor is None or low <= floor):
         said.append("samples are as near as other real rows are, and what is left is noise")
     if "training_lead" in seen:
-        said.append(f"training rows lead held-out rows by {seen['training_lead']:.1f} standard errors in its scores")
+        lead = seen["training_lead"]
+        ahead = f"lead held-out rows by {lead:.1f} standard errors" if lead >= 0.05 else "do not lead held-out rows"
+        said.append(f"training rows {ahead} in its scores")
     names = ("efficiency", "overfitting", "training_lead", "rise", "exact_over_floor", "reached")
     return _verdict("trust", "; ".join(said) or "nothing speaks against it", "", seen, *names)
 
