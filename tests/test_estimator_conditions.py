@@ -60,7 +60,7 @@ def test_a_fitted_model_survives_saving_and_pickling(labelled, tmp_path):
         ({"where": {"lable": 1}}, r"no condition 'lable'\nDid you mean 'label'"),
         ({"n": 4, "y": [0, 1]}, "y asks for 2 samples, but n is 4"),
         ({"y": []}, "y asks for no sample"),
-        ({"y": [[0, 1], [1, 1]]}, "y has 2 columns, but 1 were fitted"),
+        ({"y": [[0, 1], [1, 1]]}, "y has 2 columns, but 1 was fitted"),
     ],
 )
 def test_what_is_not_known_is_refused(labelled, ask, message):

@@ -65,7 +65,7 @@ def choose_parts(settings: Settings, own: Mapping[str, Any] | None = None) -> Pa
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        lines = [f"  {error.message}. {error.remedy}" for error in errors]
+        lines = [f"  {error.in_full}" for error in errors]
         raise UsageError("\n".join([f"{len(errors)} settings cannot be used:", *lines]))
     return Parts(
         **{

@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar, cast
 
-from wgan.errors import UsageError
+from wgan.errors import UsageError, WganError
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -96,6 +96,8 @@ class Catalog(Generic[T]):
                     f"{self.noun} '{name}' has no parameter '{part}'",
                     remedy=did_you_mean(key, [f"{known}=" for known in fields]) if fields else "It has none.",
                 )
+            if key in values:
+                raise UsageError(f"{self.noun} '{name}': {key} is given twice", remedy="Give it once.")
             values[key] = _convert(value.strip(), fields[key], f"{self.noun} '{name}', {key}")
         needed = [field.name for field in dataclasses.fields(row) if _is_needed(field)]  # type: ignore[arg-type]
         if missing := [key for key in needed if key not in values]:
@@ -103,6 +105,8 @@ class Catalog(Generic[T]):
             raise UsageError(f"{self.noun} '{name}' needs {', '.join(missing)}", remedy=f"Write {name}:{example}.")
         try:
             return row(**values)
+        except WganError as error:
+            raise UsageError(f"{self.noun} '{name}': {error.message}", remedy=error.remedy) from None
         except ValueError as error:
             raise UsageError(f"{self.noun} '{name}': {error}") from None
 

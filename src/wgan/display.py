@@ -25,3 +25,14 @@ def escaped(text: str, *, keep: str = "") -> str:
 def shown_p(value: float) -> str:
     """A p-value to two significant digits; of a tiny one, that it is below .0001."""
     return "<.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def counted(num: int, noun: str, plural: str = "") -> str:
+    """A number and what it counts: "1 row", "2,000 rows".
+
+    Args:
+        num: How many.
+        noun: One of them.
+        plural: Several of them, where that is not the noun with an s.
+    """
+    return f"{num:,} {noun if num == 1 else plural or noun + 's'}"

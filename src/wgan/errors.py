@@ -38,6 +38,12 @@ class WganError(Exception):
         """Message and remedy with the names of Python's parameters."""
         return type(self).in_python(self.text, self.renamed)
 
+    @property
+    def in_full(self) -> str:
+        """Message and remedy in one line, as sentences; the last of them as it is."""
+        end = "" if self.message.endswith((".", "!", "?", ":")) else "."
+        return f"{self.message}{end} {self.remedy}" if self.remedy else self.message
+
 
 class UsageError(WganError, ValueError):
     """An option, a setting or an argument that cannot be used."""

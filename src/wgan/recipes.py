@@ -225,6 +225,17 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+def recipe_faults(name: str) -> list[str]:
+    """What is wrong with the name of a recipe, in a line; nothing where none is named."""
+    if not isinstance(name, str) or not name or name in RECIPES:
+        return []
+    return [_unknown(name).in_full]
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(f"recipe '{name}' is not known", remedy=did_you_mean(name, list(RECIPES)))
+
+
 def recipe(name: str) -> Settings:
     """The settings of a named recipe.
 
@@ -232,7 +243,7 @@ def recipe(name: str) -> Settings:
         UsageError: No recipe of that name.
     """
     if name not in RECIPES:
-        raise UsageError(f"recipe '{name}' is not known", remedy=did_you_mean(name, list(RECIPES)))
+        raise _unknown(name)
     return replace(RECIPES[name].settings, recipe=name)
 
 

@@ -99,7 +99,7 @@ def _refuse_empty(runs: Sequence[Run]) -> None:
     if not any(run.is_looked_at for run in runs):
         raise UsageError(
             "there is nothing to draw: none of the runs has recorded evidence of what its critic's number is worth",
-            remedy="Leave --out away for a table of their raw numbers.",
+            remedy="Without --out, a table shows their raw numbers.",
         )
 
 

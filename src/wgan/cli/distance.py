@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from wgan.cli.door import say
 from wgan.cli.options import Group, parse
 from wgan.cli.tables import WIDTH, plain_table, quantile_table, rendered, shortened, shown
-from wgan.display import escaped, shown_p
+from wgan.display import counted, escaped, shown_p
 from wgan.errors import DataError
 from wgan.settings import DataOptions, Settings, problems, refuse
 
@@ -175,7 +175,7 @@ def _sizes(options: DistanceOptions, a: Side, b: Side) -> tuple[int, int]:
     num = min(num_b, options.num if a.size is None else min(options.num, a.size // 2))
     if num < 2:
         raise DataError(
-            f"A ({escaped(a.name)}) has {a.size} rows, too few for two halves of at least 2",
+            f"A ({escaped(a.name)}) has {counted(a.size or 0, 'row')}, too few for two halves of at least 2",
             remedy="Use --no-floor to compare all of them without a floor, or exchange A and B.",
         )
     return num, num

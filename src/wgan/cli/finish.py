@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wgan.cli.door import say
 from wgan.cli.options import Group, parse
-from wgan.display import escaped
+from wgan.display import counted, escaped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,8 @@ def run(words: Sequence[str]) -> int:
     ended = finish(options.run)
     if ended.doubt:
         print(f"wgan: warning: {escaped(ended.doubt)}", file=sys.stderr)
-    say(f"{'it had ended before' if ended.was_over else 'ended'} after {ended.step:,} of {ended.steps:,} updates")
+    how = "it had ended before," if ended.was_over else "ended"
+    say(f"{how} after {ended.step:,} of {counted(ended.steps, 'update')}")
     say(f"samples: {ended.samples}")
     say(f"report: {write_report(options.run)}")
     if ended.step < ended.steps:

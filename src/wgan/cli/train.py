@@ -16,10 +16,10 @@ from wgan.cli.door import say
 from wgan.cli.options import Group, go_through, parse, wants_help
 from wgan.cli.signals import Came, SignalError, at_most, breaking_off
 from wgan.data.names import BUILT_IN, kind_of
-from wgan.display import escaped
+from wgan.display import counted, escaped
 from wgan.errors import Interrupted, NumericError, UsageError, WganError
-from wgan.recipes import RECIPES, default_recipe, recipe
-from wgan.settings import DataOptions, Settings, from_toml, problems, read_toml, refuse, seal_of
+from wgan.recipes import RECIPES, default_recipe, recipe, recipe_faults
+from wgan.settings import DataOptions, Settings, from_mapping, problems, read_toml, refuse, seal_of
 
 if TYPE_CHECKING:
     from wgan.experiment import Experiment
@@ -120,9 +120,11 @@ def _start(options: RunOptions, named: Settings) -> Settings:
     refuse(problems(Settings(data=named.data)))
     if options.settings is not None:
         _warn_changed(options.settings)
-        begun_as = named.recipe or read_toml(options.settings).get("recipe")
+        values = read_toml(options.settings)
+        begun_as = named.recipe or values.get("recipe")
         known = named.recipe or (isinstance(begun_as, str) and begun_as in RECIPES)
-        start = from_toml(options.settings, start=recipe(str(begun_as)) if known else None)
+        start, faults = from_mapping(values, start=recipe(str(begun_as)) if known else None)
+        refuse([*recipe_faults(values.get("recipe", "")), *faults], where=escaped(str(options.settings)))
     elif named.recipe:
         start = recipe(named.recipe)
     elif named.data:
@@ -165,7 +167,7 @@ def _faults(settings: Settings) -> list[str]:
     spoken_for = {fault.partition(" ")[0] for fault in faults}
     for name, error in word_faults(settings).items():
         if name not in spoken_for:
-            said = ". ".join(filter(None, (error.message, error.remedy)))
+            said = error.in_full
             # Some tables call their rows what the setting is called.
             faults.append(said if said.startswith(f"{name} '") else f"{name}: {said}")
     return faults if settings.data else [*faults, _no_data()]
@@ -253,7 +255,7 @@ def _report(directory: Path) -> None:
     try:
         write_report(directory)
     except Exception as error:
-        reason = escaped(" ".join(str(error).split()))
+        reason = escaped(error.in_full if isinstance(error, WganError) else " ".join(str(error).split()))
         print(f"wgan: warning: the report could not be written: {reason}", file=sys.stderr)
 
 
@@ -288,7 +290,7 @@ def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool)
         return 0
 
     if experiment.ended_early:
-        say(f"ended early, after {experiment.game.steps_done:,} updates: {experiment.ended_early}")
+        say(f"ended early, after {counted(experiment.game.steps_done, 'update')}: {experiment.ended_early}")
     for line in lines(evaluation):
         say(line)
     if experiment.verdict is not None:

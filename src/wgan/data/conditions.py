@@ -23,6 +23,7 @@ from wgan.choices import did_you_mean
 from wgan.data.codes import Part, code_of, known_values, words_of
 from wgan.data.tables.columns import Category, Number
 from wgan.data.texts import Text
+from wgan.display import counted
 from wgan.errors import UsageError
 from wgan.randomness import Randomness
 
@@ -329,4 +330,4 @@ def _in_words(part: Part) -> str:
         return "number"
     if isinstance(part, Text):
         return f"text, {len(part.values):,} different, {part.width} entries each"
-    return f"{part.width:,} categories"
+    return counted(part.width, "category", "categories")

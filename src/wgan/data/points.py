@@ -18,6 +18,7 @@ from wgan.data.labels import LABEL, described_by_labels
 from wgan.data.rows import Rows
 from wgan.data.scaling import EXACT, Floats, Scaling, distances, shifted, to_dtype
 from wgan.data.source import Kind, RowsOf
+from wgan.display import counted
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
 
@@ -197,11 +198,12 @@ class PointsSource:
         if count < 2 or not array.shape[1]:
             left = f" after dropping {len(array) - count:,}" if count < len(array) else ""
             raise DataError(
-                f"{name}: {count} rows of {array.shape[1]} columns{left}; needs at least 2 rows and 1 column",
+                f"{name}: {counted(count, 'row')} of {counted(array.shape[1], 'column')}{left}; "
+                "needs at least 2 rows and 1 column",
                 remedy="Give more data: a distribution cannot be learnt from less.",
             )
         if count < len(array):
-            notes += (f"{len(array) - count:,} rows with NaN or infinite values were dropped",)
+            notes += (f"dropped {counted(len(array) - count, 'row')} with NaN or infinite values",)
         codec, said = _fit(array, rows, name, options)
         self.codec = replace(codec, rank=rank, extended=extended)
         self.notes = notes + said + (described.notes if described is not None else ())

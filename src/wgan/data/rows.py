@@ -16,6 +16,7 @@ from wgan.data.conditions import Conditions
 from wgan.data.source import Codec, RowsOf, split
 from wgan.data.tables.columns import Number
 from wgan.data.texts import Text
+from wgan.display import counted
 from wgan.errors import UsageError
 from wgan.randomness import Randomness
 
@@ -103,7 +104,7 @@ class Rows:
         """The conditions in a few words, as the end of a line; empty where there are none."""
         if self.conditions is None:
             return ""
-        apart = f", {len(self.unseen):,} rows of unseen combinations" if len(self.unseen) else ""
+        apart = f", {counted(len(self.unseen), 'row')} of unseen combinations" if len(self.unseen) else ""
         return f"; conditions: {self.conditions.describe()}{apart}"
 
     def digest(self, codec: Codec) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from wgan.batch import Batch
 from wgan.data.source import Samples, decode_batch
+from wgan.display import counted
 from wgan.errors import UsageError
 from wgan.estimator.forms import labels_of
 from wgan.experiment import Trained
@@ -30,11 +31,15 @@ def asked_for(y: Any, names: Sequence[str]) -> dict[str, Any] | pa.Table:  # noq
         raise UsageError("y cannot be asked for: nothing was fitted as y", remedy="Fit with y, or use where={...}.")
     if isinstance(y, str | int | float | bool) or getattr(y, "ndim", None) == 0:
         if len(names) > 1:
-            raise UsageError(f"y has {len(names)} columns ({', '.join(names)}), not one", remedy="Use where={...}.")
+            raise UsageError(
+                f"y has {counted(len(names), 'column')} ({', '.join(names)}), not one", remedy="Use where={...}."
+            )
         return {names[0]: y}
     table = labels_of(y)
     if table.num_columns != len(names):
-        raise UsageError(f"y has {table.num_columns} columns, but {len(names)} were fitted: {', '.join(names)}")
+        raise UsageError(
+            f"y has {counted(table.num_columns, 'column')}, but {len(names)} were fitted: {', '.join(names)}"
+        )
     if not table.num_rows:
         raise UsageError("y asks for no sample", remedy="Give at least one label.")
     return table.rename_columns([*names])

@@ -69,7 +69,7 @@ def _refuse_parameters(params: Mapping[str, Any], own: Own, faults: list[str]) -
         start = Settings() if named is None else recipe(_text(named, "recipe"))
     except UsageError as error:
         start = Settings()
-        faults.append(" ".join(filter(None, (error.message, error.remedy))))
+        faults.append(error.in_full)
     settings = dataclasses.replace(start, **given_settings(params), input=DataOptions(**given_options(params)))
     spelt = {f"input.{setting}": name for name, setting in _RENAMED.items()}
     for problem in problems(settings):
@@ -78,7 +78,7 @@ def _refuse_parameters(params: Mapping[str, Any], own: Own, faults: list[str]) -
     spoken_for = {fault.partition(" ")[0] for fault in faults}
     for setting, fault in word_faults(settings, own.parts).items():
         if setting not in spoken_for:
-            faults.append(f"{setting}: {' '.join(filter(None, (fault.message, fault.remedy)))}")
+            faults.append(f"{setting}: {fault.in_full}")
     for name, check in (("random_state", _refuse_state), ("directory", _refuse_directory)):
         try:
             check(params[name])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from wgan.checkpoints import Best
 from wgan.data.source import Source
+from wgan.display import counted
 from wgan.errors import UsageError
 from wgan.experiment.examining import evaluations_between_looks, has_rows_for_looks
 from wgan.settings import Settings
@@ -51,7 +52,7 @@ def why_to_end(settings: Settings, step: int, best: Best | None) -> str:
     in_vain = step // _between(settings) - best.step // _between(settings)
     if in_vain < settings.patience:
         return ""
-    return f"no better {_WORDS[settings.best_by]} in {in_vain} evaluations since step {best.step:,}"
+    return f"no better {_WORDS[settings.best_by]} in {counted(in_vain, 'evaluation')} since step {best.step:,}"
 
 
 def _between(settings: Settings) -> int:

@@ -19,6 +19,7 @@ from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import open_data
 from wgan.data.names import BUILT_IN
 from wgan.data.source import Source
+from wgan.display import counted
 from wgan.errors import UsageError
 from wgan.experiment.choosing import refuse_blind_choice, why_to_end
 from wgan.experiment.examining import Examination
@@ -33,6 +34,7 @@ from wgan.game import Game
 from wgan.memory import memory_faults
 from wgan.metrics import Judge
 from wgan.own import Own, own_parts, try_out
+from wgan.recipes import recipe_faults
 from wgan.settings import Settings, check, problems, refuse, sealed_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space
 
@@ -77,7 +79,7 @@ def begin(
     """
     given = parts if isinstance(parts, Own) else own_parts(parts or {})
     settings = dataclasses.replace(settings, **given.words)
-    check(settings)
+    refuse([*recipe_faults(settings.recipe), *problems(settings)])
     chosen = choose_parts(settings, given.parts)
     settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
     check(settings)
@@ -107,7 +109,7 @@ def begin(
         journal = Journal(files.events)
         journal.add("started", 0, seconds=0.0)
         if settings.batch_size != asked:
-            shrunk = f"'{source.name}' has {settings.batch_size:,} samples to train on"
+            shrunk = f"'{source.name}' has {counted(settings.batch_size, 'sample')} to train on"
             journal.warn(0, f"{shrunk}: the batch size is {settings.batch_size:,}, not {asked:,}")
         if judge is None:
             journal.warn(0, "no rows are held out, so samples are not judged and no checkpoint is the best")
@@ -200,7 +202,7 @@ def _resume(
         pending = _to_be_ended(checkpoint)
     if done == longer.steps and pending is None and _is_finished(journal):
         raise UsageError(
-            f"the run in '{files.root}' has done all its {begun_with:,} steps",
+            f"the run in '{files.root}' has done all its {counted(begun_with, 'step')}",
             remedy=f"Give it more, for example --steps {2 * begun_with}.",
         )
     if pending is None and _is_finished(journal):
@@ -309,7 +311,8 @@ def _with_fitting_batch(settings: Settings, source: Source, *, shrink: bool) -> 
     if shrink:
         return dataclasses.replace(settings, batch_size=source.size)
     raise UsageError(
-        f"batch_size {settings.batch_size:,} is more than '{source.name}' has to train on: {source.size:,} samples",
+        f"batch_size {settings.batch_size:,} is more than '{source.name}' has to train on: "
+        f"{counted(source.size, 'sample')}",
         remedy=f"The largest batch size is {source.size}.",
     )
 
@@ -355,8 +358,9 @@ def _with_steps(settings: Settings, steps: int, begun_with: int, done: int, file
         where = shlex.quote(str(files.root))
         end = "" if done == begun_with else f" To end it as it is: wgan train --resume {where} --steps {done}."
         raise UsageError(
-            f"the run in '{files.root}' has done {done:,} of {begun_with:,} steps, so it cannot end after {steps:,}",
-            remedy=f"What is done cannot be undone.{end} For a run of {steps:,} steps, begin a new one: "
+            f"the run in '{files.root}' has done {done:,} of {counted(begun_with, 'step')}, "
+            f"so it cannot end after {steps:,}",
+            remedy=f"What is done cannot be undone.{end} For a run of {counted(steps, 'step')}, begin a new one: "
             f"wgan train --settings {shlex.quote(str(files.settings))} --steps {steps}.",
         )
     return changed

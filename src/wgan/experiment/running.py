@@ -16,6 +16,7 @@ from wgan import checkpoints
 from wgan.ambient import in_usual_state
 from wgan.assembly import Parts, build_rules
 from wgan.data.source import Source
+from wgan.display import counted
 from wgan.errors import Interrupted, NumericError
 from wgan.experiment import health
 from wgan.experiment.choosing import score_of, scores_at, why_to_end
@@ -367,7 +368,8 @@ class Experiment:
         step, name = int(saved.name), self._stop.name
         self._journal.add("stopped", step, seconds=self._elapsed(), signal=name)
         raise Interrupted(
-            f"stopped by {name} after {step:,} of {self.settings.steps:,} steps; everything is saved in {saved}",
+            f"stopped by {name} after {step:,} of {counted(self.settings.steps, 'step')}; "
+            f"everything is saved in {saved}",
             remedy=f"Go on with: {how_to_go_on(self.settings, self.directory)}",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -177,8 +178,7 @@ def refuse_other_axes(runs: Sequence[Run]) -> None:
 def doubts(runs: Sequence[Run]) -> list[str]:
     """What makes a comparison weaker than it looks, a line each."""
     said = [
-        f"{run.name}: no evidence was recorded (an earlier version, no look yet, or no held-out rows): nothing of it "
-        "is on the axis"
+        f"{run.name}: no evidence was recorded, so nothing of it is on the axis: {_why_unseen(run)}"
         for run in runs
         if not run.is_looked_at
     ]
@@ -193,6 +193,31 @@ def doubts(runs: Sequence[Run]) -> list[str]:
     if len({_split(run.record) for run in looked}) > 1:
         said.append("seeds or shares held out differ, so other rows were held out and looked at")
     return said
+
+
+def _why_unseen(run: Run) -> str:
+    """Why a run has no evidence of what its critic's number is worth, and what to do about it."""
+    record, where = run.record, shlex.quote(run.path)
+    split = record.source.get("split")
+    held_out = split.get("held_out") if isinstance(split, dict) else None
+    if "examine" not in record.settings:
+        return (
+            f"it is of an earlier version, which did not look for it; train it again (--settings {where}/settings.toml)"
+        )
+    if record.settings["examine"] == "off":
+        return "it was trained with --examine off; train it again without that"
+    packing = record.settings.get("packing", 1)
+    if isinstance(held_out, int) and held_out < (packing if isinstance(packing, int) else 1):
+        return f"only held-out rows show it, and there are {held_out}; train it again with --held-out above 0"
+    if record.divergence is not None:
+        return "training diverged before its first look; train it again at lower learning rates"
+    done = record.last_saved
+    if done is None or done == 0:
+        return f"it has had no look yet; go on with it (wgan train --resume {where})"
+    return (
+        f"it has had no look yet; go on with it (wgan train --resume {where}), "
+        f"or end it with a look where it is (wgan train --resume {where} --steps {done})"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

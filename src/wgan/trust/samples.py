@@ -14,6 +14,7 @@ from torch import Tensor
 
 from wgan.batch import Batch, Layout
 from wgan.data.source import Source
+from wgan.display import counted
 from wgan.errors import UsageError
 from wgan.game import Game
 from wgan.networks import ties_samples
@@ -64,7 +65,7 @@ class Rows:
         num = min(len(part.values) for part in parts) // packing * packing
         if not num:
             raise UsageError(
-                f"{len(parts[0].values)} rows were held out, and evidence of a critic needs at least {packing}",
+                f"{counted(len(parts[0].values), 'row')} held out, and evidence of a critic needs at least {packing}",
                 remedy="Hold out more of them by --held-out.",
             )
         held_out, training = (_first(part, num) for part in parts)

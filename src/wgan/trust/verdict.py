@@ -332,8 +332,8 @@ def _said_of_critic(seen: _Symptoms, last: Line) -> list[str]:
         )
     if "training_lead" in seen:
         lead = seen["training_lead"]
-        order = "training rows lead held-out rows" if lead >= 0 else "held-out rows lead training rows"
-        said.append(f"{order} by {abs(lead):.1f} standard errors in its scores")
+        ahead = f"lead held-out rows by {lead:.1f} standard errors" if lead >= 0.05 else "do not lead held-out rows"
+        said.append(f"training rows {ahead} in its scores")
     return said
 
 

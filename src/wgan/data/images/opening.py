@@ -24,6 +24,7 @@ from wgan.data.images.packing import pack
 from wgan.data.images.source import ImageSource
 from wgan.data.images.tags import described_images, offered
 from wgan.data.labels import LABEL, described_by_labels, label_column
+from wgan.display import counted
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
 
@@ -189,7 +190,8 @@ def open_idx(path: Path, options: DataOptions, *, seed: int) -> ImageSource:
     labels = None if beside is None else read_idx(beside, (1,))
     if beside is not None and labels is not None and len(labels) != len(images):
         raise DataError(
-            f"{shown(beside)}: {len(labels):,} labels, but {shown(path.name)} has {len(images):,} images",
+            f"{shown(beside)}: {counted(len(labels), 'label')}, but {shown(path.name)} has "
+            f"{counted(len(images), 'image')}",
             remedy="Fetch both files again, or move the labels away: images need none.",
         )
     return images_from_array(images, labels, str(path), options, seed)
