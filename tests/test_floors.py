@@ -23,6 +23,7 @@ FLOORS = (
         "divergences",
         "measures",
         "permutations",
+        "quiet",
         "randomness",
         "settings",
         "storage",

@@ -146,8 +146,14 @@ class Trained:
         if engine.device.type == "cpu":
             # Each block on one thread, whatever their number: rounding is then the same for any number of cores.
             engine, num_workers = dataclasses.replace(engine, threads=1), torch.get_num_threads()
-        blocks = draw_blocks(
-            game.draw,
+
+        def draw(noise: Tensor, condition: Tensor | None) -> Tensor:
+            # Here and not around the blocks: whoever waits for another thread must not keep it from its turn.
+            with engine.limits():
+                return game.draw(noise, condition)
+
+        return draw_blocks(
+            draw,
             game.prior,
             self.layout,
             num=num,
@@ -156,13 +162,6 @@ class Trained:
             conditions=asked,
             num_workers=num_workers,
         )
-        while True:
-            # The limit on threads is the process's own: it must not stay while the caller has the block.
-            with engine.limits():
-                batch = next(blocks, None)
-            if batch is None:
-                return
-            yield batch
 
 
 @in_usual_state
