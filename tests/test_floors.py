@@ -24,6 +24,7 @@ FLOORS = (
         "measures",
         "memory",
         "permutations",
+        "quiet",
         "randomness",
         "settings",
         "storage",

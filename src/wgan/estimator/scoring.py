@@ -9,11 +9,13 @@ from wgan.estimator.forms import encoded
 from wgan.experiment import Trained
 from wgan.metrics import harden
 from wgan.randomness import Randomness
+from wgan.threads import on_threads
 from wgan.transport import exact, sliced
 
 _MOST_SCORED = 2500
 
 
+@on_threads(1)  # the last digits depend on their number, which is another in each worker of a grid search
 def minus_distance(trained: Trained, X: object, seed: int) -> float:  # noqa: N803 - scikit-learn's name
     """Minus the W1 distance between data and as many samples: greater is better, 0 is best.
 

@@ -27,7 +27,6 @@ class StopRequest:
     def __init__(self) -> None:
         self.name: str | None = None
         self._breakable = False
-        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
         self.listen()
@@ -38,15 +37,20 @@ class StopRequest:
 
     def listen(self) -> None:
         """Install the handlers, if they are not and can be."""
-        if not self._before and threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-                self._before[number] = signal.signal(number, self._ask)
+        if self not in _LISTENING and threading.current_thread() is threading.main_thread():
+            _LISTENING.append(self)
+            if len(_LISTENING) == 1:
+                _BEFORE.update((number, signal.signal(number, _ask_all)) for number in _SIGNALS)
 
     def unlisten(self) -> None:
         """Put back the handlers that were there before."""
-        for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._before.clear()
+        if self not in _LISTENING:
+            return
+        _LISTENING.remove(self)
+        if not _LISTENING:
+            for number, handler in _BEFORE.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            _BEFORE.clear()
 
     @property
     def asked(self) -> bool:
@@ -92,10 +96,33 @@ class StopRequest:
             raise errors[0]
         return results[0], None
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.name = self.name or signal.Signals(number).name
-        if self._breakable:
-            self._breakable = False
-            raise StopAskedError
+    def ask(self, name: str) -> bool:
+        """Ask the run to stop.
+
+        Args:
+            name: Of the signal.
+
+        Returns:
+            Whether it is in the middle of what can be broken off, which the caller then has to do.
+        """
+        self.name = self.name or name
+        is_breakable, self._breakable = self._breakable, False
+        return is_breakable
+
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_LISTENING: list[StopRequest] = []
+"""Runs of the main thread that signals are for. They may begin and end in any order: several can take turns."""
+
+_BEFORE: dict[signal.Signals, Any] = {}
+"""The handlers that were there before the first of them."""
+
+
+def _ask_all(number: int, frame: FrameType | None) -> None:
+    """The handler while any run listens."""
+    if number == signal.SIGINT and all(request.asked for request in _LISTENING):
+        raise KeyboardInterrupt
+    name = signal.Signals(number).name
+    are_breakable = [request.ask(name) for request in _LISTENING]
+    if any(are_breakable):
+        raise StopAskedError

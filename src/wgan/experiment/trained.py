@@ -205,8 +205,14 @@ class Trained:
         if engine.device.type == "cpu":
             # Each block on one thread, whatever their number: rounding is then the same for any number of cores.
             engine, num_workers = dataclasses.replace(engine, threads=1), torch.get_num_threads()
+
+        def draw(noise: Tensor, condition: Tensor | None) -> Tensor:
+            # Here and not around the blocks: whoever waits for another thread must not keep it from its turn.
+            with engine.limits():
+                return game.draw(noise, condition)
+
         blocks = draw_blocks(
-            game.draw,
+            draw,
             game.prior,
             self.layout,
             num=num,
@@ -217,8 +223,7 @@ class Trained:
             noise=noise,
         )
         while True:
-            # The limit on threads is the process's own: it must not stay while the caller has the block.
-            with engine.limits(), memory_faults(*_DRAWING):
+            with memory_faults(*_DRAWING):
                 batch = next(blocks, None)
             if batch is None:
                 return

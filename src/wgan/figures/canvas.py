@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,6 +88,9 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+_STYLED = threading.RLock()
+
+
 @contextmanager
 def style(theme: Theme) -> Iterator[None]:
     """Typography and rules for what is made and drawn inside; names of the user's are never read as mathematics.
@@ -128,7 +132,9 @@ def style(theme: Theme) -> Iterator[None]:
         "legend.handlelength": 1.4,
         "legend.borderaxespad": 0.0,
     }
-    with mpl.rc_context():
+    usual = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
+    # Matplotlib has one style for the whole process.
+    with _STYLED, mpl.rc_context(), usual:
         # What the reader keeps in a matplotlibrc must not move a byte.
         mpl.rcdefaults()
         mpl.rcParams.update(style)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,13 @@ import numpy as np
 
 from wgan import figures
 from wgan.figures import DARK, LIGHT, Theme
+from wgan.quiet import quiet
 from wgan.report.markup import Html, data_uri, element
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_DRAWING = r"(matplotlib|numpy|PIL|wgan\.figures|wgan\.report)(\.|$)"
 
 
 def in_both_themes(
@@ -28,9 +30,8 @@ def in_both_themes(
         class_: How the page shows it; a wide one is scrolled on a telephone and not made smaller.
     """
     try:
-        # What matplotlib and NumPy remark on odd numbers says nothing to who asked for a report.
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        # What matplotlib and NumPy remark on odd numbers says nothing to a reader of the report.
+        with quiet(_DRAWING), np.errstate(all="ignore"):
             light, dark = (data_uri(figures.svg(draw(theme), theme=theme), "image/svg+xml") for theme in (LIGHT, DARK))
     except Exception as error:
         return element("p", f"{alternative}: could not be drawn ({type(error).__name__}: {error})", class_="note")

@@ -6,9 +6,9 @@ import contextlib
 import io
 import math
 import threading
-import warnings
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from wgan.data.images.ranges import asked_range, to_levels
 from wgan.data.images.source import ImageCodec
+from wgan.quiet import quiet
 from wgan.settings import DataOptions
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
@@ -210,13 +211,9 @@ def _size_for(survey: Survey) -> tuple[int, int]:
     return scaled(height), scaled(width)
 
 
-@contextlib.contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Turn Pillow's warning of a decompression bomb into an error, and its other warnings off, for all threads."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
+def quiet_pillow() -> AbstractContextManager[None]:
+    """Ignore Pillow's warnings within the block, for all threads. What is too large is refused without them."""
+    return quiet(r"PIL\.")
 
 
 def probe(encoded: bytes) -> Facts:
