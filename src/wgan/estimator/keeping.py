@@ -86,18 +86,23 @@ def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
     try:
         note = json.loads((directory / _NOTE).read_bytes())
         params = {name: _with_tuples(value) for name, value in note["params"].items()}
-        form = {name: _with_tuples(value) for name, value in note["form"].items()}
-        if "rank" in form:
-            # Until codecs knew them, these were kept here.
-            before = {name: form.pop(name, None) for name in ("rank", "channels_first", "lowest")}
-            form["before"] = before | {"dtype": form.get("dtype", "")}
-        return params, Form(**form)
+        return params, form_of_note({name: _with_tuples(value) for name, value in note["form"].items()})
     except FileNotFoundError:
         return {}, Form(container="arrow" if codec.kind == "table" else "array")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"'{directory / _NOTE}' cannot be read: {error}", remedy="Save the model again."
         ) from None
+
+
+def form_of_note(note: Mapping[str, Any]) -> Form:
+    """The form that a note describes: its fields by name, or those of an earlier version."""
+    form = dict(note)
+    if "rank" in form:
+        # Until codecs knew them, these were kept here.
+        before = {name: form.pop(name, None) for name in ("rank", "channels_first", "lowest")}
+        form["before"] = before | {"dtype": form.get("dtype", "")}
+    return Form(**form)
 
 
 def load_files(files: Files) -> experiment.Trained:

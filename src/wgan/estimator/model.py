@@ -20,7 +20,7 @@ from wgan.estimator.attributes import attributes, believed
 from wgan.estimator.checking import given_options, refuse_parameters, seed_of
 from wgan.estimator.fitting import settings_for, train, warn_and_refuse
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable, with_form_before
-from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
+from wgan.estimator.keeping import form_of_note, load_files, load_run, next_run, read_note, read_run, write_run
 from wgan.estimator.parameters import Parameters
 from wgan.estimator.scoring import minus_distance
 from wgan.settings import DataOptions
@@ -371,6 +371,7 @@ class WGAN(Parameters):
         """The inverse of `__getstate__`."""
         self.__dict__.update(state)
         if "_files" in state:
+            self._form = form_of_note(vars(self._form))
             self._trained = load_files(self._files)
             self._trained.codec = with_form_before(self._trained.codec, self._form.before)
 

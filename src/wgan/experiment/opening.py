@@ -13,8 +13,9 @@ import torch
 
 from wgan import __version__, checkpoints
 from wgan.assembly import build_game, choose_parts
-from wgan.data import open_data
+from wgan.data import codec_from_state, open_data
 from wgan.data.names import BUILT_IN
+from wgan.data.points import PointsCodec
 from wgan.data.source import Source
 from wgan.errors import UsageError
 from wgan.experiment.choosing import refuse_blind_choice, why_to_end
@@ -27,7 +28,7 @@ from wgan.experiment.running import Experiment
 from wgan.experiment.samples import remove_later_samples
 from wgan.game import Game
 from wgan.metrics import Judge
-from wgan.settings import Settings, check, problems, refuse, to_toml
+from wgan.settings import DataOptions, Settings, check, problems, refuse, to_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space
 
 FEW_HELD_OUT = 100
@@ -223,6 +224,7 @@ def open_again(settings: Settings, files: RunFiles) -> Source:
     Raises:
         UsageError: It was an object in memory, or its path leads nowhere any more.
     """
+    settings = dataclasses.replace(settings, input=_as_before(settings.input, files))
     try:
         return _open(settings, files)
     except UsageError as error:
@@ -231,6 +233,14 @@ def open_again(settings: Settings, files: RunFiles) -> Source:
         raise UsageError(
             error.message, remedy=f'If the data has moved, set data = "..." in {files.settings} to where it is now.'
         ) from None
+
+
+def _as_before(options: DataOptions, files: RunFiles) -> DataOptions:
+    """The options under which a run of any version sees its data as it did: booleans were once scaled like numbers."""
+    codec = codec_from_state(read_source(files)["codec"])
+    if not isinstance(codec, PointsCodec) or codec.dtype.kind != "b" or codec.bounded or options.scaling != "auto":
+        return options
+    return dataclasses.replace(options, scaling="each" if codec.unit is None else "common")
 
 
 def _open(settings: Settings, files: RunFiles) -> Source:
