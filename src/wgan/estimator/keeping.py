@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import importlib
 import itertools
 import json
 import tempfile
@@ -9,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from wgan import experiment
 from wgan.checkpoints.format import BEST, name_of, read_best, steps_saved
@@ -65,8 +69,7 @@ def write_run(files: Files, params: Mapping[str, Any], form: Form, directory: Pa
     if not directory.parent.is_dir():
         raise UsageError(f"the folder '{directory.parent}' does not exist")
     plain = {name: value for name, value in params.items() if _is_plain(value)}
-    # A label that is neither text nor number, such as a date, is kept as its text.
-    note = json.dumps({"params": plain | {"directory": None}, "form": asdict(form)}, indent=1, default=str)
+    note = json.dumps({"params": plain | {"directory": None}, "form": asdict(form)}, indent=1, default=_label_note)
     temporary = temporary_beside(directory)
     try:
         with disk_faults(directory.parent):
@@ -121,8 +124,25 @@ def load_run(directory: Path) -> experiment.Trained:
 
 
 def _with_tuples(value: Any) -> Any:  # noqa: ANN401 - whatever a note holds
-    """The value with tuples in the place of lists, at any depth."""
+    """The value with tuples in the place of lists, at any depth, and labels that are dates as such."""
+    if isinstance(value, dict) and value.keys() == {"date", "class", "unit"}:
+        return _label(value)
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def _label_note(label: Any) -> Any:  # noqa: ANN401 - whatever a frame calls its columns
+    """A column's label that JSON does not have: a date or a number of NumPy's as such, all else as its text."""
+    if isinstance(label, datetime.date):
+        kind = type(label).__name__
+        return {"date": label.isoformat(), "class": kind, "unit": getattr(label, "unit", None)}
+    return label.item() if isinstance(label, np.generic) else str(label)
+
+
+def _label(note: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """The inverse of `_label_note` for dates."""
+    if note["class"] == "Timestamp":
+        return importlib.import_module("pandas").Timestamp(note["date"]).as_unit(note["unit"])
+    return getattr(datetime, "datetime" if note["class"] == "datetime" else "date").fromisoformat(note["date"])
 
 
 def _write(files: Files, directory: Path) -> None:
