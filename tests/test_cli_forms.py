@@ -57,10 +57,14 @@ def test_arrays_come_back_as_from_python(array, sampled, tmp_path):
     assert samples.shape == (3, *array.shape[1:])
     if array.ndim > 2:
         assert array.min() <= samples.min() <= samples.max() <= array.max()
-    # The run is loaded in Python to the same form, and so are samples beside conditions.
+    # The run is loaded in Python to the same form.
     again = WGAN.load(tmp_path / "run-samples.npy").sample(3, random_state=0)
     assert again.dtype.str == array.dtype.str
     np.testing.assert_array_equal(again, samples)
+
+
+@pytest.mark.parametrize("array", [RNG.random((40, 3, 8, 8)).astype(">f4"), RNG.integers(0, 9, 40)])
+def test_arrays_beside_conditions_come_back_as_they_came(array, sampled, tmp_path):
     np.savez(tmp_path / "data.npz", x=array, y=np.arange(40) % 2)
     labelled = np.load(sampled(tmp_path / "data.npz", "labelled.npz", "--condition", "label"))
     assert labelled["x"].dtype.str == array.dtype.str
@@ -158,3 +162,17 @@ def test_a_run_of_an_earlier_version_goes_on_and_is_sampled(tmp_path):
             assert [progress.step for progress in going.run()][-1] == 3
         samples = experiment.load(run).sample(2)
         assert len(samples) == 2
+
+
+@pytest.mark.parametrize("num_columns", [1, 3])
+def test_a_run_on_booleans_that_were_scaled_like_numbers_goes_on(num_columns, tmp_path):
+    np.save(tmp_path / "flags.npy", RNG.random((40, num_columns)) > 0.7)
+    run = tmp_path / "run"
+    assert main(["train", str(tmp_path / "flags.npy"), *SMALL, "--scaling", "common", "--out", str(run)]) == 0
+    settings = (run / "settings.toml").read_text()
+    assert 'scaling = "common"' in settings
+    # An earlier version chose that by itself.
+    (run / "settings.toml").write_text(settings.replace('scaling = "common"', 'scaling = "auto"'))
+    with experiment.resume(run, steps=3) as going:
+        assert [progress.step for progress in going.run()][-1] == 3
+    assert experiment.load(run).sample(5).dtype == bool

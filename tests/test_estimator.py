@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import inspect
 import itertools
 import pickle
@@ -263,18 +264,19 @@ class TestForms:
             pd.Index(["a", 5]),
             pd.Index(["a", "b"], name="letters"),
             pd.Index(pd.to_datetime(["2020-01-01", "2021-01-01"])),
+            pd.Index([datetime.date(2020, 1, 1), datetime.date(2021, 1, 1)]),
             pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["letter", None]),
+            pd.MultiIndex.from_tuples([("a", pd.Timestamp(2020, 1, 1)), ("a", pd.Timestamp(2021, 1, 1))]),
         ],
-        ids=["numbers", "mixed", "named", "dates", "levels"],
+        ids=["numbers", "mixed", "named", "instants", "dates", "levels", "levels of instants"],
     )
     def test_pandas_labels_come_back_as_they_came(self, columns, tmp_path):
         frame = pd.DataFrame(RNG.normal(size=(20, 2)), columns=columns)
         model = WGAN(**SMALL).fit(frame)
         pd.testing.assert_index_equal(model.sample(3).columns, columns, exact="equiv")
         assert model.score(frame) < 0
-        if columns.inferred_type != "datetime64":
-            model.save(tmp_path / "model")
-            pd.testing.assert_index_equal(WGAN.load(tmp_path / "model").sample(3).columns, columns, exact="equiv")
+        model.save(tmp_path / "model")
+        pd.testing.assert_index_equal(WGAN.load(tmp_path / "model").sample(3).columns, columns, exact="equiv")
 
     def test_pandas_labels_of_columns_that_are_left_out(self):
         frame = pd.DataFrame(RNG.normal(size=(20, 3)))

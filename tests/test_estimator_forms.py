@@ -178,6 +178,18 @@ def test_models_of_earlier_versions_are_loaded(data, form, tmp_path):
         assert again.score(data) == model.score(data)
 
 
+def test_a_model_that_an_earlier_version_pickled_is_loaded():
+    model = WGAN(**SMALL).fit(RNG.normal(size=N))
+    samples = model.sample(3)
+    source = json.loads(model._files["source.json"])
+    del source["codec"]["given"]
+    model._files["source.json"] = json.dumps(source).encode()
+    fields = vars(model._form)
+    del fields["before"]
+    fields.update(dtype="float64", rank=1, channels_first=False, lowest=0.0)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).sample(3), samples)
+
+
 def test_frames_of_earlier_versions_are_loaded(tmp_path):
     frame = pd.DataFrame({"count": pd.array([1, 2, 5, 7] * 6, dtype="Int64"), "x": RNG.normal(size=N)})
     model = WGAN(**SMALL).fit(frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch.masked import masked_tensor
@@ -12,7 +13,7 @@ from torch.masked import masked_tensor
 from wgan.data import codec_from_state, open_data
 from wgan.data.arrays import as_array
 from wgan.data.points import PointsSource
-from wgan.errors import DataError
+from wgan.errors import CheckpointError, DataError
 from wgan.settings import DataOptions
 
 X = np.random.default_rng(0).normal(size=(20, 3))
@@ -38,7 +39,7 @@ def back(source: PointsSource, data):
 
 
 TAKEN = {
-    "matrix": (np.matrix(X), X),
+    "matrix": (lambda: np.matrix(X), X),
     "nothing masked": (np.ma.array(X), X),
     "Fortran's order": (np.asfortranarray(X), X),
     "backwards": (X[::-1], X[::-1]),
@@ -54,9 +55,11 @@ TAKEN = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 @pytest.mark.parametrize("name", TAKEN)
 def test_what_holds_its_numbers_is_read_as_they_are(name):
     data, numbers = TAKEN[name]
+    data = data() if callable(data) else data
     array = as_array(data, "array")
     assert type(array) is np.ndarray
     np.testing.assert_array_equal(array, numbers)
@@ -76,10 +79,10 @@ REFUSED = {
     "meta": (T.to("meta"), r"on the device meta, which holds no numbers"),
     "list of meta": ([*T.to("meta")], "cannot be read as an array"),
     "sparse": (T.to_sparse(), r"sparse tensor\nGive tensor.to_dense"),
-    "sparse rows": (T.to_sparse_csr(), "sparse tensor"),
-    "nested": (torch.nested.nested_tensor([T[0], T[1, :2]]), "whose numbers cannot be read"),
-    "jagged": (torch.nested.nested_tensor([T[0], T[1, :2]], layout=torch.jagged), "of the type NestedTensor"),
-    "masked tensor": (masked_tensor(T, T > 0), "of the type MaskedTensor"),
+    "sparse rows": (lambda: T.to_sparse_csr(), "sparse tensor"),
+    "nested": (lambda: torch.nested.nested_tensor([T[0], T[1, :2]]), "whose numbers cannot be read"),
+    "jagged": (lambda: torch.nested.nested_tensor([T[0], T[1, :2]], layout=torch.jagged), "of the type NestedTensor"),
+    "masked tensor": (lambda: masked_tensor(T, T > 0), "of the type MaskedTensor"),
     "float8": (T.to(torch.float8_e5m2), "torch.float8_e5m2, which NumPy does not have\nGive tensor.float"),
 }
 
@@ -88,6 +91,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_does_not_is_refused(name):
     data, said = REFUSED[name]
+    data = data() if callable(data) else data
     with pytest.raises(DataError, match=said):
         opened(data)
 
@@ -133,3 +137,28 @@ def test_digits_that_are_not_learnt_are_noted():
 def test_fingerprints_do_not_depend_on_what_is_only_for_the_way_back():
     assert opened(X[:, 0]).fingerprint() == opened(X[:, :1]).fingerprint()
     assert opened(X.astype(np.longdouble)).fingerprint() == opened(X).fingerprint()
+
+
+@pytest.mark.parametrize("given", ["x", 5, [1], {"dtype": "O"}, {"dtype": "no such"}, {"dtype": 5}])
+def test_what_came_in_changed_by_hand_is_refused(given):
+    state = json.loads(json.dumps(opened(X).codec.state()))
+    with pytest.raises(CheckpointError, match="stored preprocessing of this run"):
+        codec_from_state({**state, "given": given})
+    table = opened(pa.table({"x": X[:, 0]})).codec.state()
+    wrong = given | {"schema": 5} if isinstance(given, dict) else given
+    with pytest.raises(CheckpointError, match="stored preprocessing of this run"):
+        codec_from_state({**table, "given": wrong})
+
+
+def test_booleans_are_seen_as_the_ends_of_what_a_generator_can_make():
+    for data in (X > 0, X[:, 0] > 0):
+        source = opened(data)
+        assert source.codec.layout.bounded
+        assert source.distinct(9, torch.Generator().manual_seed(0)).unique().tolist() == [-1, 1]
+        np.testing.assert_array_equal(back(source, data), data)
+        assert source.codec.restore(torch.tensor([[-0.2], [0.2]]).expand(2, source.codec.layout.size)).tolist() in (
+            [False, True],
+            [[False] * 3, [True] * 3],
+        )
+    assert not opened(X > 0, scaling="each").codec.layout.bounded
+    assert not opened((X > 0).astype(int)).codec.layout.bounded

@@ -95,7 +95,7 @@ def codec_from_state(state: dict[str, Any]) -> Codec:
             from wgan.data.images import ImageCodec
 
             return ImageCodec.from_state(state)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise CheckpointError(
             f"the stored preprocessing of this run ({kind}) cannot be read: {type(error).__name__}: {error}",
             remedy="It is damaged or of another version.",

@@ -130,10 +130,13 @@ class PointsCodec:
     def from_state(cls, state: dict[str, Any]) -> PointsCodec:
         """The inverse of `state`."""
         given = state.get("given", {})
+        extended = np.dtype(given["dtype"]) if "dtype" in given else None
+        if extended is not None and extended.kind != "f":
+            raise ValueError(f"points of {extended} have no digits beyond float64's")
         return cls(
             bounded=bool(state.get("bounded", False)),
             rank=1 if given.get("rank") == 1 else 2,
-            extended=np.dtype(given["dtype"]) if "dtype" in given else None,
+            extended=extended,
             dtype=np.dtype(state["dtype"]),
             num_columns=int(state["num_columns"]),
             constants=tuple((int(column), value) for column, value in state["constants"]),

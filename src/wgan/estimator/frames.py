@@ -50,8 +50,7 @@ def _zone_note(zone: Any) -> dict[str, Any]:  # noqa: ANN401 - of several librar
     if module == "dateutil" and kind == "tzoffset":
         return {"dateutil": kind, "name": zone.tzname(None), "seconds": zone.utcoffset(None).total_seconds()}
     if isinstance(zone, datetime.timezone):
-        name = None if zone == datetime.UTC or zone.tzname(None) == str(zone) else zone.tzname(None)
-        return {"seconds": zone.utcoffset(None).total_seconds(), "name": name}
+        return {"seconds": zone.utcoffset(None).total_seconds(), "name": zone.tzname(None)}
     return {"module": module, "key": str(zone)}
 
 
@@ -65,7 +64,7 @@ def _zone(note: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of several librarie
     if "seconds" in note:
         offset = datetime.timedelta(seconds=note["seconds"])
         plain = datetime.timezone(offset)
-        return plain if note["name"] in (None, plain.tzname(None)) else datetime.timezone(offset, note["name"])
+        return plain if note["name"] == plain.tzname(None) else datetime.timezone(offset, note["name"])
     if note["module"] == "pytz":
         return importlib.import_module("pytz").timezone(note["key"])
     return importlib.import_module("zoneinfo").ZoneInfo(note["key"])

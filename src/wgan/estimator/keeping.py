@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+import importlib
 import itertools
 import json
 import tempfile
@@ -11,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from wgan import experiment
 from wgan.checkpoints import known_best, name_of, steps_saved
@@ -70,8 +74,8 @@ def write_run(files: Files, params: Mapping[str, Any], form: Form, directory: Pa
     if not directory.parent.is_dir():
         raise UsageError(f"the folder '{directory.parent}' does not exist")
     plain = {name: value for name, value in params.items() if _is_plain(value)}
-    # A label that is neither text nor number, such as a date, is kept as its text.
-    note = json.loads(json.dumps({"params": plain | {"directory": None}, "form": asdict(form)}, default=str))
+    note = {"params": plain | {"directory": None}, "form": asdict(form)}
+    note = json.loads(json.dumps(note, default=_label_note))
     temporary = temporary_beside(directory)
     try:
         with disk_faults(directory.parent):
@@ -91,12 +95,7 @@ def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
     try:
         note = _unsealed(directory / _NOTE)
         params = {name: _with_tuples(value) for name, value in note["params"].items()}
-        form = {name: _with_tuples(value) for name, value in note["form"].items()}
-        if "rank" in form:
-            # Until codecs knew them, these were kept here.
-            before = {name: form.pop(name, None) for name in ("rank", "channels_first", "lowest")}
-            form["before"] = before | {"dtype": form.get("dtype", "")}
-        return params, Form(**form)
+        return params, form_of_note({name: _with_tuples(value) for name, value in note["form"].items()})
     except FileNotFoundError:
         return {}, Form(container="arrow" if codec.kind == "table" else "array")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -131,6 +130,16 @@ def _sealed(note: dict[str, Any]) -> bytes:
     return json.dumps({**note, "sha256": digest}, indent=1).encode()
 
 
+def form_of_note(note: Mapping[str, Any]) -> Form:
+    """The form that a note describes: its fields by name, or those of an earlier version."""
+    form = dict(note)
+    if "rank" in form:
+        # Until codecs knew them, these were kept here.
+        before = {name: form.pop(name, None) for name in ("rank", "channels_first", "lowest")}
+        form["before"] = before | {"dtype": form.get("dtype", "")}
+    return Form(**form)
+
+
 def load_files(files: Files, own: Own = NO_PARTS) -> experiment.Trained:
     """Load what a run has learnt from its files in memory."""
     with tempfile.TemporaryDirectory(prefix="wgan-") as temporary:
@@ -147,8 +156,25 @@ def load_run(directory: Path, own: Own = NO_PARTS) -> experiment.Trained:
 
 
 def _with_tuples(value: Any) -> Any:  # noqa: ANN401 - whatever a note holds
-    """The value with tuples in the place of lists, at any depth."""
+    """The value with tuples in the place of lists, at any depth, and labels that are dates as such."""
+    if isinstance(value, dict) and value.keys() == {"date", "class", "unit"}:
+        return _label(value)
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def _label_note(label: Any) -> Any:  # noqa: ANN401 - whatever a frame calls its columns
+    """A column's label that JSON does not have: a date or a number of NumPy's as such, all else as its text."""
+    if isinstance(label, datetime.date):
+        kind = type(label).__name__
+        return {"date": label.isoformat(), "class": kind, "unit": getattr(label, "unit", None)}
+    return label.item() if isinstance(label, np.generic) else str(label)
+
+
+def _label(note: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """The inverse of `_label_note` for dates."""
+    if note["class"] == "Timestamp":
+        return importlib.import_module("pandas").Timestamp(note["date"]).as_unit(note["unit"])
+    return getattr(datetime, "datetime" if note["class"] == "datetime" else "date").fromisoformat(note["date"])
 
 
 def _write(files: Files, directory: Path) -> None:

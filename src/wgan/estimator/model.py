@@ -22,7 +22,7 @@ from wgan.estimator.checking import CALLED, given_options, seed_of, usable_param
 from wgan.estimator.conventions import refuse_by_convention
 from wgan.estimator.fitting import settings_for, train, warn_and_refuse
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable, with_form_before
-from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
+from wgan.estimator.keeping import form_of_note, load_files, load_run, next_run, read_note, read_run, write_run
 from wgan.estimator.parameters import Parameters, named_as
 from wgan.estimator.scoring import minus_distance
 from wgan.experiment import RunWarning
@@ -450,6 +450,7 @@ class WGAN(Parameters):
         self.__dict__.update(state)
         if "_files" in state:
             self._own = state.get("_own", NO_PARTS)
+            self._form = form_of_note(vars(self._form))
             self._trained = load_files(self._files, self._own)
             self._trained.codec = with_form_before(self._trained.codec, self._form.before)
 

@@ -16,8 +16,9 @@ import torch
 from wgan import __version__, checkpoints
 from wgan.ambient import in_usual_state
 from wgan.assembly import build_game, build_rules, choose_parts
-from wgan.data import open_data
+from wgan.data import codec_from_state, open_data
 from wgan.data.names import BUILT_IN
+from wgan.data.points import PointsCodec
 from wgan.data.source import Source
 from wgan.display import counted
 from wgan.errors import UsageError
@@ -35,7 +36,7 @@ from wgan.memory import memory_faults
 from wgan.metrics import Judge
 from wgan.own import Own, own_parts, try_out
 from wgan.recipes import recipe_faults
-from wgan.settings import Settings, check, problems, refuse, sealed_toml
+from wgan.settings import DataOptions, Settings, check, problems, refuse, sealed_toml
 from wgan.storage import Ownership, canonical_json, disk_faults, replace_file, require_space
 
 FEW_HELD_OUT = 100
@@ -283,6 +284,7 @@ def open_again(settings: Settings, files: RunFiles) -> Source:
     Raises:
         UsageError: It was an object in memory, or its path leads nowhere any more.
     """
+    settings = dataclasses.replace(settings, input=_as_before(settings.input, files))
     try:
         return _open(settings, files)
     except UsageError as error:
@@ -294,6 +296,14 @@ def open_again(settings: Settings, files: RunFiles) -> Source:
             remedy="If the data has moved, say where it is now: "
             f"wgan train DATA --resume {run}, or wgan evaluate {run} --data DATA.",
         ) from None
+
+
+def _as_before(options: DataOptions, files: RunFiles) -> DataOptions:
+    """The options under which a run of any version sees its data as it did: booleans were once scaled like numbers."""
+    codec = codec_from_state(read_source(files)["codec"])
+    if not isinstance(codec, PointsCodec) or codec.dtype.kind != "b" or codec.bounded or options.scaling != "auto":
+        return options
+    return dataclasses.replace(options, scaling="each" if codec.unit is None else "common")
 
 
 def _open(settings: Settings, files: RunFiles) -> Source:

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wgan.batch import Layout
 from wgan.data.source import Kind
-from wgan.data.tables.columns import HOW, Column, Number
+from wgan.data.tables.columns import HOW, Column, Constant, Number
 from wgan.data.tables.compact import CompactRows, code_dtype
 from wgan.data.tables.types import schema_from_text, schema_to_text
 
@@ -134,14 +134,24 @@ class TableCodec:
         }
         given: dict[str, object] = {} if self.given is None else {"schema": schema_to_text(self.given)}
         given |= {"nan": list(self.nan)} if self.nan else {}
+        constant = [column for column in self.columns if isinstance(column, Constant)]
+        dictionaries = {column.name: list(column.dictionary) for column in constant if column.dictionary is not None}
+        given |= {"dictionaries": dictionaries} if dictionaries else {}
         return state | {"given": given} if given else state
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> TableCodec:
         """The inverse of `state`."""
         given = state.get("given", {})
+        dictionaries = given.get("dictionaries", {})
+        columns = [HOW[column["how"]].from_state(column) for column in state["columns"]]
         return cls(
-            columns=tuple(HOW[column["how"]].from_state(column) for column in state["columns"]),
+            columns=tuple(
+                replace(column, dictionary=tuple(dictionaries[column.name]))
+                if isinstance(column, Constant) and column.name in dictionaries
+                else column
+                for column in columns
+            ),
             given=schema_from_text(given["schema"]) if "schema" in given else None,
             nan=tuple(given.get("nan", ())),
         )

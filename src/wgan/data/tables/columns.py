@@ -24,11 +24,13 @@ class Constant:
         name: As the table calls it.
         type: Arrow's type as text.
         value: In the plain form of `to_plain`; None where every cell is missing.
+        dictionary: All categories of a dictionary type in its order; None of another type, or where it is not known.
     """
 
     name: str
     type: str
     value: Value
+    dictionary: tuple[Value, ...] | None = None
     may_miss: ClassVar[bool] = False
     width: ClassVar[int] = 0
 
@@ -48,12 +50,12 @@ class Constant:
     def decode(self, block: Floats) -> pa.Array:
         """Repeat the value."""
         kind = type_from_text(self.type)
-        return _restore(pa.array([self.value], _plain_type(kind)), kind, None).take(
+        return _restore(pa.array([self.value], _plain_type(kind)), kind, self.dictionary).take(
             pa.array(np.zeros(len(block), dtype=np.int64))
         )
 
     def state(self) -> dict[str, object]:
-        """Plain JSON values."""
+        """Plain JSON values, but for the dictionary, which the table's codec keeps."""
         return {"name": self.name, "how": "constant", "type": self.type, "value": self.value}
 
     @classmethod

@@ -314,7 +314,7 @@ def _column(raw: Raw, column: TypedColumn, options: DataOptions) -> Column:
     distinct = 0 if empty else pc.count_distinct(column.array, mode="only_valid").as_py()
     if distinct + may_miss <= 1:
         value = column.array[0].as_py()
-        return Constant(name=column.name, type=str(column.kind), value=value)
+        return Constant(name=column.name, type=str(column.kind), value=value, dictionary=column.dictionary)
     number = pa.types.is_integer(column.array.type) or pa.types.is_floating(column.array.type)
     flag = pa.types.is_integer(column.array.type) and not is_temporal(column.kind) and distinct <= 2
     named = column.name in options.numeric

@@ -149,7 +149,7 @@ def read_frame(frame: object, *, name: str) -> Raw:
         frame = frame.to_frame()
     try:
         table = pa.table(frame)
-    except (pa.ArrowException, ValueError, TypeError, NotImplementedError) as error:
+    except (pa.ArrowException, ValueError, TypeError, NotImplementedError, OverflowError) as error:
         reason = _mixed_types(frame) or "; ".join(str(part) for part in error.args) or type(error).__name__
         raise DataError(
             f"{name} cannot be read: {reason}", remedy="Give every column one type and a name of its own."

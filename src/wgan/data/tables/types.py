@@ -78,8 +78,21 @@ def is_taken(kind: pa.DataType) -> bool:
     """Whether a column of this type can be learnt."""
     if pa.types.is_dictionary(kind):
         return not pa.types.is_dictionary(kind.value_type) and is_taken(kind.value_type)
+    if pa.types.is_timestamp(kind) and kind.tz is not None and not _is_zone(kind.tz):
+        return False
     known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null)
     return is_text(kind) or is_temporal(kind) or any(check(kind) for check in known)
+
+
+def _is_zone(name: str) -> bool:
+    """Whether Arrow can tell the local time of a zone; it takes any name for one."""
+    import pyarrow.compute as pc
+
+    try:
+        pc.local_timestamp(pa.scalar(0, pa.timestamp("s", name)))
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def to_plain(array: pa.Array) -> pa.Array:
