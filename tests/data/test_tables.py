@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from wgan.data import codec_from_state, open_data
 from wgan.data.tables.columns import Category, Constant, Number
-from wgan.data.tables.detecting import decimals_of, detect
+from wgan.data.tables.detecting import detect
+from wgan.data.tables.grids import decimals_of
 from wgan.data.tables.reading import read_frame
 from wgan.data.tables.types import type_from_text
 from wgan.errors import DataError, DataWarning, UsageError

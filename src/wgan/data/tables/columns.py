@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wgan.data.scaling import Floats, Scaling, above, distances, to_dtype
+from wgan.data.tables.grids import Calendar, nearest_step
 from wgan.data.tables.types import from_plain, is_text, to_plain, type_from_text
 from wgan.data.tables.written import Form, form_from_state, form_state
 
@@ -75,11 +76,13 @@ class Number:
         low: Least value.
         high: Largest value.
         decimals: Places after the point that all values are rounded to; None where there is no such number.
-        step: What dates and times are whole multiples of, counted from the least (a day, for days at midnight); else 1.
+        step: What values are multiples of, counted from the least, such as a day or a thousand; of floats in units of
+            their last place (25 for 0.25 with two places). 1 where there is no such number.
         may_miss: Whether cells may be missing: two more entries then say (present, missing).
         offset: Subtracted from whole numbers, as such, before they become floats: the least value where float64 cannot
             tell neighbours apart, else 0.
         scaling: Of the one entry that holds the value, less the offset.
+        calendar: What dates and times keep to in the time of their zone; None where `step` says all.
         form: How the values are written in text, which samples then hold; None where they hold the values.
         text: Type of that text, as text.
     """
@@ -94,6 +97,7 @@ class Number:
     may_miss: bool
     offset: int = 0
     scaling: Scaling
+    calendar: Calendar | None = None
     form: Form | None = None
     text: str = "string"
 
@@ -151,12 +155,19 @@ class Number:
             low, high = np.array(least, dtype), np.array(largest, dtype)
             far = distances(np.clip(to_dtype(values, dtype), low, high), least)
         if self.step > 1:
-            far = (np.rint(far / self.step)).astype(np.uint64) * np.uint64(self.step)
-        return above(far, least, dtype)
+            far = nearest_step(far, self.step)
+        inner = above(far, least, dtype)
+        if self.calendar is not None:
+            inner = np.clip(self.calendar.snap(inner.astype(np.int64), kind, low=least), least, largest)
+        return inner
 
     def _float(self, values: Floats) -> NDArray[np.generic]:
         """Round as the data is rounded, within the bounds."""
-        if self.decimals is not None:
+        if self.decimals is not None and self.step > 1:
+            places = 10.0**self.decimals
+            start = np.rint(self.low * places)
+            values = (start + np.rint((values * places - start) / self.step) * self.step) / places
+        elif self.decimals is not None:
             values = np.round(values, self.decimals)
         held: NDArray[np.generic] = np.clip(values, self.low, self.high)
         return held
@@ -165,6 +176,7 @@ class Number:
         """Plain JSON values."""
         values = {field: getattr(self, field) for field in _NUMBER_FIELDS}
         values |= {"offset": self.offset} if self.offset else {}
+        values |= {"calendar": self.calendar.state()} if self.calendar is not None else {}
         values |= {"form": form_state(self.form), "text": self.text} if self.form is not None else {}
         return values | {"how": "number", "scaling": self.scaling.state()}
 
@@ -174,6 +186,7 @@ class Number:
         return cls(
             **{field: state[field] for field in _NUMBER_FIELDS},
             offset=int(state.get("offset", 0)),
+            calendar=Calendar.from_state(state["calendar"]) if "calendar" in state else None,
             form=form_from_state(state["form"]) if "form" in state else None,
             text=state.get("text", "string"),
             scaling=Scaling.from_state(state["scaling"]),

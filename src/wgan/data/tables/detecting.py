@@ -14,9 +14,10 @@ from torch import Tensor
 
 from wgan.choices import listed, nearest
 from wgan.data.codes import Part, codes_of
-from wgan.data.scaling import EXACT, Scaling, distances
+from wgan.data.scaling import EXACT, Floats, Scaling
 from wgan.data.tables.codec import TableCodec
 from wgan.data.tables.columns import Category, Column, Constant, Number, less
+from wgan.data.tables.grids import Calendar, decimals_of, grid_of, step_of
 from wgan.data.tables.inferring import TypedColumn, typed_column
 from wgan.data.tables.reading import Raw
 from wgan.data.tables.rules import Habits, named_columns
@@ -27,7 +28,6 @@ from wgan.settings import DataOptions
 
 # Text of which more than this share of the cells is unlike any other is a name or a number of the row, no category.
 _DISTINCT_SHARE, _FEW_ROWS = 0.9, 50
-_MOST_DECIMALS = 10
 _SHOWN_CELLS, _SHOWN_NAMES = 5, 30
 # Whole numbers under these names are numbers of classes.
 _CLASSES = frozenset({"label", "labels", "class", "classes", "target", "targets", "y"})
@@ -368,7 +368,8 @@ def _number(raw: Raw, column: TypedColumn, may_miss: bool) -> Number:
     offset = low if whole and max(abs(low), abs(high)) > EXACT else 0
     present = array.drop_null()
     values = less(present, offset)
-    step = _step(present, low) if is_temporal(column.kind) else 1
+    decimals = None if whole else decimals_of(values, single=pa.types.is_float32(array.type))
+    calendar = Calendar.fit(present.to_numpy().astype(np.int64), column.kind) if is_temporal(column.kind) else None
     ends = np.array([[low - offset], [high - offset]], np.float64)
     scaling = Scaling.fit(ends[0], ends[1], lambda: iter([values[:, None]]))
     return Number(
@@ -377,41 +378,23 @@ def _number(raw: Raw, column: TypedColumn, may_miss: bool) -> Number:
         whole=whole,
         low=low,
         high=high,
-        decimals=None if whole else decimals_of(values, single=pa.types.is_float32(array.type)),
-        step=step,
+        decimals=decimals,
+        step=1 if calendar is not None else _step(column, present, values, decimals),
         may_miss=may_miss,
         offset=offset,
         scaling=scaling,
+        calendar=calendar,
         form=column.form,
         text=column.text,
     )
 
 
-def _step(array: pa.Array, low: int) -> int:
-    """The largest whole number that all distances from the least value are multiples of."""
-    return int(np.gcd.reduce(distances(array.to_numpy(), low)))
-
-
-def decimals_of(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], *, single: bool) -> int | None:
-    """Find the places after the point that all values are rounded to.
-
-    Args:
-        values: Finite.
-        single: Whether they came as float32 (or float16), of which only the nearest float to a decimal is asked.
-
-    Returns:
-        0 to 10, or None where values have more places or are too large for places to mean anything.
-    """
-    largest = float(np.abs(values).max())
-    for places in range(_MOST_DECIMALS + 1):
-        # Beyond 2**53 (2**24 in float32) every float is a whole multiple of the place, which says nothing.
-        if largest * 10.0**places >= (2**24 if single else 2**53):
-            return None
-        rounded = np.round(values, places)
-        if (
-            np.array_equal(rounded.astype(np.float32), values.astype(np.float32))
-            if single
-            else (np.array_equal(rounded, values))
-        ):
-            return places
-    return None
+def _step(column: TypedColumn, present: pa.Array, values: Floats, decimals: int | None) -> int:
+    """What all values are multiples of, counted from the least: of floats in units of their last place."""
+    if not pa.types.is_integer(present.type):
+        if decimals is None:
+            return 1
+        places = np.rint(values * 10.0**decimals).astype(np.int64)
+        return grid_of(places, int(places.min()))
+    cells = present.to_numpy()
+    return (step_of if is_temporal(column.kind) else grid_of)(cells, int(cells.min()))
