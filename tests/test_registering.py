@@ -162,7 +162,7 @@ class HalfDone:
         (CONSTRAINTS, "a", Drift(), r"must be a class, not Drift\(weight=0.001\)"),
         (CONSTRAINTS, "a", Thawed, "must be a frozen dataclass.*\nPut @dataclass"),
         (CONSTRAINTS, "a", Unlisted, "must be a frozen dataclass"),
-        (CONSTRAINTS, "a", Scaled, "Scaled is no Constraint"),
+        (CONSTRAINTS, "a", Scaled, "Scaled does not inherit from wgan.Constraint"),
         (CONSTRAINTS, "a", Listed, "the field 'weights' is of type"),
         (OBJECTIVES, "a", Mine, "must be a frozen dataclass"),
         (OPTIMIZERS, "a", HalfDone, "HalfDone does not define build"),

@@ -137,7 +137,8 @@ class Catalog(Generic[T]):
         """What a class or an object lacks for a row of this table, in a few words; empty if nothing."""
         kind = row if isinstance(row, type) else type(row)
         if not issubclass(kind, self.parent):
-            return f"is no {self.parent.__name__} (inherit from {self.parent.__module__}.{self.parent.__name__})"
+            top = self.parent.__module__.partition(".")[0]
+            return f"does not inherit from {top}.{self.parent.__name__}"
         fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
         missing = [name for name in self.members if name not in fields and not hasattr(row, name)]
         missing += sorted(getattr(kind, "__abstractmethods__", ()))

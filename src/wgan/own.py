@@ -49,7 +49,7 @@ class Own:
     words: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, Any] = field(default_factory=dict)
 
-    def fits(self, settings: Settings, *, where: str) -> None:
+    def check(self, settings: Settings, *, where: str) -> None:
         """Refuse objects that are missing, or others than a run was begun with.
 
         Args:
@@ -132,7 +132,7 @@ def fault_of(setting: str, value: Any) -> str:  # noqa: ANN401 - whatever the us
     if isinstance(value, type):
         return f"must be an object, not the class {value.__name__}: give {value.__name__}()"
     if lack := catalog.lacks(value):
-        also = {"objective": "", "constraint": ""}.get(setting, " or an nn.Module" if is_network else " or a function")
+        also = " or an nn.Module" if is_network else " or a function of parameters" if is_optimizer else ""
         what = f"{type(value).__name__} {lack}" if type(value).__module__ != "builtins" else f"not {value!r}"
         return f"must be a word or an object of the kind that its table has{also}; {what}"
     return ""
@@ -281,6 +281,7 @@ def try_out(game: Game, parts: Parts, rules: Rules, layout: Layout, own: Own) ->
 
 
 def _fault_of_trial(game: Game, parts: Parts, rules: Rules, layout: Layout) -> str:
+    """What is wrong with the losses on a few random rows, in a few words; empty if nothing."""
     objective, constraint = parts.objective, parts.constraint.at(0)
     hash(constraint)
     num = rules.packing * max(_ROWS, objective.fewest)
@@ -292,12 +293,12 @@ def _fault_of_trial(game: Game, parts: Parts, rules: Rules, layout: Layout) -> s
         fake = game.generate(noise, real.condition).packed(rules.packing)
     drawn = draw(game, objective, constraint, packed, 0)
     loss, estimate = critic_loss(game, objective, constraint, packed, fake, drawn)
-    if fault := _fault_of(loss, game.critic, "critic's loss"):
+    if fault := _fault_of(loss, game.critic, "critic"):
         return fault
     if not isinstance(estimate, Tensor) or estimate.dim():
         return "the estimate is not a tensor without axes (a mean)"
     fake = game.generate(noise, real.condition).packed(rules.packing)
-    if fault := _fault_of(generator_loss(game, objective, fake, packed), game.generator, "generator's loss"):
+    if fault := _fault_of(generator_loss(game, objective, fake, packed), game.generator, "generator"):
         return fault
     if next(game.critic.parameters(), None) is not None:
         _project(constraint, game.critic)
@@ -309,22 +310,23 @@ def _project(constraint: Constraint, critic: nn.Module) -> None:
     constraint.projected([weight.detach().clone() for weight in critic.parameters()])
 
 
-def _fault_of(loss: object, player: nn.Module, name: str) -> str:
+def _fault_of(loss: object, player: nn.Module, who: str) -> str:
+    """What is wrong with a player's loss, in a few words; empty if nothing."""
     if not isinstance(loss, Tensor) or loss.dim():
         found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        return f"the {name} must be a tensor without axes (a mean), not {found}"
+        return f"the {who}'s loss must be a tensor without axes (a mean), not {found}"
     if not bool(loss.isfinite()):
-        return f"the {name} is {loss.item()}"
+        return f"the {who}'s loss is {loss.item()}"
     weights = list(player.parameters())
     if not weights:
         return ""
     if not loss.requires_grad:
-        return f"the {name} has no gradient: something in it was detached, or made of numbers"
+        return f"the {who}'s loss has no gradient: something in it was detached, or made of numbers"
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     if all(gradient is None for gradient in gradients):
-        return f"the {name} does not depend on the {name.partition(chr(39))[0]}"
+        return f"the {who}'s loss does not depend on the {who}"
     if not all(gradient is None or bool(gradient.isfinite().all()) for gradient in gradients):
-        return f"the gradient of the {name} is not finite"
+        return f"the gradient of the {who}'s loss is not finite"
     return ""
 
 

@@ -66,7 +66,7 @@ def test_its_settings_and_its_report_can_be_read(own, capsys, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_other_parts_and_parts_in_vain_are_refused(own):
+def test_other_parts_and_names_that_are_no_parts_are_refused(own):
     other = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
     for changes in ({"generator": other}, {"constraint": Drift(0.2)}, {"generator_optimizer": ADAMW}):
         with pytest.raises(CheckpointError, match="not those of the run"):

@@ -44,7 +44,7 @@ def _as_option(name: str, value: Any) -> Any:  # noqa: ANN401 - what the caller 
 
 
 def usable_parameters(params: Mapping[str, Any]) -> tuple[dict[str, Any], Own]:
-    """Put words in the place of the user's own parts, and raise one error that lists every parameter in vain.
+    """Put words in the place of the user's own parts, and raise one error that lists every faulty parameter.
 
     Args:
         params: The estimator's parameters by name.
@@ -56,10 +56,10 @@ def usable_parameters(params: Mapping[str, Any]) -> tuple[dict[str, Any], Own]:
         UsageError: If any parameter cannot be used, whatever the data.
     """
     given = {name: params[name] for name in CATALOGS if params[name] is not None and not isinstance(params[name], str)}
-    in_vain = {name: fault for name, value in given.items() if (fault := fault_of(name, value))}
-    own = own_parts({name: value for name, value in given.items() if name not in in_vain})
-    worded = {**params, **dict.fromkeys(in_vain), **own.words}
-    _refuse_parameters(worded, own, [f"{name} {fault}" for name, fault in in_vain.items()])
+    faulty = {name: fault for name, value in given.items() if (fault := fault_of(name, value))}
+    own = own_parts({name: value for name, value in given.items() if name not in faulty})
+    worded = {**params, **dict.fromkeys(faulty), **own.words}
+    _refuse_parameters(worded, own, [f"{name} {fault}" for name, fault in faulty.items()])
     return worded, own
 
 

@@ -108,7 +108,7 @@ class WGAN(Parameters):
         condition: Columns that samples can be asked for by; they are not learnt but given. What is fitted as y is such
             too.
         text: Those of them that are text, to be embedded.
-        embedding: What embeds text; see `wgan.data.embeddings` for one of your own.
+        embedding: What embeds text; `wgan.register(EMBEDDINGS, ...)` adds one of your own.
         unseen: Share of the combinations of conditions that are kept from training.
         size: Height and width to bring images to.
         mode: Channels of images: "L", "RGB" or "RGBA".

@@ -210,7 +210,7 @@ def _resume(
         _refuse_early_end(longer, done, checkpoint, files)
     refuse_other_settings(checkpoint, settings, files.root)
     require_space(files.root, files.bytes_to_save())
-    given.fits(longer, where=str(files.root))
+    given.check(longer, where=str(files.root))
     parts = choose_parts(longer, given.parts)
     source = source or open_again(longer, files)
     refuse_other_data(stored, source, files.root)

@@ -260,7 +260,7 @@ def load(
     refuse_no_run(files)
     settings = read_settings(files)
     given = parts if isinstance(parts, Own) else own_parts(parts or {})
-    given.fits(settings, where=str(directory))
+    given.check(settings, where=str(directory))
     chosen = choose_parts(settings, given.parts)
     saved = checkpoints.load(files.checkpoints, checkpoint)
     refuse_other_facts(saved)
