@@ -1,5 +1,6 @@
 """Fits, samples and figures in several threads at once: the bytes of one alone."""
 
+import importlib
 import sys
 import threading
 import time
@@ -82,6 +83,7 @@ class TestNumbersOfThreads:
 
         def noticed(place):
             module, name = place.rsplit(".", 1)
+            importlib.import_module(module)
             original = getattr(sys.modules[module], name)
 
             def watched(*args, **kwargs):
