@@ -1,5 +1,7 @@
 """Fits, samples and figures in several threads at once: the bytes of one alone."""
 
+import importlib
+import sys
 import threading
 import time
 import warnings
@@ -81,10 +83,14 @@ class TestNumbersOfThreads:
 
         def noticed(place):
             module, name = place.rsplit(".", 1)
-            original = getattr(__import__(module, fromlist=[name]), name)
-            monkeypatch.setattr(
-                place, lambda *args, **kwargs: seen.add((place, torch.get_num_threads())) or original(*args, **kwargs)
-            )
+            importlib.import_module(module)
+            original = getattr(sys.modules[module], name)
+
+            def watched(*args, **kwargs):
+                seen.add((place, torch.get_num_threads()))
+                return original(*args, **kwargs)
+
+            monkeypatch.setattr(sys.modules[module], name, watched)
 
         noticed("wgan.failures.vanishing.draw")
         noticed("wgan.failures.games.train")
