@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import torch
@@ -252,7 +253,7 @@ def _solve(
     found: Solved | None = None
     with contextlib.suppress(NumericError):
         found = _in_unit(solver, possible, a, b)
-    if found is not None and found.potentials is None and _is_beyond_doubt(possible, found):
+    if found is not None and found.potentials is None and _is_beyond_doubt(costs, possible, found):
         return found, None
     if found is not None and found.potentials is not None and is_exact_enough(costs, a, b, found):
         proof = prove(costs, a, b, found)
@@ -261,10 +262,11 @@ def _solve(
     return refine(costs, a, b, found)
 
 
-def _is_beyond_doubt(costs: Tensor, found: Solved) -> bool:
+def _is_beyond_doubt(costs: Tensor, possible: Tensor, found: Solved) -> bool:
     """Whether rounding in sums of as many costs as there are points cannot be seen beside the plan's cost."""
-    rounding = torch.finfo(costs.dtype).eps * len(costs) * _size(costs)
-    return rounding <= _UNSEEN * float(found.masses @ costs[found.rows, found.columns].abs())
+    rounding = torch.finfo(possible.dtype).eps * len(possible) * _size(possible)
+    size = float(found.masses @ costs[found.rows, found.columns].abs())
+    return math.isfinite(size) and rounding <= _UNSEEN * size
 
 
 def _size(costs: Tensor) -> float:
