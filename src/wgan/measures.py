@@ -40,12 +40,16 @@ def as_float64(values: Array, name: str, *, infinite_allowed: bool = False) -> T
         UsageError: What is not an array of real numbers.
         NumericError: Some are NaN or infinite.
     """
-    if not isinstance(values, Tensor):
+    _refuse_hidden(values, name)
+    if isinstance(values, Tensor):
+        values = _plain(values, name)
+    else:
         try:
+            # Of a subclass of arrays, such as np.matrix, only the numbers count.
             array = np.asarray(values)
         except (ValueError, RuntimeError) as error:
             raise UsageError(
-                f"{name} is no array of numbers: its rows differ in length, or hold tensors in a graph",
+                f"{name} is not an array of numbers: its rows differ in length, or hold tensors in a graph",
                 remedy="Give rows of one length; make one tensor of many by torch.stack.",
             ) from error
         if array.dtype.kind not in "biuf":
@@ -71,6 +75,47 @@ def as_float64(values: Array, name: str, *, infinite_allowed: bool = False) -> T
             remedy="Drop those rows, or fill them in.",
         )
     return converted
+
+
+def _refuse_hidden(values: Array, name: str) -> None:
+    """Refuse arrays in which some numbers are masked: what lies under a mask is not data.
+
+    Rows of a list are looked at too, since NumPy drops their masks when it makes one array of them.
+    """
+    if isinstance(values, list | tuple):
+        for row in values:
+            if isinstance(row, list | tuple | np.ma.MaskedArray):
+                _refuse_hidden(row, name)
+    elif isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise UsageError(
+            f"{int(np.ma.getmaskarray(values).sum()):,} of the {values.size:,} numbers in {name} are masked",
+            remedy="Drop those rows (np.ma.compress_rows), or fill them in (filled). Forbid pairs by infinite costs.",
+        )
+
+
+def _plain(values: Tensor, name: str) -> Tensor:
+    """A dense tensor that holds its numbers, in its graph."""
+    kind = type(values).__name__
+    if values.is_nested or kind == "MaskedTensor":
+        raise UsageError(f"{name} must be a plain tensor, not a {'nested one' if values.is_nested else kind}")
+    if values.device.type == "meta":
+        raise UsageError(
+            f"{name} is on the device meta, where tensors have a shape but no numbers",
+            remedy="Move real numbers there, or look whether torch.set_default_device was called with meta.",
+        )
+    if values.is_quantized:
+        return values.dequantize()
+    return values if values.layout == torch.strided else values.to_dense()
+
+
+def as_tensor(values: Array, name: str) -> Tensor:
+    """Numbers as a tensor: one that came as such stays as it is, in its dtype, and all else becomes float64.
+
+    Raises:
+        UsageError: What is not an array of real numbers.
+        NumericError: An array with numbers that are NaN or infinite.
+    """
+    return _plain(values, name) if isinstance(values, Tensor) else as_float64(values, name)
 
 
 def as_points(values: Array, name: str) -> Tensor:
@@ -128,7 +173,7 @@ def as_weights(values: Array | None, num: int, name: str) -> Tensor:
         NumericError: Weights that are not finite.
     """
     if values is None:
-        return torch.full((num,), 1.0 / num, dtype=torch.float64)
+        return torch.full((num,), 1.0 / num, dtype=torch.float64, device="cpu")
     weights = as_float64(values, name)
     if weights.shape != (num,):
         raise UsageError(

@@ -67,7 +67,7 @@ def permutation_p_value(
             shuffled = pooled[torch.randperm(len(pooled), generator=rng, device=rng.device).to(pooled.device)]
             values.append(float(statistic(shuffled[:num_x], shuffled[num_x:])))
     # What was added up cannot be seen; where it cancels, as in an unbiased estimate near 0, other splits show its size.
-    return add_one_p_value(torch.tensor(values, dtype=torch.float64), scale=max(map(abs, values)))
+    return add_one_p_value(torch.tensor(values, dtype=torch.float64, device="cpu"), scale=max(map(abs, values)))
 
 
 def gram_permutation_p_value(
@@ -135,10 +135,10 @@ def _from_rows(
     unbiased: bool,
 ) -> float:
     num = num_x + num_y
-    came = (torch.arange(num) < num_x)[:, None]
+    came = (torch.arange(num, device="cpu") < num_x)[:, None]
     labels = torch.cat([came, random_labels(num, num_x, num_permutations, rng)], dim=1).double()
-    row_sums, diagonal = torch.zeros(num, dtype=torch.float64), torch.zeros(num, dtype=torch.float64)
-    within_x = torch.zeros(labels.shape[1], dtype=torch.float64)
+    row_sums, diagonal = (torch.zeros(num, dtype=torch.float64, device="cpu") for _ in range(2))
+    within_x = torch.zeros(labels.shape[1], dtype=torch.float64, device="cpu")
     size = max(1, _BLOCK // num)
     for start in range(0, num, size):
         stop = min(start + size, num)
@@ -173,7 +173,7 @@ def two_sample_statistic(
 
 def random_labels(num: int, num_x: int, num_splits: int, rng: torch.Generator) -> Tensor:
     """Random splits: which `num_x` of `num` samples are called x, shape (num, num_splits), bool."""
-    labels = torch.zeros(num_splits, num, dtype=torch.bool)
+    labels = torch.zeros(num_splits, num, dtype=torch.bool, device="cpu")
     for split in labels:
         split[torch.randperm(num, generator=rng, device=rng.device)[:num_x].cpu()] = True
     return labels.T

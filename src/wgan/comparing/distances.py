@@ -112,7 +112,7 @@ def _exact(p: float) -> Callable[[Tensor, Tensor, Draws], Measurement]:
             value=float(found.distance),
             again=lambda a, b: float(exact(a, b, p=p).distance),
             solver=found.solver,
-            certificate=f"optimal: duality gap {max(found.gap, 0.0):.0e}",
+            certificate=f"{'optimal' if found.optimal else 'not proven'}: duality gap {found.gap:.0e}",
             proof={"duality_gap": found.gap},
             plan=found.plan,
         )

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from wgan.errors import UsageError
 from wgan.kernels.functions import KERNELS, Energy, Gaussian, Kernel, cubic_kernel
-from wgan.measures import Array, as_pair, finite, root
+from wgan.measures import Array, as_pair, as_tensor, finite, root
 from wgan.permutations import add_one_p_value, gram_permutation_p_value, random_labels, two_sample_statistic
 
 Estimator: TypeAlias = Literal["biased", "unbiased"]
@@ -170,7 +170,7 @@ def energy_distance(
 def squared_mmd(
     x: Tensor, y: Tensor, *, kernel: KernelFunction = cubic_kernel, estimator: Estimator = "unbiased"
 ) -> Tensor:
-    """The squared maximum mean discrepancy under a kernel, by default the cubic one; arguments are not checked.
+    """The squared maximum mean discrepancy under a kernel, by default the cubic one; tensors are not checked.
 
     E k(x, x') + E k(y, y') - 2 E k(x, y), where x and x' are different rows if unbiased; it can then be below 0.
 
@@ -185,6 +185,7 @@ def squared_mmd(
 
     Source: Gretton et al. (2012), equations 3 and 5.
     """
+    x, y = as_tensor(x, "x"), as_tensor(y, "y")
     return two_sample_statistic(
         _sum_within(kernel, x, unbiased=estimator == "unbiased"),
         _sum_within(kernel, y, unbiased=estimator == "unbiased"),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wgan.choices import Catalog
 from wgan.errors import UsageError
+from wgan.measures import as_tensor
 
 # Half a million pairs of points fix a median to about a thousandth.
 _MEDIAN_POINTS = 1000
@@ -182,6 +183,7 @@ def cubic_kernel(x: Tensor, y: Tensor) -> Tensor:
 
     Source: Bińkowski, Sutherland, Arbel and Gretton (2018), section 3.
     """
+    x, y = as_tensor(x, "x"), as_tensor(y, "y")
     return (x @ y.T / x.shape[1] + 1.0) ** 3
 
 
@@ -201,11 +203,11 @@ def median_distance(points: Tensor, *, norm: float = 2.0) -> float:
 
     Source: Gretton et al. (2012), section 8.
     """
-    points = points.detach()
+    points = as_tensor(points, "points").detach()
     if len(points) > _MEDIAN_POINTS:
         outwards = torch.linalg.vector_norm(points - points.mean(dim=0), dim=1).argsort()
-        places = torch.linspace(0, len(points) - 1, _MEDIAN_POINTS, dtype=torch.float64).long()
-        points = points[outwards[places.to(points.device)]]
+        places = torch.linspace(0, len(points) - 1, _MEDIAN_POINTS, dtype=torch.float64, device=points.device).long()
+        points = points[outwards[places]]
     above = torch.ones(len(points), len(points), dtype=torch.bool, device=points.device).triu_(1)
     distances = _distances(points, points, norm=norm)[above]
     apart = distances[distances > 0]

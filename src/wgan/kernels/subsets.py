@@ -7,10 +7,11 @@ from torch import Tensor
 
 from wgan.errors import UsageError
 from wgan.kernels.discrepancy import squared_mmd
+from wgan.measures import Array, as_float64
 
 
 def kernel_distance(
-    x: Tensor, y: Tensor, *, rng: torch.Generator, num_subsets: int = 100, subset_size: int = 1000
+    x: Array, y: Array, *, rng: torch.Generator, num_subsets: int = 100, subset_size: int = 1000
 ) -> tuple[float, float]:
     """The squared maximum mean discrepancy between two samples of features, averaged over random subsets.
 
@@ -30,9 +31,11 @@ def kernel_distance(
 
     Raises:
         UsageError: Features of different length, fewer than 2 rows, or counts that are too small.
+        NumericError: Features that are not finite.
 
     Source: Bińkowski, Sutherland, Arbel and Gretton (2018), section 4, who take 100 subsets of 1,000.
     """
+    x, y = as_float64(x, "x").detach(), as_float64(y, "y").detach()
     if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1]:
         raise UsageError(f"features must have shapes (N, D) and (M, D), not {tuple(x.shape)} and {tuple(y.shape)}")
     if num_subsets < 1 or subset_size < 2:
@@ -41,7 +44,6 @@ def kernel_distance(
         )
     if min(len(x), len(y)) < 2:
         raise UsageError(f"a kernel distance needs at least 2 rows of each sample, not {len(x)} and {len(y)}")
-    x, y = x.detach().double(), y.detach().double()
     if max(len(x), len(y)) <= subset_size:
         return float(squared_mmd(x, y)), 0.0
     distances = torch.stack(
@@ -51,4 +53,4 @@ def kernel_distance(
 
 
 def _subset(rows: Tensor, size: int, rng: torch.Generator) -> Tensor:
-    return rows[torch.randperm(len(rows), generator=rng)[:size].to(rows.device)]
+    return rows[torch.randperm(len(rows), generator=rng, device=rng.device)[:size].to(rows.device)]

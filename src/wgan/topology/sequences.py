@@ -71,8 +71,11 @@ def _moving_point(n: int) -> DiscretePair:
 
 
 def _quantised(n: int) -> DiscretePair:
-    few, many = ((torch.arange(num, dtype=torch.float64) + 0.5) / num for num in (n, ATOMS))
-    p, q = torch.zeros(n + ATOMS, dtype=torch.float64), torch.zeros(n + ATOMS, dtype=torch.float64)
+    few, many = ((torch.arange(num, dtype=torch.float64, device="cpu") + 0.5) / num for num in (n, ATOMS))
+    p, q = (
+        torch.zeros(n + ATOMS, dtype=torch.float64, device="cpu"),
+        torch.zeros(n + ATOMS, dtype=torch.float64, device="cpu"),
+    )
     p[:n], q[n:] = 1.0 / n, 1.0 / ATOMS
     return DiscretePair.of(torch.cat([few, many]), p, q)
 
@@ -82,15 +85,20 @@ def _rare_outlier(n: int) -> DiscretePair:
 
 
 def _power_law(exponent: float) -> Tensor:
-    masses = torch.arange(1, ATOMS + 1, dtype=torch.float64) ** -exponent
+    masses = torch.arange(1, ATOMS + 1, dtype=torch.float64, device="cpu") ** -exponent
     return masses / masses.sum()
 
 
 def _lost_tail(n: int, outlier: float = 0.0) -> DiscretePair:
     """P has atoms at 1, 1/2, 1/3, ...; P_n only the first n of them, and perhaps another at 2."""
-    places = torch.cat([1.0 / torch.arange(1, ATOMS + 1, dtype=torch.float64), torch.tensor([2.0]).double()])
-    q = torch.cat([_power_law(2.0), torch.zeros(1, dtype=torch.float64)])
-    p = torch.where(torch.arange(ATOMS + 1) < n, q, 0.0)
+    places = torch.cat(
+        [
+            1.0 / torch.arange(1, ATOMS + 1, dtype=torch.float64, device="cpu"),
+            torch.tensor([2.0], dtype=torch.float64, device="cpu"),
+        ]
+    )
+    q = torch.cat([_power_law(2.0), torch.zeros(1, dtype=torch.float64, device="cpu")])
+    p = torch.where(torch.arange(ATOMS + 1, device="cpu") < n, q, 0.0)
     p = (1.0 - outlier) * p / p.sum()
     p[-1] = outlier
     return DiscretePair.of(places, p, q)
@@ -108,7 +116,7 @@ def _escape_along_a_tail(n: int) -> DiscretePair:
     q = _power_law(3.0)
     p = (1.0 - 1.0 / n) * q
     p[n - 1] += 1.0 / n
-    return DiscretePair.of(torch.arange(1, ATOMS + 1, dtype=torch.float64), p, q)
+    return DiscretePair.of(torch.arange(1, ATOMS + 1, dtype=torch.float64, device="cpu"), p, q)
 
 
 SEQUENCES: tuple[ConvergingSequence, ...] = (

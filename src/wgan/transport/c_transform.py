@@ -17,7 +17,7 @@ from torch import Tensor
 from wgan.errors import UsageError
 from wgan.measures import Array, as_float64, as_weights, root
 from wgan.transport.arithmetic import weighted_value
-from wgan.transport.costs import Cost, mean_allowed, without_infinity
+from wgan.transport.costs import Cost, is_matrix, mean_allowed, without_infinity
 from wgan.transport.refinement import refuse_impossible
 from wgan.transport.tiles import Tiles
 
@@ -140,7 +140,7 @@ def certified_dual(
     g = _scores(target_scores, costs.shape[1], "target_scores").to(device)
     a = as_weights(x_weights, costs.shape[0], "x_weights").to(device)
     b = as_weights(y_weights, costs.shape[1], "y_weights").to(device)
-    if costs.matrix is not None:
+    if costs.matrix is not None and (is_matrix(cost) or callable(cost)):
         refuse_impossible(costs.matrix, a.detach(), b.detach())
     # A common offset of the scores changes no bound, but a large one would cost digits.
     offset = (f.detach().mean() + g.detach().mean()) / 2

@@ -136,7 +136,9 @@ def _coarse_potentials(costs: Tensor, source: Tensor, target: Tensor, rng: torch
 def _staircase(source: Tensor, target: Tensor) -> Tensor:
     """Codes of the pairs that the north-west corner rule uses: at most N + M - 1, over which a plan is possible."""
     levels = (
-        torch.cat([torch.zeros(1, dtype=torch.float64), source.cumsum(0)[:-1], target.cumsum(0)[:-1]]).sort().values
+        torch.cat([torch.zeros(1, dtype=torch.float64, device="cpu"), source.cumsum(0)[:-1], target.cumsum(0)[:-1]])
+        .sort()
+        .values
     )
     rows = torch.searchsorted(source.cumsum(0)[:-1].contiguous(), levels, right=True)
     columns = torch.searchsorted(target.cumsum(0)[:-1].contiguous(), levels, right=True)
@@ -168,7 +170,7 @@ def _blocks(costs: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 def _some(size: int, most: int, rng: torch.Generator) -> Tensor:
     """At most so many of `size` numbers, at random, in ascending order."""
-    return torch.randperm(size, generator=rng)[:most].sort().values
+    return torch.randperm(size, generator=rng, device=rng.device)[:most].sort().values
 
 
 def _ranked(values: Tensor, rank: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
@@ -156,9 +157,11 @@ def without_infinity(values: Tensor) -> Tensor:
 
 def mean_allowed(costs: Tensor, a: Tensor, b: Tensor) -> float:
     """The mean cost of the pairs that are allowed, where points are drawn by weights of shapes (N,) and (M,)."""
-    allowed = costs != torch.inf
-    mean = float(a @ without_infinity(costs) @ b)
-    return mean if bool(allowed.all()) else mean / float(a @ allowed.to(a.dtype) @ b)
+    mean = float(a @ (costs @ b))
+    if math.isfinite(mean):
+        return mean
+    allowed = (costs != torch.inf).to(a.dtype)
+    return float(a @ (without_infinity(costs) @ b)) / float(a @ (allowed @ b))
 
 
 def _finite(costs: Tensor, but: Tensor | None = None) -> Tensor:

@@ -77,6 +77,7 @@ class CriticDual:
         return float(self.certified.value) / distance if distance > 0 else 1.0
 
 
+@torch.inference_mode(mode=False)  # in which no gradient of the critic can be had
 @torch.no_grad()
 def critic_dual(
     x: Array,
@@ -136,7 +137,7 @@ def critic_dual(
         >>> float(dual.estimate), dual.secant_slope, float(dual.by_secant), float(dual.certified.value)
         (15.0, 3.0, 5.0, 5.0)
     """
-    first, second = as_pair(x, y)
+    first, second = (side.clone() if side.is_inference() else side for side in as_pair(x, y))
     a = as_weights(x_weights, len(first), "x_weights").to(first.device)
     b = as_weights(y_weights, len(second), "y_weights").to(first.device)
     shape = tuple(np.shape(x)[1:]) or (1,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +50,7 @@ def exact(
         x: Samples, shape (N, ...), flattened; None where the cost is a matrix.
         y: Samples, shape (M, ...), of the same size after flattening; None where the cost is a matrix.
         cost: "euclidean", "squared", "manhattan", a function from points (N, D) and (M, D) to costs (N, M), or a
-            matrix of shape (N, M).
+            matrix of shape (N, M). A function or a matrix may forbid pairs by infinite costs.
         p: The power of the distance, at least 1.
         x_weights: Probabilities of x, shape (N,); None for equal ones.
         y_weights: Probabilities of y, shape (M,); None for equal ones.
@@ -61,10 +62,15 @@ def exact(
         with respect to points, a cost matrix and weights (along the simplex; where several potentials are optimal, one
         of them is the gradient).
 
+        The gap is relative to what the plan itself costs: at most 1e-10 of it, however large the costs of pairs that it
+        does not use. Weights count as known up to rounding, so that 1e-16 of the mass does not have to use a pair that
+        costs 1e32.
+
     Raises:
-        UsageError: Empty sets, samples of different sizes, weights that are no probabilities, p below 1, more pairs
-            than memory holds.
-        NumericError: Numbers that are not finite, or a solver that did not reach the optimum.
+        UsageError: Empty sets, samples of different sizes, weights that are no probabilities, p below 1, no plan without
+            forbidden pairs, more pairs than memory holds.
+        NumericError: Numbers that are not finite, a solver that did not reach the optimum, or costs and weights of such
+            different sizes that float64 has no potentials to prove it.
 
     Cost: O(N M) memory; time between O(N M) and O(N M min(N, M)), a fraction of a second for 2,000 samples.
 
@@ -252,7 +258,7 @@ def _solve(
     found: Solved | None = None
     with contextlib.suppress(NumericError):
         found = _in_unit(solver, possible, a, b)
-    if found is not None and found.potentials is None and _is_beyond_doubt(possible, found):
+    if found is not None and found.potentials is None and _is_beyond_doubt(costs, possible, found):
         return found, None
     if found is not None and found.potentials is not None and is_exact_enough(costs, a, b, found):
         proof = prove(costs, a, b, found)
@@ -261,10 +267,11 @@ def _solve(
     return refine(costs, a, b, found)
 
 
-def _is_beyond_doubt(costs: Tensor, found: Solved) -> bool:
+def _is_beyond_doubt(costs: Tensor, possible: Tensor, found: Solved) -> bool:
     """Whether rounding in sums of as many costs as there are points cannot be seen beside the plan's cost."""
-    rounding = torch.finfo(costs.dtype).eps * len(costs) * _size(costs)
-    return rounding <= _UNSEEN * float(found.masses @ costs[found.rows, found.columns].abs())
+    rounding = torch.finfo(possible.dtype).eps * len(possible) * _size(possible)
+    size = float(found.masses @ costs[found.rows, found.columns].abs())
+    return math.isfinite(size) and rounding <= _UNSEEN * size
 
 
 def _size(costs: Tensor) -> float:
@@ -283,8 +290,10 @@ def _in_unit(solver: Solver, costs: Tensor, a: Tensor, b: Tensor) -> Solved:
         if found.potentials is None:
             return found
         return dataclasses.replace(found, potentials=(found.potentials[0] + least, found.potentials[1]))
-    # A row shows the order of magnitude, unless it is all zeros.
-    size = _size(costs[:1]) or _size(costs)
+    # A row shows the order of magnitude, unless it is small or all zeros.
+    size = _size(costs[:1])
+    if size <= _LEAST:
+        size = _size(costs)
     if _LEAST < size < _MOST or size == 0.0:
         return solver(costs, a, b)
     found = solver(costs / size, a, b)

@@ -282,8 +282,7 @@ def _solve_weighted(costs: Tensor, a: Tensor, b: Tensor) -> tuple[Solved, Proof]
     possible = without_forbidden(costs)
     with contextlib.suppress(BeyondTolerancesError):
         found = primal_and_dual(possible, a, b)
-        proof = _anchored(costs, found)
-        if is_exact_enough(costs, a, b, found) and proof.holds:
+        if is_exact_enough(costs, a, b, found) and (proof := _anchored(costs, found)).holds:
             return found, proof
     try:
         return refine(costs, a, b, found, primal_and_dual)

@@ -183,7 +183,9 @@ def steepest_gradient(
             assert reached is not None
             highest, which = reached.reshape(lengths.shape).max(dim=0)
             higher = highest > best
-            points = torch.where(_expand(higher, points), moved[which, torch.arange(len(points))], points)
+            points = torch.where(
+                _expand(higher, points), moved[which, torch.arange(len(points), device=which.device)], points
+            )
             best = torch.maximum(best, highest)
             units = torch.where(higher, units, units / 2)
     return float(best.max())

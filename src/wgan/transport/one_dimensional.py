@@ -20,11 +20,10 @@ from wgan.transport.staircase import Staircase, exact_staircase, levels_of, orde
 _MOST_PAIRS = 2**22
 """How many pairs may be looked at for potentials, where those along the path lost their digits."""
 
-_LEVEL_ROUNDING = 2.0**-49
-"""The rounding of a level, for one weight; sums of many grow with the root of their number."""
+_DOUBTFUL = 2.0**-51 / 1e-10
+"""The mean way of mass, as a share of the longest, below which levels are added up in whole numbers.
 
-_SEEN = 1e-10
-"""The share of a cost by which it may be wrong before levels are added up in whole numbers."""
+The rounding of a level is some 2^-51 for each root of the number of weights; it may cost a share of 1e-10 for each."""
 
 
 def one_dimensional(
@@ -108,8 +107,7 @@ def monotone_transport(
 
     rows, columns, lengths = moves()
     distance = power_mean(lengths.detach(), stairs.masses.detach(), p)
-    is_weighted = x_weights is not None or y_weights is not None
-    if bool(_is_doubtful(first[source_order], second[target_order], distance, is_weighted, p)):
+    if bool(_is_doubtful(first[source_order], second[target_order], distance, p)):
         stairs = exact_staircase(
             None if x_weights is None else sorted_weights(source_weights, source_order),
             None if y_weights is None else sorted_weights(target_weights, target_order),
@@ -189,7 +187,7 @@ def line_distances(x: Tensor, y: Tensor, x_weights: Tensor | None, y_weights: Te
     (x_sorted, x_order, x_levels), (y_sorted, y_order, y_levels) = _quantiles(x, x_weights), _quantiles(y, y_weights)
     stairs = staircase(x_levels, y_levels)
     found = _along(stairs, x_sorted, y_sorted, p)
-    doubtful = _is_doubtful(x_sorted, y_sorted, found.detach(), x_weights is not None or y_weights is not None, p)
+    doubtful = _is_doubtful(x_sorted, y_sorted, found.detach(), p)
     if not bool(doubtful.any()):
         return found
     lines = [
@@ -219,12 +217,11 @@ def _along(stairs: Staircase, x_sorted: Tensor, y_sorted: Tensor, p: float) -> T
     return power_mean(_distances(from_x, from_y), stairs.masses, p)
 
 
-def _is_doubtful(x_sorted: Tensor, y_sorted: Tensor, distances: Tensor, is_weighted: bool, p: float) -> Tensor:
+def _is_doubtful(x_sorted: Tensor, y_sorted: Tensor, distances: Tensor, p: float) -> Tensor:
     """On which lines a rounding of levels, as mass that moves from end to end, could be seen in the distance."""
     x, y = x_sorted.detach(), y_sorted.detach()
     longest: Tensor = torch.maximum((x[..., -1] - y[..., 0]).abs(), (y[..., -1] - x[..., 0]).abs()).double()
-    num = x.shape[-1] + y.shape[-1] if is_weighted else 1
-    seen: Tensor = (_LEVEL_ROUNDING * num**0.5 / _SEEN) ** (1.0 / p) * longest > distances
+    seen: Tensor = _DOUBTFUL ** (1.0 / p) * longest > distances
     if x.shape == y.shape and bool(seen.any()):
         seen = seen & ~(x == y).all(dim=-1)
     return seen

@@ -54,8 +54,10 @@ class Certificate:
         source_potential: f, shape (N,), float64, with f_i + g_j <= c_ij for every pair.
         target_potential: g, shape (M,), float64.
         gap: The cost of the plan minus the value of the potentials, sum_i a_i f_i + sum_j b_j g_j. No plan can cost
-            less than that value, so the gap bounds how far from its optimum the plan is.
-        optimal: Whether the gap is 0 up to the rounding of float64.
+            less than that value, so the gap bounds how far from its optimum the plan is. It is added up from the
+            plan's moves, sum_k mass_k (c_k - f_k - g_k), in which nothing cancels.
+        optimal: Whether the gap is at most 1e-10 of sum_k mass_k |c_k|, which is the plan's own cost where no cost is
+            below 0.
     """
 
     source_potential: Tensor = field(repr=False)

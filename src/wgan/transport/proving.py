@@ -18,6 +18,9 @@ OPTIMALITY = 1e-10
 _BLOCK = 64
 """Rows that are handled together: with some thousands of columns they stay in a core's cache."""
 
+_MOST_LOST = 2.0**-46
+"""How much of the whole mass may be missing from a plan, or in the wrong place."""
+
 _MASS_ROUNDING = 2.0**-47
 """What a solver in float64 may leave on a pair by rounding, as a share of the weights of its two points."""
 
@@ -127,7 +130,15 @@ def is_exact_enough(costs: Tensor, a: Tensor, b: Tensor, found: Solved) -> bool:
     if not _MASS_ROUNDING * float((source[rows] + target[columns]) @ moved) <= allowed:
         return False
     lost = _lost(source, rows, masses) + _lost(target, columns, masses)
-    return lost == 0.0 or lost * float(costs[costs.isfinite()].abs().max()) <= allowed
+    return lost == 0.0 or (lost <= _MOST_LOST and lost * _largest(costs) <= allowed)
+
+
+def _largest(costs: Tensor) -> float:
+    """The largest absolute cost of an allowed pair."""
+    least, most = map(float, torch.aminmax(costs))
+    if most == math.inf:
+        most = float(costs[costs.isfinite()].max())
+    return max(abs(least), abs(most))
 
 
 def _lost(weights: Floats, places: Floats, masses: Floats) -> float:

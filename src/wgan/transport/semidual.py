@@ -213,7 +213,7 @@ def semidual(
         targets=targets,
         marginal_error=float((shares - targets.weights).abs().sum()),
         trajectory=torch.stack(values),
-        trajectory_steps=torch.tensor(steps),
+        trajectory_steps=torch.tensor(steps, device="cpu"),
         step_size=step_size,
         num_steps=num_steps,
     )
@@ -317,7 +317,7 @@ def _as_source(
     ends = weights.cumsum(dim=0)
 
     def draw_points(num: int, rng: torch.Generator) -> Tensor:
-        levels = torch.rand(num, generator=rng, dtype=torch.float64).to(points.device) * ends[-1]
+        levels = torch.rand(num, generator=rng, dtype=torch.float64, device=rng.device).to(points.device) * ends[-1]
         return points[torch.searchsorted(ends, levels, right=True).clamp(max=len(points) - 1)]
 
     return (points, weights), draw_points

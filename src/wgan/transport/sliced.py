@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -109,7 +110,7 @@ def _centred_pair(x: Array, y: Array, dtype: torch.dtype) -> tuple[Tensor, Tenso
 
     Far from the origin a projection would lose digits; a common translation changes no distance.
     """
-    given = [side for side in (x, y) if isinstance(side, Tensor) and side.dtype == dtype and side.dim()]
+    given = [side for side in (x, y) if _is_plain(side, dtype)]
     if dtype == torch.float32 and len(given) == 2:
         # A way through float64 and back would take as long as the projections. One row of each answers for the shapes,
         # and a sum for every number: it is not finite if one of them is not.
@@ -123,9 +124,16 @@ def _centred_pair(x: Array, y: Array, dtype: torch.dtype) -> tuple[Tensor, Tenso
     return (first - centre).to(dtype), (second - centre).to(dtype)
 
 
+def _is_plain(side: Array, dtype: torch.dtype) -> TypeGuard[Tensor]:
+    """Whether a side is a dense tensor of that dtype as it is."""
+    if not isinstance(side, Tensor) or type(side) not in (Tensor, torch.nn.Parameter):
+        return False
+    return side.layout == torch.strided and side.dtype == dtype and side.dim() > 0
+
+
 def _directions(size: int, num: int, rng: torch.Generator) -> Tensor:
     """Unit vectors, uniform on the sphere, as rows."""
-    normal = torch.randn(size, num, generator=rng, device=rng.device).double().T
+    normal = torch.randn(size, num, generator=rng, dtype=torch.float32, device=rng.device).double().T
     lengths: Tensor = torch.linalg.vector_norm(normal, dim=1, keepdim=True)
     return normal / lengths
 
