@@ -74,6 +74,8 @@ def test_parameters_are_converted_to_the_declared_types(text, expected):
         ("", r"shape '' is not known"),
         ("circle:raduis=2", r"'circle' has no parameter 'raduis=2'\nDid you mean 'radius='\?"),
         ("circle:radius", r"'circle' has no parameter 'radius'\nDid you mean 'radius='\?"),
+        ("circle:radius=2,order=1,radius=3", r"shape 'circle': radius is given twice\nGive it once\."),
+        ("circle:num-points=2,num_points=2", r"num_points is given twice"),
         ("dot:radius=2", r"'dot' has no parameter 'radius=2'\nIt has none\."),
         ("circle:radius=two", r"shape 'circle', radius: 'two' is not a number"),
         ("circle:num_points=2.5", r"num_points: '2\.5' is not a whole number"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -17,6 +18,7 @@ from shlex import split
 import numpy as np
 import pytest
 
+from wgan import experiment
 from wgan.cli import door, main
 from wgan.cli.options import Group, attribute_lines, go_through, parse
 from wgan.cli.train import read
@@ -25,7 +27,7 @@ from wgan.data.names import BUILT_IN
 from wgan.errors import DataWarning, Interrupted, NumericError, UsageError
 from wgan.experiment.record import Journal
 from wgan.recipes import recipe
-from wgan.settings import DataOptions, Settings, from_toml
+from wgan.settings import DataOptions, Settings, from_toml, sealed_toml
 
 SMALL = split("--steps 2 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --judge-size 20")
 
@@ -235,6 +237,31 @@ class TestTrainsSettings:
         assert (settings.steps, settings.input.held_out) == (5, 0.2)
         assert settings.constraint == expected.constraint
 
+    @pytest.mark.parametrize("words", ["", "--recipe ring"])
+    def test_an_unknown_recipe_in_a_file_is_refused_beside_all_else_that_is_wrong_in_it(self, tmp_path, capsys, words):
+        path = tmp_path / "settings.toml"
+        path.write_text("recipe = 'rign'\ndata = 'ring'\n")
+        assert main(["train", "--settings", str(path), *words.split(), "--out", str(tmp_path / "run")]) == 2
+        assert f"{path}: recipe 'rign' is not known. Did you mean 'ring'? Known: " in complaint(capsys)
+        path.write_text("recipe = 'rign'\ndata = 'ring'\nstepz = 3\n")
+        assert main(["train", "--settings", str(path), *words.split()]) == 2
+        error = complaint(capsys)
+        assert "2 settings cannot be used" in error
+        assert "recipe 'rign' is not known." in error
+        assert "there is no setting 'stepz'" in error
+        assert not (tmp_path / "run").exists()
+
+    def test_settings_of_a_run_that_were_changed_are_taken_with_a_warning(self, finished, tmp_path, capsys):
+        path = tmp_path / "settings.toml"
+        path.write_text((finished / "settings.toml").read_text())
+        assert read(["--settings", str(path)])[1].steps == 2
+        assert complaint(capsys) == ""
+        path.write_text(path.read_text().replace("steps = 2", "steps = 3"))
+        assert read(["--settings", str(path)])[1].steps == 3
+        assert complaint(capsys) == (
+            f"wgan: warning: {path} was changed after a run had written it; it is taken as it is\n"
+        )
+
     def test_a_recipe_brings_its_data(self):
         assert read(["--recipe", "ring-clipping"])[1].data == "ring"
 
@@ -329,6 +356,51 @@ class TestARun:
         assert "--steps" in complaint(capsys)
         assert main(["train", "--resume", str(out), "--steps", "4", "--quiet"]) == 0
         assert json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 4
+
+    def test_a_run_that_was_stopped_is_finished_or_ended_where_it_is(self, finished, tmp_path, capsys):
+        run = Path(shutil.copytree(finished, tmp_path / "run"))
+        assert main(["train", "--resume", str(run), "--steps", "1"]) == 2
+        assert "has done 2 of 2 steps, so it cannot end after 1" in complaint(capsys)
+        # As if it had been stopped by then: three more steps were planned.
+        with experiment.resume(run, steps=5) as going:
+            next(iter(going.run()))
+            going.save()
+        assert main(["finish", str(run)]) == 0
+        said = capsys.readouterr().out
+        assert "ended after 3 of 5 updates\n" in said
+        assert f"report: {run / 'report.html'}\n" in said
+        assert f"to go on after all: wgan train --resume {run}\n" in said
+        assert np.load(run / "samples" / "00000003.npy").shape == (1000, 2)
+        assert main(["train", "--resume", str(run), "--steps", "2"]) == 2
+        error = complaint(capsys)
+        assert "has done 3 of 5 steps, so it cannot end after 2" in error
+        assert f"To end it as it is: wgan train --resume {run} --steps 3." in error
+        assert main(["train", "--resume", str(run), "--steps", "3", "--quiet"]) == 0
+        assert from_toml(run / "settings.toml").steps == 3
+        assert main(["finish", str(run)]) == 0
+        assert "it had ended before, after 3 of 3 updates" in capsys.readouterr().out
+        assert main(["finish", str(tmp_path)]) == 2
+        assert "it has no checkpoint" in complaint(capsys)
+
+    @pytest.mark.parametrize("command", ["sample", "evaluate", "report", "compare", "finish", "train --resume"])
+    def test_a_changed_file_is_named_by_every_command(self, finished, tmp_path, capsys, command):
+        run = Path(shutil.copytree(finished, tmp_path / "run"))
+        path = run / "source.json"
+        path.write_text(path.read_text().replace('"points"', '"images"'))
+        more = ["--num", "2", "--out", str(tmp_path / "out.npy")] if command == "sample" else []
+        assert main([*command.split(), str(run), *more]) == 5
+        assert f"'{path}' was changed after it was written" in complaint(capsys)
+
+    def test_data_that_has_moved_is_named_anew(self, finished, tmp_path, capsys):
+        run, moved = Path(shutil.copytree(finished, tmp_path / "run")), tmp_path / "moved.npy"
+        settings = dataclasses.replace(from_toml(run / "settings.toml"), data=str(tmp_path / "gone.npy"))
+        (run / "settings.toml").write_bytes(sealed_toml(settings))
+        shutil.copy(from_toml(finished / "settings.toml").data, moved)
+        assert main(["evaluate", str(run)]) == 2
+        assert "say where it is now: wgan train DATA --resume" in complaint(capsys)
+        assert main(["evaluate", str(run), "--data", str(moved)]) == 0
+        assert main(["train", str(moved), "--resume", str(run), "--steps", "3", "--quiet"]) == 0
+        assert from_toml(run / "settings.toml").data == str(moved)
 
     def test_samples_of_a_diverged_or_untrained_run_come_with_a_line_of_warning(self, finished, tmp_path, capsys):
         run, out = Path(shutil.copytree(finished, tmp_path / "run")), str(tmp_path / "out.npy")

@@ -13,6 +13,7 @@ from wgan.cli.compare import CompareOptions
 from wgan.cli.options import Group, gathered
 from wgan.data.points import PointsCodec
 from wgan.data.scaling import Scaling
+from wgan.experiment.record import Journal
 from wgan.report.record import read_record
 from wgan.report.runs import read_runs, seconds_at
 
@@ -134,9 +135,34 @@ def test_one_run_is_in_no_order(said, runs):
 def test_a_run_without_evidence_is_named_and_shown_as_missing(said, runs):
     code, out, err = said("good", "old")
     assert code == 0
-    assert "wgan: warning: old: no evidence was recorded" in err
+    assert "wgan: warning: old: no evidence was recorded, so nothing of it is on the axis: it is of an earlier" in err
     assert row(out, "old")[:3] == ["old", "1,000", "–"]
     assert "cannot-tell" in out
+
+
+@pytest.mark.parametrize(
+    ("settings", "split", "events", "reason"),
+    [
+        ('examine = "off"', {}, [], "it was trained with --examine off; train it again without that"),
+        ('examine = "auto"', {"held_out": 0}, [], "only held-out rows show it, and there are 0; train it again"),
+        ('examine = "auto"', {"held_out": 40}, ["diverged"], "training diverged before its first look"),
+        (
+            'examine = "auto"',
+            {"held_out": 40},
+            ["saved"],
+            "it has had no look yet; go on with it (wgan train --resume old), or end it with a look where it is "
+            "(wgan train --resume old --steps 37)",
+        ),
+    ],
+)
+def test_it_says_why_a_run_has_no_evidence_and_what_to_do_about_it(said, runs, settings, split, events, reason):
+    setting(runs / "old", "seed = 0\n", f"seed = 0\n{settings}\n")
+    source(runs / "old", split=split)
+    for event in events:
+        Journal(runs / "old" / "events.jsonl").add(event, 37, message="it did")
+    code, _, err = said("old")
+    assert code == 0
+    assert f"wgan: warning: old: no evidence was recorded, so nothing of it is on the axis: {reason}" in err
 
 
 def test_json_says_what_the_tables_say(said, runs):

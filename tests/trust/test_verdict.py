@@ -454,3 +454,10 @@ def test_thresholds_say_what_was_measured():
         assert text[text.index(f"\n{name} = ") :].split("\n", 3)[2].startswith('"""'), name
         # Imported, and used.
         assert used.count(name) >= 2, name
+
+
+@pytest.mark.parametrize(
+    ("lead", "said"), [(1.2, "lead held-out rows by 1.2 standard errors"), (-1.2, "do not lead held-")]
+)
+def test_a_lead_that_is_none_is_not_called_a_negative_one(lead, said):
+    assert f"training rows {said}" in str(run(training_lead=lead))

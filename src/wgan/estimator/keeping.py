@@ -113,7 +113,7 @@ def _unsealed(path: Path) -> dict[str, Any]:
     raw = path.read_bytes()
     note: dict[str, Any] = json.loads(raw)
     if "sha256" not in note:
-        warnings.warn(f"'{path}' carries no checksum; what is in it is taken as it is", RunWarning, stacklevel=4)
+        warnings.warn(f"'{path}' carries no checksum and is taken as it is", RunWarning, stacklevel=4)
         return note
     del note["sha256"]
     if _sealed(note) != raw:

@@ -180,15 +180,17 @@ def noted_checksums(facts: Mapping[str, Any] | None) -> dict[str, str]:
 def _warn_unchecked(files: RunFiles, facts: Mapping[str, Any], seal: Seal, values: Mapping[str, Any]) -> None:
     """Say what carries no checksum, and what of it is otherwise than it was."""
     if "files" not in facts:
-        names = [path.name for path in (files.settings, files.source, files.environment, files.metrics)]
-        said = f"the run in '{files.root}' is of an earlier version: {', '.join(names)} carry no checksums"
+        names = ", ".join(path.name for path in (files.settings, files.source, files.environment, files.metrics))
+        said = (
+            f"the run in '{files.root}' is of an earlier version: {names} carry no checksums and are taken as they are"
+        )
     elif seal == "none":
-        said = f"'{files.settings}' carries no checksum"
+        said = f"'{files.settings}' carries no checksum and is taken as it is"
         if changed := listed_differences(values, _noted(facts, values)):
-            said += f", and was changed after it was written: {changed}"
+            said += f"; it was changed after it was written: {changed}"
     else:
         return
-    warnings.warn(f"{said}; what is in them is taken as it is", RunWarning, stacklevel=4)
+    warnings.warn(said, RunWarning, stacklevel=4)
 
 
 def _noted(facts: Mapping[str, Any] | None, default: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -201,9 +201,8 @@ def _why_unseen(run: Run) -> str:
     split = record.source.get("split")
     held_out = split.get("held_out") if isinstance(split, dict) else None
     if "examine" not in record.settings:
-        return (
-            f"it is of an earlier version, which did not look for it; train it again (--settings {where}/settings.toml)"
-        )
+        again = f"wgan train --settings {where}/settings.toml"
+        return f"it is of an earlier version, which did not look for it; train it again ({again})"
     if record.settings["examine"] == "off":
         return "it was trained with --examine off; train it again without that"
     packing = record.settings.get("packing", 1)
