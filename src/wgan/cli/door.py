@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from wgan.choices import did_you_mean
 from wgan.display import escaped
-from wgan.errors import DataWarning, Interrupted, UsageError, WganError
+from wgan.errors import DataWarning, Interrupted, UsageError, WganError, WganWarning
 
 # Command to the line that the help gives it; each is answered by `run(words)` of the module of that name.
 COMMANDS = {
@@ -78,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     with warnings.catch_warnings(), _termination_raised():
+        # They are told, and do not end a command, whatever Python was asked to make of warnings.
+        warnings.simplefilter("default", WganWarning)
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = _show_warning(warnings.showwarning)
         try:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from wgan.errors import WganWarning
 from wgan.storage import disk_faults
 
 
-class RunWarning(UserWarning):
+class RunWarning(WganWarning):
     """Something about a run that does not stop it but that its owner should know."""
 
 
