@@ -12,13 +12,15 @@ from torch.overrides import TorchFunctionMode
 
 import wgan
 from wgan import WGAN, DataOptions, Layout, Rules, figures
+from wgan.ambient import in_usual_state, usual_state
 from wgan.batch import Batch
+from wgan.cli.door import main
 from wgan.constraints import CONSTRAINTS
 from wgan.critics import fit_critic
 from wgan.engine import Engine
 from wgan.failures import TWO_MODES, fit_by_game, fit_gaussian, generator_gradient
 from wgan.game import Game, Prior
-from wgan.networks import NETWORKS
+from wgan.networks import NETWORKS, Generator
 from wgan.objectives import OBJECTIVES
 from wgan.optimizers import OPTIMIZERS
 from wgan.randomness import Randomness
@@ -254,7 +256,7 @@ def pairs():
                 yield pytest.param(call, ambient, marks=[pytest.mark.slow] if is_slow else [])
 
 
-@pytest.mark.parametrize(("call", "ambient"), pairs())
+@pytest.mark.parametrize(("call", "ambient"), list(pairs()))
 def test_every_call_gives_the_same_answer_and_leaves_the_state_as_it_was(call, ambient, saved, usual, tmp_path):
     wanted = usual(call)
     with quiet(), AMBIENT[ambient]():
@@ -263,3 +265,94 @@ def test_every_call_gives_the_same_answer_and_leaves_the_state_as_it_was(call, a
         assert state() == before
     for value, expected in zip(plain(found), wanted, strict=True):
         np.testing.assert_array_equal(value, expected)
+
+
+def test_autocast_of_a_caller_keeps_no_weights_that_have_moved_since():
+    """Within an outer context PyTorch keeps rounded weights until that ends, whatever contexts there are inside."""
+    with torch.autocast("cpu", torch.bfloat16):
+        layer, x = torch.nn.Linear(4, 4), torch.ones(2, 4)
+        before = layer(x)
+        with usual_state():
+            with torch.no_grad():
+                layer.weight.mul_(2)
+                layer.bias.mul_(2)
+            with torch.autocast("cpu", torch.bfloat16):
+                assert torch.equal(layer(x), 2 * before)
+            assert layer(x).dtype == torch.float32
+        assert torch.equal(layer(x), 2 * before)
+
+
+def test_the_state_is_put_back_between_the_steps_of_a_generator_and_after_its_end():
+    seen = []
+
+    @in_usual_state
+    def steps():
+        try:
+            for _ in range(3):
+                seen.append(torch.is_grad_enabled())
+                yield torch.is_grad_enabled()
+        finally:
+            seen.append(torch.is_grad_enabled())
+
+    with torch.no_grad():
+        for number, inside in enumerate(steps()):
+            assert inside
+            assert not torch.is_grad_enabled()
+            if number == 1:
+                break
+    assert seen == [True, True, True]
+
+
+def test_any_network_is_built_with_the_numbers_of_a_seeded_global_generator():
+    """One that knows nothing of this project included, and without a trace in the global generator."""
+
+    def foreign():
+        layers = [torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Linear(3, 2), torch.nn.LSTM(2, 3)]
+        torch.nn.utils.parametrizations.spectral_norm(layers[2])
+        torch.nn.init.orthogonal_(layers[0].weight)
+        layers.append(torch.nn.ParameterList([torch.randn(2), torch.rand(3), torch.randn_like(torch.zeros(2))]))
+        return torch.nn.ModuleList(layers).state_dict()
+
+    with torch.random.fork_rng():
+        torch.manual_seed(Randomness(1).key("weights"))
+        wanted = foreign()
+    before = torch.get_rng_state()
+    with default_dtype(torch.float64), torch.device("meta"), Randomness(1).as_global("weights"):
+        found = foreign()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert found[name].dtype == value.dtype, name
+        assert torch.equal(found[name], value), name
+
+
+def test_a_network_made_in_inference_mode_is_refused_with_the_reason():
+    source = wgan.open_data("ring", DataOptions(), seed=0)
+    with torch.inference_mode():
+        body = torch.nn.Linear(2, 2)
+    generator = Generator(body, 2, source.codec.layout)
+    critic = NETWORKS.build(SMALL).critic(source.codec.layout)
+    with pytest.raises(wgan.UsageError, match="generator was made in inference mode"):
+        Game(
+            generator=generator,
+            critic=critic,
+            generator_optimizer=torch.optim.SGD(critic.parameters(), 0.1),
+            critic_optimizer=torch.optim.SGD(critic.parameters(), 0.1),
+            prior=Prior(2),
+            seed=0,
+            engine=Engine(),
+            averaged=False,
+        )
+
+
+def test_commands_tell_their_warnings_where_python_makes_errors_of_warnings(tmp_path, capsys):
+    np.save(tmp_path / "few.npy", np.c_[POINTS, np.ones(60)])
+    words = ["train", str(tmp_path / "few.npy"), "--steps", "2", "--critic-steps", "1", "--batch-size", "8"]
+    words += ["--generator", SMALL, "--critic", SMALL, "--out", str(tmp_path / "run")]
+    with warnings_as_errors():
+        warnings.resetwarnings()
+        warnings.simplefilter("error")
+        assert main(words) == 0
+    told = capsys.readouterr().err
+    assert "warning: held-out rows: 6" in told
+    assert "constant columns" in told

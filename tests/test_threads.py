@@ -98,7 +98,7 @@ class TestNumbersOfThreads:
         noticed("wgan.comparing.comparison._compared")
         noticed("wgan.critics._update")
         with on_threads(torch.get_num_threads() + 2):
-            vanishing(critic_steps=2)
+            vanishing(critic_steps=30)
             fit_by_game(TWO_MODES, "kl", generator_steps=2, batch_size=8)
             fit_gaussian(TWO_MODES, "kl")
             compare(POINTS[:9], POINTS[9:20], only=["w1"])

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from wgan.batch import Batch
-from wgan.errors import UsageError
+from wgan.errors import UsageError, WganWarning
 from wgan.threads import PRODUCTS, on_threads
 
 Precision = Literal["float32", "bfloat16"]
 
 
-class EngineWarning(UserWarning):
+class EngineWarning(WganWarning):
     """A step is not run as it was to be."""
 
 

@@ -81,5 +81,9 @@ class Interrupted(WganError):  # noqa: N818 - a stop that was asked for is not a
     exit_code = 75
 
 
-class DataWarning(UserWarning):
+class WganWarning(UserWarning):
+    """What this project has to say to a user while it goes on."""
+
+
+class DataWarning(WganWarning):
     """Something about the data that does not stop the work but that its owner should know."""

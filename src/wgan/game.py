@@ -15,6 +15,7 @@ from torch.func import functional_call
 from wgan.ambient import in_usual_state
 from wgan.batch import Batch, Layout
 from wgan.engine import Engine
+from wgan.errors import UsageError
 from wgan.networks import Critic, Generator, ties_samples
 
 
@@ -44,6 +45,9 @@ class Game:
         seed: All draws follow from it and from `steps_done`.
         engine: Where and how networks are evaluated; both networks are placed on it.
         averaged: Whether to keep an exponential moving average of the generator.
+
+    Raises:
+        UsageError: A network that was made in inference mode.
     """
 
     @in_usual_state
@@ -59,6 +63,12 @@ class Game:
         engine: Engine,
         averaged: bool,
     ) -> None:
+        for player, network in (("generator", generator), ("critic", critic)):
+            if any(weight.is_inference() for weight in network.parameters()):
+                raise UsageError(
+                    f"the {player} was made in inference mode, where weights can never be trained",
+                    remedy="Make it outside torch.inference_mode().",
+                )
         self.generator, self.critic = generator, critic
         self.generator_optimizer, self.critic_optimizer = generator_optimizer, critic_optimizer
         self.prior, self.seed, self.engine = prior, seed, engine

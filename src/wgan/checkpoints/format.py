@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wgan.errors import CheckpointError
+from wgan.errors import CheckpointError, WganWarning
 from wgan.storage import DamagedError, unseal
 
 FORMAT = "wgan checkpoint"
@@ -22,7 +22,7 @@ MAX_HEADER = 1 << 23
 MAX_STATE = 1 << 24
 
 
-class CheckpointWarning(UserWarning):
+class CheckpointWarning(WganWarning):
     """A checkpoint was damaged and an older one is used in its place."""
 
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 from wgan.choices import did_you_mean
 from wgan.cli.streams import lenient_streams
 from wgan.display import escaped
-from wgan.errors import DataWarning, Interrupted, OutOfMemoryError, UsageError, WganError
+from wgan.errors import DataWarning, Interrupted, OutOfMemoryError, UsageError, WganError, WganWarning
 from wgan.memory import is_out_of_memory
 from wgan.settings import on_command_line
 
@@ -81,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     with lenient_streams() as (out, _), warnings.catch_warnings(), _termination_raised():
+        # They are told, and do not end a command, whatever Python was asked to make of warnings.
+        warnings.simplefilter("default", WganWarning)
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = _show_warning(warnings.showwarning)
         try:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from wgan.errors import CheckpointError
+from wgan.errors import CheckpointError, WganWarning
 from wgan.experiment.chains import checked, read_chain, refuse_fault
 from wgan.storage import disk_faults
 
 
-class RunWarning(UserWarning):
+class RunWarning(WganWarning):
     """Something about a run that does not stop it but that its owner should know."""
 
 
