@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from wgan.cli.door import say
 from wgan.cli.options import Group, parse
 from wgan.display import escaped
 from wgan.errors import UsageError
+from wgan.storage import parsed_json, read_plain
 
 if TYPE_CHECKING:
     from wgan.data.source import Kind, Samples
@@ -101,7 +101,7 @@ def _kind(directory: Path) -> Kind | None:
     from wgan.export import FORMATS
 
     try:
-        kind = json.loads((directory / "source.json").read_bytes())["codec"]["kind"]
+        kind = parsed_json(read_plain(directory / "source.json"))["codec"]["kind"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return next((known for known in FORMATS if known == kind), None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 from wgan import experiment
 from wgan.checkpoints.format import BEST, name_of, read_best, steps_saved
 from wgan.data.source import Codec
-from wgan.errors import CheckpointError, UsageError
+from wgan.errors import CheckpointError, UsageError, WganError
 from wgan.estimator.forms import Form
-from wgan.storage import disk_faults, remove_folder, temporary_beside, write_new
+from wgan.storage import disk_faults, parsed_json, read_plain, remove_folder, temporary_beside, write_new
 
 _NOTE = "estimator.json"
 _KEPT = ("settings.toml", "source.json", "environment.json", "metrics.jsonl", "events.jsonl")
@@ -80,19 +81,46 @@ def write_run(files: Files, params: Mapping[str, Any], form: Form, directory: Pa
 def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
     """Read the note on the estimator: its parameters and the form of its data; for any other run, what suits its data.
 
-    Raises:
-        CheckpointError: It is damaged.
+    What a damaged note raises is for `unreadable_note`.
     """
     try:
-        note = json.loads((directory / _NOTE).read_bytes())
+        note = parsed_json(read_plain(directory / _NOTE))
         params = {name: _with_tuples(value) for name, value in note["params"].items()}
         return params, Form(**{name: _with_tuples(value) for name, value in note["form"].items()})
     except FileNotFoundError:
         rank = 4 if codec.layout.is_image else 2
         return {}, Form(container="arrow" if codec.kind == "table" else "array", rank=rank)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+
+
+@contextlib.contextmanager
+def unreadable_note(directory: Path) -> Iterator[None]:
+    """Turn whatever a damaged note on the estimator provokes within the block into an error of this project's.
+
+    Raises:
+        CheckpointError: Instead of any error that is not of the family.
+    """
+    try:
+        yield
+    except WganError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
         raise CheckpointError(
-            f"'{directory / _NOTE}' cannot be read: {error}", remedy="Save the model again."
+            f"'{directory / _NOTE}' cannot be read: {type(error).__name__}: {reason}", remedy="Save the model again."
+        ) from None
+
+
+def history_of(files: Files) -> list[dict[str, Any]]:
+    """The lines of a run's record.
+
+    Raises:
+        CheckpointError: One of them is damaged.
+    """
+    try:
+        return [parsed_json(line) for line in files.get("metrics.jsonl", b"").splitlines()]
+    except ValueError as error:
+        raise CheckpointError(
+            f"the record metrics.jsonl is damaged: {error}", remedy="Restore it from a copy, or save the model again."
         ) from None
 
 

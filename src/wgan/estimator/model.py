@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,16 @@ from wgan.estimator.attributes import attributes, believed
 from wgan.estimator.checking import given_options, refuse_parameters, seed_of
 from wgan.estimator.fitting import settings_for, train
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable
-from wgan.estimator.keeping import load_files, load_run, next_run, read_note, read_run, write_run
+from wgan.estimator.keeping import (
+    history_of,
+    load_files,
+    load_run,
+    next_run,
+    read_note,
+    read_run,
+    unreadable_note,
+    write_run,
+)
 from wgan.estimator.parameters import Parameters
 from wgan.estimator.scoring import minus_distance
 from wgan.settings import DataOptions
@@ -348,11 +356,13 @@ class WGAN(Parameters):
         """
         path = Path(path)
         trained = load_run(path)
-        params, form = read_note(path, trained.codec)
-        model = cls(**params)
+        with unreadable_note(path):
+            params, form = read_note(path, trained.codec)
+            model = cls(**params)
+            # A form that was changed by hand would else be met by the first who draws samples.
+            form.back(trained.sample(1))
         model._files, model._trained, model._form = read_run(path), trained, form
-        lines = model._files.get("metrics.jsonl", b"").decode().splitlines()
-        model.history_ = [json.loads(line) for line in lines]
+        model.history_ = history_of(model._files)
         model._describe()
         return model
 

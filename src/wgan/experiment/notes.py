@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from wgan.errors import CheckpointError, UsageError
 from wgan.experiment.files import RESTORE, RunFiles
 from wgan.settings import ADDED, Settings, from_toml, read_toml, to_toml
+from wgan.storage import parsed_json, read_plain
 
 
 def read_settings(files: RunFiles) -> Settings:
@@ -46,7 +46,7 @@ def read_note(path: Path, *wanted: str) -> dict[str, Any]:
         CheckpointError: It cannot be read, or lacks one of the names.
     """
     try:
-        note: dict[str, Any] = json.loads(path.read_bytes())
+        note: dict[str, Any] = parsed_json(read_plain(path))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"'{path}' cannot be read: {error}", remedy=RESTORE) from None
     missing = [name for name in wanted if not isinstance(note, dict) or name not in note]
@@ -61,4 +61,10 @@ def read_source(files: RunFiles) -> dict[str, Any]:
     Raises:
         CheckpointError: It cannot be read.
     """
-    return read_note(files.source, "name", "describe", "fingerprint", "codec")
+    note = read_note(files.source, "name", "describe", "fingerprint", "codec")
+    wrong = [name for name in ("name", "describe", "fingerprint") if not isinstance(note[name], str)]
+    wrong += [] if isinstance(note["codec"], dict) else ["codec"]
+    wrong += [] if isinstance(note.get("conditions", {}), dict) else ["conditions"]
+    if wrong:
+        raise CheckpointError(f"'{files.source}': {', '.join(wrong)} of another type than a run writes", remedy=RESTORE)
+    return note

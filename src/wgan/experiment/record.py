@@ -8,9 +8,9 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
-from wgan.storage import disk_faults
+from wgan.storage import disk_faults, parsed_json, refuse_special
 
 
 class RunWarning(UserWarning):
@@ -36,6 +36,7 @@ class Record:
     def __init__(self, path: Path, *, length: int | None = None) -> None:
         self._path = path
         with disk_faults(path):
+            refuse_special(path)
             self._file = path.open("ab")
             if length is not None:
                 self.cut(length)
@@ -98,10 +99,14 @@ class Journal:
             CheckpointError: The disk is full or failing.
         """
         text = json.dumps({"time": round(time.time(), 3), "event": event, "step": step, **facts}) + "\n"
-        with disk_faults(self._path, len(text)), self._path.open("ab+") as file:
+        with disk_faults(self._path, len(text)), self._opened() as file:
             # A process that was killed may have left half a line.
             torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
             file.write((b"\n" if torn else b"") + text.encode("ascii"))
+
+    def _opened(self) -> BinaryIO:
+        refuse_special(self._path)
+        return self._path.open("ab+")
 
     def warn(self, step: int, message: str, event: Event = "warning", **facts: object) -> None:
         """Add a warning, or another event, and say it aloud."""
@@ -118,7 +123,7 @@ class Journal:
         found = []
         for text in self._path.read_bytes().splitlines() if self._path.is_file() else ():
             try:
-                line = json.loads(text)
+                line = parsed_json(text)
             except ValueError:
                 continue
             if isinstance(line, dict):

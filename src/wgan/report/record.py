@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan.data.npy import open_mapped
 from wgan.errors import UsageError
 from wgan.experiment.record import Journal
+from wgan.settings import read_toml
+from wgan.storage import parsed_json, read_plain
 
 _FLOOR = "_floor"
 _OF_EVIDENCE = frozenset({"exact_floor", "sliced_floor", "exact_features_floor"})
@@ -166,7 +167,10 @@ def read_record(run: Path) -> Record:
 
 def number(value: object) -> float:
     """The value as a float, NaN where it is none."""
-    return float(value) if isinstance(value, int | float) else float("nan")
+    try:
+        return float(value) if isinstance(value, int | float) else float("nan")
+    except OverflowError:
+        return float("nan")
 
 
 def columns(path: Path, most: int = 20_000) -> dict[str, NDArray[Any]]:
@@ -176,7 +180,7 @@ def columns(path: Path, most: int = 20_000) -> dict[str, NDArray[Any]]:
         For each column a one-dimensional array: numbers, datetime64, or strings with "" for what is missing.
     """
     if path.suffix == ".npy":
-        array = np.load(path, mmap_mode="r", allow_pickle=False)[:most]
+        array = open_mapped(path)[:most]
         values = np.asarray(array, dtype=np.float64).reshape(len(array), -1)
         return {f"x{column + 1}": values[:, column] for column in range(values.shape[1])}
     import pyarrow as pa
@@ -207,14 +211,14 @@ def rows(path: Path, most: int) -> list[list[str]]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except (OSError, ValueError):
         return {}
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        read = json.loads(path.read_bytes())
+        read = parsed_json(read_plain(path))
     except (OSError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}

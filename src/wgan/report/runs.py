@@ -17,6 +17,7 @@ from wgan.report.record import Record, number, read_record
 from wgan.report.trust import bracket_of
 from wgan.report.verdicts import verdict_of
 from wgan.report.words import axis_label, word
+from wgan.storage import read_plain
 
 if TYPE_CHECKING:
     from wgan.figures import Floats
@@ -225,7 +226,7 @@ def _read(path: Path) -> Record:
         raise CheckpointError(f"'{path / 'settings.toml'}' cannot be read", remedy=_RESTORE)
     journal = path / "metrics.jsonl"
     try:
-        written = journal.read_bytes().split(b"\n") if journal.exists() else []
+        written = read_plain(journal).split(b"\n") if journal.exists() else []
     except OSError as error:
         raise CheckpointError(f"'{journal}' cannot be read: {error.strerror}", remedy=_RESTORE) from None
     # Of a run under way the last line may be half-written.

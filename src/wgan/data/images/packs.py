@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan.data.images.source import CHANNELS, ImageCodec
+from wgan.data.npy import open_mapped
 from wgan.errors import CheckpointError, UsageError
-from wgan.storage import canonical_json, disk_faults, install_folder, write_new
+from wgan.storage import canonical_json, disk_faults, install_folder, parsed_json, read_plain, write_new
 
 VERSION = 3
 _TAGS = "tags.csv"
@@ -181,8 +181,8 @@ def install(workplace: Path, place: Path) -> None:
 def reopened(place: Path) -> Pack | None:
     """Map a pack; None where there is none or its parts do not belong together."""
     try:
-        facts = json.loads((place / "pack.json").read_text(encoding="utf-8"))
-        pixels = np.load(place / "pixels.npy", mmap_mode="r", allow_pickle=False)
+        facts = parsed_json(read_plain(place / "pack.json"))
+        pixels = open_mapped(place / "pixels.npy")
         codec = ImageCodec.from_state(facts["codec"])
         labels = None if facts["labels"] is None else np.asarray(facts["labels"], dtype=np.int64)
         made = Pack(
@@ -206,6 +206,6 @@ def reopened(place: Path) -> Pack | None:
             and len(made.names) in (0, len(pixels))
             and (labels is None or (labels.shape == pixels.shape[:1] and labels.max() < len(made.classes)))
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, CheckpointError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, CheckpointError):
         return None
     return made if whole else None
