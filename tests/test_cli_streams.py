@@ -128,8 +128,9 @@ def test_a_run_goes_on_and_its_files_are_whole(tmp_path, streams, codes):
         "train --resume run --steps 3",
         "sample run --num 3 --out s.csv",
         "evaluate run --size 20",
-        "report run --out page.html",
-        "compare run run",
+        "report run",
+        f"train ring {FEW} --out other",
+        "compare run other",
         "data ring",
         "distance ring grid --num 20",
         "divergences",
@@ -139,7 +140,7 @@ def test_a_run_goes_on_and_its_files_are_whole(tmp_path, streams, codes):
         assert shell(f"wgan {command} {streams}", tmp_path).returncode in codes, command
     assert '"finished"' in (tmp_path / "run" / "events.jsonl").read_text().splitlines()[-1]
     assert len((tmp_path / "s.csv").read_text().splitlines()) == 4
-    assert (tmp_path / "page.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+    assert (tmp_path / "run" / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
 
 
 @pytest.mark.slow
@@ -152,7 +153,7 @@ def test_names_outside_the_encoding_never_raise_and_files_are_utf8(tmp_path, env
         ("train --resume run --steps 3", 0),
         ("sample run --num 3 --out é.csv", 0),
         ("evaluate run", 0),
-        ("report run --out page.html", 0),
+        ("report run", 0),
         ("data ö.csv", 2),
         ("divergences", 0),
         ("train --help", 0),
@@ -162,7 +163,7 @@ def test_names_outside_the_encoding_never_raise_and_files_are_utf8(tmp_path, env
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), (command, done.stderr)
     assert 'é日.csv"' in (tmp_path / "run" / "settings.toml").read_text(encoding="utf-8")
     assert (tmp_path / "é.csv").read_text(encoding="utf-8").startswith('"é","日本"')
-    assert "é日.csv" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "é日.csv" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_name_that_is_not_utf8_is_read_but_not_kept(tmp_path):

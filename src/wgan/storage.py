@@ -87,6 +87,38 @@ def unseal(raw: bytes, name: str) -> dict[str, Any]:
     return content
 
 
+def read_plain(path: Path) -> bytes:
+    """Read a file that may have been put there by anyone.
+
+    Raises:
+        OSError: It cannot be read, or is a pipe or a device, of which the one may never answer and the other never end.
+    """
+    refuse_special(path)
+    return path.read_bytes()
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse what is there and is not an ordinary file.
+
+    Raises:
+        OSError: It is a folder, a pipe or a device.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not an ordinary file", str(path))
+
+
+def parsed_json(raw: bytes) -> Any:  # noqa: ANN401 - whatever the bytes hold
+    """The value in JSON that others may have written.
+
+    Raises:
+        ValueError: It is not JSON, or is nested deeper than Python's parser goes.
+    """
+    try:
+        return json.loads(raw)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def write_new(path: Path, content: bytes) -> None:
     """Write a file that nobody reads yet, and wait until it is on the disk."""
     with path.open("xb") as file:
@@ -113,10 +145,13 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder so that a stop half-way leaves no half of it under its name."""
+    """Remove a folder, or what lies in its place, so that a stop half-way leaves no half of it under its name."""
     doomed = temporary_beside(path)
     path.rename(doomed)
-    shutil.rmtree(doomed)
+    if doomed.is_dir() and not doomed.is_symlink():
+        shutil.rmtree(doomed)
+    else:
+        doomed.unlink()
 
 
 def install_folder(temporary: Path, path: Path) -> None:

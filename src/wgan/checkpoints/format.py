@@ -69,7 +69,9 @@ def steps_saved(directory: Path) -> list[int]:
     """The steps of the checkpoints in `directory`, in ascending order, damaged ones included."""
     if not directory.is_dir():
         return []
-    return sorted(int(path.name) for path in directory.iterdir() if path.name.isascii() and path.name.isdigit())
+    names = (path.name for path in directory.iterdir() if path.is_dir() and not path.is_symlink())
+    # Whatever else lies there is not ours.
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit() and name_of(int(name)) == name)
 
 
 def read_best(directory: Path) -> Best | None:

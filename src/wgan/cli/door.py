@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
+import re
 import signal
 import sys
 import threading
@@ -15,7 +17,15 @@ from typing import NoReturn
 from wgan.choices import did_you_mean
 from wgan.cli.streams import lenient_streams
 from wgan.display import escaped
-from wgan.errors import DataWarning, Interrupted, OutOfMemoryError, UsageError, WganError, WganWarning
+from wgan.errors import (
+    CheckpointError,
+    DataWarning,
+    Interrupted,
+    OutOfMemoryError,
+    UsageError,
+    WganError,
+    WganWarning,
+)
 from wgan.memory import is_out_of_memory
 from wgan.settings import on_command_line
 
@@ -57,6 +67,24 @@ _LINE_FEED = "\n"
 _INTERRUPTED = 130
 _TERMINATED = 143
 _PIPE_CLOSED = 141
+
+_OF_NAMES = (
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+)
+"""Errors of the system that are about the name that someone gave."""
+
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
+
+_LONG_WORD = re.compile(r"\S{300,}")
+"""A word that would fill the screen, such as a path of thousands of characters."""
 
 _SMALLER = {
     "train": "Try a smaller batch (--batch-size) or a smaller network.",
@@ -159,6 +187,9 @@ def _leave(error: BaseException, words: Sequence[str]) -> int:
         return _TERMINATED
     if isinstance(error, BrokenPipeError):
         return _PIPE_CLOSED
+    if isinstance(error, OSError) and error.errno in (*_OF_NAMES, *_OF_DISKS):
+        _complain(f"{escaped(str(error.filename or 'a file'))}: {error.strerror}")
+        return UsageError.exit_code if error.errno in _OF_NAMES else CheckpointError.exit_code
     if is_out_of_memory(error):
         _complain(f"out of memory\n{_SMALLER.get(words[0], 'Try with less data.')}")
         return OutOfMemoryError.exit_code
@@ -168,7 +199,8 @@ def _leave(error: BaseException, words: Sequence[str]) -> int:
 
 
 def _complain(text: str) -> None:
-    print(f"wgan: error: {escaped(text, keep=_LINE_FEED)}", file=sys.stderr)
+    short = _LONG_WORD.sub(lambda word: f"{word[0][:100]}...{word[0][-50:]}", escaped(text, keep=_LINE_FEED))
+    print(f"wgan: error: {short}", file=sys.stderr)
 
 
 def _show_warning(usual: Callable[..., None]) -> Callable[..., None]:

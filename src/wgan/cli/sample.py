@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from wgan.cli.door import say
 from wgan.cli.options import Group, parse
 from wgan.display import escaped
 from wgan.errors import UsageError
+from wgan.storage import parsed_json, read_plain
 
 if TYPE_CHECKING:
     from wgan.data.source import Kind, Samples
@@ -103,11 +103,11 @@ def _kind(directory: Path) -> Kind | None:
     from wgan.export import FORMATS
 
     try:
-        raw = (directory / "source.json").read_bytes()
-        kind = json.loads(raw)["codec"]["kind"]
+        raw = read_plain(directory / "source.json")
+        kind = parsed_json(raw)["codec"]["kind"]
         last = max(path for path in (directory / "checkpoints").iterdir() if path.name.isdecimal())
-        noted = json.loads((last / "state.json").read_bytes())["facts"].get("files", {}).get("source.json")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        noted = parsed_json(read_plain(last / "state.json"))["facts"].get("files", {}).get("source.json")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if noted is not None and noted != hashlib.sha256(raw).hexdigest():
         return None

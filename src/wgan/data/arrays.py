@@ -15,16 +15,17 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from wgan.data.applying import POINTS, check_applies
+from wgan.data.names import UNREADABLE_ZIP
+from wgan.data.npy import open_mapped, read_header
 from wgan.data.points import PointsSource
 from wgan.data.source import Source
-from wgan.errors import DataError
+from wgan.errors import DataError, WganError
 from wgan.settings import DataOptions
 
 _TAKEN = "Taken: rank 1 or 2 (points), 3 or 4 (images), of boolean, integer or floating numbers."
 _PLAIN = (np.ndarray, np.memmap, np.matrix)
 _LABELS = ("y", "Y", "label", "labels", "targets")
 _VALUES = ("x", "X", "data")
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +97,8 @@ def read_array_file(path: Path, *, name: str, with_labels: bool = False) -> Arra
         raise DataError(
             f"{name} is no NumPy file: it begins with {start!r}", remedy="Write it with numpy.save or savez."
         )
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
+    except (*UNREADABLE_ZIP, OSError, ValueError, KeyError) as error:
+        if isinstance(error, WganError):
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{name} cannot be read: {reason}", remedy="The file is damaged: write it again.") from None
@@ -276,10 +277,7 @@ def _needs_pickle(name: str) -> DataError:
 
 def _read_header(file: IO[bytes], name: str, *, may_be_words: bool = False) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and dtype of the array that `file` begins with, checked before any number is read."""
-    version = npy.read_magic(file)
-    if version not in _HEADERS:
-        raise DataError(f"{name} has the .npy version {version}, which holds records", remedy=_TAKEN)
-    shape, _, dtype = _HEADERS[version](file)
+    shape, dtype = read_header(file)
     if dtype.hasobject:
         raise _needs_pickle(name)
     if not (may_be_words and dtype.kind in "SU" and len(shape) == 1):
@@ -296,8 +294,7 @@ def _read_npy(path: Path, name: str) -> NDArray[np.generic]:
             f"{name} is truncated: its header tells of {wanted:,} bytes of numbers, {there:,} follow",
             remedy="Write it again.",
         )
-    array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array
+    return open_mapped(path)
 
 
 def _read_npz(path: Path, name: str, *, with_labels: bool) -> ArrayFile:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +13,17 @@ from wgan.choices import nearest
 from wgan.data.contents import PACKINGS, Content, content_of, foreign_name
 from wgan.data.tables.formats import TABLE_FORMATS, by_content, by_ending, zipped_table
 from wgan.errors import UsageError
+
+UNREADABLE_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+)
+"""What Python's reader of zip archives raises where one is damaged, encrypted or of a kind that it does not know."""
 
 if TYPE_CHECKING:
     from wgan.data.source import Kind
@@ -130,16 +144,15 @@ def _nearest(path: Path) -> list[str]:
 
 def _rank(path: Path) -> int:
     """The number of axes of the largest array in a .npy or .npz, 0 where its header cannot be read."""
-    from numpy.lib import format as npy
+    from wgan.data.npy import read_header
 
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     try:
         if content_of(path) == "npy":
             with path.open("rb") as file:
-                return len(readers[npy.read_magic(file)](file)[0])
+                return len(read_header(file)[0])
         with zipfile.ZipFile(path) as archive:
             largest = max(archive.infolist(), key=lambda member: member.file_size)
             with archive.open(largest) as member:
-                return len(readers[npy.read_magic(member)](member)[0])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                return len(read_header(member)[0])
+    except (*UNREADABLE_ZIP, OSError, ValueError, KeyError):
         return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,11 @@ from wgan.data.conditions import Conditions
 from wgan.data.labels import refuse_leftovers
 from wgan.data.names import format_of
 from wgan.data.points import PointsCodec
+from wgan.data.soundness import check_codec, check_conditions
 from wgan.data.source import Codec, Source
 from wgan.data.toys import TOYS, ToySource
 from wgan.display import escaped
-from wgan.errors import CheckpointError, DataError, UsageError
+from wgan.errors import CheckpointError, DataError, UsageError, WganError
 from wgan.memory import memory_faults
 from wgan.settings import DataOptions, Settings, check
 
@@ -83,26 +86,42 @@ def codec_from_state(state: dict[str, Any]) -> Codec:
     Raises:
         CheckpointError: The state is of an unknown kind or lacks something.
     """
-    kind = state.get("kind")
-    try:
-        if kind == "points":
-            return PointsCodec.from_state(state)
-        if kind == "table":
-            from wgan.data.tables import TableCodec
-
-            return TableCodec.from_state(state)
-        if kind == "images":
-            from wgan.data.images import ImageCodec
-
-            return ImageCodec.from_state(state)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    kind = state.get("kind") if isinstance(state, dict) else None
+    if kind not in ("points", "table", "images"):
         raise CheckpointError(
-            f"the stored preprocessing of this run ({kind}) cannot be read: {type(error).__name__}: {error}",
-            remedy="It is damaged or of another version.",
+            f"the stored preprocessing of this run is of the kind {str(kind)[:80]!r}",
+            remedy="Known: points, table, images.",
+        )
+    with _unreadable(f"the stored preprocessing of this run ({kind})"):
+        codec: Codec = _codec_class(kind).from_state(state)
+        check_codec(codec)
+        return codec
+
+
+@contextlib.contextmanager
+def _unreadable(what: str) -> Iterator[None]:
+    """Turn whatever values that were edited by hand provoke within the block into an error of this project's."""
+    try:
+        yield
+    except WganError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"{what} cannot be read: {type(error).__name__}: {reason}", remedy="It is damaged or of another version."
         ) from None
-    raise CheckpointError(
-        f"the stored preprocessing of this run is of the kind {kind!r}", remedy="Known: points, table, images."
-    )
+
+
+def _codec_class(kind: str) -> Any:  # noqa: ANN401 - three classes with nothing but their protocol in common
+    if kind == "points":
+        return PointsCodec
+    if kind == "table":
+        from wgan.data.tables import TableCodec
+
+        return TableCodec
+    from wgan.data.images import ImageCodec
+
+    return ImageCodec
 
 
 def conditions_from_state(state: dict[str, Any] | None) -> Conditions | None:
@@ -113,13 +132,10 @@ def conditions_from_state(state: dict[str, Any] | None) -> Conditions | None:
     """
     if state is None:
         return None
-    try:
-        return Conditions.from_state(state)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise CheckpointError(
-            f"the stored conditions of this run cannot be read: {type(error).__name__}: {error}",
-            remedy="They are damaged or of another version.",
-        ) from None
+    with _unreadable("what the run keeps of its conditions"):
+        conditions = Conditions.from_state(state)
+        check_conditions(conditions)
+        return conditions
 
 
 def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) -> Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import importlib
@@ -9,7 +10,7 @@ import itertools
 import json
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ from wgan import experiment
 from wgan.checkpoints import known_best, name_of, steps_saved
 from wgan.checkpoints.format import BEST
 from wgan.data.source import Codec
-from wgan.errors import CheckpointError, UsageError
+from wgan.errors import CheckpointError, UsageError, WganError
 from wgan.estimator.forms import Form
 from wgan.experiment import RunWarning
 from wgan.own import NO_PARTS, Own
-from wgan.storage import disk_faults, remove_folder, temporary_beside, write_new
+from wgan.storage import disk_faults, parsed_json, read_plain, remove_folder, temporary_beside, write_new
 
 _NOTE = "estimator.json"
 _KEPT = ("settings.toml", "source.json", "environment.json", "metrics.jsonl", "events.jsonl")
@@ -89,8 +90,7 @@ def write_run(files: Files, params: Mapping[str, Any], form: Form, directory: Pa
 def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
     """Read the note on the estimator: its parameters and the form of its data; for any other run, what suits its data.
 
-    Raises:
-        CheckpointError: It is damaged.
+    What a damaged note raises is for `unreadable_note`.
     """
     try:
         note = _unsealed(directory / _NOTE)
@@ -98,9 +98,23 @@ def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
         return params, form_of_note({name: _with_tuples(value) for name, value in note["form"].items()})
     except FileNotFoundError:
         return {}, Form(container="arrow" if codec.kind == "table" else "array")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+
+
+@contextlib.contextmanager
+def unreadable_note(directory: Path) -> Iterator[None]:
+    """Turn whatever a damaged note on the estimator provokes within the block into an error of this project's.
+
+    Raises:
+        CheckpointError: Instead of any error that is not of the family.
+    """
+    try:
+        yield
+    except WganError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
         raise CheckpointError(
-            f"'{directory / _NOTE}' cannot be read: {error}", remedy="Save the model again."
+            f"'{directory / _NOTE}' cannot be read: {type(error).__name__}: {reason}", remedy="Save the model again."
         ) from None
 
 
@@ -110,8 +124,8 @@ def _unsealed(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: It was changed after it was written.
     """
-    raw = path.read_bytes()
-    note: dict[str, Any] = json.loads(raw)
+    raw = read_plain(path)
+    note: dict[str, Any] = parsed_json(raw)
     if "sha256" not in note:
         warnings.warn(f"'{path}' carries no checksum and is taken as it is", RunWarning, stacklevel=4)
         return note

@@ -22,7 +22,16 @@ from wgan.estimator.checking import CALLED, given_options, seed_of, usable_param
 from wgan.estimator.conventions import refuse_by_convention
 from wgan.estimator.fitting import settings_for, train, warn_and_refuse
 from wgan.estimator.forms import classes_among, form_of, labels_of, readable, with_form_before
-from wgan.estimator.keeping import form_of_note, load_files, load_run, next_run, read_note, read_run, write_run
+from wgan.estimator.keeping import (
+    form_of_note,
+    load_files,
+    load_run,
+    next_run,
+    read_note,
+    read_run,
+    unreadable_note,
+    write_run,
+)
 from wgan.estimator.parameters import Parameters, named_as
 from wgan.estimator.scoring import minus_distance
 from wgan.experiment import RunWarning
@@ -432,9 +441,12 @@ class WGAN(Parameters):
         """
         path, own = Path(path), own_parts(parts)
         trained = load_run(path, own)
-        params, form = read_note(path, trained.codec)
-        trained.codec = with_form_before(trained.codec, form.before)
-        model = cls(**params | {name: parts[name] for name in own.parts})
+        with unreadable_note(path):
+            params, form = read_note(path, trained.codec)
+            trained.codec = with_form_before(trained.codec, form.before)
+            model = cls(**params | {name: parts[name] for name in own.parts})
+            # A form that was changed by hand would otherwise raise only when samples are drawn.
+            form.back(trained.sample(1, decode=trained.codec.restore))
         model._files, model._trained, model._form, model._own = read_run(path), trained, form, own
         model.history_ = read_recorded(experiment.RunFiles(path))
         model._describe()

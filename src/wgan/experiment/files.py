@@ -166,6 +166,7 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
             made = [directory]
         else:
             check_name(directory)
+            _refuse_unreachable(directory)
             made = [path for path in (directory, *directory.parents) if not path.exists()]
             _make(directory)
         files = RunFiles(directory)
@@ -196,6 +197,20 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
             with suppress(OSError):
                 path.rmdir()
         raise
+
+
+def _refuse_unreachable(directory: Path) -> None:
+    """Refuse a path that the system does not even look up: too long, in a circle, or below a file."""
+    try:
+        directory.exists()
+        directory.absolute().stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(
+            f"the run directory '{str(directory)[:100]}' cannot be made: {reason}", remedy="Choose another directory."
+        ) from None
 
 
 def own(directory: Path) -> Ownership:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import time
 import tomllib
 import warnings
@@ -21,6 +20,7 @@ from wgan.errors import CheckpointError, UsageError
 from wgan.experiment.files import RESTORE, RunFiles
 from wgan.experiment.record import RunWarning, read_lines
 from wgan.settings import ADDED, Seal, Settings, from_toml, read_toml, seal_of, to_toml
+from wgan.storage import parsed_json, read_plain
 
 _SHOWN = 8
 _PAUSES = (0.05, 0.2)
@@ -121,8 +121,8 @@ def read_note(path: Path, *wanted: str, digests: Mapping[str, str]) -> dict[str,
             remedy=RESTORE,
         )
     try:
-        note: dict[str, Any] = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        note: dict[str, Any] = parsed_json(raw)
+    except ValueError as error:
         raise CheckpointError(f"'{path}' cannot be read: {error}", remedy=RESTORE) from None
     missing = [name for name in wanted if not isinstance(note, dict) or name not in note]
     if missing or not isinstance(note, dict):
@@ -137,7 +137,13 @@ def read_source(files: RunFiles) -> dict[str, Any]:
         CheckpointError: It cannot be read, or is not what was written.
     """
     wanted = ("name", "describe", "fingerprint", "codec")
-    return read_note(files.source, *wanted, digests=noted_checksums(read_facts(files.checkpoints)))
+    note = read_note(files.source, *wanted, digests=noted_checksums(read_facts(files.checkpoints)))
+    wrong = [name for name in ("name", "describe", "fingerprint") if not isinstance(note[name], str)]
+    wrong += [] if isinstance(note["codec"], dict) else ["codec"]
+    wrong += [] if isinstance(note.get("conditions", {}), dict) else ["conditions"]
+    if wrong:
+        raise CheckpointError(f"'{files.source}': {', '.join(wrong)} of another type than a run writes", remedy=RESTORE)
+    return note
 
 
 def read_environment(files: RunFiles) -> dict[str, Any]:
@@ -209,6 +215,6 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_plain(path)
     except OSError as error:
         raise CheckpointError(f"'{path}' cannot be read: {error.strerror}", remedy=RESTORE) from None

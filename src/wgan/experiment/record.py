@@ -8,11 +8,11 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from wgan.errors import CheckpointError, WganWarning
 from wgan.experiment.chains import checked, read_chain, refuse_fault
-from wgan.storage import disk_faults
+from wgan.storage import disk_faults, read_plain, refuse_special
 
 
 class RunWarning(WganWarning):
@@ -44,6 +44,7 @@ class Record:
     def __init__(self, path: Path, *, length: int | None = None) -> None:
         self._path, self._check = path, ""
         with disk_faults(path):
+            refuse_special(path)
             self._file = path.open("ab")
         self.cut(self._file.tell() if length is None else length)
 
@@ -115,7 +116,7 @@ class Journal:
             CheckpointError: The disk is full or failing, or the lines before it were changed.
         """
         line = json.dumps({"time": round(time.time(), 3), "event": event, "step": step, **facts})
-        with disk_faults(self._path, len(line)), self._path.open("ab+") as file:
+        with disk_faults(self._path, len(line)), self._opened() as file:
             length = file.seek(0, os.SEEK_END)
             torn = False
             if length != self._length:
@@ -130,6 +131,10 @@ class Journal:
             text, self._check = checked(line, self._check)
             file.write((b"\n" if torn else b"") + text)
             self._length = length + torn + len(text)
+
+    def _opened(self) -> BinaryIO:
+        refuse_special(self._path)
+        return self._path.open("ab+")
 
     def warn(self, step: int, message: str, event: Event = "warning", **facts: object) -> None:
         """Add a warning, or another event, and issue it as a `RunWarning`."""
@@ -147,7 +152,7 @@ class Journal:
         Raises:
             CheckpointError: They were changed after they were written.
         """
-        raw = self._path.read_bytes() if self._path.is_file() else b""
+        raw = read_plain(self._path) if self._path.exists() else b""
         return refuse_fault(read_chain(raw, may_be_torn=True), self._path, _OF_EVENTS)
 
 
@@ -162,7 +167,7 @@ def read_lines(path: Path, *, length: int | None = None, check: str | None = Non
     Raises:
         CheckpointError: It was changed after it was written, or lines are missing that the checkpoint knows of.
     """
-    raw = path.read_bytes() if path.is_file() else b""
+    raw = read_plain(path) if path.exists() else b""
     lines = refuse_fault(read_chain(raw, may_be_torn=False), path, OF_RECORD)
     if path.is_file() and length is not None:
         if len(raw) < length:

@@ -14,6 +14,7 @@ from wgan import figures
 from wgan.choices import listed
 from wgan.data import conditions_from_state
 from wgan.data.codes import words_of
+from wgan.data.npy import open_mapped
 from wgan.errors import WganError
 from wgan.experiment.drawing import sheet_part
 from wgan.figures import Judged
@@ -181,7 +182,7 @@ def _points(frames: list[Frame], real: Path | None) -> list[Part]:
 
 
 def _matrix(path: Path) -> figures.Floats:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)[:_MOST_DOTS]
+    array = open_mapped(path)[:_MOST_DOTS]
     return np.asarray(array, dtype=np.float64).reshape(len(array), -1)
 
 

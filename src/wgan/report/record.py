@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan.checkpoints import read_facts
+from wgan.data.npy import open_mapped
 from wgan.errors import CheckpointError, UsageError
 from wgan.experiment.files import RunFiles
 from wgan.experiment.notes import noted_checksums, read_note, read_recorded, settings_seal
 from wgan.experiment.record import Journal
 from wgan.experiment.samples import refuse_changed_samples
+from wgan.settings import read_toml
 
 _FLOOR = "_floor"
 _OF_EVIDENCE = frozenset({"exact_floor", "sliced_floor", "exact_features_floor"})
@@ -176,7 +177,10 @@ def read_record(run: Path) -> Record:
 
 def number(value: object) -> float:
     """The value as a float, NaN where it is none."""
-    return float(value) if isinstance(value, int | float) else float("nan")
+    try:
+        return float(value) if isinstance(value, int | float) else float("nan")
+    except OverflowError:
+        return float("nan")
 
 
 def columns(path: Path, most: int = 20_000) -> dict[str, NDArray[Any]]:
@@ -186,7 +190,7 @@ def columns(path: Path, most: int = 20_000) -> dict[str, NDArray[Any]]:
         For each column a one-dimensional array: numbers, datetime64, or strings with "" for what is missing.
     """
     if path.suffix == ".npy":
-        array = np.load(path, mmap_mode="r", allow_pickle=False)[:most]
+        array = open_mapped(path)[:most]
         values = np.asarray(array, dtype=np.float64).reshape(len(array), -1)
         return {f"x{column + 1}": values[:, column] for column in range(values.shape[1])}
     import pyarrow as pa
@@ -217,7 +221,7 @@ def rows(path: Path, most: int) -> list[list[str]]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except (OSError, ValueError):
         return {}
 

@@ -18,6 +18,7 @@ from wgan.report.record import Record, number, read_record
 from wgan.report.trust import bracket_of
 from wgan.report.verdicts import verdict_of
 from wgan.report.words import axis_label, word
+from wgan.storage import read_plain
 from wgan.trust.nearness import is_blind, is_near
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def _read(path: Path) -> Record:
     if not record.settings:
         raise CheckpointError(f"'{files.settings}' cannot be read", remedy=_RESTORE)
     try:
-        written = files.metrics.read_bytes().split(b"\n") if files.metrics.exists() else []
+        written = read_plain(files.metrics).split(b"\n") if files.metrics.exists() else []
     except OSError as error:
         raise CheckpointError(f"'{files.metrics}' cannot be read: {error.strerror}", remedy=_RESTORE) from None
     # Of a run under way the last line may be half-written.

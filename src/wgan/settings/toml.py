@@ -20,7 +20,6 @@ _MOST_BYTES = 1 << 19
 _LONGEST_REASON = 200
 _STRING = re.compile(r"""\"(?:\\.|[^"\\\n])*"|'[^'\n]*'""")
 _LONG_KEY = re.compile(r"(?:[\w-]+[ \t]*\.[ \t]*){32}")
-_OF_SHELL = Path("/dev/fd")
 _HEADER = "# The settings of one training run. `wgan train --settings FILE` trains it again.\n\n"
 _SEAL = "# sha256 {} of all other lines. To change them on purpose, remove this line.\n"
 _SEALED = re.compile(re.escape(_SEAL).replace(re.escape("{}"), "(?P<digest>[0-9a-f]{64})").encode("ascii"))
@@ -117,9 +116,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 def _bounded(path: Path) -> bytes:
     """The bytes of a file that may be a settings file."""
-    # A FIFO without a writer would be waited for; what a shell puts in the place of <(...) has one.
-    if path.exists() and not path.is_file() and path.parent != _OF_SHELL:
-        what = "a folder" if path.is_dir() else "not a file"
+    # A pipe without a writer would be waited for, one with a writer can be read only once, and a device has no end.
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a pipe or a device: write the settings to a file"
         raise UsageError(f"the settings file {escaped(str(path))} is {what}")
     with path.open("rb") as file:
         content = file.read(_MOST_BYTES + 1)

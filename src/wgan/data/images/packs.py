@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from wgan.data.images.members import Stamp
 from wgan.data.images.source import CHANNELS, ImageCodec
+from wgan.data.npy import open_mapped
 from wgan.errors import CheckpointError, UsageError
-from wgan.storage import DamagedError, disk_faults, install_folder, replace_file, seal, unseal, write_new
+from wgan.storage import DamagedError, disk_faults, install_folder, read_plain, replace_file, seal, unseal, write_new
 
 VERSION = 4
 _PIXELS, _FACTS, _TAGS = "pixels.npy", "pack.json", "tags.csv"
@@ -253,8 +254,8 @@ def reopened(place: Path) -> Pack | None:
     if not place.is_dir():
         return None
     try:
-        facts = unseal((place / _FACTS).read_bytes(), _FACTS)
-        pixels = np.load(place / _PIXELS, mmap_mode="r", allow_pickle=False)
+        facts = unseal(read_plain(place / _FACTS), _FACTS)
+        pixels = open_mapped(place / _PIXELS)
         codec = ImageCodec.from_state(facts["codec"])
         labels = None if facts["labels"] is None else np.asarray(facts["labels"], dtype=np.int64)
         made = Pack(
@@ -282,9 +283,18 @@ def reopened(place: Path) -> Pack | None:
             and len(made.names) in (0, len(pixels))
             and (labels is None or (labels.shape == pixels.shape[:1] and labels.max() < len(made.classes)))
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, CheckpointError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        EOFError,
+        CheckpointError,
+    ) as error:
         raise DamagedError(" ".join(str(error).split())) from None
-    if not whole:
+    if not whole or not isinstance(pixels, np.memmap):
         raise DamagedError(f"{_PIXELS} does not have the shape or the size that {_FACTS} notes")
     if made.tags is not None and xxhash.xxh3_128_hexdigest(made.tags[1]) != facts["tags"][1]:
         raise DamagedError(f"{_TAGS} does not have the checksum that {_FACTS} notes")

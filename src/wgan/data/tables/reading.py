@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -176,11 +177,17 @@ def typed(table: pa.Table, name: str) -> Raw:
     """A table whose columns have types, without what only labels its rows.
 
     Raises:
-        DataError: Two columns of one name.
+        DataError: Columns that do not hold what they say, or two columns of one name.
     """
+    try:
+        # Arrow believes what a file says of itself: text that is not UTF-8 would be met much later.
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{name} holds columns that are damaged: {reason}", remedy="Write the data again.") from None
     notes: tuple[str, ...] = ()
     # pandas keeps its row labels as columns that it marks in the schema: they are no data.
-    described = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    described = _described_index(table)
     index = [column for column in described if isinstance(column, str) and column in table.column_names]
     if index:
         table = table.drop_columns(index)
@@ -197,6 +204,16 @@ def typed(table: pa.Table, name: str) -> Raw:
         places=lambda rows: [f"row {row + 1:,}" for row in rows],
         notes=notes,
     )
+
+
+def _described_index(table: pa.Table) -> list[Any]:
+    """What pandas has noted of its row labels; nothing where the note is not one of pandas."""
+    try:
+        note = table.schema.pandas_metadata
+    except (ValueError, RecursionError):
+        return []
+    described = note.get("index_columns", []) if isinstance(note, dict) else []
+    return described if isinstance(described, list) else []
 
 
 def check_utf8(path: Path, name: str) -> None:

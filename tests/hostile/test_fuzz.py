@@ -1,0 +1,159 @@
+"""Every reader, on files damaged in thousands of ways: an error of this project's or an answer, soon, in little memory.
+
+`python tests/hostile/fuzzing.py SECONDS [READER ...]` tries for longer, and prints each kind of fault once.
+"""
+
+import ast
+import contextlib
+import io
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fuzzing import TooLongError, bounded, try_once
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from readers import READERS
+
+import wgan
+from wgan.data.npy import read_header
+from wgan.errors import WganError
+from wgan.settings import from_toml
+
+PACKAGE = Path(wgan.__file__).parent
+FEW, MANY = 4, 150
+
+READING = {
+    "np.load", "np.memmap", "np.fromfile", "numpy.load", "json.load", "json.loads", "tomllib.load", "tomllib.loads",
+    "parsed_json", "read_plain", "read_toml", "open_mapped", "read_header", "zipfile.ZipFile", "tarfile.open",
+    "gzip.open",
+    "bz2.open", "lzma.open", "Image.open", "lmdb.open", "load_file", "safe_open", "pyarrow.csv.read_csv",
+    "csv.read_csv",
+    "csv.reader", "pyarrow.parquet.ParquetFile", "pickle.load", "pickle.loads", "torch.load",
+}  # fmt: skip
+"""Calls by which files or their bytes are parsed."""
+
+OTHERS = {
+    "export": "writes .npz members, and reads nothing",
+    "storage": "parses what the other modules read",
+    "features": "reads the weights of an installed package, which could run code anyway",
+    "data.minilm": "reads the weights of an installed package, which could run code anyway",
+    "data.npy": "reads for data.arrays, data.images.packs and report.record",
+    "data.soundness": "looks through what data.opening reads",
+    "proofs.curves": "reads and writes JSON of its own values, in a folder of its own",
+    "report.pictures": "reads samples by report.record, and is tried with it",
+    "cli.sample": "looks for the kind of a run, and leaves all faults to experiment.notes",
+    "cli.train": "reads settings by settings.toml",
+    "experiment.samples": "writes samples",
+    "estimator.model": "reads by estimator.keeping",
+    "data.images.members": "reads files for data.images.folders",
+    "data.images.opening": "chooses a reader",
+}
+"""Modules in which such a call is no reader of its own, and why."""
+
+
+def modules_that_read() -> set[str]:
+    """Modules of the package, by dotted name below it, that call anything by which bytes are parsed."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in READING:
+                found.add(".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+    return found
+
+
+def test_every_module_that_parses_files_is_tried():
+    tried = {module for reader in READERS.values() for module in reader.of}
+    unknown = modules_that_read() - tried - OTHERS.keys()
+    assert not unknown, f"give {sorted(unknown)} a row of READERS in tests/hostile/readers.py"
+    assert all((PACKAGE / f"{module.replace('.', '/')}.py").is_file() for module in tried | OTHERS.keys())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounds memory by what Linux says of it")
+class TestReaders:
+    @pytest.mark.parametrize("name", [name for name in READERS if not name.startswith("report")])
+    @pytest.mark.filterwarnings("ignore")
+    def test_what_it_takes_it_reads(self, name, tmp_path):
+        reader = READERS[name]
+        assert reader.make(tmp_path)
+        reader.read(tmp_path)
+
+    @pytest.mark.parametrize("name", [name for name, reader in READERS.items() if not reader.is_slow])
+    def test_a_few_faults(self, name):
+        for seed in range(FEW):
+            fault = try_once(name, seed)
+            assert fault is None, f"{fault.what}\n{fault.trace}\n{fault.content[:300]!r}"
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", READERS)
+    def test_many_faults(self, name):
+        count = MANY if not READERS[name].is_slow else 2 if name.startswith("report") else MANY // 10
+        for seed in range(10_000, 10_000 + count):
+            fault = try_once(name, seed)
+            assert fault is None, f"seed {seed}: {fault.what}\n{fault.trace}\n{fault.content[:300]!r}"
+
+    def test_the_bounds_hold(self):
+        """What takes more memory or time than it may is ended, and the limits are as they were."""
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        with pytest.raises(MemoryError), bounded(1):
+            bytearray(2_000_000_000)
+        with pytest.raises(TooLongError), bounded(0.01):
+            time.sleep(10)
+        assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+STARTS = (b"", b"\x93NUMPY\x01\x00v\x00", b"\x93NUMPY\x02\x00\x40\x00\x00\x00{")
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@QUICK
+@given(
+    st.binary(max_size=200), st.sampled_from([b"", b"\x93NUMPY\x01\x00v\x00", b"\x93NUMPY\x02\x00\x40\x00\x00\x00{"])
+)
+def test_any_bytes_are_a_header_of_an_array_or_a_value_error(content, start):
+    with contextlib.suppress(ValueError):
+        read_header(io.BytesIO(start + content))
+
+
+@QUICK
+@given(
+    st.text(max_size=100)
+    | st.recursive(st.integers() | st.booleans() | st.floats(), lambda inner: st.lists(inner, max_size=3)).map(
+        lambda value: f"steps = {str(value).lower()}"
+    )
+)
+def test_any_text_is_settings_or_a_usage_error(tmp_path, text):
+    (tmp_path / "s.toml").write_text(text, encoding="utf-8", errors="replace")
+    with contextlib.suppress(WganError):
+        from_toml(tmp_path / "s.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("steps = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("steps = " + "9" * 5000, "not valid TOML"),
+        ("steps = 0x" + "9" * 5000, "a whole number of some 6,0.. digits"),
+        ("batch_size = " + "9" * 23, "batch_size must be at most 1,000,000,000,000"),
+        ("threads = 99999999", "threads must be between 0 and 1,024"),
+        ("a." * 5000 + "a = 1", "a key has more than two parts"),
+        ("#" * 600_000, "is longer than"),
+        ("seed = 1e999", "seed must be a whole number"),
+        ("day = 2024-99-99", "not valid TOML"),
+    ],
+    ids=lambda value: value[:12],
+)
+def test_settings_that_a_parser_chokes_on(tmp_path, text, said):
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(WganError, match=said):
+        from_toml(tmp_path / "s.toml")
+
+
+def test_settings_that_are_no_file_are_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(WganError, match="a pipe or a device"):
+            from_toml(path)
