@@ -209,6 +209,20 @@ def test_missing_cells_are_kept_if_asked(said, tmp_path):
     assert "0.0 % 33.3 %" in out
 
 
+def test_images_are_compared_in_one_range_alone(facts, said, tmp_path):
+    masks = RNG(0).integers(0, 2, (20, 8, 8)).astype(np.uint8)
+    np.save(tmp_path / "masks.npy", masks)
+    run, data = tmp_path / "run", tmp_path / "masks.npy"
+    short = ["--steps", "1", "--generator", "mlp:width=8", "--critic", "mlp:width=8", "--batch-size", "8", "--quiet"]
+    short += ["--examine", "off"]
+    assert main(["train", str(data), "--range", "0", "1", "--out", str(run), *short]) == 0
+    code, _, err = said(run, data, *QUICK)
+    assert code == 3
+    assert "pixels go in A from 0 to 1 and B from 0 to 255" in err
+    assert "Read the data with --range 0 1." in err
+    assert facts(run, data, "--range", "0", "1", *QUICK)
+
+
 def test_images_are_compared_by_their_pixels_at_one_size(facts, said, tmp_path):
     rng = RNG(0)
     for folder, size in (("a", 8), ("b", 10)):

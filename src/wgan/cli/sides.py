@@ -106,7 +106,26 @@ def joined(a: Side, b: Side, num_a: int, num_b: int) -> Joint:
         )
     if isinstance(a.codec, PointsCodec):
         return join_points(x, y, a.codec)
+    _refuse_ranges(a, b)
     return join_images(x, y)
+
+
+def _refuse_ranges(a: Side, b: Side) -> None:
+    """Refuse to compare images of one kind of number of which black and white are other values on either side.
+
+    Raises:
+        DataError: They are.
+    """
+    from wgan.data.images import ImageCodec
+
+    codecs = [side.codec for side in (a, b) if isinstance(side.codec, ImageCodec)]
+    ranges = [(codec.low, codec.high) for codec in codecs]
+    stretched = [codec.is_stretched for codec in codecs]
+    if not any(stretched) or len(set(ranges)) == 1 or len({codec.dtype.kind for codec in codecs}) == 2:
+        return
+    low, high = ranges[stretched.index(True)]
+    seen = " and ".join(f"{name} from {low:.6g} to {high:.6g}" for name, (low, high) in zip("AB", ranges, strict=True))
+    raise DataError(f"pixels go in {seen}", remedy=f"Read the data with --range {low:.6g} {high:.6g}.")
 
 
 def _is_run(data: str) -> bool:

@@ -209,11 +209,7 @@ def _is(data: object, library: str, kind: str) -> bool:
 
 
 def form_of(data: object) -> Form:
-    """Find the form of what the caller brought; paths and built-in names count as arrays.
-
-    Raises:
-        DataError: A column of a frame holds objects of several types.
-    """
+    """Find the form of what the caller brought; paths and built-in names count as arrays."""
     if _is(data, "pandas", "Series") or _is(data, "pandas", "DataFrame"):
         return _pandas_form(data)
     if _is(data, "polars", "Series"):

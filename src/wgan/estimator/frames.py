@@ -22,8 +22,8 @@ def note_of(column: Any) -> Note:  # noqa: ANN401 - a series; pandas may not be 
     Args:
         column: A series or an index.
 
-    Raises:
-        DataError: Objects of several classes.
+    Returns:
+        The note; of objects of several classes one that no column can be made of.
     """
     pandas, dtype = importlib.import_module("pandas"), column.dtype
     if isinstance(dtype, pandas.CategoricalDtype):

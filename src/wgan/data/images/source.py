@@ -59,6 +59,14 @@ class ImageCodec:
         """Shape (channels, height, width), every entry in [-1, 1]."""
         return Layout(shape=(CHANNELS[self.mode], self.height, self.width), bounded=True)
 
+    @property
+    def is_stretched(self) -> bool:
+        """Whether black and white are other values than the ends of the type that came in."""
+        ends = {"b": [(0, 1)], "f": [(0, 1), (-1, 1)]}.get(self.dtype.kind, [(0, LEVELS)])
+        if self.dtype == np.uint16:
+            ends.append((0, int(np.iinfo(np.uint16).max)))
+        return (self.low, self.high) not in ends
+
     def encode(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Map pixels to what the networks see.
 
