@@ -166,6 +166,7 @@ def test_a_damaged_description_is_named(ring, tmp_path):
         experiment.load(run)
 
 
+OF_FORMS = ("decimal", "thousands", "dayfirst", "date_format", "max_categories")
 OF_EVIDENCE = ("examine", "optimality", "most_critic_steps", "best_by", "patience", "rollbacks")
 
 
@@ -174,12 +175,13 @@ OF_EVIDENCE = ("examine", "optimality", "most_critic_steps", "best_by", "patienc
     [
         (
             ("packing", "unrolled_steps", "mismatch", "conditioning", "engine", *OF_EVIDENCE),
-            ("condition", "text", "embedding", "unseen"),
+            ("condition", "text", "embedding", "unseen", *OF_FORMS),
         ),
-        (("engine", *OF_EVIDENCE), ()),
-        (OF_EVIDENCE, ()),
+        (("engine", *OF_EVIDENCE), OF_FORMS),
+        (OF_EVIDENCE, OF_FORMS),
+        ((), OF_FORMS),
     ],
-    ids=["before the games", "before the engine", "before the evidence"],
+    ids=["before the games", "before the engine", "before the evidence", "before the forms of text"],
 )
 def test_runs_of_earlier_versions_still_load(straight, tmp_path, lacking, of_input):
     run = Path(shutil.copytree(straight, tmp_path / "run"))
