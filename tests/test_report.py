@@ -8,12 +8,13 @@ import pytest
 from fake_runs import SCRIPT, fake_run
 from wgan import figures
 from wgan.constraints import CONSTRAINTS
+from wgan.data.tables.written import DateForm, NumberForm, form_state
 from wgan.errors import UsageError
 from wgan.export import write_samples
 from wgan.objectives import OBJECTIVES
 from wgan.report import write_report
 from wgan.report.markup import Html, element, joined
-from wgan.report.record import columns, read_record
+from wgan.report.record import columns, forms_of, read_record
 from wgan.report.words import axis_label, duration, significant, summary
 
 
@@ -308,6 +309,20 @@ def test_columns_of_a_table(tmp_path):
     np.testing.assert_array_equal(read["age"], [1, np.nan, 3])
     assert read["name"].tolist() == ["a", "", "b"]
     assert read["when"].dtype.kind == "M"
+
+
+def test_columns_of_text_are_drawn_as_the_numbers_and_dates_that_they_are(tmp_path):
+    path = tmp_path / "00000001.csv"
+    path.write_text('pay,when,name\n"$1,200.50",03.07.2024,1\n$3.00,,2\n')
+    forms = {"pay": NumberForm(prefix="$", thousands=","), "when": DateForm(format="%d.%m.%Y"), "gone": NumberForm()}
+    read = columns(path, forms=forms)
+    assert read["pay"].tolist() == [1200.5, 3.0]
+    assert read["when"][0] == np.datetime64("2024-07-03")
+    assert np.isnat(read["when"][1])
+    state = {"columns": [{"name": name, "form": form_state(form)} for name, form in forms.items()] + [{"name": "name"}]}
+    run = fake_run(tmp_path / "run", steps=1)
+    (run / "source.json").write_text(json.dumps({"codec": state, "conditions": None}))
+    assert forms_of(read_record(run)) == forms
 
 
 def test_text_enters_html_escaped():

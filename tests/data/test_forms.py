@@ -35,7 +35,10 @@ def raw_of(cells, *others):
 
 def found(raw, **options):
     detected = detect(raw, DataOptions(missing="keep", **options))
-    codec = codec_from_state(json.loads(json.dumps(detected.codec.state())))
+    stored = json.loads(json.dumps(detected.codec.state()))
+    # A run compares what it stored with what it is given again.
+    assert stored == detected.codec.state()
+    codec = codec_from_state(stored)
     return detected, codec, codec.decode(detected.codec.encode(detected.arrays))["x"].to_pylist()
 
 

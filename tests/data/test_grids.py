@@ -25,7 +25,9 @@ def drawn(column, num=400):
     """A column learnt, and what comes back for numbers that no grid has."""
     frame = pd.DataFrame({"x": column, "other": RNG.normal(size=len(column))})
     detected = detect(read_frame(frame, name="frame"), DataOptions(missing="keep"))
-    codec = codec_from_state(json.loads(json.dumps(detected.codec.state())))
+    stored = json.loads(json.dumps(detected.codec.state()))
+    assert stored == detected.codec.state()
+    codec = codec_from_state(stored)
     again = codec.decode(detected.codec.encode(detected.arrays))["x"]
     found = codec.columns[0]
     assert isinstance(found, Number)

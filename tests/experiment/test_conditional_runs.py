@@ -167,8 +167,8 @@ def test_a_damaged_description_is_named(ring, tmp_path):
         experiment.load(run)
 
 
+OF_FORMS = ("decimal", "thousands", "dayfirst", "date_format", "max_categories", "range")
 OF_EVIDENCE = ("examine", "optimality", "most_critic_steps", "best_by", "patience", "rollbacks")
-OF_FORMS = ("range",)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ OF_FORMS = ("range",)
         (OF_EVIDENCE, OF_FORMS),
         ((), OF_FORMS),
     ],
-    ids=["before the games", "before the engine", "before the evidence", "before the forms"],
+    ids=["before the games", "before the engine", "before the evidence", "before the forms of text"],
 )
 def test_runs_of_earlier_versions_still_load(straight, tmp_path, lacking, of_input):
     run = Path(shutil.copytree(straight, tmp_path / "run"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,12 @@ from wgan.choices import listed
 from wgan.data import conditions_from_state
 from wgan.data.codes import words_of
 from wgan.data.npy import open_mapped
+from wgan.data.tables.written import Form
 from wgan.errors import WganError
 from wgan.experiment.drawing import sheet_part
 from wgan.figures import Judged
 from wgan.report.markup import Html, Part, data_uri, element, joined
-from wgan.report.record import Frame, Record, columns, number, rows, series
+from wgan.report.record import Frame, Record, columns, forms_of, number, rows, series
 from wgan.report.themes import in_both_themes
 from wgan.report.words import axis_label, distance_name, has_common_unit
 
@@ -86,7 +87,7 @@ def samples(record: Record) -> list[Part]:
     drawing: dict[str, Callable[[list[Frame], Path | None], list[Part]]] = {
         ".png": functools.partial(_sheets, rows=_rows_of_sheets(record)),
         ".npy": _points,
-        ".csv": _table,
+        ".csv": functools.partial(_table, forms=forms_of(record)),
     }
     draw = drawing.get(ending)
     if draw is None:
@@ -186,8 +187,8 @@ def _matrix(path: Path) -> figures.Floats:
     return np.asarray(array, dtype=np.float64).reshape(len(array), -1)
 
 
-def _marginals(frame: Frame, real: Path | None) -> list[Part]:
-    generated, true = columns(frame.path), None if real is None else columns(real)
+def _marginals(frame: Frame, real: Path | None, forms: Mapping[str, Form] | None = None) -> list[Part]:
+    generated, true = columns(frame.path, forms=forms), None if real is None else columns(real, forms=forms)
     if not generated:
         return []
     names = list(generated)
@@ -201,11 +202,11 @@ def _marginals(frame: Frame, real: Path | None) -> list[Part]:
     ]
 
 
-def _table(frames: list[Frame], real: Path | None) -> list[Part]:
+def _table(frames: list[Frame], real: Path | None, forms: Mapping[str, Form]) -> list[Part]:
     parts: list[Part] = [element("h3", f"The first generated rows, {_moment(frames[-1])}"), _cells(frames[-1].path)]
     if real is not None:
         parts += [element("h3", "The first real rows, held out"), _cells(real, most=5)]
-    return parts + _marginals(frames[-1], real)
+    return parts + _marginals(frames[-1], real, forms)
 
 
 def _cells(path: Path, most: int = 10) -> Html:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wgan.checkpoints import read_facts
 from wgan.data.npy import open_mapped
+from wgan.data.tables.written import Form, form_from_state
 from wgan.errors import CheckpointError, UsageError
 from wgan.experiment.files import RunFiles
 from wgan.experiment.notes import noted_checksums, read_note, read_recorded, settings_seal
@@ -183,8 +184,26 @@ def number(value: object) -> float:
         return float("nan")
 
 
-def columns(path: Path, most: int = 20_000) -> dict[str, NDArray[Any]]:
+def forms_of(record: Record) -> dict[str, Form]:
+    """How numbers and dates are written in the samples of a run, by the column's name."""
+    found: dict[str, Form] = {}
+    for group, key in (("codec", "columns"), ("conditions", "parts")):
+        state = record.source.get(group)
+        for column in state.get(key, ()) if isinstance(state, dict) else ():
+            try:
+                found[column["name"]] = form_from_state(column["form"])
+            except (KeyError, TypeError, ValueError, AttributeError):
+                continue
+    return found
+
+
+def columns(path: Path, most: int = 20_000, forms: Mapping[str, Form] | None = None) -> dict[str, NDArray[Any]]:
     """Read samples of points (.npy) or of a table (.csv), at most the first `most` rows.
+
+    Args:
+        path: The file.
+        most: Rows to read.
+        forms: How numbers and dates are written in the columns of these names.
 
     Returns:
         For each column a one-dimensional array: numbers, datetime64, or strings with "" for what is missing.
@@ -196,7 +215,12 @@ def columns(path: Path, most: int = 20_000) -> dict[str, NDArray[Any]]:
     import pyarrow as pa
     from pyarrow import csv
 
-    table = csv.read_csv(path).slice(0, most)
+    forms = forms or {}
+    as_text = csv.ConvertOptions(column_types=dict.fromkeys(forms, pa.string()))
+    table = csv.read_csv(path, convert_options=as_text).slice(0, most)
+    for name in forms.keys() & {*table.column_names}:
+        place, text = table.column_names.index(name), table[name].combine_chunks()
+        table = table.set_column(place, name, forms[name].read(text.cast(pa.large_string())))
     read: dict[str, NDArray[Any]] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):

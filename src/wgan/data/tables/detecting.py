@@ -215,6 +215,9 @@ def _part(raw: Raw, column: TypedColumn, options: DataOptions) -> Part:
             f"{raw.name}: numbers are missing in the condition {column.name!r}",
             remedy="Use --missing drop, or fill them in: only categories can be missing in a condition.",
         )
+    if isinstance(found, Number) and not is_temporal(column.kind):
+        # What is asked for comes back as it was asked for, on the data's grid or not.
+        found = replace(found, step=1)
     return found
 
 

@@ -182,7 +182,7 @@ class Calendar:
 
     def state(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        return {**asdict(self), "weekdays": list(self.weekdays)}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Calendar:

@@ -338,7 +338,8 @@ Form: TypeAlias = NumberForm | DateForm
 
 def form_state(form: Form) -> dict[str, Any]:
     """Plain JSON values."""
-    return {"how": form.how, **asdict(form)}
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(form).items()}
+    return {"how": form.how, **values}
 
 
 def form_from_state(state: dict[str, Any]) -> Form:
