@@ -190,7 +190,38 @@ def test_only_the_furthest_columns_unless_all_are_asked_for(said, tmp_path):
     _, every, _ = said(*words, "--all-columns")
     assert "3 more columns are nearer: --all-columns" in few
     assert "more columns" not in every
-    assert sum(line.startswith("x") for line in every.splitlines()) == 13
+    # Each by its distances, and again by its quantiles.
+    assert sum(line.startswith("x") for line in every.splitlines()) == 26
+    assert max(map(len, every.splitlines())) <= 100
+
+
+def test_a_median_that_moves_under_a_heavy_tail_is_seen_at_a_glance(said, facts, tmp_path):
+    for name, seed, shift in (("a", 0, 0.0), ("b", 1, 12.3)):
+        rng = RNG(seed)
+        values = np.stack([np.exp(2.5 * rng.normal(size=2_000)) + shift, rng.normal(size=2_000)], axis=1)
+        np.save(tmp_path / f"{name}.npy", values)
+        table = pa.table({"amount": values[:, 0], "plain": values[:, 1]})
+        pyarrow.csv.write_csv(table, tmp_path / f"{name}.csv")
+    for ending, names in (("npy", ["x1", "x2"]), ("csv", ["amount", "plain"])):
+        words = (tmp_path / f"a.{ending}", tmp_path / f"b.{ending}", "--only", "js")
+        found = facts(*words)
+        assert [column["name"] for column in found["columns"]] == names
+        moved, same = found["columns"]
+        assert moved["ks"] > 0.8 > 0.1 > same["ks"]
+        assert moved["p_value"] < 1e-9
+        assert max(moved["ks_floor"], same["ks_floor"]) < 0.1
+        middle = moved["levels"].index(0.5)
+        assert moved["quantiles"][0][middle] == pytest.approx(1.0, abs=0.15)
+        assert moved["quantiles"][1][middle] == pytest.approx(13.3, abs=0.2)
+        _, out, _ = said(*words)
+        lines = [line.split() for line in out.splitlines()]
+        header = next(line for line in lines if line[:1] == ["quantiles"])
+        assert header == ["quantiles", "1", "%", "25", "%", "median", "75", "%", "99", "%"]
+        place = lines.index(header)
+        assert lines[place + 1][:2] == [names[0], "A"]
+        assert float(lines[place + 1][4]) == pytest.approx(1.0, abs=0.15)
+        assert lines[place + 2][0] == "B"
+        assert float(lines[place + 2][3]) == pytest.approx(13.3, abs=0.2)
 
 
 def test_a_category_of_one_side_and_columns_in_another_order_are_compared(facts, tmp_path):

@@ -376,7 +376,7 @@ class TestTrust:
 
     def test_patience_keeps_the_best(self, monkeypatch, tmp_path):
         worse = itertools.count()
-        monkeypatch.setattr("wgan.metrics.Judge.__call__", lambda self, draw: {"score": float(next(worse))})
+        monkeypatch.setattr("wgan.metrics.Judge.__call__", lambda self, draw, **options: {"score": float(next(worse))})
         model = WGAN(**{**SMALL, "steps": 30}, judge_every=2, patience=3).fit(POINTS)
         assert model.history_[-1]["step"] == 8
         model.save(tmp_path / "model")

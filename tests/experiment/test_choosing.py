@@ -24,6 +24,7 @@ SCORES = {10: 0.5, 20: 0.4, 30: 0.2, 40: 0.3, 50: 0.3, 60: 0.2, 70: 0.1, 80: 0.3
 def scored(monkeypatch):
     """The judge's scores are those of the table, by the step of the game that is judged."""
     monkeypatch.setattr(examining, "FEWEST_UPDATES", 1)
+    monkeypatch.setattr(examining, "early_looks", lambda settings: frozenset())
     games = []
     remember = experiment.Experiment.__init__
 
@@ -32,7 +33,7 @@ def scored(monkeypatch):
         remember(self, **given)
 
     monkeypatch.setattr(experiment.Experiment, "__init__", init)
-    monkeypatch.setattr(Judge, "__call__", lambda self, draw: {"score": SCORES[games[-1].steps_done]})
+    monkeypatch.setattr(Judge, "__call__", lambda self, draw, **options: {"score": SCORES[games[-1].steps_done]})
 
 
 def best_of(directory):
@@ -134,6 +135,7 @@ def test_when_it_is_over():
 @pytest.mark.parametrize(("best_by", "name"), [("held-out", "certified"), ("exact", "exact"), ("score", "score")])
 def test_the_best_is_the_best_by_what_was_asked(tmp_path, monkeypatch, best_by, name):
     monkeypatch.setattr(examining, "FEWEST_UPDATES", 1)
+    monkeypatch.setattr(examining, "early_looks", lambda settings: frozenset())
     settings = dataclasses.replace(SETTINGS, best_by=best_by)
     finish(experiment.begin(settings, tmp_path / "run"))
     lines = [line for line in records(tmp_path / "run") if name in line]
@@ -143,10 +145,11 @@ def test_the_best_is_the_best_by_what_was_asked(tmp_path, monkeypatch, best_by, 
 
 def test_evidence_ends_a_run_too(tmp_path, monkeypatch):
     monkeypatch.setattr(examining, "FEWEST_UPDATES", 1)
+    monkeypatch.setattr(examining, "early_looks", lambda settings: frozenset())
     call, worse = Examiner.__call__, itertools.count(1)
 
-    def worsening(self, game):
-        return dataclasses.replace(call(self, game), certified=float(next(worse)))
+    def worsening(self, game, **options):
+        return dataclasses.replace(call(self, game, **options), certified=float(next(worse)))
 
     monkeypatch.setattr(Examiner, "__call__", worsening)
     with experiment.begin(dataclasses.replace(PATIENT, best_by="held-out"), tmp_path / "run") as run:

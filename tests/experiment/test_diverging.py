@@ -258,10 +258,10 @@ def test_nor_is_the_very_state_that_is_no_good(tmp_path, monkeypatch):
     """A stop within the judging has saved it before anybody looked at its numbers."""
     directory, call = tmp_path / "run", Judge.__call__
 
-    def stopped(self, draw):
+    def stopped(self, draw, **options):
         ask(signal.SIGTERM)()
         time.sleep(5)
-        return call(self, draw)
+        return call(self, draw, **options)
 
     monkeypatch.setattr(Judge, "__call__", stopped)
     monkeypatch.setattr(experiment.running, "_PATIENCE", 0.1)

@@ -41,11 +41,11 @@ def test_a_stopped_run_resumes_to_the_same_bytes(optimal, tmp_path, step):
 def test_what_a_stop_left_unjudged_is_recorded_in_the_same_order(optimal, tmp_path, monkeypatch):
     call, calls = Judge.__call__, itertools.count(1)
 
-    def slow(self, draw):
+    def slow(self, draw, **options):
         if next(calls) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
-        return call(self, draw)
+        return call(self, draw, **options)
 
     monkeypatch.setattr(Judge, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)

@@ -107,11 +107,11 @@ def test_what_a_stop_left_unjudged_is_probed_on_resuming(unbroken, tmp_path, mon
     """A game just restored has other learning rates than the one that was stopped, until its next update."""
     call, calls = Judge.__call__, itertools.count(1)
 
-    def slow(self, draw):
+    def slow(self, draw, **options):
         if next(calls) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
-        return call(self, draw)
+        return call(self, draw, **options)
 
     monkeypatch.setattr(Judge, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -50,11 +51,11 @@ def test_a_signal_after_the_last_step_does_not_make_it_unfinished(tmp_path):
 def test_a_stop_while_judging_is_saved_at_once_and_judged_on_resuming(straight, tmp_path, monkeypatch):
     call, calls = Judge.__call__, itertools.count(1)
 
-    def slow(self: Judge, draw: Callable[[int], torch.Tensor]) -> dict[str, float]:
+    def slow(self: Judge, draw: Callable[[int], torch.Tensor], **options: bool) -> dict[str, Any]:
         if next(calls) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(20)
-        return call(self, draw)
+        return call(self, draw, **options)
 
     monkeypatch.setattr(Judge, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)

@@ -21,8 +21,6 @@ WIDTH = 100
 LONGEST_NAME = 24
 """Characters of a column's name that are printed, at most."""
 
-_LEVELS = (0.01, 0.25, 0.5, 0.75, 0.99)
-
 
 def plain_table() -> Table:
     """A table without lines, whose columns are two spaces apart."""
@@ -59,12 +57,12 @@ def quantile_table(columns: Sequence[Marginal], sides: tuple[str, str], *, with_
         sides: What the two samples are called.
         with_test: Whether the Kolmogorov-Smirnov statistic and its p-value stand in front.
     """
-    from wgan.comparing.marginals import shown_cell
+    from wgan.comparing.marginals import shown as shown_quantiles
+    from wgan.comparing.marginals import titles
 
     table = plain_table()
     tests = ("KS", "p") if with_test else ()
-    levels = [f"{100 * level:.0f} %" if level != 0.5 else "median" for level in _LEVELS]
-    for title in ("column by itself" if with_test else "quantiles", *tests, "", *levels):
+    for title in ("column by itself" if with_test else "quantiles", *tests, "", *titles()):
         is_text = title in ("column by itself", "quantiles", "")
         table.add_column(title, justify="left" if is_text else "right", no_wrap=True)
     for column in columns:
@@ -73,9 +71,7 @@ def quantile_table(columns: Sequence[Marginal], sides: tuple[str, str], *, with_
             (first, sides[0], column.first),
             (("",) * len(first), sides[1], column.second),
         ):
-            at = dict(zip(column.levels, cells, strict=True))
-            shown_cells = [escaped(shown_cell(at[level])) if level in at else "–" for level in _LEVELS]
-            table.add_row(*lead, side, *shown_cells)
+            table.add_row(*lead, side, *map(escaped, shown_quantiles(column.levels, cells)))
     return table
 
 

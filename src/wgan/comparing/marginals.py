@@ -16,6 +16,9 @@ from wgan.data.tables.types import is_temporal, to_plain
 LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 """Where quantiles are compared: the middle, and both tails."""
 
+SHOWN = (0.01, 0.25, 0.5, 0.75, 0.99)
+"""Those of them for which a line has room."""
+
 MOST_COORDINATES = 16
 """Coordinates of points up to which each is compared by itself; columns of tables have names, and are all compared."""
 
@@ -140,6 +143,17 @@ def as_cells(column: NDArray[np.generic]) -> pa.Array:
     if column.dtype.kind == "f" and column.dtype.itemsize not in (4, 8):
         return pa.array(column.astype(np.float64))
     return pa.array(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("=")))
+
+
+def titles() -> tuple[str, ...]:
+    """What the levels that are `SHOWN` are called."""
+    return tuple("median" if level == 0.5 else f"{100 * level:.0f} %" for level in SHOWN)
+
+
+def shown(levels: Sequence[float], cells: Sequence[Cell]) -> tuple[str, ...]:
+    """The quantiles that are `SHOWN`; a dash for one that is not known."""
+    at = dict(zip(levels, cells, strict=True))
+    return tuple(shown_cell(at[level]) if level in at else "–" for level in SHOWN)
 
 
 def shown_cell(cell: Cell) -> str:

@@ -35,28 +35,29 @@ def read_columns(evaluation: Mapping[str, Any]) -> list[Marginal]:
 
 def section(record: Record) -> Html | None:
     """A table of the columns, the furthest apart first; None where there are none."""
+    from wgan.comparing.marginals import titles
+
     columns = next((found for line in reversed(record.evaluations) if (found := read_columns(line))), [])
     if not columns:
         return None
-    levels = [f"{100 * level:.0f} %" if level != 0.5 else "median" for level in columns[0].levels]
-    head = element("tr", [element("th", title) for title in ("column", "KS", "p", "", *levels)])
+    head = element("tr", [element("th", title) for title in ("column", "KS", "p", "", *titles())])
     body = [row for column in columns[:_MOST] for row in _rows(column)]
     left = len(columns) - _MOST
     return element(
         "section",
         element("h2", "Each column by itself"),
         element("p", _NOTE, f" {left:,} nearer ones are in metrics.jsonl." if left > 0 else None, class_="note"),
-        element("div", element("table", head, body, class_="measured"), class_="scroll"),
+        element("div", element("table", head, body, class_="measured dense"), class_="scroll"),
     )
 
 
 def _rows(column: Marginal) -> tuple[Html, Html]:
+    from wgan.comparing.marginals import shown
+
     test = (column.name, significant(column.ks), shown_p(column.p_value))
-    return (
-        element("tr", [element("td", cell) for cell in (*test, "real", *map(_cell, column.first))]),
-        element("tr", [element("td", cell) for cell in ("", "", "", "samples", *map(_cell, column.second))]),
-    )
-
-
-def _cell(cell: float | str) -> str:
-    return cell if isinstance(cell, str) else significant(cell)
+    cells = [
+        (*test, "real", *shown(column.levels, column.first)),
+        ("", "", "", "samples", *shown(column.levels, column.second)),
+    ]
+    first, second = (element("tr", [element("td", cell) for cell in row]) for row in cells)
+    return first, second
