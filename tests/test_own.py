@@ -19,10 +19,11 @@ from torch import nn
 
 from own_parts import ADAMW, BatchSpread, ConvCritic, Counting, Drift, Mine, Pair, ToldGenerator, dense
 from wgan import CONSTRAINTS, OPTIMIZERS, WGAN, Settings, register, setup, train
+from wgan.batch import Layout
 from wgan.constraints import Constraint, GradientPenalty
 from wgan.errors import CheckpointError, UsageError
 from wgan.experiment import RunWarning
-from wgan.networks import MLP
+from wgan.networks import MLP, OwnNetwork
 from wgan.objectives import Wasserstein
 from wgan.optimizers import OwnOptimizer
 
@@ -392,3 +393,12 @@ def test_objectives_of_a_table_given_as_objects_are_words():
         model.set_params(objective=part).fit(POINTS).sample(3) for part in (Wasserstein(), "wasserstein")
     )
     np.testing.assert_array_equal(by_object, by_word)
+
+
+def test_each_player_is_a_copy_of_its_own():
+    module, layout = dense(4, 2), Layout(shape=(2,))
+    first, second = (OwnNetwork(module).generator(4, layout) for _ in range(2))
+    with torch.no_grad():
+        first.body[0].weight.zero_()
+    assert torch.equal(second.body[0].weight, module[0].weight)
+    assert bool(module[0].weight.any())
