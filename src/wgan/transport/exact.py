@@ -67,8 +67,8 @@ def exact(
         costs 1e32.
 
     Raises:
-        UsageError: Empty sets, samples of different sizes, weights that are no probabilities, p below 1, no plan without
-            forbidden pairs, more pairs than memory holds.
+        UsageError: Empty sets, samples of different sizes, weights that are no probabilities, p below 1, no plan
+            without forbidden pairs, more pairs than memory holds.
         NumericError: Numbers that are not finite, a solver that did not reach the optimum, or costs and weights of such
             different sizes that float64 has no potentials to prove it.
 
