@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
 from wgan.transport.arithmetic import Floats, dot, exact_sums, float_below, reduced_costs, transform_below
+from wgan.transport.costs import without_infinity
 from wgan.transport.forest import Forest, Moves
 from wgan.transport.proving import OPTIMALITY, Proof, weigh
 from wgan.transport.solvers import Solved, network_simplex
@@ -27,6 +28,9 @@ Solver: TypeAlias = Callable[[Tensor, Tensor, Tensor], Solved]
 
 _WANTED = OPTIMALITY / 16
 _MAX_ROUNDS = 40
+_MOST = 1e300
+"""The largest cost: potentials may be some thousand times as large."""
+
 _PATIENCE = 4
 """Rounds that may pass without a smaller gap."""
 
@@ -59,6 +63,10 @@ def refine(
     Source: Gleixner, Steffy and Wolter (2016), Iterative refinement for linear programming.
     """
     c, a, b = costs.numpy(), source.numpy(), target.numpy()
+    if max(-float(costs.min()), float(without_infinity(costs).max())) > _MOST:
+        raise NumericError(
+            f"costs beyond {_MOST:.0e} leave float64 no room for their differences", remedy="Divide them by a number."
+        )
     moves = _first_plan(c, a, b, start)
     rounds = _Rounds(c, a, b, moves)
     best, waited = math.inf, 0
