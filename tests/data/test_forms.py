@@ -159,9 +159,9 @@ def test_whole_numbers_that_are_numbers_stay_numbers():
     [
         (
             lambda i, r: f"{1000 + 7 * i:,}",
-            r"'1,000' may be 1000 or 1.0\nUse thousands=\\[.,.\\] or decimal=\\[.,.\\]",
+            r"'1,000' may be 1000 or 1.0\nUse thousands=\[.,.\] or decimal=\[.,.\]",
         ),
-        (lambda i, r: f"$1.{100 + i}", r"may be 1.1 or 1100\nUse decimal=\\[...\\] or thousands=\\[...\\]"),
+        (lambda i, r: f"$1.{100 + i}", r"may be 1.1 or 1100\nUse decimal=\[...\] or thousands=\[...\]"),
         (
             lambda i, r: f"{i % 12 + 1}/{i * 5 % 12 + 1}/2024",
             r"'2/6/2024' may be 2024-06-02 or 2024-02-06\nUse dayfirst",
