@@ -262,7 +262,7 @@ def test_cells_of_json_lines_keep_their_types(tmp_path):
     drawn = [json.loads(line) for line in out.read_text().splitlines()]
     assert {row["d"] for row in drawn} <= {f"2024-{month:02d}-{day:02d}" for month in (1, 2) for day in range(1, 32)}
     assert {type(row["x"]) for row in drawn} == {float}
-    with pytest.raises(DataError, match=r"column 'l': holds list.*\nUse --ignore 'l'"):
+    with pytest.raises(DataError, match=r"column 'l': holds list.*\nUse ignore=\[.l.\]"):
         open_data(path, DataOptions(missing="keep"), seed=0)
 
 

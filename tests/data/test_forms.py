@@ -162,14 +162,14 @@ def test_whole_numbers_that_are_numbers_stay_numbers():
     [
         (
             lambda i, r: f"{1000 + 7 * i:,}",
-            r"'1,000' may be 1000 or 1.0\nUse --thousands ',' or --decimal ','",
+            r"'1,000' may be 1000 or 1.0\nUse thousands=\[.,.\] or decimal=\[.,.\]",
         ),
-        (lambda i, r: f"$1.{100 + i}", r"may be 1.1 or 1100\nUse --decimal '.' or --thousands '.'"),
+        (lambda i, r: f"$1.{100 + i}", r"may be 1.1 or 1100\nUse decimal=\[...\] or thousands=\[...\]"),
         (
             lambda i, r: f"{i % 12 + 1}/{i * 5 % 12 + 1}/2024",
-            r"'2/6/2024' may be 2024-06-02 or 2024-02-06\nUse --dayfirst",
+            r"'2/6/2024' may be 2024-06-02 or 2024-02-06\nUse dayfirst",
         ),
-        (lambda i, r: f"{i % 12 + 1:02d}-{i * 5 % 12 + 1:02d}-24", r"may be .*\nUse --dayfirst yes"),
+        (lambda i, r: f"{i % 12 + 1:02d}-{i * 5 % 12 + 1:02d}-24", r"may be .*\nUse dayfirst=.*yes"),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_asked_about(make, message):
@@ -252,7 +252,7 @@ def test_a_point_before_three_digits_everywhere_is_told():
 def test_one_cell_that_does_not_fit_is_named_with_its_line(make, wrong):
     cells = cells_of(make)
     cells[40] = wrong
-    with pytest.raises(DataError, match=rf"line 42, column 'x': text '{wrong}' in a column .*\n.*--categorical 'x'"):
+    with pytest.raises(DataError, match=rf"line 42, column 'x': text '{wrong}' in a column .*\n.*categorical=.*x"):
         found(raw_of(cells))
     assert isinstance(found(raw_of(cells), categorical=("x",))[1].columns[0], Category)
 
@@ -296,18 +296,18 @@ def test_options_on_forms_are_checked():
         "dayfirst",
         "date_format",
     ]
-    with pytest.raises(UsageError, match=r"--date-format: %Q in the format '%Q %Y-%m' is not known"):
+    with pytest.raises(UsageError, match=r"date_format: %Q in the format '%Q %Y-%m' is not known"):
         found(raw_of(["1", "2"]), date_format=("%Q %Y-%m",))
-    with pytest.raises(UsageError, match=r"--date-format 'xx' names no column \(did you mean 'x'\?\)"):
+    with pytest.raises(UsageError, match=r"date_format=.*xx.* names no column \(did you mean 'x'\?\)"):
         found(raw_of(["1", "2"]), date_format=("xx=%Y-%m",))
-    with pytest.raises(DataError, match=r"line 2, column 'x': text 'a' .* which --date-format or --dayfirst names"):
+    with pytest.raises(DataError, match=r"line 2, column 'x': text 'a' .* which date_format or dayfirst names"):
         found(raw_of(["a", "b"]), date_format=("x=%Y-%m",))
 
 
 def test_more_categories_are_learnt_where_it_is_asked_for(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "".join(f"{row},n{row % 1001}\n" for row in range(3_000)))
-    with pytest.raises(DataError, match=r"more than 1,000 categories\nUse --ignore 'b', or --max-categories 1001"):
+    with pytest.raises(DataError, match=r"more than 1,000 categories\nUse ignore=\[.b.\], or max_categories=1001"):
         open_data(path, DataOptions(), seed=0)
     assert open_data(path, DataOptions(max_categories=1001), seed=0).codec.layout.size == 1002
 

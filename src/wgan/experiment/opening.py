@@ -89,7 +89,7 @@ def begin(
         asked, settings = settings.batch_size, _with_fitting_batch(settings, source, shrink=shrink_batch)
         _refuse_mismatch(settings, source)
         refuse_blind_choice(settings, source)
-        refuse_what_cannot_fit(settings, source.codec.layout, _condition_size(source))
+        refuse_what_cannot_fit(settings, source.codec.layout, _condition_size(source), given.parts)
         game = build_game(settings, source.codec.layout, _condition_size(source), chosen)
         try_out(game, chosen, build_rules(settings), source.codec.layout, given)
         # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
@@ -215,7 +215,7 @@ def _resume(
     source = source or open_again(longer, files)
     refuse_other_data(stored, source, files.root)
     refuse_blind_choice(longer, source)
-    refuse_what_cannot_fit(longer, source.codec.layout, _condition_size(source))
+    refuse_what_cannot_fit(longer, source.codec.layout, _condition_size(source), given.parts)
     game = build_game(longer, source.codec.layout, _condition_size(source), parts)
     restore(game, checkpoint)
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from wgan.assembly import build_rules, choose_parts
 from wgan.batch import Layout
+from wgan.choices import OWN
 from wgan.errors import UsageError
 from wgan.memory import available, in_words, memory_faults
-from wgan.networks import given_to
+from wgan.networks import Architecture, OwnNetwork, given_to
 from wgan.optimizers import Foreseeing, Optimizer
 from wgan.settings import Settings
 
@@ -48,13 +50,14 @@ class Need:
         return self.generator + self.critic + batch_size * self.sample
 
 
-def need_of(settings: Settings, layout: Layout, condition_size: int = 0) -> Need:
+def need_of(settings: Settings, layout: Layout, condition_size: int = 0, own: Mapping[str, Any] | None = None) -> Need:
     """Count what a game takes at least; nothing is allocated.
 
     Args:
         settings: The run's settings.
         layout: What a sample of the data is.
         condition_size: Entries of what a sample is asked for by.
+        own: Objects of the user's own, by setting.
 
     Returns:
         Bytes; infinite where a network has more weights than 64 bits can count.
@@ -62,7 +65,7 @@ def need_of(settings: Settings, layout: Layout, condition_size: int = 0) -> Need
     Raises:
         UsageError: Words that no table has, or networks that do not fit the data.
     """
-    parts, rules = choose_parts(settings), build_rules(settings)
+    parts, rules = choose_parts(settings, own), build_rules(settings)
     to_generator, to_critic = given_to(settings.conditioning, condition_size)
 
     def generator() -> tuple[nn.Module, tuple[Tensor, ...]]:
@@ -74,8 +77,9 @@ def need_of(settings: Settings, layout: Layout, condition_size: int = 0) -> Need
         network = parts.critic.critic(packed, parts.objective.critic_outputs, told)
         return network, (torch.empty(_FEW, *packed.shape), torch.empty(_FEW, told.size))
 
-    made, made_outputs = _measured(generator)
-    judged, judged_outputs = _measured(critic)
+    # Modules of the user's own are there already, and are tried on numbers, which a network without any has not.
+    made, made_outputs = _weights(parts.generator) or _measured(generator)
+    judged, judged_outputs = _weights(parts.critic) or _measured(critic)
     # Real samples and generated ones are scored, and what layers put out is kept for the gradient.
     per_sample = _FLOAT * _entries(settings, layout) + _HALF * (made_outputs + 2 * judged_outputs / rules.packing)
     averaged = _FLOAT * made if settings.average else 0
@@ -91,8 +95,23 @@ def _entries(settings: Settings, layout: Layout) -> int:
     return settings.noise_size + 2 * layout.size
 
 
-def refuse_what_cannot_fit(settings: Settings, layout: Layout, condition_size: int = 0) -> None:
+def _weights(network: Architecture) -> tuple[float, float] | None:
+    """Weights of a module of the user's own, and nothing of what its layers put out; None of any other network."""
+    if not isinstance(network, OwnNetwork):
+        return None
+    return float(sum(weight.numel() for weight in network.module.parameters() if not is_lazy(weight))), 0.0
+
+
+def refuse_what_cannot_fit(
+    settings: Settings, layout: Layout, condition_size: int = 0, own: Mapping[str, Any] | None = None
+) -> None:
     """Refuse a game that needs more memory than there is.
+
+    Args:
+        settings: The run's settings.
+        layout: What a sample of the data is.
+        condition_size: Entries of what a sample is asked for by.
+        own: Objects of the user's own, by setting.
 
     Raises:
         UsageError: It does, or asks for more threads than can be started; the setting to change is named.
@@ -104,14 +123,14 @@ def refuse_what_cannot_fit(settings: Settings, layout: Layout, condition_size: i
         return
     batch = _FLOAT * settings.batch_size * _entries(settings, layout)
     # A batch that is itself too large need not wait for networks that are sized by it.
-    need = need_of(settings, layout, condition_size) if batch <= room else Need(generator=0, critic=0, sample=0)
+    need = need_of(settings, layout, condition_size, own) if batch <= room else Need(generator=0, critic=0, sample=0)
     total = max(batch, need.total(settings.batch_size))
     if total <= room:
         return
     said = f"needs at least {in_words(total)} of memory, of which {in_words(room)} can be had"
     for name, value in _modest(settings).items():
         other = _with(settings, {name: value})
-        counted = need_of(other, layout, condition_size)
+        counted = need_of(other, layout, condition_size, own)
         if counted.total(other.batch_size) <= room:
             most = int((room - counted.generator - counted.critic) // counted.sample)
             remedy = f"A batch_size of {most:,} or less would do." if name == "batch_size" else f"Use a smaller {name}."
@@ -120,7 +139,7 @@ def refuse_what_cannot_fit(settings: Settings, layout: Layout, condition_size: i
     for name, value in _modest(settings).items():
         changed[name] = value
         other = _with(settings, changed)
-        if need_of(other, layout, condition_size).total(other.batch_size) <= room:
+        if need_of(other, layout, condition_size, own).total(other.batch_size) <= room:
             named = " with ".join(f"{name} {_shown(settings, name)}" for name in changed)
             raise UsageError(f"{named} {said}", remedy="Use smaller ones.")
     raise UsageError(f"the networks, of samples of {layout.size:,} numbers, {said}", remedy="Use smaller networks.")
@@ -151,7 +170,7 @@ def _modest(settings: Settings) -> dict[str, int | str]:
     found: dict[str, int | str] = {name: value for name, value in counts.items() if value < getattr(settings, name)}
     # A word without its parameters is the network as its table has it.
     words = {name: getattr(settings, name).partition(":") for name in ("generator", "critic")}
-    return found | {name: word for name, (word, colon, _) in words.items() if colon}
+    return found | {name: word for name, (word, colon, _) in words.items() if colon and word != OWN}
 
 
 def _with(settings: Settings, values: Mapping[str, Any]) -> Settings:

@@ -167,7 +167,7 @@ def test_a_range_that_means_two_things_is_refused(tmp_path):
 def test_a_range_with_an_alpha_channel_or_without_shades_is_refused(tmp_path):
     Image.new("RGBA", (8, 8)).save(tmp_path / "a.png")
     Image.new("RGBA", (8, 8)).save(tmp_path / "b.png")
-    with pytest.raises(UsageError, match="--range cannot be used with an alpha channel"):
+    with pytest.raises(UsageError, match="range cannot be used with an alpha channel"):
         open_images(tmp_path, DataOptions(range=(0.0, 9.0)), seed=0, cache=None)
     for name in "ab":
         Image.new("1", (8, 8)).save(tmp_path / f"{name}.png")
