@@ -23,6 +23,7 @@ _NUMBER = re.compile(r" (-?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?)(?![\w])")
 _PAIR = re.compile(r" \(?(\d+),? (\d+)\)?")
 _WORD = re.compile(r" ([a-z][a-z0-9-]*(?::[a-z_0-9]+=[\w.-]*\w(?:,[a-z_0-9]+=[\w.-]*\w)*)?)(?![\w=])")
 _PLACEHOLDER = re.compile(r" ([A-Z]{2,})\b")
+_YES_OR_NO = re.compile(r" (yes|no)\b")
 _NO_VALUE = re.compile(
     "a|above|alone|and|as|at|below|but|by|for|has|have|here|if|in|instead|is|names|needs|of|on|or|so|than|that|the|them"
     "|then|this|to|too|under|when|where|which|with|without"
@@ -119,7 +120,7 @@ def _value(text: str, place: int, hint: Any, *, is_negated: bool) -> tuple[str |
         if listed := _LISTED.match(text, place):
             names = re.findall(r"'([^']*)'", listed[1])
             return f"[{', '.join(f'{chr(34)}{name}{chr(34)}' for name in names)}]", listed.end()
-        placeholder = _PLACEHOLDER.match(text, place)
+        placeholder = _PLACEHOLDER.match(text, place) or _YES_OR_NO.match(text, place)
         return (f'["{placeholder[1]}"]', placeholder.end()) if placeholder else (None, place)
     word = re.compile(rf" ({'|'.join(inner)})\b").match(text, place) if origin is Literal else _WORD.match(text, place)
     if word is None or _NO_VALUE.fullmatch(word[1]):
