@@ -10,7 +10,7 @@ from wgan.measures import as_pair, as_points, as_weights
 
 @pytest.mark.parametrize("values", [[[1.0, 2.0], [3.0]], [torch.zeros(2, requires_grad=True)] * 2])
 def test_lists_that_are_no_array_are_refused(values):
-    with pytest.raises(UsageError, match=r"x is no array of numbers(.|\n)*torch.stack"):
+    with pytest.raises(UsageError, match=r"x is not an array of numbers(.|\n)*torch.stack"):
         as_points(values, "x")
 
 

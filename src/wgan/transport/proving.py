@@ -71,9 +71,10 @@ def prove(costs: Tensor, a: Tensor, b: Tensor, found: Solved) -> Proof:
     # Potentials are unique only up to what one side gains and the other loses: both get half of the value.
     f = f - (float(a @ f) - float(b @ g)) / 2
     lowest = source_transform(costs, f)
-    # One step down covers the rounding of the differences.
+    # One step down covers the rounding of the differences; a difference of 0 has none.
     g = torch.nextafter(lowest, lowest.new_tensor(-math.inf))
-    return weigh(costs, found, f, torch.where(lowest == math.inf, 0.0, g))
+    g = torch.where((lowest == math.inf) | (lowest == 0.0), 0.0, g)
+    return weigh(costs, found, f, g)
 
 
 def weigh(costs: Tensor, found: Solved, f: Tensor, g: Tensor) -> Proof:
