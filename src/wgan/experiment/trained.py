@@ -28,6 +28,7 @@ from wgan.experiment.notes import read_note, read_settings, read_source
 from wgan.experiment.obeying import obeyed
 from wgan.experiment.opening import open_again
 from wgan.experiment.record import Journal
+from wgan.experiment.sizing import refuse_larger_networks
 from wgan.game import Game
 from wgan.memory import memory_faults
 from wgan.metrics import Judge
@@ -183,6 +184,7 @@ def load(directory: Path, *, checkpoint: Literal["best", "last"] = "last") -> Tr
     stored = read_source(files)
     codec, conditions = codec_from_state(stored["codec"]), conditions_from_state(stored.get("conditions"))
     size = 0 if conditions is None else conditions.size
+    refuse_larger_networks(settings, codec.layout, size, saved.tensors, directory)
     game = build_game(_for_this_machine(settings, read_note(files.environment)), codec.layout, size)
     restore(game, saved)
     return Trained(settings, codec, game, conditions, _doubt(files, saved.step))
