@@ -83,6 +83,9 @@ class TestTheDoor:
             (MemoryError(), 1, "smaller batch"),
             (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), 1, "smaller batch"),
             (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "smaller batch"),
+            (OSError(36, "File name too long", "a" * 6000), 2, "aaa: File name too long"),
+            (OSError(5, "Input/output error", "data"), 5, "data: Input/output error"),
+            (UsageError("b" * 6000), 2, "bbb...bbb"),
             (
                 RuntimeError("odd\nthing"),
                 1,

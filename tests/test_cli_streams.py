@@ -26,7 +26,7 @@ def shell(command: str, folder: Path, **environment: str) -> subprocess.Complete
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -110,6 +110,7 @@ def test_a_reader_that_leaves_is_no_error_and_told_by_the_code(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
 @pytest.mark.parametrize(
     ("streams", "codes"),
@@ -144,6 +145,7 @@ def test_a_run_goes_on_and_its_files_are_whole(tmp_path, streams, codes):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, PLAIN_LOCALE, {"PYTHONIOENCODING": "latin-1"}])
 def test_names_outside_the_encoding_never_raise_and_files_are_utf8(tmp_path, environment):
     (tmp_path / "é日.csv").write_text("é,日本\n" + "\n".join(f"{n},{n % 5}" for n in range(30)), encoding="utf-8")

@@ -195,3 +195,11 @@ def test_without_held_out_rows_there_is_no_judge_and_no_best(tmp_path):
     assert "score" not in records(tmp_path / "run")[-1]
     with pytest.raises(CheckpointError, match="none was judged"):
         experiment.load(tmp_path / "run", checkpoint="best")
+
+
+def test_a_path_that_the_system_does_not_look_up_is_refused(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / ("a/" * 3000) / "run", tmp_path / "loop" / "run", tmp_path / "file" / "run"):
+        with pytest.raises(UsageError, match="cannot be made"):
+            experiment.begin(SETTINGS, path)

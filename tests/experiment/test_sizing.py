@@ -1,8 +1,10 @@
 """What a game takes is counted before anything of it is made, and what cannot fit is refused by its setting's name."""
 
 import dataclasses
+import json
 import threading
 
+import numpy as np
 import pytest
 import torch
 from small_runs import SETTINGS, finish
@@ -10,9 +12,11 @@ from small_runs import SETTINGS, finish
 from wgan import checkpoints, experiment
 from wgan.assembly import build_game
 from wgan.batch import Layout
-from wgan.errors import OutOfMemoryError, UsageError
+from wgan.data import open_data
+from wgan.errors import CheckpointError, OutOfMemoryError, UsageError
 from wgan.experiment import sizing
 from wgan.experiment.sizing import need_of, refuse_what_cannot_fit
+from wgan.settings import DataOptions
 
 POINTS = Layout(shape=(5,))
 IMAGES = Layout(shape=(3, 32, 32), bounded=True)
@@ -139,3 +143,19 @@ def test_an_end_of_memory_while_sampling_is_told(tmp_path, monkeypatch):
     for draw in (trained.sample, trained.values, lambda num: list(trained.generate(num))):
         with pytest.raises(OutOfMemoryError, match="out of memory while samples were drawn"):
             draw(3)
+
+
+@pytest.mark.parametrize("field", ["height", "width"])
+def test_a_sample_that_was_made_larger_by_hand_is_refused_before_its_network_is_made(tmp_path, field, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    source = open_data(pixels, DataOptions(), seed=0)
+    settings = dataclasses.replace(SETTINGS, steps=1, data="<images>", generator="mlp:width=4", critic="mlp:width=4")
+    finish(experiment.begin(settings, tmp_path / "run", source=source))
+    experiment.load(tmp_path / "run")
+    path = tmp_path / "run" / "source.json"
+    state = json.loads(path.read_bytes())
+    state["codec"][field] = 60_000
+    path.write_text(json.dumps(state))
+    monkeypatch.setattr("wgan.experiment.trained.build_game", None)
+    with pytest.raises(CheckpointError):
+        experiment.load(tmp_path / "run")

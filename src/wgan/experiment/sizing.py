@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.nn.parameter import is_lazy
 from wgan.assembly import build_rules, choose_parts
 from wgan.batch import Layout
 from wgan.choices import OWN
-from wgan.errors import UsageError
+from wgan.errors import CheckpointError, UsageError
 from wgan.memory import available, in_words, memory_faults
 from wgan.networks import Architecture, OwnNetwork, given_to
 from wgan.optimizers import Foreseeing, Optimizer
@@ -25,6 +26,10 @@ from wgan.settings import Settings
 _FLOAT = 4
 _HALF = 2
 """Bytes of a number that a layer puts out, in the least precision that it may be run in."""
+
+_PLENTY = 16
+_MOST_KEPT = 5
+"""Numbers for each weight, at most: the weight, its gradient, what an optimiser keeps, and one more."""
 
 _FEW = 2
 _MODEST_NOISE = 128
@@ -88,6 +93,48 @@ def need_of(settings: Settings, layout: Layout, condition_size: int = 0, own: Ma
         critic=_kept(parts.critic_optimizer, judged),
         sample=per_sample,
     )
+
+
+def refuse_larger_networks(
+    settings: Settings,
+    layout: Layout,
+    condition_size: int,
+    stored: Mapping[str, Tensor],
+    directory: Path,
+    own: Mapping[str, Any] | None = None,
+) -> None:
+    """Refuse samples for which networks would have more weights than a checkpoint holds, before these are made.
+
+    What a run keeps of its data can be edited by hand, and says how large a sample is.
+
+    Args:
+        settings: The run's settings.
+        layout: What a sample is, by what the run keeps of its data.
+        condition_size: Entries of what a sample is asked for by, likewise.
+        stored: The tensors of a checkpoint, by name.
+        directory: The run, for the message.
+        own: Objects of the user's own, by setting.
+
+    Raises:
+        CheckpointError: There are more.
+    """
+    held = {
+        player: sum(tensor.numel() for name, tensor in stored.items() if name.startswith(f"{player}."))
+        for player in ("generator", "critic")
+    }
+    # A network of fully connected layers has many weights for each number of a sample: most need not be counted.
+    if _PLENTY * (layout.size + condition_size) <= held["generator"]:
+        return
+    need = need_of(dataclasses.replace(settings, average=0.0), layout, condition_size, own)
+    counted = {"generator": need.generator, "critic": need.critic}
+    for player, count in counted.items():
+        # Of each weight there are at least the weight itself and its gradient.
+        if count > _MOST_KEPT * _FLOAT * held[player]:
+            raise CheckpointError(
+                f"the {player} of '{directory}' would be larger than the one in its checkpoint: a sample of its "
+                f"source.json has {layout.size:,} numbers",
+                remedy="Restore source.json from a copy.",
+            )
 
 
 def _entries(settings: Settings, layout: Layout) -> int:

@@ -29,6 +29,7 @@ from wgan.experiment.notes import read_environment, read_settings, read_source
 from wgan.experiment.obeying import obeyed
 from wgan.experiment.opening import moved, open_again
 from wgan.experiment.record import Journal
+from wgan.experiment.sizing import refuse_larger_networks
 from wgan.game import Game
 from wgan.memory import memory_faults
 from wgan.metrics import Judge
@@ -268,6 +269,7 @@ def load(
     stored = read_source(files)
     codec, conditions = codec_from_state(stored["codec"]), conditions_from_state(stored.get("conditions"))
     size = 0 if conditions is None else conditions.size
+    refuse_larger_networks(settings, codec.layout, size, saved.tensors, directory, given.parts)
     game = build_game(_for_this_machine(settings, read_environment(files)), codec.layout, size, chosen)
     restore(game, saved)
     return Trained(settings, codec, game, conditions, _doubt(files, saved.step), chosen)
