@@ -209,6 +209,7 @@ def test_samples_and_looks_of_what_was_undone_are_gone(tmp_path, monkeypatch):
     """The update that is found out comes after a sample sheet and a look that are not kept either."""
     monkeypatch.setattr("wgan.experiment.examining.FEWEST_UPDATES", 1)
     monkeypatch.setattr("wgan.experiment.examining.LOOKS", 1)
+    monkeypatch.setattr("wgan.experiment.examining.early_looks", lambda settings: frozenset())
     settings = dataclasses.replace(SETTINGS, sample_every=22, save_every=20, judge_every=20)
     fault, found = experiment.running.health.fault_of, []
 

@@ -2,8 +2,8 @@
 
 Each is held against a median over the recent looks of a run (see `wgan.trust.symptoms`). What was measured is said of
 two seeds of the zoo (`wgan.proofs.zoo`), by which the numbers were chosen; they were tried on two others. What speaks
-for a number (from `BLIND` on) was chosen on seed 2 of its sound runs and tried on seed 0; `beyond_chance` of
-`wgan.trust.ranks`, which decides in all runs of fewer than a dozen looks, was not chosen by any run.
+for a number (from `BLIND` on) was chosen on seed 2 of its sound runs. `beyond_chance` of `wgan.trust.ranks`, which
+decides in runs of fewer than a dozen looks, was not chosen by any run.
 """
 
 from __future__ import annotations

@@ -86,7 +86,6 @@ _SOUND: dict[str, tuple[_Changes, int | None]] = {
     "ring-clipping": (_RING | _clipped(0.2), None),
     "roll-clipping": (_ROLL | _clipped(0.1), None),
     "roll-narrow-clipping": (_ROLL | _clipped(0.03), None),
-    "roll-wide-clipping": (_ROLL | _clipped(1), None),
     "ring-clipping-adam": (_RING | _clipped(0.1) | _BY_ADAM, None),
     "roll-clipping-adam": (_ROLL | _clipped(0.1) | _BY_ADAM, None),
     "ring-spectral": (_RING | {"constraint": "spectral", "critic_steps": 5} | _both(_adam(0.002)), None),
@@ -202,6 +201,8 @@ _PLANTED: dict[Kind, dict[str, tuple[str, _Changes, int | None]]] = {
             None,
         ),
         "ring-cut-short": ("ring-penalty", {"steps": 450}, None),
+        # Its samples are near, but its curve rises with its slope, from 15 to 800, while they come nearer.
+        "roll-wide-clipping": ("roll-clipping", _clipped(1), None),
         "clouds-64d-noise": ("clusters-16d-penalty", _CLOUDS | _players(_adam(1e-7), _adam(0.003)), _ROWS),
         "clouds-64d-hardly-begun": ("clusters-16d-penalty", _CLOUDS | {"steps": 12, "judge_every": 12}, _ROWS),
     },
