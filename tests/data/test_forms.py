@@ -288,6 +288,13 @@ def test_text_of_a_data_frame_is_text_until_it_is_named():
     assert back["when"].to_pylist() == frame["when"].tolist()
 
 
+def test_an_order_of_days_that_no_cell_has_is_refused():
+    cells = cells_of(lambda i, r: f"{i % 12 + 13}.{i % 12 + 1:02d}.2024")
+    with pytest.raises(DataError, match=r"'13.01.2024' and 59 more in a column which .*--dayfirst names"):
+        found(raw_of(cells), dayfirst=("x=no",))
+    assert found(raw_of(cells), dayfirst=("no",))[2] == cells
+
+
 def test_options_on_forms_are_checked():
     options = DataOptions(decimal=(";",), thousands=("a=x",), dayfirst=("maybe",), date_format=("iso",))
     assert [problem.split()[0] for problem in problems(Settings(input=options))] == [

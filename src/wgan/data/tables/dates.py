@@ -69,6 +69,8 @@ def find_dates(cells: pa.Array, rules: Rules, habits: Habits) -> Instants | None
         return None
     found: list[Instants] = []
     for form in [_lenient(rules.date_format)] if rules.date_format else _forms():
+        if rules.is_date and rules.dayfirst is not None and _dayfirst(form) not in (None, rules.dayfirst):
+            continue
         if not rules.date_format and _count(form, sample) * 2 <= len(sample):
             continue
         values = form.read(cells)
@@ -139,23 +141,23 @@ def _settled(found: list[Instants], rules: Rules, habits: Habits) -> tuple[Insta
         if not any(each.values.equals(other.values) for other in distinct):
             distinct.append(each)
     if rules.dayfirst is not None:
-        distinct = [each for each in distinct if _dayfirst(each) in (None, rules.dayfirst)] or distinct
+        distinct = [each for each in distinct if _dayfirst(each.form) in (None, rules.dayfirst)] or distinct
     if len(distinct) == 1:
         return distinct[0], None, []
     # Nobody writes the month first with points.
-    dotted = [each for each in distinct if "." in each.form.format and _dayfirst(each)]
+    dotted = [each for each in distinct if "." in each.form.format and _dayfirst(each.form)]
     if len(dotted) == 1:
         return dotted[0], None, []
     if (evidence := habits.dayfirst) is not None:
-        fitting = [each for each in distinct if _dayfirst(each) == (evidence.says == "yes")]
+        fitting = [each for each in distinct if _dayfirst(each.form) == (evidence.says == "yes")]
         if len(fitting) == 1:
             return fitting[0], evidence, []
     return distinct[0], None, distinct[1:]
 
 
-def _dayfirst(found: Instants) -> bool | None:
+def _dayfirst(form: DateForm) -> bool | None:
     """Whether the day comes before a month in digits; None where that is no question."""
-    letters = found.form.tokens
+    letters = form.tokens
     if not {"d", "m"} <= set(letters) or letters[0] == "Y":
         return None
     return letters.index("d") < letters.index("m") and letters[0] != "y"
@@ -165,6 +167,9 @@ def _padded(found: Instants, cells: pa.Array) -> DateForm:
     """The form with zeros in front where the cells have them."""
     import pyarrow.compute as pc
 
+    # Hardly a table has more days than rows.
+    cells = cells.drop_null().unique()
+    values = found.form.read(cells)
     date, time = ("%-d", "%-m"), ("%-H", "%-I")
     for bare in (date + time, date, time, ()):
         format_ = found.form.format
@@ -172,6 +177,6 @@ def _padded(found: Instants, cells: pa.Array) -> DateForm:
             format_ = format_.replace(directive, directive.replace("-", ""))
         for upper in (False, True):
             form = DateForm(format=format_, upper=upper)
-            if pc.all(pc.equal(form.write(found.values), cells)).as_py():
+            if pc.all(pc.equal(form.write(values), cells)).as_py():
                 return form
     return found.form

@@ -27,6 +27,17 @@ def memory_limit() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
+def refuse_flood(num_rows: int, schema: pa.Schema, name: str) -> None:
+    """Refuse a table whose header already states more than fits: a small file can state any number of rows.
+
+    Raises:
+        DataError: Its columns of fixed width take more than half of the machine's memory.
+    """
+    bits = sum(field.type.bit_width for field in schema if pa.types.is_primitive(field.type))
+    if num_rows * bits // 8 > memory_limit():
+        raise _too_large(name)
+
+
 def within_memory(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.RecordBatch]:
     """The same batches, ended by an error before they fill the memory, whatever the file's headers promise.
 
@@ -38,13 +49,17 @@ def within_memory(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.R
     for batch in batches:
         taken += batch.nbytes
         if taken > limit:
-            raise DataError(
-                f"{name} takes more than {limit:,} bytes once it is read, half of this machine's memory",
-                remedy="Give fewer rows or columns, or another machine.",
-            )
+            raise _too_large(name)
         # Offsets and text are used as the file has them: a damaged one could otherwise end the interpreter.
         batch.validate(full=True)
         yield batch
+
+
+def _too_large(name: str) -> DataError:
+    return DataError(
+        f"{name} takes more than {memory_limit():,} bytes once it is read, half of this machine's memory",
+        remedy="Give fewer rows or columns, or another machine.",
+    )
 
 
 def read_feather(path: Path, *, name: str, header: bool = True) -> Raw:

@@ -21,7 +21,7 @@ _UNITS = "%|‰|°[CF]?|kg|mg|g|t|km|cm|mm|m|ms|s|min|h|ml|l|kB|MB|GB|TB|kWh|kW|
 _SHAPE = (
     rf"^(?P<o>\(?)(?P<s>[-+\x{{2212}}]?)(?P<pre>\s*(?:{_CURRENCY}\s*)?)(?P<i>\(?)(?P<t>[-+\x{{2212}}]?)"
     rf"(?P<body>[0-9]+(?:[.,'\x{{2019}}_{SPACES}][0-9]+)*\.?|[.,][0-9]+)(?P<exp>(?:[eE][-+]?[0-9]+)?)(?P<c>\)?)"
-    rf"(?P<suf>(?:\s*(?:{_CURRENCY}|{_UNITS})|\s\p{{L}}[\p{{L}}/²³. -]{{0,20}})?)(?P<d>\)?)(?P<u>-?)$"
+    rf"(?P<suf>(?:\s*(?:{_CURRENCY}|{_UNITS})|\s\p{{L}}[^0-9()]*)?)(?P<d>\)?)(?P<u>-?)$"
 )
 _MARKS = ("", ",", ".", " ", "'", "\u2019", "_")
 # Of so many numbers at least, a check digit that always fits is no accident.
@@ -110,13 +110,13 @@ def _readings(body: pa.Array, rules: Rules) -> tuple[list[tuple[str, str]], int]
     """The pairs of separators (of places, of thousands; empty where there is none) that fit most, and how many."""
     best: dict[tuple[str, str], int] = {}
     said = rules.thousands
+    there = {mark for mark in _MARKS if _any(body, f"[{SPACES}]" if mark == " " else re.escape(mark))}
     for decimal in (rules.decimal,) if rules.decimal else (".", ","):
         for thousands in _MARKS if said is None else ("", said):
-            if decimal == (said or thousands):
+            if decimal == (said or thousands) or (thousands and thousands not in there):
                 continue
             count = _count(body, f"^{number_pattern(decimal, thousands)}$")
-            has_thousands = bool(thousands) and _any(body, f"[{SPACES}]" if thousands == " " else re.escape(thousands))
-            used = (decimal if _any(body, re.escape(decimal)) else "", thousands if has_thousands else "")
+            used = (decimal if decimal in there else "", thousands)
             best[used] = max(best.get(used, 0), count)
     if "," not in (rules.decimal, said) and _is_typo(body):
         best.pop((",", ""), None)

@@ -122,13 +122,14 @@ def read_parquet(path: Path, *, name: str, header: bool = True) -> Raw:
     """
     import pyarrow.parquet
 
-    from wgan.data.tables.files import within_memory
+    from wgan.data.tables.files import refuse_flood, within_memory
 
     if not path.stat().st_size:
         raise DataError(f"{name} is an empty file; needs at least 2 rows", remedy="Give more data.")
     try:
         # Arrow opens no path that is not UTF-8; Python does.
         with path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
+            refuse_flood(file.metadata.num_rows, file.schema_arrow, name)
             # In batches, since a small file can state any number of rows.
             table = pa.Table.from_batches(within_memory(file.iter_batches(), name), schema=file.schema_arrow)
     except DataError:

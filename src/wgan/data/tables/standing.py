@@ -13,6 +13,9 @@ from wgan.data.tables.rules import Evidence, Habits, Rules
 from wgan.data.tables.written import Form
 from wgan.errors import DataError
 
+# Digits after a sign, a currency or the name of a day or a month.
+_BEGINNING = r"^[^0-9A-Za-z]{0,8}[A-Za-z]{0,3}[^0-9A-Za-z]{0,3}[0-9]|^[A-Za-z]{3,9}[-., ]{1,2}[0-9]"
+_SOME = 1000
 # So many different cells show whether text looks like numbers, and with so few it is categories whatever it looks like.
 _SAMPLE, _FEW = 200, 20
 # How a missing number is written by those who do not leave the cell empty. In a text column these are categories.
@@ -72,6 +75,8 @@ def parsed(text: pa.Array, raw: Raw, name: str, rules: Rules, habits: Habits, *,
     fits = pc.match_substring_regex(cells, f"^({NUMBER})$")
     if pc.sum(fits).as_py() == present and rules.decimal != "," and not rules.thousands and not rules.date_format:
         return _plain(cells, raw, name, rules, habits, forced=forced)
+    if not (forced or rules.is_date or _begin_alike(cells)):
+        return Parsed()
     numbers = None if rules.is_date else find_numbers(cells, rules, habits, forced=forced)
     if numbers is not None and numbers.count == present:
         return _written_numbers(numbers, raw, name, forced=forced)
@@ -89,6 +94,15 @@ def parsed(text: pa.Array, raw: Raw, name: str, rules: Rules, habits: Habits, *,
     if are_mixed(cells):
         return Parsed(note=f"column {name!r}: numbers with several currencies or units are read as text")
     return Parsed()
+
+
+def _begin_alike(cells: pa.Array) -> bool:
+    """Whether a good part of some cells begins as numbers and dates do: most text is told from them by that alone."""
+    import pyarrow.compute as pc
+
+    present = cells.drop_null()
+    some = present.take(pa.array(range(0, len(present), max(1, len(present) // _SOME))))
+    return 4 * (pc.sum(pc.match_substring_regex(some, _BEGINNING)).as_py() or 0) > len(some)
 
 
 def _hint(text: pa.Array, name: str, rules: Rules, habits: Habits) -> str:
@@ -210,7 +224,8 @@ def _written_dates(found: Instants, cells: pa.Array, raw: Raw, name: str) -> Par
         return Parsed()
     what = "time" if pa.types.is_time(found.values.type) else "date"
     note = f"column {name!r}: {cells[row].as_py()!r} is read as the {what} {found.values[row].as_py()}"
-    written = found.form.write(found.values)
+    cells = cells.drop_null().unique()
+    written = found.form.write(found.form.read(cells))
     changed = pc.not_equal(written, cells)
     if _any(changed):
         row = changed.index(True).as_py()
