@@ -211,7 +211,7 @@ def test_nan_and_inf_are_counted_shown_and_dropped_on_request(tmp_path):
     assert "12 rows with NaN" in source.notes[0]
     assert source.sample(2_000, rng()).values.isfinite().all()
     assert source.held_out(2_000, rng()).isfinite().all()
-    with pytest.raises(DataError, match="1 rows of 3 columns after dropping 2; needs at least 2 rows"):
+    with pytest.raises(DataError, match="1 row of 3 columns after dropping 2; needs at least 2 rows"):
         open_points(points[[0, 3, 8]], missing="drop")
     with pytest.raises(UsageError, match='missing="keep" needs a table'):
         open_points(points, missing="keep")

@@ -154,10 +154,10 @@ def test_runs_are_numbered(tmp_path, monkeypatch):
     np.save(tmp_path / "My data<1>.npy", np.random.default_rng(0).normal(size=(64, 2)))
     names = []
     for data in ("ring", "ring", "My data<1>.npy"):
-        with experiment.begin(dataclasses.replace(SETTINGS, data=data, recipe="toy")) as run:
+        with experiment.begin(dataclasses.replace(SETTINGS, data=data, recipe="grid")) as run:
             names.append(str(run.directory))
             assert Path(run.settings.data).is_absolute() == (data != "ring")
-    assert names == ["runs/ring-toy-001", "runs/ring-toy-002", "runs/My-data-1--toy-001"]
+    assert names == ["runs/ring-grid-001", "runs/ring-grid-002", "runs/My-data-1--grid-001"]
 
 
 def test_a_batch_larger_than_the_data_is_refused_with_the_largest(tmp_path):

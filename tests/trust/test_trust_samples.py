@@ -49,7 +49,7 @@ def test_rows_follow_from_the_seed_and_are_as_many_as_there_are(numbered):
 
 
 def test_too_few_rows_are_refused(numbered):
-    with pytest.raises(UsageError, match="1 row held out, and evidence of a critic needs at least 4"):
+    with pytest.raises(UsageError, match="1 row was held out, and evidence of a critic needs at least 4"):
         Rows.of(numbered(10, 0.1), size=10, packing=4, seed=0)
     with pytest.raises(UsageError, match="0 rows were held out"):
         Rows.of(numbered(10, 0.0), size=10, packing=1, seed=0)

@@ -206,7 +206,7 @@ class PointsSource:
                 remedy="Give more data: a distribution cannot be learnt from less.",
             )
         if count < len(array):
-            notes += (f"dropped {counted(len(array) - count, 'row')} with NaN or infinite values",)
+            notes += (f"{counted(len(array) - count, 'row')} with NaN or infinite values dropped",)
         codec, said = _fit(array, rows, name, options)
         self.codec = replace(codec, rank=rank, extended=extended)
         self.notes = notes + said + (described.notes if described is not None else ())

@@ -38,7 +38,8 @@ def asked_for(y: Any, names: Sequence[str]) -> dict[str, Any] | pa.Table:  # noq
     table = labels_of(y)
     if table.num_columns != len(names):
         raise UsageError(
-            f"y has {counted(table.num_columns, 'column')}, but {len(names)} were fitted: {', '.join(names)}"
+            f"y has {counted(table.num_columns, 'column')}, but {len(names)} {'was' if len(names) == 1 else 'were'} "
+            f"fitted: {', '.join(names)}"
         )
     if not table.num_rows:
         raise UsageError("y asks for no sample", remedy="Give at least one label.")

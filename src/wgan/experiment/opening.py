@@ -22,7 +22,8 @@ from wgan.data.points import PointsCodec
 from wgan.data.source import Source
 from wgan.display import counted
 from wgan.errors import UsageError
-from wgan.experiment.choosing import refuse_blind_choice, why_to_end
+from wgan.experiment.choosing import refuse_blind_choice
+from wgan.experiment.continuing import absolute, still_to_do, with_changes
 from wgan.experiment.examining import Examination
 from wgan.experiment.files import RunFiles, new_run, own, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore, source_state
@@ -82,7 +83,7 @@ def begin(
     settings = dataclasses.replace(settings, **given.words)
     refuse([*recipe_faults(settings.recipe), *problems(settings)])
     chosen = choose_parts(settings, given.parts)
-    settings = dataclasses.replace(settings, data=_absolute(settings.data, is_open=source is not None))
+    settings = dataclasses.replace(settings, data=absolute(settings.data, is_open=source is not None))
     check(settings)
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
         source = source or _open(settings, files)
@@ -190,24 +191,9 @@ def _resume(
     facts = checkpoint.facts
     read_lines(files.metrics, length=facts["record_bytes"], check=facts.get("record_check"))
     journal = Journal(files.events)
-    done, pending = checkpoint.step, checkpoint.facts["pending"]
-    # The file may say more than the checkpoint: by hand, or from a resume that was killed before its first save.
-    begun_with = int(checkpoint.facts["steps"])
-    longer = _with_steps(settings, settings.steps if steps is None else steps, begun_with, done, files)
-    if patience is not None:
-        longer = dataclasses.replace(longer, patience=patience)
-        refuse(problems(longer))
-    if data is not None:
-        longer = moved(longer, data)
-    if done == longer.steps != begun_with and pending is None:
-        pending = _to_be_ended(checkpoint)
-    if done == longer.steps and pending is None and _is_finished(journal):
-        raise UsageError(
-            f"the run in '{files.root}' has done all its {counted(begun_with, 'step')}",
-            remedy=f"Give it more, for example --steps {2 * begun_with}.",
-        )
-    if pending is None and _is_finished(journal):
-        _refuse_early_end(longer, done, checkpoint, files)
+    done, begun_with = checkpoint.step, int(facts["steps"])
+    longer = with_changes(settings, steps, patience, data, done, begun_with, files)
+    pending = still_to_do(longer, checkpoint, journal, files)
     refuse_other_settings(checkpoint, settings, files.root)
     require_space(files.root, files.bytes_to_save())
     given.check(longer, where=str(files.root))
@@ -261,21 +247,6 @@ def _refuse_mismatch(settings: Settings, source: Source) -> None:
 
 def _condition_size(source: Source) -> int:
     return 0 if source.conditions is None else source.conditions.size
-
-
-def _absolute(data: str, *, is_open: bool) -> str:
-    """A path that leads to the data from any working directory; names of built-in data as they are."""
-    if is_open or data in BUILT_IN or not data:
-        return data
-    try:
-        return os.path.abspath(data) if Path(data).exists() else data  # noqa: PTH100 - links stay as they were named
-    except (OSError, ValueError):
-        return data
-
-
-def moved(settings: Settings, data: str) -> Settings:
-    """The settings of a run whose data is elsewhere now."""
-    return dataclasses.replace(settings, data=_absolute(data, is_open=False))
 
 
 def open_again(settings: Settings, files: RunFiles) -> Source:
@@ -358,50 +329,6 @@ def _compare_environments(files: RunFiles, game: Game, journal: Journal, step: i
     if changed:
         message = "the run goes on elsewhere than it was begun, so its last bits may differ from an unbroken run's"
         journal.warn(step, f"{message}: {', '.join(changed)}")
-
-
-def _with_steps(settings: Settings, steps: int, begun_with: int, done: int, files: RunFiles) -> Settings:
-    """The settings of a run of so many steps, which may be more or fewer than it was begun with."""
-    changed = dataclasses.replace(settings, steps=steps)
-    refuse(problems(changed))
-    if steps < done:
-        where = shlex.quote(str(files.root))
-        end = "" if done == begun_with else f" To end it as it is: wgan train --resume {where} --steps {done}."
-        raise UsageError(
-            f"the run in '{files.root}' has done {done:,} of {counted(begun_with, 'step')}, "
-            f"so it cannot end after {steps:,}",
-            remedy=f"What is done cannot be undone.{end} For a run of {counted(steps, 'step')}, begin a new one: "
-            f"wgan train --settings {shlex.quote(str(files.settings))} --steps {steps}.",
-        )
-    return changed
-
-
-def _to_be_ended(checkpoint: checkpoints.Checkpoint) -> dict[str, float]:
-    """The numbers of the last step, with which a run is ended as it is.
-
-    Raises:
-        UsageError: An earlier version did not note them.
-    """
-    last = checkpoint.facts.get("last")
-    if isinstance(last, dict):
-        return last
-    raise UsageError(
-        f"'{checkpoint.path}' is of an earlier version: the run cannot be ended exactly where it was stopped",
-        remedy=f"Let it make another step: --steps {checkpoint.step + 1}.",
-    )
-
-
-def _refuse_early_end(settings: Settings, done: int, checkpoint: checkpoints.Checkpoint, files: RunFiles) -> None:
-    if why := why_to_end(settings, done, checkpoint.best):
-        raise UsageError(
-            f"the run in '{files.root}' ended early at step {done:,}: {why}",
-            remedy=f"Give it more patience, for example --patience {2 * settings.patience}, or none: --patience 0.",
-        )
-
-
-def _is_finished(journal: Journal) -> bool:
-    endings = [line["event"] for line in journal.lines() if line.get("event") in ("finished", "resumed", "started")]
-    return endings[-1:] == ["finished"]
 
 
 def _record_until(files: RunFiles, checkpoint: checkpoints.Checkpoint, journal: Journal) -> Record:

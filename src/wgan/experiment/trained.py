@@ -22,12 +22,13 @@ from wgan.data.conditions import Conditions
 from wgan.data.source import Codec, Decoded, Labelled, Samples, Source, decode_batch
 from wgan.engine import has_fast_bfloat16
 from wgan.errors import CheckpointError, UsageError
+from wgan.experiment.continuing import moved
 from wgan.experiment.drawing import draw_blocks, draw_for, drawn, given_noise
 from wgan.experiment.files import RunFiles, refuse_no_run
 from wgan.experiment.fitting import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
 from wgan.experiment.notes import read_environment, read_settings, read_source
 from wgan.experiment.obeying import obeyed
-from wgan.experiment.opening import moved, open_again
+from wgan.experiment.opening import open_again
 from wgan.experiment.record import Journal
 from wgan.experiment.sizing import refuse_larger_networks
 from wgan.game import Game

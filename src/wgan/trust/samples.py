@@ -65,7 +65,8 @@ class Rows:
         num = min(len(part.values) for part in parts) // packing * packing
         if not num:
             raise UsageError(
-                f"{counted(len(parts[0].values), 'row')} held out, and evidence of a critic needs at least {packing}",
+                f"{counted(held := len(parts[0].values), 'row')} {'was' if held == 1 else 'were'} held out, "
+                f"and evidence of a critic needs at least {packing}",
                 remedy="Hold out more of them by --held-out.",
             )
         held_out, training = (_first(part, num) for part in parts)
