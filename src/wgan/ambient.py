@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -135,8 +136,8 @@ def usable(values: torch.Tensor) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def building(rng: torch.Generator | None = None) -> Iterator[None]:
-    """Within the block this thread makes tensors on the CPU, in float32 where it names no dtype.
+def building(rng: torch.Generator | None = None, *, device: str | None = None) -> Iterator[None]:
+    """Within the block this thread makes tensors on one device, in float32 where it names no dtype.
 
     So every network is built alike, one that knows nothing of this project included, whatever PyTorch's defaults are.
 
@@ -144,9 +145,19 @@ def building(rng: torch.Generator | None = None) -> Iterator[None]:
         rng: What all is drawn from that names no generator of its own; None for that of the block around this one, or
             for PyTorch's global generator. The numbers are those that the global generator would give in the same
             state; it is not touched.
+        device: Where tensors are made that name no device; None for that of the block around this one, or for the CPU.
     """
-    with usual_state(), _Making(rng):
-        yield
+    before = getattr(_LOCAL, "device", "cpu")
+    _LOCAL.device = device or before
+    try:
+        with usual_state(), _Making(rng, _LOCAL.device):
+            yield
+    finally:
+        _LOCAL.device = before
+
+
+_LOCAL = threading.local()
+"""Where the innermost `building` of this thread makes tensors."""
 
 
 def built(function: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -163,9 +174,9 @@ def built(function: Callable[_P, _T]) -> Callable[_P, _T]:
 class _Making(TorchFunctionMode):
     """Names device, dtype and generator where a call leaves them to the defaults."""
 
-    def __init__(self, rng: torch.Generator | None) -> None:
+    def __init__(self, rng: torch.Generator | None, device: str) -> None:
         super().__init__()
-        self.rng = rng
+        self.rng, self.device = rng, device
 
     def __torch_function__(
         self,
@@ -177,7 +188,7 @@ class _Making(TorchFunctionMode):
         named = dict(kwargs or {})
         makes = func in _makers()
         if makes and named.get("device") is None:
-            named["device"] = "cpu"
+            named["device"] = self.device
         if func in _float_makers() and named.get("dtype") is None:
             named["dtype"] = torch.float32
         first = args[0] if args else named.get("tensor")

@@ -130,7 +130,7 @@ def test_an_end_of_memory_in_a_run_leaves_a_valid_checkpoint(tmp_path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(moment, exhaust)
-        with pytest.raises(OutOfMemoryError, match=r"batches of 16 samples; .*\n.*--batch-size 8"):
+        with pytest.raises(OutOfMemoryError, match=r"batches of 16 samples; .*\n.*batch_size=8"):
             finish(run)
     assert checkpoints.load(tmp_path / "run" / "checkpoints").step == 0
     assert finish(experiment.resume(tmp_path / "run"))[-1].step == 60

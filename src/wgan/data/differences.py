@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _SHOWN = 60
+_DECODING_ONLY = ("given", "grid", "calendar")
 
 
 def codec_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -24,9 +25,22 @@ def codec_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """
     if old.get("kind") != new.get("kind"):
         return [f"kind: {new.get('kind')}, was {old.get('kind')}"]
-    # What is only for the way back makes no difference to what the networks see.
-    seen = ({name: value for name, value in state.items() if name != "given"} for state in (old, new))
-    return list(_compare("", *seen))
+    return list(_compare("", seen_by_networks(old), seen_by_networks(new)))
+
+
+def seen_by_networks(state: dict[str, Any]) -> dict[str, Any]:
+    """The state of a codec, of a column or of a condition without what only decoding needs.
+
+    Earlier versions did not keep that, and their runs can be resumed. It enters neither a comparison nor a fingerprint.
+
+    Args:
+        state: Plain JSON values.
+    """
+    seen = {name: value for name, value in state.items() if name not in _DECODING_ONLY}
+    for name in ("columns", "conditions"):
+        if isinstance(seen.get(name), list):
+            seen[name] = [seen_by_networks(item) if isinstance(item, dict) else item for item in seen[name]]
+    return seen
 
 
 def _compare(where: str, old: Any, new: Any) -> list[str]:  # noqa: ANN401 - any JSON value

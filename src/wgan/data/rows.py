@@ -13,6 +13,7 @@ from torch import Tensor
 from wgan.batch import Batch
 from wgan.data.codes import Part
 from wgan.data.conditions import Conditions
+from wgan.data.differences import seen_by_networks
 from wgan.data.source import Codec, RowsOf, split
 from wgan.data.tables.columns import Number
 from wgan.data.texts import Text
@@ -109,8 +110,7 @@ class Rows:
 
     def digest(self, codec: Codec) -> str:
         """A digest of the training rows as the networks see them, of their conditions, and of the codec."""
-        # What only serves the way back does not enter.
-        state = {name: value for name, value in codec.state().items() if name != "given"}
+        state = seen_by_networks(codec.state())
         digest = hashlib.blake2b(json.dumps(state, sort_keys=True).encode(), digest_size=16)
         rows_per_block = max(1, _HASHED_BYTES // (4 * codec.layout.size))
         for part in self.train.split(rows_per_block):  # type: ignore[no-untyped-call]
@@ -122,7 +122,7 @@ class Rows:
         """A digest of the training rows' conditions; nothing where there are none."""
         if self.conditions is None:
             return b""
-        parts = json.dumps([part.state() for part in self.conditions.parts], sort_keys=True)
+        parts = json.dumps([seen_by_networks(part.state()) for part in self.conditions.parts], sort_keys=True)
         digest = hashlib.blake2b(parts.encode(), digest_size=16)
         digest.update(self._codes["train"].numpy().astype("<f4").tobytes())
         return digest.digest()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from wgan.ambient import building
 from wgan.assembly import build_rules, choose_parts
 from wgan.batch import Layout
 from wgan.choices import OWN
@@ -247,7 +248,7 @@ def _measured(build: Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]) -> tupl
         counts.append(output.numel())
 
     try:
-        with torch.device("meta"), torch.no_grad(), memory_faults("", ""):
+        with building(device="meta"), torch.no_grad(), memory_faults("", ""):
             network, arguments = build()
             weights = sum(weight.numel() for weight in network.parameters())
             for layer in network.modules():

@@ -166,11 +166,10 @@ _WITH_GAMES = frozenset(
     {"packing", "unrolled_steps", "mismatch", "conditioning"}
     | {f"input.{name}" for name in ("condition", "text", "embedding", "unseen")}
 )
-_WITH_FORMS = frozenset(
-    f"input.{name}" for name in ("decimal", "thousands", "dayfirst", "date_format", "max_categories")
-)
 _WITH_ENGINES = frozenset({"engine"})
-_WITH_FORMS = frozenset({"input.range"})
+_WITH_FORMS = frozenset(
+    f"input.{name}" for name in ("decimal", "thousands", "dayfirst", "date_format", "max_categories", "range")
+)
 _WITH_EVIDENCE = frozenset({"examine", "optimality", "most_critic_steps", "best_by", "patience", "rollbacks"})
 ADDED = (
     _WITH_FORMS,

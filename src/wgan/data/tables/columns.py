@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wgan.data.scaling import Floats, Scaling, above, distances, to_dtype
 from wgan.data.tables.grids import Calendar, nearest_step
-from wgan.data.tables.types import from_plain, is_text, to_plain, type_from_text
+from wgan.data.tables.types import from_plain, is_temporal, is_text, to_plain, type_from_text
 from wgan.data.tables.written import Form, form_from_state, form_state
 
 Value: TypeAlias = str | int | float | bool | None
@@ -82,7 +82,7 @@ class Number:
         offset: Subtracted from whole numbers, as such, before they become floats: the least value where float64 cannot
             tell neighbours apart, else 0.
         scaling: Of the one entry that holds the value, less the offset.
-        calendar: What dates and times keep to in the time of their zone; None where `step` says all.
+        calendar: What dates and times keep to in the time of their zone, beside `step`; None where that says all.
         form: How the values are written in text, which samples then hold; None where they hold the values.
         text: Type of that text, as text.
     """
@@ -175,6 +175,9 @@ class Number:
     def state(self) -> dict[str, object]:
         """Plain JSON values."""
         values = {field: getattr(self, field) for field in _NUMBER_FIELDS}
+        if self.step > 1 and not is_temporal(type_from_text(self.type)):
+            # Earlier versions knew steps of dates and times only; see `wgan.data.differences.seen_by_networks`.
+            values |= {"step": 1, "grid": self.step}
         values |= {"offset": self.offset} if self.offset else {}
         values |= {"calendar": self.calendar.state()} if self.calendar is not None else {}
         values |= {"form": form_state(self.form), "text": self.text} if self.form is not None else {}
@@ -184,7 +187,7 @@ class Number:
     def from_state(cls, state: dict[str, Any]) -> Number:
         """The inverse of `state`."""
         return cls(
-            **{field: state[field] for field in _NUMBER_FIELDS},
+            **{field: state[field] for field in _NUMBER_FIELDS} | {"step": state.get("grid", state["step"])},
             offset=int(state.get("offset", 0)),
             calendar=Calendar.from_state(state["calendar"]) if "calendar" in state else None,
             form=form_from_state(state["form"]) if "form" in state else None,

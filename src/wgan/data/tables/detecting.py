@@ -382,7 +382,7 @@ def _number(raw: Raw, column: TypedColumn, may_miss: bool) -> Number:
         low=low,
         high=high,
         decimals=decimals,
-        step=1 if calendar is not None else _step(column, present, values, decimals),
+        step=_step(column, present, values, decimals),
         may_miss=may_miss,
         offset=offset,
         scaling=scaling,
