@@ -316,7 +316,8 @@ def _checkpoint(name: str) -> Reader:
     """The files of the last checkpoint, with checksums that fit what they were changed to."""
     import hashlib
 
-    from wgan.checkpoints.format import MANIFEST, STATE, TENSORS, seal
+    from wgan.checkpoints.format import MANIFEST, STATE, TENSORS
+    from wgan.storage import seal
 
     def make(folder: Path) -> list[Path]:
         run = _copied_run("points", folder)

@@ -139,7 +139,9 @@ class Examination:
             estimate: The critic's of the last update. The evidence holds the median of it and of those recorded just
                 before as "curve": of one batch alone, an estimate has more noise than a curve that is looked at.
         """
-        latest = [*(value for _, value in self._curve[1 - SMOOTHED :]), estimate]
+        # A run that was stopped may have recorded this very update already.
+        before = [value for step, value in self._curve if step < game.steps_done]
+        latest = [*before[1 - SMOOTHED :], estimate]
         # A copy of the critic is trained by a share of the updates since the last look: an early one has none for it.
         further = self._is_regular(game.steps_done)
         with game.engine.limits():
