@@ -90,7 +90,7 @@ def test_curves_as_json_are_all_numbers(capsys, tiny):
         (["known", "--jobs", "2"], "--jobs does not apply to known, but to curves"),
         (["known", "--folder", "kept"], "--folder does not apply to known, but to curves"),
         (["curves", "--jobs", "0"], "--jobs must be at least 1, not 0"),
-        (["curves", "--adult", "nowhere.csv"], "--adult nowhere.csv is no .csv or .parquet file"),
+        (["curves", "--adult", "nowhere.csv"], "--adult nowhere.csv is not an existing file with a table"),
         (["curves", "--picture", "x.gif"], "ends neither in .png nor in .svg"),
         (["known", "--picture", "/nowhere/x.png"], "there is no folder /nowhere"),
     ],

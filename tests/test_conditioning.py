@@ -122,7 +122,7 @@ def test_the_words_of_the_settings():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"conditioning": "norm", "generator": "mlp:width=4"}, r"mlp has norm=none\nUse --generator mlp:norm=batch"),
+        ({"conditioning": "norm", "generator": "mlp:width=4"}, r"mlp has norm=none\nUse generator=\"mlp:norm=batch\""),
         ({"conditioning": "norm", "generator": "dcgan:filters=4,norm=none"}, "dcgan has norm=none"),
         ({"conditioning": "norm", "generator": "resnet:filters=4,norm=none"}, "resnet has norm=none"),
         ({"conditioning": "projection", "objective": "mmd", "constraint": "none"}, "critic gives .* features"),

@@ -70,7 +70,7 @@ REFUSED = {
     "subclass": (X.view(OwnArray), r"of the type OwnArray, which may mean more.*\nGive .*numpy.asarray\(array\)"),
     "records": (np.zeros(20, [("a", "f8")]), "holds records"),
     "text": (np.array([["a"]] * 20), "holds text"),
-    "objects": (X.astype(object), "holds Python objects"),
+    "objects": (np.array([[1.0, "a"]] * 20, dtype=object), "holds Python objects"),
     "complex": (X.astype(complex), "holds complex numbers"),
     "dates": (np.array(["2020", "2021"], "M8[Y]"), "dtype datetime64"),
     "images masked": (np.ma.masked_greater(np.ones((4, 5, 5)), 0.5), "100 cells are masked, and what lies under"),

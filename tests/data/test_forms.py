@@ -290,7 +290,7 @@ def test_text_of_a_data_frame_is_text_until_it_is_named():
 
 def test_an_order_of_days_that_no_cell_has_is_refused():
     cells = cells_of(lambda i, r: f"{i % 12 + 13}.{i % 12 + 1:02d}.2024")
-    with pytest.raises(DataError, match=r"'13.01.2024' and 59 more in a column which .*--dayfirst names"):
+    with pytest.raises(DataError, match=r"'13.01.2024' and 59 more in a column which .*dayfirst names"):
         found(raw_of(cells), dayfirst=("x=no",))
     assert found(raw_of(cells), dayfirst=("no",))[2] == cells
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 from PIL import Image
 
@@ -26,6 +28,7 @@ from wgan.data.names import kind_of
 from wgan.report import write_report
 from wgan.report.runs import read_runs
 from wgan.settings import DataOptions, Settings, from_toml, to_toml
+from wgan.storage import DamagedError, seal
 
 SEED = 0
 NUM = 12
@@ -124,6 +127,29 @@ def table() -> pa.Table:
     )
 
 
+def _jsonl() -> bytes:
+    rows = [{"whole": n, "part": n / 3, "word": f"w{n % 3}", "none": None, "flag": n % 2 == 0} for n in range(NUM)]
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+def _feather() -> bytes:
+    buffer = io.BytesIO()
+    pyarrow.feather.write_feather(table(), buffer)
+    return buffer.getvalue()
+
+
+def _zstd() -> bytes:
+    compressed: bytes = pa.Codec("zstd").compress(_csv(), asbytes=True)
+    return compressed
+
+
+def _zip_of_csv() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", _csv())
+    return buffer.getvalue()
+
+
 def _parquet() -> bytes:
     buffer = io.BytesIO()
     described = table().replace_schema_metadata(
@@ -211,7 +237,13 @@ def _pack() -> Reader:
 
     def read(folder: Path) -> object:
         for path in list((folder / "cache").rglob("pack.json")):
-            reopened(path.parent)
+            # Whoever changes a file by hand can write the checksum that fits, too.
+            with contextlib.suppress(ValueError, RecursionError, AttributeError):
+                content = json.loads(path.read_bytes())
+                content.pop("sha256", None)
+                path.write_bytes(seal(content))
+            with contextlib.suppress(DamagedError):
+                reopened(path.parent)
         return open_data(folder / "pictures", DataOptions(), seed=SEED, cache=folder / "cache").fingerprint()
 
     return Reader(of=("data.images.packs",), make=make, read=read, is_json=True)
@@ -299,7 +331,14 @@ def _run(kind: str, *names: str, is_json: bool = True, read: Callable[[Path], ob
         return [path for name in names for path in sorted(run.glob(name))]
 
     return Reader(
-        of=("experiment.notes", "experiment.record", "report.record", "report.runs", "estimator.keeping"),
+        of=(
+            "experiment.notes",
+            "experiment.record",
+            "experiment.chains",
+            "report.record",
+            "report.runs",
+            "estimator.keeping",
+        ),
         make=make,
         read=read,
         is_json=is_json,
@@ -317,7 +356,6 @@ def _checkpoint(name: str) -> Reader:
     import hashlib
 
     from wgan.checkpoints.format import MANIFEST, STATE, TENSORS
-    from wgan.storage import seal
 
     def make(folder: Path) -> list[Path]:
         run = _copied_run("points", folder)
@@ -406,6 +444,13 @@ READERS: dict[str, Reader] = {
         "data.tables.reading", "a.csv", lambda: _csv().partition(b"\n")[2], header=False, missing="keep"
     ),
     "parquet": file_reader("data.tables.reading", "a.parquet", _parquet, missing="keep"),
+    "jsonl": file_reader("data.tables.formats", "a.jsonl", _jsonl, missing="keep"),
+    "feather": file_reader("data.tables.files", "a.feather", _feather, missing="keep"),
+    "csv.gz": file_reader("data.tables.files", "a.csv.gz", lambda: gzip.compress(_csv()), missing="keep"),
+    "csv.zst": file_reader("data.tables.files", "a.csv.zst", _zstd, missing="keep"),
+    "zip of csv": file_reader("data.tables.files", "a.csv.zip", _zip_of_csv, missing="keep"),
+    "parquet called csv": file_reader("data.contents", "a.csv", _parquet, missing="keep"),
+    "tar called zip": file_reader("data.contents", "a.zip", _tar("w")),
     "idx": file_reader("data.images.idx", "a-ubyte", _idx),
     "idx.gz": file_reader("data.images.idx", "a-ubyte.gz", lambda: gzip.compress(_idx())),
     "zip": file_reader("data.images.archives", "a.zip", _zip),

@@ -161,7 +161,10 @@ def _zipped(path: Path) -> Content:
     members = _members(path)
     if members and all(member.endswith(".npy") for member in members):
         return "npz"
-    return "foreign" if any(member.startswith("xl/") for member in members) else "zip"
+    if any(member.startswith("xl/") for member in members):
+        return "foreign"
+    # What cannot be listed is damaged: its ending says which reader explains it.
+    return "zip" if members else ""
 
 
 def _members(path: Path) -> list[str]:

@@ -85,6 +85,8 @@ def format_of(data: str) -> Format:
     if folder:
         return "images"
     content = content_of(path)
+    if content == "foreign" and "pickle" in foreign_name(path) and path.name.lower().endswith(ARRAY_ENDINGS):
+        return "array"  # whose reader refuses it, as it does pickled objects in an array
     if content == "foreign":
         remedy = "A pickle can run any program. " if "pickle" in foreign_name(path) else ""
         raise UsageError(f"{data!r} is {foreign_name(path)}, which is not read", remedy=f"{remedy}{_CONVERT} {TAKEN}")

@@ -152,7 +152,7 @@ class Journal:
         Raises:
             CheckpointError: They were changed after they were written.
         """
-        raw = read_plain(self._path) if self._path.exists() else b""
+        raw = _read(self._path, _OF_EVENTS)
         return refuse_fault(read_chain(raw, may_be_torn=True), self._path, _OF_EVENTS)
 
 
@@ -167,7 +167,7 @@ def read_lines(path: Path, *, length: int | None = None, check: str | None = Non
     Raises:
         CheckpointError: It was changed after it was written, or lines are missing that the checkpoint knows of.
     """
-    raw = read_plain(path) if path.exists() else b""
+    raw = _read(path, OF_RECORD)
     lines = refuse_fault(read_chain(raw, may_be_torn=False), path, OF_RECORD)
     if path.is_file() and length is not None:
         if len(raw) < length:
@@ -177,3 +177,15 @@ def read_lines(path: Path, *, length: int | None = None, check: str | None = Non
             fault = f"its first {length:,} bytes are not those that the checkpoint knows of"
             raise CheckpointError(f"'{path}' was changed after it was written: {fault}", remedy=OF_RECORD)
     return lines
+
+
+def _read(path: Path, remedy: str) -> bytes:
+    """A journal's bytes; none where it is missing.
+
+    Raises:
+        CheckpointError: It cannot be read, or is not an ordinary file.
+    """
+    try:
+        return read_plain(path) if path.exists() else b""
+    except OSError as error:
+        raise CheckpointError(f"'{path}' cannot be read: {error.strerror}", remedy=remedy) from None

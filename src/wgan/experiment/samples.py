@@ -14,7 +14,7 @@ from wgan.experiment.drawing import Decoding, Sheet, drawn, sheet_of
 from wgan.experiment.files import RunFiles
 from wgan.game import Game
 from wgan.randomness import Randomness
-from wgan.storage import DamagedError, disk_faults, replace_file, seal, sweep, unseal
+from wgan.storage import DamagedError, disk_faults, read_plain, refuse_special, replace_file, seal, sweep, unseal
 
 NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
 """How many samples are kept at each of a run's sample steps, by the kind of the data."""
@@ -115,7 +115,7 @@ def _noted(files: RunFiles) -> dict[str, str]:
     """
     path = files.sample_checksums
     try:
-        return {str(name): str(each) for name, each in unseal(path.read_bytes(), path.name).items()}
+        return {str(name): str(each) for name, each in unseal(read_plain(path), path.name).items()}
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -132,5 +132,9 @@ def _note(files: RunFiles, change: Callable[[Mapping[str, str]], Mapping[str, st
 
 
 def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        refuse_special(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"'{path}' cannot be read: {error.strerror}", remedy=_RESTORE) from None

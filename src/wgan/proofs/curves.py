@@ -165,7 +165,7 @@ def tasks(*, adult: Path | None, scale: Scale, seed: int = 0) -> list[Task]:
     """
     if adult is not None and (not adult.is_file() or by_ending(adult.name) is None):
         raise UsageError(
-            f"--adult {adult} is not a file of a table",
+            f"--adult {adult} is not an existing file with a table",
             remedy="Take adult.data of the UCI repository.",
         )
     data = {name: name for name in TOYS} | ({} if adult is None else {ADULT: str(adult)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -169,8 +169,8 @@ def read_record(run: Path) -> Record:
         settings=_toml(run / "settings.toml"),
         source=_note(run_files.source, digests),
         environment=_note(run_files.environment, digests),
-        metrics=_lines(lambda: read_recorded(run_files)),
-        events=_lines(lambda: Journal(run_files.events).lines()),
+        metrics=read_recorded(run_files),
+        events=Journal(run_files.events).lines(),
         frames=sorted(frames, key=lambda frame: frame.step),
         real=real[0] if real else None,
     )
@@ -258,11 +258,3 @@ def _note(path: Path, digests: Mapping[str, str]) -> dict[str, Any]:
         if path.is_file() and path.name in digests:
             raise
         return {}
-
-
-def _lines(read: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The lines of a journal; none where it cannot be read."""
-    try:
-        return read()
-    except OSError:
-        return []
