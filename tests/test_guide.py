@@ -31,7 +31,7 @@ def test_your_own_parts(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(CONSTRAINTS, "rows", dict(CONSTRAINTS.rows))
     blocks = examples("Your own parts")
     assert len(blocks) == 5
-    with pytest.warns(RunWarning, match="parts of your own are saved by their weights alone"):
+    with pytest.warns(RunWarning, match="your own parts are not saved"):
         names = run(blocks)
     assert names["again"].sample(3).shape == names["model"].sample(3).shape == (3, 2)
     assert names["new"].shape == (100, 2)

@@ -279,7 +279,7 @@ class TestScikitLearn:
 class TestKeeping:
     def test_weights_are_saved_and_the_rest_is_given_again(self, fitted, tmp_path):
         with pytest.warns(
-            RunWarning, match=r"saved by their weights alone; to load it: WGAN.load\('.*run', objective=..., "
+            RunWarning, match=r"only the weights of modules; load with WGAN.load\('.*run', objective=..., "
         ):
             fitted.save(tmp_path / "run")
         with pytest.raises(

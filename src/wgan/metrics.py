@@ -170,8 +170,8 @@ def _numbers(codec: Codec, values: Tensor) -> dict[str, pa.Array]:
     decoded = codec.decode(values)
     if not isinstance(decoded, pa.Table):
         return coordinates(decoded.reshape(len(decoded), -1))
-    names = {column.name for column in getattr(codec, "columns", ()) if isinstance(column, Number)}
-    return {name: decoded[name].combine_chunks() for name in decoded.column_names if name in names}
+    columns = [column for column in getattr(codec, "columns", ()) if isinstance(column, Number)]
+    return {column.name: column.read(decoded[column.name].combine_chunks()) for column in columns}
 
 
 def _mean(values: Iterable[float]) -> float:

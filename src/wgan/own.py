@@ -144,7 +144,7 @@ def _prepared(value: Any) -> Any:  # noqa: ANN401
         try:
             return OwnNetwork(copy.deepcopy(value))
         except Exception:
-            return OwnNetwork(value)  # whoever builds a player of it copies it too, and says why that fails
+            return OwnNetwork(value)  # the code that builds a player copies it too, and says why that fails
     return OwnOptimizer(value) if callable(value) and not hasattr(value, "build") else value
 
 
@@ -262,7 +262,7 @@ def try_out(game: Game, parts: Parts, rules: Rules, layout: Layout, own: Own) ->
         own: The parts of the user's own; where there are none, nothing is tried.
 
     Raises:
-        UsageError: A loss that fails, is no number, or has no gradient.
+        UsageError: A loss that fails, is not a number, or has no gradient.
     """
     if not own.parts:
         return

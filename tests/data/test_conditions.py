@@ -366,7 +366,7 @@ def test_labels_of_bytes_are_text_in_utf_8(tmp_path):
     options = DataOptions(condition=("label",))
     source = open_data(tmp_path / "good.npz", options, seed=0)
     assert set(source.conditions.decode(source.sample(60, rng()).condition)["label"].to_pylist()) == {"é", "b"}
-    with pytest.raises(DataError, match=r"bad.npz: labels that are no UTF-8: b'\\xff'"):
+    with pytest.raises(DataError, match=r"bad.npz: labels that are not UTF-8: b'\\xff'"):
         open_data(tmp_path / "bad.npz", options, seed=0)
 
 
@@ -387,7 +387,7 @@ def test_the_modes_of_a_toy_are_its_labels():
         (TABLE, {"condition": ("age", "job,age")}, UsageError, "'age' is asked for twice"),
         (TABLE, {"condition": tuple(TABLE.column_names)}, UsageError, "every column is a condition"),
         (TABLE, {"condition": ("age",), "ignore": ("age",)}, UsageError, "named under both ignore and condition"),
-        (TABLE, {"condition": ("age",), "text": ("job",)}, UsageError, r'text=\["job"\] is no condition'),
+        (TABLE, {"condition": ("age",), "text": ("job",)}, UsageError, r'text=\["job"\] is not a condition'),
         (TABLE, {"condition": ("age",), "text": ("age",)}, UsageError, r'text=\["age"\] is int64, not text'),
         (TABLE, {"condition": ("job",), "unseen": 0.1}, UsageError, "only where two or more categories"),
         (TABLE, {"condition": ("job",), "unseen": 0.6}, UsageError, "unseen must be between 0 and 0.5"),

@@ -179,7 +179,7 @@ def test_bombs_are_refused_before_they_go_off(tmp_path, packing, monkeypatch):
     path = tmp_path / f"t.csv{packing}"
     with path.open("wb") as file, packed(file, packing) as inner:
         inner.write(b"x,y\n" + b"1,2\n" * 2_000_000)
-    with pytest.raises(DataError, match=r"looks like a bomb\nIf it is none, unpack it"):
+    with pytest.raises(DataError, match=r"looks like a bomb\nIf you trust it, unpack it"):
         read(path)
 
 

@@ -266,7 +266,7 @@ def test_damaged_files_are_refused(tmp_path):
     bad = tmp_path / "b.npy"
     for content, message in [
         (b"", "empty file"),
-        (b"hello world", "no NumPy file"),
+        (b"hello world", "not a NumPy file"),
         (whole[:-8], r"truncated: its header tells of 4,800 bytes of numbers, 4,792 follow"),
         (whole[:20], "cannot be read"),
         (b"PK\x03\x04....", "cannot be read"),

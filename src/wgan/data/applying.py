@@ -7,13 +7,12 @@ from pathlib import Path
 
 from wgan.data.tables.formats import table_format
 from wgan.errors import UsageError
-from wgan.settings import DataOptions
+from wgan.settings import WRITTEN, DataOptions
 
 SAMPLER = frozenset({"condition"})
 DESCRIBED = frozenset({"condition", "text", "embedding", "unseen"})
 POINTS = frozenset({"held_out", "scaling", "missing"}) | DESCRIBED
-_WRITTEN = frozenset({"decimal", "thousands", "dayfirst", "date_format"})
-_COLUMNS = frozenset({"categorical", "numeric", "missing", "max_categories"}) | _WRITTEN
+_COLUMNS = frozenset({"categorical", "numeric", "missing", "max_categories"}) | set(WRITTEN)
 TABLE = frozenset({"held_out", "ignore"}) | _COLUMNS | DESCRIBED
 CSV = TABLE | {"header"}
 PIXELS = frozenset({"held_out", "size", "mode", "fit", "range"}) | DESCRIBED

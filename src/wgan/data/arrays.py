@@ -95,7 +95,7 @@ def read_array_file(path: Path, *, name: str, with_labels: bool = False) -> Arra
         if start[:1] == b"\x80":
             raise _needs_pickle(name)
         raise DataError(
-            f"{name} is no NumPy file: it begins with {start!r}", remedy="Write it with numpy.save or savez."
+            f"{name} is not a NumPy file: it begins with {start!r}", remedy="Write it with numpy.save or savez."
         )
     except (*UNREADABLE_ZIP, OSError, ValueError, KeyError) as error:
         if isinstance(error, WganError):

@@ -215,8 +215,8 @@ class Conditions:
         """Those conditions that have the wanted values; parts of which nothing is said are drawn as in the data.
 
         Where no row has the wanted values together, what is not asked for is drawn as in the rows that have most of
-        them: combinations that never occurred can be asked for. Hardly two rows have the same number or text: of these
-        the nearest are looked at, √N of N.
+        them: combinations that never occurred can be asked for. Numbers and texts are rarely the
+        same in two rows: of these the nearest √N of N are looked at.
 
         Args:
             wanted: Name of a part to its value, or to a list of values that then come equally often.

@@ -12,7 +12,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, Literal, cast
 
 Content = Literal["npy", "npz", "parquet", "feather", "jsonl", "text", "zip", "tar", "idx", "image", "foreign", ""]
@@ -74,7 +74,7 @@ def open_unpacked(path: Path, packing: str) -> IO[bytes]:
         return cast("IO[bytes]", lzma.open(path))
     import pyarrow as pa
 
-    return cast("IO[bytes]", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
+    return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(path.open("rb")), "zstd"))
 
 
 @contextlib.contextmanager
@@ -157,6 +157,12 @@ def foreign_name(path: Path) -> str:
     return "a JSON array" if not named and _JSON_ARRAY.match(head.decode("utf-8-sig", "ignore")) else named
 
 
+def is_data(member: str) -> bool:
+    """Whether a member of an archive is a file of the user's: not a folder, nor what a system adds for itself."""
+    hidden = member.startswith("__MACOSX/") or PurePosixPath(member).name.startswith(".")
+    return not member.endswith("/") and not hidden
+
+
 def _zipped(path: Path) -> Content:
     members = _members(path)
     if members and all(member.endswith(".npy") for member in members):
@@ -170,7 +176,7 @@ def _zipped(path: Path) -> Content:
 def _members(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return [member for member in archive.namelist() if not member.endswith("/")]
+            return [member for member in archive.namelist() if is_data(member)]
     except (*DAMAGED, zipfile.BadZipFile, NotImplementedError):
         return []
 

@@ -95,7 +95,7 @@ def label_column(labels: Any, count: int, name: str, classes: tuple[str, ...] = 
     try:
         words = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
     except UnicodeDecodeError as error:
-        raise DataError(f"{name}: labels that are no UTF-8: {error.object!r}", remedy="Save them as text.") from None
+        raise DataError(f"{name}: labels that are not UTF-8: {error.object!r}", remedy="Save them as text.") from None
     return pa.table({LABEL: pa.array(words.tolist())})
 
 

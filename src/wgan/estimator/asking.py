@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +18,8 @@ from wgan.estimator.forms import labels_of
 from wgan.experiment import Trained
 from wgan.randomness import Randomness
 
+_SINGLE = (str, int, float, bool, datetime.date, datetime.time, datetime.timedelta, decimal.Decimal)
+
 
 def asked_for(y: Any, names: Sequence[str]) -> dict[str, Any] | pa.Table:  # noqa: ANN401 - as in `fit`
     """What y asks for: a value for all samples, by name, or a table with a row for each.
@@ -29,7 +33,7 @@ def asked_for(y: Any, names: Sequence[str]) -> dict[str, Any] | pa.Table:  # noq
     """
     if not names:
         raise UsageError("y cannot be asked for: nothing was fitted as y", remedy="Fit with y, or use where={...}.")
-    if isinstance(y, str | int | float | bool) or getattr(y, "ndim", None) == 0:
+    if isinstance(y, _SINGLE) or getattr(y, "ndim", None) == 0:
         if len(names) > 1:
             raise UsageError(
                 f"y has {counted(len(names), 'column')} ({', '.join(names)}), not one", remedy="Use where={...}."

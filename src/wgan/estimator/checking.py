@@ -13,11 +13,10 @@ from wgan.errors import UsageError
 from wgan.estimator.forms import name_of
 from wgan.own import Own, fault_of, own_parts
 from wgan.recipes import recipe
-from wgan.settings import DataOptions, Settings, problems, refuse
+from wgan.settings import WRITTEN, DataOptions, Settings, problems, refuse
 
 _OPTIONS = frozenset(item.name for item in dataclasses.fields(DataOptions))
 _SETTINGS = frozenset(item.name for item in dataclasses.fields(Settings)) - {"recipe"}
-_WRITTEN = ("decimal", "thousands", "dayfirst", "date_format")
 _RENAMED = {"fit_images": "fit", "pixel_range": "range"}
 _COLUMNS = ("categorical", "numeric", "ignore", "condition", "text")
 
@@ -38,7 +37,7 @@ def given_options(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_option(name: str, value: Any) -> Any:  # noqa: ANN401 - what the caller gave
-    if name in _WRITTEN:
+    if name in WRITTEN:
         return _in_words(value)
     return _names(_plain(value)) if name in _COLUMNS else _plain(value)
 
@@ -125,7 +124,7 @@ def _text(value: Any, name: str) -> str:  # noqa: ANN401
 def _in_words(value: Any) -> Any:  # noqa: ANN401 - what the caller gave
     """What is said of how numbers and dates are written, of all columns or by their names, as the options say it."""
     if isinstance(value, Mapping):
-        return tuple(f"{name}={_in_word(word)}" for name, word in value.items())
+        return tuple(f"{name_of(_plain(name))}={_in_word(word)}" for name, word in value.items())
     return (_in_word(value),) if isinstance(value, str | bool) else _plain(value)
 
 

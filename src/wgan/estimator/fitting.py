@@ -56,7 +56,7 @@ def settings_for(
 
 
 def warn_and_refuse(X: object, form: Form, source: Source) -> None:  # noqa: N803 - scikit-learn's name
-    """Say what must be heard of the data, and refuse what samples could not be like.
+    """Warn about the data, and refuse types that samples could not have.
 
     Args:
         X: As it was given.

@@ -179,9 +179,15 @@ def labels_of(y: Any) -> pa.Table:  # noqa: ANN401 - what the caller brought
     columns = [array] if array.ndim == 1 else list(array.T)
     names = [LABEL] if len(columns) == 1 else [f"{LABEL}_{number}" for number in range(1, len(columns) + 1)]
     try:
-        return pa.table({name: pa.array(column.tolist()) for name, column in zip(names, columns, strict=True)})
-    except pa.ArrowException as error:
+        return pa.table({name: pa.array(_words(column)) for name, column in zip(names, columns, strict=True)})
+    except (pa.ArrowException, OverflowError, UnicodeDecodeError) as error:
         raise DataError(f"y cannot be read: {str(error).splitlines()[0]}", remedy="Give labels of one type.") from None
+
+
+def _words(column: NDArray[np.generic]) -> list[Any]:
+    bytes_ = column.dtype.kind == "S"
+    words: list[Any] = [word.decode("utf-8") for word in column.tolist()] if bytes_ else column.tolist()
+    return words
 
 
 def classes_among(y: Any, labels: pa.Table) -> tuple[str, ...]:  # noqa: ANN401 - what the caller brought

@@ -278,7 +278,7 @@ class WGAN(Parameters):
         from sklearn.utils import InputTags, Tags, TargetTags
 
         # Text, categories and missing cells are taken in data frames only: these tags are about arrays. Points on the
-        # line are taken as vectors too, but whoever sets one_d_array is checked with nothing else.
+        # line are taken as vectors too, but scikit-learn checks an estimator that sets one_d_array with nothing else.
         return Tags(
             estimator_type="density_estimator",
             target_tags=TargetTags(required=False),
@@ -420,7 +420,8 @@ class WGAN(Parameters):
         if self._own.parts:
             again = ", ".join(f"{name}=..." for name in self._own.parts)
             warnings.warn(
-                f"parts of your own are saved by their weights alone; to load it: WGAN.load({str(path)!r}, {again})",
+                "your own parts are not saved, only the weights of modules; "
+                f"load with WGAN.load({str(path)!r}, {again})",
                 RunWarning,
                 stacklevel=2,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wgan.settings.checking import MOST_JUDGED, check, problems, refuse
-from wgan.settings.fields import ADDED, WORDS, DataOptions, Settings
+from wgan.settings.fields import ADDED, WORDS, WRITTEN, DataOptions, Settings
 from wgan.settings.toml import Seal, from_mapping, from_toml, read_toml, seal_of, sealed_toml, to_toml
 from wgan.settings.wording import in_python, on_command_line
 
@@ -11,6 +11,7 @@ __all__ = [
     "ADDED",
     "MOST_JUDGED",
     "WORDS",
+    "WRITTEN",
     "DataOptions",
     "Seal",
     "Settings",

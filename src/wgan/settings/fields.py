@@ -76,7 +76,7 @@ class Settings:
             25 generator updates and every 500th.
         optimality: Where above 0, the critic is trained to optimality before each generator update: in rounds of
             critic_steps, until one adds less than this share to what the critic proves of the distance. 0.05 is a good
-            choice where time is no object.
+            choice where time does not matter.
         most_critic_steps: Critic updates before one generator update, at most, where it is trained to optimality.
         packing: Samples that the critic sees as one (PacGAN), of which the batch size is a multiple.
         unrolled_steps: Updates of the critic that the generator looks ahead (unrolled GAN).
@@ -158,6 +158,9 @@ class Settings:
     threads: int = 0
     input: DataOptions = field(default_factory=DataOptions)
 
+
+WRITTEN = ("decimal", "thousands", "dayfirst", "date_format")
+"""The options on how numbers and dates are written: each a word for all columns, or NAME=word for one."""
 
 # The settings that name a row of one of the tables.
 WORDS = ("objective", "constraint", "generator", "critic", "generator_optimizer", "critic_optimizer")

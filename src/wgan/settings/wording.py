@@ -1,8 +1,8 @@
 """How settings are called in messages: as options on the command line, as parameters in Python.
 
 Messages are written with options as the command line takes them ("Use --missing drop"), and faults of settings with the
-names of their fields ("batch_size must be at least 1"), as settings files have them. Whoever shows a message brings it
-to what its reader has typed.
+names of their fields ("batch_size must be at least 1"), as settings files have them. The code that shows a
+message brings it to what its reader has typed.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def test_reads_archives_without_writing_to_disk(tmp_path, contents, name):
         wanted = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         np.testing.assert_array_equal(source.pixels[number], wanted.transpose(2, 0, 1))
     assert source.labels is None
-    assert source.notes[1] == "ignored, as they are no images: 1 .csv"
+    assert source.notes[1] == "ignored, as they are not images: 1 .csv"
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 

@@ -81,7 +81,7 @@ def test_no_images_are_found_out_also_when_nothing_is_left_to_choose(tmp_path):
 def test_other_files_are_ignored_aloud(folder):
     (folder / "prices.csv").write_text("x")
     (folder / "._0.png").write_text("x")
-    assert open_folder(folder).notes[1:] == ("ignored, as they are no images: 1 .csv", "skipped: 1 hidden")
+    assert open_folder(folder).notes[1:] == ("ignored, as they are not images: 1 .csv", "skipped: 1 hidden")
 
 
 def test_runs_and_the_cache_inside_the_folder_are_no_data(folder, encode):
@@ -304,5 +304,5 @@ def test_a_single_image_and_a_file_of_another_kind(folder, tmp_path):
     with pytest.raises(DataError, match="is one image"):
         open_folder(folder / "0.png")
     (tmp_path / "x.doc").write_text("x")
-    with pytest.raises(DataError, match="no collection of images"):
+    with pytest.raises(DataError, match="not a collection of images"):
         open_folder(tmp_path / "x.doc")

@@ -220,7 +220,7 @@ def probe(encoded: bytes) -> Facts:
     """Read what the header says, without decoding a pixel.
 
     Raises:
-        BrokenImage: It is no image of the formats taken, or too large.
+        BrokenImage: It is not an image of the formats taken, or too large.
     """
     with _opened(encoded) as image:
         return _facts(image)
@@ -247,7 +247,7 @@ def decode(encoded: bytes, policy: Policy) -> Decoded:
     """Decode one image.
 
     Raises:
-        BrokenImage: It is no image of the formats taken, is too large, or its data are damaged.
+        BrokenImage: It is not an image of the formats taken, is too large, or its data are damaged.
     """
     with _opened(encoded) as image:
         # Many threads each holding a very large image would together exceed the memory that one may take.

@@ -38,7 +38,7 @@ class Tally:
     """What was passed over while the members were listed.
 
     Attributes:
-        endings: Files that are no images, by their ending.
+        endings: Files that are not images, by their ending.
         skipped: Other members that were passed over, by the reason.
     """
 
@@ -49,12 +49,12 @@ class Tally:
         """Say with counts what was passed over."""
         said = []
         if self.endings:
-            said.append(f"ignored, as they are no images: {self.seen()}")
+            said.append(f"ignored, as they are not images: {self.seen()}")
         said += [f"skipped: {count:,} {reason}" for reason, count in sorted(self.skipped.items())]
         return tuple(said)
 
     def seen(self) -> str:
-        """List the endings that are no images, the most frequent first."""
+        """List the endings that are not images, the most frequent first."""
         most = [f"{count:,} {ending}" for ending, count in self.endings.most_common(8)]
         return ", ".join(most + (["..."] if len(self.endings) > 8 else []))
 

@@ -72,7 +72,7 @@ def images_from_array(
         described = described_by_labels(label_column(labels, len(pixels), name, names), len(pixels), name, options)
     else:
         described = described_by_labels(labels if is_table else None, len(pixels), name, options)
-    # Labels that are no classes, such as ages, are taken as a condition only.
+    # Labels that are not classes, such as ages, are taken as a condition only.
     is_number = np.asarray(labels).dtype.kind == "f" and bool(options.condition)
     numbers, names = _classes(None if is_table or is_number else labels, len(pixels), name, classes)
     return ImageSource(
@@ -158,7 +158,7 @@ def _collection(path: Path, cache: Path | None) -> Collection | None:
             f"{shown(path)}: is one image; needs at least 2", remedy="Name the folder that the images are in."
         )
     raise DataError(
-        f"{shown(path)}: is no collection of images",
+        f"{shown(path)}: is not a collection of images",
         remedy="Taken: a folder, .zip, .tar, .tar.gz, IDX .gz, or an LMDB.",
     )
 

@@ -81,7 +81,7 @@ def pack(collection: Collection, options: DataOptions, cache: Path | None) -> Pa
     place = cache / _key(collection, options)
     found = _still_valid(place, collection)
     if found is not None:
-        # Of a folder's files those that are no images may have changed since.
+        # Of a folder's files those that are not images may have changed since.
         return (
             replace(found, passed_over=_passed_over(collection), tags=_tags(collection)) if collection.listed else found
         )

@@ -68,7 +68,7 @@ def find_dates(cells: pa.Array, rules: Rules, habits: Habits) -> Instants | None
     if not len(sample) or not (rules.date_format or _likely(sample)):
         return None
     found: list[Instants] = []
-    for form in [_lenient(rules.date_format)] if rules.date_format else _forms():
+    for form in [_lenient(rules.date_format)] if rules.date_format else _forms(sample):
         if rules.is_date and rules.dayfirst is not None and _dayfirst(form) not in (None, rules.dayfirst):
             continue
         if not rules.date_format and _count(form, sample) * 2 <= len(sample):
@@ -108,8 +108,15 @@ def _likely(sample: pa.Array) -> bool:
     return 2 * (pc.sum(pc.match_substring_regex(sample, _TIMELIKE)).as_py() or 0) > len(sample)
 
 
-def _forms() -> Iterator[DateForm]:
+def _forms(sample: pa.Array) -> Iterator[DateForm]:
+    """The forms that may be that of more than half of some cells."""
+    import pyarrow.compute as pc
+
     for day in _DAYS:
+        # Most days are not how the cells begin, and then neither are they with any of the times behind them.
+        begins = pc.match_substring_regex(sample, DateForm(format=day).pattern().removesuffix("$"))
+        if 2 * (pc.sum(begins).as_py() or 0) <= len(sample):
+            continue
         yield DateForm(format=day)
         for mark, time in itertools.product((" ", ", ", "T"), _TIMES):
             if mark != "T" or "%I" not in time.replace("-", ""):
@@ -144,7 +151,7 @@ def _settled(found: list[Instants], rules: Rules, habits: Habits) -> tuple[Insta
         distinct = [each for each in distinct if _dayfirst(each.form) in (None, rules.dayfirst)] or distinct
     if len(distinct) == 1:
         return distinct[0], None, []
-    # Nobody writes the month first with points.
+    # Where points separate, the month does not come first.
     dotted = [each for each in distinct if "." in each.form.format and _dayfirst(each.form)]
     if len(dotted) == 1:
         return dotted[0], None, []
@@ -167,7 +174,7 @@ def _padded(found: Instants, cells: pa.Array) -> DateForm:
     """The form with zeros in front where the cells have them."""
     import pyarrow.compute as pc
 
-    # Hardly a table has more days than rows.
+    # Distinct cells are enough, and usually far fewer.
     cells = cells.drop_null().unique()
     values = found.form.read(cells)
     date, time = ("%-d", "%-m"), ("%-H", "%-I")

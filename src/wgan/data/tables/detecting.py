@@ -102,7 +102,7 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
     constant = [column.name for column in columns if isinstance(column, Constant)]
     if len(constant) == len(columns):
         raise DataError(f"{raw.name}: every column is constant", remedy="There is nothing to learn: look at the data.")
-    if not raw.untyped and (hints := [column.note for column in all_typed if " only " in column.note]):
+    if not raw.untyped and (hints := [column.note for column in all_typed if column.is_hint]):
         warnings.warn(f"{raw.name}: {'; '.join(hints)}", DataWarning, stacklevel=2)
     if constant:
         shown = ", ".join(map(repr, constant[:5])) + (", ..." if len(constant) > 5 else "")
@@ -173,7 +173,7 @@ def condition_names(options: DataOptions, known: Sequence[str], where: str) -> l
             raise UsageError(f"{where}: the condition {name!r} is asked for twice", remedy="Once is enough.")
     if wrong := [name for name in options.text if name not in asked]:
         raise UsageError(
-            f"{where}: --text {wrong[0]!r} is no condition",
+            f"{where}: --text {wrong[0]!r} is not a condition",
             remedy=f"Use --condition {wrong[0]!r} too, or leave it out.",
         )
     return asked
@@ -215,9 +215,9 @@ def _part(raw: Raw, column: TypedColumn, options: DataOptions) -> Part:
             f"{raw.name}: numbers are missing in the condition {column.name!r}",
             remedy="Use --missing drop, or fill them in: only categories can be missing in a condition.",
         )
-    if isinstance(found, Number) and not is_temporal(column.kind):
-        # What is asked for comes back as it was asked for, on the data's grid or not.
-        found = replace(found, step=1)
+    if isinstance(found, Number):
+        # What was asked for is not moved to the data's grid; it is rounded to the data's places.
+        found = replace(found, calendar=None) if is_temporal(column.kind) else replace(found, step=1)
     return found
 
 
@@ -335,7 +335,9 @@ def _category(raw: Raw, column: TypedColumn, distinct: int, may_miss: bool, opti
         why = f"more than {most:,} categories" if is_flood else "like a name of each row"
         remedy = f"Use --ignore {column.name!r}"
         remedy += (
-            f", or --max-categories {distinct}" if is_flood else f", or --categorical {column.name!r} if it is none"
+            f", or --max-categories {distinct}"
+            if is_flood
+            else f", or --categorical {column.name!r} if it is a category all the same"
         )
         remedy += "."
         if any(column.name in (word, *word.split(",")) for word in options.condition):

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from wgan.data.contents import DAMAGED, open_unpacked, packing_of
+from wgan.data.contents import DAMAGED, is_data, open_unpacked, packing_of
 from wgan.data.tables.reading import Raw, check_utf8, typed
 from wgan.errors import DataError
 
@@ -76,13 +76,14 @@ def read_feather(path: Path, *, name: str, header: bool = True) -> Raw:
     if not path.stat().st_size:
         raise DataError(f"{name} is an empty file; needs at least 2 rows", remedy="Give more data.")
     try:
-        with pa.OSFile(str(path)) as file:
+        # Arrow opens no path that is not UTF-8; Python does.
+        with path.open("rb") as opened, pa.PythonFile(opened) as file:
             start = file.read(6)
             file.seek(0)
             if start.startswith(b"FEA1"):
                 from pyarrow import feather
 
-                return typed(feather.read_table(path), name)
+                return typed(feather.read_table(file), name)
             is_file = start == b"ARROW1"
             reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
             batches = (reader.get_batch(place) for place in range(reader.num_record_batches)) if is_file else reader
@@ -121,6 +122,9 @@ def read_jsonl(path: Path, *, name: str, header: bool = True) -> Raw:
             for key, value in _object(text, name, line).items():
                 if key not in columns:
                     columns[key] = _Column(key)
+                    # Each column has a cell for each row, however few objects have its key.
+                    if 8 * (rows + 1) * len(columns) > memory_limit():
+                        raise _too_large(name)
                 columns[key].add(rows, line, value)
             rows += 1
             lines.append(line)
@@ -147,6 +151,12 @@ def _object(text: str, name: str, line: int) -> dict[str, Any]:
         raise DataError(f"{name}, line {line:,}: not JSON: {reason}", remedy=remedy) from None
     if not isinstance(read, dict):
         raise DataError(f"{name}, line {line:,}: not a JSON object", remedy="Write one JSON object a line.")
+    if "\\u" in text:
+        try:
+            json.dumps(read, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            said = f"{name}, line {line:,}: half of a surrogate pair"
+            raise DataError(said, remedy="Write the whole character.") from None
     return read
 
 
@@ -193,7 +203,7 @@ class _Column:
             )
         elif kinds <= {"whole number", "number"}:
             self.chunks.append(pa.array([None if cell is None else float(cell) for cell in self.cells], pa.float64()))
-        elif kinds == {"true or false"}:
+        elif kinds == {"boolean"}:
             self.chunks.append(pa.array(self.cells, pa.bool_()))
         elif kinds == {"text"}:
             self.chunks.append(pa.array(self.cells, pa.large_string()))
@@ -224,7 +234,7 @@ class _Column:
             return _whole(self.chunks)
         if not kinds:
             return pa.chunked_array([pa.nulls(rows)])
-        known = {"text": pa.string(), "true or false": pa.bool_()}
+        known = {"text": pa.string(), "boolean": pa.bool_()}
         wanted = known.get(next(iter(kinds)), pa.float64())
         return pa.chunked_array([_cast(chunk, wanted) for chunk in self.chunks], wanted)
 
@@ -246,7 +256,7 @@ def _whole(chunks: list[pa.Array]) -> pa.ChunkedArray:
 def _kind(value: Any) -> str:  # noqa: ANN401 - any JSON value
     if value is None:
         return ""
-    kinds = {_Digits: "whole number", float: "number", bool: "true or false", str: "text"}
+    kinds = {_Digits: "whole number", float: "number", bool: "boolean", str: "text"}
     return kinds.get(type(value), "list or object")
 
 
@@ -274,7 +284,7 @@ def unpacked(path: Path, name: str) -> IO[bytes]:
                 if written > limit:
                     raise DataError(
                         f"{name}: its {stored:,} bytes unpack to more than {limit:,}, which looks like a bomb",
-                        remedy="If it is none, unpack it and name the file that comes out.",
+                        remedy="If you trust it, unpack it and name the file that comes out.",
                     )
                 if written == len(chunk) and packing_of(chunk):
                     raise DataError(f"{name} was compressed twice", remedy="Unpack it once.")
@@ -296,4 +306,4 @@ def _open(path: Path) -> IO[bytes]:
     if packing:
         return open_unpacked(path, packing)
     archive = zipfile.ZipFile(path)
-    return archive.open(next(member for member in archive.infolist() if not member.is_dir()))
+    return archive.open(next(member for member in archive.namelist() if is_data(member)))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import importlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
-from wgan.data.contents import PACKINGS, Content, content_of, packing_of
+from wgan.data.contents import PACKINGS, Content, content_of, is_data, packing_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,7 +133,7 @@ def zipped_table(path: Path) -> str:
     """The name of the one table that a zip archive holds; empty where it holds anything else."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.namelist() if not member.endswith("/")]
+            members = [member for member in archive.namelist() if is_data(member)]
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return ""
     return members[0] if len(members) == 1 and by_ending(members[0]) else ""
@@ -152,6 +152,18 @@ def table_format(path: Path) -> tuple[TableFormat | None, bool]:
     if found is None or (named is not None and named.content == found.content):
         return named, False
     return found, True
+
+
+def _places_in(
+    temporary: IO[bytes], places: Callable[[Sequence[int]], list[str]]
+) -> Callable[[Sequence[int]], list[str]]:
+    """Look up rows in a temporary file, which stays as long as they can be looked up."""
+
+    def looked_up(rows: Sequence[int]) -> list[str]:
+        assert not temporary.closed
+        return places(rows)
+
+    return looked_up
 
 
 def read_table(path: Path, *, name: str, header: bool) -> Raw:
@@ -174,9 +186,7 @@ def read_table(path: Path, *, name: str, header: bool) -> Raw:
 
         with_temporary = unpacked(path, name)
         raw = known.read(Path(with_temporary.name), name=name, header=header)
-        # The rows of a text file are looked up in it when a message tells of a line: it stays as long as they can be.
-        places = raw.places
-        raw = replace(raw, places=lambda rows: (with_temporary.flush(), places(rows))[1])
+        raw = replace(raw, places=_places_in(with_temporary, raw.places))
     else:
         raw = known.read(path, name=name, header=header)
     return replace(raw, notes=(note, *raw.notes)) if is_misnamed else raw

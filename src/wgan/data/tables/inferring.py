@@ -25,7 +25,8 @@ class TypedColumn:
         array: Its cells in the plain form of `to_plain`, NaN and null both as null.
         dictionary: The names of a dictionary type, in its order.
         coded: Whether the type or the user says that these are categories.
-        note: What the user should be told of it; empty if nothing.
+        note: What the user should know of it; empty if nothing.
+        is_hint: Whether the note says that text could be read as numbers or dates.
         nan: Whether its missing cells came as NaN, all of them.
         form: How its numbers or dates are written in text; None where no more is to be known than the type.
         text: The type of that text.
@@ -37,6 +38,7 @@ class TypedColumn:
     dictionary: tuple[str | int | float | bool, ...] | None
     coded: bool
     note: str = ""
+    is_hint: bool = False
     nan: bool = False
     form: Form | None = None
     text: str = "string"
@@ -78,12 +80,12 @@ def typed_column(raw: Raw, name: str, options: DataOptions, habits: Habits | Non
         array = column.cast(pa.large_string()).combine_chunks()
     else:
         array = column.combine_chunks()
-    array, note, form, text = _one(array), "", None, str(kind)
+    array, note, is_hint, form, text = _one(array), "", False, None, str(kind)
     if is_text(kind) and name not in options.categorical:
         rules = rules_of(options, name)
         is_forced = name in options.numeric or rules.is_number
         found = parsed(array, raw, name, rules, habits or Habits(raw.table), forced=is_forced)
-        note = found.note
+        note, is_hint = found.note, found.is_hint
         if found.values is not None:
             array, kind, form = found.values, found.values.type, found.form
             if form is None and not raw.untyped:
@@ -99,6 +101,7 @@ def typed_column(raw: Raw, name: str, options: DataOptions, habits: Habits | Non
         dictionary=dictionary,
         coded=coded,
         note=note,
+        is_hint=is_hint,
         nan=array.null_count == 0 < plain.null_count,
         form=form,
         text=text,

@@ -1,4 +1,4 @@
-"""Numbers in text: which form they have, and which digits are no number but a name."""
+"""Numbers in text: which form they have, and which digits are a name and not a number."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _UNITS = "%|‰|°[CF]?|kg|mg|g|t|km|cm|mm|m|ms|s|min|h|ml|l|kB|MB|GB|TB|kWh|kW|
 _SHAPE = (
     rf"^(?P<o>\(?)(?P<s>[-+\x{{2212}}]?)(?P<pre>\s*(?:{_CURRENCY}\s*)?)(?P<i>\(?)(?P<t>[-+\x{{2212}}]?)"
     rf"(?P<body>[0-9]+(?:[.,'\x{{2019}}_{SPACES}][0-9]+)*\.?|[.,][0-9]+)(?P<exp>(?:[eE][-+]?[0-9]+)?)(?P<c>\)?)"
-    rf"(?P<suf>(?:\s*(?:{_CURRENCY}|{_UNITS})|\s\p{{L}}[^0-9()]*)?)(?P<d>\)?)(?P<u>-?)$"
+    rf"(?P<suf>(?:\s*(?:{_CURRENCY}|{_UNITS})|\s[A-Za-z\x{{aa}}-\x{{1fff}}\x{{2c00}}-\x{{d7ff}}][^0-9()]*)?)(?P<d>\)?)(?P<u>-?)$"
 )
 _MARKS = ("", ",", ".", " ", "'", "\u2019", "_")
-# Of so many numbers at least, a check digit that always fits is no accident.
-_FEW_CHECKED, _FEW_DAYS, _MOST_VERSIONS = 8, 10, 100
+# Of so many numbers at least, a check digit that always fits is not an accident.
+_FEW_CHECKED, _MOST_VERSIONS = 8, 100
 _TELEPHONE_DIGITS = 7
 
 
@@ -122,14 +122,14 @@ def _readings(body: pa.Array, rules: Rules) -> tuple[list[tuple[str, str]], int]
         best.pop((",", ""), None)
     most = max(best.values(), default=0)
     found = [used for used, count in best.items() if count == most]
-    # What uses a mark that no cell needs is no other reading.
+    # A mark that no cell needs makes no difference.
     return [used for used in found if not any(other != used and _within(other, used) for other in found)], most
 
 
 def _is_typo(body: pa.Array) -> bool:
     """Whether commas that could separate places hardly do: most stand before three digits, of which some end in zeros.
 
-    Who writes 1,23 writes neither 1,230 nor 5 beside it, but as many places each time, or no zeros at the end.
+    Decimal commas come with a fixed number of places, or without zeros at the end.
     """
     import pyarrow.compute as pc
 
@@ -239,7 +239,7 @@ def are_mixed(cells: pa.Array) -> bool:
 
 
 def why_text(cells: pa.Array) -> str:
-    """Why cells of plain numbers are no numbers but names, in a few words; empty where they are numbers.
+    """Why cells of plain numbers are names and not numbers, in a few words; empty where they are numbers.
 
     Args:
         cells: Trimmed text, each a plain number; null where missing.
@@ -277,7 +277,7 @@ def _fits_64_bits(cells: pa.Array) -> bool:
 
 
 def _are_versions(cells: pa.Array) -> bool:
-    """Whether numbers such as 1.9 and 1.10 are no decimals: places differ, and some end in a zero that says nothing."""
+    """Whether numbers such as 1.9 and 1.10 are not decimals: places differ, and some end in a needless zero."""
     import pyarrow.compute as pc
 
     if _count(cells, r"^[0-9]{1,2}\.(?:0|[1-9][0-9]{0,2})$") < len(cells) or not _any(cells, r"\.[0-9]+0$"):

@@ -18,6 +18,7 @@ from wgan.errors import DataError, UsageError
 
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(?i:inf|infinity)"
 _NUMBER = re.compile(NUMBER)
+_LINES_LOOKED_AT = 50
 _DELIMITERS = ",;\t|"
 _CHUNK_BYTES = 2**20
 # Arrow cannot read a row longer than a block.
@@ -257,13 +258,29 @@ def _nul(name: str, line: int, byte: int) -> DataError:
 
 
 def _delimiter(path: Path, usual: str) -> str:
-    """The usual one if the first line has it outside quotes, else the separator that it has most of."""
+    """The separator that gives the first lines equally many cells; else by what the first line has outside quotes."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        first = next((line for line in file if line.strip()), "")
-    bare = re.sub(r'"[^"]*"', "", first)
+        lines = [line for line in itertools.islice(file, _LINES_LOOKED_AT) if line.strip()]
+    first = lines[0] if lines else ""
+    # Commas come after semicolons: a file separated by these may have decimal commas in all cells.
+    for mark in dict.fromkeys(("" if usual == "," else usual, "\t", ";", ",", "|")):
+        if mark and _is_even(lines, mark):
+            return mark
+    bare = _bare(first)
     if usual in bare:
         return usual
     return max(_DELIMITERS, key=bare.count)
+
+
+def _is_even(lines: list[str], mark: str) -> bool:
+    """Whether a separator, outside quotes, splits all lines into equally many cells, at least two."""
+    widths = {_bare(line).count(mark) for line in lines}
+    return len(widths) == 1 and widths.pop() > 0
+
+
+def _bare(line: str) -> str:
+    """A line without what is in quotes."""
+    return re.sub(r'"[^"]*"', "", line)
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -11,10 +11,7 @@ import pyarrow as pa
 
 from wgan.data.tables.written import DateForm
 from wgan.errors import UsageError
-from wgan.settings import DataOptions
-
-WRITTEN = ("decimal", "thousands", "dayfirst", "date_format")
-"""The options on written forms: each a word for all columns, or NAME=word for one."""
+from wgan.settings import WRITTEN, DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,12 +37,14 @@ class Parsed:
     Attributes:
         values: Numbers, dates or times; None where it is to stay text.
         form: How they are written, where that is more than their type says.
-        note: What the user should be told; empty if nothing.
+        note: What the user should know; empty if nothing.
+        is_hint: Whether the note says that text could be read as numbers or dates.
     """
 
     values: pa.Array | None = None
     form: Form | None = None
     note: str = ""
+    is_hint: bool = False
 
 
 def parsed(text: pa.Array, raw: Raw, name: str, rules: Rules, habits: Habits, *, forced: bool) -> Parsed:
@@ -63,7 +65,8 @@ def parsed(text: pa.Array, raw: Raw, name: str, rules: Rules, habits: Habits, *,
 
     if not (raw.untyped or forced or rules.is_date):
         # Text that comes with a type is what it says.
-        return Parsed(note=_hint(text, name, rules, habits))
+        note = _hint(text, name, rules, habits)
+        return Parsed(note=note, is_hint=bool(note))
     trimmed = pc.utf8_trim_whitespace(text.cast(pa.large_string()))
     none = pa.scalar(None, trimmed.type)
     cells = pc.if_else(pc.is_in(trimmed, value_set=pa.array(_MISSING, trimmed.type)), none, trimmed)
@@ -80,6 +83,8 @@ def parsed(text: pa.Array, raw: Raw, name: str, rules: Rules, habits: Habits, *,
     numbers = None if rules.is_date else find_numbers(cells, rules, habits, forced=forced)
     if numbers is not None and numbers.count == present:
         return _written_numbers(numbers, raw, name, forced=forced)
+    if rules.decimal or rules.thousands:
+        _refuse_other_separators(cells, fits, present, raw, name, rules)
     if forced:
         right = numbers.numbers.is_valid() if numbers is not None else pc.fill_null(fits, False)
         raise _misfit(raw, name, text, cells, right, f"which {_naming(rules)} names", "text")
@@ -94,6 +99,23 @@ def parsed(text: pa.Array, raw: Raw, name: str, rules: Rules, habits: Habits, *,
     if are_mixed(cells):
         return Parsed(note=f"column {name!r}: numbers with several currencies or units are read as text")
     return Parsed()
+
+
+def _refuse_other_separators(cells: pa.Array, fits: pa.Array, present: int, raw: Raw, name: str, rules: Rules) -> None:
+    """Refuse plain numbers that do not have the separators that the options name.
+
+    Raises:
+        DataError: All cells are plain numbers.
+    """
+    import pyarrow.compute as pc
+
+    if rules.is_date or rules.date_format or (pc.sum(fits).as_py() or 0) < present:
+        return
+    shown = next(cell for cell in cells.to_pylist() if cell is not None)
+    raise DataError(
+        f"{raw.name}, column {name!r}: {shown!r} does not have the separators that --decimal and --thousands name",
+        remedy=f"Give them for the columns that they are right for, such as --decimal {name + '=.'!r} for this one.",
+    )
 
 
 def _begin_alike(cells: pa.Array) -> bool:
@@ -174,7 +196,7 @@ def _numbers(cells: pa.Array) -> pa.Array:
 
 
 def _written_numbers(found: Numerals, raw: Raw, name: str, *, forced: bool) -> Parsed:
-    """Numbers in a form of their own.
+    """Numbers in a written form.
 
     Raises:
         DataError: It is not settled which form it is.
@@ -203,7 +225,7 @@ def _written_numbers(found: Numerals, raw: Raw, name: str, *, forced: bool) -> P
 
 
 def _written_dates(found: Instants, cells: pa.Array, raw: Raw, name: str) -> Parsed:
-    """Dates or times in a form of their own.
+    """Dates or times in a written form.
 
     Raises:
         DataError: It is not settled which form it is.

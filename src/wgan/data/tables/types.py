@@ -54,11 +54,22 @@ def schema_from_text(text: str) -> pa.Schema:
 
 def as_came(table: pa.Table) -> pa.Schema:
     """What is known of a table's columns beside their types: metadata, without what pandas says of its index."""
-    schema, described = table.schema, table.schema.pandas_metadata
-    if not described:
+    schema = table.schema
+    try:
+        described = schema.pandas_metadata
+    except (ValueError, RecursionError):
+        described = False
+    if described is None or described == {}:
         return schema
-    there = set(schema.names)
-    columns = [column for column in described.get("columns", []) if column.get("name") in there]
+    if not isinstance(described, dict):
+        # Not what pandas writes, so nothing that samples need.
+        return schema.with_metadata({key: value for key, value in schema.metadata.items() if key != b"pandas"})
+    there, listed = set(schema.names), described.get("columns")
+    columns = (
+        [each for each in listed if isinstance(each, dict) and each.get("name") in there]
+        if isinstance(listed, list)
+        else []
+    )
     described = described | {"index_columns": [], "columns": columns}
     return schema.with_metadata({**schema.metadata, b"pandas": json.dumps(described).encode()})
 
