@@ -354,5 +354,5 @@ def test_commands_tell_their_warnings_where_python_makes_errors_of_warnings(tmp_
         warnings.simplefilter("error")
         assert main(words) == 0
     told = capsys.readouterr().err
-    assert "warning: held-out rows: 6" in told
+    assert "warning: only 6 held-out rows" in told
     assert "constant columns" in told

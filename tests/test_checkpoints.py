@@ -238,7 +238,7 @@ def forge_notes(path: Path, state: dict, manifest: dict) -> None:
 def test_notes_of_another_form_are_refused_whatever_their_checksums(tmp_path, state, manifest, fault):
     save(tmp_path, 1)
     forge_notes(save(tmp_path, 2), state, manifest)
-    with pytest.raises(CheckpointError, match=f"00000002' is no checkpoint of this program: {fault}"):
+    with pytest.raises(CheckpointError, match=f"00000002' is not a checkpoint of this program: {fault}"):
         checkpoints.load(tmp_path)
 
 
@@ -267,7 +267,7 @@ def test_a_pickle_is_refused_unrun(tmp_path, protocol, forged):
         forge(path, content)
     else:
         (path / "tensors.safetensors").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"no checkpoint of this program: (it is a pickle|its header)"):
+    with pytest.raises(CheckpointError, match=r"not a checkpoint of this program: (it is a pickle|its header)"):
         checkpoints.load(tmp_path / "run")
     assert not mark.exists()
 
@@ -297,7 +297,7 @@ def test_a_hostile_header_is_refused_before_a_parser_sees_it(tmp_path, length):
 def test_a_header_that_lies_is_refused(tmp_path, header):
     path = save(tmp_path, 2)
     forge(path, struct.pack("<Q", len(header)) + header + b"\0" * 4)
-    with pytest.raises(CheckpointError, match="no checkpoint of this program"):
+    with pytest.raises(CheckpointError, match="not a checkpoint of this program"):
         checkpoints.load(tmp_path)
 
 

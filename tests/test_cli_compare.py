@@ -312,7 +312,7 @@ def test_without_exact_distances_sliced_ones_are_shown_and_ranked(said, runs):
     [
         ([], 2, "RUN... is needed"),
         (["nowhere"], 2, "'nowhere' does not exist"),
-        (["good", "."], 2, "'.' is no run directory: it holds no settings.toml"),
+        (["good", "."], 2, "'.' is not a run directory: it has no settings.toml"),
         (["good", "good"], 2, "the run 'good' is named twice"),
         (["good", "weak/../good"], 2, "'weak/../good' is the same run as 'good'"),
         (["good", "--out", "drawn.jpg"], 2, "--out drawn.jpg ends in none of .png, .svg, .html"),

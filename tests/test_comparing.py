@@ -154,7 +154,7 @@ def test_bad_arguments(x, y, more, kind, message):
 
 
 def test_more_pairs_than_memory_holds_are_refused(monkeypatch):
-    monkeypatch.setattr("wgan.measures._free_memory", lambda: 2**28)
+    monkeypatch.setattr("wgan.measures.available", lambda: 2**28)
     many = torch.arange(2000.0)
     with pytest.raises(UsageError, match=r"comparing 2,000 with 2,000 samples needs 0\.3 GiB"):
         compare(many, many)

@@ -218,16 +218,16 @@ def test_a_full_disk_says_so(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("table", "a.npy", r"ending \.npy.*\nFor tables works: \.csv, \.tsv, \.parquet, \.feather or \.jsonl"),
+        ("table", "a.npy", r"ending \.npy.*\nFormats for tables: \.csv, \.tsv, \.parquet, \.feather or \.jsonl"),
         ("table", "a.png", r"ending \.png"),
         ("table", "a", r"no ending"),
         (
             "points",
             "a",
-            r"no ending.*\nFor points works: \.npy, \.npz, \.csv, .*\.jsonl or \.png",
+            r"no ending.*\nFormats for points: \.npy, \.npz, \.csv, .*\.jsonl or \.png",
         ),
         ("points", "a.jpg", r"ending \.jpg"),
-        ("images", "a.csv", r"ending \.csv.*\nFor images works: \.png, a folder, \.npy or \.npz"),
+        ("images", "a.csv", r"ending \.csv.*\nFormats for images: \.png, a folder, \.npy or \.npz"),
         ("images", "none/a.png", r"folder '.*none' for 'a.png' does not exist"),
         ("points", "folder.csv", r"is a folder"),
         ("images", "file", r"is there and is not a folder"),

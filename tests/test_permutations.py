@@ -98,7 +98,7 @@ def test_splits_are_of_the_right_size_and_equally_likely():
 
 def test_too_many_splits_for_the_memory_are_refused(monkeypatch):
     monkeypatch.setattr("wgan.measures._HARMLESS", 0)
-    monkeypatch.setattr("wgan.measures._free_memory", lambda: 2**20)
+    monkeypatch.setattr("wgan.measures.available", lambda: 2**20)
     with pytest.raises(UsageError, match=r"100 samples with 999 splits needs .*\n?Use fewer permutations"):
         gram_permutation_p_value(torch.eye(100, dtype=torch.float64), 50, 50, rng())
 

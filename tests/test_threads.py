@@ -72,7 +72,7 @@ class TestNumbersOfThreads:
         set_other = wgan.threads._setter.__wrapped__()
         before = torch.get_num_threads()
         try:
-            set_other(before + 2, before)
+            set_other(before + 2)
             assert torch.get_num_threads() == before + 2
             assert in_thread(torch.get_num_threads) == before
         finally:

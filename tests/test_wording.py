@@ -38,7 +38,7 @@ SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "rando
         ("Use --constraint none, r1 or r2", 'Use constraint="none", r1 or r2'),
         ("--objective semidual:cost=euclidean.", 'objective="semidual:cost=euclidean".'),
         ("a stronger --constraint, or fewer --critic-steps", "a stronger constraint, or fewer critic_steps"),
-        ("Go on with: wgan train --resume runs/a --steps 8", "Go on with: wgan train --resume runs/a --steps 8"),
+        ("Resume with: wgan train --resume runs/a --steps 8", "Resume with: wgan train --resume runs/a --steps 8"),
         ("Use --checkpoint best.", "Use --checkpoint best."),
         ("input.held_out must be between 0 and 0.5", "held_out must be between 0 and 0.5"),
         ("my--size 3", "my--size 3"),
@@ -88,7 +88,7 @@ def test_the_command_line_says_options(capsys, tmp_path):
         (
             {"categorical": ["x1"]},
             np.ones((50, 2)),
-            r'categorical=\["x1"\] cannot be used with points\nThese can: held_out,',
+            r'categorical=\["x1"\] cannot be used with points\nThose that can: held_out,',
         ),
         ({"fit_images": "pad"}, np.ones((50, 2)), 'fit_images="pad" cannot be used with points'),
         ({"batch_size": 400}, np.random.default_rng(0).random((50, 2)), "batch_size 400 is more than"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wgan.data.toys import TOYS
     from wgan.errors import CheckpointError, DataError, DataWarning, Interrupted, NumericError, UsageError, WganError
     from wgan.estimator import WGAN
-    from wgan.experiment import begin, evaluate, load, resume
+    from wgan.experiment import begin, evaluate, finish, load, resume
     from wgan.game import Game
     from wgan.metrics import Judge
     from wgan.networks import NETWORKS
@@ -63,6 +63,7 @@ __all__ = [
     "__version__",
     "begin",
     "evaluate",
+    "finish",
     "load",
     "open_data",
     "recipe",
@@ -109,6 +110,7 @@ _HOME = {
     "recipe": "recipes",
     "register": "choices",
     "resume": "experiment",
+    "finish": "experiment",
     "setup": "own",
     "train": "training",
 }

@@ -1,4 +1,4 @@
-"""What a caller may have set in PyTorch and NumPy for his own thread, kept away from what is computed here.
+"""What a caller may have set in PyTorch and NumPy for their own thread, kept away from what is computed here.
 
 A notebook may leave gradients off, autocast on, a default device set, or NumPy's underflow made an error. All this is
 local to a thread, so that it can be put aside while one of this project's functions runs and put back afterwards,
@@ -26,7 +26,7 @@ _DEVICES = ("cpu", "cuda")
 
 @contextlib.contextmanager
 def usual_state() -> Iterator[None]:
-    """Within the block this thread computes as if nobody had changed PyTorch's or NumPy's state.
+    """Within the block this thread computes as if PyTorch's and NumPy's state had not been changed.
 
     Gradients are recorded, inference mode and autocast are off, no default device and no other `TorchFunctionMode` is
     in force, and NumPy's floating-point errors are treated as NumPy does by default.

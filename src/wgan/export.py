@@ -154,7 +154,8 @@ def sheet(images: NDArray[np.uint8], columns: int | None = None) -> Image.Image:
 
 def _ending(out: Path, kind: Kind) -> str:
     """The row of `FORMATS` that `out` asks for."""
-    works = f"For {kind if kind != 'table' else 'tables'} works: {_listed(_usual_endings(kind))}."
+    noun = "tables" if kind == "table" else kind
+    works = f"Formats for {noun}: {_listed(_usual_endings(kind))}."
     try:
         is_folder, is_there = out.is_dir(), os.path.lexists(out)
     except OSError as error:
@@ -163,7 +164,7 @@ def _ending(out: Path, kind: Kind) -> str:
     ending = _FOLDER if is_folder or not out.suffix else longest or out.suffix.lower()
     if ending not in FORMATS[kind]:
         come = f"'{out}' is a folder" if is_folder else f"'{out.name}' has {_article(ending)}"
-        raise UsageError(f"{come}: {kind} cannot be written so", remedy=works)
+        raise UsageError(f"{come}: {noun} cannot be written in that form", remedy=works)
     if ending == _FOLDER and is_there and not is_folder:
         raise UsageError(f"'{out}' is there and is not a folder", remedy=works)
     return ending

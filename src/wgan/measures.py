@@ -1,4 +1,4 @@
-"""What comes in at the doors of the mathematics: points and weights, as float64 tensors that are fit to compute with.
+"""Arguments of the mathematical functions: points and weights, as float64 tensors that are fit to compute with.
 
 An array, a tensor or a list becomes a tensor on its own device, still part of its graph. What cannot be computed with
 is refused here, once, in words that name the argument.
@@ -6,9 +6,7 @@ is refused here, once, in words that name the argument.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
+from wgan.memory import available
 
 Array: TypeAlias = Tensor | NDArray[Any] | Sequence[Any]
 """What mathematics takes: a tensor, a NumPy array, or nested lists of numbers."""
@@ -242,22 +241,8 @@ def refuse_beyond_memory(num_bytes: int, what: str, remedy: str) -> None:
     """
     if num_bytes < _HARMLESS:
         return
-    free = _free_memory()
+    free = available()
     if free is not None and num_bytes > _SHARE_OF_MEMORY * free:
         raise UsageError(
             f"{what} needs {num_bytes / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free", remedy=remedy
         )
-
-
-def _free_memory() -> int | None:
-    """Bytes that a process may still take, as far as the system says; None where it does not."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        available = next(line for line in lines if line.startswith("MemAvailable:"))
-        return int(available.split()[1]) * 1024
-    except (OSError, StopIteration, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None

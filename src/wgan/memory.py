@@ -1,4 +1,4 @@
-"""How much memory there is, and by which signs its end is known."""
+"""How much memory there is, and how to recognise that there is none left."""
 
 from __future__ import annotations
 

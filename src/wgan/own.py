@@ -168,7 +168,8 @@ def _missing(missing: Mapping[str, str], where: str, *, in_memory: bool) -> Usag
     how = _resumed(missing, where, in_memory=in_memory)
     return UsageError(
         f"the run in '{where}' was trained with parts of the user's own, which no file holds: {parts}",
-        remedy=f"Give them in Python. To sample: WGAN.load({where!r}, {named}). To go on: {how}.",
+        remedy=f"Give them in Python. To sample: WGAN.load({where!r}, {named}). To go on: {how}. "
+        f"To end it: wgan.finish({where!r}, parts={{...}}).",
     )
 
 

@@ -70,7 +70,7 @@ def parsed(raw: bytes, name: str) -> dict[str, Any]:
 
 
 def _refuse_constant(word: str) -> float:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def seal(content: dict[str, Any]) -> bytes:

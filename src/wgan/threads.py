@@ -45,19 +45,20 @@ def on_threads(num: int, *, onednn: bool = False) -> Iterator[None]:
 def set_own_threads(num: int) -> None:
     """Set the number of CPU threads for the operations of this thread alone."""
     # A thread's first look gives it the process's number: after that it would be lost.
-    usual = torch.get_num_threads()
-    _setter()(num, usual)
+    torch.get_num_threads()
+    _setter()(num)
 
 
 @functools.cache
-def _setter() -> Callable[[int, int], None]:
-    """A function of the number wanted, and of the one that the process has for its new threads."""
+def _setter() -> Callable[[int], None]:
+    """A function that sets the number of threads of the thread that calls it."""
     direct = _direct_setter()
     if direct is not None:
         return direct
     other = ThreadPoolExecutor(1, thread_name_prefix="threads")
 
-    def by_another_thread(num: int, usual: int) -> None:
+    def by_another_thread(num: int) -> None:
+        usual = _number_of_new_threads()
         torch.set_num_threads(num)
         # This has changed the process's number too, which any thread can put back.
         other.submit(torch.set_num_threads, usual).result()
@@ -65,7 +66,13 @@ def _setter() -> Callable[[int, int], None]:
     return by_another_thread
 
 
-def _direct_setter() -> Callable[[int, int], None] | None:
+def _number_of_new_threads() -> int:
+    """The number of threads that a new thread of this process begins with."""
+    with ThreadPoolExecutor(1) as fresh:
+        return fresh.submit(torch.get_num_threads).result()
+
+
+def _direct_setter() -> Callable[[int], None] | None:
     """What PyTorch itself calls for a thread of its own: OpenMP and MKL. None where they cannot be reached or seen."""
     folder = Path(torch.__file__).parent / "lib"
     for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
@@ -76,7 +83,7 @@ def _direct_setter() -> Callable[[int, int], None] | None:
         except (OSError, AttributeError):
             continue
 
-        def direct(num: int, usual: int, openmp: Any = openmp, mkl: Any = mkl) -> None:  # noqa: ANN401 - C functions
+        def direct(num: int, openmp: Any = openmp, mkl: Any = mkl) -> None:  # noqa: ANN401 - C functions
             openmp(num)
             if mkl is not None:
                 mkl(num)
@@ -85,13 +92,13 @@ def _direct_setter() -> Callable[[int, int], None] | None:
     return None
 
 
-def _is_seen(direct: Callable[[int, int], None]) -> bool:
+def _is_seen(direct: Callable[[int], None]) -> bool:
     """Whether PyTorch takes notice of a number that was set directly: tried in a thread that ends with it."""
     seen: list[int] = []
 
     def attempt() -> None:
         wanted = torch.get_num_threads() + 1
-        direct(wanted, 0)
+        direct(wanted)
         seen.append(torch.get_num_threads() - wanted)
 
     thread = threading.Thread(target=attempt)
@@ -103,7 +110,8 @@ def _is_seen(direct: Callable[[int, int], None]) -> bool:
 class _Products:
     """Who multiplies float32 matrices on the CPU. PyTorch asks the whole process, so threads that differ take turns.
 
-    Threads of one mind go in together. They come in the order in which they asked, so that nobody waits for ever.
+    Threads that want the same mode enter together. They enter in the order in which they asked, so that none waits for
+    ever.
     """
 
     def __init__(self) -> None:
@@ -150,7 +158,8 @@ class _Products:
 
     def _leave(self) -> None:
         with self._changed:
-            self._num_inside -= 1
+            # A process forked within a block leaves it without having entered.
+            self._num_inside = max(0, self._num_inside - 1)
             if not self._num_inside:
                 if self._before is not None:
                     matmul, conv = _kinds()

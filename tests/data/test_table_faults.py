@@ -138,3 +138,14 @@ def test_many_keys_of_few_objects_are_bounded_by_memory(tmp_path, monkeypatch):
     (tmp_path / "t.jsonl").write_text("".join(json.dumps({f"k{n}": n}) + "\n" for n in range(100)))
     with pytest.raises(DataError, match="takes more than 10,000 bytes"):
         open_data(tmp_path / "t.jsonl", DataOptions(), seed=0)
+
+
+@pytest.mark.filterwarnings("ignore::wgan.errors.WganWarning")
+def test_a_short_list_of_values_keeps_its_step():
+    """500 rows of 0, 5 and 10 hold no other value, whatever chance says of three of them."""
+    rng = np.random.default_rng(0)
+    columns = {"tip": rng.choice([0, 5, 10], 500), "share": rng.choice([0.25, 0.5, 0.75], 500), "x": rng.random(500)}
+    frame = pd.DataFrame(columns)
+    drawn = WGAN(**SMALL).fit(frame).sample(300)
+    assert set(drawn.tip) <= {0, 5, 10}
+    assert set(drawn.share) <= {0.25, 0.5, 0.75}

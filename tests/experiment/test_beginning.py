@@ -179,9 +179,9 @@ def test_a_batch_that_nobody_asked_for_shrinks_to_the_data_aloud(tmp_path):
 
 def test_few_held_out_rows_are_warned_of_and_many_are_not(tmp_path):
     few = dataclasses.replace(SETTINGS, data=points(tmp_path, num=990), steps=2)
-    with pytest.warns(experiment.RunWarning, match="held-out rows: 99, which is few"):
+    with pytest.warns(experiment.RunWarning, match="only 99 held-out rows"):
         experiment.begin(few, tmp_path / "few").close()
-    assert "held-out rows: 99" in events(tmp_path / "few", "warning")[0]["message"]
+    assert "only 99 held-out rows" in events(tmp_path / "few", "warning")[0]["message"]
     many = dataclasses.replace(SETTINGS, data=points(tmp_path, num=1000), steps=2)
     experiment.begin(many, tmp_path / "many").close()
     assert events(tmp_path / "many", "warning") == []

@@ -170,7 +170,7 @@ def test_facts_of_another_form_are_listed(finished, change, fault):
     saved = checkpoints.load(finished / "checkpoints")
     checkpoints.save(finished / "checkpoints", 60, saved.tensors, saved.facts | change)
     for use in (experiment.resume, experiment.load):
-        with pytest.raises(CheckpointError, match=rf"00000060' is no checkpoint of a run: {fault}"):
+        with pytest.raises(CheckpointError, match=rf"00000060' is not a checkpoint of a run: {fault}"):
             use(finished)
 
 

@@ -135,7 +135,7 @@ def test_seeds_come_one_after_the_other_and_the_census_when_it_is_there():
 @pytest.mark.parametrize("name", ["nowhere.csv", "adult.xyz"])
 def test_a_census_that_cannot_be_read_is_refused(tmp_path, name):
     (tmp_path / "adult.xyz").write_text(CENSUS)
-    with pytest.raises(UsageError, match=r"is not a file of a table"):
+    with pytest.raises(UsageError, match="is not an existing file with a table"):
         tasks(adult=tmp_path / name, scale=TINY)
 
 

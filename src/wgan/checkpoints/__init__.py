@@ -10,7 +10,7 @@ from __future__ import annotations
 from wgan.checkpoints.format import Best, Checkpoint, CheckpointWarning, name_of, read_best, steps_saved
 from wgan.checkpoints.loading import go_back, load, settle
 from wgan.checkpoints.saving import save
-from wgan.checkpoints.states import known_best, read_facts
+from wgan.checkpoints.states import known_best, read_facts, read_state
 
 __all__ = [
     "Best",
@@ -22,6 +22,7 @@ __all__ = [
     "name_of",
     "read_best",
     "read_facts",
+    "read_state",
     "save",
     "settle",
     "steps_saved",

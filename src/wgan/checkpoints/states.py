@@ -102,8 +102,8 @@ def _refuse_other_format(note: dict[str, Any], path: Path, name: str) -> None:
 
 
 def foreign(path: Path, fault: str) -> CheckpointError:
-    """The error for what is no checkpoint of this program but stands in the place of one."""
+    """The error for what is not a checkpoint of this program but stands in the place of one."""
     return CheckpointError(
-        f"'{path}' is no checkpoint of this program: {fault}",
+        f"'{path}' is not a checkpoint of this program: {fault}",
         remedy="Nothing in it was run. Remove its folder to use the checkpoint before it.",
     )

@@ -103,13 +103,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, 2 usage, 3 data, 4 numeric failure, 5 checkpoint or disk, 75 stopped and resumable, 1 any
-        other failure, 130 interrupted and 143 terminated where there was nothing to save, 141 nobody reads the output.
+        other failure, 130 interrupted and 143 terminated where there was nothing to save, 141 the reader closed the
+        output.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     with lenient_streams() as (out, _), warnings.catch_warnings(), _termination_raised():
-        # They are told, and do not end a command, whatever Python was asked to make of warnings.
+        # Warnings are shown and do not end a command, whatever Python was asked to make of warnings.
         warnings.simplefilter("default", WganWarning)
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = _show_warning(warnings.showwarning)

@@ -44,5 +44,5 @@ def run(words: Sequence[str]) -> int:
     say(f"samples: {ended.samples}")
     say(f"report: {write_report(options.run)}")
     if ended.step < ended.steps:
-        say(f"to go on after all: {shlex.join(['wgan', 'train', '--resume', str(options.run)])}")
+        say(f"to resume it: {shlex.join(['wgan', 'train', '--resume', str(options.run)])}")
     return 0

@@ -34,4 +34,4 @@ def lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield from rendered(quantile_table(columns[:_NUM_COLUMNS], ("real", "samples"), with_test=True))
     if len(columns) > _NUM_COLUMNS:
-        yield f"{len(columns) - _NUM_COLUMNS:,} more columns are nearer: --json has them all"
+        yield f"{len(columns) - _NUM_COLUMNS:,} more columns are nearer: `wgan evaluate RUN --json` lists them all"

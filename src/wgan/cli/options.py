@@ -175,7 +175,7 @@ def go_through(words: Sequence[str], options: Sequence[Option]) -> tuple[dict[st
         if not word.startswith("-"):
             word += equals + joined
             if not places:
-                faults.append(f"{word!r} is one word too many")
+                faults.append(f"unexpected argument {word!r}")
                 continue
             option, given = places[0] if places[0].repeats else places.pop(0), [word]
         elif flag not in named:

@@ -18,6 +18,7 @@ WIDTH = 100
 """Columns of what is printed where that is no terminal."""
 
 
+_LEAST_NAME = 16
 LONGEST_NAME = 24
 """Characters of a column's name that are printed, at most."""
 
@@ -64,7 +65,9 @@ def quantile_table(columns: Sequence[Marginal], sides: tuple[str, str], *, with_
     tests = ("KS", "p") if with_test else ()
     for title in ("column by itself" if with_test else "quantiles", *tests, "", *titles()):
         is_text = title in ("column by itself", "quantiles", "")
-        table.add_column(title, justify="left" if is_text else "right", no_wrap=True)
+        # Where dates are too wide for the line, they are cut, and not what they belong to.
+        width = max(len(title), 6) if title in (*tests, "") else _LEAST_NAME if is_text else None
+        table.add_column(title, justify="left" if is_text else "right", no_wrap=True, min_width=width)
     for column in columns:
         first = (shortened(column.name), *((f"{column.ks:.2g}", shown_p(column.p_value)) if with_test else ()))
         for lead, side, cells in (

@@ -220,7 +220,7 @@ def _resume(options: RunOptions, words: Sequence[str], came: Came) -> int:
 def _interrupted(signal: SignalError, directory: Path) -> Interrupted:
     return Interrupted(
         f"stopped by {signal.name}; what was saved before is in {directory}",
-        remedy=f"Go on with: wgan train --resume {shlex.quote(str(directory))}",
+        remedy=f"Resume with: wgan train --resume {shlex.quote(str(directory))}",
     )
 
 

@@ -48,7 +48,7 @@ def check_applies(options: DataOptions, applicable: frozenset[str], what: str) -
     ]
     if wrong:
         known = ", ".join(spelt(name) for name in names if name in applicable)
-        raise UsageError(f"{', '.join(wrong)} cannot be used with {what}", remedy=f"These can: {known or 'none'}.")
+        raise UsageError(f"{', '.join(wrong)} cannot be used with {what}", remedy=f"Those that can: {known or 'none'}.")
 
 
 def spelt(name: str, value: object = None) -> str:

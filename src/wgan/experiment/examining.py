@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wgan.assembly import Parts, build_rules
@@ -159,14 +159,21 @@ class Examination:
             more: Lines of the record that are not in it yet.
             diverged: How training diverged, if it did.
         """
-        return judge([*self._looks, *more], self._facts | ({"diverged": diverged} if diverged else {}))
+        return judge([*self._others(more), *more], self._facts | ({"diverged": diverged} if diverged else {}))
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Take in a line of the record, with evidence and its verdict or without."""
         if "verdict" in line:
-            self._looks.append(line)
+            self._looks = [*self._others([line]), line]
         if (estimate := number(line, "estimate")) is not None:
+            if self._curve and self._curve[-1][0] == line["step"]:
+                self._curve.pop()
             self._curve.append((line["step"], estimate))
+
+    def _others(self, lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The looks at other updates: a run that was ended where it was stopped may record an update a second time."""
+        steps = {line["step"] for line in lines}
+        return [look for look in self._looks if look["step"] not in steps]
 
     def forget(self, step: int) -> None:
         """Forget what came after a step that the run goes back to."""

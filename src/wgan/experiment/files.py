@@ -176,7 +176,7 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
             if files.holds_run():
                 raise UsageError(
                     f"'{directory}' holds a run already",
-                    remedy=f"Go on with it (wgan train --resume {directory}) or choose another directory.",
+                    remedy=f"Resume it (wgan train --resume {directory}) or choose another directory.",
                 )
             _sweep(files)
             yield files, ownership
@@ -189,7 +189,7 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
                 # What breaks a beginning off after its first checkpoint has stopped a run like any other.
                 raise Interrupted(
                     f"stopped before the first step; everything is saved in {files.checkpoints}",
-                    remedy=f"Go on with: wgan train --resume {shlex.quote(str(directory))}",
+                    remedy=f"Resume with: wgan train --resume {shlex.quote(str(directory))}",
                 ) from error
             raise
     except BaseException:
@@ -246,7 +246,7 @@ def refuse_no_run(files: RunFiles) -> None:
         raise UsageError(f"there is no run in '{files.root}': {what}", remedy=_nearest_runs(files.root))
     if not files.holds_run():
         raise UsageError(
-            f"'{files.root}' is no run that can be gone on with: it has no checkpoint",
+            f"'{files.root}' holds no run that can be resumed: it has no checkpoint",
             remedy="Begin it again: a run saves its first checkpoint before the first step.",
         )
     for path in (files.settings, files.source, files.environment):

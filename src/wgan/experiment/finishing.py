@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from wgan.checkpoints import read_facts
+from wgan.checkpoints import name_of, read_state
 from wgan.experiment.files import RunFiles, own, refuse_no_run
 from wgan.experiment.record import Journal, Record, read_lines
 from wgan.experiment.samples import remove_later_samples, write_samples
@@ -34,7 +36,7 @@ class Finished:
     was_over: bool
 
 
-def finish(directory: Path) -> Finished:
+def finish(directory: str | Path, *, parts: Mapping[str, Any] | None = None) -> Finished:
     """End a run as its last checkpoint is; `resume` may still go on with it.
 
     The data is not needed: samples are not judged. To have them judged too, resume the run with as many steps as are
@@ -42,18 +44,20 @@ def finish(directory: Path) -> Finished:
 
     Args:
         directory: The run's directory.
+        parts: The objects and modules of your own that the run was begun with, by setting.
 
     Raises:
         UsageError: There is no run, or it is still going on.
         CheckpointError: No checkpoint can be used, one of the run's files was changed after it was written, or the disk
             is full or failing.
     """
-    files = RunFiles(directory)
+    files = RunFiles(Path(directory))
     refuse_no_run(files)
-    ownership = own(directory)
+    ownership = own(files.root)
     try:
-        trained = load(directory)
-        facts = read_facts(files.checkpoints) or {}
+        trained = load(files.root, parts=parts)
+        # Those of the checkpoint that was loaded, which is an older one where the newest is damaged.
+        facts = read_state(files.checkpoints / name_of(trained.step))[0]["facts"]
         read_lines(files.metrics, length=facts.get("record_bytes"), check=facts.get("record_check"))
         journal, step = Journal(files.events), trained.step
         lines = [line["event"] for line in journal.lines() if line.get("event") != "verdict"]

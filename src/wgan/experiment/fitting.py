@@ -109,7 +109,7 @@ def refuse_other_facts(checkpoint: Checkpoint) -> None:
             faults += _fact_faults(numbers, dict.fromkeys(NUMBERS, (float, int)), f"{name}.")
     if faults:
         raise CheckpointError(
-            f"'{checkpoint.path}' is no checkpoint of a run: {'; '.join(faults)}",
+            f"'{checkpoint.path}' is not a checkpoint of a run: {'; '.join(faults)}",
             remedy="Remove its folder to use the checkpoint before it, or restore it from a copy.",
         )
 

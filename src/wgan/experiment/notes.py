@@ -164,13 +164,23 @@ def read_recorded(files: RunFiles) -> list[dict[str, Any]]:
     for pause in (*_PAUSES, None):
         facts = read_facts(files.checkpoints) or {}
         try:
-            return read_lines(files.metrics, length=facts.get("record_bytes"), check=facts.get("record_check"))
+            lines = read_lines(files.metrics, length=facts.get("record_bytes"), check=facts.get("record_check"))
+            return _merged(lines)
         except CheckpointError:
             # A run under way that goes back to an earlier checkpoint shortens its record.
             if pause is None:
                 raise
             time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _merged(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line for each update: a run that was ended where it was stopped may have recorded an update twice."""
+    merged: dict[object, dict[str, Any]] = {}
+    for place, line in enumerate(lines):
+        key = line.get("step", f"line {place}")
+        merged[key] = merged.get(key, {}) | line
+    return list(merged.values())
 
 
 def noted_checksums(facts: Mapping[str, Any] | None) -> dict[str, str]:

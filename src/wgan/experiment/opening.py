@@ -116,8 +116,8 @@ def begin(
         if judge is None:
             journal.warn(0, "no rows are held out, so samples are not judged and no checkpoint is the best")
         elif source.num_held_out is not None and source.num_held_out < FEW_HELD_OUT:
-            few = f"held-out rows: {source.num_held_out}, which is few"
-            journal.warn(0, f"{few}: distances from them say little, and 1.0 times the floor no more")
+            few = f"only {counted(source.num_held_out, 'held-out row')}"
+            journal.warn(0, f"{few}: distances from so few are unreliable, and 1.0 times the floor is weak evidence")
         experiment = Experiment(
             files=files,
             ownership=ownership,

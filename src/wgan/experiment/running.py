@@ -181,7 +181,7 @@ class Experiment:
         return step == 0 or step % self.settings.save_every == 0 or self._is_judged(step)
 
     def _next_in_memory(self) -> Progress | None:
-        """The next update, an end of memory told as an error of this project's."""
+        """The next update, running out of memory becomes an error of this project."""
         batch = self.settings.batch_size
         doing = f"with batches of {batch:,} samples; '{self.directory}' holds all up to its last save"
         smaller = f"Begin again with a smaller batch, for example --batch-size {max(1, batch // 2)}"
@@ -370,7 +370,7 @@ class Experiment:
         raise Interrupted(
             f"stopped by {name} after {step:,} of {counted(self.settings.steps, 'step')}; "
             f"everything is saved in {saved}",
-            remedy=f"Go on with: {how_to_go_on(self.settings, self.directory)}",
+            remedy=f"Resume with: {how_to_go_on(self.settings, self.directory)}",
         )
 
     def _refuse_divergence(self, step: int, numbers: dict[str, float]) -> None:
@@ -379,7 +379,7 @@ class Experiment:
             raise DivergedError(step, fault)
 
     def _go_back(self, diverged: DivergedError) -> Progress:
-        """Go on from the last good checkpoint with half the learning rates and other draws, or give up aloud."""
+        """Go on from the last good checkpoint with half the learning rates and other draws, or raise the error."""
         game, folder, made = self.game, self._files.checkpoints, self.game.rollbacks
         if made >= self.settings.rollbacks or not health.may_be_slowed(game, self._parts):
             self._give_up(diverged)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from wgan import export
@@ -93,18 +93,20 @@ def remove_samples(path: Path) -> None:
     _note(RunFiles(path.parent.parent), lambda sums: {name: sums[name] for name in sums if name != path.name})
 
 
-def refuse_changed_samples(files: RunFiles, path: Path) -> None:
-    """Refuse a file of samples that is not as the run wrote it; one that has no checksum is taken as it is.
+def refuse_changed_samples(files: RunFiles, paths: Iterable[Path]) -> None:
+    """Refuse files of samples that are not as the run wrote them; one that has no checksum is taken as it is.
 
     Raises:
         CheckpointError: It was changed.
     """
-    noted = _noted(files).get(path.name)
-    if noted is not None and noted != _checksum(path):
-        raise CheckpointError(
-            f"'{path}' was changed after it was written: it does not have the checksum in '{files.sample_checksums}'",
-            remedy=_RESTORE,
-        )
+    noted = _noted(files)
+    for path in paths:
+        if path.name in noted and noted[path.name] != _checksum(path):
+            raise CheckpointError(
+                f"'{path}' was changed after it was written: it does not have the checksum in "
+                f"'{files.sample_checksums}'",
+                remedy=_RESTORE,
+            )
 
 
 def _noted(files: RunFiles) -> dict[str, str]:

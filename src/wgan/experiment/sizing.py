@@ -243,6 +243,7 @@ def _room(settings: Settings) -> int | None:
 def _measured(build: Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]) -> tuple[float, float]:
     """Weights of a network, and numbers that its layers put out for each sample."""
     counts: list[int] = []
+    weights = 0
 
     def count(layer: nn.Module, inputs: object, output: Tensor) -> None:
         counts.append(output.numel())
@@ -258,7 +259,7 @@ def _measured(build: Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]) -> tupl
     except MemoryError:
         return math.inf, 0.0
     except (NotImplementedError, RuntimeError):
-        # A network that cannot be walked without numbers still has its weights.
+        # A network that cannot be built or walked without numbers counts as far as it came.
         return float(weights), 0.0
     return float(weights), sum(counts) / _FEW
 

@@ -39,18 +39,16 @@ class StopRequest:
         """Install the handlers, if they are not and can be."""
         if self not in _LISTENING and threading.current_thread() is threading.main_thread():
             _LISTENING.append(self)
-            if len(_LISTENING) == 1:
+            if not _BEFORE:
                 _BEFORE.update((number, signal.signal(number, _ask_all)) for number in _SIGNALS)
 
     def unlisten(self) -> None:
         """Put back the handlers that were there before."""
-        if self not in _LISTENING:
-            return
-        _LISTENING.remove(self)
-        if not _LISTENING:
-            for number, handler in _BEFORE.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
-            _BEFORE.clear()
+        if self in _LISTENING:
+            _LISTENING.remove(self)
+        # Only the main thread can do this. What another thread leaves installed, `_ask_all` removes.
+        if not _LISTENING and threading.current_thread() is threading.main_thread():
+            _put_back()
 
     @property
     def asked(self) -> bool:
@@ -118,8 +116,19 @@ _BEFORE: dict[signal.Signals, Any] = {}
 """The handlers that were there before the first of them."""
 
 
+def _put_back() -> None:
+    """Install the handlers that were there before."""
+    for number, handler in _BEFORE.items():
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    _BEFORE.clear()
+
+
 def _ask_all(number: int, frame: FrameType | None) -> None:
     """The handler while any run listens."""
+    if not _LISTENING:
+        _put_back()
+        signal.raise_signal(number)
+        return
     if number == signal.SIGINT and all(request.asked for request in _LISTENING):
         raise KeyboardInterrupt
     name = signal.Signals(number).name

@@ -29,7 +29,7 @@ def write_report(run: Path) -> Path:
         The file: self-contained, without scripts, readable offline, replaced only when complete.
 
     Raises:
-        UsageError: `run` is no run directory.
+        UsageError: `run` is not a run directory.
         CheckpointError: The file cannot be written.
     """
     out = run / "report.html"

@@ -19,7 +19,7 @@ class Question:
 
 
 OVERFITTING = Question(
-    title="Has the critic learnt rows by heart?",
+    title="Has the critic memorised rows?",
     words="Its estimate on rows that it was trained on, and on as many that it has never seen. Where the first stays "
     "above the second, it recognises rows, and its number says less of the distance.",
 )
@@ -38,7 +38,7 @@ GAP = Question(
 SLICED = Question(
     title="How far along single directions?",
     words="The mean distance of rows and samples when they are projected on random directions: smaller than the exact "
-    "distance, affordable where that one is too dear, and telling samples from noise in many dimensions, where "
+    "distance, affordable where that one is too expensive, and telling samples from noise in many dimensions, where "
     "that one hardly does.",
 )
 FEATURES = Question(

@@ -116,7 +116,7 @@ class Record:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the last word of the run was that it had made all its updates."""
+        """Whether the run's last event is its end: after all its updates, early, or by hand."""
         return self.last_event == "finished"
 
     @property
@@ -145,11 +145,11 @@ def read_record(run: Path) -> Record:
     """Read a run directory. What is missing or half-written in it is left out.
 
     Raises:
-        UsageError: It is no run directory.
+        UsageError: It is not a run directory.
         CheckpointError: A file of it was changed after the run had written it.
     """
     if not (run / "settings.toml").is_file():
-        missing = "does not exist" if not run.exists() else "is no run directory: it holds no settings.toml"
+        missing = "does not exist" if not run.exists() else "is not a run directory: it has no settings.toml"
         raise UsageError(f"'{run}' {missing}", remedy="Name a directory that `wgan train` has made.")
     run_files = RunFiles(run)
     facts = read_facts(run_files.checkpoints)
@@ -162,8 +162,7 @@ def read_record(run: Path) -> Record:
         for path in files
         if path.stem.isascii() and path.stem.isdecimal() and path.suffix in (".png", ".npy", ".csv")
     ]
-    for path in (*real, *(frame.path for frame in frames)):
-        refuse_changed_samples(run_files, path)
+    refuse_changed_samples(run_files, [*real, *(frame.path for frame in frames)])
     return Record(
         directory=run,
         settings=_toml(run / "settings.toml"),

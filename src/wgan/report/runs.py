@@ -259,6 +259,7 @@ def rankings(runs: Sequence[Run]) -> list[Ranking]:
 def _read(path: Path) -> Record:
     from wgan.experiment.files import RunFiles
     from wgan.experiment.notes import read_source
+    from wgan.experiment.record import read_lines
 
     record, files = read_record(path), RunFiles(path)
     read_source(files)
@@ -269,7 +270,7 @@ def _read(path: Path) -> Record:
     except OSError as error:
         raise CheckpointError(f"'{files.metrics}' cannot be read: {error.strerror}", remedy=_RESTORE) from None
     # Of a run under way the last line may be half-written.
-    lost = sum(bool(line.strip()) for line in written[:-1]) - len(record.metrics)
+    lost = sum(bool(line.strip()) for line in written[:-1]) - len(read_lines(files.metrics))
     if lost > 0:
         lines = "1 line" if lost == 1 else f"{lost:,} lines"
         raise CheckpointError(f"the record '{files.metrics}' is damaged: {lines} cannot be read", remedy=_RESTORE)

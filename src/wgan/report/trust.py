@@ -29,8 +29,8 @@ Small: TypeAlias = "tuple[Question, Draw | None, str]"
 
 _NOTHING = (
     "No evidence was recorded that could tell: this run is of an earlier version, has not come to its first look yet, "
-    "was told not to be examined, or has no held-out rows to be looked at. By itself the critic's number compares with "
-    "nothing but itself."
+    "was trained with --examine off, or has no held-out rows to be looked at. By itself the critic's number compares "
+    "with nothing but itself."
 )
 _PERCENT = (-2.0, 104.0)
 

@@ -20,7 +20,7 @@ _TITLES = {
     "collapsed": "The generator has collapsed",
     "memorising": "The generator memorises",
     "diverged": "Nothing of it can be trusted",
-    "cannot-tell": "It cannot be told",
+    "cannot-tell": "Undecided",
 }
 _DIVERGED = re.compile(r"training diverged at step (?P<step>[\d,]+): (?P<how>.+?)(?:\. The last good .*)?", re.DOTALL)
 

@@ -57,7 +57,7 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
                     f"a cost matrix of shape {tuple(matrix.shape)} does not belong to {len(side)} samples in {name}",
                     remedy="Leave the samples out, or give one row for each of x and one column for each of y.",
                 )
-        return matrix if p == 1 else _finite(matrix**p, but=matrix.detach() == torch.inf)
+        return matrix if p == 1 else _power(matrix, p)
     first, second = _points(x, y)
     refuse_beyond_memory(
         3 * 8 * len(first) * len(second),
@@ -75,9 +75,9 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
     else:
         distances = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
     power = p * (2.0 if isinstance(cost, str) and cost == "squared" else 1.0)
-    # Only who names each cost can mean an infinite one.
-    forbidden = distances.detach() == torch.inf if callable(cost) else None
-    return _finite(distances if power == 1 else distances**power, but=forbidden)
+    if callable(cost):
+        return _power(distances, power)
+    return _finite(distances if power == 1 else distances**power)
 
 
 def pair_costs(
@@ -164,9 +164,15 @@ def mean_allowed(costs: Tensor, a: Tensor, b: Tensor) -> float:
     return float(a @ (without_infinity(costs) @ b)) / float(a @ (allowed @ b))
 
 
-def _finite(costs: Tensor, but: Tensor | None = None) -> Tensor:
-    values = costs.detach() if but is None or not bool(but.any()) else costs.detach().masked_fill(but, 0.0)
-    if not all(bool(end.isfinite()) for end in torch.aminmax(values)):
+def _power(costs: Tensor, power: float) -> Tensor:
+    """Powers of costs; infinite ones, which forbid a pair, stay as they are and have the gradient 0."""
+    forbidden = costs.detach() == torch.inf
+    known = costs.masked_fill(forbidden, 0.0)
+    return _finite(known if power == 1 else known**power).masked_fill(forbidden, torch.inf)
+
+
+def _finite(costs: Tensor) -> Tensor:
+    if not all(bool(end.isfinite()) for end in torch.aminmax(costs.detach())):
         raise NumericError(
             "costs are beyond the range of float64, or were below 0 and have no such power",
             remedy="Divide the samples, or the costs, by a number.",

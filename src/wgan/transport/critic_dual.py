@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wgan.ambient import usable
 from wgan.measures import Array, as_pair, as_weights
 from wgan.transport.c_transform import HELD, SEARCHED, CertifiedDual, certified_dual
 from wgan.transport.exact import exact
@@ -137,7 +138,7 @@ def critic_dual(
         >>> float(dual.estimate), dual.secant_slope, float(dual.by_secant), float(dual.certified.value)
         (15.0, 3.0, 5.0, 5.0)
     """
-    first, second = (side.clone() if side.is_inference() else side for side in as_pair(x, y))
+    first, second = map(usable, as_pair(x, y))
     a = as_weights(x_weights, len(first), "x_weights").to(first.device)
     b = as_weights(y_weights, len(second), "y_weights").to(first.device)
     shape = tuple(np.shape(x)[1:]) or (1,)

@@ -95,7 +95,7 @@ class Reference:
                 `Memory.copied` is of those that were not.
 
         Returns:
-            None for a source that never repeats itself, which cannot be learnt by heart, or where no rows were held
+            None for a source that never repeats itself, which cannot be memorised, or where no rows were held
             out.
         """
         if source.size is None:

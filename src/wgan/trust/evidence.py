@@ -38,7 +38,7 @@ class Evidence:
 
     Attributes:
         training_estimate: The objective's estimate, of training rows against samples.
-        held_out_estimate: The same of held-out rows: the difference is what the critic has learnt by heart.
+        held_out_estimate: The same of held-out rows: the difference is what the critic has memorised.
         further_estimate: The held-out estimate of a copy of the critic that was trained further against the same
             generator.
         certified: W1 between held-out rows and samples is at least this, as the critic's scores prove whatever their
@@ -81,7 +81,7 @@ class Evidence:
             thousand, than chance would have them.
         copied_error: The standard error of `copied` where nothing is copied.
         training_lead: By how many standard errors the critic's scores of training rows are above those of held-out rows
-            in the mean: what it has learnt by heart, whatever the unit of its estimate.
+            in the mean: what it has memorised, whatever the unit of its estimate.
     """
 
     training_estimate: float

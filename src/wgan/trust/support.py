@@ -45,10 +45,16 @@ def unsupported(seen: Mapping[str, float]) -> tuple[str, str]:
     go_by = "go by the distances beside their floors instead"
     if "follows" not in seen:
         return f"over {looks} no distance was measured that its estimate could be seen to follow", go_by.capitalize()
-    way = "moves against" if seen["follows"] <= -_needed(num) else "does not follow"
+    compared = _num_compared(seen)
+    if compared < FEWEST_LOOKS:
+        return (
+            f"only {compared} of {looks} measured a distance, too few to show whether the critic's estimate follows it",
+            go_by.capitalize(),
+        )
+    way = "moves against" if seen["follows"] <= -_needed(compared) else "does not follow"
     return (
         f"over {looks} the critic's estimate {way} the distance (rank correlation {seen['follows']:.2f}; from "
-        f"{_needed(num):.2f} on it is more than chance)",
+        f"{_needed(compared):.2f} on it is more than chance)",
         f"Train the critic nearer to its optimum (--critic-steps, --optimality 0.05), or {go_by}",
     )
 
@@ -74,7 +80,12 @@ def said_of_samples(line: Mapping[str, Any]) -> list[str]:
 
 
 def _does_follow(seen: Mapping[str, float]) -> bool:
-    return seen.get("follows", -1.0) >= _needed(int(seen["looks"]))
+    return seen.get("follows", -1.0) >= _needed(_num_compared(seen))
+
+
+def _num_compared(seen: Mapping[str, float]) -> int:
+    """The looks at which both the estimate and a distance are known."""
+    return int(seen.get("compared", 0))
 
 
 def _needed(num: int) -> float:

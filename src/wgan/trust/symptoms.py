@@ -19,7 +19,7 @@ RECENT = 4
 run did long before is past."""
 
 MEANING: dict[str, str] = {
-    "exact_over_floor": "exact W1 over its floor (sliced W1, where the exact one is too dear)",
+    "exact_over_floor": "exact W1 over its floor (sliced W1, where the exact one is too expensive)",
     "exact_over_best": "exact W1 over the least that it was before the recent looks",
     "negative": "share of recent looks whose held-out estimate is not above 0",
     "rise": "rise of the held-out estimate in a copy of the critic that is trained further, over the larger of the two",
@@ -36,6 +36,7 @@ MEANING: dict[str, str] = {
     "efficiency": "share of exact W1 that the critic proves",
     "sliced_over_floor": "sliced W1 over its floor",
     "looks": "looks at the critic along the run",
+    "compared": "looks at which both the curve and a distance are known",
     "follows": "rank correlation of the critic's estimate with the distance, over all looks",
     "proves": "share that the critic proves of what nearest neighbours leave of exact W1, over all looks off the floor",
 }
@@ -58,6 +59,7 @@ def symptoms(looks: Sequence[Line]) -> dict[str, float]:
     exact = _median(recent, lambda line: number(line, "exact"))
     earlier = [value for line in before if (value := number(line, "exact")) is not None]
     signs = [float(value <= 0) for line in recent if (value := number(line, "held_out_estimate")) is not None]
+    pairs = _pairs(looks)
     found = {
         "exact_over_floor": _median(recent, _over_floor),
         "exact_over_best": exact / min(earlier) if exact is not None and earlier and min(earlier) > 0 else None,
@@ -69,7 +71,8 @@ def symptoms(looks: Sequence[Line]) -> dict[str, float]:
         "astray_over_exact": _median(recent, lambda line: ratio(line, "astray", "exact")),
         "sliced_over_floor": _median(recent, lambda line: ratio(line, "sliced", "sliced_floor")),
         "looks": float(len(looks)),
-        "follows": _follows(looks),
+        "compared": float(len(pairs)) if pairs else None,
+        "follows": _follows(pairs),
         "proves": _median(looks, _proven),
     }
     for name in ("training_lead", "at_bound", "step_cosine", "reached", "copied", "copied_error", "efficiency"):
@@ -87,18 +90,22 @@ def _over_floor(line: Line) -> float | None:
     return ratio(line, "sliced", "sliced_floor") if of_exact is None else of_exact
 
 
-def _follows(looks: Sequence[Line]) -> float | None:
-    """Whether the curve orders the looks as a distance does that can tell; None where there is no such distance.
+def _pairs(looks: Sequence[Line]) -> list[tuple[float, float]]:
+    """The curve and a distance that can tell samples from rows, at the looks where both are known.
 
     Looks whose distance cannot be told from its floor share a rank: what differs between them is noise.
     """
     can_tell = [line for line in looks if number(line, "exact") is not None and not is_blind(line)]
     name = "exact" if 2 * len(can_tell) > len(looks) else "sliced"
-    pairs = [
+    return [
         (curve, distance)
         for line in looks
         if (curve := _curve(line)) is not None and (distance := _held_to_floor(line, name)) is not None
     ]
+
+
+def _follows(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """The rank correlation of the curve with the distance; None where there are too few pairs."""
     found = rank_correlation([curve for curve, _ in pairs], [distance for _, distance in pairs])
     return None if math.isnan(found) else found
 

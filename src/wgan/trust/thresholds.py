@@ -34,7 +34,7 @@ and the generator does not follow, 3.8 to 4.8 where it memorises; where nothing 
 3.2."""
 
 LEAD = 4.0
-"""Standard errors by which training rows lead held-out rows in the scores of a critic that has learnt them by heart:
+"""Standard errors by which training rows lead held-out rows in the scores of a critic that has memorised them:
 at most 2.2 in sound runs, and 4.0 to 26 where training was on 100 rows."""
 
 LEAD_AGAINST = 2.0
@@ -43,7 +43,7 @@ in sign: heavy tails of the scores can hide a lead then (2.6), but not this."""
 
 OVERFITTED = 0.25
 """Share of the training estimate that must be missing on held-out rows for that to matter: .33 to 1.1 where rows were
-learnt by heart, and up to .34 in sound runs, by chance, where there is hardly anything left to estimate."""
+memorised, and up to .34 in sound runs, by chance, where there is hardly anything left to estimate."""
 
 HEAVY = 0.8
 """Momentum of the critic's optimiser (beta1) from which on it can be what makes a run fail. That it is there is no

@@ -83,6 +83,7 @@ DEFAULTS: dict[str, dict[str, float]] = {
 class _Facts:
     """What of the settings matters here; None where it is not known."""
 
+    objective: str | None
     constraint: str | None
     bound: float | None
     critic_rate: float | None
@@ -98,6 +99,7 @@ class _Facts:
         _, generator = _word(facts.get("generator_optimizer"))
         steps = facts.get("critic_steps")
         return cls(
+            objective=_word(facts.get("objective"))[0],
             constraint=constraint,
             bound=held.get("bound"),
             critic_rate=critic.get("rate"),
@@ -112,7 +114,7 @@ class _Facts:
         return self.constraint == "clipping"
 
 
-# What is not finite is left out of a record, and then tells by its absence.
+# What is not finite is left out of a record, and its absence shows it.
 _OF_EVERY_LOOK = ("held_out_estimate", "exact_floor", "sliced_floor")
 
 _Symptoms: TypeAlias = Mapping[str, float]
@@ -123,7 +125,7 @@ def judge(lines: Sequence[Line], facts: Mapping[str, Any]) -> Verdict:
     """Say whether a critic's number can be believed.
 
     The rules are asked in turn, and the first that applies decides: what leaves nothing to be told (diverged), what is
-    wrong with the bound on the weights, what was learnt by heart, what momentum did, which modes are lost, and at last
+    wrong with the bound on the weights, what was memorised, what momentum did, which modes are lost, and at last
     whether the critic is at its optimum. Each goes by medians over the latest looks, at most `RECENT` of them.
 
     Args:
@@ -244,10 +246,9 @@ def _collapsed(seen: _Symptoms, facts: _Facts) -> Verdict | None:
     if reached is None or astray is None or reached >= REACHED or astray > ASTRAY or not is_off:
         return None
     reason = f"samples lie where the data is, but only {reached:.0%} of the held-out rows have any around them"
-    remedy = (
-        "Pack samples (--packing 4), train the critic to optimality (--optimality 0.05), or take a Wasserstein critic "
-        "(--objective wasserstein, --constraint penalty)"
-    )
+    remedy = "Pack samples (--packing 4), or train the critic to optimality (--optimality 0.05)"
+    if facts.objective != "wasserstein":
+        remedy += ", or take a Wasserstein critic (--objective wasserstein, --constraint penalty)"
     return _verdict("collapsed", reason, remedy, seen, "reached", "astray_over_exact", "exact_over_floor")
 
 
@@ -256,8 +257,8 @@ def _not_optimal(seen: _Symptoms, facts: _Facts) -> Verdict | None:
         return None
     negative, rise = seen.get("negative", 0.0), seen.get("rise", 0.0)
     if negative >= NEGATIVE:
-        reason = "the estimate is not above 0, as an optimal critic's is, " + (
-            "at each recent look" if negative == 1.0 else f"at {negative:.0%} of the recent looks"
+        reason = "the estimate was not positive, as it would be for an optimal critic, " + (
+            "at any recent look" if negative == 1.0 else f"at {negative:.0%} of the recent looks"
         )
     elif rise >= RISE:
         reason = f"trained a little further, the critic would estimate {1 / (1 - min(rise, 0.99)):.1f} times as much"
@@ -267,8 +268,8 @@ def _not_optimal(seen: _Symptoms, facts: _Facts) -> Verdict | None:
         return None
     steps = "" if facts.critic_steps is None else f" ({facts.critic_steps} so far)"
     remedy = (
-        f"Raise --critic-steps{steps}, or train to optimality (--optimality 0.05); then the critic's rate or width, or "
-        "lower the generator's rate"
+        f"Raise --critic-steps{steps}, or train to optimality (--optimality 0.05). If that does not help, raise the critic's "
+        "learning rate or width, or lower the generator's learning rate"
     )
     return _verdict(
         "critic-not-optimal", reason, remedy, seen, "negative", "rise", "exact_over_floor", "exact_over_best"

@@ -15,6 +15,8 @@ from wgan.data.scaling import Floats, distances
 _MOST_DECIMALS = 10
 # A pattern counts if random values would show it in fewer than one of so many tables.
 _CHANCE = 1e6
+# Times that a value comes back, on average, in a column whose values are a short list.
+_REPEATED = 10
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _ANY_DAY = 28
 
@@ -59,14 +61,16 @@ def step_of(values: NDArray[Any], low: int) -> int:
 def grid_of(values: NDArray[Any], low: int) -> int:
     """The same, or 1 where so few values might have a common step by chance.
 
-    That k distances of random whole numbers are all multiples of s has the probability s⁻ᵏ.
+    That k distances of random whole numbers are all multiples of s has the probability s⁻ᵏ. Where each value comes back
+    many times, such as 0, 5 and 10, there are hardly others, and their step counts however few they are.
 
     Args:
         values: Whole numbers, none less than `low`.
         low: The least of them.
     """
-    step = step_of(values, low)
-    return step if step > 1 and (len(np.unique(values)) - 1) * math.log(step) > math.log(_CHANCE) else 1
+    step, num_distinct = step_of(values, low), len(np.unique(values))
+    is_beyond_chance = (num_distinct - 1) * math.log(step) > math.log(_CHANCE) if step > 1 else False
+    return step if step > 1 and (is_beyond_chance or len(values) >= _REPEATED * num_distinct) else 1
 
 
 def nearest_step(far: NDArray[np.uint64], step: int) -> NDArray[np.uint64]:
