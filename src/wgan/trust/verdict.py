@@ -268,8 +268,8 @@ def _not_optimal(seen: _Symptoms, facts: _Facts) -> Verdict | None:
         return None
     steps = "" if facts.critic_steps is None else f" ({facts.critic_steps} so far)"
     remedy = (
-        f"Raise --critic-steps{steps}, or train to optimality (--optimality 0.05). If that does not help, raise the critic's "
-        "learning rate or width, or lower the generator's learning rate"
+        f"Raise --critic-steps{steps}, or train to optimality (--optimality 0.05). If that does not help, raise the "
+        "critic's learning rate or width, or lower the generator's learning rate"
     )
     return _verdict(
         "critic-not-optimal", reason, remedy, seen, "negative", "rise", "exact_over_floor", "exact_over_best"
