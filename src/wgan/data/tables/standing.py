@@ -140,8 +140,7 @@ def _hint(text: pa.Array, name: str, rules: Rules, habits: Habits) -> str:
         return f"column {name!r}: text such as {_shortened(numbers.cell)!r} is numbers only under --numeric {name!r}"
     dates = find_dates(sample, rules, habits)
     if dates is not None and dates.count == len(sample):
-        # Only data frames get here, so the reader writes Python.
-        way = f"date_format={ {name: dates.form.format.replace('%-', '%')} }"
+        way = f"--date-format {name + '=' + dates.form.format.replace('%-', '%')!r}"
         return f"column {name!r}: text such as {sample[0].as_py()!r} is dates only with {way}"
     return ""
 
