@@ -285,7 +285,7 @@ def test_runs_from_before_gradients_were_recorded_still_open(tmp_path):
 def test_no_run(tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         write_report(tmp_path / "none")
-    with pytest.raises(UsageError, match="holds no settings"):
+    with pytest.raises(UsageError, match="has no settings"):
         write_report(tmp_path)
 
 
