@@ -25,6 +25,7 @@ def shell(command: str, folder: Path, **environment: str) -> subprocess.Complete
         env=os.environ | environment,
         capture_output=True,
         encoding="utf-8",
+        errors="backslashreplace",
         check=False,
         timeout=600,
     )

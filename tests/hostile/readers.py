@@ -237,7 +237,7 @@ def _pack() -> Reader:
 
     def read(folder: Path) -> object:
         for path in list((folder / "cache").rglob("pack.json")):
-            # Whoever changes a file by hand can write the checksum that fits, too.
+            # A file changed by hand may come with a checksum that fits.
             with contextlib.suppress(ValueError, RecursionError, AttributeError):
                 content = json.loads(path.read_bytes())
                 content.pop("sha256", None)

@@ -43,7 +43,7 @@ class LenientStream:
 
     @property
     def reader_left(self) -> bool:
-        """Whether the stream is a pipe that nobody reads any more."""
+        """Whether the stream is a pipe whose reader has left."""
         return isinstance(self.fault, BrokenPipeError)
 
     def isatty(self) -> bool:

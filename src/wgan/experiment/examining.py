@@ -56,7 +56,7 @@ def early_looks(settings: Settings) -> frozenset[int]:
     """Generator updates after which there are looks before the first regular one, each at twice the one before.
 
     Most of the way from noise to the data is covered early. Without looks there, hardly one of a long run would find
-    its samples away from the floor, and nobody could say whether the curve follows the distance.
+    its samples away from the floor, and it would be unknown whether the curve follows the distance.
     """
     between = min(settings.steps, updates_between_looks(settings))
     found, step = [], math.ceil(FEWEST_UPDATES / (settings.critic_steps + 1))

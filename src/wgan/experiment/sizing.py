@@ -233,7 +233,7 @@ def _shown(settings: Settings, name: str) -> str:
 
 
 def _room(settings: Settings) -> int | None:
-    """Bytes that there are where the game is to be, None where nobody knows."""
+    """Bytes free on the device of the game, None where that is unknown."""
     if settings.device != "cpu" and torch.cuda.is_available():
         # What others hold there now may be free in a moment.
         return int(torch.cuda.mem_get_info()[1])

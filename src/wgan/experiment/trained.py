@@ -209,7 +209,7 @@ class Trained:
             engine, num_workers = dataclasses.replace(engine, threads=1), torch.get_num_threads()
 
         def draw(noise: Tensor, condition: Tensor | None) -> Tensor:
-            # Here and not around the blocks: whoever waits for another thread must not keep it from its turn.
+            # Here and not around the blocks: waiting for another thread must not keep that thread from its turn.
             with engine.limits():
                 return game.draw(noise, condition)
 

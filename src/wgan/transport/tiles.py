@@ -51,7 +51,7 @@ class Tiles:
 
     @property
     def requires_grad(self) -> bool:
-        """Whether somebody may ask how the costs move."""
+        """Whether a gradient with respect to the costs may be asked for."""
         sides = (self.x, self.y, self.cost)
         return any(isinstance(side, Tensor) and side.requires_grad for side in sides)
 

@@ -189,7 +189,7 @@ class ImageSource:
         offers: What could be a condition, by name.
         described: What each image is described by, where conditions are asked for.
         unseen: Share of the combinations of conditions that are kept from training.
-        warning: What the user must be told even where nobody reads notes; one of the notes, or empty.
+        warning: The note that is issued as a warning too; empty if there is none.
 
     Attributes:
         size: Images to train on.
