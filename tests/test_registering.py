@@ -195,7 +195,7 @@ def test_a_name_is_given_twice_only_on_purpose():
 def test_fields_without_a_default_are_needed():
     @dataclass(frozen=True)
     class Needy(Constraint):
-        """A constraint with a parameter that nobody can guess."""
+        """A constraint whose parameter has no default."""
 
         weight: float
         place: Literal["real", "fake"] = "real"

@@ -280,7 +280,7 @@ def test_photographs_are_not_told_from_noise_by_the_exact_distance():
         assert found.kind == "cannot-tell"
         assert "as near as" not in found.reason
         assert "2.9 times as far from held-out rows as other real rows are, by sliced W1" in found.reason
-    # Of runs from before sliced distances were measured nobody knows.
+    # Unknown for runs from before sliced distances were measured.
     found = judge([{name: value for name, value in noise.items() if "sliced" not in name}], PENALTY)
     assert "in so many dimensions the exact W1 cannot tell samples from noise" in found.reason
     # Where the sliced distance is at its floor too, they are as near as can be told.
