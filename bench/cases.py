@@ -13,10 +13,10 @@ from torch import Tensor
 
 from bench import plain
 from bench.data import images
-from wgan.assembly import build_game
 from wgan.data import Source, open_data
-from wgan.game import Game
 from wgan.settings import DataOptions, Settings
+from wgan.training.factory import build_game
+from wgan.training.game import Game
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,10 @@ from bench.operations import layer_flops
 from bench.rounds import Options, Work, has_jax, measure
 from bench.table import Row
 from bench.training import in_words, weights_of
-from wgan.assembly import build_game
 from wgan.data import open_data
-from wgan.experiment.trained import Trained
+from wgan.runs.trained import Trained
 from wgan.settings import DataOptions, Settings
+from wgan.training.factory import build_game
 
 _TURNS = 10
 _QUICK = 20

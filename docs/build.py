@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from wgan.assembly import CATALOGS
 from wgan.data.names import BUILT_IN
 from wgan.divergences import DIVERGENCES
 from wgan.divergences.table import COLUMNS, listing
 from wgan.errors import WganError
-from wgan.recipes import RECIPES
 from wgan.settings import DataOptions, Settings
+from wgan.settings.recipes import RECIPES
+from wgan.training.factory import REGISTRIES
 
 REFERENCE = Path(__file__).parent / "reference.md"
 OPENING = """# Reference
@@ -84,11 +84,11 @@ def settings_table(settings: type) -> str:
 def catalog_sections() -> list[str]:
     """Each table of choices once, under the settings that take them."""
     users: dict[str, list[str]] = {}
-    for setting, catalog in CATALOGS.items():
+    for setting, catalog in REGISTRIES.items():
         users.setdefault(catalog.noun, []).append(setting)
     sections = []
     for noun, settings in users.items():
-        catalog = CATALOGS[settings[0]]
+        catalog = REGISTRIES[settings[0]]
         taken = " and ".join(f"`{setting}`" for setting in settings)
         rows = [[f"`{text}`", line] for text, line in catalog.describe()]
         sections += [f"### {noun.capitalize()}", f"Taken by {taken}.", table(["word, with its defaults", "what"], rows)]

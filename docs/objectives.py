@@ -14,16 +14,16 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import Source, open_data
 from wgan.divergences import DIVERGENCES
 from wgan.errors import WganError
-from wgan.metrics import Judge
+from wgan.evaluation.metrics import Judge
 from wgan.objectives import OBJECTIVES
 from wgan.randomness import Randomness
-from wgan.recipes import RECIPES
 from wgan.settings import DataOptions, Settings
-from wgan.training import train
+from wgan.settings.recipes import RECIPES
+from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.loop import Setup, train
 
 PAGE = Path(__file__).parent / "objectives.md"
 MARK = "<!-- rows: "
@@ -95,7 +95,7 @@ def play(name: str, settings: Settings, source: Source, judge: Judge) -> Row:
     began = time.process_time()
     with game.engine.limits():
         estimate = float("nan")
-        for step in train(game, source, parts.objective, parts.constraint, build_rules(settings)):
+        for step in train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings))):
             if step.number % 100 == 0 or step.number == settings.steps:
                 estimate = step.estimate.item()
         seconds = time.process_time() - began

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
+from wgan.data.export import sample_ending, write_samples
 from wgan.data.points import PointsCodec
-from wgan.export import sample_ending, write_samples
 
 SCRIPT = "<script>alert(1)</script>"
 

@@ -224,7 +224,7 @@ def test_the_check_lets_pass(files, house):
 
 
 @pytest.mark.parametrize(
-    "module", ["wgan", "wgan.settings", "wgan.recipes", "wgan.data.names", "wgan.data", "wgan.cli"]
+    "module", ["wgan", "wgan.settings", "wgan.settings.recipes", "wgan.data.names", "wgan.data", "wgan.cli"]
 )
 def test_what_answers_at_once_does_not_import_torch(module):
     # A fresh process: this one has imported torch long ago. Nothing slow may come in by another name either.

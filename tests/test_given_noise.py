@@ -6,8 +6,8 @@ import torch
 
 from wgan import WGAN, load
 from wgan.errors import UsageError
-from wgan.game import Prior
 from wgan.randomness import Randomness
+from wgan.training.game import Prior
 
 SMALL = {
     "steps": 3,

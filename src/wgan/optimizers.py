@@ -15,8 +15,8 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from wgan.choices import Catalog
 from wgan.errors import UsageError
+from wgan.settings.registry import Registry
 
 
 class Optimizer(Protocol):
@@ -42,7 +42,7 @@ Slots = list[dict[str, Tensor]]
 _EPSILON = 1e-8
 
 
-class Foreseeing(torch.optim.Optimizer):
+class FunctionalOptimizer(torch.optim.Optimizer):
     """An optimiser that can say what its next update would make of weights, as a differentiable function."""
 
     # PyTorch hides these from its compiler, and to hide them it imports it: a second that who samples need not wait.
@@ -99,7 +99,7 @@ class Foreseeing(torch.optim.Optimizer):
         raise NotImplementedError
 
 
-class _RMSprop(torch.optim.RMSprop, Foreseeing):
+class _RMSprop(torch.optim.RMSprop, FunctionalOptimizer):
     def __init__(self, parameters: Iterable[nn.Parameter], numbers: RMSProp) -> None:
         self.numbers = numbers
         super().__init__(_group(parameters), lr=numbers.rate, alpha=numbers.smoothing, eps=_EPSILON, foreach=True)
@@ -124,7 +124,7 @@ class _RMSprop(torch.optim.RMSprop, Foreseeing):
         return {"step": torch.zeros((), dtype=torch.float32, device="cpu"), "square_avg": torch.zeros_like(weight)}
 
 
-class _Adam(torch.optim.Adam, Foreseeing):
+class _Adam(torch.optim.Adam, FunctionalOptimizer):
     def __init__(self, parameters: Iterable[nn.Parameter], numbers: Adam) -> None:
         self.numbers = numbers
         betas = (numbers.beta1, numbers.beta2)
@@ -167,7 +167,7 @@ class RMSProp:
         _check_rate(self.rate)
         _check_share("smoothing", self.smoothing)
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> Foreseeing:
+    def build(self, parameters: Iterable[nn.Parameter]) -> FunctionalOptimizer:
         """An RMSProp optimiser, all parameters in one pass."""
         return _RMSprop(parameters, self)
 
@@ -188,7 +188,7 @@ class Adam:
         _check_share("beta1", self.beta1)
         _check_share("beta2", self.beta2)
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> Foreseeing:
+    def build(self, parameters: Iterable[nn.Parameter]) -> FunctionalOptimizer:
         """An Adam optimiser whose update is one fused operation for each parameter."""
         return _Adam(parameters, self)
 
@@ -260,4 +260,4 @@ def _check_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
 
 
-OPTIMIZERS: Catalog[Optimizer] = Catalog("optimizer", {"rmsprop": RMSProp, "adam": Adam}, members=("rate", "build"))
+OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", {"rmsprop": RMSProp, "adam": Adam}, members=("rate", "build"))

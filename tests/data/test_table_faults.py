@@ -13,7 +13,7 @@ from wgan import WGAN
 from wgan.data import open_data
 from wgan.data.tables.reading import read_frame
 from wgan.errors import DataError
-from wgan.metrics import Judge
+from wgan.evaluation.metrics import Judge
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
 

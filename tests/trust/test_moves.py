@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import nn
 
-from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.constraints import Unconstrained, WeightClipping
 from wgan.data import open_data
-from wgan.draws import draw, draw_real
-from wgan.game import Game
-from wgan.losses import critic_loss
 from wgan.networks import Critic
 from wgan.optimizers import Adam, RMSProp
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions, Settings
-from wgan.training import train
-from wgan.trust.moves import moves, share_at_bound, step_cosine
-from wgan.updates import descend
+from wgan.training.batches import draw, draw_real
+from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.game import Game
+from wgan.training.loop import Setup, train
+from wgan.training.losses import critic_loss
+from wgan.training.updates import descend
+from wgan.trust.gradient_diagnostics import moves, share_at_bound, step_cosine
 
 
 def small(**changes):
@@ -37,7 +37,7 @@ def small(**changes):
     source = open_data(settings.data, settings.input, seed=0)
     size = 0 if source.conditions is None else source.conditions.size
     parts, game = choose_parts(settings), build_game(settings, source.codec.layout, size)
-    return game, source, parts.objective, parts.constraint, build_rules(settings)
+    return game, source, parts.objective, parts.constraint, hparams_of(settings)
 
 
 def test_the_gradients_of_linear_players_are_known():
@@ -110,14 +110,14 @@ def test_a_gradient_that_dies_in_the_critic_does_not_reach_the_generator():
 )
 def test_the_step_is_the_one_that_the_next_update_makes(constraint, objective, packing):
     changes = {"constraint": constraint, "objective": objective, "packing": packing}
-    game, source, objective, constraint, rules = small(**changes)
-    for step in train(game, source, objective, constraint, rules):
+    game, source, objective, constraint, hparams = small(**changes)
+    for step in train(Setup(game, source, objective, constraint, hparams)):
         if step.number == 3:
             break
-    found = moves(game, source, objective, constraint, rules)
+    found = moves(game, source, objective, constraint, hparams)
     # The same batch again, by an update that is really made.
     streams = Randomness(game.seed)
-    real, _ = draw_real(game, source, rules, "real of the moves")
+    real, _ = draw_real(game, source, hparams, "real of the moves")
     with torch.no_grad():
         fake = game.generate(game.prior.sample(16, streams.at("noise of the moves")))
     real, fake = real.packed(packing), fake.packed(packing)
@@ -195,7 +195,7 @@ RUNS = [
 def test_a_run_that_was_looked_at_goes_on_as_if_it_had_not_been(changes):
     def played(is_looked_at):
         game, source, *run = small(**changes)
-        for step in train(game, source, *run):
+        for step in train(Setup(game, source, *run)):
             if is_looked_at and step.number in (1, 5):
                 before = copy.deepcopy([game.state(), game.critic.training, game.generator.training])
                 first = moves(game, source, *run)
@@ -261,8 +261,8 @@ def test_the_length_of_a_pull_is_that_of_one_sample_whatever_the_batch():
 
 
 def test_layers_of_a_critic_alone_are_those_of_its_own_function():
-    game, source, objective, constraint, rules = small(critic="mlp:width=8,depth=2,activation=tanh")
-    found = moves(game, source, objective, constraint, rules)
+    game, source, objective, constraint, hparams = small(critic="mlp:width=8,depth=2,activation=tanh")
+    found = moves(game, source, objective, constraint, hparams)
     real = source.sample(16, Randomness(game.seed).at("real of the moves")).values
     noise = game.prior.sample(16, Randomness(game.seed).at("noise of the moves"))
     with torch.no_grad():

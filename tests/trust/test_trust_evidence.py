@@ -10,7 +10,7 @@ from small_games import assert_same_state, played, small, state_of
 
 from wgan.data import open_data
 from wgan.errors import UsageError
-from wgan.features import EfficientNetLite0
+from wgan.evaluation.features import EfficientNetLite0
 from wgan.settings import DataOptions
 from wgan.trust import Evidence, Examiner, Look, Rows
 from wgan.trust.distances import SOLVED

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wgan.assembly import CATALOGS
 from wgan.settings import Settings
+from wgan.training.factory import REGISTRIES
 from wgan.trust import nearness, support, thresholds, verdict
 from wgan.trust.ranks import beyond_chance
 from wgan.trust.symptoms import MEANING
@@ -433,7 +433,7 @@ def test_remedies_name_settings_that_exist():
     ("word", "setting"), [("clipping", "constraint"), *((each, "critic_optimizer") for each in ("rmsprop", "adam"))]
 )
 def test_what_words_leave_out_is_what_the_tables_say(word, setting):
-    row = CATALOGS[setting].build(word)
+    row = REGISTRIES[setting].build(word)
     for name, value in DEFAULTS[word].items():
         assert getattr(row, name) == value
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from wgan.cli.door import say
 from wgan.cli.judging import lines
+from wgan.cli.main import say
 from wgan.cli.options import Group, parse
 from wgan.settings import Settings, problems, refuse
 
@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> int:
     (options,) = parse(words, [group], command="evaluate", description=description)
     wanted = Settings(judge_size=options.size or 2, judge_rounds=options.rounds or 1)
     refuse([fault.replace("judge_", "--", 1) for fault in problems(wanted)], noun="options")
-    from wgan.experiment import evaluate
+    from wgan.runs import evaluate
 
     found = evaluate(
         options.run,

@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from wgan.ambient import usual_state
 from wgan.batch import Batch
 from wgan.constraints.constraint import Constraint, Scores, Unconstrained, refuse_batch_norm
+from wgan.system.torch_state import usual_state
 
 Pairs = Literal["random", "optimal"]
 

@@ -8,7 +8,7 @@ from wgan.divergences.divergence import Divergence
 from wgan.divergences.normal import as_normal
 from wgan.divergences.table import as_divergence
 from wgan.errors import UsageError
-from wgan.measures import Array
+from wgan.transport.measures import Array
 
 
 def gaussian_divergence(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64
+from wgan.transport.measures import Array, as_float64
 
 _ASYMMETRY = 1e-6
 """How far from symmetric a covariance may be, relative to its variances: as far as float32 arithmetic strays."""

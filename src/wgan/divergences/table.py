@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 
-from wgan.choices import Catalog
 from wgan.divergences import logarithms, powers
 from wgan.divergences.divergence import Divergence
+from wgan.settings.registry import Registry
 
-DIVERGENCES: Catalog[Divergence] = Catalog("divergence", {row.name: row for row in (*logarithms.ROWS, *powers.ROWS)})
+DIVERGENCES: Registry[Divergence] = Registry("divergence", {row.name: row for row in (*logarithms.ROWS, *powers.ROWS)})
 """Word to row; a row's parameters follow its word: "weighted_jensen_shannon:pi=0.3"."""
 
 

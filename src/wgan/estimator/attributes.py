@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from wgan.data.tables.columns import Category
+from wgan.data.columns import Category
 from wgan.estimator.forms import Form
-from wgan.experiment import Trained
+from wgan.runs import Trained
 from wgan.settings import Settings, in_python
 from wgan.trust import Evidence
 from wgan.trust.verdict import judge

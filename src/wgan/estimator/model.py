@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
-from wgan import experiment
-from wgan.ambient import in_usual_state
+from wgan import runs
 from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.estimator.asking import asked_for, sample_rows
@@ -34,10 +33,11 @@ from wgan.estimator.keeping import (
 )
 from wgan.estimator.parameters import Parameters, named_as
 from wgan.estimator.scoring import minus_distance
-from wgan.experiment import RunWarning
-from wgan.experiment.notes import read_recorded
-from wgan.own import NO_PARTS, own_parts
+from wgan.runs import RunWarning
+from wgan.runs.metadata import read_recorded
 from wgan.settings import DataOptions
+from wgan.system.torch_state import in_usual_state
+from wgan.training.custom import NO_PARTS, own_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,9 +75,9 @@ class WGAN(Parameters):
         mismatch: Weight in the critic's loss of real samples under conditions that are not theirs.
         conditioning: How a condition enters the networks: "auto", "concat", "norm", "projection", "norm-projection".
         objective: What the two players optimise: "wasserstein", "gan", "relativistic" and others; or an
-            `wgan.Objective`.
+            `wgan.objectives.Objective`.
         constraint: What keeps the critic in bounds: "clipping", "penalty", "spectral", "r1", "none" and others; or a
-            `wgan.Constraint`.
+            `wgan.constraints.Constraint`.
         generator: Network of the generator: "mlp", "dcgan" or "resnet"; or a module from noise (N, noise_size) to
             samples (N, *shape), images in [-1, 1], with the condition (N, C) as its second argument where there is one.
         critic: Network of the critic; or a module from samples (N, *shape), and the condition, to scores (N,).
@@ -449,7 +449,7 @@ class WGAN(Parameters):
             # A form that was changed by hand would otherwise raise only when samples are drawn.
             form.back(trained.sample(1, decode=trained.codec.restore))
         model._files, model._trained, model._form, model._own = read_run(path), trained, form, own
-        model.history_ = read_recorded(experiment.RunFiles(path))
+        model.history_ = read_recorded(runs.RunFiles(path))
         model._describe()
         return model
 
@@ -489,7 +489,7 @@ class WGAN(Parameters):
         self.__dict__.update(attributes(self._trained, self._form))
         self.__dict__.update(believed(self.history_, self._trained.settings))
 
-    def _fitted(self) -> experiment.Trained:
+    def _fitted(self) -> runs.Trained:
         if not self.__sklearn_is_fitted__():
             # Its family is scikit-learn's, whose import takes nearly a second.
             from wgan.estimator.unfitted import NotFittedError

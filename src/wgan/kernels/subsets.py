@@ -7,7 +7,7 @@ from torch import Tensor
 
 from wgan.errors import UsageError
 from wgan.kernels.discrepancy import squared_mmd
-from wgan.measures import Array, as_float64
+from wgan.transport.measures import Array, as_float64
 
 
 def kernel_distance(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.errors import UsageError
 from wgan.networks.conditioning import NOTHING, Given, refuse_way
@@ -15,6 +14,7 @@ from wgan.networks.convolutions import Norm
 from wgan.networks.dcgan import DCGAN
 from wgan.networks.mlp import MLP, Activation
 from wgan.networks.players import Critic, Generator
+from wgan.system.torch_state import built
 
 
 class Reconstruction(Critic):

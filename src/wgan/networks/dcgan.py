@@ -7,7 +7,6 @@ from typing import Literal
 
 from torch import nn
 
-from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.networks.activations import LeakyReLU, ReLU
 from wgan.networks.conditioning import (
@@ -22,6 +21,7 @@ from wgan.networks.conditioning import (
 )
 from wgan.networks.convolutions import Norm, normalisation, resolutions
 from wgan.networks.players import Critic, Generator
+from wgan.system.torch_state import built
 
 
 @dataclass(frozen=True)

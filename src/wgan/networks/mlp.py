@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.networks.activations import LeakyReLU, ReLU
 from wgan.networks.conditioning import (
@@ -23,6 +22,7 @@ from wgan.networks.conditioning import (
     refuse_way,
 )
 from wgan.networks.players import Critic, Generator
+from wgan.system.torch_state import built
 
 Activation = Literal["relu", "leaky", "tanh", "softplus", "gelu", "silu"]
 MOST_LAYERS = 1000

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.networks.activations import ReLU
 from wgan.networks.conditioning import (
@@ -23,6 +22,7 @@ from wgan.networks.conditioning import (
 )
 from wgan.networks.convolutions import Norm, normalisation, resolutions
 from wgan.networks.players import Critic, Generator
+from wgan.system.torch_state import built
 
 
 @dataclass(frozen=True)

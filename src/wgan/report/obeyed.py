@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wgan.choices import listed
 from wgan.report.record import number
+from wgan.system.text import listed
 
 _IGNORED, _UNSEEN = "ignored", "unseen_"
 _LOWEST = 3

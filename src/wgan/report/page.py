@@ -13,7 +13,7 @@ from wgan.report import marginals, pictures, trust, words
 from wgan.report.markup import Html, Part, document, element, joined
 from wgan.report.obeyed import read_obeyed, score_drop
 from wgan.report.record import Record, number, read_record
-from wgan.storage import replace_file
+from wgan.system.storage import replace_file
 from wgan.trust.support import IN_MANY_DIMENSIONS
 
 _MOST_LINES = 14

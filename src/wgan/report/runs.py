@@ -18,7 +18,7 @@ from wgan.report.record import Record, number, read_record
 from wgan.report.trust import bracket_of
 from wgan.report.verdicts import verdict_of
 from wgan.report.words import axis_label, word
-from wgan.storage import read_plain
+from wgan.system.storage import read_plain
 from wgan.trust.nearness import is_blind, is_near
 
 if TYPE_CHECKING:
@@ -257,9 +257,9 @@ def rankings(runs: Sequence[Run]) -> list[Ranking]:
 
 
 def _read(path: Path) -> Record:
-    from wgan.experiment.files import RunFiles
-    from wgan.experiment.notes import read_source
-    from wgan.experiment.record import read_lines
+    from wgan.runs.files import RunFiles
+    from wgan.runs.metadata import read_source
+    from wgan.runs.record import read_lines
 
     record, files = read_record(path), RunFiles(path)
     read_source(files)

@@ -9,9 +9,9 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from wgan.choices import nearest
 from wgan.errors import UsageError
 from wgan.settings.fields import WORDS, DataOptions, Settings
+from wgan.system.text import nearest
 
 MOST_JUDGED = 20_000
 """Samples on each side of an evaluation, at most: their matrix of costs then takes 3.2 GB."""

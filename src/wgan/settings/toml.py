@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from wgan.choices import nearest
-from wgan.display import escaped
 from wgan.errors import UsageError
 from wgan.settings.checking import problems, refuse, sift, spell
 from wgan.settings.fields import Settings
+from wgan.system.text import escaped, nearest
 
 _MOST_BYTES = 1 << 19
 _LONGEST_REASON = 200

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64, as_weights, root
 from wgan.transport.arithmetic import weighted_value
 from wgan.transport.costs import Cost, is_matrix, mean_allowed, without_infinity
+from wgan.transport.measures import Array, as_float64, as_weights, root
 from wgan.transport.refinement import refuse_impossible
 from wgan.transport.tiles import Tiles
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_pair, as_weights, check_power, root
 from wgan.transport.choosing import choose
 from wgan.transport.column_generation import column_generation
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, pair_costs, without_forbidden
+from wgan.transport.measures import Array, as_pair, as_weights, check_power, root
 from wgan.transport.one_dimensional import monotone_transport
 from wgan.transport.plans import Certificate, Plan, Transport
 from wgan.transport.proving import Proof, extended, is_exact_enough, prove, weigh

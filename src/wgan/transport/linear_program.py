@@ -31,11 +31,11 @@ import torch
 from torch import Tensor
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64, as_pair, as_weights
 from wgan.transport.arithmetic import weighted_value
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, without_forbidden
 from wgan.transport.highs import BeyondTolerancesError, constraints, primal_and_dual
 from wgan.transport.lipschitz_program import LipschitzFunction, joint_support, solve_lipschitz
+from wgan.transport.measures import Array, as_float64, as_pair, as_weights
 from wgan.transport.proving import Proof, below, extended, is_exact_enough, weigh
 from wgan.transport.refinement import refine
 from wgan.transport.solvers import Solved

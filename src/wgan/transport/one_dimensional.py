@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_pair, as_weights, check_power, finite
 from wgan.transport.arithmetic import slacks
+from wgan.transport.measures import Array, as_pair, as_weights, check_power, finite
 from wgan.transport.plans import Certificate, Plan, Transport
 from wgan.transport.proving import OPTIMALITY, extended
 from wgan.transport.refinement import refine

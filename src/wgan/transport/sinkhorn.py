@@ -25,10 +25,10 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_pair, as_weights, refuse_beyond_memory
 from wgan.transport.balancing import Balanced, balance, balance_with_itself
 from wgan.transport.brackets import bracket
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, mean_allowed, without_infinity
+from wgan.transport.measures import Array, as_pair, as_weights, refuse_beyond_memory
 from wgan.transport.refinement import refuse_impossible
 
 DEFAULT_SHARE = 0.05

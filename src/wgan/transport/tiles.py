@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_pair
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, pair_costs
+from wgan.transport.measures import Array, as_pair
 
 _CACHED = 2**17  # costs in one tile: what a core keeps beside it while it goes through the scales
 

@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wgan.trust.distances import Certified, Solved, certify, solve
     from wgan.trust.evidence import Evidence, Examiner
+    from wgan.trust.gradients import (
+        GeneratorGradient,
+        Probed,
+        Saturation,
+        generator_gradient,
+        probe,
+        saturation,
+        weight_gradient,
+    )
     from wgan.trust.optimality import relative_rise, trained_further
     from wgan.trust.samples import Look, Looked, Rows, Scored, look, most_rows, scored
 
@@ -20,36 +29,50 @@ _HOME = {
     "Certified": "distances",
     "Evidence": "evidence",
     "Examiner": "evidence",
+    "GeneratorGradient": "gradients",
     "Look": "samples",
     "Looked": "samples",
+    "Probed": "gradients",
     "Rows": "samples",
+    "Saturation": "gradients",
     "Scored": "samples",
     "Solved": "distances",
     "certify": "distances",
+    "generator_gradient": "gradients",
     "look": "samples",
     "most_rows": "samples",
+    "probe": "gradients",
     "relative_rise": "optimality",
+    "saturation": "gradients",
     "scored": "samples",
     "solve": "distances",
     "trained_further": "optimality",
+    "weight_gradient": "gradients",
 }
 
 __all__ = [
     "Certified",
     "Evidence",
     "Examiner",
+    "GeneratorGradient",
     "Look",
     "Looked",
+    "Probed",
     "Rows",
+    "Saturation",
     "Scored",
     "Solved",
     "certify",
+    "generator_gradient",
     "look",
     "most_rows",
+    "probe",
     "relative_rise",
+    "saturation",
     "scored",
     "solve",
     "trained_further",
+    "weight_gradient",
 ]
 
 
