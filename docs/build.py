@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from floors import picture
+
 from wgan.data.names import BUILT_IN
 from wgan.divergences import DIVERGENCES
 from wgan.divergences.table import COLUMNS, listing
@@ -22,6 +24,7 @@ from wgan.settings.recipes import RECIPES
 from wgan.training.factory import REGISTRIES
 
 REFERENCE = Path(__file__).parent / "reference.md"
+ARCHITECTURE = Path(__file__).parent / "architecture.md"
 OPENING = """# Reference
 
 Written by `make docs` from the tables that the program reads; do not edit."""
@@ -149,16 +152,22 @@ def reference() -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def architecture() -> str:
+    """The text of the architecture page, its picture of the floors renewed."""
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    return re.sub(r"(?<=<!-- floors -->\n).*?(?=<!-- /floors -->)", f"```\n{picture()}\n```\n", text, flags=re.DOTALL)
+
+
 def main() -> int:
-    """Write the file, or check it."""
-    text = reference()
-    if "--check" not in sys.argv[1:]:
-        REFERENCE.write_text(text, encoding="utf-8")
-        return 0
-    current = REFERENCE.exists() and REFERENCE.read_text(encoding="utf-8") == text
-    if not current:
-        print(f"{REFERENCE.name} is not current: run `make docs` and commit it", file=sys.stderr)
-    return 0 if current else 1
+    """Write the generated pages, or check them."""
+    stale = 0
+    for path, text in ((REFERENCE, reference()), (ARCHITECTURE, architecture())):
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            print(f"{path.name} is not current: run `make docs` and commit it", file=sys.stderr)
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from wgan import runs
-from wgan.cli.main import main
+from wgan.cli.main import _TerminatedError, main
 from wgan.cli.options import Group, attribute_lines, go_through, parse
 from wgan.cli.train import read
 from wgan.constraints import CONSTRAINTS
@@ -91,7 +91,7 @@ class TestTheDoor:
                 1,
                 "unexpected RuntimeError: odd thing\nThis is a fault of wgan's own. --debug",
             ),
-            (main._TerminatedError(), 143, "wgan: error: terminated\n"),
+            (_TerminatedError(), 143, "wgan: error: terminated\n"),
             (UsageError("a\x1b[31mb\rc"), 2, "a\\x1b[31mb\\rc\n"),
         ],
     )

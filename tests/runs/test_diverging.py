@@ -208,7 +208,7 @@ def test_samples_and_looks_of_what_was_undone_are_gone(tmp_path, monkeypatch):
     monkeypatch.setattr("wgan.runs.diagnosis.LOOKS", 1)
     monkeypatch.setattr("wgan.runs.diagnosis.early_looks", lambda settings: frozenset())
     settings = dataclasses.replace(SETTINGS, sample_every=22, save_every=20, judge_every=20)
-    fault, found = runs.running.health.fault_of, []
+    fault, found = runs.running.divergence.fault_of, []
 
     def late(game, parts, numbers, scale):
         if game.steps_done == 35 and not game.rollbacks:
@@ -216,7 +216,7 @@ def test_samples_and_looks_of_what_was_undone_are_gone(tmp_path, monkeypatch):
             return "it is enough"
         return fault(game, parts, numbers, scale)
 
-    monkeypatch.setattr(runs.running.health, "fault_of", late)
+    monkeypatch.setattr(runs.running.divergence, "fault_of", late)
     with ignored(), runs.begin(settings, tmp_path / "run") as run:
         for progress in run.run():
             if progress.went_back:
@@ -266,12 +266,12 @@ def test_nor_is_the_very_state_that_is_no_good(tmp_path, monkeypatch):
     with runs.begin(SETTINGS, directory) as run, pytest.raises(Interrupted, match="after 20 of 60"):
         list(run.run())
     monkeypatch.undo()
-    fault = runs.running.health.fault_of
+    fault = runs.running.divergence.fault_of
 
     def at_first(game, *given):
         return fault(game, *given) if game.rollbacks else "it is no good"
 
-    monkeypatch.setattr(runs.running.health, "fault_of", at_first)
+    monkeypatch.setattr(runs.running.divergence, "fault_of", at_first)
     run = runs.resume(directory)
     with pytest.warns(runs.RunWarning, match="diverged at step 20: it is no good; going back to step 10"):
         found = finish(run)
@@ -279,7 +279,7 @@ def test_nor_is_the_very_state_that_is_no_good(tmp_path, monkeypatch):
 
 
 def test_rates_that_make_no_sense_by_half_are_not_halved(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs.running.health, "fault_of", lambda *given: "it is no good")
+    monkeypatch.setattr(runs.running.divergence, "fault_of", lambda *given: "it is no good")
     for rate, count in ((2.5, 0), (1.5, 3)):
         settings = dataclasses.replace(SETTINGS, critic_optimizer=f"adam:rate={rate}")
         with ignored(), pytest.raises(NumericError, match="it is no good"):

@@ -27,7 +27,7 @@ from wgan.data import open_data
 from wgan.errors import CheckpointError, UsageError
 from wgan.runs import checkpoints, trained
 from wgan.settings import DataOptions, from_toml
-from wgan.training.loop import engine
+from wgan.training import engine
 
 
 def test_what_a_kill_may_leave_is_put_right(straight, tmp_path):

@@ -24,7 +24,7 @@ def test_a_run_that_is_ended_where_it_was_recorded_has_one_line_for_that_update(
     directory = tmp_path / "run"
     stop_at(runs.begin(SETTINGS, directory), SETTINGS.save_every)
     finish(runs.resume(directory, steps=SETTINGS.save_every))
-    steps = [line["step"] for line in runs.notes.read_recorded(runs.RunFiles(directory))]
+    steps = [line["step"] for line in runs.metadata.read_recorded(runs.RunFiles(directory))]
     assert len(steps) == len(set(steps))
     assert len(records(directory)) >= len(steps)
 

@@ -9,6 +9,8 @@ when their descriptions are exchanged for wrong ones.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -23,13 +25,26 @@ from wgan.errors import UsageError
 from wgan.evaluation.metrics import harden
 from wgan.randomness import Randomness
 from wgan.system.torch_state import in_usual_state
-from wgan.training.engine import Engine
 
 Draw = Callable[[Tensor], Tensor]
 """From conditions (N, C) to a sample for each, (N, *layout.shape), on the CPU."""
 
 Score = Callable[[Batch], Tensor]
 """From real rows under some conditions to the critic's scores, fewer than rows where some are packed to one."""
+
+
+class Engine(Protocol):
+    """Where networks are evaluated and in what precision, such as `wgan.training.engine.Engine`."""
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Move a network to the device, in place."""
+
+    def bring(self, values: Tensor) -> Tensor:
+        """Move values to the device."""
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """The context in which networks are evaluated."""
+
 
 _STEPS = {True: 800, False: 1500}
 """Updates of the reader, for images and for all else."""
