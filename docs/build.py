@@ -133,7 +133,7 @@ def reference() -> str:
         "## Built-in data",
         table(["name", "what"], [[f"`{name}`", line] for name, line in BUILT_IN.items()]),
         "## Choices",
-        "A choice is a name, or a name with parameters: `penalty:weight=0.1,sides=one`.",
+        "A choice is a name, or a name with parameters: `penalty:weight=0.1,one_sided=true`.",
         *catalog_sections(),
         "## f-divergences",
         "D(P‖Q) = ∫ q f(p/q) in nats, P the data and Q the model. The conjugate f\\*(t) = sup over u ≥ 0 of t u − f(u) "

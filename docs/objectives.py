@@ -17,7 +17,7 @@ from pathlib import Path
 from wgan.data import Source, open_data
 from wgan.divergences import DIVERGENCES
 from wgan.errors import WganError
-from wgan.evaluation.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.objectives import OBJECTIVES
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions, Settings
@@ -79,7 +79,7 @@ def games() -> dict[str, Settings]:
     return found | {f"ring-fgan, {word}": replace(kl, objective=f"fgan:divergence={word}") for word in DIVERGENCES}
 
 
-def play(name: str, settings: Settings, source: Source, judge: Judge) -> Row:
+def play(name: str, settings: Settings, source: Source, judge: SampleEvaluator) -> Row:
     """Train and judge one."""
     objective, parts = OBJECTIVES.build(settings.objective), choose_parts(settings)
     extra = [f", packed by {settings.packing}"] if settings.packing > 1 else []
@@ -140,7 +140,7 @@ def main() -> int:
     if unknown := set(given.names) - known.keys():
         parser.error(f"no such game: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     source = open_data("ring", DataOptions(), seed=0)
-    judge = Judge(source, size=2500, seed=0, rounds=4)
+    judge = SampleEvaluator(source, size=2500, seed=0, rounds=4)
     rows = kept()
     for name in given.names or known:
         settings = replace(known[name], steps=given.steps, threads=1, device="cpu", engine="eager", precision="float32")

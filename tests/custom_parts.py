@@ -64,9 +64,9 @@ class ConvCritic(nn.Module):
 class ToldGenerator(nn.Module):
     """A generator of 12×12 images with a condition beside the noise."""
 
-    def __init__(self, noise_size, told):
+    def __init__(self, latent_dim, told):
         super().__init__()
-        self.layer = nn.Linear(noise_size + told, 144)
+        self.layer = nn.Linear(latent_dim + told, 144)
 
     def forward(self, noise, condition):
         return self.layer(torch.cat([noise, condition], dim=1)).tanh()

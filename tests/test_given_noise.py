@@ -13,9 +13,9 @@ SMALL = {
     "steps": 3,
     "generator": "mlp:width=8",
     "critic": "mlp:width=8",
-    "noise_size": 3,
+    "latent_dim": 3,
     "random_state": 0,
-    "examine": "off",
+    "diagnose": "off",
 }
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(60, 2))

@@ -29,7 +29,7 @@ from wgan.runs.record import Journal
 from wgan.settings import DataOptions, Settings, from_toml, sealed_toml
 from wgan.settings.recipes import recipe
 
-SMALL = split("--steps 2 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --judge-size 20")
+SMALL = split("--steps 2 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --eval-size 20")
 
 
 @pytest.fixture(scope="module")
@@ -276,13 +276,13 @@ class TestTrainsSettings:
         assert settings.batch_size == recipe("grid").batch_size
 
     def test_several_bad_settings_are_all_listed(self, capsys):
-        words = split("train ring --steps 0 --average 2 --generator mpl --constraint os.system --held-out 3")
+        words = split("train ring --steps 0 --ema-decay 2 --generator mpl --constraint os.system --held-out 3")
         assert main(words) == 2
         text = complaint(capsys)
         assert text.startswith("wgan: error: 5 settings cannot be used:")
         for name in (
             "--steps must",
-            "--average must",
+            "--ema-decay must",
             "--held-out must",
             "--generator: network 'mpl'",
             "constraint 'os.system'",
@@ -352,7 +352,16 @@ class TestARun:
 
     def test_quiet_prints_the_directory_alone_and_resume_takes_more_steps(self, finished, capsys):
         out = finished.parent / "longer"
-        words = ["train", str(finished.parent / "points.npy"), *SMALL, "--decay", "none", "--out", str(out), "--quiet"]
+        words = [
+            "train",
+            str(finished.parent / "points.npy"),
+            *SMALL,
+            "--lr-schedule",
+            "none",
+            "--out",
+            str(out),
+            "--quiet",
+        ]
         assert main(words) == 0
         assert capsys.readouterr().out == f"{out}\n"
         assert main(["train", "--resume", str(out), "--quiet"]) == 2
@@ -541,7 +550,7 @@ class TestLooking:
         assert main(["recipes"]) == 0
         text = capsys.readouterr().out
         assert all(f"  {name} " in text for name in RECIPES)
-        for part in ("clipping:bound=0.01", "--generator or --critic", "adam:rate=", "--objective"):
+        for part in ("clipping:bound=0.01", "--generator or --critic", "adam:lr=", "--objective"):
             assert part in text
 
     def test_a_table(self, tmp_path, capsys):

@@ -143,7 +143,7 @@ def test_a_run_without_evidence_is_named_and_shown_as_missing(said, runs):
 @pytest.mark.parametrize(
     ("settings", "split", "events", "reason"),
     [
-        ('examine = "off"', {}, [], "it was trained with --examine off; train it again without that"),
+        ('examine = "off"', {}, [], "it was trained with --diagnose off; train it again without that"),
         ('examine = "auto"', {"held_out": 0}, [], "only held-out rows show it, and there are 0; train it again"),
         ('examine = "auto"', {"held_out": 40}, ["diverged"], "training diverged before its first look"),
         (

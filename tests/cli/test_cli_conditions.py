@@ -15,7 +15,7 @@ import pytest
 from wgan.cli.main import main
 from wgan.settings import from_toml
 
-SMALL = split("--steps 3 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --judge-size 40 --quiet")
+SMALL = split("--steps 3 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --eval-size 40 --quiet")
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_evaluating_says_whether_conditions_are_obeyed(run, capsys):
     assert " of the samples as asked (real rows " in text
     assert "age: correlation with what was asked for " in text
     assert "Under wrong conditions the critic's scores of real rows " in text
-    assert main(["evaluate", str(run), "--no-obedience", "--json"]) == 0
+    assert main(["evaluate", str(run), "--no-conditional-accuracy", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert not any("obeyed" in name for name in found)
     assert main(["evaluate", str(run), "--json"]) == 0

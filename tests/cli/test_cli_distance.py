@@ -77,7 +77,7 @@ def trained(tmp_path_factory):
         critic_steps=1,
         generator="mlp:width=8,depth=2",
         critic="mlp:width=8,depth=2",
-        judge_size=16,
+        eval_size=16,
         device="cpu",
         threads=1,
         precision="float32",
@@ -245,7 +245,7 @@ def test_images_are_compared_in_one_range_alone(facts, said, tmp_path):
     np.save(tmp_path / "masks.npy", masks)
     run, data = tmp_path / "run", tmp_path / "masks.npy"
     short = ["--steps", "1", "--generator", "mlp:width=8", "--critic", "mlp:width=8", "--batch-size", "8", "--quiet"]
-    short += ["--examine", "off"]
+    short += ["--diagnose", "off"]
     assert main(["train", str(data), "--range", "0", "1", "--out", str(run), *short]) == 0
     code, _, err = said(run, data, *QUICK)
     assert code == 3
@@ -291,7 +291,7 @@ def test_a_run_on_a_table_is_compared_with_a_table(facts, table, tmp_path):
         critic_steps=1,
         generator="mlp:width=8,depth=2",
         critic="mlp:width=8,depth=2",
-        judge_size=8,
+        eval_size=8,
         device="cpu",
         threads=1,
         precision="float32",

@@ -20,7 +20,7 @@ from wgan.cli.main import main
 
 RNG = np.random.default_rng(0)
 SMALL = ["--steps", "2", "--generator", "mlp:width=8", "--critic", "mlp:width=8", "--batch-size", "8"]
-SMALL += ["--examine", "off", "--quiet"]
+SMALL += ["--diagnose", "off", "--quiet"]
 
 pytestmark = pytest.mark.filterwarnings("ignore::wgan.runs.RunWarning")
 

@@ -12,7 +12,7 @@ from wgan.cli.streams import LenientStream, lenient_streams
 
 HERE = Path(__file__).parent
 FULL = Path("/dev/full")
-FEW = "--steps 2 --judge-size 20 --examine off --batch-size 4 --generator mlp:width=4 --critic mlp:width=4"
+FEW = "--steps 2 --eval-size 20 --diagnose off --batch-size 4 --generator mlp:width=4 --critic mlp:width=4"
 PLAIN_LOCALE = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 

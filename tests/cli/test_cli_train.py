@@ -20,7 +20,7 @@ from wgan.cli.main import main
 from wgan.runs import Experiment, checkpoints, opening
 from wgan.settings import from_toml
 
-SMALL = split("ring --steps 4 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --judge-size 20 --quiet")
+SMALL = split("ring --steps 4 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --eval-size 20 --quiet")
 
 
 def events(run: Path) -> list[str]:
@@ -140,14 +140,14 @@ def test_a_report_that_fails_does_not_hide_why_the_run_ended(tmp_path, monkeypat
 
 
 def test_a_diverged_run_is_reported(tmp_path):
-    rates = ["--generator-optimizer", "adam:rate=1000", "--critic-optimizer", "adam:rate=1000"]
+    rates = ["--generator-optimizer", "adam:lr=1000", "--critic-optimizer", "adam:lr=1000"]
     assert main(["train", *SMALL, *rates, "--out", str(tmp_path / "run")]) == 4
     assert events(tmp_path / "run")[-1] == "diverged"
     assert "diverged" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_going_back_is_said_in_a_line_of_warning(tmp_path, capsys):
-    rates = ["--constraint", "clipping:bound=0.01", "--critic-optimizer", "rmsprop:rate=0.3"]
+    rates = ["--constraint", "clipping:bound=0.01", "--critic-optimizer", "rmsprop:lr=0.3"]
     assert main(["train", *SMALL, *rates, "--out", str(tmp_path / "run")]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "diverged" in line]
     assert len(said) == 1

@@ -25,19 +25,19 @@ def linear_scores(slope: float):
 
 @pytest.mark.parametrize("shape", [(2,), (7,), (3, 4, 5), (1, 2, 3, 4)])
 @pytest.mark.parametrize(
-    ("sides", "power", "slope", "expected"),
+    ("one_sided", "power", "slope", "expected"),
     [
-        ("two", 2, 3.0, 4.0),
-        ("two", 2, 0.5, 0.25),
-        ("two", 1, 0.5, 0.5),
-        ("one", 2, 3.0, 4.0),
-        ("one", 1, 3.0, 2.0),
-        ("one", 2, 0.5, 0.0),
+        (False, 2, 3.0, 4.0),
+        (False, 2, 0.5, 0.25),
+        (False, 1, 0.5, 0.5),
+        (True, 2, 3.0, 4.0),
+        (True, 1, 3.0, 2.0),
+        (True, 2, 0.5, 0.0),
     ],
 )
-def test_penalty_of_a_linear_critic_by_hand(shape, sides, power, slope, expected):
+def test_penalty_of_a_linear_critic_by_hand(shape, one_sided, power, slope, expected):
     real, fake = pair(*shape)
-    penalty = GradientPenalty(weight=10.0, sides=sides, power=power)
+    penalty = GradientPenalty(weight=10.0, one_sided=one_sided, power=power)
     value = penalty.penalty(linear_scores(slope), real, fake, penalty.draw((6, *shape), rng()).double())
     assert value.item() == pytest.approx(10.0 * expected, rel=1e-6)
 
@@ -52,12 +52,12 @@ def test_penalty_looks_on_the_straight_line_between_each_pair():
     assert value.item() == pytest.approx(((2.0 + 2.0 * mix) ** 2).mean().item())
 
 
-@pytest.mark.parametrize("sides", ["one", "two"])
-def test_penalty_is_finite_where_the_critic_is_flat(sides):
+@pytest.mark.parametrize("one_sided", [True, False])
+def test_penalty_is_finite_where_the_critic_is_flat(one_sided):
     critic = nn.Linear(3, 1)
     nn.init.zeros_(critic.weight)
     real, fake = pair(3, dtype=torch.float32)
-    value = GradientPenalty(sides=sides).penalty(lambda v, c: critic(v).squeeze(1), real, fake, torch.rand(6))
+    value = GradientPenalty(one_sided=one_sided).penalty(lambda v, c: critic(v).squeeze(1), real, fake, torch.rand(6))
     value.backward()
     assert value.isfinite()
     assert critic.weight.grad.isfinite().all()
@@ -159,10 +159,10 @@ def test_every_constraint_says_what_its_curve_is_in(name):
     ("text", "holds"),
     [
         ("penalty", True),
-        ("penalty:sides=one,pairs=optimal,every=4", True),
+        ("penalty:one_sided=true,pairs=optimal,every=4", True),
         ("lp", True),
         ("penalty:target=0", False),
-        ("penalty:place=real", False),
+        ("penalty:penalty_at=real", False),
     ],
 )
 def test_only_slopes_near_1_along_the_way_give_units_of_the_data(text, holds):
@@ -188,7 +188,7 @@ def test_every_constraint_keeps_its_three_moments(name):
         ("clipping:bound=0", "bound must be above 0"),
         ("clipping:bound=nan", "bound must be above 0"),
         ("penalty:weight=-1", "weight must be at least 0"),
-        ("penalty:sides=three", "'three' is not one of two, one"),
+        ("penalty:penalty_at=three", "'three' is not one of between, real, fake, around"),
         ("spectral:iterations=0", "iterations must be at least 1"),
     ],
 )

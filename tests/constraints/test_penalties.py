@@ -124,7 +124,7 @@ def test_between_optimal_pairs_a_penalty_looks_only_where_mass_moves(name):
 @pytest.mark.parametrize(("slope", "expected"), [(0.5, 0.0), (1.0, 0.0), (3.0, 40.0)])
 def test_the_lipschitz_penalty_leaves_slopes_below_one_alone(slope, expected):
     assert of(LipschitzPenalty(), linear(slope), *pair(3)) == pytest.approx(expected)
-    one_sided = of(GradientPenalty(sides="one"), quadratic(0.8), *pair(3))
+    one_sided = of(GradientPenalty(one_sided=True), quadratic(0.8), *pair(3))
     assert of(LipschitzPenalty(), quadratic(0.8), *pair(3)) == pytest.approx(one_sided)
 
 
@@ -141,7 +141,7 @@ def test_a_lazy_penalty_is_as_heavy_in_the_mean(name):
 
 @pytest.mark.parametrize("schedule", ["constant", "authors"])
 def test_updates_of_the_critic_are_numbered_through_the_run(schedule):
-    hparams = Hyperparameters(generator_steps=1100, critic_steps=3, schedule=schedule)
+    hparams = Hyperparameters(generator_steps=1100, critic_steps=3, critic_schedule=schedule)
     done = 0
     for step in range(1100):
         assert hparams.critic_steps_before(step) == done
@@ -204,7 +204,7 @@ def test_clipped_weights_can_be_had_without_clipping():
         ("dragan:spread=-1", "spread must be at least 0"),
         ("penalty:target=inf", "target must be at least 0 and finite"),
         ("clipping:bound=inf", "bound must be above 0 and finite"),
-        ("penalty:pairs=optimal,place=real", "place=real looks on none"),
+        ("penalty:pairs=optimal,penalty_at=real", "penalty_at=real looks on none"),
         ("penalty:place=above", "'above' is not one of"),
     ],
 )

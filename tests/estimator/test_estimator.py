@@ -79,7 +79,7 @@ class TestParameters:
     def test_bad_parameters_are_all_listed(self):
         wrong = {
             "steps": "x",
-            "average": 2.0,
+            "ema_decay": 2.0,
             "constraint": "penlty",
             "generator": 3,
             "fit_images": "round",
@@ -100,7 +100,7 @@ class TestParameters:
 
     def test_numbers_of_numpy_are_numbers(self):
         steps = np.arange(3)[2]
-        assert len(WGAN(**{**SMALL, "steps": steps}, average=np.float32(0.5)).fit(POINTS).history_) == 1
+        assert len(WGAN(**{**SMALL, "steps": steps}, ema_decay=np.float32(0.5)).fit(POINTS).history_) == 1
 
 
 class TestFitting:
@@ -378,9 +378,9 @@ class TestTrust:
     def test_patience_keeps_the_best(self, monkeypatch, tmp_path):
         worse = itertools.count()
         monkeypatch.setattr(
-            "wgan.evaluation.metrics.Judge.__call__", lambda *given, **options: {"score": float(next(worse))}
+            "wgan.evaluation.metrics.SampleEvaluator.__call__", lambda *given, **options: {"score": float(next(worse))}
         )
-        model = WGAN(**{**SMALL, "steps": 30}, judge_every=2, patience=3).fit(POINTS)
+        model = WGAN(**{**SMALL, "steps": 30}, eval_every=2, patience=3).fit(POINTS)
         assert model.history_[-1]["step"] == 8
         model.save(tmp_path / "model")
         for again in (model, WGAN.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
@@ -393,13 +393,13 @@ class TestTrust:
 
         monkeypatch.setattr("wgan.runs.divergence.fault_of", at_first)
         with pytest.warns(runs.RunWarning, match="at step 12: it is enough; going back to step 8"):
-            model = WGAN(**{**SMALL, "steps": 12}, judge_every=4).fit(POINTS)
+            model = WGAN(**{**SMALL, "steps": 12}, eval_every=4).fit(POINTS)
         assert [line["step"] for line in model.history_] == [4, 8, 10, 12]
         model.rollbacks = 0
         with pytest.raises(NumericError, match="at step 12: it is enough"):
             model.fit(POINTS)
 
-    @pytest.mark.parametrize("changes", [{"examine": "off"}, {"held_out": 0.0}])
+    @pytest.mark.parametrize("changes", [{"diagnose": "off"}, {"held_out": 0.0}])
     def test_without_evidence_it_cannot_tell(self, changes):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", runs.RunWarning)

@@ -19,7 +19,14 @@ REFUSED = {
 def test_every_check_of_scikit_learn_passes_or_is_listed_with_its_reason():
     small = "mlp:width=8,depth=1"
     model = WGAN(
-        steps=2, critic_steps=1, generator=small, critic=small, examine="off", random_state=0, threads=1, engine="eager"
+        steps=2,
+        critic_steps=1,
+        generator=small,
+        critic=small,
+        diagnose="off",
+        random_state=0,
+        threads=1,
+        engine="eager",
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -19,7 +19,7 @@ from wgan.errors import CheckpointError, DataError, DataWarning
 from wgan.estimator.frames import column_of, note_of
 from wgan.runs import RunWarning
 
-SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "examine": "off"}
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
 RNG = np.random.default_rng(0)
 N = 24
 

@@ -12,7 +12,7 @@ from wgan.data import open_data
 from wgan.data.points import PointsCodec
 from wgan.evaluation import Marginal, compare_columns, join_points, marginal, marginals
 from wgan.evaluation.marginals import LEVELS, MOST_COORDINATES, coordinates
-from wgan.evaluation.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.settings import DataOptions
 
 RNG = np.random.default_rng
@@ -126,7 +126,7 @@ def test_a_judge_tells_columns_apart_in_the_users_own_units():
     age, city = rng.integers(18, 90, 400), rng.choice(["a", "b"], 400)
     table = pa.table({"amount": heavy(400, rng), "age": age, "city": city})
     source = open_data(table, DataOptions(held_out=0.5), seed=0)
-    judge = Judge(source, size=200, seed=0)
+    judge = SampleEvaluator(source, size=200, seed=0)
 
     def draw(num):
         moved = pa.array(heavy(num, RNG(1), shift=12.3))

@@ -6,7 +6,7 @@ import torch
 from wgan.batch import Batch, Layout
 from wgan.data import open_data
 from wgan.errors import UsageError
-from wgan.evaluation.metrics import Judge, harden, mode_coverage
+from wgan.evaluation.metrics import SampleEvaluator, harden, mode_coverage
 from wgan.settings import DataOptions
 from wgan.transport import exact
 
@@ -44,7 +44,7 @@ def test_coverage_counts_modes_within_three_sigma():
 @pytest.mark.parametrize(("name", "num"), [("ring", 8), ("grid", 25)])
 def test_real_samples_of_the_toys_are_judged_at_the_floor(name, num):
     source = open_data(name, DataOptions(), seed=0, cache=None)
-    judge = Judge(source, size=1000, seed=0)
+    judge = SampleEvaluator(source, size=1000, seed=0)
     judged = judge(lambda size: source.sample(size, torch.Generator().manual_seed(3)).values)
     assert judged["modes"] == judged["num_modes"] == num
     # Within 3 sigma in the plane: 1 - exp(-9/2).
@@ -55,7 +55,7 @@ def test_real_samples_of_the_toys_are_judged_at_the_floor(name, num):
 
 def test_a_collapsed_generator_is_far_above_the_floor():
     source = open_data("ring", DataOptions(), seed=0, cache=None)
-    judged = Judge(source, size=500, seed=0)(lambda size: source.modes[:1].expand(size, 2))
+    judged = SampleEvaluator(source, size=500, seed=0)(lambda size: source.modes[:1].expand(size, 2))
     assert judged["modes"] == 1
     assert judged["w1"] > 10 * judged["w1_floor"]
 
@@ -63,15 +63,15 @@ def test_a_collapsed_generator_is_far_above_the_floor():
 def test_distances_are_in_the_units_of_the_data():
     layout = Layout(shape=(2,))
     draw = lambda size: torch.full((size, 2), 0.5)  # noqa: E731
-    plain = Judge(Normal(PlainCodec(layout)), size=100, seed=0)(draw)
-    scaled = Judge(Normal(PlainCodec(layout, unit=7.0)), size=100, seed=0)(draw)
+    plain = SampleEvaluator(Normal(PlainCodec(layout)), size=100, seed=0)(draw)
+    scaled = SampleEvaluator(Normal(PlainCodec(layout, unit=7.0)), size=100, seed=0)(draw)
     assert scaled["w1"] == pytest.approx(7 * plain["w1"])
     assert scaled["w1_floor"] == pytest.approx(7 * plain["w1_floor"])
 
 
 def test_images_are_judged_by_sliced_distance_and_repeatably():
     source = Normal(PlainCodec(Layout(shape=(1, 8, 8), bounded=True), kind="images"))
-    judge = Judge(source, size=200, seed=0)
+    judge = SampleEvaluator(source, size=200, seed=0)
     good = judge(lambda size: source.sample(size, torch.Generator().manual_seed(9)).values)
     again = judge(lambda size: source.sample(size, torch.Generator().manual_seed(9)).values)
     bad = judge(lambda size: torch.zeros(size, 1, 8, 8))
@@ -90,15 +90,15 @@ def test_nothing_held_out_is_refused_with_the_remedy():
     source = Normal(PlainCodec(Layout(shape=(2,))))
     source.held_out = lambda size, rng: torch.zeros(0, 2)
     with pytest.raises(UsageError, match="no rows were held out") as caught:
-        Judge(source, size=10, seed=0)
+        SampleEvaluator(source, size=10, seed=0)
     assert "--held-out" in caught.value.remedy
 
 
 def test_rounds_average_independent_distances():
     source = open_data("ring", DataOptions(), seed=0, cache=None)
     pool = source.sample(600, torch.Generator().manual_seed(3)).values
-    averaged = Judge(source, size=200, seed=0, rounds=3)(lambda size: pool[:size])
-    held_out = Judge(source, size=600, seed=0)._held_out[0].chunk(3)
+    averaged = SampleEvaluator(source, size=200, seed=0, rounds=3)(lambda size: pool[:size])
+    held_out = SampleEvaluator(source, size=600, seed=0)._held_out[0].chunk(3)
     singles = [float(exact(part, held).cost) for part, held in zip(pool.split(200), held_out, strict=True)]
     assert averaged["w1"] == pytest.approx(sum(singles) / 3)
     assert max(singles) > min(singles)
@@ -111,6 +111,6 @@ def test_the_floor_of_a_finite_set_is_what_a_perfect_generator_scores():
         rng = torch.Generator().manual_seed(seed)
         rows = torch.randn(600, 2, generator=rng).numpy()
         source = open_data(rows, DataOptions(held_out=0.5, scaling="none"), seed=seed, cache=None)
-        judged = Judge(source, size=300, seed=seed)(lambda size, rng=rng: torch.randn(size, 2, generator=rng))
+        judged = SampleEvaluator(source, size=300, seed=seed)(lambda size, rng=rng: torch.randn(size, 2, generator=rng))
         ratios.append(judged["w1"] / judged["w1_floor"])
     assert sum(ratios) / len(ratios) == pytest.approx(1.0, abs=0.07)

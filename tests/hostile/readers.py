@@ -264,11 +264,11 @@ SMALL = Settings(
     critic_steps=1,
     generator="mlp:width=4,depth=1",
     critic="mlp:width=4,depth=1",
-    noise_size=2,
-    average=0.9,
-    record_every=1,
-    judge_every=1,
-    judge_size=6,
+    latent_dim=2,
+    ema_decay=0.9,
+    log_every=1,
+    eval_every=1,
+    eval_size=6,
     save_every=1,
     device="cpu",
     precision="float32",
@@ -422,7 +422,7 @@ def _model() -> Reader:
             place = Path(tempfile.mkdtemp(prefix="hostile-")) / "model"
             frame = table().select(["whole", "part", "word"]).to_pandas()
             WGAN(
-                steps=1, batch_size=4, generator="mlp:width=4", critic="mlp:width=4", random_state=0, noise_size=2
+                steps=1, batch_size=4, generator="mlp:width=4", critic="mlp:width=4", random_state=0, latent_dim=2
             ).fit(frame).save(place)
             _MADE["model"] = place
         shutil.copytree(_MADE["model"], folder / "model")

@@ -129,13 +129,13 @@ def test_the_words_of_the_settings():
     ],
 )
 def test_ways_that_a_network_does_not_have_are_refused(changes, message):
-    settings = Settings(**{"generator": "mlp:width=4", "critic": "mlp:width=4", "noise_size": 2} | changes)
+    settings = Settings(**{"generator": "mlp:width=4", "critic": "mlp:width=4", "latent_dim": 2} | changes)
     with pytest.raises(UsageError, match=message):
         build_game(settings, IMAGE, 3)
 
 
 def test_players_that_were_made_for_conditions_say_so():
-    game = build_game(Settings(generator="mlp:width=4", critic="mlp:width=4", noise_size=2), Layout(shape=(2,)), 3)
+    game = build_game(Settings(generator="mlp:width=4", critic="mlp:width=4", latent_dim=2), Layout(shape=(2,)), 3)
     with pytest.raises(UsageError, match="this generator was made for conditions"):
         game.draw(torch.zeros(1, 2))
     with pytest.raises(UsageError, match="this critic was made for conditions"):
@@ -146,7 +146,7 @@ def test_players_that_were_made_for_conditions_say_so():
 @pytest.mark.parametrize("critic", ["mlp:width=8", "dcgan:filters=4,norm=none"])
 def test_spectral_normalisation_reaches_what_the_condition_enters_by(critic, conditioning):
     settings = Settings(
-        generator="mlp:width=4", critic=critic, noise_size=2, constraint="spectral", conditioning=conditioning
+        generator="mlp:width=4", critic=critic, latent_dim=2, constraint="spectral", conditioning=conditioning
     )
     game = build_game(settings, IMAGE, 3)
     layers = [module for module in game.critic.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
@@ -158,7 +158,7 @@ def test_spectral_normalisation_reaches_what_the_condition_enters_by(critic, con
 
 
 def test_one_pass_over_both_batches_gives_the_scores_of_each():
-    settings = Settings(generator="mlp:width=4", critic="mlp:width=8", noise_size=2)
+    settings = Settings(generator="mlp:width=4", critic="mlp:width=8", latent_dim=2)
     game = build_game(settings, Layout(shape=(2,)), 3)
     real, fake = (Batch(torch.randn(4, 2), torch.randn(4, 3)) for _ in range(2))
     for joined, alone in zip(game.score_both(real, fake), (game.score(*real), game.score(*fake)), strict=True):
@@ -171,7 +171,7 @@ def test_one_pass_over_both_batches_gives_the_scores_of_each():
 
 RING = DataOptions(condition=("label",))
 GAME = Settings(
-    generator="mlp:width=8,depth=1", critic="mlp:width=8,depth=1", noise_size=2, threads=1, batch_size=12,
+    generator="mlp:width=8,depth=1", critic="mlp:width=8,depth=1", latent_dim=2, threads=1, batch_size=12,
     critic_steps=2, steps=3, constraint="penalty", input=RING, data="ring",
 )  # fmt: skip
 
@@ -368,8 +368,8 @@ def test_a_mismatch_needs_conditions():
 def test_a_conditional_ring_reaches_the_mode_that_is_asked_for():
     settings = dataclasses.replace(
         GAME, generator="mlp:width=64,depth=2", critic="mlp:width=64,depth=2", batch_size=128, steps=400,
-        generator_optimizer="adam:rate=0.003,beta1=0.5", critic_optimizer="adam:rate=0.003,beta1=0.5", noise_size=2,
-        constraint="penalty:weight=0.1", decay="cosine",
+        generator_optimizer="adam:lr=0.003,beta1=0.5", critic_optimizer="adam:lr=0.003,beta1=0.5", latent_dim=2,
+        constraint="penalty:weight=0.1", lr_schedule="cosine",
     )  # fmt: skip
     source = open_data("ring", RING, seed=0)
     game, _ = played(settings)

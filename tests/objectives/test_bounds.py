@@ -218,7 +218,7 @@ def test_the_generator_of_least_squares_descends_half_the_pearson_divergence():
 
 def test_codes_of_generated_samples_are_pulled_apart():
     """Zhao and others, section 2.4, by two loops; the critic's loss and the estimate know only the scores."""
-    objective, plain = EnergyBased(pulling=0.3), EnergyBased()
+    objective, plain = EnergyBased(pull_away=0.3), EnergyBased()
     scores, codes = -torch.rand(5).double(), torch.randn(5, 3).double()
     outputs = torch.cat([scores[:, None], codes], dim=1)
     total = 0.0
@@ -241,7 +241,7 @@ def test_codes_of_generated_samples_are_pulled_apart():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("energy:pulling=-1", "pulling must be at least 0"),
+        ("energy:pull_away=-1", "pull_away must be at least 0"),
         ("gan:smoothing=0.5", "smoothing must be at least 0 and below 0.5"),
         ("gan:flipping=-0.1", "flipping must be at least 0 and below 0.5"),
         ("gan:generator=maximin", "'maximin' is not one of nonsaturating, minimax"),
@@ -254,7 +254,7 @@ def test_codes_of_generated_samples_are_pulled_apart():
         ("least-squares:c=nan", "a, b and c must be finite"),
         ("energy:margin=0", "margin must be above 0"),
         ("energy:margin=inf", "margin must be above 0 and finite, not inf"),
-        ("energy:pulling=inf", "pulling must be at least 0 and finite"),
+        ("energy:pull_away=inf", "pull_away must be at least 0 and finite"),
         ("mmd:features=0", "features must be at least 1"),
         ("mmd:kernel=gaussian:bandwidth=-1", "bandwidth must be above 0"),
         ("mmd:kernel=laplacian:bandwidth=inf", "bandwidth must be above 0 and finite"),

@@ -131,8 +131,8 @@ def test_a_learned_critic_leads_the_generator_there_too(objective):
     """The program itself: an affine generator of normal noise is a Gaussian, and its critic a small network."""
     settings = Settings(
         objective=objective, constraint="none", generator="mlp:depth=0", critic="mlp:width=48,depth=2,activation=tanh",
-        generator_optimizer="adam:rate=0.004,beta1=0.5", critic_optimizer="adam:rate=0.004,beta1=0.5,beta2=0.99",
-        noise_size=1, batch_size=1024, critic_steps=4, steps=1500, decay="linear", threads=1, device="cpu",
+        generator_optimizer="adam:lr=0.004,beta1=0.5", critic_optimizer="adam:lr=0.004,beta1=0.5,beta2=0.99",
+        latent_dim=1, batch_size=1024, critic_steps=4, steps=1500, lr_schedule="linear", threads=1, device="cpu",
     )  # fmt: skip
     game, parts = build_game(settings, Layout(shape=(1,))), choose_parts(settings)
     layer = game.generator.body[0]

@@ -67,8 +67,8 @@ class Anything:
 def play(layout: Layout, **changes: object) -> list[float]:
     settings = Settings(
         **{
-            "generator": "mlp:width=8", "critic": "mlp:width=8", "noise_size": 2, "batch_size": 8, "critic_steps": 2,
-            "steps": 2, "generator_optimizer": "adam:rate=0.01", "critic_optimizer": "adam:rate=0.01", "threads": 1,
+            "generator": "mlp:width=8", "critic": "mlp:width=8", "latent_dim": 2, "batch_size": 8, "critic_steps": 2,
+            "steps": 2, "generator_optimizer": "adam:lr=0.01", "critic_optimizer": "adam:lr=0.01", "threads": 1,
         }
         | changes
     )  # fmt: skip
@@ -195,4 +195,4 @@ def test_sensible_pairs_are_not_refused():
     play(LAYOUTS["points"], objective="gan", critic="mlp:norm=batch", constraint="none")
     play(LAYOUTS["points"], critic="autoencoder:width=8", constraint="lp")
     for way in WAYS.values():
-        play(LAYOUTS["table"], objective="energy:pulling=0.1", critic="autoencoder:width=8", constraint="r1", **way)
+        play(LAYOUTS["table"], objective="energy:pull_away=0.1", critic="autoencoder:width=8", constraint="r1", **way)

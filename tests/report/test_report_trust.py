@@ -102,9 +102,9 @@ def test_small_figures_are_drawn_as_they_were_recorded(tmp_path, undrawn):
     assert more["marks"] == {"": 1.0}
     (_, lines), _ = small(undrawn, "sample to nearest training row")
     np.testing.assert_allclose(lines["sample to nearest training row"], 0.9)
-    np.testing.assert_allclose(small(undrawn, "reached")[0][1]["reached"], 98)
-    (_, lines), _ = small(undrawn, "copied")
-    np.testing.assert_allclose([lines["copied"][0], lines["twice the error"][0]], [1, 4])
+    np.testing.assert_allclose(small(undrawn, "coverage")[0][1]["coverage"], 98)
+    (_, lines), _ = small(undrawn, "memorised")
+    np.testing.assert_allclose([lines["memorised"][0], lines["twice the error"][0]], [1, 4])
     (players,), _ = undrawn["by_layer"][0]
     assert players == {
         "critic": {"update 1,000": [1.0, 0.01, 0.1, 1.0], "update 8,000": [8.0, 0.01, 0.1, 1.0]},

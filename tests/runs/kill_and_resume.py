@@ -31,16 +31,16 @@ SETTINGS = Settings(
     generator="mlp:width=32",
     critic="mlp:width=32",
     constraint="penalty:weight=0.1",
-    generator_optimizer="adam:rate=0.002,beta1=0.5",
-    critic_optimizer="adam:rate=0.002,beta1=0.5",
-    noise_size=2,
-    decay="cosine",
-    average=0.9,
-    record_every=1,
-    judge_every=10,
+    generator_optimizer="adam:lr=0.002,beta1=0.5",
+    critic_optimizer="adam:lr=0.002,beta1=0.5",
+    latent_dim=2,
+    lr_schedule="cosine",
+    ema_decay=0.9,
+    log_every=1,
+    eval_every=10,
     sample_every=10,
     save_every=3,
-    judge_size=200,
+    eval_size=200,
     device="cpu",
 )
 
@@ -52,15 +52,15 @@ _IMAGES = dataclasses.replace(
     generator="dcgan:filters=2",
     critic="dcgan:filters=2,norm=batch",
     constraint="clipping:bound=0.05",
-    generator_optimizer="rmsprop:rate=0.0005",
-    critic_optimizer="rmsprop:rate=0.0005",
-    noise_size=4,
+    generator_optimizer="rmsprop:lr=0.0005",
+    critic_optimizer="rmsprop:lr=0.0005",
+    latent_dim=4,
     precision="float32",
-    average=0.0,
-    judge_every=8,
+    ema_decay=0.0,
+    eval_every=8,
     sample_every=8,
     save_every=2,
-    judge_size=20,
+    eval_size=20,
 )
 
 TABLE = "table.csv"
@@ -70,7 +70,7 @@ CASES = {
     "ring": SETTINGS,
     "clipping": _IMAGES,
     "spectral": dataclasses.replace(
-        _IMAGES, critic="dcgan:filters=2,norm=none", constraint="spectral", precision="bfloat16", average=0.9
+        _IMAGES, critic="dcgan:filters=2,norm=none", constraint="spectral", precision="bfloat16", ema_decay=0.9
     ),
     "table": dataclasses.replace(SETTINGS, data=TABLE, steps=60, generator="mlp:width=32,norm=batch"),
     "lazy": dataclasses.replace(SETTINGS, objective="relativistic", constraint="r1r2:every=4", packing=2),
@@ -78,10 +78,10 @@ CASES = {
         SETTINGS, objective="gan:flipping=0.1", constraint="dragan", steps=60, unrolled_steps=2
     ),
     "moments": dataclasses.replace(SETTINGS, objective="mmd", critic="identity", constraint="none"),
-    "optimal": dataclasses.replace(SETTINGS, optimality=0.05, most_critic_steps=8, steps=60),
+    "optimal": dataclasses.replace(SETTINGS, optimality=0.05, max_critic_steps=8, steps=60),
     # Each update of the critic crosses the whole box at this rate, and half of it is borne.
     "rollback": dataclasses.replace(
-        SETTINGS, constraint="clipping:bound=0.01", critic_optimizer="rmsprop:rate=0.3", steps=60
+        SETTINGS, constraint="clipping:bound=0.01", critic_optimizer="rmsprop:lr=0.3", steps=60
     ),
     "potential": dataclasses.replace(SETTINGS, objective="semidual", constraint="none", steps=60),
 }

@@ -87,16 +87,16 @@ def test_the_line_with_the_checksum_of_the_settings_decides_nothing_else(stopped
 
 
 def test_settings_may_be_changed_on_purpose_and_are_then_told(stopped):
-    change_on_purpose(stopped, "judge_every = 20", "judge_every = 30")
-    with pytest.warns(runs.RunWarning, match=r"carries no checksum .* changed .*: judge_every: 30, was 20"):
-        assert runs.load(stopped).settings.judge_every == 30
-    with pytest.warns(runs.RunWarning, match="judge_every: 30, was 20"):
+    change_on_purpose(stopped, "eval_every = 20", "eval_every = 30")
+    with pytest.warns(runs.RunWarning, match=r"carries no checksum .* changed .*: eval_every: 30, was 20"):
+        assert runs.load(stopped).settings.eval_every == 30
+    with pytest.warns(runs.RunWarning, match="eval_every: 30, was 20"):
         run = runs.resume(stopped)
     finish(run)
     # The resumed run has written its settings with their checksum.
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert runs.load(stopped).settings.judge_every == 30
+        assert runs.load(stopped).settings.eval_every == 30
 
 
 def test_runs_of_earlier_versions_load_and_are_resumed_to_the_same_numbers(stopped, straight):
@@ -246,7 +246,7 @@ def test_a_stopped_run_can_be_ended_earlier_than_planned(stopped, tmp_path):
 
 @pytest.mark.parametrize("step", [35, 37])
 def test_a_run_that_ends_where_it_was_stopped_is_what_one_of_as_many_steps_is(tmp_path, step):
-    settings = dataclasses.replace(SETTINGS, decay="none")
+    settings = dataclasses.replace(SETTINGS, lr_schedule="none")
     directory, shorter = tmp_path / "run", tmp_path / "shorter"
     stop_at(runs.begin(settings, directory), step)
     finish(runs.begin(dataclasses.replace(settings, steps=step), shorter))

@@ -9,13 +9,13 @@ from small_runs import SETTINGS, events, finish, points, records, run_and, stop_
 from wgan import runs
 from wgan.cli.main import main
 from wgan.errors import CheckpointError, UsageError
-from wgan.evaluation.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.runs import checkpoints, diagnosis
 from wgan.runs.selection import score_of, scores_at, why_to_end
 from wgan.settings import DataOptions, Settings, from_toml, problems, to_toml
-from wgan.trust import Examiner
+from wgan.trust import CriticEvaluator
 
-PATIENT = dataclasses.replace(SETTINGS, steps=100, judge_every=10, patience=3, decay="none")
+PATIENT = dataclasses.replace(SETTINGS, steps=100, eval_every=10, patience=3, lr_schedule="none")
 # The best of them is the third, at step 30; the sixth ends it.
 SCORES = {10: 0.5, 20: 0.4, 30: 0.2, 40: 0.3, 50: 0.3, 60: 0.2, 70: 0.1, 80: 0.3, 90: 0.4, 100: 0.5}
 
@@ -33,7 +33,9 @@ def scored(monkeypatch):
         remember(self, **given)
 
     monkeypatch.setattr(runs.Experiment, "__init__", init)
-    monkeypatch.setattr(Judge, "__call__", lambda self, draw, **options: {"score": SCORES[games[-1].steps_done]})
+    monkeypatch.setattr(
+        SampleEvaluator, "__call__", lambda self, draw, **options: {"score": SCORES[games[-1].steps_done]}
+    )
 
 
 def best_of(directory):
@@ -114,7 +116,7 @@ class TestPatience:
 
 
 def test_when_it_is_over():
-    settings = Settings(judge_every=10, patience=2, steps=100)
+    settings = Settings(eval_every=10, patience=2, steps=100)
 
     def over(step, best, **changes):
         return bool(why_to_end(dataclasses.replace(settings, **changes), step, checkpoints.Best(best, 0.0)))
@@ -146,12 +148,12 @@ def test_the_best_is_the_best_by_what_was_asked(tmp_path, monkeypatch, best_by, 
 def test_evidence_ends_a_run_too(tmp_path, monkeypatch):
     monkeypatch.setattr(diagnosis, "FEWEST_UPDATES", 1)
     monkeypatch.setattr(diagnosis, "early_looks", lambda settings: frozenset())
-    call, worse = Examiner.__call__, itertools.count(1)
+    call, worse = CriticEvaluator.__call__, itertools.count(1)
 
     def worsening(self, game, **options):
         return dataclasses.replace(call(self, game, **options), certified=float(next(worse)))
 
-    monkeypatch.setattr(Examiner, "__call__", worsening)
+    monkeypatch.setattr(CriticEvaluator, "__call__", worsening)
     with runs.begin(dataclasses.replace(PATIENT, best_by="held-out"), tmp_path / "run") as run:
         list(run.run())
         assert run.ended_early == "no better distance proven by the critic in 3 evaluations since step 10"
@@ -175,11 +177,11 @@ def test_a_score_that_was_not_looked_at_is_none():
 
 
 def test_what_cannot_be_chosen_by_is_refused(tmp_path):
-    assert problems(Settings(best_by="exact", examine="off")) == [
+    assert problems(Settings(best_by="exact", diagnose="off")) == [
         "best_by must be score where examine is off, not 'exact'"
     ]
-    assert problems(Settings(patience=2, judge_every=0)) == [
-        "judge_every must be at least 1 where patience counts evaluations, not 0"
+    assert problems(Settings(patience=2, eval_every=0)) == [
+        "eval_every must be at least 1 where patience counts evaluations, not 0"
     ]
     data = points(tmp_path, num=64)
     for changes, said in (({"patience": 2}, "patience 2"), ({"best_by": "held-out"}, "best_by held-out")):

@@ -131,7 +131,7 @@ def test_fewer_held_out_rows_than_are_packed_have_no_score(tmp_path):
     run_on(data, tmp_path / "run", input=options, packing=4, batch_size=8)
     found = runs.evaluate(tmp_path / "run")
     assert "score_drop" not in found
-    assert 0 <= found["obeyed_job"] <= 1
+    assert 0 <= found["accuracy_job"] <= 1
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_fewer_held_out_rows_than_are_packed_have_no_score(tmp_path):
     [
         {"objective": "mmd:kernel=energy"},
         {"objective": "semidual", "constraint": "none"},
-        {"objective": "energy:pulling=0.1", "critic": "autoencoder:width=8,code=2", "constraint": "none"},
+        {"objective": "energy:pull_away=0.1", "critic": "autoencoder:width=8,code=2", "constraint": "none"},
     ],
     ids=lambda game: game["objective"].partition(":")[0],
 )
@@ -169,7 +169,7 @@ def test_a_damaged_description_is_named(ring, tmp_path):
 
 
 OF_FORMS = ("decimal", "thousands", "dayfirst", "date_format", "max_categories", "range")
-OF_EVIDENCE = ("examine", "optimality", "most_critic_steps", "best_by", "patience", "rollbacks")
+OF_EVIDENCE = ("diagnose", "optimality", "max_critic_steps", "best_by", "patience", "rollbacks")
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,8 @@ def test_a_conditions_type_of_a_frame_comes_back(tmp_path):
 IMAGES = {
     "generator": "dcgan:filters=4",
     "critic": "dcgan:filters=4,norm=none",
-    "noise_size": 4,
-    "judge_size": 8,
+    "latent_dim": 4,
+    "eval_size": 8,
     "batch_size": 8,
 }
 
@@ -321,7 +321,7 @@ def test_a_run_on_texts_takes_new_ones(tmp_path, monkeypatch):
     drawn = trained.sample(5, where={"says": "abba"})
     assert drawn["says"].to_pylist() == ["abba"] * 5
     assert set(trained.sample(50)["says"].to_pylist()) == {"a", "ab", "bb"}
-    assert "followed_says" in records(tmp_path / "run")[-1]
+    assert "correlation_says" in records(tmp_path / "run")[-1]
 
 
 @pytest.mark.parametrize("conditioning", ["concat", "norm", "projection", "norm-projection"])

@@ -14,7 +14,7 @@ from small_runs import SETTINGS, ask, events, finish, records, run_and, stop_at,
 from wgan import runs
 from wgan.data import open_data
 from wgan.errors import Interrupted, NumericError
-from wgan.evaluation.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.objectives import Wasserstein
 from wgan.runs import checkpoints
 from wgan.settings import DataOptions
@@ -67,14 +67,14 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"generator_optimizer": "rmsprop:rate=1000", "critic_optimizer": "rmsprop:rate=1000"},
-        {"generator_optimizer": "rmsprop:rate=1000", "critic_optimizer": "rmsprop:rate=1000", "constraint": "clipping"},
-        {"generator_optimizer": "rmsprop:rate=1000", "critic_optimizer": "rmsprop", "constraint": "clipping"},
-        {"generator_optimizer": "rmsprop", "critic_optimizer": "rmsprop:rate=1000", "constraint": "clipping"},
-        {"generator_optimizer": "adam:rate=1000"},
-        {"critic_optimizer": "adam:rate=1000"},
-        {"critic_optimizer": "adam:rate=1000", "constraint": "spectral"},
-        {"generator_optimizer": "adam:rate=1000", "decay": "cosine", "steps": 2, "record_every": 100},
+        {"generator_optimizer": "rmsprop:lr=1000", "critic_optimizer": "rmsprop:lr=1000"},
+        {"generator_optimizer": "rmsprop:lr=1000", "critic_optimizer": "rmsprop:lr=1000", "constraint": "clipping"},
+        {"generator_optimizer": "rmsprop:lr=1000", "critic_optimizer": "rmsprop", "constraint": "clipping"},
+        {"generator_optimizer": "rmsprop", "critic_optimizer": "rmsprop:lr=1000", "constraint": "clipping"},
+        {"generator_optimizer": "adam:lr=1000"},
+        {"critic_optimizer": "adam:lr=1000"},
+        {"critic_optimizer": "adam:lr=1000", "constraint": "spectral"},
+        {"generator_optimizer": "adam:lr=1000", "lr_schedule": "cosine", "steps": 2, "log_every": 100},
     ],
 )
 def test_a_learning_rate_of_a_thousand_never_finishes(tmp_path, changes):
@@ -207,7 +207,7 @@ def test_samples_and_looks_of_what_was_undone_are_gone(tmp_path, monkeypatch):
     monkeypatch.setattr("wgan.runs.diagnosis.FEWEST_UPDATES", 1)
     monkeypatch.setattr("wgan.runs.diagnosis.LOOKS", 1)
     monkeypatch.setattr("wgan.runs.diagnosis.early_looks", lambda settings: frozenset())
-    settings = dataclasses.replace(SETTINGS, sample_every=22, save_every=20, judge_every=20)
+    settings = dataclasses.replace(SETTINGS, sample_every=22, save_every=20, eval_every=20)
     fault, found = runs.running.divergence.fault_of, []
 
     def late(game, parts, numbers, scale):
@@ -254,14 +254,14 @@ def test_what_only_a_stop_has_saved_is_not_what_it_goes_back_to(went_back, tmp_p
 
 def test_nor_is_the_very_state_that_is_no_good(tmp_path, monkeypatch):
     """A stop within the judging has saved it before anybody looked at its numbers."""
-    directory, call = tmp_path / "run", Judge.__call__
+    directory, call = tmp_path / "run", SampleEvaluator.__call__
 
     def stopped(self, draw, **options):
         ask(signal.SIGTERM)()
         time.sleep(5)
         return call(self, draw, **options)
 
-    monkeypatch.setattr(Judge, "__call__", stopped)
+    monkeypatch.setattr(SampleEvaluator, "__call__", stopped)
     monkeypatch.setattr(runs.running, "_PATIENCE", 0.1)
     with runs.begin(SETTINGS, directory) as run, pytest.raises(Interrupted, match="after 20 of 60"):
         list(run.run())
@@ -280,17 +280,17 @@ def test_nor_is_the_very_state_that_is_no_good(tmp_path, monkeypatch):
 
 def test_rates_that_make_no_sense_by_half_are_not_halved(tmp_path, monkeypatch):
     monkeypatch.setattr(runs.running.divergence, "fault_of", lambda *given: "it is no good")
-    for rate, count in ((2.5, 0), (1.5, 3)):
-        settings = dataclasses.replace(SETTINGS, critic_optimizer=f"adam:rate={rate}")
+    for lr, count in ((2.5, 0), (1.5, 3)):
+        settings = dataclasses.replace(SETTINGS, critic_optimizer=f"adam:lr={lr}")
         with ignored(), pytest.raises(NumericError, match="it is no good"):
-            finish(runs.begin(settings, tmp_path / str(rate)))
-        assert len(events(tmp_path / str(rate), "rolled-back")) == count
+            finish(runs.begin(settings, tmp_path / str(lr)))
+        assert len(events(tmp_path / str(lr), "rolled-back")) == count
 
 
 def test_a_clipped_critic_is_saved_by_half_the_rate(tmp_path):
     """At 0.3 each update throws the weights across the box 0.02 wide; at 0.15 it does not."""
     settings = dataclasses.replace(
-        SETTINGS, steps=20, constraint="clipping:bound=0.01", critic_optimizer="rmsprop:rate=0.3"
+        SETTINGS, steps=20, constraint="clipping:bound=0.01", critic_optimizer="rmsprop:lr=0.3"
     )
     run = runs.begin(settings, tmp_path / "run")
     with pytest.warns(runs.RunWarning, match="throws its weights across a box 0.02 wide; going back to step 0"):

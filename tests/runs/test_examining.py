@@ -16,11 +16,11 @@ from wgan import runs
 from wgan.data import open_data
 from wgan.errors import CheckpointError, Interrupted
 from wgan.runs import running
-from wgan.runs.diagnosis import Examination
+from wgan.runs.diagnosis import RunDiagnosis
 from wgan.settings import DataOptions
 from wgan.training.factory import build_game, choose_parts, hparams_of
 from wgan.training.loop import Setup, train
-from wgan.trust import Examiner
+from wgan.trust import CriticEvaluator
 
 # All that a look could disturb: statistics of both players, an average, random labels, momentum, falling rates.
 EXAMINED = dataclasses.replace(
@@ -71,7 +71,7 @@ def test_evidence_is_gathered_at_evaluations_and_between(examined):
 @pytest.mark.parametrize("settings", [EXAMINED, dataclasses.replace(SETTINGS, constraint="spectral", steps=40)])
 def test_nothing_else_is_another_by_it(tmp_path, settings):
     for examine in ("auto", "off"):
-        finish(runs.begin(dataclasses.replace(settings, examine=examine), tmp_path / examine))
+        finish(runs.begin(dataclasses.replace(settings, diagnose=examine), tmp_path / examine))
     assert looks(tmp_path / "auto") == [10, 20, 30, 40]
     assert looks(tmp_path / "off") == []
     for mine, others in zip(records(tmp_path / "auto"), records(tmp_path / "off"), strict=True):
@@ -111,7 +111,7 @@ def test_a_killed_run_records_the_same_bytes(examined, tmp_path):
 @pytest.mark.usefixtures("often")
 def test_a_stop_during_a_look_saves_the_state_from_before_it_at_once(examined, tmp_path, monkeypatch):
     """The game is in the middle of a look, its statistics moved, when the signal comes."""
-    call, calls = Examiner.__call__, itertools.count(1)
+    call, calls = CriticEvaluator.__call__, itertools.count(1)
 
     def slow(self, game, **options):
         if next(calls) == 1:
@@ -122,7 +122,7 @@ def test_a_stop_during_a_look_saves_the_state_from_before_it_at_once(examined, t
             time.sleep(10)
         return call(self, game, **options)
 
-    monkeypatch.setattr(Examiner, "__call__", slow)
+    monkeypatch.setattr(CriticEvaluator, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)
     began = time.monotonic()
     with runs.begin(EXAMINED, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 10 of 40"):
@@ -133,14 +133,14 @@ def test_a_stop_during_a_look_saves_the_state_from_before_it_at_once(examined, t
     assert tree(tmp_path / "run") == tree(examined)
 
 
-def examination(steps=10_000, data="ring", **changes) -> Examination | None:
+def examination(steps=10_000, data="ring", **changes) -> RunDiagnosis | None:
     settings = dataclasses.replace(SETTINGS, **{"steps": steps, "data": data, "critic_steps": 5} | changes)
     source = open_data(settings.data, settings.input, seed=0)
-    return Examination.of(settings, source, choose_parts(settings))
+    return RunDiagnosis.of(settings, source, choose_parts(settings))
 
 
 @pytest.mark.parametrize(
-    ("judge_every", "steps", "between", "size", "gap_steps"),
+    ("eval_every", "steps", "between", "size", "gap_steps"),
     [
         (10, 10_000, 100, 489, 20),  # 600 updates between two looks, of ten evaluations one
         (100, 10_000, 100, 489, 20),
@@ -152,24 +152,24 @@ def examination(steps=10_000, data="ring", **changes) -> Examination | None:
         (0, 10_000, 10_000, 1_000, 2_000),  # once, at the end
     ],
 )
-def test_how_often_and_how_closely_follows_from_counts(judge_every, steps, between, size, gap_steps):
-    found = examination(judge_every=judge_every, steps=steps)
+def test_how_often_and_how_closely_follows_from_counts(eval_every, steps, between, size, gap_steps):
+    found = examination(eval_every=eval_every, steps=steps)
     assert (found.between, found.examiner.size, found.examiner.gap_steps) == (between, size, gap_steps)
 
 
 def test_compiled_updates_are_dear_beside_a_gap_that_is_not():
-    assert examination(judge_every=1_000, engine="compiled").examiner.gap_steps == 75
+    assert examination(eval_every=1_000, engine="compiled").examiner.gap_steps == 75
 
 
 def test_the_looks_are_at_every_so_many_evaluations_and_at_the_end():
-    found = examination(steps=310, judge_every=10)
+    found = examination(steps=310, eval_every=10)
     assert [step for step in range(10, 311, 10) if found.is_due(step)] == [100, 200, 300, 310]
-    found = examination(steps=310, judge_every=0)
+    found = examination(steps=310, eval_every=0)
     assert found.is_due(310)
 
 
 @pytest.mark.parametrize(
-    ("judge_every", "steps", "early"),
+    ("eval_every", "steps", "early"),
     [
         (10, 10_000, set()),  # a regular look after as few updates as are between any two
         (1_000, 10_000, {100, 200, 400}),
@@ -178,14 +178,14 @@ def test_the_looks_are_at_every_so_many_evaluations_and_at_the_end():
         (0, 200, {100}),
     ],
 )
-def test_there_are_looks_where_most_of_the_way_is_made(judge_every, steps, early):
-    found = examination(judge_every=judge_every, steps=steps)
+def test_there_are_looks_where_most_of_the_way_is_made(eval_every, steps, early):
+    found = examination(eval_every=eval_every, steps=steps)
     due = [step for step in range(1, steps + 1) if found.is_due(step)]
     assert due == sorted(early | set(range(found.between, steps + 1, found.between)) | {steps})
 
 
 def test_an_early_look_trains_no_copy_of_the_critic_further():
-    found, settings = examination(judge_every=0, steps=200), dataclasses.replace(SETTINGS, steps=200, critic_steps=5)
+    found, settings = examination(eval_every=0, steps=200), dataclasses.replace(SETTINGS, steps=200, critic_steps=5)
     source = open_data("ring", settings.input, seed=0)
     game, parts = build_game(settings, source.codec.layout), choose_parts(settings)
     seen = {}
@@ -200,7 +200,7 @@ def test_an_early_look_trains_no_copy_of_the_critic_further():
 
 @pytest.mark.usefixtures("often")
 def test_the_curve_at_a_look_is_the_median_of_the_latest_estimates_of_the_record(tmp_path):
-    finish(runs.begin(dataclasses.replace(SETTINGS, steps=40, record_every=1), tmp_path / "run"))
+    finish(runs.begin(dataclasses.replace(SETTINGS, steps=40, log_every=1), tmp_path / "run"))
     lines = records(tmp_path / "run")
     estimates = {line["step"]: line["estimate"] for line in lines}
     for line in lines:
@@ -222,11 +222,11 @@ def test_what_came_after_a_step_is_forgotten():
 def test_a_long_run_that_is_examined_often_pays_less_than_a_tenth():
     """In processor time, at evaluations that are as close to one another as each may have its look."""
     settings = dataclasses.replace(
-        SETTINGS, batch_size=64, generator="mlp:width=64", critic="mlp:width=64", judge_every=200, steps=400
+        SETTINGS, batch_size=64, generator="mlp:width=64", critic="mlp:width=64", eval_every=200, steps=400
     )
     source = open_data("ring", DataOptions(), seed=0)
     parts, game = choose_parts(settings), build_game(settings, source.codec.layout)
-    found = Examination.of(settings, source, parts)
+    found = RunDiagnosis.of(settings, source, parts)
     steps = train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings)))
     list(itertools.islice(steps, 3))
     found(game, 0.0)
@@ -264,7 +264,7 @@ def kinds(folder: Path) -> dict[str, tuple[str, dict]]:
 @pytest.mark.parametrize("kind", ["sampler", "points", "table", "images"])
 def test_rows_are_held_out_by_default_and_the_split_is_the_runs_own(tmp_path, kind):
     data, networks = kinds(tmp_path)[kind]
-    settings = dataclasses.replace(SETTINGS, data=data, steps=2, judge_every=2, **networks)
+    settings = dataclasses.replace(SETTINGS, data=data, steps=2, eval_every=2, **networks)
     finish(runs.begin(settings, tmp_path / "run"))
     assert looks(tmp_path / "run") == [2]
     noted = json.loads((tmp_path / "run" / "source.json").read_text())["split"]

@@ -17,7 +17,7 @@ def test_a_run_that_falls_back_writes_it_down_each_time(tmp_path, monkeypatch):
         return run
 
     monkeypatch.setattr("wgan.training.updates.compile_whole", compile_whole)
-    settings = dataclasses.replace(SETTINGS, engine="compiled", precision="float32", decay="none")
+    settings = dataclasses.replace(SETTINGS, engine="compiled", precision="float32", lr_schedule="none")
     with pytest.warns(EngineWarning, match="compiling failed"):
         finish(runs.begin(settings, tmp_path / "run"))
     with pytest.warns(EngineWarning, match="compiling failed"):

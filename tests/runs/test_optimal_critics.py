@@ -11,10 +11,10 @@ from small_runs import SETTINGS, finish, records, stop_at, tree
 
 from wgan import runs
 from wgan.errors import CheckpointError, Interrupted
-from wgan.evaluation.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.runs import running
 
-OPTIMAL = dataclasses.replace(SETTINGS, optimality=0.05, most_critic_steps=7, steps=40)
+OPTIMAL = dataclasses.replace(SETTINGS, optimality=0.05, max_critic_steps=7, steps=40)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(optimal, tmp_path, step):
 
 
 def test_what_a_stop_left_unjudged_is_recorded_in_the_same_order(optimal, tmp_path, monkeypatch):
-    call, calls = Judge.__call__, itertools.count(1)
+    call, calls = SampleEvaluator.__call__, itertools.count(1)
 
     def slow(self, draw, **options):
         if next(calls) == 1:
@@ -47,7 +47,7 @@ def test_what_a_stop_left_unjudged_is_recorded_in_the_same_order(optimal, tmp_pa
             time.sleep(5)
         return call(self, draw, **options)
 
-    monkeypatch.setattr(Judge, "__call__", slow)
+    monkeypatch.setattr(SampleEvaluator, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)
     with runs.begin(OPTIMAL, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 20 of 40"):
         list(run.run())

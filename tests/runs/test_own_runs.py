@@ -14,7 +14,7 @@ from wgan import evaluate, load, resume, runs
 from wgan.cli.main import main
 from wgan.errors import CheckpointError, Interrupted, UsageError
 
-SHORT = dataclasses.replace(SETTINGS, steps=20, judge_every=10, sample_every=10)
+SHORT = dataclasses.replace(SETTINGS, steps=20, eval_every=10, sample_every=10)
 
 
 def parts():

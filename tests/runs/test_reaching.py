@@ -14,12 +14,12 @@ from small_runs import SETTINGS, events, finish, records, run_and, stop_at, tree
 from wgan import runs
 from wgan.data import open_data
 from wgan.errors import Interrupted
-from wgan.evaluation.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.report import write_report
 from wgan.runs import checkpoints, running
 from wgan.settings import DataOptions, from_toml
 from wgan.training.factory import build_game, choose_parts, hparams_of
-from wgan.trust.gradients import probe
+from wgan.trust.gradients import gradient_stats
 
 # All that a probe could disturb or depend on: statistics, a decaying rate that a look ahead uses, random labels.
 PROBED = dataclasses.replace(
@@ -66,12 +66,12 @@ def test_the_record_says_what_the_saved_state_says(unbroken):
     game.restore(saved.tensors, saved.facts["game"])
     # Sums depend on the number of threads.
     with game.engine.limits():
-        found = probe(game, source, parts.objective, parts.constraint, hparams_of(settings))
+        found = gradient_stats(game, source, parts.objective, parts.constraint, hparams_of(settings))
     assert found.numbers() == probed(unbroken)[40]
 
 
 def test_nothing_has_to_be_held_out_for_it(tmp_path):
-    settings = dataclasses.replace(SETTINGS, steps=20, judge_every=8, input=DataOptions(held_out=0.0))
+    settings = dataclasses.replace(SETTINGS, steps=20, eval_every=8, input=DataOptions(held_out=0.0))
     path = tmp_path / "points.npy"
     np.save(path, np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32))
     with pytest.warns(runs.RunWarning, match="no rows are held out"):
@@ -105,7 +105,7 @@ def test_a_run_that_was_killed_records_the_same_bytes(unbroken, tmp_path):
 
 def test_what_a_stop_left_unjudged_is_probed_on_resuming(unbroken, tmp_path, monkeypatch):
     """A game just restored has other learning rates than the one that was stopped, until its next update."""
-    call, calls = Judge.__call__, itertools.count(1)
+    call, calls = SampleEvaluator.__call__, itertools.count(1)
 
     def slow(self, draw, **options):
         if next(calls) == 1:
@@ -113,7 +113,7 @@ def test_what_a_stop_left_unjudged_is_probed_on_resuming(unbroken, tmp_path, mon
             time.sleep(5)
         return call(self, draw, **options)
 
-    monkeypatch.setattr(Judge, "__call__", slow)
+    monkeypatch.setattr(SampleEvaluator, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)
     with runs.begin(PROBED, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 20 of 40"):
         list(run.run())
@@ -131,12 +131,12 @@ def test_a_discriminator_that_outruns_its_generator_shows_in_the_record(tmp_path
         data=str(path),
         objective="gan:generator=minimax",
         constraint="none",
-        critic_optimizer="adam:rate=0.002",
-        generator_optimizer="adam:rate=0.000001",
+        critic_optimizer="adam:lr=0.002",
+        generator_optimizer="adam:lr=0.000001",
         critic_steps=10,
-        decay="none",
+        lr_schedule="none",
         batch_size=64,
-        judge_every=5,
+        eval_every=5,
     )
     finish(runs.begin(settings, tmp_path / "run"))
     found = [*probed(tmp_path / "run").values()]

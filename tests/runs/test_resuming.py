@@ -127,14 +127,14 @@ def test_other_data_is_refused_field_by_field(tmp_path):
             'generator = "mlp:width=8,depth=2"',
             "generator: mlp:width=8,depth=2, was ",
         ),
-        ("noise_size = 2", "noise_size = 3", "noise_size: 3, was 2"),
+        ("latent_dim = 2", "latent_dim = 3", "latent_dim: 3, was 2"),
         ("seed = 0", "seed = 1", "seed: 1, was 0"),
         ("batch_size = 16", "batch_size = 8", "batch_size: 8, was 16"),
         ("critic_steps = 2", "critic_steps = 3", "critic_steps: 3, was 2"),
         ('schedule = "constant"', 'schedule = "authors"', "schedule: authors, was constant"),
         ('decay = "linear"', 'decay = "none"', "decay: none, was linear"),
         ("average = 0.9", "average = 0.8", "average: 0.8, was 0.9"),
-        ("judge_size = 32", "judge_size = 64", "judge_size: 64, was 32"),
+        ("eval_size = 32", "eval_size = 64", "eval_size: 64, was 32"),
     ],
 )
 def test_other_settings_are_refused_field_by_field(finished, old, new, difference):
@@ -212,7 +212,7 @@ def test_threads_and_precision_are_chosen_once(tmp_path, monkeypatch):
     source = open_data(pixels, DataOptions(), seed=0)
     settings = dataclasses.replace(
         SETTINGS, data="<pixels>", generator="dcgan:filters=2", critic="dcgan:filters=2,norm=none", precision="auto",
-        threads=0, steps=3, judge_size=2, batch_size=4, record_every=1,
+        threads=0, steps=3, eval_size=2, batch_size=4, log_every=1,
     )  # fmt: skip
     stop_at(runs.begin(settings, directory, source=source), 1)
     written = from_toml(directory / "settings.toml")

@@ -26,7 +26,7 @@ IMAGES = Layout(shape=(3, 32, 32), bounded=True)
     ("layout", "changes"),
     [
         (POINTS, {}),
-        (POINTS, {"average": 0.0, "generator_optimizer": "rmsprop"}),
+        (POINTS, {"ema_decay": 0.0, "generator_optimizer": "rmsprop"}),
         (IMAGES, {"generator": "dcgan:filters=8", "critic": "resnet:filters=8"}),
         (POINTS, {"critic": "autoencoder", "objective": "energy", "constraint": "none"}),
     ],
@@ -40,7 +40,7 @@ def test_weights_and_what_is_kept_for_them_are_counted(layout, changes):
     ):
         weights = sum(weight.nbytes for weight in player.parameters())
         slots = sum(v.nbytes for slot in optimizer.prepared() for v in slot.values() if v.dim())
-        averaged = weights if player is game.generator and settings.average else 0
+        averaged = weights if player is game.generator and settings.ema_decay else 0
         assert counted == 2 * weights + slots + averaged
 
 
@@ -59,13 +59,13 @@ def test_counting_moves_no_generator_of_random_numbers_and_allocates_nothing():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"noise_size": 10**11}, r"^noise_size 100,000,000,000 needs at least .*\nUse a smaller noise_size"),
+        ({"latent_dim": 10**11}, r"^latent_dim 100,000,000,000 needs at least .*\nUse a smaller latent_dim"),
         (
             {"batch_size": 10**9},
             r"^batch_size 1,000,000,000 needs at least .*\nA batch_size of [\d,]+ or less would do",
         ),
         ({"batch_size": 10**11, "packing": 10**11}, r"^batch_size 100,000,000,000 needs at least .*\n.*do"),
-        ({"batch_size": 10**9, "noise_size": 10**11}, r"^batch_size 1,000,000,000 with .*noise_size 100,000,000,000 "),
+        ({"batch_size": 10**9, "latent_dim": 10**11}, r"^batch_size 1,000,000,000 with .*latent_dim 100,000,000,000 "),
         ({"generator": "mlp:width=1000000"}, r"^generator 'mlp:width=1000000' needs at least .*of memory"),
         ({"critic": f"mlp:width={10**21}"}, r"^critic 'mlp:width=10+' needs at least"),
         ({"critic": "resnet:filters=10000000"}, r"^critic 'resnet:filters=10000000' needs at least"),
@@ -97,7 +97,7 @@ def test_data_too_large_for_any_network_is_told(monkeypatch):
 
 def test_where_nobody_knows_the_room_nothing_is_refused(monkeypatch):
     monkeypatch.setattr(sizing, "available", lambda: None)
-    refuse_what_cannot_fit(dataclasses.replace(SETTINGS, noise_size=10**11), POINTS)
+    refuse_what_cannot_fit(dataclasses.replace(SETTINGS, latent_dim=10**11), POINTS)
 
 
 def test_threads_that_the_system_does_not_start_are_refused(monkeypatch):
@@ -116,8 +116,8 @@ def test_threads_that_the_system_does_not_start_are_refused(monkeypatch):
 
 
 def test_a_run_that_cannot_fit_leaves_nothing(tmp_path):
-    with pytest.raises(UsageError, match="noise_size"):
-        runs.begin(dataclasses.replace(SETTINGS, noise_size=10**11), tmp_path / "run")
+    with pytest.raises(UsageError, match="latent_dim"):
+        runs.begin(dataclasses.replace(SETTINGS, latent_dim=10**11), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

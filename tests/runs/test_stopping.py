@@ -16,7 +16,7 @@ from small_runs import SETTINGS, ask, events, finish, records, run_and, stop_at,
 from wgan import runs
 from wgan.data import open_data
 from wgan.errors import CheckpointError, Interrupted
-from wgan.evaluation.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.runs import checkpoints, running
 from wgan.settings import DataOptions
 
@@ -49,15 +49,15 @@ def test_a_signal_after_the_last_step_does_not_make_it_unfinished(tmp_path):
 
 
 def test_a_stop_while_judging_is_saved_at_once_and_judged_on_resuming(straight, tmp_path, monkeypatch):
-    call, calls = Judge.__call__, itertools.count(1)
+    call, calls = SampleEvaluator.__call__, itertools.count(1)
 
-    def slow(self: Judge, draw: Callable[[int], torch.Tensor], **options: bool) -> dict[str, Any]:
+    def slow(self: SampleEvaluator, draw: Callable[[int], torch.Tensor], **options: bool) -> dict[str, Any]:
         if next(calls) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(20)
         return call(self, draw, **options)
 
-    monkeypatch.setattr(Judge, "__call__", slow)
+    monkeypatch.setattr(SampleEvaluator, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)
     began = time.monotonic()
     with runs.begin(SETTINGS, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 40 of 60"):

@@ -11,7 +11,7 @@ from wgan import runs
 from wgan.errors import NumericError
 from wgan.runs import diagnosis, divergence
 from wgan.settings import from_toml
-from wgan.trust.verdict import Verdict, judge
+from wgan.trust.verdict import Verdict, verdict_of
 
 EXAMINED = dataclasses.replace(SETTINGS, steps=80)
 
@@ -35,7 +35,7 @@ def thinking(monkeypatch):
             said = facts.get("diverged") or f"look {len(lines)}"
             return Verdict(kind=kind, reason=said, remedy="wait")
 
-        monkeypatch.setattr(diagnosis, "judge", thought)
+        monkeypatch.setattr(diagnosis, "verdict_of", thought)
 
     return by
 
@@ -47,7 +47,7 @@ def test_the_recorded_verdict_is_that_of_the_lines_so_far(tmp_path):
     assert [lines[place]["step"] for place in looked] == [20, 40, 60, 80]
     for place in looked:
         before = [{name: value for name, value in line.items() if name != "verdict"} for line in lines[: place + 1]]
-        assert judge(before, facts).kind == lines[place]["verdict"]
+        assert verdict_of(before, facts).kind == lines[place]["verdict"]
 
 
 def test_each_look_has_its_verdict_and_each_change_its_event(tmp_path, thinking):
@@ -93,14 +93,14 @@ def test_looks_that_are_undone_are_forgotten(tmp_path, thinking, monkeypatch):
 
 
 def test_a_run_that_is_not_examined_has_none(tmp_path):
-    with runs.begin(dataclasses.replace(SETTINGS, examine="off", steps=20), tmp_path / "run") as run:
+    with runs.begin(dataclasses.replace(SETTINGS, diagnose="off", steps=20), tmp_path / "run") as run:
         assert all(progress.verdict is None for progress in run.run())
         assert run.verdict is None
     assert not events(tmp_path / "run", "verdict")
 
 
 def test_a_run_that_diverges_ends_with_that_verdict(tmp_path):
-    settings = dataclasses.replace(EXAMINED, generator_optimizer="adam:rate=1000")
+    settings = dataclasses.replace(EXAMINED, generator_optimizer="adam:lr=1000")
     with runs.begin(settings, tmp_path / "run") as run, pytest.raises(NumericError, match="diverged"):
         list(run.run())
     told = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]

@@ -19,7 +19,7 @@ from wgan.networks import NETWORKS, Critic, Generator
 from wgan.objectives import OBJECTIVES, Wasserstein
 from wgan.optimizers import OPTIMIZERS
 
-SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "examine": "off"}
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
 POINTS = np.random.default_rng(0).normal(size=(60, 2))
 
 
@@ -39,8 +39,8 @@ class Straight:
 
     bias: bool = True
 
-    def generator(self, noise_size, layout, given=None):
-        return Generator(nn.Linear(noise_size, layout.size, bias=self.bias), noise_size, layout)
+    def generator(self, latent_dim, layout, given=None):
+        return Generator(nn.Linear(latent_dim, layout.size, bias=self.bias), latent_dim, layout)
 
     def critic(self, layout, outputs=1, given=None):
         return Critic(nn.Linear(layout.size, outputs, bias=self.bias), outputs)
@@ -50,10 +50,10 @@ class Straight:
 class Plain:
     """Gradient descent."""
 
-    rate: float = 1e-3
+    lr: float = 1e-3
 
     def build(self, parameters):
-        return torch.optim.SGD(list(parameters), lr=self.rate)
+        return torch.optim.SGD(list(parameters), lr=self.lr)
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def tables(monkeypatch):
         (CONSTRAINTS, "constraint", Drift, "mine:weight=2"),
         (NETWORKS, "generator", Straight, "mine:bias=false"),
         (NETWORKS, "critic", Straight, "mine"),
-        (OPTIMIZERS, "critic_optimizer", Plain, "mine:rate=0.1"),
+        (OPTIMIZERS, "critic_optimizer", Plain, "mine:lr=0.1"),
     ],
 )
 def test_settings_and_parameters_take_the_name(table, setting, row, word, tmp_path):
@@ -100,7 +100,7 @@ def test_a_toy_distribution_is_data(tmp_path):
     register(TOYS, "small-ring", ring(radius=0.5, sigma=0.01, divisor=1.0))
     assert WGAN(**SMALL, critic_steps=1).fit("line").sample(4).shape == (4, 3)
     assert BUILT_IN["line"] == "A line in space."
-    settings = Settings(data="small-ring", steps=2, generator="mlp:width=8", critic="mlp:width=8", judge_size=50)
+    settings = Settings(data="small-ring", steps=2, generator="mlp:width=8", critic="mlp:width=8", eval_size=50)
     with begin(settings, tmp_path / "run") as run:
         assert "modes" in list(run.run())[-1].evaluation
 
@@ -140,7 +140,7 @@ class Unlisted(Constraint):
 class HalfDone:
     """An optimiser without `build`."""
 
-    rate: float = 1.0
+    lr: float = 1.0
 
 
 @pytest.mark.parametrize(
@@ -189,11 +189,11 @@ def test_fields_without_a_default_are_needed():
         """A constraint whose parameter has no default."""
 
         weight: float
-        place: Literal["real", "fake"] = "real"
+        penalty_at: Literal["real", "fake"] = "real"
 
     register(CONSTRAINTS, "needy", Needy)
     with pytest.raises(UsageError, match=r"constraint 'needy' needs weight\nWrite needy:weight=\.\.\."):
-        CONSTRAINTS.build("needy:place=fake")
+        CONSTRAINTS.build("needy:penalty_at=fake")
     assert CONSTRAINTS.build("needy:weight=2") == Needy(2.0)
-    assert CONSTRAINTS.word_of(Needy(2.0, "fake")) == "needy:weight=2.0,place=fake"
+    assert CONSTRAINTS.word_of(Needy(2.0, "fake")) == "needy:weight=2.0,penalty_at=fake"
     assert CONSTRAINTS.word_of(Drift()) is None

@@ -32,7 +32,7 @@ def written(tmp_path: Path, text: str) -> Path:
 )
 def test_toml_round_trip(tmp_path_factory, data, seed, average, columns, size):
     options = DataOptions(categorical=columns, size=size, skip_broken=True)
-    settings = Settings(data=data, seed=seed, average=average, constraint="penalty:weight=0.1", input=options)
+    settings = Settings(data=data, seed=seed, ema_decay=average, constraint="penalty:weight=0.1", input=options)
     path = written(tmp_path_factory.mktemp("toml"), to_toml(settings))
     assert from_toml(path) == settings
 
@@ -44,17 +44,18 @@ def test_data_in_memory_is_named_by_its_type():
 
 
 def test_what_a_file_leaves_out_comes_from_the_start(tmp_path):
-    path = written(tmp_path, "steps = 7\naverage = 0\n[input]\nignore = ['id']\n")
-    start = Settings(data="ring", batch_size=9, average=0.5, input=DataOptions(held_out=0.2))
+    path = written(tmp_path, "steps = 7\nema_decay = 0\n[input]\nignore = ['id']\n")
+    start = Settings(data="ring", batch_size=9, ema_decay=0.5, input=DataOptions(held_out=0.2))
     assert from_toml(path, start=start) == dataclasses.replace(
-        start, steps=7, average=0.0, input=DataOptions(held_out=0.2, ignore=("id",))
+        start, steps=7, ema_decay=0.0, input=DataOptions(held_out=0.2, ignore=("id",))
     )
 
 
 def test_every_fault_of_a_file_is_listed_with_its_name(tmp_path):
     path = written(
         tmp_path,
-        "stepz = 5\nbatch_size = '64'\nseed = true\naverage = 1.5\ncritic = 'torch.nn.Linear'\ndecay = 'cubic'\n"
+        "stepz = 5\nbatch_size = '64'\nseed = true\nema_decay = 1.5\n"
+        "critic = 'torch.nn.Linear'\nlr_schedule = 'cubic'\n"
         "[input]\nscalings = 'each'\nsize = [64]\nheld_out = nan\n",
     )
     with pytest.raises(UsageError) as caught:
@@ -66,9 +67,9 @@ def test_every_fault_of_a_file_is_listed_with_its_name(tmp_path):
         "'stepz'; did you mean 'steps'?",
         "batch_size must be a whole number, not '64'",
         "seed must be a whole number, not true",
-        "average must be at least 0 and below 1, not 1.5",
+        "ema_decay must be at least 0 and below 1, not 1.5",
         "critic 'torch.nn.Linear' is refused",
-        "decay must be one of none, linear, cosine, not 'cubic'",
+        "lr_schedule must be one of none, linear, cosine, not 'cubic'",
         "'input.scalings'; did you mean 'scaling'?",
         "input.size must be a list of 2 whole numbers, not [64]",
         "held_out must be between 0 and 0.5, not nan",
@@ -110,7 +111,7 @@ def test_defaults_have_no_problems():
 
 @pytest.mark.parametrize("name", _RANGES)
 def test_every_number_has_a_range_and_its_edge_is_refused(name):
-    edges = {"seed": 2**63, "average": 1.0, "held_out": 0.51, "size": (0, 1), "range": (5.0, 5.0), "judge_size": 1}
+    edges = {"seed": 2**63, "ema_decay": 1.0, "held_out": 0.51, "size": (0, 1), "range": (5.0, 5.0), "eval_size": 1}
     wrong = edges.get(name, -1)
     if name in {item.name for item in dataclasses.fields(Settings)}:
         settings = Settings(**{name: wrong})
@@ -121,9 +122,9 @@ def test_every_number_has_a_range_and_its_edge_is_refused(name):
 
 
 def test_a_judge_that_no_memory_could_hold_is_refused_with_the_reason():
-    (problem,) = problems(Settings(judge_size=10**9))
-    assert problem.startswith("judge_size must be between 2 and 20,000 (exact transport holds the costs of all pairs")
-    assert problems(Settings(judge_size=20_000)) == []
+    (problem,) = problems(Settings(eval_size=10**9))
+    assert problem.startswith("eval_size must be between 2 and 20,000 (exact transport holds the costs of all pairs")
+    assert problems(Settings(eval_size=20_000)) == []
 
 
 def test_no_number_is_without_a_range():

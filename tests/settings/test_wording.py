@@ -16,7 +16,7 @@ from wgan.errors import UsageError
 from wgan.estimator.checking import CALLED
 from wgan.settings import DataOptions, Settings, in_python, on_command_line
 
-SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "examine": "off"}
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_messages_in_python_name_parameters(said, python):
     [
         ("batch_size must be at least 1, not 0", "--batch-size must be at least 1, not 0"),
         ("input.held_out must be between", "--held-out must be between"),
-        ("best_by must be score where examine is off", "--best-by must be score where --examine is off"),
+        ("best_by must be score where diagnose is off", "--best-by must be score where --diagnose is off"),
         ("batch_size 9 is more than 'batch_size' has", "--batch-size 9 is more than 'batch_size' has"),
         ("2 settings cannot be used:\n  - steps must be 1", "2 settings cannot be used:\n  - --steps must be 1"),
         (
@@ -113,7 +113,7 @@ def test_every_setting_that_a_message_may_name_is_a_parameter():
 
 def test_the_verdict_names_parameters():
     points = np.random.default_rng(0).normal(size=(400, 2))
-    verdict = WGAN(**SMALL | {"examine": "auto", "constraint": "none"}).fit(points).verdict_
+    verdict = WGAN(**SMALL | {"diagnose": "auto", "constraint": "none"}).fit(points).verdict_
     assert "--" not in verdict.reason + verdict.remedy
 
 

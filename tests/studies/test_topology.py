@@ -91,11 +91,11 @@ def test_each_sequence_does_what_it_claims(sequence):
 @pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.name)
 def test_a_sequence_is_compact_where_it_says_so(sequence):
     # The diameter is that of where the mass is.
-    reached = [float(pair.points[(pair.p > 0)].abs().max()) for pair in map(sequence.pair, (4, 64, 256))]
+    coverage = [float(pair.points[(pair.p > 0)].abs().max()) for pair in map(sequence.pair, (4, 64, 256))]
     if sequence.compact:
-        assert max(reached) <= 2.0
+        assert max(coverage) <= 2.0
     else:
-        assert reached[-1] >= 256.0
+        assert coverage[-1] >= 256.0
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.name)

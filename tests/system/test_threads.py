@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::wgan.runs.RunWarning")
 
 
 def model(**settings):
-    plain = {"steps": 3, "critic_steps": 2, "generator": SMALL, "critic": SMALL, "random_state": 0, "examine": "off"}
+    plain = {"steps": 3, "critic_steps": 2, "generator": SMALL, "critic": SMALL, "random_state": 0, "diagnose": "off"}
     return WGAN(**plain | settings)
 
 

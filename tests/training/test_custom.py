@@ -30,7 +30,7 @@ from wgan.runs import RunWarning
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(120, 2)).astype(np.float32)
 IMAGES = (RNG.random((80, 12, 12)) * 255).astype(np.uint8)
-SMALL = {"steps": 3, "noise_size": 4, "random_state": 0, "examine": "off"}
+SMALL = {"steps": 3, "latent_dim": 4, "random_state": 0, "diagnose": "off"}
 OWN = {
     "objective": Mine(),
     "constraint": Drift(0.1),
@@ -65,8 +65,8 @@ class TestFitting:
 
     def test_training_begins_with_the_weights_of_the_module_and_moves_them(self):
         generator = dense(4, 8, 2)
-        rate = functools.partial(torch.optim.SGD, lr=1e-30)
-        still = WGAN(**SMALL, generator=generator, critic="mlp:width=8", generator_optimizer=rate, scaling="none")
+        lr = functools.partial(torch.optim.SGD, lr=1e-30)
+        still = WGAN(**SMALL, generator=generator, critic="mlp:width=8", generator_optimizer=lr, scaling="none")
         noise = torch.randn(6, 4)
         still.fit(POINTS)
         np.testing.assert_allclose(still.sample(noise=noise), generator(noise).detach(), rtol=1e-5, atol=1e-5)
@@ -115,14 +115,14 @@ class TestFitting:
         tied = nn.Sequential(layer, nn.ReLU(), layer, nn.Linear(4, 2))
         critic = dense(2, 8, 1)
         critic.register_parameter("unused", nn.Parameter(torch.zeros(3)))
-        model = WGAN(**SMALL, generator=tied, critic=critic, average=0.9).fit(POINTS)
+        model = WGAN(**SMALL, generator=tied, critic=critic, ema_decay=0.9).fit(POINTS)
         body = model._trained.game.generator.body
         assert body[0].weight is body[2].weight
         assert not torch.equal(body[0].weight, layer.weight)
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).sample(3), model.sample(3))
 
     def test_what_depends_on_its_batch_is_not_shown_real_and_fake_at_once(self):
-        game = setup(POINTS, critic=BatchSpread(), generator=dense(4, 2), noise_size=4, constraint="clipping").game
+        game = setup(POINTS, critic=BatchSpread(), generator=dense(4, 2), latent_dim=4, constraint="clipping").game
         real, fake = (game.engine.bring_batch(batch) for batch in (wide(1.0), wide(9.0)))
         alone = game.score(real.values)
         torch.testing.assert_close(game.score_both(real, fake)[0], alone)
@@ -319,7 +319,7 @@ class TestKeeping:
 
 class TestSetup:
     def test_ten_lines(self):
-        game = setup(POINTS, generator=dense(4, 8, 2), critic=dense(2, 8, 1), noise_size=4, batch_size=16, steps=5)
+        game = setup(POINTS, generator=dense(4, 8, 2), critic=dense(2, 8, 1), latent_dim=4, batch_size=16, steps=5)
         steps = list(train(game))
         assert [step.number for step in steps] == [1, 2, 3, 4, 5]
         drawn = game.game.draw(torch.randn(7, 4))
@@ -329,7 +329,7 @@ class TestSetup:
         from wgan.data import open_data
         from wgan.training.factory import build_game, choose_parts, hparams_of
 
-        settings = Settings(data="ring", steps=3, generator="mlp:width=8", critic="mlp:width=8", noise_size=2, seed=3)
+        settings = Settings(data="ring", steps=3, generator="mlp:width=8", critic="mlp:width=8", latent_dim=2, seed=3)
         source, parts = open_data("ring", settings.input, seed=3), choose_parts(settings)
         game = build_game(settings, source.codec.layout)
         apart = list(train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings))))
@@ -365,25 +365,25 @@ class TestSetup:
 
 
 def test_an_own_optimiser_has_its_rate():
-    assert OwnOptimizer(ADAMW).rate == 1e-3
+    assert OwnOptimizer(ADAMW).lr == 1e-3
     with pytest.raises(UsageError, match=r"made int, not a torch\.optim\.Optimizer"):
-        _ = OwnOptimizer(lambda parameters: 3).rate
+        _ = OwnOptimizer(lambda parameters: 3).lr
 
 
 def test_an_optimiser_with_the_methods_of_the_table_needs_no_registration(monkeypatch):
     @dataclass(frozen=True)
     class Plain:
-        rate: float = 1e-2
+        lr: float = 1e-2
 
         def build(self, parameters):
-            return torch.optim.SGD(list(parameters), lr=self.rate)
+            return torch.optim.SGD(list(parameters), lr=self.lr)
 
     model = WGAN(**SMALL, generator="mlp:width=8", critic="mlp:width=8", critic_optimizer=Plain())
     unregistered = model.fit(POINTS).sample(3)
     monkeypatch.setattr(OPTIMIZERS, "rows", dict(OPTIMIZERS.rows))
     register(OPTIMIZERS, "plain", Plain)
     np.testing.assert_array_equal(
-        model.set_params(critic_optimizer="plain:rate=0.01").fit(POINTS).sample(3), unregistered
+        model.set_params(critic_optimizer="plain:lr=0.01").fit(POINTS).sample(3), unregistered
     )
 
 

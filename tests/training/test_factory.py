@@ -13,8 +13,8 @@ from wgan.training.factory import build_game, choose_parts, hparams_of, word_fau
 
 
 def test_words_become_objects():
-    parts = choose_parts(Settings(constraint="penalty:weight=0.1,sides=one", critic="dcgan:filters=8"))
-    assert parts.constraint == GradientPenalty(weight=0.1, sides="one")
+    parts = choose_parts(Settings(constraint="penalty:weight=0.1,one_sided=true", critic="dcgan:filters=8"))
+    assert parts.constraint == GradientPenalty(weight=0.1, one_sided=True)
     assert parts.critic.filters == 8
 
 

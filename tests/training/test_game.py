@@ -10,7 +10,7 @@ from wgan.batch import Layout
 from wgan.settings import Settings
 from wgan.training.factory import build_game
 
-SMALL = Settings(generator="mlp:width=16,depth=1", critic="mlp:width=4,depth=1", noise_size=3, device="cpu")
+SMALL = Settings(generator="mlp:width=16,depth=1", critic="mlp:width=4,depth=1", latent_dim=3, device="cpu")
 IMAGES = dataclasses.replace(SMALL, generator="dcgan:filters=4", critic="dcgan:filters=2,norm=none")
 
 
@@ -27,7 +27,7 @@ def at_most(game, monkeypatch, rows):
     ("settings", "layout"),
     [
         (SMALL, Layout(shape=(5,), groups=((1, 3),))),
-        (dataclasses.replace(SMALL, average=0.0), Layout(shape=(2,))),
+        (dataclasses.replace(SMALL, ema_decay=0.0), Layout(shape=(2,))),
         (dataclasses.replace(IMAGES, precision="float32"), Layout(shape=(1, 8, 8), bounded=True)),
         (dataclasses.replace(IMAGES, precision="bfloat16"), Layout(shape=(1, 8, 8), bounded=True)),
     ],
@@ -80,7 +80,7 @@ def test_going_back_halves_the_rates_and_is_saved():
     assert game.place == (0,)
     game.rollbacks = 2
     game.set_rates(0.5)
-    assert [group["lr"] for group in game.critic_optimizer.param_groups] == [rate / 4 for rate in rates]
+    assert [group["lr"] for group in game.critic_optimizer.param_groups] == [lr / 4 for lr in rates]
     assert game.place == (0, 2)
     tensors, facts = game.state()
     again.restore(tensors, facts)

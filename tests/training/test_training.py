@@ -33,7 +33,7 @@ class Shifted:
 
 def small_game(**changes) -> tuple[Game, Settings]:
     settings = Settings(
-        **{"generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1", "noise_size": 2, "threads": 1} | changes
+        **{"generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1", "latent_dim": 2, "threads": 1} | changes
     )
     return build_game(settings, Layout(shape=(2,))), settings
 
@@ -51,12 +51,12 @@ def test_one_step_is_algorithm_1_computed_by_hand():
     with torch.no_grad():
         for weight, value in zip([*generator.parameters(), *critic.parameters()], (0.5, 0.1, 0.02, 0.0), strict=True):
             weight.fill_(value)
-    rate, smoothing, bound = 1e-3, 0.99, 0.0205
+    lr, smoothing, bound = 1e-3, 0.99, 0.0205
     game = Game(
         generator=generator,
         critic=critic,
-        generator_optimizer=RMSProp(rate=rate).build(generator.parameters()),
-        critic_optimizer=RMSProp(rate=rate).build(critic.parameters()),
+        generator_optimizer=RMSProp(lr=lr).build(generator.parameters()),
+        critic_optimizer=RMSProp(lr=lr).build(critic.parameters()),
         prior=Prior(1),
         seed=5,
         engine=Engine(),
@@ -78,14 +78,14 @@ def test_one_step_is_algorithm_1_computed_by_hand():
         gradient = (x.mean() - (a * z + b).mean()).item()  # of mean f(x) - mean f(g(z)) in w; the bias cancels
         estimate = w * gradient
         square = smoothing * square + (1 - smoothing) * gradient**2
-        w = w + rate * gradient / (square**0.5 + 1e-8)
+        w = w + lr * gradient / (square**0.5 + 1e-8)
         w = max(-bound, min(bound, w))
     assert w == bound  # the update left the box, and line 7 came after it
     z = torch.randn(4, 1, generator=streams.at("noise of the generator", 0))
     loss = -(w * (a * z + b)).mean().item()
     weights = []
     for value, gradient in ((a, -(w * z).mean().item()), (b, -w)):
-        weights.append(value - rate * gradient / (((1 - smoothing) * gradient**2) ** 0.5 + 1e-8))
+        weights.append(value - lr * gradient / (((1 - smoothing) * gradient**2) ** 0.5 + 1e-8))
 
     assert step.number == 1
     assert step.estimate.item() == pytest.approx(estimate, rel=1e-5)
@@ -98,15 +98,15 @@ def test_defaults_are_those_of_the_paper():
     settings, hparams = Settings(), hparams_of(Settings())
     parts = choose_parts(settings)
     assert (hparams.batch_size, hparams.critic_steps) == (64, 5)
-    assert parts.generator_optimizer == parts.critic_optimizer == RMSProp(rate=5e-5)
+    assert parts.generator_optimizer == parts.critic_optimizer == RMSProp(lr=5e-5)
     assert parts.constraint == WeightClipping(bound=0.01)
 
 
 def test_golden_curve():
     """Twenty CPU steps that no refactoring may move."""
     game, settings = small_game(
-        steps=20, batch_size=16, critic_steps=2, constraint="penalty:weight=0.1", decay="cosine", average=0.9,
-        generator_optimizer="adam:rate=0.01,beta1=0.5", critic_optimizer="adam:rate=0.01,beta1=0.5",
+        steps=20, batch_size=16, critic_steps=2, constraint="penalty:weight=0.1", lr_schedule="cosine", ema_decay=0.9,
+        generator_optimizer="adam:lr=0.01,beta1=0.5", critic_optimizer="adam:lr=0.01,beta1=0.5",
     )  # fmt: skip
     curve = [step.estimate.item() for step in run(game, settings)]
     assert curve[::4] == pytest.approx(GOLDEN, rel=2e-4, abs=2e-5)
@@ -117,7 +117,7 @@ GOLDEN = [0.11963, 1.21566, 3.02743, 2.5611, 3.36301]
 
 def test_fresh_batches_for_each_critic_update_and_the_authors_schedule():
     source = Shifted()
-    game, settings = small_game(steps=27, critic_steps=3, batch_size=5, schedule="authors")
+    game, settings = small_game(steps=27, critic_steps=3, batch_size=5, critic_schedule="authors")
     run(game, settings, source)
     assert len(source.asked) == 25 * 100 + 2 * 3
     assert set(source.asked) == {5}
@@ -127,11 +127,11 @@ def test_fresh_batches_for_each_critic_update_and_the_authors_schedule():
 
 def test_rates_fall_to_zero():
     for decay, half in (("none", 1.0), ("linear", 0.5), ("cosine", 0.5)):
-        hparams = Hyperparameters(generator_steps=10, decay=decay)
+        hparams = Hyperparameters(generator_steps=10, lr_schedule=decay)
         assert hparams.rate_at(0) == 1.0
         assert hparams.rate_at(5) == pytest.approx(half)
         assert hparams.rate_at(10) == pytest.approx(1.0 if decay == "none" else 0.0)
-    game, settings = small_game(steps=4, decay="linear", critic_optimizer="adam:rate=0.1")
+    game, settings = small_game(steps=4, lr_schedule="linear", critic_optimizer="adam:lr=0.1")
     run(game, settings)
     assert game.critic_optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.25)
 
@@ -140,14 +140,14 @@ def test_rates_fall_to_zero():
     "changes",
     [
         {},
-        {"constraint": "penalty", "critic_optimizer": "adam", "generator_optimizer": "adam", "average": 0.9},
-        {"constraint": "spectral", "generator": "mlp:width=8,norm=batch", "decay": "linear", "average": 0.5},
-        {"generator": "mlp:width=8,norm=batch", "critic": "mlp:width=8,norm=batch", "schedule": "authors"},
+        {"constraint": "penalty", "critic_optimizer": "adam", "generator_optimizer": "adam", "ema_decay": 0.9},
+        {"constraint": "spectral", "generator": "mlp:width=8,norm=batch", "lr_schedule": "linear", "ema_decay": 0.5},
+        {"generator": "mlp:width=8,norm=batch", "critic": "mlp:width=8,norm=batch", "critic_schedule": "authors"},
         {"objective": "gan:flipping=0.2,smoothing=0.1", "constraint": "dragan:every=3", "critic_optimizer": "adam"},
         {"objective": "relativistic", "constraint": "r1r2:every=5", "packing": 2, "critic_optimizer": "adam"},
         {"objective": "gan", "constraint": "spectral", "unrolled_steps": 3, "critic_optimizer": "adam"},
         {"objective": "gan", "critic": "mlp:width=8,norm=batch", "constraint": "none", "unrolled_steps": 2},
-        {"objective": "mmd", "critic": "identity", "constraint": "none", "average": 0.9},
+        {"objective": "mmd", "critic": "identity", "constraint": "none", "ema_decay": 0.9},
         {"objective": "mmd:features=3", "constraint": "penalty:every=2", "packing": 4},
         {"objective": "semidual", "constraint": "lp", "generator_optimizer": "adam"},
         {"objective": "energy", "critic": "autoencoder:width=8,code=2", "constraint": "none"},
@@ -176,7 +176,7 @@ def test_a_restored_game_goes_on_bit_for_bit(changes):
 
 def test_restoring_keeps_the_memory_layout_that_fused_optimisers_walk():
     settings = Settings(
-        generator="dcgan:filters=4", critic="dcgan:filters=4,norm=none", constraint="penalty", threads=1, noise_size=3,
+        generator="dcgan:filters=4", critic="dcgan:filters=4,norm=none", constraint="penalty", threads=1, latent_dim=3,
         generator_optimizer="adam", critic_optimizer="adam", steps=4, batch_size=4, critic_steps=1, precision="float32",
     )  # fmt: skip
     layout = Layout(shape=(3, 16, 16), bounded=True)
@@ -218,7 +218,7 @@ def test_each_player_moves_only_in_its_own_update():
 
 
 def test_the_average_is_drawn_from_and_lags_behind():
-    game, settings = small_game(steps=30, average=0.9, generator_optimizer="rmsprop:rate=0.01")
+    game, settings = small_game(steps=30, ema_decay=0.9, generator_optimizer="rmsprop:lr=0.01")
     run(game, settings)
     assert game.best_generator is game.average
     weights = torch.nn.utils.parameters_to_vector(game.generator.parameters())
@@ -297,8 +297,8 @@ def test_the_critic_learns_the_distance_between_two_fixed_gaussians():
     penalty overestimates the distance by a factor that is known here.
     """
     game, settings = small_game(
-        steps=1, critic_steps=400, batch_size=256, constraint="penalty:sides=one", critic="mlp:width=32,depth=2",
-        critic_optimizer="adam:rate=0.005,beta1=0.5", generator="mlp:depth=0",
+        steps=1, critic_steps=400, batch_size=256, constraint="penalty:one_sided=true", critic="mlp:width=32,depth=2",
+        critic_optimizer="adam:lr=0.005,beta1=0.5", generator="mlp:depth=0",
     )  # fmt: skip
     with torch.no_grad():
         layer = game.generator.body[0]
@@ -315,9 +315,9 @@ def test_the_critic_learns_the_distance_between_two_fixed_gaussians():
         ({"generator_steps": -1}, "generator_steps must be at least 0, not -1"),
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
         ({"critic_steps": 0}, "critic_steps must be at least 1, not 0"),
-        ({"average": 1.0}, "average must be at least 0 and below 1, not 1.0"),
-        ({"average": float("nan")}, "average must be .* not nan"),
-        ({"batch_size": 0, "average": -0.5}, "batch_size must .*; average must"),
+        ({"ema_decay": 1.0}, "ema_decay must be at least 0 and below 1, not 1.0"),
+        ({"ema_decay": float("nan")}, "ema_decay must be .* not nan"),
+        ({"batch_size": 0, "ema_decay": -0.5}, "batch_size must .*; ema_decay must"),
         ({"packing": 0}, "packing must be at least 1, not 0"),
         ({"unrolled_steps": -1}, "unrolled_steps must be at least 0, not -1"),
         ({"packing": 3}, "batches of 64 cannot be packed by 3"),
@@ -332,19 +332,19 @@ def test_rules_out_of_range_are_refused(changes, fault):
 
 @pytest.mark.parametrize("decay", ["none", "linear", "cosine"])
 def test_no_steps_are_rules_too(decay):
-    assert Hyperparameters(generator_steps=0, decay=decay).rate_at(0) == 1.0
+    assert Hyperparameters(generator_steps=0, lr_schedule=decay).rate_at(0) == 1.0
     game, _ = small_game()
     assert list(train(Setup(game, Shifted(), Wasserstein(), Unconstrained(), Hyperparameters(generator_steps=0)))) == []
 
 
 @pytest.mark.parametrize(("kept", "moved", "said"), [(0.0, 0.9, "keeps no average"), (0.9, 0.0, "keeps an average")])
 def test_an_average_that_is_kept_and_not_moved_or_moved_and_not_kept_is_refused(kept, moved, said):
-    game, _ = small_game(average=kept)
+    game, _ = small_game(ema_decay=kept)
     with pytest.raises(UsageError, match=said):
         next(
             train(
                 Setup(
-                    game, Shifted(), Wasserstein(), Unconstrained(), Hyperparameters(generator_steps=1, average=moved)
+                    game, Shifted(), Wasserstein(), Unconstrained(), Hyperparameters(generator_steps=1, ema_decay=moved)
                 )
             )
         )

@@ -31,7 +31,7 @@ def normal(num):
 def small_game(**changes):
     settings = Settings(
         **{
-            "generator": "mlp:depth=0", "critic": "mlp:width=8,depth=1,activation=tanh", "noise_size": 2, "threads": 1,
+            "generator": "mlp:depth=0", "critic": "mlp:width=8,depth=1,activation=tanh", "latent_dim": 2, "threads": 1,
             "batch_size": 16, "critic_steps": 1, "constraint": "none", "precision": "float32",
         }
         | changes
@@ -59,14 +59,14 @@ def seen_afterwards(game, objective, constraint, steps, noise, real, drawn):
 
 
 CASES = {
-    "gan": {"critic_optimizer": "adam:rate=0.03,beta1=0.5"},
-    "gan under a penalty": {"critic_optimizer": "adam:rate=0.03", "constraint": "penalty:weight=1"},
+    "gan": {"critic_optimizer": "adam:lr=0.03,beta1=0.5"},
+    "gan under a penalty": {"critic_optimizer": "adam:lr=0.03", "constraint": "penalty:weight=1"},
     "relativistic under r1 and r2": {
-        "objective": "relativistic", "constraint": "r1r2:weight=1", "critic_optimizer": "rmsprop:rate=0.01"
+        "objective": "relativistic", "constraint": "r1r2:weight=1", "critic_optimizer": "rmsprop:lr=0.01"
     },
-    "wasserstein, clipped": {"constraint": "clipping:bound=0.5", "critic_optimizer": "rmsprop:rate=0.01"},
-    "features": {"objective": "mmd:kernel=gaussian:bandwidth=1,features=3", "critic_optimizer": "adam:rate=0.03"},
-    "spectral": {"constraint": "spectral", "critic_optimizer": "adam:rate=0.03"},
+    "wasserstein, clipped": {"constraint": "clipping:bound=0.5", "critic_optimizer": "rmsprop:lr=0.01"},
+    "features": {"objective": "mmd:kernel=gaussian:bandwidth=1,features=3", "critic_optimizer": "adam:lr=0.03"},
+    "spectral": {"constraint": "spectral", "critic_optimizer": "adam:lr=0.03"},
 }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_statistics_of_updates_that_are_never_made_are_not_kept(changes):
 
 def test_the_gradient_through_the_updates_is_not_the_gradient_at_their_end():
     """Metz and others, equation 10: the second term is what tells the generator how the critic will answer."""
-    game, _ = small_game(objective="gan", critic_optimizer="adam:rate=0.1")
+    game, _ = small_game(objective="gan", critic_optimizer="adam:lr=0.1")
     noise, real = normal(16), Shifted().sample(16, torch.Generator())
     objective, weight = OBJECTIVES.build("gan"), game.generator.body[0].weight
     fake = game.generate(noise)
@@ -148,7 +148,7 @@ def test_every_optimiser_is_foreseen():
 
 
 # With and without momentum, whose bias at the start is corrected for.
-FORESEEN = ["rmsprop:rate=0.05", "adam:rate=0.05", "adam:rate=0.05,beta1=0.7,beta2=0.99"]
+FORESEEN = ["rmsprop:lr=0.05", "adam:lr=0.05", "adam:lr=0.05,beta1=0.7,beta2=0.99"]
 
 
 @pytest.mark.parametrize("word", FORESEEN)

@@ -20,14 +20,14 @@ TINY = Settings(
     constraint="penalty:weight=1",
     generator="mlp:width=8,depth=1",
     critic="mlp:width=8,depth=1",
-    generator_optimizer="adam:rate=0.01,beta1=0.5",
-    critic_optimizer="adam:rate=0.01,beta1=0.5",
-    noise_size=2,
+    generator_optimizer="adam:lr=0.01,beta1=0.5",
+    critic_optimizer="adam:lr=0.01,beta1=0.5",
+    latent_dim=2,
     batch_size=16,
     critic_steps=2,
     steps=6,
-    decay="linear",
-    average=0.5,
+    lr_schedule="linear",
+    ema_decay=0.5,
     threads=1,
     device="cpu",
     precision="float32",
@@ -91,7 +91,7 @@ def test_compiled_updates_are_the_eager_ones():
 @pytest.mark.usefixtures("aloud")
 @pytest.mark.parametrize("name", [name for name in CONSTRAINTS if name != "penalty"])
 def test_under_every_constraint(name):
-    compare(dataclasses.replace(TINY, constraint=name, critic_optimizer="rmsprop:rate=0.01"))
+    compare(dataclasses.replace(TINY, constraint=name, critic_optimizer="rmsprop:lr=0.01"))
 
 
 @needs_compiler
@@ -106,7 +106,7 @@ def test_for_every_objective_of_scores(name):
 @pytest.mark.slow
 @pytest.mark.usefixtures("aloud")
 @pytest.mark.parametrize(
-    "changes", [{"packing": 2, "objective": "gan"}, {"average": 0.0, "constraint": "penalty:weight=1,every=3"}]
+    "changes", [{"packing": 2, "objective": "gan"}, {"ema_decay": 0.0, "constraint": "penalty:weight=1,every=3"}]
 )
 def test_under_other_rules(changes):
     compare(dataclasses.replace(TINY, **changes))

@@ -13,8 +13,8 @@ def small(**changes):
     settings = Settings(
         **{
             "data": "ring", "generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1,activation=tanh",
-            "constraint": "penalty", "noise_size": 2, "threads": 1, "batch_size": 16, "steps": 12, "critic_steps": 2,
-            "critic_optimizer": "adam:rate=0.03,beta1=0.5", "generator_optimizer": "adam:rate=0.01",
+            "constraint": "penalty", "latent_dim": 2, "threads": 1, "batch_size": 16, "steps": 12, "critic_steps": 2,
+            "critic_optimizer": "adam:lr=0.03,beta1=0.5", "generator_optimizer": "adam:lr=0.01",
             "precision": "float32", "device": "cpu", "engine": "eager",
         }
         | changes

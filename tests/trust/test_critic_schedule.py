@@ -21,13 +21,13 @@ SMALL = Settings(
     batch_size=32,
     critic_steps=2,
     optimality=0.05,
-    most_critic_steps=9,
+    max_critic_steps=9,
     constraint="penalty:weight=0.1",
     generator="mlp:width=16,depth=2",
     critic="mlp:width=16,depth=2",
-    generator_optimizer="adam:rate=0.002,beta1=0.5",
-    critic_optimizer="adam:rate=0.002,beta1=0.5",
-    noise_size=2,
+    generator_optimizer="adam:lr=0.002,beta1=0.5",
+    critic_optimizer="adam:lr=0.002,beta1=0.5",
+    latent_dim=2,
     threads=1,
     device="cpu",
     precision="float32",
@@ -98,7 +98,7 @@ def test_without_a_tolerance_nothing_is_measured(monkeypatch):
 
 def test_the_authors_schedule_comes_first(proving):
     proving(0.1, 0.1)
-    assert numbered(schedule="authors", most_critic_steps=50) == list(range(100))
+    assert numbered(critic_schedule="authors", max_critic_steps=50) == list(range(100))
 
 
 def test_what_is_proven_is_what_nearest_neighbours_do_not_know():
@@ -147,8 +147,8 @@ def test_a_critic_so_trained_knows_what_another_does_not_yet():
         settings = dataclasses.replace(
             SMALL,
             optimality=tolerance,
-            most_critic_steps=200,
-            generator_optimizer="adam:rate=0.0000001",
+            max_critic_steps=200,
+            generator_optimizer="adam:lr=0.0000001",
             steps=1,
             seed=1,
         )
@@ -191,10 +191,10 @@ def test_compiled_updates_are_trained_to_optimality_too(proving):
 
 def test_what_cannot_be_is_refused():
     assert problems(Settings(optimality=1.0)) == ["optimality must be at least 0 and below 1, not 1.0"]
-    (problem,) = problems(Settings(optimality=0.1, critic_steps=5, most_critic_steps=4))
-    assert problem == "most_critic_steps must be at least the 5 critic_steps of one round, not 4"
+    (problem,) = problems(Settings(optimality=0.1, critic_steps=5, max_critic_steps=4))
+    assert problem == "max_critic_steps must be at least the 5 critic_steps of one round, not 4"
     assert problems(Settings(critic_steps=100)) == []
-    with pytest.raises(UsageError, match="most_critic_steps must be at least the 5 of one round, not 4"):
-        Hyperparameters(generator_steps=1, optimality=0.1, most_critic_steps=4)
+    with pytest.raises(UsageError, match="max_critic_steps must be at least the 5 of one round, not 4"):
+        Hyperparameters(generator_steps=1, optimality=0.1, max_critic_steps=4)
     with pytest.raises(UsageError, match="a critic without weights has no optimum"):
         small_game(dataclasses.replace(SMALL, objective="mmd", critic="identity", constraint="none"))

@@ -172,7 +172,7 @@ def test_batches_follow_the_weights():
         network,
         x_weights=[0.9, 0.1],
         constraint=Unconstrained(),
-        optimizer=Adam(rate=1e-9),
+        optimizer=Adam(lr=1e-9),
         critic_steps=50,
         batch_size=200,
     )
@@ -183,7 +183,7 @@ def test_the_rate_falls_along_a_cosine_to_zero():
     # Adam moves a weight of a linear critic by the rate at each step, since its gradient keeps its sign and size.
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.zero_()
-    fit_critic([2.0], [0.0], network, constraint=Unconstrained(), optimizer=Adam(rate=1e-3), critic_steps=100)
+    fit_critic([2.0], [0.0], network, constraint=Unconstrained(), optimizer=Adam(lr=1e-3), critic_steps=100)
     expected = sum(1e-3 * (0.5 + 0.5 * math.cos(math.pi * step / 100)) for step in range(100))
     assert float(network.weight.detach()) == pytest.approx(expected, rel=1e-3)
 
@@ -226,7 +226,7 @@ def test_a_critic_can_be_kept_and_differentiated():
         (([[1e200]], [[-1e200]]), {}, NumericError, "beyond what float64 can square"),
         (
             ([[0.0]], [[1.0]]),
-            {"optimizer": Adam(rate=1e38), "constraint": Unconstrained()},
+            {"optimizer": Adam(lr=1e38), "constraint": Unconstrained()},
             NumericError,
             "the critic diverged: its estimate at step",
         ),

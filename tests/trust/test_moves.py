@@ -28,8 +28,8 @@ def small(**changes):
     settings = Settings(
         **{
             "data": "ring", "generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1,activation=tanh",
-            "constraint": "penalty", "noise_size": 2, "threads": 1, "batch_size": 16, "steps": 8, "critic_steps": 2,
-            "critic_optimizer": "adam:rate=0.03,beta1=0.5", "generator_optimizer": "adam:rate=0.01",
+            "constraint": "penalty", "latent_dim": 2, "threads": 1, "batch_size": 16, "steps": 8, "critic_steps": 2,
+            "critic_optimizer": "adam:lr=0.03,beta1=0.5", "generator_optimizer": "adam:lr=0.01",
             "precision": "float32", "device": "cpu", "engine": "eager",
         }
         | changes
@@ -145,8 +145,8 @@ def test_a_first_step_of_adam_is_all_signs():
 
 def test_momentum_that_still_goes_the_other_way_turns_the_cosine_negative():
     weight = nn.Parameter(torch.zeros(50))
-    optimizer = Adam(rate=1e-3, beta1=0.9, beta2=0.999).build([weight])
-    without = Adam(rate=1e-3, beta1=0.0, beta2=0.999).build([weight])
+    optimizer = Adam(lr=1e-3, beta1=0.9, beta2=0.999).build([weight])
+    without = Adam(lr=1e-3, beta1=0.0, beta2=0.999).build([weight])
     for _ in range(20):
         weight.grad = torch.ones(50)
         optimizer.step()
@@ -177,7 +177,7 @@ def test_weights_at_the_bound_are_counted():
 
 RUNS = [
     {},
-    {"constraint": "clipping:bound=0.05", "critic_optimizer": "rmsprop:rate=0.01"},
+    {"constraint": "clipping:bound=0.05", "critic_optimizer": "rmsprop:lr=0.01"},
     {"constraint": "spectral", "critic": "mlp:width=8,depth=2"},
     {"constraint": "clipping", "critic": "mlp:width=8,norm=batch", "generator": "mlp:width=8,norm=batch"},
     {"objective": "gan", "constraint": "none", "unrolled_steps": 2},
@@ -244,7 +244,7 @@ def test_a_weight_that_no_loss_touches_is_pulled_at_by_nothing():
 
 
 def test_convolutions_are_layers_from_the_samples_to_the_scores():
-    changes = {"generator": "dcgan:filters=2", "critic": "dcgan:filters=2", "constraint": "clipping", "noise_size": 4}
+    changes = {"generator": "dcgan:filters=2", "critic": "dcgan:filters=2", "constraint": "clipping", "latent_dim": 4}
     game, source, *run = small(data="fashion-mnist", **changes)
     found = moves(game, source, *run)
     assert len(found.critic_layers) == sum(isinstance(part, nn.Conv2d) for part in game.critic.modules())

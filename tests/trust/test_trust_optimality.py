@@ -16,7 +16,7 @@ from wgan.trust.distances import flat
 
 KINDS = {
     "penalty": {"constraint": "penalty:every=4"},
-    "clipping": {"constraint": "clipping:bound=0.02", "critic_optimizer": "rmsprop:rate=0.01"},
+    "clipping": {"constraint": "clipping:bound=0.02", "critic_optimizer": "rmsprop:lr=0.01"},
     "spectral": {"constraint": "spectral"},
     "packed": {"packing": 4, "objective": "gan", "constraint": "none"},
     "ahead": {"objective": "gan:flipping=0.2", "constraint": "dragan", "unrolled_steps": 2},
@@ -57,7 +57,7 @@ def test_the_copy_is_trained_as_training_would(kind):
 
 
 def test_a_run_whose_rate_has_fallen_to_nothing_still_has_a_copy_that_moves():
-    run = small(decay="linear", steps=4)
+    run = small(lr_schedule="linear", steps=4)
     game = played(run, 4)
     game.set_rates(0.0)
     further = trained_further(*run, steps=2)
@@ -88,7 +88,7 @@ def test_a_rise_is_a_share_of_what_there_is_afterwards(before, after, rise):
 def test_the_rise_falls_as_a_critic_nears_its_optimum():
     """Against a generator that stands still and makes a cloud beside the ring's centre."""
     run = game, source, objective, _, hparams = small(
-        critic="mlp:width=32,depth=2", critic_optimizer="adam:rate=0.005,beta1=0.5", constraint="penalty:weight=0.1",
+        critic="mlp:width=32,depth=2", critic_optimizer="adam:lr=0.005,beta1=0.5", constraint="penalty:weight=0.1",
         generator="mlp:depth=0", batch_size=64, seed=1,
     )  # fmt: skip
     with torch.no_grad():

@@ -50,8 +50,8 @@ def settings_for(
         # What is thrown away at the end need not be judged, drawn and saved along the way, unless that decides its end.
         steps = given.get("steps", start.steps)
         given |= {"sample_every": max(1, steps), "save_every": max(1, steps)}
-        if params["judge_every"] is None and not params["patience"]:
-            given |= {"judge_every": 0}
+        if params["eval_every"] is None and not params["patience"]:
+            given |= {"eval_every": 0}
     data = str(X) if is_named else f"<{type(X).__name__} in memory>"
     return dataclasses.replace(start, data=data, seed=seed, input=options, **given)
 

@@ -24,6 +24,7 @@ from wgan.estimator.forms import Form
 from wgan.runs import RunWarning
 from wgan.runs.checkpoints import known_best, name_of, steps_saved
 from wgan.runs.checkpoints.format import BEST
+from wgan.settings.former import todays_settings
 from wgan.system.storage import disk_faults, parsed_json, read_plain, remove_folder, temporary_beside, write_new
 from wgan.training.custom import NO_PARTS, Own
 
@@ -94,7 +95,7 @@ def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
     """
     try:
         note = _unsealed(directory / _NOTE)
-        params = {name: _with_tuples(value) for name, value in note["params"].items()}
+        params = {name: _with_tuples(value) for name, value in todays_settings(note["params"]).items()}
         return params, form_of_note({name: _with_tuples(value) for name, value in note["form"].items()})
     except FileNotFoundError:
         return {}, Form(container="arrow" if codec.kind == "table" else "array")

@@ -55,7 +55,7 @@ _MOST_ROWS = 5_000
 _MOST_VALUES = 100
 
 
-class Reader:
+class ConditionClassifier:
     """A network that reads from a row what it is described by.
 
     It learns from the training rows, and from half of those whose combination of conditions is kept from training: what
@@ -167,7 +167,7 @@ class Reader:
 
 
 @in_usual_state
-def obedience(
+def conditional_accuracy(
     source: Source, draw: Draw, score: Score | None, *, size: int, seed: int, engine: Engine, steps: int | None = None
 ) -> dict[str, float]:
     """Say whether conditions are obeyed.
@@ -182,30 +182,31 @@ def obedience(
         steps: Updates of the reader, at most.
 
     Returns:
-        By name: "obeyed_hair", the share of samples that show the hair that was asked for, and "obeyed_hair=red" of
-        those that were asked to be red; "read_hair", the same of held-out real rows: how far the reader can be
-        believed; "ignored_hair", the share among samples that were asked for by others' conditions. "obeyed", "read"
-        and "ignored" are the shares right in all categories at once, where there are several. For a number or a text
-        "followed_age", "read_age" and "ignored_age" are correlations. All of these again with "unseen_" before them
-        for combinations that were kept from training. "score_drop": by how many of their standard deviations the
-        critic's scores of held-out rows fall, on average, under wrong conditions; 0 where it takes no notice of them.
+        Numbers by name. "accuracy_hair" is the share of samples that the classifier assigns to the requested hair, and
+        "accuracy_hair=red" that of the samples requested as red. "classifier_accuracy_hair" is the accuracy of the
+        classifier on held-out real rows, which bounds what the former can show. "chance_hair" is the accuracy that a
+        generator would have that ignores its condition. "accuracy", "classifier_accuracy" and "chance" are the shares
+        for which all categories are right at once, if there are several. For a number or a text,
+        "correlation_age", "classifier_accuracy_age" and "chance_age" are correlations. All of these have the prefix
+        "unseen_" for combinations that were kept from training. "score_drop" is the fall of the critic's mean score of
+        held-out rows under wrong conditions, in standard deviations of these scores; 0 if the critic ignores them.
     """
-    reader, streams = Reader(source, seed=seed, engine=engine, steps=steps), Randomness(seed)
-    conditions = reader.conditions
+    classifier, streams = ConditionClassifier(source, seed=seed, engine=engine, steps=steps), Randomness(seed)
+    conditions = classifier.conditions
     asked = conditions.draw(size, streams.at("conditions of the reader"))
     samples = draw(asked)
     # Each sample beside the conditions of the one before it: as good as none.
-    found = _found(reader, "", samples, asked, samples.roll(1, dims=0))
+    found = _found(classifier, "", samples, asked, samples.roll(1, dims=0))
     held_out = source.labelled("held-out", _MOST_ROWS, streams.at("held-out rows of the reader"))
-    for prefix, rows in (("", held_out), ("unseen_", reader.strange)):
+    for prefix, rows in (("", held_out), ("unseen_", classifier.strange)):
         if rows.condition is None or not len(rows.values):
             continue
         if prefix:
             again = rows.condition[torch.arange(size, device="cpu") % len(rows.condition)]
             # One combination alone could not be told from itself: what is asked for otherwise takes no notice of it.
-            found |= _found(reader, prefix, draw(again), again, samples)
-        compared = reader.compare(rows.values, rows.condition)
-        found |= {f"{prefix}read{name}": value for name, value in _shares(compared).items()}
+            found |= _found(classifier, prefix, draw(again), again, samples)
+        compared = classifier.compare(rows.values, rows.condition)
+        found |= {f"{prefix}classifier_accuracy{name}": value for name, value in _shares(compared).items()}
         if not prefix and score is not None and len(conditions.codes) > 1:
             found |= _score_drop(conditions, score, rows, streams.at("wrong conditions of the reader"))
     return found
@@ -215,25 +216,28 @@ def _part(batch: Batch, rows: slice) -> Batch:
     return Batch(batch.values[rows], None if batch.condition is None else batch.condition[rows])
 
 
-def _found(reader: Reader, prefix: str, values: Tensor, asked: Tensor, others: Tensor) -> dict[str, float]:
+def _found(
+    classifier: ConditionClassifier, prefix: str, values: Tensor, asked: Tensor, others: Tensor
+) -> dict[str, float]:
     """What samples show of what was asked for, in all and by value; and what others do, for which it was not asked."""
-    seen = reader.compare(values, asked)
-    followed = {f"_{part.name}" for part in reader.conditions.parts if not isinstance(part, Category)}
+    seen = classifier.compare(values, asked)
+    followed = {f"_{part.name}" for part in classifier.conditions.parts if not isinstance(part, Category)}
     found = {
-        f"{prefix}{'followed' if name in followed else 'obeyed'}{name}": value for name, value in _shares(seen).items()
+        f"{prefix}{'correlation' if name in followed else 'accuracy'}{name}": value
+        for name, value in _shares(seen).items()
     }
-    ignored = _shares(reader.compare(others, asked))
-    found |= {f"{prefix}ignored{name}": value for name, value in ignored.items()}
+    ignored = _shares(classifier.compare(others, asked))
+    found |= {f"{prefix}chance{name}": value for name, value in ignored.items()}
     if prefix:
         return found
     start = 0
-    for part in reader.conditions.parts:
+    for part in classifier.conditions.parts:
         wanted = asked[:, start : start + part.width].argmax(dim=1)
         start += part.width
         if isinstance(part, Category) and part.width <= _MOST_VALUES:
             for number, value in enumerate(words_of(part)):
                 if bool((wanted == number).any()):
-                    found[f"obeyed_{part.name}={value}"] = seen[part.name][wanted == number].double().mean().item()
+                    found[f"accuracy_{part.name}={value}"] = seen[part.name][wanted == number].double().mean().item()
     return found
 
 

@@ -56,7 +56,7 @@ def mode_coverage(samples: Tensor, modes: Tensor, sigma: float) -> tuple[int, fl
     return len(set(nearest[near].tolist())), near.double().mean().item()
 
 
-class Judge:
+class SampleEvaluator:
     """Scores samples against the same held-out rows each time, so that scores along a run compare.
 
     Points and tables are judged by exact W1, and in more than `LOW_DIMENSIONS` by sliced W1 beside it; images by sliced

@@ -64,7 +64,7 @@ class Autoencoder:
     def _layers(self) -> MLP:
         return MLP(width=self.width, depth=self.depth, activation=self.activation)
 
-    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """There is none.
 
         Raises:
@@ -99,9 +99,9 @@ class ConvAutoencoder:
 
     @property
     def _convolutions(self) -> DCGAN:
-        return DCGAN(filters=self.filters, norm=self.norm, weights="he")
+        return DCGAN(filters=self.filters, norm=self.norm, init="he")
 
-    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """There is none.
 
         Raises:

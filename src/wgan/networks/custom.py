@@ -27,7 +27,7 @@ _FAR = 1_000.0
 class OwnNetwork:
     """A module of the user's own in the place of a row of the networks' table.
 
-    A generator is called with noise (N, noise_size) and gives (N, *layout.shape) or (N, layout.size): for images in
+    A generator is called with noise (N, latent_dim) and gives (N, *layout.shape) or (N, layout.size): for images in
     [-1, 1]; the columns of a one-hot group are made a probability vector behind it. A critic is called with samples
     (N, *layout.shape) and gives one number each, or as many as the objective asks for. Where samples are asked for by a
     condition (N, C), that is the second argument of both; with conditioning "concat" it is joined to what goes in,
@@ -41,7 +41,7 @@ class OwnNetwork:
 
     module: nn.Module
 
-    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """A generator with a copy of the module.
 
         Raises:
@@ -49,16 +49,16 @@ class OwnNetwork:
         """
         body = _copied(self.module, "generator")
         if isinstance(body, Generator):
-            _refuse_other(body, noise_size=noise_size, layout=layout, given_size=given.size)
+            _refuse_other(body, latent_dim=latent_dim, layout=layout, given_size=given.size)
             return body
         given = _by_argument(given)
-        inputs = _inputs((noise_size + (given.size if given.joins() else 0),), given)
+        inputs = _inputs((latent_dim + (given.size if given.joins() else 0),), given)
         values = _tried(body, "generator", inputs, _shapes_of(layout))
         if layout.bounded:
             far = _tried(body, "generator", [_FAR * inputs[0], *inputs[1:]], _shapes_of(layout))
             _refuse_unbounded(torch.cat([values, far]))
         # What keeps images in [-1, 1] is the module's own last layer.
-        return Generator(body, noise_size, replace(layout, bounded=False), given)
+        return Generator(body, latent_dim, replace(layout, bounded=False), given)
 
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
         """A critic with a copy of the module.
@@ -260,7 +260,7 @@ def _depends_on_others(body: nn.Module, inputs: list[Tensor], scores: Tensor) ->
 
 def _refuse_other(generator: Generator, **wanted: object) -> None:
     found = {
-        "noise_size": generator.noise_size,
+        "latent_dim": generator.latent_dim,
         "layout": generator.layout,
         "given_size": generator.given.size,
     }

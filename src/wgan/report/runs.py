@@ -201,11 +201,11 @@ def _why_unseen(run: Run) -> str:
     record, where = run.record, shlex.quote(run.path)
     split = record.source.get("split")
     held_out = split.get("held_out") if isinstance(split, dict) else None
-    if "examine" not in record.settings:
+    if "diagnose" not in record.settings:
         again = f"wgan train --settings {where}/settings.toml"
         return f"it is of an earlier version, which did not look for it; train it again ({again})"
-    if record.settings["examine"] == "off":
-        return "it was trained with --examine off; train it again without that"
+    if record.settings["diagnose"] == "off":
+        return "it was trained with --diagnose off; train it again without that"
     packing = record.settings.get("packing", 1)
     if isinstance(held_out, int) and held_out < (packing if isinstance(packing, int) else 1):
         return f"only held-out rows show it, and there are {held_out}; train it again with --held-out above 0"

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wgan.batch import Batch
 from wgan.data.source import Source
-from wgan.evaluation.conditional_accuracy import obedience
+from wgan.evaluation.conditional_accuracy import conditional_accuracy
 from wgan.objectives import Objective
 from wgan.runs.drawing import draw_for
 from wgan.settings import Settings
@@ -19,7 +19,7 @@ _BLOCK = 512
 
 
 def obeyed(game: Game, source: Source, settings: Settings, objective: Objective, size: int) -> dict[str, float]:
-    """What `wgan.evaluation.conditional_accuracy.obedience` finds; nothing in a run without conditions.
+    """What `wgan.evaluation.conditional_accuracy.conditional_accuracy` finds; nothing in a run without conditions.
 
     Args:
         game: As it stands.
@@ -47,7 +47,7 @@ def obeyed(game: Game, source: Source, settings: Settings, objective: Objective,
     def score(rows: Batch) -> Tensor:
         return objective.witness(_outputs(game, rows, packing), *known)
 
-    return obedience(
+    return conditional_accuracy(
         source,
         draw,
         score if known else None,

@@ -12,9 +12,9 @@ from wgan.data.source import Source
 from wgan.settings import Settings
 from wgan.training.factory import Parts, hparams_of
 from wgan.training.game import Game
-from wgan.trust import Examiner, most_rows
+from wgan.trust import CriticEvaluator, most_rows
 from wgan.trust.nearness import number
-from wgan.trust.verdict import Verdict, judge
+from wgan.trust.verdict import Verdict, verdict_of
 
 FEWEST_UPDATES = 600
 """Updates of both players between two looks, at least; where there are fewer between two evaluations, some of these go
@@ -38,15 +38,15 @@ however the run's own updates are made."""
 
 def evaluations_between_looks(settings: Settings) -> int:
     """Evaluations of a run from one that has its look to the next."""
-    between = settings.judge_every or settings.steps
+    between = settings.eval_every or settings.steps
     return max(1, math.ceil(FEWEST_UPDATES / (between * (settings.critic_steps + 1))))
 
 
 def updates_between_looks(settings: Settings) -> int:
     """Generator updates of a run from one look to the next: a multiple or a whole part of those between evaluations."""
-    if not settings.judge_every:
+    if not settings.eval_every:
         return settings.steps
-    between = settings.judge_every * evaluations_between_looks(settings)
+    between = settings.eval_every * evaluations_between_looks(settings)
     fewest = FEWEST_UPDATES / (settings.critic_steps + 1)
     parts = [part for part in range(between, 0, -1) if between % part == 0 and part >= fewest]
     return next((part for part in parts if part * LOOKS <= settings.steps), parts[-1])
@@ -71,7 +71,7 @@ def has_rows_for_looks(settings: Settings, source: Source) -> bool:
     return source.num_held_out is None or source.num_held_out >= settings.packing
 
 
-class Examination:
+class RunDiagnosis:
     """Evidence along a run, as often as it can afford it, and the verdict on all of it so far.
 
     Args:
@@ -87,7 +87,7 @@ class Examination:
     """
 
     def __init__(
-        self, settings: Settings, examiner: Examiner, between: int, lines: Iterable[Mapping[str, Any]] = ()
+        self, settings: Settings, examiner: CriticEvaluator, between: int, lines: Iterable[Mapping[str, Any]] = ()
     ) -> None:
         self.examiner, self.between = examiner, between
         self._settings, self._facts = settings, dataclasses.asdict(settings)
@@ -100,7 +100,7 @@ class Examination:
     @classmethod
     def of(
         cls, settings: Settings, source: Source, parts: Parts, lines: Iterable[Mapping[str, Any]] = ()
-    ) -> Examination | None:
+    ) -> RunDiagnosis | None:
         """The examination of a run; None where it is not wanted, or too few rows are held out for any.
 
         Args:
@@ -109,11 +109,11 @@ class Examination:
             parts: What its words name.
             lines: Those that the record holds already.
         """
-        if settings.examine == "off" or not has_rows_for_looks(settings, source):
+        if settings.diagnose == "off" or not has_rows_for_looks(settings, source):
             return None
         between = updates_between_looks(settings)
         updates, critic_updates = between * (settings.critic_steps + 1), between * settings.critic_steps
-        examiner = Examiner(
+        examiner = CriticEvaluator(
             source,
             parts.objective,
             parts.constraint,
@@ -159,7 +159,7 @@ class Examination:
             more: Lines of the record that are not in it yet.
             diverged: How training diverged, if it did.
         """
-        return judge([*self._others(more), *more], self._facts | ({"diverged": diverged} if diverged else {}))
+        return verdict_of([*self._others(more), *more], self._facts | ({"diverged": diverged} if diverged else {}))
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Take in a line of the record, with evidence and its verdict or without."""

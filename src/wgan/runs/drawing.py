@@ -64,7 +64,7 @@ def draw_blocks(
     blocks are drawn even where fewer samples are wanted, so that rounding does not depend on `num` either.
 
     Args:
-        draw: From noise (N, noise_size) and conditions (N, C) or None to samples (N, *layout.shape).
+        draw: From noise (N, latent_dim) and conditions (N, C) or None to samples (N, *layout.shape).
         prior: The noise.
         layout: What a sample is.
         num: How many.
@@ -72,7 +72,7 @@ def draw_blocks(
         purpose: What they are drawn for.
         conditions: What is asked for; None for an unconditional generator.
         num_workers: Threads that draw blocks side by side; `draw` must bear that where there are several.
-        noise: Shape (num, noise_size); None for that of the seed.
+        noise: Shape (num, latent_dim); None for that of the seed.
 
     Returns:
         Blocks of samples (B, *layout.shape) with their conditions, `num` in all.

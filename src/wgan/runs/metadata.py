@@ -20,6 +20,7 @@ from wgan.runs.checkpoints import read_facts
 from wgan.runs.files import RESTORE, RunFiles
 from wgan.runs.record import RunWarning, read_lines
 from wgan.settings import ADDED, Seal, Settings, from_toml, read_toml, seal_of, to_toml
+from wgan.settings.former import todays_settings
 from wgan.system.storage import parsed_json, read_plain
 
 _SHOWN = 8
@@ -56,7 +57,7 @@ def settings_seal(files: RunFiles, facts: Mapping[str, Any] | None) -> Seal:
     seal = seal_of(raw)
     if seal == "broken":
         try:
-            now = _flat(tomllib.loads(raw.decode("utf-8-sig")))
+            now = _flat(todays_settings(tomllib.loads(raw.decode("utf-8-sig"))))
             said = listed_differences(now, _noted(facts, now))
         except ValueError as error:
             said = str(error)

@@ -19,11 +19,11 @@ from wgan.data.names import BUILT_IN
 from wgan.data.points import PointsCodec
 from wgan.data.source import Source
 from wgan.errors import UsageError
-from wgan.evaluation.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.runs import checkpoints
 from wgan.runs.compatibility import refuse_other_data, refuse_other_facts, refuse_other_settings, restore, source_state
 from wgan.runs.continuing import absolute, still_to_do, with_changes
-from wgan.runs.diagnosis import Examination
+from wgan.runs.diagnosis import RunDiagnosis
 from wgan.runs.files import RunFiles, new_run, own, refuse_no_run
 from wgan.runs.metadata import read_environment, read_settings, read_source, settings_seal
 from wgan.runs.record import Journal, Record, read_lines
@@ -48,7 +48,7 @@ CACHE = ".wgan-cache"
 """The folder beside the runs in which images are packed once for all of them."""
 
 
-_BEGINNING = ("before the first update", "Use a smaller batch_size or noise_size, smaller networks, or less data.")
+_BEGINNING = ("before the first update", "Use a smaller batch_size or latent_dim, smaller networks, or less data.")
 
 
 @in_usual_state
@@ -127,7 +127,7 @@ def begin(
             game=game,
             parts=chosen,
             judge=judge,
-            examination=Examination.of(settings, source, chosen),
+            examination=RunDiagnosis.of(settings, source, chosen),
             record=Record(files.metrics, length=0),
         )
         experiment.save()
@@ -215,8 +215,8 @@ def _resume(
     if done % settings.sample_every and done != begun_with:
         # `finish` drew them of a run that now goes on.
         remove_samples(files.samples_at(done, source.codec.kind))
-    if longer.steps != begun_with and settings.decay != "none":
-        changed = f"the {settings.decay} decay of the learning rates now runs to step {longer.steps:,}"
+    if longer.steps != begun_with and settings.lr_schedule != "none":
+        changed = f"the {settings.lr_schedule} decay of the learning rates now runs to step {longer.steps:,}"
         journal.warn(done, f"{changed} instead of {begun_with:,}: the rates jump at step {done:,}")
     if longer != settings or settings_seal(files, facts) == "none":
         replace_file(files.settings, sealed_toml(longer))
@@ -228,7 +228,7 @@ def _resume(
         game=game,
         parts=parts,
         judge=_judge(longer, source),
-        examination=Examination.of(longer, source, parts, read_lines(files.metrics)),
+        examination=RunDiagnosis.of(longer, source, parts, read_lines(files.metrics)),
         record=record,
         pending=pending,
         last=facts.get("last"),
@@ -299,10 +299,10 @@ def _with_fitting_batch(settings: Settings, source: Source, *, shrink: bool) -> 
     )
 
 
-def _judge(settings: Settings, source: Source) -> Judge | None:
+def _judge(settings: Settings, source: Source) -> SampleEvaluator | None:
     if source.num_held_out == 0:
         return None
-    return Judge(source, size=settings.judge_size, rounds=settings.judge_rounds, seed=settings.seed)
+    return SampleEvaluator(source, size=settings.eval_size, rounds=settings.eval_repeats, seed=settings.seed)
 
 
 def _environment(game: Game) -> dict[str, Any]:

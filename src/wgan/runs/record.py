@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Literal
 
 from wgan.errors import CheckpointError, WganWarning
 from wgan.runs.chains import checked, read_chain, refuse_fault
+from wgan.settings.former import todays_line
 from wgan.system.storage import disk_faults, read_plain, refuse_special
 
 
@@ -176,7 +177,7 @@ def read_lines(path: Path, *, length: int | None = None, check: str | None = Non
         if check is not None and read_chain(raw[:length], may_be_torn=False).check != check:
             fault = f"its first {length:,} bytes are not those that the checkpoint knows of"
             raise CheckpointError(f"'{path}' was changed after it was written: {fault}", remedy=OF_RECORD)
-    return lines
+    return [todays_line(line) for line in lines]
 
 
 def _read(path: Path, remedy: str) -> bytes:

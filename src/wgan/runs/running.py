@@ -14,12 +14,12 @@ from torch import Tensor
 
 from wgan.data.source import Source
 from wgan.errors import Interrupted, NumericError
-from wgan.evaluation.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.randomness import Randomness
 from wgan.runs import checkpoints, divergence
 from wgan.runs.compatibility import restore
 from wgan.runs.conditional_accuracy import obeyed
-from wgan.runs.diagnosis import Examination
+from wgan.runs.diagnosis import RunDiagnosis
 from wgan.runs.divergence import DivergedError
 from wgan.runs.drawing import drawn
 from wgan.runs.files import RunFiles
@@ -39,7 +39,7 @@ from wgan.training.factory import Parts, hparams_of
 from wgan.training.game import Game
 from wgan.training.loop import Setup, Step, train
 from wgan.trust.critic_schedule import critic_schedule
-from wgan.trust.gradients import probe
+from wgan.trust.gradients import gradient_stats
 from wgan.trust.verdict import Verdict
 
 SLOW_STEP = 1.0
@@ -79,8 +79,8 @@ class Experiment:
         source: Source,
         game: Game,
         parts: Parts,
-        judge: Judge | None,
-        examination: Examination | None,
+        judge: SampleEvaluator | None,
+        examination: RunDiagnosis | None,
         record: Record,
         pending: dict[str, float] | None = None,
         last: dict[str, float] | None = None,
@@ -247,7 +247,7 @@ class Experiment:
     def _after(self, number: int, step: Step | dict[str, float]) -> Progress:
         """Record, judge, sample and save what is due after an update."""
         settings, is_last = self.settings, number == self.settings.steps
-        is_saved, is_recorded = self.is_regular(number), number % settings.record_every == 0 or is_last
+        is_saved, is_recorded = self.is_regular(number), number % settings.log_every == 0 or is_last
         is_judged = self._is_judged(number)
         is_looked_at = self._examination is not None and self._examination.is_due(number)
         if not (is_saved or is_recorded or is_judged or is_looked_at or number % settings.sample_every == 0):
@@ -273,7 +273,7 @@ class Experiment:
         return Progress(number, settings.steps, line, evaluation, saved, verdict)
 
     def _is_judged(self, step: int) -> bool:
-        every = self.settings.judge_every
+        every = self.settings.eval_every
         return step == self.settings.steps or (step > 0 and every > 0 and step % every == 0)
 
     def _evaluate(self, number: int, numbers: dict[str, float]) -> dict[str, Any]:
@@ -327,7 +327,9 @@ class Experiment:
     def _probe(self) -> dict[str, float]:
         """What reaches the generator."""
         with self.game.engine.limits():
-            return probe(self.game, self.source, self._parts.objective, self._parts.constraint, self._hparams).numbers()
+            return gradient_stats(
+                self.game, self.source, self._parts.objective, self._parts.constraint, self._hparams
+            ).numbers()
 
     def _save_copy(self) -> Path:
         assert self._safe.tensors is not None

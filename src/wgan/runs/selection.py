@@ -31,7 +31,7 @@ def score_of(settings: Settings, evaluation: Mapping[str, float], evidence: Mapp
 
 def scores_at(settings: Settings, step: int) -> bool:
     """Whether a state after so many generator updates has a score, the last state of all left aside."""
-    return settings.judge_every > 0 and step > 0 and step % _between(settings) == 0
+    return settings.eval_every > 0 and step > 0 and step % _between(settings) == 0
 
 
 def why_to_end(settings: Settings, step: int, best: Best | None) -> str:
@@ -57,7 +57,7 @@ def why_to_end(settings: Settings, step: int, best: Best | None) -> str:
 
 def _between(settings: Settings) -> int:
     """Generator updates from one score to the next."""
-    return settings.judge_every * (1 if settings.best_by == "score" else evaluations_between_looks(settings))
+    return settings.eval_every * (1 if settings.best_by == "score" else evaluations_between_looks(settings))
 
 
 _WORDS = {

@@ -30,7 +30,7 @@ def setup(
         data: An array, a tensor, a data frame, a path or a built-in name; or an open `Source`.
         settings: What to begin with; the recipe for this kind of data if None.
         options: How to read the data; those of the settings if None.
-        changes: Any of the settings, such as `steps`, `batch_size`, `seed` and `average`. Objective, constraint,
+        changes: Any of the settings, such as `steps`, `batch_size`, `seed` and `ema_decay`. Objective, constraint,
             networks and optimisers may be objects and modules as `wgan.WGAN` takes them. Modules are copied.
 
     Returns:
@@ -46,7 +46,7 @@ def setup(
         >>> from wgan import setup, train
         >>> points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
         >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
-        >>> game = setup(points, generator=generator, critic=critic, noise_size=4, batch_size=32, steps=3)
+        >>> game = setup(points, generator=generator, critic=critic, latent_dim=4, batch_size=32, steps=3)
         >>> [step.number for step in train(game)]
         [1, 2, 3]
     """

@@ -75,8 +75,8 @@ def need_of(settings: Settings, layout: Layout, condition_size: int = 0, own: Ma
     to_generator, to_critic = given_to(settings.conditioning, condition_size)
 
     def generator() -> tuple[nn.Module, tuple[Tensor, ...]]:
-        network = parts.generator.generator(settings.noise_size, layout, to_generator)
-        return network, (torch.empty(_FEW, settings.noise_size), torch.empty(_FEW, to_generator.size))
+        network = parts.generator.generator(settings.latent_dim, layout, to_generator)
+        return network, (torch.empty(_FEW, settings.latent_dim), torch.empty(_FEW, to_generator.size))
 
     def critic() -> tuple[nn.Module, tuple[Tensor, ...]]:
         packed, told = layout.packed(hparams.packing), to_critic.packed(hparams.packing)
@@ -88,7 +88,7 @@ def need_of(settings: Settings, layout: Layout, condition_size: int = 0, own: Ma
     judged, judged_outputs = _weights(parts.critic) or _measured(critic)
     # Real samples and generated ones are scored, and what layers put out is kept for the gradient.
     per_sample = _FLOAT * _entries(settings, layout) + _HALF * (made_outputs + 2 * judged_outputs / hparams.packing)
-    averaged = _FLOAT * made if settings.average else 0
+    averaged = _FLOAT * made if settings.ema_decay else 0
     return Need(
         generator=_kept(parts.generator_optimizer, made) + averaged,
         critic=_kept(parts.critic_optimizer, judged),
@@ -126,7 +126,7 @@ def refuse_larger_networks(
     # A network of fully connected layers has many weights for each number of a sample: most need not be counted.
     if _PLENTY * (layout.size + condition_size) <= held["generator"]:
         return
-    need = need_of(dataclasses.replace(settings, average=0.0), layout, condition_size, own)
+    need = need_of(dataclasses.replace(settings, ema_decay=0.0), layout, condition_size, own)
     counted = {"generator": need.generator, "critic": need.critic}
     for player, count in counted.items():
         # Of each weight there are at least the weight itself and its gradient.
@@ -140,7 +140,7 @@ def refuse_larger_networks(
 
 def _entries(settings: Settings, layout: Layout) -> int:
     """Numbers of a sample's noise, of the sample, and of the real one beside it."""
-    return settings.noise_size + 2 * layout.size
+    return settings.latent_dim + 2 * layout.size
 
 
 def _weights(network: Architecture) -> tuple[float, float] | None:
@@ -214,7 +214,7 @@ def _refuse_threads(count: int) -> None:
 
 def _modest(settings: Settings) -> dict[str, int | str]:
     """What may be too large, with a value in place of its own that no machine finds large."""
-    counts = {"batch_size": _FEW, "packing": 1, "noise_size": _MODEST_NOISE}
+    counts = {"batch_size": _FEW, "packing": 1, "latent_dim": _MODEST_NOISE}
     found: dict[str, int | str] = {name: value for name, value in counts.items() if value < getattr(settings, name)}
     # A word without its parameters is the network as its table has it.
     words = {name: getattr(settings, name).partition(":") for name in ("generator", "critic")}

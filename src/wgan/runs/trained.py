@@ -18,7 +18,7 @@ from wgan.data import codec_from_state, conditions_from_state
 from wgan.data.conditions import Conditions
 from wgan.data.source import Codec, Decoded, Labelled, Samples, Source, decode_batch
 from wgan.errors import CheckpointError, UsageError
-from wgan.evaluation.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.runs import checkpoints
 from wgan.runs.compatibility import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
 from wgan.runs.conditional_accuracy import obeyed
@@ -126,14 +126,14 @@ class Trained:
             num: How many; may be left out where there is noise.
             seed: As in `generate`.
             where: As in `generate`.
-            noise: A row for each sample, shape (num, settings.noise_size): the same rows give the same samples, where
+            noise: A row for each sample, shape (num, settings.latent_dim): the same rows give the same samples, where
                 what is asked for is the same.
             decode: As in `generate`.
 
         Raises:
             UsageError: As `generate`; or noise that cannot be used.
         """
-        rows = None if noise is None else given_noise(noise, self.settings.noise_size)
+        rows = None if noise is None else given_noise(noise, self.settings.latent_dim)
         if rows is not None and num not in (None, len(rows)):
             raise UsageError(f"noise has {len(rows):,} rows, but {num:,} samples were asked for")
         num = (1 if num is None else num) if rows is None else len(rows)
@@ -170,7 +170,7 @@ class Trained:
             UsageError: Noise that cannot be used, or of another number of rows.
         """
         game = self.game
-        rows = None if noise is None else given_noise(noise, self.settings.noise_size)
+        rows = None if noise is None else given_noise(noise, self.settings.latent_dim)
         if rows is not None and len(rows) != len(condition):
             raise UsageError(f"noise has {len(rows):,} rows, but {len(condition):,} samples were asked for")
         with game.engine.limits():
@@ -302,7 +302,7 @@ def evaluate(
     size: int | None = None,
     rounds: int | None = None,
     features: bool = False,
-    obedience: bool = True,
+    conditional_accuracy: bool = True,
     parts: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Judge a run's samples against the rows it never saw, as the run itself does along the way.
@@ -315,7 +315,7 @@ def evaluate(
         size: Samples on each side, at most; None for the number that the run takes.
         rounds: Independent sets of samples; None for the number that the run takes.
         features: Whether to compute the kernel distance on a network's features too (images only).
-        obedience: Whether to see if conditions are obeyed, where there are conditions; takes up to a minute.
+        conditional_accuracy: Whether to see if conditions are obeyed, where there are conditions; takes up to a minute.
         parts: The objects and modules of your own that the run was begun with, by setting.
 
     Returns:
@@ -333,17 +333,19 @@ def evaluate(
     if source is None:
         source = open_again(settings if data is None else moved(settings, data), RunFiles(directory))
     refuse_other_data(read_source(RunFiles(directory)), source, directory)
-    judge = Judge(
+    judge = SampleEvaluator(
         source,
-        size=size or settings.judge_size,
-        rounds=rounds or settings.judge_rounds,
+        size=size or settings.eval_size,
+        rounds=rounds or settings.eval_repeats,
         seed=settings.seed,
         features=features,
     )
 
     with game.engine.limits():
         found = judge(lambda num: drawn(game, source, num, "noise of the judge").values, by_column=True)
-        return found | (obeyed(game, source, settings, trained.parts.objective, judge.size) if obedience else {})
+        return found | (
+            obeyed(game, source, settings, trained.parts.objective, judge.size) if conditional_accuracy else {}
+        )
 
 
 def _for_this_machine(settings: Settings, environment: dict[str, Any]) -> Settings:

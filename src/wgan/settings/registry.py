@@ -51,7 +51,7 @@ class Registry(Generic[T]):
         """Build the row that `text` names.
 
         Args:
-            text: "penalty", or with parameters "penalty:weight=0.1,sides=one".
+            text: "penalty", or with parameters "penalty:weight=0.1,one_sided=true".
 
         Returns:
             An instance of the row, its defaults overridden.
@@ -217,12 +217,12 @@ def register(table: Registry[Any] | Table[Any], name: str, row: Row, *, replace:
         >>> import torch
         >>> @dataclass(frozen=True)
         ... class AdamW:
-        ...     rate: float = 1e-4
+        ...     lr: float = 1e-4
         ...     def build(self, parameters):
-        ...         return torch.optim.AdamW(parameters, lr=self.rate)
+        ...         return torch.optim.AdamW(parameters, lr=self.lr)
         >>> _ = register(OPTIMIZERS, "adamw", AdamW, replace=True)
-        >>> OPTIMIZERS.build("adamw:rate=0.01")
-        AdamW(rate=0.01)
+        >>> OPTIMIZERS.build("adamw:lr=0.01")
+        AdamW(lr=0.01)
     """
     if not isinstance(table, Registry | Table):
         raise UsageError(

@@ -116,7 +116,7 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0, part
     streams = Randomness(settings.seed)
     to_generator, to_critic = given_to(settings.conditioning, condition_size)
     with streams.as_global("initial weights of the generator"):
-        generator = parts.generator.generator(settings.noise_size, layout, to_generator)
+        generator = parts.generator.generator(settings.latent_dim, layout, to_generator)
     with streams.as_global("initial weights of the critic"):
         critic = parts.critic.critic(
             layout.packed(hparams.packing), parts.objective.critic_outputs, to_critic.packed(hparams.packing)
@@ -148,10 +148,10 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0, part
         critic=critic,
         generator_optimizer=parts.generator_optimizer.build(generator.parameters()),
         critic_optimizer=parts.critic_optimizer.build(critic.parameters()),
-        prior=Prior(settings.noise_size, settings.noise),
+        prior=Prior(settings.latent_dim, settings.noise),
         seed=settings.seed,
         engine=engine,
-        averaged=settings.average > 0,
+        averaged=settings.ema_decay > 0,
     )
 
 
@@ -161,14 +161,14 @@ def hparams_of(settings: Settings) -> Hyperparameters:
         generator_steps=settings.steps,
         batch_size=settings.batch_size,
         critic_steps=settings.critic_steps,
-        schedule=settings.schedule,
+        critic_schedule=settings.critic_schedule,
         optimality=settings.optimality,
-        most_critic_steps=settings.most_critic_steps,
+        max_critic_steps=settings.max_critic_steps,
         packing=settings.packing,
         unrolled_steps=settings.unrolled_steps,
         mismatch=settings.mismatch,
-        decay=settings.decay,
-        average=settings.average,
+        lr_schedule=settings.lr_schedule,
+        ema_decay=settings.ema_decay,
     )
 
 

@@ -127,7 +127,7 @@ class Game:
         A CPU evaluates a few rows at a time, so that what one layer leaves is still in its cache for the next.
 
         Args:
-            noise: Shape (N, noise_size).
+            noise: Shape (N, latent_dim).
             condition: Shape (N, C); None for an unconditional game.
 
         Returns:
@@ -177,8 +177,8 @@ class Game:
     def set_rates(self, factor: float) -> None:
         """Set both optimisers' learning rates to `factor` times their start, or less after going back."""
         for optimizer, rates in self._rates.items():
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor * self.slowing
+            for group, lr in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = lr * factor * self.slowing
 
     @torch.no_grad()
     def update_average(self, decay: float) -> None:

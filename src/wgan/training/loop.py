@@ -93,17 +93,17 @@ def train(setup: Setup) -> Iterator[Step]:
         One `Step` after each generator update.
 
     Raises:
-        UsageError: `hparams.average` is above 0 and the game keeps no average of its generator, or the reverse.
+        UsageError: `hparams.ema_decay` is above 0 and the game keeps no average of its generator, or the reverse.
 
     Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1.
     """
     game, source, hparams = setup.game, setup.source, setup.hparams
     objective, constraint = setup.objective, setup.constraint
-    if (game.average is not None) != (hparams.average > 0):
+    if (game.average is not None) != (hparams.ema_decay > 0):
         kept = "keeps no average" if game.average is None else "keeps an average"
         raise UsageError(
-            f"the game {kept} of its generator, but hparams.average is {hparams.average}",
-            remedy="Build the game with averaged=True if hparams.average is above 0, and with averaged=False if not.",
+            f"the game {kept} of its generator, but hparams.ema_decay is {hparams.ema_decay}",
+            remedy="Build the game with averaged=True if hparams.ema_decay is above 0, and with averaged=False if not.",
         )
     streams, m = Randomness(game.seed), hparams.batch_size
     step = updates(game, objective, constraint, hparams)
@@ -129,6 +129,6 @@ def train(setup: Setup) -> Iterator[Step]:
                 shown, mismatched = draw_real(game, source, hparams, "real of the generator", *position)
                 condition = shown.condition
             generator_loss = step.generator(noise, condition, shown, mismatched)  # 10, 11
-            game.update_average(hparams.average)
+            game.update_average(hparams.ema_decay)
             game.steps_done += 1
         yield Step(game.steps_done, estimate, critic_loss, generator_loss, t + 1)

@@ -113,9 +113,9 @@ class CompiledUpdates(Updates):
         if not self.game.engine.compiled or not isinstance(optimizer, FunctionalOptimizer):
             return super().critic(held, real, noise, drawn)
 
-        def update(real: Batch, noise: Tensor, drawn: Drawn, slots: Slots, rate: Tensor) -> tuple[Tensor, Tensor]:
+        def update(real: Batch, noise: Tensor, drawn: Drawn, slots: Slots, lr: Tensor) -> tuple[Tensor, Tensor]:
             loss, estimate = self._critic_loss(held, real, noise, drawn)
-            _move(loss, list(self.game.critic.parameters()), optimizer, slots, rate)
+            _move(loss, list(self.game.critic.parameters()), optimizer, slots, lr)
             return loss.detach(), estimate
 
         arguments = (real, noise, drawn, optimizer.prepared(), _rate(optimizer))
@@ -130,10 +130,10 @@ class CompiledUpdates(Updates):
         if not game.engine.compiled or self.hparams.unrolled_steps or not isinstance(optimizer, FunctionalOptimizer):
             return super().generator(noise, condition, shown, mismatched)
 
-        def update(noise: Tensor, condition: Tensor | None, shown: Batch | None, slots: Slots, rate: Tensor) -> Tensor:
+        def update(noise: Tensor, condition: Tensor | None, shown: Batch | None, slots: Slots, lr: Tensor) -> Tensor:
             fake = game.generate(noise, condition).packed(packing)
             loss = generator_loss(game, self.objective, fake, None if shown is None else shown.packed(packing))
-            _move(loss, list(game.generator.parameters()), optimizer, slots, rate)
+            _move(loss, list(game.generator.parameters()), optimizer, slots, lr)
             return loss.detach()
 
         arguments = (noise, condition, shown, optimizer.prepared(), _rate(optimizer))
@@ -168,13 +168,13 @@ def _rate(optimizer: torch.optim.Optimizer) -> Tensor:
     return torch.tensor(optimizer.param_groups[0]["lr"], dtype=torch.float32, device="cpu")
 
 
-def _move(loss: Tensor, weights: Sequence[Tensor], optimizer: FunctionalOptimizer, slots: Slots, rate: Tensor) -> None:
+def _move(loss: Tensor, weights: Sequence[Tensor], optimizer: FunctionalOptimizer, slots: Slots, lr: Tensor) -> None:
     """`descend` in operations that can be compiled: weights and slots change in place."""
     if not weights:
         return
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     with torch.no_grad():
-        moved, after = optimizer.foresee(weights, gradients, slots, rate)
+        moved, after = optimizer.foresee(weights, gradients, slots, lr)
         for weight, value in zip(weights, moved, strict=True):
             weight.copy_(value)
         for slot, values in zip(slots, after, strict=True):

@@ -1,7 +1,7 @@
-"""What a critic's number is worth: evidence of it, measured while a run is under way, and nothing else changed by it.
+"""Evidence on the critic's estimate, measured during a run without changing it, and the verdict that follows from it.
 
-`Examiner` looks at a game after any of its updates and gives `Evidence`: the critic's estimate on rows that training
-sees and on rows that it does not, the distance that its scores prove whatever their slope, and the exact one.
+`CriticEvaluator` evaluates a game after any update and returns `Evidence`: the critic's estimate on training rows and
+on held-out rows, the distance that its scores prove whatever their slope, and the exact distance.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wgan.trust.distances import Certified, Solved, certify, solve
-    from wgan.trust.evidence import Evidence, Examiner
+    from wgan.trust.evidence import CriticEvaluator, Evidence
     from wgan.trust.gradients import (
         GeneratorGradient,
-        Probed,
+        GradientStats,
         Saturation,
         generator_gradient,
-        probe,
+        gradient_stats,
         saturation,
         weight_gradient,
     )
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 _HOME = {
     "Certified": "distances",
     "Evidence": "evidence",
-    "Examiner": "evidence",
+    "CriticEvaluator": "evidence",
     "GeneratorGradient": "gradients",
     "Look": "samples",
     "Looked": "samples",
-    "Probed": "gradients",
+    "GradientStats": "gradients",
     "Rows": "samples",
     "Saturation": "gradients",
     "Scored": "samples",
@@ -41,7 +41,7 @@ _HOME = {
     "generator_gradient": "gradients",
     "look": "samples",
     "most_rows": "samples",
-    "probe": "gradients",
+    "gradient_stats": "gradients",
     "relative_rise": "optimality",
     "saturation": "gradients",
     "scored": "samples",
@@ -52,21 +52,21 @@ _HOME = {
 
 __all__ = [
     "Certified",
+    "CriticEvaluator",
     "Evidence",
-    "Examiner",
     "GeneratorGradient",
+    "GradientStats",
     "Look",
     "Looked",
-    "Probed",
     "Rows",
     "Saturation",
     "Scored",
     "Solved",
     "certify",
     "generator_gradient",
+    "gradient_stats",
     "look",
     "most_rows",
-    "probe",
     "relative_rise",
     "saturation",
     "scored",

@@ -26,7 +26,7 @@ def until_optimal(setup: Setup) -> Iterator[int]:
     """Number the critic's updates before the next generator update, from 0 on; the caller makes them.
 
     First come those of the schedule. Where `hparams.optimality` is above 0, rounds of `critic_steps` follow until one
-    adds less than that share to what the critic proves, or `most_critic_steps` updates were made. What it proves is
+    adds less than that share to what the critic proves, or `max_critic_steps` updates were made. What it proves is
 
         M = W(f) - W(0),
 
@@ -51,14 +51,14 @@ def until_optimal(setup: Setup) -> Iterator[int]:
     proven = _Proven(setup)
     before = best = proven()
     yield from range(made)
-    while made < hparams.most_critic_steps:
+    while made < hparams.max_critic_steps:
         after = proven()
         if before is None or best is None or after is None:
             return
         best = max(best, after)
         if relative_rise(before, after) < hparams.optimality and after > best / 2:
             return
-        further = min(hparams.critic_steps, hparams.most_critic_steps - made)
+        further = min(hparams.critic_steps, hparams.max_critic_steps - made)
         yield from range(made, made + further)
         before, made = after, made + further
 

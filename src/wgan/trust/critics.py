@@ -26,8 +26,8 @@ from wgan.training.updates import descend
 from wgan.transport.measures import Array, as_pair, as_weights
 
 DEFAULT_NETWORK = MLP(width=64, depth=3)
-DEFAULT_CONSTRAINT = GradientPenalty(weight=1.0, sides="one")
-DEFAULT_OPTIMIZER = Adam(rate=2e-3, beta1=0.5)
+DEFAULT_CONSTRAINT = GradientPenalty(weight=1.0, one_sided=True)
+DEFAULT_OPTIMIZER = Adam(lr=2e-3, beta1=0.5)
 
 
 class FittedCritic(nn.Module):
@@ -170,7 +170,7 @@ def fit_critic(
     with on_threads(threads_for(sum(weight.numel() for weight in critic.parameters()))):
         for step in range(critic_steps):
             for group in optimiser.param_groups:
-                group["lr"] = optimizer.rate * (0.5 + 0.5 * math.cos(math.pi * step / critic_steps))
+                group["lr"] = optimizer.lr * (0.5 + 0.5 * math.cos(math.pi * step / critic_steps))
             rng = streams.at("batches of the critic", step)
             drawn_real, drawn_fake = (
                 Batch(_drawn(side, weights, batch_size, rng))

@@ -73,13 +73,13 @@ class Evidence:
         score_histogram: Edges, and counts of the scores of held-out rows and of samples.
         diversity_samples: Mean distance from a sample to the nearest other one.
         diversity_real: The same among held-out rows.
-        reached: Share of the held-out rows around which there are samples: what is missing, the generator has lost.
-        astray: Mean distance from a sample to the nearest held-out row that was looked at.
+        coverage: Share of the held-out rows around which there are samples: what is missing, the generator has lost.
+        off_support: Mean distance from a sample to the nearest held-out row that was looked at.
         nearest_training: Mean distance from a sample to the nearest of some training rows, of a finite set of them.
         nearest_held_out: The same to the nearest of as many held-out rows.
-        copied: Share of the samples that are nearer to training rows, of which all are looked through up to some ten
+        memorised: Share of the samples that are nearer to training rows, of which all are looked through up to some ten
             thousand, than chance would have them.
-        copied_error: The standard error of `copied` where nothing is copied.
+        memorised_error: The standard error of `memorised` where nothing is copied.
         training_lead: By how many standard errors the critic's scores of training rows are above those of held-out rows
             in the mean: what it has memorised, whatever the unit of its estimate.
     """
@@ -112,12 +112,12 @@ class Evidence:
     score_histogram: dict[str, list[float]] | None = None
     diversity_samples: float | None = None
     diversity_real: float | None = None
-    reached: float | None = None
-    astray: float | None = None
+    coverage: float | None = None
+    off_support: float | None = None
     nearest_training: float | None = None
     nearest_held_out: float | None = None
-    copied: float | None = None
-    copied_error: float | None = None
+    memorised: float | None = None
+    memorised_error: float | None = None
     training_lead: float | None = None
 
     def numbers(self) -> dict[str, object]:
@@ -130,7 +130,7 @@ class Evidence:
         return found
 
 
-class Examiner:
+class CriticEvaluator:
     """Looks at a game after any of its updates, always at the same real rows, so that evidence along a run compares.
 
     Args:
@@ -297,12 +297,12 @@ class Examiner:
         return {
             "diversity_samples": various and self.unit * various.samples,
             "diversity_real": various and self.unit * various.real,
-            "reached": various and various.reached,
-            "astray": various and self.unit * various.astray,
+            "coverage": various and various.coverage,
+            "off_support": various and self.unit * various.off_support,
             "nearest_training": near and self.unit * near.training,
             "nearest_held_out": near and self.unit * near.held_out,
-            "copied": near and near.copied,
-            "copied_error": near and near.copied_error,
+            "memorised": near and near.memorised,
+            "memorised_error": near and near.memorised_error,
         }
 
     def _sliced(self, other: Tensor) -> float | None:

@@ -61,7 +61,7 @@ class Saturation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probed:
+class GradientStats:
     """What was found of a run on its probe.
 
     Attributes:
@@ -87,7 +87,9 @@ class Probed:
 
 
 @in_usual_state
-def probe(game: Game, source: Source, objective: Objective, constraint: Constraint, hparams: Hyperparameters) -> Probed:
+def gradient_stats(
+    game: Game, source: Source, objective: Objective, constraint: Constraint, hparams: Hyperparameters
+) -> GradientStats:
     """The gradient that reaches the generator of a run as it stands, and how sure the critic is.
 
     Both are of one batch, the same at whatever step of the run, so that they compare along it. The loss is that of the
@@ -125,8 +127,8 @@ def probe(game: Game, source: Source, objective: Objective, constraint: Constrai
             scores = game.score_both(real.packed(hparams.packing), made.packed(hparams.packing))
             logits = objective.logits(*scores)
     if logits is None or not all(bool(side.isfinite().all()) for side in logits):
-        return Probed(gradient=gradient, saturation=None)
-    return Probed(gradient=gradient, saturation=saturation(*logits))
+        return GradientStats(gradient=gradient, saturation=None)
+    return GradientStats(gradient=gradient, saturation=saturation(*logits))
 
 
 @in_usual_state
@@ -141,7 +143,7 @@ def generator_gradient(
     Args:
         game: Neither weights, gradients nor running statistics change.
         objective: Whose loss.
-        noise: Shape (N, noise_size).
+        noise: Shape (N, latent_dim).
         real: As many real samples, for an objective whose generator sees them, and for their conditions.
         packing: Samples that the critic sees as one, of which N is a multiple.
 

@@ -35,7 +35,7 @@ def game_of(generator, critic):
         critic=critic,
         generator_optimizer=Adam().build(generator.parameters()),
         critic_optimizer=Adam().build(critic.parameters()),
-        prior=Prior(generator.noise_size),
+        prior=Prior(generator.latent_dim),
         seed=0,
         engine=Engine(),
         averaged=False,

@@ -16,7 +16,7 @@ from wgan.training.factory import build_game, choose_parts, hparams_of
 from wgan.training.loop import Setup, train
 from wgan.training.losses import critic_loss
 from wgan.training.updates import descend
-from wgan.trust.gradients import probe
+from wgan.trust.gradients import gradient_stats
 
 
 def small(**changes):
@@ -24,8 +24,8 @@ def small(**changes):
     settings = Settings(
         **{
             "data": "ring", "generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1,activation=tanh",
-            "objective": "gan", "constraint": "none", "noise_size": 2, "threads": 1, "batch_size": 16, "steps": 8,
-            "critic_steps": 2, "critic_optimizer": "adam:rate=0.03", "generator_optimizer": "adam:rate=0.01",
+            "objective": "gan", "constraint": "none", "latent_dim": 2, "threads": 1, "batch_size": 16, "steps": 8,
+            "critic_steps": 2, "critic_optimizer": "adam:lr=0.03", "generator_optimizer": "adam:lr=0.01",
             "precision": "float32", "device": "cpu",
         }
         | changes
@@ -54,7 +54,7 @@ def test_the_probe_of_linear_players_is_known(packing):
     scores = [rows.reshape(16 // packing, -1) @ slopes[0] + offset for rows in (real.values.double(), fake)]
     # The loss is the mean of -softplus(score) over packs; each sample of a pack is pulled at by its own slopes.
     pull = (-scores[1].sigmoid()[:, None] * slopes * packing).reshape(16, 2)
-    found = probe(game, source, *run).numbers()
+    found = gradient_stats(game, source, *run).numbers()
     assert found["gradient_at_samples"] == pytest.approx(pull.norm(dim=1).mean().item(), rel=1e-5)
     at_weight, at_bias = pull.T @ noise.double() / 16, pull.mean(dim=0)
     at_weights = math.hypot(at_weight.norm().item(), at_bias.norm().item())
@@ -66,11 +66,11 @@ def test_the_probe_of_linear_players_is_known(packing):
 
 def test_a_saturated_discriminator_shows_and_starves_the_minimax_generator():
     game, source, objective, constraint, hparams = small(objective="gan:generator=minimax")
-    before = probe(game, source, objective, constraint, hparams).numbers()
+    before = gradient_stats(game, source, objective, constraint, hparams).numbers()
     # A discriminator that says -20 of everything is wrong of what is real and sure of it all.
     with torch.no_grad():
         [*game.critic.parameters()][-1].fill_(-20.0)
-    after = probe(game, source, objective, constraint, hparams).numbers()
+    after = gradient_stats(game, source, objective, constraint, hparams).numbers()
     assert before["saturated"] == 0.0
     assert after["saturated"] == after["saturated_real"] == after["saturated_fake"] == 1.0
     assert after["saturation_slope"] < 1e-7
@@ -79,7 +79,7 @@ def test_a_saturated_discriminator_shows_and_starves_the_minimax_generator():
 
 def test_what_answers_the_semi_dual_pulls_at_each_sample_with_slope_one():
     """d c(x, y) / d x is a unit vector where c is the Euclidean distance, whichever y answers."""
-    found = probe(*small(objective="semidual")).numbers()
+    found = gradient_stats(*small(objective="semidual")).numbers()
     assert found["gradient_at_samples"] == pytest.approx(1.0, rel=1e-6)
     assert found.keys() == {"gradient_at_samples", "gradient_at_weights"}
 
@@ -92,25 +92,27 @@ def test_the_probe_of_a_generator_that_looks_ahead_sees_how_the_critic_will_answ
     drawn = draw(game, objective, constraint, real, 7, LOOKING_AHEAD)
 
     def loss_after_the_updates(weights):
-        copied = copy.deepcopy(game)
-        torch.nn.utils.vector_to_parameters(weights, copied.generator.parameters())
+        memorised = copy.deepcopy(game)
+        torch.nn.utils.vector_to_parameters(weights, memorised.generator.parameters())
         for _ in range(3):
             with torch.no_grad():
-                fake = copied.generate(noise)
+                fake = memorised.generate(noise)
             descend(
-                critic_loss(copied, objective, constraint, real, fake, drawn)[0], copied.critic, copied.critic_optimizer
+                critic_loss(memorised, objective, constraint, real, fake, drawn)[0],
+                memorised.critic,
+                memorised.critic_optimizer,
             )
         with torch.no_grad():
-            return softplus(-copied.score(copied.generate(noise).values)).mean().double().item()
+            return softplus(-memorised.score(memorised.generate(noise).values)).mean().double().item()
 
     at = torch.nn.utils.parameters_to_vector(game.generator.parameters()).detach()
     slopes = [
         (loss_after_the_updates(at + 0.005 * way) - loss_after_the_updates(at - 0.005 * way)) / 0.01
         for way in torch.eye(len(at))
     ]
-    found = probe(game, source, objective, constraint, hparams).numbers()["gradient_at_weights"]
+    found = gradient_stats(game, source, objective, constraint, hparams).numbers()["gradient_at_weights"]
     assert found == pytest.approx(torch.tensor(slopes).norm().item(), rel=0.01)
-    still = probe(*small(unrolled_steps=0, generator="mlp:depth=0", constraint="r1"))
+    still = gradient_stats(*small(unrolled_steps=0, generator="mlp:depth=0", constraint="r1"))
     assert abs(still.numbers()["gradient_at_weights"] - found) > 0.05 * found
 
 
@@ -120,10 +122,10 @@ GAMES = {
     "batch norm": {"generator": "mlp:width=8,norm=batch", "critic": "mlp:width=8,norm=batch"},
     "spectral norm, packed": {"objective": "hinge", "constraint": "spectral", "packing": 2},
     "flipped labels, lazy penalty, looking ahead": {
-        "objective": "gan:flipping=0.1", "constraint": "r1:every=3", "unrolled_steps": 2, "decay": "linear"
+        "objective": "gan:flipping=0.1", "constraint": "r1:every=3", "unrolled_steps": 2, "lr_schedule": "linear"
     },
     "no critic": {"objective": "mmd", "critic": "identity"},
-    "energy": {"objective": "energy:pulling=0.1", "critic": "autoencoder:width=8,code=2", "packing": 2},
+    "energy": {"objective": "energy:pull_away=0.1", "critic": "autoencoder:width=8,code=2", "packing": 2},
     "semi-dual": {"objective": "semidual"},
     "conditional": {"input": LABELS, "mismatch": 0.3, "conditioning": "projection", "objective": "fgan"},
     "conditional, packed, looking ahead": {
@@ -141,7 +143,7 @@ def test_a_run_that_is_probed_is_the_run_that_is_not(name):
         before = torch.get_rng_state()
         for _ in train(Setup(game, *run)):
             if is_probed:
-                first, again = probe(game, *run).numbers(), probe(game, *run).numbers()
+                first, again = gradient_stats(game, *run).numbers(), gradient_stats(game, *run).numbers()
                 assert first == again
                 assert first["gradient_at_weights"] > 0
                 assert ("saturated" in first) == isinstance(run[1], GAN | Relativistic)
@@ -156,17 +158,17 @@ def test_a_game_that_was_restored_gives_the_numbers_of_the_one_that_was_saved():
     list(train(Setup(game, *run)))
     fresh, *_ = small(**changes)
     fresh.restore(*game.state())
-    assert probe(fresh, *run).numbers() == probe(game, *run).numbers()
+    assert gradient_stats(fresh, *run).numbers() == gradient_stats(game, *run).numbers()
 
 
 def test_numbers_that_are_not_finite_are_left_out():
     game, source, *run = small(objective="gan:generator=minimax")
     with torch.no_grad():
         [*game.critic.parameters()][-1].fill_(math.inf)
-    assert "saturated" not in probe(game, source, *run).numbers()
+    assert "saturated" not in gradient_stats(game, source, *run).numbers()
     with torch.no_grad():
         next(iter(game.generator.parameters())).fill_(math.nan)
-    assert probe(game, source, *run).numbers() == {}
+    assert gradient_stats(game, source, *run).numbers() == {}
 
 
 def test_the_probe_is_drawn_under_the_conditions_of_the_data():
@@ -176,7 +178,7 @@ def test_the_probe_is_drawn_under_the_conditions_of_the_data():
     fake = game.generate(noise, real.condition)
     loss = softplus(-game.score(*fake)).mean()
     slopes = torch.autograd.grad(loss, [*game.generator.parameters()])
-    found = probe(game, source, *run).numbers()["gradient_at_weights"]
+    found = gradient_stats(game, source, *run).numbers()["gradient_at_weights"]
     assert found == pytest.approx(torch.cat([slope.flatten() for slope in slopes]).norm().item(), rel=1e-5)
     other = game.generate(noise, real.condition.flip(0))
     loss = softplus(-game.score(*other)).mean()

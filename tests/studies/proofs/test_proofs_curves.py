@@ -123,7 +123,7 @@ def test_the_census_is_read_with_names_and_without(tmp_path, first):
     assert [task.name for task in wanted if task.data == "adult"] == [f"adult-{game}-0" for game in GAMES]
     source = wanted[-1].open()
     assert source.size + source.num_held_out == 200
-    assert wanted[-1].settings.noise_size > RING.settings.noise_size
+    assert wanted[-1].settings.latent_dim > RING.settings.latent_dim
 
 
 def test_seeds_come_one_after_the_other_and_the_census_when_it_is_there():

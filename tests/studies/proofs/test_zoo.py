@@ -30,7 +30,7 @@ def few(monkeypatch):
 
 def short(name, steps=20, **changes) -> Specimen:
     settings = dataclasses.replace(
-        ZOO[name].settings, steps=steps, judge_every=steps, batch_size=16, judge_size=50, **changes
+        ZOO[name].settings, steps=steps, eval_every=steps, batch_size=16, eval_size=50, **changes
     )
     return dataclasses.replace(ZOO[name], settings=settings)
 

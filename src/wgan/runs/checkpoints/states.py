@@ -21,6 +21,7 @@ from wgan.runs.checkpoints.format import (
     refuse_other_version,
     steps_saved,
 )
+from wgan.settings.former import todays_settings
 from wgan.system.storage import DamagedError, parsed, unseal
 
 
@@ -77,6 +78,8 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             raise foreign(path, f"its notes are of step {state['step']!r}")
         if not isinstance(state["facts"], dict):
             raise foreign(path, "its facts are no table")
+        if isinstance(noted := state["facts"].get("settings"), dict):
+            state["facts"]["settings"] = todays_settings(noted)
         best_of(state, path)
         return state, dict(files)
     except KeyError as error:

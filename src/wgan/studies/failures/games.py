@@ -163,7 +163,9 @@ def fit_by_game(
     game = _game(mixture, seed)
     weight, bias = game.generator.parameters()
     history = []
-    hparams = Hyperparameters(generator_steps=generator_steps, batch_size=batch_size, critic_steps=2, decay="linear")
+    hparams = Hyperparameters(
+        generator_steps=generator_steps, batch_size=batch_size, critic_steps=2, lr_schedule="linear"
+    )
     objective = FGAN(divergence=row.word, generator=generator, score="log-ratio")
     for step in train(Setup(game, LineSource(mixture), objective, Unconstrained(), hparams)):
         here = torch.stack([bias.detach().reshape(()), weight.detach().reshape(()).abs(), step.estimate])
@@ -182,8 +184,8 @@ def _game(mixture: LineMixture, seed: int) -> Game:
     return Game(
         generator=generator,
         critic=critic,
-        generator_optimizer=Adam(rate=1e-2, beta1=0.5).build(generator.parameters()),
-        critic_optimizer=Adam(rate=5e-3, beta1=0.5, beta2=0.99).build(critic.parameters()),
+        generator_optimizer=Adam(lr=1e-2, beta1=0.5).build(generator.parameters()),
+        critic_optimizer=Adam(lr=5e-3, beta1=0.5, beta2=0.99).build(critic.parameters()),
         prior=StratifiedPrior(),
         seed=seed,
         engine=Engine(),

@@ -208,7 +208,7 @@ def _game(distance: float, deviation: float, seed: int) -> Game:
         generator=generator,
         critic=critic,
         generator_optimizer=Adam().build(generator.parameters()),
-        critic_optimizer=Adam(rate=1e-3, beta1=0.5).build(critic.parameters()),
+        critic_optimizer=Adam(lr=1e-3, beta1=0.5).build(critic.parameters()),
         prior=Prior(1),
         seed=seed,
         engine=Engine(),

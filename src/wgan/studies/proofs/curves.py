@@ -29,7 +29,7 @@ from wgan.system.storage import canonical_json, replace_file
 from wgan.system.torch_state import in_usual_state
 from wgan.training.factory import build_game, choose_parts, hparams_of
 from wgan.training.loop import Setup, train
-from wgan.trust import Examiner
+from wgan.trust import CriticEvaluator
 
 TOYS = ("ring", "grid", "swiss-roll")
 """Data that is always there."""
@@ -40,28 +40,28 @@ ADULT = "adult"
 GAMES: dict[str, dict[str, Any]] = {
     "penalty": {
         "constraint": "penalty:weight=1",
-        "generator_optimizer": "adam:rate=0.0001,beta1=0.5",
-        "critic_optimizer": "adam:rate=0.001,beta1=0.5",
+        "generator_optimizer": "adam:lr=0.0001,beta1=0.5",
+        "critic_optimizer": "adam:lr=0.001,beta1=0.5",
     },
     "clipping": {
         "constraint": "clipping:bound=0.1",
-        "generator_optimizer": "rmsprop:rate=0.0001",
-        "critic_optimizer": "rmsprop:rate=0.0005",
+        "generator_optimizer": "rmsprop:lr=0.0001",
+        "critic_optimizer": "rmsprop:lr=0.0005",
     },
     "gan": {
         "objective": "gan",
         "constraint": "none",
         "critic_steps": 1,
-        "generator_optimizer": "adam:rate=0.0002,beta1=0.5",
-        "critic_optimizer": "adam:rate=0.0002,beta1=0.5",
+        "generator_optimizer": "adam:lr=0.0002,beta1=0.5",
+        "critic_optimizer": "adam:lr=0.0002,beta1=0.5",
     },
 }
 """The games, by name: what they do not share. Constrained critics go five to ten times as fast as their generators, so
 that they are near their optimum at every look."""
 
 _SLOWER: dict[tuple[str, str], str] = {
-    ("grid", "penalty"): "adam:rate=0.000005,beta1=0.5",
-    ("grid", "clipping"): "rmsprop:rate=0.00001",
+    ("grid", "penalty"): "adam:lr=0.000005,beta1=0.5",
+    ("grid", "clipping"): "rmsprop:lr=0.00001",
 }
 """By data and game, generators that learn in the first fifth of the run what they ever do at such rates: after that W1
 would stand still, and ranks would be those of noise."""
@@ -69,12 +69,12 @@ would stand still, and ranks would be those of noise."""
 _SHARED = Settings(
     generator="mlp:width=128",
     critic="mlp:width=128",
-    noise_size=4,
+    latent_dim=4,
     batch_size=128,
     critic_steps=5,
     # Rates that do not fall: the curve would flatten with them, and the later half would show nothing but its noise.
-    decay="none",
-    average=0.0,
+    lr_schedule="none",
+    ema_decay=0.0,
     threads=1,
     precision="float32",
     engine="eager",
@@ -143,8 +143,8 @@ class Task:
         """Of the run."""
         chosen = replace(_SHARED, data=self.path, seed=self.seed, steps=self.scale.steps, **GAMES[self.game])
         slower = _SLOWER.get((self.data, self.game), chosen.generator_optimizer)
-        noise_size = _TABLE_NOISE if self.data == ADULT else chosen.noise_size
-        return replace(chosen, generator_optimizer=slower, noise_size=noise_size)
+        latent_dim = _TABLE_NOISE if self.data == ADULT else chosen.latent_dim
+        return replace(chosen, generator_optimizer=slower, latent_dim=latent_dim)
 
     def open(self) -> Source:
         """The data."""
@@ -232,7 +232,7 @@ def run(task: Task) -> Trace:
     settings, source = task.settings, task.open()
     parts, hparams = choose_parts(settings), hparams_of(settings)
     game = build_game(settings, source.codec.layout)
-    examiner = Examiner(
+    examiner = CriticEvaluator(
         source, parts.objective, parts.constraint, hparams, size=task.scale.rows, gap_steps=0, seed=settings.seed
     )
     looks = task.scale.looks()

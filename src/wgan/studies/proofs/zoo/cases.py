@@ -34,8 +34,8 @@ class Specimen:
 _Changes: TypeAlias = dict[str, Any]
 
 
-def _adam(rate: float, beta1: float = 0.5, beta2: float = 0.9) -> str:
-    return f"adam:rate={rate},beta1={beta1},beta2={beta2}"
+def _adam(lr: float, beta1: float = 0.5, beta2: float = 0.9) -> str:
+    return f"adam:lr={lr},beta1={beta1},beta2={beta2}"
 
 
 def _both(optimizer: str) -> _Changes:
@@ -46,8 +46,8 @@ def _players(generator: str, critic: str) -> _Changes:
     return {"generator_optimizer": generator, "critic_optimizer": critic}
 
 
-def _clipped(bound: float, rate: float = 0.001) -> _Changes:
-    return {"constraint": f"clipping:bound={bound}", "critic_steps": 5, **_both(f"rmsprop:rate={rate}")}
+def _clipped(bound: float, lr: float = 0.001) -> _Changes:
+    return {"constraint": f"clipping:bound={bound}", "critic_steps": 5, **_both(f"rmsprop:lr={lr}")}
 
 
 _BASE = Settings(
@@ -56,24 +56,24 @@ _BASE = Settings(
     constraint="penalty:weight=0.1",
     generator_optimizer=_adam(0.003),
     critic_optimizer=_adam(0.003),
-    noise_size=4,
+    latent_dim=4,
     batch_size=128,
     critic_steps=3,
-    decay="cosine",
+    lr_schedule="cosine",
     steps=1_200,
-    judge_every=150,
+    eval_every=150,
     threads=1,
     engine="eager",
     precision="float32",
 )
 
-_LONGER: _Changes = {"steps": 2_000, "judge_every": 250}
+_LONGER: _Changes = {"steps": 2_000, "eval_every": 250}
 _RING: _Changes = {"data": "ring"}
 _GRID: _Changes = {"data": "grid"} | _LONGER
 _ROLL: _Changes = {"data": "swiss-roll"}
-_EIGHT: _Changes = {"data": "clusters-8d", "noise_size": 8}
-_SIXTEEN: _Changes = {"data": "clusters-16d", "noise_size": 16}
-_CLOUDS: _Changes = {"data": "clouds-64d", "noise_size": 64}
+_EIGHT: _Changes = {"data": "clusters-8d", "latent_dim": 8}
+_SIXTEEN: _Changes = {"data": "clusters-16d", "latent_dim": 16}
+_CLOUDS: _Changes = {"data": "clouds-64d", "latent_dim": 64}
 _BY_ADAM = _both(_adam(0.003, 0.0, 0.999))
 _ROWS = 5_000
 
@@ -104,16 +104,20 @@ _SOUND: dict[str, tuple[_Changes, int | None]] = {
     "clusters-16d-penalty": (_SIXTEEN, _ROWS),
 }
 
-_OFTEN: _Changes = {"judge_every": 300, "critic_steps": 1}
-_SHORT: _Changes = {"steps": 600, "judge_every": 100, "critic_steps": 5, "batch_size": 64, "critic": "mlp:width=256"}
-_LONG: _Changes = {"steps": 2_000, "judge_every": 250, "generator": "mlp:width=256"}
-_FREE: _Changes = {"constraint": "none", "decay": "none"}
-_SMALL: _Changes = {"noise_size": 1, "generator": "mlp:width=32,depth=1", **_both(_adam(0.001))}
+_OFTEN: _Changes = {"eval_every": 300, "critic_steps": 1}
+_SHORT: _Changes = {"steps": 600, "eval_every": 100, "critic_steps": 5, "batch_size": 64, "critic": "mlp:width=256"}
+_LONG: _Changes = {"steps": 2_000, "eval_every": 250, "generator": "mlp:width=256"}
+_FREE: _Changes = {"constraint": "none", "lr_schedule": "none"}
+_SMALL: _Changes = {"latent_dim": 1, "generator": "mlp:width=32,depth=1", **_both(_adam(0.001))}
 
 # By fault: what a planted run changes in its sibling, and its rows.
 _PLANTED: dict[Kind, dict[str, tuple[str, _Changes, int | None]]] = {
     "critic-not-optimal": {
-        "roll-slow-critic": ("roll-penalty", _OFTEN | {"decay": "none"} | _players(_adam(1e-3), _adam(1e-4)), None),
+        "roll-slow-critic": (
+            "roll-penalty",
+            _OFTEN | {"lr_schedule": "none"} | _players(_adam(1e-3), _adam(1e-4)),
+            None,
+        ),
         "ring-idle-critic": ("ring-penalty", _players(_adam(1e-4), _adam(1e-5)), None),
         "ring-hasty-generator": ("ring-penalty", _OFTEN | _players(_adam(1e-2), _adam(1e-3)), None),
         "roll-linear-critic": (
@@ -176,7 +180,7 @@ _PLANTED: dict[Kind, dict[str, tuple[str, _Changes, int | None]]] = {
         "roll-momentum": ("roll-clipping-adam", _both(_adam(0.003, 0.9, 0.999)), None),
         "roll-more-momentum": ("roll-clipping-adam", _both(_adam(0.003, 0.95, 0.999)), None),
         "ring-momentum": ("ring-clipping-adam", _both(_adam(0.003, 0.9, 0.999)), None),
-        "ring-penalty-momentum": ("ring-penalty", {"decay": "none"} | _both(_adam(0.01, 0.95, 0.999)), None),
+        "ring-penalty-momentum": ("ring-penalty", {"lr_schedule": "none"} | _both(_adam(0.01, 0.95, 0.999)), None),
     },
     "collapsed": {
         "ring-free": ("ring-gan", _FREE | {"critic_steps": 2} | _players(_adam(3e-3), _adam(1e-3)), None),
@@ -197,19 +201,19 @@ _PLANTED: dict[Kind, dict[str, tuple[str, _Changes, int | None]]] = {
     "cannot-tell": {
         "ring-one-look": (
             "ring-clipping",
-            _clipped(0.05) | _both(_adam(0.01, 0.9, 0.999)) | _OFTEN | {"steps": 300, "decay": "none"},
+            _clipped(0.05) | _both(_adam(0.01, 0.9, 0.999)) | _OFTEN | {"steps": 300, "lr_schedule": "none"},
             None,
         ),
         "ring-cut-short": ("ring-penalty", {"steps": 450}, None),
         # Its samples are near, but its curve rises with its slope, from 15 to 800, while they come nearer.
         "roll-wide-clipping": ("roll-clipping", _clipped(1), None),
         "clouds-64d-noise": ("clusters-16d-penalty", _CLOUDS | _players(_adam(1e-7), _adam(0.003)), _ROWS),
-        "clouds-64d-hardly-begun": ("clusters-16d-penalty", _CLOUDS | {"steps": 12, "judge_every": 12}, _ROWS),
+        "clouds-64d-hardly-begun": ("clusters-16d-penalty", _CLOUDS | {"steps": 12, "eval_every": 12}, _ROWS),
     },
     "diverged": {
         "ring-dead": ("ring-penalty", _both(_adam(0.3)), None),
         "ring-gan-dead": ("ring-gan", {"constraint": "none"} | _both(_adam(1)), None),
-        "roll-wall-to-wall": ("roll-clipping", _both("rmsprop:rate=3"), None),
+        "roll-wall-to-wall": ("roll-clipping", _both("rmsprop:lr=3"), None),
         "grid-free-fast": ("grid-penalty", {"constraint": "none"} | _both(_adam(0.3)), None),
     },
 }

@@ -14,7 +14,7 @@ from wgan.data.source import Source
 from wgan.randomness import Randomness
 from wgan.runs import divergence
 from wgan.runs.compatibility import NUMBERS
-from wgan.runs.diagnosis import Examination
+from wgan.runs.diagnosis import RunDiagnosis
 from wgan.settings import Settings
 from wgan.studies.proofs.zoo.cases import Specimen
 from wgan.studies.proofs.zoo.data import DISTRIBUTIONS, open_source
@@ -64,7 +64,7 @@ def live(specimen: Specimen, seed: int) -> Life:
     settings = dataclasses.replace(specimen.settings, seed=seed)
     source, parts = open_source(settings.data, specimen.rows, seed), choose_parts(settings)
     game = build_game(settings, source.codec.layout)
-    examination = Examination.of(settings, source, parts)
+    examination = RunDiagnosis.of(settings, source, parts)
     assert examination is not None, "every run of the zoo has rows held out"
     scale = float(source.sample(_SCALE_ROWS, Randomness(seed).at("scale of the data")).values.abs().max())
     facts, lines = dataclasses.asdict(settings), []
@@ -82,7 +82,7 @@ def live(specimen: Specimen, seed: int) -> Life:
             )
         ):
             is_looked_at = examination.is_due(step.number)
-            if not is_looked_at and step.number % settings.record_every:
+            if not is_looked_at and step.number % settings.log_every:
                 continue
             numbers = {name: getattr(step, name).item() for name in NUMBERS}
             fault = divergence.fault_of(game, parts, numbers, scale)

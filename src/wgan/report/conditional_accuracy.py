@@ -10,12 +10,12 @@ from typing import Any
 from wgan.report.record import number
 from wgan.system.text import listed
 
-_IGNORED, _UNSEEN = "ignored", "unseen_"
+_IGNORED, _UNSEEN = "chance", "unseen_"
 _LOWEST = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Obeyed:
+class ConditionalAccuracy:
     """What was found of one condition, or of all at once.
 
     Attributes:
@@ -72,7 +72,7 @@ class Obeyed:
         return f"{100 * value:.1f} %" if self.is_share else f"{value:.2f}"
 
 
-def read_obeyed(evaluation: Mapping[str, Any]) -> list[Obeyed]:
+def conditional_accuracies(evaluation: Mapping[str, Any]) -> list[ConditionalAccuracy]:
     """What an evaluation says of each condition; nothing where none was looked at."""
     found = []
     for key in evaluation:
@@ -81,16 +81,16 @@ def read_obeyed(evaluation: Mapping[str, Any]) -> list[Obeyed]:
         if not rest.startswith(_IGNORED):
             continue
         ending = rest.removeprefix(_IGNORED)
-        is_share = f"{prefix}obeyed{ending}" in evaluation
-        start = f"obeyed{ending}="
+        is_share = f"{prefix}accuracy{ending}" in evaluation
+        start = f"accuracy{ending}="
         values = [] if prefix else [name for name in evaluation if ending and name.startswith(start)]
         found.append(
-            Obeyed(
+            ConditionalAccuracy(
                 name=ending.removeprefix("_"),
                 is_unseen=bool(prefix),
                 is_share=is_share,
-                samples=number(evaluation.get(f"{prefix}{'obeyed' if is_share else 'followed'}{ending}")),
-                real=number(evaluation.get(f"{prefix}read{ending}")),
+                samples=number(evaluation.get(f"{prefix}{'accuracy' if is_share else 'correlation'}{ending}")),
+                real=number(evaluation.get(f"{prefix}classifier_accuracy{ending}")),
                 ignored=number(evaluation[key]),
                 values=tuple((name.removeprefix(start), number(evaluation[name])) for name in values),
             )
