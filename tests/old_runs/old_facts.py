@@ -40,14 +40,12 @@ NUM, SEED = 4, 3
 def machine():
     """What the last bits of all numbers depend on."""
     info = Path("/proc/cpuinfo")
-    models = (
-        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        if (info.is_file())
-        else []
-    )
+    known = info.read_text().split("\n\n")[0].splitlines() if info.is_file() else []
+    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in known)}
+    processor = " ".join(said.get(name, "?") for name in ("model name", "cpu family", "model", "stepping"))
     capability = torch.backends.cpu.get_cpu_capability()
     versions = f"torch {torch.__version__}, numpy {np.__version__}"
-    return f"{platform.machine()}, {[*models, 'unknown'][0]}, {capability}, {versions}"
+    return f"{platform.machine()}, {processor}, {capability}, {versions}"
 
 
 def cli(*words):
