@@ -15,7 +15,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from old_facts import TO_STEP, at_rest, compared, frame_and_labels, from_toml, machine, main, of_model, points, resumed
+from old_facts import (
+    TO_STEP,
+    WORDS,
+    at_rest,
+    compared,
+    frame_and_labels,
+    from_toml,
+    machine,
+    main,
+    of_model,
+    one_more,
+    points,
+    resumed,
+    short_settings,
+)
+from old_facts import begun as begun_run
 
 import wgan
 
@@ -120,8 +135,15 @@ def make():
         assert code == 0, name
     with contextlib.redirect_stderr(io.StringIO()):
         assert main(["train", "--settings", str(HERE / "settings" / f"{LOST}.toml"), "--out", LOST, "--quiet"]) == 4
+    for number in range(len(WORDS)):
+        settings = WORK / f"words-{number}.toml"
+        settings.write_text(short_settings(number, WORK))
+        begun_run(settings, WORK / "words" / f"{number}")
+        for folder in ("samples", "checkpoints/00000000"):
+            shutil.rmtree(WORK / "words" / f"{number}" / folder)
+    shutil.rmtree(WORK / "words" / ".wgan-cache", ignore_errors=True)
     fitted()
-    for name in (*STOPPED, *KILLED, *FINISHED, LOST, *MODELS):
+    for name in ("words", *STOPPED, *KILLED, *FINISHED, LOST, *MODELS):
         pack(name)
     truths = {"machine": machine(), "runs": {}, "resumed": {}, "models": {}}
     for name in TO_STEP:
@@ -129,6 +151,7 @@ def make():
         truths["resumed"][name] = resumed(name, WORK / name, WORK)
     for name in MODELS:
         truths["models"][name] = of_model(name, WORK / name, WORK)
+    truths["words"] = [one_more(number, WORK / "words" / f"{number}", WORK) for number in range(len(WORDS))]
     truths["compared"] = compared(WORK / "ring-resumed", WORK / "gan")
     (HERE / "truths.json").write_text(
         "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in truths.items()) + "}" + "\n"

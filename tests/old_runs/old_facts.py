@@ -34,6 +34,9 @@ WHERE = {
 TO_STEP = {"ring": None, "tiles": None, "pets": 30, "packed": 14, "gan": 33, "slowed": 14}
 """The step that each run is resumed to; None for the one that it was begun with, where it was stopped before."""
 
+WORDS = json.loads((Path(__file__).parent / "words.json").read_text())
+"""Settings of one short run each, which name every part with its parameters."""
+
 NUM, SEED = 4, 3
 
 
@@ -123,6 +126,38 @@ def begun(settings, out):
         with wgan.begin(from_toml(settings), out) as experiment:
             for _ in experiment.run():
                 pass
+
+
+def short_settings(number, folder):
+    """The text of a settings file of `WORDS`."""
+    words = {"data": "ring"} | WORDS[number]
+    if words["data"] == "ring":
+        words = {"generator": "mlp:width=6,depth=1", "critic": "mlp:width=6,depth=1"} | words
+    else:
+        words["data"] = str(folder / words["data"])
+    common = {"steps": 1, "batch_size": 4, "critic_steps": 1, "threads": 1, "judge_size": 4, "record_every": 1}
+    common |= {"engine": "eager", "precision": "float32", "device": "cpu", "examine": "off"}
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in (common | words).items())
+
+
+def one_more(number, run, folder):
+    """What a copy of a short run has become after a second update."""
+    copy = folder / f"words-{number}-resumed"
+    shutil.copytree(run, copy)
+    data = WORDS[number].get("data")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with wgan.resume(copy, steps=2, data=None if data is None else str(folder / data)) as experiment:
+            for _ in experiment.run():
+                pass
+    samples = wgan.load(copy).sample(NUM, SEED)
+    numbers = ("estimate", "critic_loss", "generator_loss", "score")
+    last = lines(copy / "metrics.jsonl")[-1]
+    return {
+        "samples": _array(np.asarray(getattr(samples, "values", samples))[:, :4]),
+        "last": [last[name] for name in numbers],
+        "checkpoint": tensors(copy),
+    }
 
 
 def lines(path):
