@@ -10,7 +10,7 @@ from wgan.data import open_data
 from wgan.engine import Engine
 from wgan.errors import UsageError
 from wgan.obedience import Reader, obedience
-from wgan.report.obeyed import read_obeyed, score_drop
+from wgan.report.evaluations import read_obeyed, score_drop
 from wgan.settings import DataOptions
 
 ENGINE = Engine()

@@ -14,8 +14,9 @@ from wgan.export import write_samples
 from wgan.objectives import OBJECTIVES
 from wgan.report import write_report
 from wgan.report.markup import Html, element, joined
+from wgan.report.page import summary
 from wgan.report.record import columns, forms_of, read_record
-from wgan.report.words import axis_label, duration, significant, summary
+from wgan.report.words import axis_label, duration, significant
 
 
 @pytest.fixture

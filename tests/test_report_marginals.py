@@ -9,7 +9,7 @@ import pytest
 from fake_runs import fake_run
 from wgan.comparing import marginal
 from wgan.report import write_report
-from wgan.report.marginals import read_columns
+from wgan.report.evaluations import read_columns
 
 
 def with_columns(run, columns):

@@ -12,8 +12,7 @@ from test_report import report
 from wgan import figures
 from wgan.report import questions
 from wgan.report.record import _OF_EVIDENCE, read_record
-from wgan.report.trust import verdict_block
-from wgan.report.verdicts import line_of, title_of, verdict_of
+from wgan.report.trust import line_of, title_of, verdict_block, verdict_of
 from wgan.report.words import _EVIDENCE, distance_unit
 from wgan.trust import Evidence
 from wgan.trust.verdict import KINDS, Verdict

@@ -112,8 +112,8 @@ def _untimed(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _lines(runs: Sequence[Run]) -> Iterator[str]:
-    from wgan.report.table import estimates, ranked, reached
-    from wgan.report.verdicts import line_of
+    from wgan.report.comparison import estimates, ranked, reached
+    from wgan.report.trust import line_of
     from wgan.report.words import distance_unit, significant
 
     record = runs[0].record

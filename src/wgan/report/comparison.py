@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +11,17 @@ import numpy as np
 
 from wgan import figures
 from wgan.figures import LIGHT, Theme
-from wgan.report.markup import Html, document, element
-from wgan.report.runs import Run
-from wgan.report.table import estimates, ranked, reached
-from wgan.report.themes import in_both_themes
-from wgan.report.trust import verdict_block
-from wgan.report.verdicts import sentence
-from wgan.report.words import distance_unit
+from wgan.report.markup import Html, document, element, in_both_themes, note, section, table
+from wgan.report.runs import Ranking, Run, rankings
+from wgan.report.trust import sentence, verdict_block
+from wgan.report.words import distance_unit, significant
 from wgan.storage import replace_file
+from wgan.trust.support import IN_MANY_DIMENSIONS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_MEASURED = {"exact": "exact W1", "sliced": "sliced W1"}
 
 FORMS = (".png", ".svg", ".html")
 """Endings of what a comparison can be written to."""
@@ -60,25 +61,23 @@ def _page(runs: Sequence[Run], notes: Sequence[str], *, by_seconds: bool) -> Htm
     return element(
         "main",
         element("header", element("p", described, class_="kicker"), element("h1", "Runs compared")),
-        element("div", [element("p", f"{note}.") for note in notes], class_="warning") if notes else None,
+        element("div", [element("p", f"{line}.") for line in notes], class_="warning") if notes else None,
         in_both_themes(
             lambda theme: _figure(runs, by_seconds=by_seconds, theme=theme),
             "What each run's critic proves, and the exact distance",
             element("figcaption", _HOW_TO_READ),
         ),
-        element(
-            "section",
-            element("h2", "At the last look"),
+        section(
+            "At the last look",
             _table(reached(runs)),
-            element("div", [element("p", sentence(line), class_="note") for line in ranked(runs)], class_="ranked"),
+            element("div", [note(sentence(line)) for line in ranked(runs)], class_="ranked"),
         ),
-        element(
-            "section",
-            element("h2", "What the critics say themselves"),
-            element("p", "These numbers compare with no other run's.", class_="note"),
+        section(
+            "What the critics say themselves",
+            note("These numbers compare with no other run's."),
             _table(estimates(runs)),
         ),
-        element("section", element("h2", "Can their losses be believed?"), list(_verdicts(runs))),
+        section("Can their losses be believed?", list(_verdicts(runs))),
         element("footer", "Made by wgan from the runs' own records. This file holds no script and asks no network."),
     )
 
@@ -94,12 +93,83 @@ _HOW_TO_READ = (
 
 
 def _table(rows: Sequence[dict[str, str]]) -> Html:
-    head = element("tr", [element("th", title) for title in rows[0]])
-    body = [element("tr", [element("td", cell) for cell in row.values()]) for row in rows]
-    return element("div", element("table", head, body, class_="measured dense"), class_="scroll")
+    return table(rows[0], (row.values() for row in rows), class_="measured dense")
 
 
 def _verdicts(runs: Sequence[Run]) -> Iterator[Html]:
     for run in runs:
         yield element("h3", run.name)
         yield verdict_block(run.verdict)
+
+
+def reached(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """For each run, by column, how far its samples are from the data, and how good its critic is.
+
+    Sliced distances have columns where a run has nothing better, or where the exact one cannot tell samples from noise.
+    """
+    is_sliced = any(
+        math.isfinite(run.last("sliced")) and (run.is_blind or not math.isfinite(run.last("exact"))) for run in runs
+    )
+    return [_cells(run, is_sliced=is_sliced) for run in runs]
+
+
+def estimates(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """For each run, by column, its game, its critic's own number, whose unit no other run has, and the verdict."""
+    return [
+        {
+            "run": run.name,
+            "game": run.game,
+            "raw": significant(run.raw),
+            "held out": significant(run.last("held_out_estimate")),
+            "verdict": run.verdict.kind,
+        }
+        for run in runs
+    ]
+
+
+def ranked(runs: Sequence[Run]) -> Iterator[str]:
+    """Each order of the runs, best first, and those that cannot be better, as sentences without their full stops."""
+    for ranking in rankings(runs):
+        order = " < ".join(f"{run.name} {significant(run.last(ranking.by))}" for run in ranking.order)
+        yield f"{_order_by(ranking)}: {order}"
+        if ranking.by == "exact" and any(run.is_blind for run in ranking.order):
+            yield f"this order says little: {IN_MANY_DIMENSIONS}"
+        if ranking.tied:
+            names = ", ".join(run.name for run in ranking.tied)
+            yield f"not told apart from {ranking.order[0].name}, as their 95 % intervals overlap: {names}"
+    near = [run.name for run in runs if run.is_near]
+    if near:
+        yield f"as near as other real rows: {', '.join(near)}"
+
+
+def _order_by(ranking: Ranking) -> str:
+    if ranking.by == "certified":
+        share = (
+            "; nearest neighbours alone prove nearly all of it" if any(run.is_blind for run in ranking.order) else ""
+        )
+        return f"by what the critics prove, Ŵ (a weak critic proves little, however far its samples are{share})"
+    return f"nearest to the data by {_MEASURED[ranking.by]}"
+
+
+def _cells(run: Run, *, is_sliced: bool) -> dict[str, str]:
+    exact, low, high = (run.last(name) for name in ("exact", "exact_low", "exact_high"))
+    interval = f" [{significant(low)}, {significant(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
+    sliced = {"sliced W1": significant(run.last("sliced")), "its floor": significant(run.last("sliced_floor"))}
+    return {
+        "run": run.name,
+        "updates": f"{run.looked_at:,}",
+        "Ŵ": significant(run.last("certified")),
+        "exact W1 [95 %]": significant(exact) + interval,
+        "floor": significant(run.last("exact_floor")),
+        **(sliced if is_sliced else {}),
+        "Ŵ/exact": _percentage(run.last("efficiency")),
+        "no critic": _percentage(run.alone),
+        "gap": _percentage(run.last("gap")),
+    }
+
+
+def _percentage(share: float) -> str:
+    """A share to about two significant digits, a dash where there is none."""
+    if not math.isfinite(share):
+        return "–"
+    return f"{100 * share:.0f} %" if abs(share) >= 0.0995 or share == 0 else f"{100 * share:.1f} %"

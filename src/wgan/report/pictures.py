@@ -19,9 +19,8 @@ from wgan.data.tables.written import Form
 from wgan.errors import WganError
 from wgan.experiment.drawing import sheet_part
 from wgan.figures import Judged
-from wgan.report.markup import Html, Part, data_uri, element, joined
+from wgan.report.markup import Html, Part, data_uri, element, in_both_themes, note, table
 from wgan.report.record import Frame, Record, columns, forms_of, number, rows, series
-from wgan.report.themes import in_both_themes
 from wgan.report.words import axis_label, distance_name, has_common_unit
 
 _MOST_FRAMES = 6
@@ -91,11 +90,11 @@ def samples(record: Record) -> list[Part]:
     }
     draw = drawing.get(ending)
     if draw is None:
-        return [element("p", "No samples have been drawn yet.", class_="note")]
+        return [note("No samples have been drawn yet.")]
     try:
         return draw(frames, real)
     except Exception as error:
-        return [element("p", f"The samples could not be read: {error}", class_="note")]
+        return [note(f"The samples could not be read: {error}")]
 
 
 def _judged_label(record: Record, key: str) -> str:
@@ -130,7 +129,7 @@ def _sheets(frames: list[Frame], real: Path | None, rows: str = "") -> list[Part
     pair = [_sheet(frames[-1].path, f"generated, {_moment(frames[-1])}", _LARGE_BYTES)]
     if real is not None:
         pair.insert(0, _sheet(real, "real, held out", _LARGE_BYTES))
-    parts: list[Part] = [element("p", rows, class_="note")] if rows else []
+    parts: list[Part] = [note(rows)] if rows else []
     parts.append(element("div", pair, class_="sheets pair"))
     if len(frames) > 1:
         small = [_sheet(frame.path, _moment(frame), _SHEET_BYTES) for frame in _spread(frames, _MOST_FRAMES)]
@@ -211,6 +210,4 @@ def _table(frames: list[Frame], real: Path | None, forms: Mapping[str, Form]) ->
 
 def _cells(path: Path, most: int = 10) -> Html:
     header, *body = rows(path, most) or [[]]
-    head = element("tr", [element("th", name) for name in header])
-    lines = [element("tr", [element("td", cell[:200]) for cell in line]) for line in body]
-    return element("div", element("table", joined(head, lines), class_="cells"), class_="scroll")
+    return table(header, ((cell[:200] for cell in line) for line in body), class_="cells")

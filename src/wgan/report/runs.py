@@ -15,8 +15,7 @@ import numpy as np
 from wgan.errors import CheckpointError, UsageError
 from wgan.figures import Bracket, median_filtered
 from wgan.report.record import Record, number, read_record
-from wgan.report.trust import bracket_of
-from wgan.report.verdicts import verdict_of
+from wgan.report.trust import bracket_of, verdict_of
 from wgan.report.words import axis_label, word
 from wgan.storage import read_plain
 from wgan.trust.nearness import is_blind, is_near

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -9,12 +10,10 @@ import numpy as np
 
 from wgan import figures
 from wgan.figures import Bracket, Theme
-from wgan.report import questions
-from wgan.report.markup import Html, Part, element
+from wgan.report import markup, questions
+from wgan.report.markup import Html, Part, element, in_both_themes, note, terms
 from wgan.report.questions import Question
 from wgan.report.record import Record, number, series
-from wgan.report.themes import in_both_themes
-from wgan.report.verdicts import sentence, title_of, verdict_of
 from wgan.report.words import axis_label, distance_unit, evidence_name, significant, word
 from wgan.trust.nearness import is_blind
 
@@ -27,37 +26,72 @@ Draw: TypeAlias = "Callable[[Theme], Figure]"
 Small: TypeAlias = "tuple[Question, Draw | None, str]"
 """A question, what draws its answer (None where nothing was measured), and what is to be added to its words."""
 
+_HEADING = "Can the loss be believed?"
 _NOTHING = (
     "No evidence was recorded that could tell: this run is of an earlier version, has not come to its first look yet, "
     "was trained with --examine off, or has no held-out rows to be looked at. By itself the critic's number compares "
     "with nothing but itself."
 )
 _PERCENT = (-2.0, 104.0)
+_TITLES = {
+    "trust": "Trust it",
+    "critic-not-optimal": "The critic is not yet optimal",
+    "critic-overfits": "The critic overfits",
+    "clip-too-small": "The bound on the critic's weights is too small",
+    "clip-too-large": "The bound on the critic's weights is too large",
+    "momentum": "Momentum makes it unstable",
+    "collapsed": "The generator has collapsed",
+    "memorising": "The generator memorises",
+    "diverged": "Nothing of it can be trusted",
+    "cannot-tell": "Undecided",
+}
+_DIVERGED = re.compile(r"training diverged at step (?P<step>[\d,]+): (?P<how>.+?)(?:\. The last good .*)?", re.DOTALL)
+
+
+def title_of(verdict: Verdict) -> str:
+    """The verdict in a few words."""
+    return _TITLES.get(verdict.kind, verdict.kind.replace("-", " ").capitalize())
+
+
+def line_of(verdict: Verdict) -> str:
+    """The verdict, its reason and its remedy in a line."""
+    return " ".join(filter(None, (f"{title_of(verdict)}.", sentence(verdict.reason), sentence(verdict.remedy))))
+
+
+def sentence(text: str) -> str:
+    """The text with a capital and a full stop."""
+    stripped = text.strip()
+    return stripped[:1].upper() + stripped[1:] + ("" if stripped[-1:] in (".", "?", "!", "") else ".")
+
+
+def verdict_of(record: Record) -> Verdict:
+    """Judge what a run has recorded of its critic."""
+    from wgan.trust.verdict import judge
+
+    facts = dict(record.settings)
+    if record.divergence is not None:
+        found = _DIVERGED.fullmatch(record.divergence)
+        facts["diverged"] = record.divergence if found is None else f"{found['how']} at step {found['step']}"
+    return judge(record.looks, facts)
 
 
 def section(record: Record) -> Html:
     """All of it; a note where nothing was measured."""
-    heading = element("h2", "Can the loss be believed?")
     if not record.looks:
-        said = verdict_block(verdict_of(record)) if record.divergence else element("p", _NOTHING, class_="note")
-        return element("section", heading, said)
+        said = verdict_block(verdict_of(record)) if record.divergence else note(_NOTHING)
+        return markup.section(_HEADING, said)
     small = [
         element(
             "div",
             element("h3", question.title),
             in_both_themes(draw, question.title, class_="plain"),
-            element("p", question.words, f" {more}" if more else None, class_="note"),
+            note(question.words, f" {more}" if more else None),
         )
         for question, draw, more in _small(record)
         if draw is not None
     ]
-    return element(
-        "section",
-        heading,
-        verdict_block(verdict_of(record)),
-        _bracket(record),
-        element("div", small, class_="evidence"),
-    )
+    block = verdict_block(verdict_of(record))
+    return markup.section(_HEADING, block, _bracket(record), element("div", small, class_="evidence"))
 
 
 def verdict_block(verdict: Verdict) -> Html:
@@ -66,11 +100,8 @@ def verdict_block(verdict: Verdict) -> Html:
     if verdict.remedy:
         said.append(element("p", sentence(verdict.remedy)))
     if verdict.evidence:
-        cells = [
-            element("div", element("dt", evidence_name(name)), element("dd", significant(value)))
-            for name, value in verdict.evidence.items()
-        ]
-        said.append(element("dl", cells, class_="numbers small"))
+        shown = ((evidence_name(name), significant(value)) for name, value in verdict.evidence.items())
+        said.append(terms(shown, class_="numbers small"))
     return element("div", said, class_="verdict" if verdict.kind == "trust" else "verdict doubted")
 
 

@@ -6,13 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from wgan.errors import WganError
-from wgan.figures import median_filtered, median_width
-from wgan.report.markup import Html, element, joined
 from wgan.report.record import Record, number
-from wgan.report.verdicts import title_of, verdict_of
 from wgan.settings import Settings
 from wgan.trust.nearness import is_blind
-from wgan.trust.support import IN_MANY_DIMENSIONS
 
 if TYPE_CHECKING:
     from wgan.objectives import Objective
@@ -104,7 +100,7 @@ def axis_label(record: Record) -> str:
     """What the estimate measures and in which unit, for the curve."""
     from wgan.constraints import CONSTRAINTS
 
-    objective, label = _objective(record), f"estimate of the {_unit(record)}"
+    objective, label = objective_of(record), f"estimate of the {unit_of(record)}"
     if objective is not None and objective.scale is not None:
         return f"{label}, {objective.scale}"
     try:
@@ -118,7 +114,7 @@ def word(record: Record, name: str) -> str:
     return str(record.settings.get(name, getattr(Settings(), name)))
 
 
-def _objective(record: Record) -> Objective | None:
+def objective_of(record: Record) -> Objective | None:
     """What the run's players optimised; None of a word that is known no more."""
     from wgan.objectives import OBJECTIVES
 
@@ -128,8 +124,9 @@ def _objective(record: Record) -> Objective | None:
         return None
 
 
-def _unit(record: Record) -> str:
-    objective, packing = _objective(record), record.settings.get("packing", 1)
+def unit_of(record: Record) -> str:
+    """What the objective estimates."""
+    objective, packing = objective_of(record), record.settings.get("packing", 1)
     unit = "distance" if objective is None else objective.unit
     # Of packs everything is further apart: a curve of them compares with no other.
     return unit if packing == 1 else f"{unit} of packs of {packing}"
@@ -162,92 +159,6 @@ def times_floor(line: dict[str, Any], key: str) -> float:
     return value / floor if floor > 0 else float("nan")
 
 
-def summary(record: Record) -> Html:
-    """The paragraph that a reader in a hurry reads."""
-    constraint = element("code", word(record, "constraint"))
-    data = str(record.source.get("describe") or record.settings.get("data") or "data of the caller's")
-    objective = _objective(record)
-    game = "a GAN" if objective is None else objective.title
-    kind = (f"This is {game} with the constraint ", constraint, " on its critic")
-    text = [*kind, ", trained on ", element("em", data), ". ", _progress(record), _last_estimate(record)]
-    last = record.evaluations[-1] if record.evaluations else None
-    if last is not None:
-        text.append(_judgement(record, last))
-    if record.looks:
-        text.append(f"Can its loss be believed? {title_of(verdict_of(record))}.")
-    return element("p", *text, class_="lead")
-
-
-def _progress(record: Record) -> str:
-    steps = record.settings.get("steps")
-    wanted = f" of {steps:,}" if isinstance(steps, int) and steps != record.step else ""
-    time = f" in {duration(record.seconds)}" if record.seconds is not None else ""
-    updates = "generator update" + "s" * (record.step != 1 or bool(wanted))
-    if record.step == 0:
-        return "It has made no generator update yet. "
-    if record.is_finished:
-        early = record.events[-1].get("reason")
-        ended = f"ended early: {early}" if early else "finished"
-        return f"It made {record.step:,}{wanted} {updates}{time} and {ended}. "
-    made = f"It has made {record.step:,}{wanted} {updates}{time}."
-    if record.divergence is not None:
-        last = record.last_saved
-        good = "" if last is None else f" The last good checkpoint is that of update {last:,}."
-        return f"{made} Then training diverged, and it ended there.{good} "
-    was_stopped = record.last_event == "stopped"
-    resume = "It was stopped" if was_stopped else "It is still running, or was cut short,"
-    return f"{made} {resume} and can be resumed. "
-
-
-def _last_estimate(record: Record) -> str:
-    _, values = record.estimates
-    if len(values) == 0:
-        return ""
-    width = median_width(len(values))
-    over = f" (median of {width} records)" if width > 1 else ""
-    last = significant(float(median_filtered(values)[-1]))
-    return f"The critic's last estimate of the {_unit(record)} is {last}{over}. "
-
-
 def is_told_too_little(record: Record) -> bool:
     """Whether samples are judged by an exact distance that cannot tell them from noise."""
     return "w1" in record.distances and bool(record.looks) and is_blind(record.looks[-1])
-
-
-def _judgement(record: Record, last: dict[str, Any]) -> Html:
-    said: list[str] = []
-    for place, key in enumerate(record.distances):
-        if not math.isfinite(number(last.get(key))):
-            continue
-        floor, ratio = last.get(f"{key}_floor"), times_floor(last, key)
-        beside = f"against a floor of {significant(floor)} between two sets of real ones of that size"
-        times = f", {ratio:.2f} times as far" if math.isfinite(ratio) else ""
-        between = "between held-out rows and generated ones " if place == 0 else ""
-        said.append(f"The {distance_name(key)} {between}is {significant(last[key])}, {beside}{times}. ")
-    if said and is_told_too_little(record):
-        said.append(f"But {IN_MANY_DIMENSIONS}. ")
-    if "modes" in last:
-        said.append(f"The samples reach {last['modes']} of {last.get('num_modes', '?')} modes")
-        share = number(last.get("high_quality"))
-        said.append(f", and {100 * share:.1f} % of them lie within three standard deviations of one. ")
-    return joined(*said)
-
-
-def key_numbers(record: Record) -> Html | None:
-    """The few numbers that say how good the run is, large."""
-    entries: list[tuple[str, str]] = []
-    last = record.evaluations[-1] if record.evaluations else {}
-    for key in record.distances[:1]:
-        entries.append(
-            (f"{distance_name(key)}, floor {significant(last.get(f'{key}_floor'))}", significant(last.get(key)))
-        )
-        if math.isfinite(times_floor(last, key)):
-            entries.append(("times the floor", f"{times_floor(last, key):.2f}"))
-    if "modes" in last:
-        entries.append(("modes reached", f"{last['modes']} / {last.get('num_modes', '?')}"))
-        entries.append(("of high quality", f"{100 * number(last.get('high_quality')):.1f} %"))
-    entries.append(("generator updates", f"{record.step:,}"))
-    if record.seconds is not None:
-        entries.append(("of training", duration(record.seconds)))
-    cells = [element("div", element("dt", label), element("dd", value)) for label, value in entries]
-    return element("dl", cells, class_="numbers") if record.step else None
