@@ -26,7 +26,7 @@ _NUMBERS = (
     "efficiency", "gap", "training_estimate", "held_out_estimate", "estimate_by_slope",
 )  # fmt: skip
 
-_TEXTS = ("run", "game", "verdict")
+_TEXTS = ("run", "objective", "verdict")
 
 
 @dataclass(frozen=True, kw_only=True)

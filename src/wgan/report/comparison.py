@@ -1,4 +1,4 @@
-"""Several runs on one page, or in one picture."""
+"""Several runs compared: as tables, as a page or as a figure."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 _MEASURED = {"exact": "exact W1", "sliced": "sliced W1"}
 
 FORMS = (".png", ".svg", ".html")
-"""Endings of what a comparison can be written to."""
+"""File endings that a comparison can be written to."""
 
 
 def write_comparison(out: Path, runs: Sequence[Run], notes: Sequence[str], *, by_seconds: bool) -> None:
-    """Write runs that can be put on one axis as a picture or as a page.
+    """Write a comparison of runs as a figure or as a page.
 
     Args:
         out: A file that ends in .png, .svg or .html.
-        runs: The runs, `MOST_RUNS` at most; those without evidence are named and not drawn.
-        notes: What makes the comparison weaker than it looks.
-        by_seconds: Whether to draw against seconds of training in place of generator updates.
+        runs: Comparable runs, at most `MOST_RUNS`. Those without evidence are listed but not drawn.
+        notes: Limitations of the comparison.
+        by_seconds: Whether to draw against seconds of training instead of generator updates.
 
     Raises:
         CheckpointError: The file cannot be written.
@@ -50,45 +50,45 @@ def write_comparison(out: Path, runs: Sequence[Run], notes: Sequence[str], *, by
 
 def _figure(runs: Sequence[Run], *, by_seconds: bool, theme: Theme) -> Figure:
     brackets = [run.bracket(by_seconds=by_seconds) for run in runs if run.is_looked_at]
+    drawn = [bracket for bracket in brackets if len(bracket.at)]
     unit = f"W1 between held-out rows and samples, {distance_unit(runs[0].record)}"
     across = "seconds of training" if by_seconds else "generator updates"
     with np.errstate(all="ignore"):
-        return figures.together([found for found in brackets if len(found.at)], unit=unit, across=across, theme=theme)
+        return figures.together(drawn, unit=unit, across=across, theme=theme)
 
 
 def _page(runs: Sequence[Run], notes: Sequence[str], *, by_seconds: bool) -> Html:
-    described = str(runs[0].record.source.get("describe", ""))
+    description = str(runs[0].record.source.get("describe", ""))
     return element(
         "main",
-        element("header", element("p", described, class_="kicker"), element("h1", "Runs compared")),
+        element("header", element("p", description, class_="kicker"), element("h1", "Runs compared")),
         element("div", [element("p", f"{line}.") for line in notes], class_="warning") if notes else None,
         in_both_themes(
             lambda theme: _figure(runs, by_seconds=by_seconds, theme=theme),
-            "What each run's critic proves, and the exact distance",
+            "Lower bounds by the critics, and exact distances",
             element("figcaption", _HOW_TO_READ),
         ),
         section(
-            "At the last look",
+            "Last diagnosis",
             _table(reached(runs)),
             element("div", [note(sentence(line)) for line in ranked(runs)], class_="ranked"),
         ),
         section(
-            "What the critics say themselves",
-            note("These numbers compare with no other run's."),
+            "The critics' own estimates",
+            note("These numbers cannot be compared between runs."),
             _table(estimates(runs)),
         ),
-        section("Can their losses be believed?", list(_verdicts(runs))),
-        element("footer", "Made by wgan from the runs' own records. This file holds no script and asks no network."),
+        section("Can their losses be trusted?", list(_verdicts(runs))),
+        element("footer", "Written by wgan from the records of the runs. No scripts, no network requests."),
     )
 
 
 _HOW_TO_READ = (
-    "Each critic's own number has a unit of its own. What its scores prove, Ŵ, does not: it is a lower bound of the "
-    "exact distance for any critic, in one unit for all runs. A Ŵ far below the exact distance says that the critic "
-    "is weak, not that the samples are good. The floor is the distance of other real rows, which a perfect generator "
-    "would reach; in many dimensions noise reaches it too, and the sliced distance beside its own floor tells more. "
-    "Samples are those of the generators under training, which the critics face, not of their "
-    "averages."
+    "A critic's own estimate depends on the critic's scale. Ŵ does not: for any critic it is a lower bound on the "
+    "exact distance, in the same unit for all runs. A Ŵ far below the exact distance means that the critic is weak, "
+    "not that the samples are good. The floor is the distance of other real rows, which a perfect generator would "
+    "reach. In many dimensions noise reaches it too, and the sliced distance and its floor are more informative. "
+    "Samples are those of the current generators, which the critics are trained on, not of their moving averages."
 )
 
 
@@ -103,9 +103,9 @@ def _verdicts(runs: Sequence[Run]) -> Iterator[Html]:
 
 
 def reached(runs: Sequence[Run]) -> list[dict[str, str]]:
-    """For each run, by column, how far its samples are from the data, and how good its critic is.
+    """The distances of each run, and the quality of its critic, as cells by column.
 
-    Sliced distances have columns where a run has nothing better, or where the exact one cannot tell samples from noise.
+    Sliced distances are included if a run has no exact one, or if the exact one cannot tell samples from noise.
     """
     is_sliced = any(
         math.isfinite(run.last("sliced")) and (run.is_blind or not math.isfinite(run.last("exact"))) for run in runs
@@ -114,11 +114,11 @@ def reached(runs: Sequence[Run]) -> list[dict[str, str]]:
 
 
 def estimates(runs: Sequence[Run]) -> list[dict[str, str]]:
-    """For each run, by column, its game, its critic's own number, whose unit no other run has, and the verdict."""
+    """The objective, the critic's own estimates and the verdict of each run, as cells by column."""
     return [
         {
             "run": run.name,
-            "game": run.game,
+            "objective": run.objective,
             "raw": significant(run.raw),
             "held out": significant(run.last("held_out_estimate")),
             "verdict": run.verdict.kind,
@@ -128,15 +128,15 @@ def estimates(runs: Sequence[Run]) -> list[dict[str, str]]:
 
 
 def ranked(runs: Sequence[Run]) -> Iterator[str]:
-    """Each order of the runs, best first, and those that cannot be better, as sentences without their full stops."""
+    """The rankings of the runs, best first, with ties, as sentences without their full stops."""
     for ranking in rankings(runs):
         order = " < ".join(f"{run.name} {significant(run.last(ranking.by))}" for run in ranking.order)
         yield f"{_order_by(ranking)}: {order}"
         if ranking.by == "exact" and any(run.is_blind for run in ranking.order):
-            yield f"this order says little: {IN_MANY_DIMENSIONS}"
+            yield f"this ranking is not informative: {IN_MANY_DIMENSIONS}"
         if ranking.tied:
             names = ", ".join(run.name for run in ranking.tied)
-            yield f"not told apart from {ranking.order[0].name}, as their 95 % intervals overlap: {names}"
+            yield f"not distinguishable from {ranking.order[0].name}, since their 95 % intervals overlap: {names}"
     near = [run.name for run in runs if run.is_near]
     if near:
         yield f"as near as other real rows: {', '.join(near)}"
@@ -144,10 +144,8 @@ def ranked(runs: Sequence[Run]) -> Iterator[str]:
 
 def _order_by(ranking: Ranking) -> str:
     if ranking.by == "certified":
-        share = (
-            "; nearest neighbours alone prove nearly all of it" if any(run.is_blind for run in ranking.order) else ""
-        )
-        return f"by what the critics prove, Ŵ (a weak critic proves little, however far its samples are{share})"
+        share = "; nearest neighbours alone give nearly all of it" if any(run.is_blind for run in ranking.order) else ""
+        return f"by the critics' lower bounds Ŵ (a weak critic has a small one, however far its samples are{share})"
     return f"nearest to the data by {_MEASURED[ranking.by]}"
 
 
@@ -169,7 +167,7 @@ def _cells(run: Run, *, is_sliced: bool) -> dict[str, str]:
 
 
 def _percentage(share: float) -> str:
-    """A share to about two significant digits, a dash where there is none."""
+    """A share in percent with about two significant digits, or a dash if it is not finite."""
     if not math.isfinite(share):
         return "–"
     return f"{100 * share:.0f} %" if abs(share) >= 0.0995 or share == 0 else f"{100 * share:.1f} %"

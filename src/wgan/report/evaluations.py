@@ -1,4 +1,4 @@
-"""The sections on evaluations: distances of samples, each column by itself, and whether conditions are obeyed."""
+"""The sections on evaluations: distances of samples, marginal distributions and conditional accuracy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wgan.choices import listed
 from wgan.display import shown_p
 from wgan.report.markup import Html, element, note, section, table
 from wgan.report.record import Record, number
-from wgan.report.words import distance_name, is_told_too_little, significant, times_floor
+from wgan.report.words import distance_name, is_uninformative, significant, times_floor
 from wgan.trust.support import IN_MANY_DIMENSIONS
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 _MOST_LINES = 14
 _MOST_COLUMNS = 40
 _ON_COLUMNS = (
-    "The Kolmogorov-Smirnov statistic (KS) is the largest difference of the two distribution functions, from 0 to 1, "
-    "in any unit and however heavy the tails. Its p-value says how often two sets of real rows would be at least as "
-    "far apart; with many rows a small difference has a small one too. The quantiles of held-out rows stand above "
-    "those of samples."
+    "The Kolmogorov-Smirnov statistic (KS) is the largest difference between the two distribution functions, from 0 "
+    "to 1. It does not depend on units or tails. Its p-value is the probability that two sets of real rows differ at "
+    "least as much; with many rows even a small difference has a small p-value. For each column the quantiles of "
+    "held-out rows are above those of samples."
 )
 _IGNORED, _UNSEEN = "ignored", "unseen_"
 _LOWEST = 3
 
 
-def judged(record: Record) -> Html | None:
+def distances(record: Record) -> Html | None:
     """Distances between held-out rows and samples; None without an evaluation."""
     if not record.evaluations:
         return None
@@ -41,20 +41,18 @@ def judged(record: Record) -> Html | None:
         head += [distance_name(key), "floor", "ratio"]
     head += ["modes", "high quality"] if has_modes else []
     chosen = np.unique(np.linspace(0, len(record.evaluations) - 1, _MOST_LINES).round().astype(int))
-    shown = [record.evaluations[index] for index in chosen]
-    if record.best is not None and record.best not in shown:
-        shown = sorted([*shown, record.best], key=lambda line: number(line.get("step")))
-    best = next((index for index, line in enumerate(shown) if line is record.best), None)
-    left_out = len(record.evaluations) - len(shown)
-    said = (
-        "Lower is better; a perfect generator would score about the floor, a ratio of 1. The best is set in bold"
-        + (f". But {IN_MANY_DIMENSIONS}" if is_told_too_little(record) else "")
-        + "."
-    )
+    lines = [record.evaluations[index] for index in chosen]
+    if record.best is not None and record.best not in lines:
+        lines = sorted([*lines, record.best], key=lambda line: number(line.get("step")))
+    best = next((index for index, line in enumerate(lines) if line is record.best), None)
+    left_out = len(record.evaluations) - len(lines)
+    text = "Lower is better. A perfect generator would have about the floor, a ratio of 1. The best row is in bold."
+    if is_uninformative(record):
+        text += f" However, {IN_MANY_DIMENSIONS}."
     return section(
-        "Judged against held-out data",
-        note(said, f" {left_out} more in metrics.jsonl." if left_out else None),
-        table(head, (_cells(record, line, has_modes) for line in shown), best=best),
+        "Evaluation on held-out data",
+        note(text, f" {left_out} more in metrics.jsonl." if left_out else None),
+        table(head, (_cells(record, line, has_modes) for line in lines), best=best),
     )
 
 
@@ -72,30 +70,30 @@ def _cells(record: Record, line: dict[str, Any], has_modes: bool) -> Iterator[st
 
 
 def read_columns(evaluation: Mapping[str, Any]) -> list[Marginal]:
-    """What an evaluation says of each column; nothing where none was looked at."""
+    """The marginal comparison of each column; empty if the evaluation has none."""
     from wgan.comparing import Marginal
 
-    found = evaluation.get("columns")
+    states = evaluation.get("columns")
     try:
-        return [Marginal.from_json(state) for state in found] if isinstance(found, list) else []
+        return [Marginal.from_json(state) for state in states] if isinstance(states, list) else []
     except (KeyError, TypeError, ValueError):
         return []
 
 
 def columns(record: Record) -> Html | None:
-    """A table of the columns, the furthest apart first; None where there are none."""
+    """A table of the columns, the largest difference first; None without columns."""
     from wgan.comparing.marginals import titles
 
-    found = next((found for line in reversed(record.evaluations) if (found := read_columns(line))), [])
-    if not found:
+    last = next((read for line in reversed(record.evaluations) if (read := read_columns(line))), [])
+    if not last:
         return None
-    left = len(found) - _MOST_COLUMNS
+    left = len(last) - _MOST_COLUMNS
     return section(
-        "Each column by itself",
-        note(_ON_COLUMNS, f" {left:,} nearer ones are in metrics.jsonl." if left > 0 else None),
+        "Marginal distributions",
+        note(_ON_COLUMNS, f" {left:,} more with smaller differences are in metrics.jsonl." if left > 0 else None),
         table(
             ("column", "KS", "p", "", *titles()),
-            (row for column in found[:_MOST_COLUMNS] for row in _rows(column)),
+            (row for column in last[:_MOST_COLUMNS] for row in _rows(column)),
             class_="measured dense",
         ),
     )
@@ -110,16 +108,16 @@ def _rows(column: Marginal) -> Iterator[tuple[str, ...]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Obeyed:
-    """What was found of one condition, or of all at once.
+    """The conditional accuracy of one condition, or of all jointly.
 
     Attributes:
-        name: The condition; empty for all categories at once.
-        is_unseen: Whether it is about combinations that were kept from training.
-        is_share: Whether these are shares of rows; correlations if not.
-        samples: Samples that show what was asked for.
-        real: Held-out real rows that are read right; NaN where there are none.
-        ignored: What `samples` would be if the condition were ignored.
-        values: The shares by value, where they were measured.
+        name: The condition; empty for all categories jointly.
+        is_unseen: Whether only combinations that were left out of training count.
+        is_share: Whether the numbers are shares of rows. If not, they are correlations.
+        samples: Accuracy on samples: the classifier's answer against the requested condition.
+        real: Accuracy of the classifier on held-out real rows; NaN without such rows.
+        ignored: What `samples` would be for a generator that ignores the condition: chance.
+        values: The accuracy by value, if measured.
     """
 
     name: str
@@ -132,33 +130,33 @@ class Obeyed:
 
     @property
     def title(self) -> str:
-        """What it is about."""
-        where = ", combinations never seen" if self.is_unseen else ""
-        return f"{self.name or 'all categories at once'}{where}"
+        """The name, with a remark on unseen combinations."""
+        where = ", unseen combinations" if self.is_unseen else ""
+        return f"{self.name or 'all categories jointly'}{where}"
 
     def cells(self) -> tuple[str, str, str]:
-        """Samples, real rows, and what would be if it were ignored."""
+        """The numbers as text: samples, real rows, chance."""
         samples, real, ignored = (self._shown(value) for value in (self.samples, self.real, self.ignored))
         return samples, real, ignored
 
     def shares(self) -> Iterator[tuple[str, str]]:
-        """Each value, as it is told from others, with its share."""
+        """Pairs of a value and its accuracy as text."""
         for value, share in self.values:
             yield listed([value]), self._shown(share)
 
     def line(self) -> str:
-        """One line for a terminal."""
+        """A line for the terminal."""
         samples, real, ignored = self.cells()
-        beside = f"real rows {real}, if it were ignored {ignored}"
+        reference = f"real rows {real}, chance {ignored}"
         if not self.is_share:
-            return f"{self.title}: correlation with what was asked for {samples} ({beside})"
+            return f"{self.title}: correlation with the condition {samples} ({reference})"
         worst = sorted(self.values, key=lambda pair: pair[1])[:_LOWEST]
         lowest = (
             f"; lowest: {', '.join(f'{listed([value])}: {self._shown(share)}' for value, share in worst)}"
             if worst
             else ""
         )
-        return f"{self.title}: {samples} of the samples as asked ({beside}){lowest}"
+        return f"{self.title}: accuracy {samples} ({reference}){lowest}"
 
     def _shown(self, value: float) -> str:
         if not math.isfinite(value):
@@ -167,8 +165,8 @@ class Obeyed:
 
 
 def read_obeyed(evaluation: Mapping[str, Any]) -> list[Obeyed]:
-    """What an evaluation says of each condition; nothing where none was looked at."""
-    found = []
+    """The conditional accuracies in an evaluation; empty if it has none."""
+    accuracies = []
     for key in evaluation:
         prefix = _UNSEEN if key.startswith(f"{_UNSEEN}{_IGNORED}") else ""
         rest = key.removeprefix(prefix)
@@ -178,7 +176,7 @@ def read_obeyed(evaluation: Mapping[str, Any]) -> list[Obeyed]:
         is_share = f"{prefix}obeyed{ending}" in evaluation
         start = f"obeyed{ending}="
         values = [] if prefix else [name for name in evaluation if ending and name.startswith(start)]
-        found.append(
+        accuracies.append(
             Obeyed(
                 name=ending.removeprefix("_"),
                 is_unseen=bool(prefix),
@@ -189,19 +187,19 @@ def read_obeyed(evaluation: Mapping[str, Any]) -> list[Obeyed]:
                 values=tuple((name.removeprefix(start), number(evaluation[name])) for name in values),
             )
         )
-    return found
+    return accuracies
 
 
 def score_drop(evaluation: Mapping[str, Any]) -> str:
-    """What the critic makes of wrong conditions, as a sentence without its full stop."""
+    """How the critic's scores change under wrong conditions, as a sentence without its full stop."""
     drop = number(evaluation.get("score_drop"))
-    way = "rise" if drop < 0 else "fall"
-    shown = f"{abs(drop):.2f} of their standard deviations"
-    return f"Under wrong conditions the critic's scores of real rows {way} by {shown}"
+    direction = "rise" if drop < 0 else "fall"
+    amount = f"{abs(drop):.2f} of their standard deviations"
+    return f"Under wrong conditions the critic's scores of real rows {direction} by {amount}"
 
 
 def obeyed(record: Record) -> Html | None:
-    """Whether conditions are obeyed, as the last evaluation that looked found."""
+    """Conditional accuracy in the last evaluation that measured it; None without one."""
     line = next((line for line in reversed(record.evaluations) if read_obeyed(line)), None)
     if line is None:
         return None
@@ -212,13 +210,14 @@ def obeyed(record: Record) -> Html | None:
         if part.values
     ]
     return section(
-        "Are conditions obeyed?",
+        "Conditional accuracy",
         note(
-            "A small network learnt from the real rows alone to tell what a row is described by, and says of each "
-            "sample what it shows; for numbers and texts these are correlations."
+            "A small network is trained on real rows to predict the conditions of a row. Its accuracy on samples is "
+            "measured against the requested conditions. For numbers and texts the correlation is shown instead. Chance "
+            "is what a generator would reach that ignores the condition."
         ),
         table(
-            ("condition", "samples as asked", "real rows read right", "if it were ignored"),
+            ("condition", "samples", "real rows", "chance"),
             ((part.title, *part.cells()) for part in parts),
         ),
         by_value,

@@ -1,4 +1,4 @@
-"""HTML that is escaped by construction: text becomes part of a page only through `element`."""
+"""HTML elements. All text is escaped: it becomes part of a page only through `element` or `joined`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Html(str):
-    """Text that is HTML already. Everything else is escaped."""
+    """A string that is HTML already and is not escaped again."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ _DRAWING = r"(matplotlib|numpy|PIL|wgan\.figures|wgan\.report)(\.|$)"
 
 
 def joined(*parts: Part) -> Html:
-    """Put parts in a row: HTML as it is, text escaped, lists flattened, None left out."""
+    """Concatenate parts: HTML is kept, text is escaped, lists are flattened, None is left out."""
     written = []
     for part in parts:
         if isinstance(part, Html):
@@ -46,12 +46,12 @@ def joined(*parts: Part) -> Html:
 
 
 def element(name: str, /, *parts: Part, **attributes: str | None) -> Html:
-    """An element with escaped content and escaped attributes.
+    """An element whose content and attributes are escaped.
 
     Args:
         name: The tag.
         parts: Its content.
-        attributes: A trailing underscore is dropped (`class_`), others become dashes; None is left out.
+        attributes: A trailing underscore is dropped (`class_`), other underscores become dashes. None is left out.
     """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"'
@@ -69,20 +69,20 @@ def section(title: str, *parts: Part) -> Html:
 
 
 def note(*parts: Part) -> Html:
-    """A paragraph in small print."""
+    """A paragraph of class "note"."""
     return element("p", *parts, class_="note")
 
 
 def table(
     head: Iterable[str], rows: Iterable[Iterable[Part]], *, class_: str = "measured", best: int | None = None
 ) -> Html:
-    """A table that scrolls where it is too wide.
+    """A table that scrolls if it is too wide.
 
     Args:
-        head: The names of the columns.
-        rows: The cells.
-        class_: How the page shows it.
-        best: The index of the row in bold.
+        head: Column names.
+        rows: The cells of each row.
+        class_: Its CSS class.
+        best: The index of the row to set in bold.
     """
     body = [
         element("tr", [element("td", cell) for cell in row], class_="best" if index == best else None)
@@ -93,7 +93,7 @@ def table(
 
 
 def terms(pairs: Iterable[tuple[str, str]], *, class_: str) -> Html:
-    """Numbers with their names."""
+    """A definition list of names and values."""
     cells = [element("div", element("dt", name), element("dd", value)) for name, value in pairs]
     return element("dl", cells, class_=class_)
 
@@ -101,16 +101,16 @@ def terms(pairs: Iterable[tuple[str, str]], *, class_: str) -> Html:
 def in_both_themes(
     draw: Callable[[Theme], Figure], alternative: str, caption: Html | None = None, *, class_: str = "wide"
 ) -> Html:
-    """A figure that follows the reader's theme; a note where none can be made.
+    """A figure in the reader's theme, light or dark. A note replaces it if drawing fails.
 
     Args:
-        draw: Draws it in a theme.
-        alternative: What it is, for who cannot see it.
-        caption: What stands below it.
-        class_: How the page shows it; a wide one is scrolled on a telephone and not made smaller.
+        draw: Draws the figure in a theme.
+        alternative: Its description as text.
+        caption: The caption below it.
+        class_: Its CSS class; a "wide" figure scrolls on small screens instead of being scaled down.
     """
     try:
-        # What matplotlib and NumPy remark on odd numbers says nothing to a reader of the report.
+        # Warnings of matplotlib and NumPy about unusual numbers are of no use to a reader of the report.
         with quiet(_DRAWING), np.errstate(all="ignore"):
             light, dark = (data_uri(figures.svg(draw(theme), theme=theme), "image/svg+xml") for theme in (LIGHT, DARK))
     except Exception as error:
@@ -121,12 +121,12 @@ def in_both_themes(
 
 
 def data_uri(content: bytes, media_type: str) -> str:
-    """The content as an address that needs no file and no network."""
+    """The content as a data URI."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def document(title: str, main: Html) -> str:
-    """A whole page in the house's style, which runs no script and asks no network."""
+    """A whole page with the style sheet. Its policy forbids scripts and network requests."""
     style = resources.files("wgan.report").joinpath("style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"

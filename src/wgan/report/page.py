@@ -1,4 +1,4 @@
-"""The page itself: sections in the order in which a reader asks."""
+"""The report of a run: its page and its summary."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from wgan.trust.support import IN_MANY_DIMENSIONS
 
 
 def write_report(run: Path) -> Path:
-    """Write RUN/report.html from what the run directory holds, whatever state the run is in.
+    """Write RUN/report.html. The run may be finished, in progress or interrupted.
 
     Args:
         run: A run directory.
 
     Returns:
-        The file: self-contained, without scripts, readable offline, replaced only when complete.
+        The path of the file. It is self-contained, has no scripts and is replaced atomically.
 
     Raises:
         UsageError: `run` is not a run directory.
@@ -43,23 +43,23 @@ def _main(record: Record, title: str) -> Html:
         _warnings(record),
         _key_numbers(record),
         section("Samples", pictures.samples(record)),
-        section("The curve", pictures.curve(record)),
+        section("Training curve", pictures.curve(record)),
         trust.section(record),
-        section("What reaches the generator", pictures.reaching(record)) if record.probed else None,
-        evaluations.judged(record),
+        section("Gradients of the generator", pictures.reaching(record)) if record.probed else None,
+        evaluations.distances(record),
         evaluations.columns(record),
         evaluations.obeyed(record),
         _data(record),
         _details("Settings", _facts(_flat(record.settings))),
         _details("Versions and machine", _facts(_flat(record.environment))) if record.environment else None,
-        element("footer", "Made by wgan from the run's own record. This file holds no script and asks no network."),
+        element("footer", "Written by wgan from the records of the run. No scripts, no network requests."),
     )
 
 
 def _warnings(record: Record) -> Html | None:
     events = [event for event in record.events if event.get("event") in ("warning", "rolled-back")]
-    said = [str(event["message"]) for event in events if "message" in event]
-    items = [element("p", element("strong", "Warning. "), message) for message in dict.fromkeys(said)]
+    messages = [str(event["message"]) for event in events if "message" in event]
+    items = [element("p", element("strong", "Warning. "), message) for message in dict.fromkeys(messages)]
     if record.divergence is not None:
         items.insert(0, element("p", element("strong", "Diverged. "), record.divergence))
     return element("div", items, class_="warning") if items else None
@@ -69,46 +69,46 @@ def _kicker(record: Record) -> str:
     started = next((number(event.get("time")) for event in record.events), float("nan"))
     if not 0 <= started < 1e11:
         return "Report of a training run"
-    return f"Report of a training run, begun {datetime.fromtimestamp(started, UTC):%d %B %Y, %H:%M} UTC".replace(
+    return f"Report of a training run, started {datetime.fromtimestamp(started, UTC):%d %B %Y, %H:%M} UTC".replace(
         " 0", " "
     )
 
 
 def summary(record: Record) -> Html:
-    """The paragraph that a reader in a hurry reads."""
+    """The summary in one paragraph."""
     constraint = element("code", words.word(record, "constraint"))
-    data = str(record.source.get("describe") or record.settings.get("data") or "data of the caller's")
+    data = str(record.source.get("describe") or record.settings.get("data") or "data passed from Python")
     objective = words.objective_of(record)
-    game = "a GAN" if objective is None else objective.title
-    kind = (f"This is {game} with the constraint ", constraint, " on its critic")
+    model = "a GAN" if objective is None else objective.title
+    kind = (f"This is {model} with the constraint ", constraint, " on its critic")
     text = [*kind, ", trained on ", element("em", data), ". ", _progress(record), _last_estimate(record)]
     last = record.evaluations[-1] if record.evaluations else None
     if last is not None:
-        text.append(_judgement(record, last))
+        text.append(_evaluation(record, last))
     if record.looks:
-        text.append(f"Can its loss be believed? {trust.title_of(trust.verdict_of(record))}.")
+        text.append(f"Can its loss be trusted? {trust.title_of(trust.verdict_of(record))}.")
     return element("p", *text, class_="lead")
 
 
 def _progress(record: Record) -> str:
     steps = record.settings.get("steps")
-    wanted = f" of {steps:,}" if isinstance(steps, int) and steps != record.step else ""
+    total = f" of {steps:,}" if isinstance(steps, int) and steps != record.step else ""
     time = f" in {words.duration(record.seconds)}" if record.seconds is not None else ""
-    updates = "generator update" + "s" * (record.step != 1 or bool(wanted))
+    updates = "generator update" + "s" * (record.step != 1 or bool(total))
     if record.step == 0:
-        return "It has made no generator update yet. "
+        return "It has not made a generator update yet. "
     if record.is_finished:
         early = record.events[-1].get("reason")
         ended = f"ended early: {early}" if early else "finished"
-        return f"It made {record.step:,}{wanted} {updates}{time} and {ended}. "
-    made = f"It has made {record.step:,}{wanted} {updates}{time}."
+        return f"It made {record.step:,}{total} {updates}{time} and {ended}. "
+    progress = f"It has made {record.step:,}{total} {updates}{time}."
     if record.divergence is not None:
         last = record.last_saved
-        good = "" if last is None else f" The last good checkpoint is that of update {last:,}."
-        return f"{made} Then training diverged, and it ended there.{good} "
+        good = "" if last is None else f" The last good checkpoint is of update {last:,}."
+        return f"{progress} Then training diverged and the run ended.{good} "
     was_stopped = record.last_event == "stopped"
-    resume = "It was stopped" if was_stopped else "It is still running, or was cut short,"
-    return f"{made} {resume} and can be resumed. "
+    status = "It was stopped" if was_stopped else "It is still running or was interrupted,"
+    return f"{progress} {status} and can be resumed. "
 
 
 def _last_estimate(record: Record) -> str:
@@ -116,60 +116,57 @@ def _last_estimate(record: Record) -> str:
     if len(values) == 0:
         return ""
     width = median_width(len(values))
-    over = f" (median of {width} records)" if width > 1 else ""
+    smoothing = f" (median of {width} records)" if width > 1 else ""
     last = words.significant(float(median_filtered(values)[-1]))
-    return f"The critic's last estimate of the {words.unit_of(record)} is {last}{over}. "
+    return f"The critic's last estimate of the {words.unit_of(record)} is {last}{smoothing}. "
 
 
-def _judgement(record: Record, last: dict[str, Any]) -> Html:
-    said: list[str] = []
-    for place, key in enumerate(record.distances):
+def _evaluation(record: Record, last: dict[str, Any]) -> Html:
+    sentences: list[str] = []
+    for index, key in enumerate(record.distances):
         if not math.isfinite(number(last.get(key))):
             continue
         floor, ratio = last.get(f"{key}_floor"), words.times_floor(last, key)
-        beside = f"against a floor of {words.significant(floor)} between two sets of real ones of that size"
-        times = f", {ratio:.2f} times as far" if math.isfinite(ratio) else ""
-        between = "between held-out rows and generated ones " if place == 0 else ""
-        said.append(f"The {words.distance_name(key)} {between}is {words.significant(last[key])}, {beside}{times}. ")
-    if said and words.is_told_too_little(record):
-        said.append(f"But {IN_MANY_DIMENSIONS}. ")
+        reference = f"the floor, the distance between two sets of real rows of that size, is {words.significant(floor)}"
+        times = f" (ratio {ratio:.2f})" if math.isfinite(ratio) else ""
+        between = "between held-out rows and samples " if index == 0 else ""
+        name, value = words.distance_name(key), words.significant(last[key])
+        sentences.append(f"The {name} {between}is {value}; {reference}{times}. ")
+    if sentences and words.is_uninformative(record):
+        sentences.append(f"However, {IN_MANY_DIMENSIONS}. ")
     if "modes" in last:
-        said.append(f"The samples reach {last['modes']} of {last.get('num_modes', '?')} modes")
+        sentences.append(f"The samples cover {last['modes']} of {last.get('num_modes', '?')} modes")
         share = number(last.get("high_quality"))
-        said.append(f", and {100 * share:.1f} % of them lie within three standard deviations of one. ")
-    return joined(*said)
+        sentences.append(f", and {100 * share:.1f} % of them lie within three standard deviations of one. ")
+    return joined(*sentences)
 
 
 def _key_numbers(record: Record) -> Html | None:
-    """The few numbers that say how good the run is, large."""
+    """The most important numbers, in large print."""
     entries: list[tuple[str, str]] = []
     last = record.evaluations[-1] if record.evaluations else {}
     for key in record.distances[:1]:
-        entries.append(
-            (
-                f"{words.distance_name(key)}, floor {words.significant(last.get(f'{key}_floor'))}",
-                words.significant(last.get(key)),
-            )
-        )
+        floor = words.significant(last.get(f"{key}_floor"))
+        entries.append((f"{words.distance_name(key)}, floor {floor}", words.significant(last.get(key))))
         if math.isfinite(words.times_floor(last, key)):
-            entries.append(("times the floor", f"{words.times_floor(last, key):.2f}"))
+            entries.append(("ratio to the floor", f"{words.times_floor(last, key):.2f}"))
     if "modes" in last:
-        entries.append(("modes reached", f"{last['modes']} / {last.get('num_modes', '?')}"))
-        entries.append(("of high quality", f"{100 * number(last.get('high_quality')):.1f} %"))
+        entries.append(("modes covered", f"{last['modes']} / {last.get('num_modes', '?')}"))
+        entries.append(("high quality", f"{100 * number(last.get('high_quality')):.1f} %"))
     entries.append(("generator updates", f"{record.step:,}"))
     if record.seconds is not None:
-        entries.append(("of training", words.duration(record.seconds)))
+        entries.append(("training time", words.duration(record.seconds)))
     return terms(entries, class_="numbers") if record.step else None
 
 
 def _data(record: Record) -> Html:
     notes = record.source.get("notes")
     lines = list(map(str, notes)) if isinstance(notes, list) else []
-    described = record.source.get("describe") or record.settings.get("data") or "Nothing is known about the data."
+    description = record.source.get("describe") or record.settings.get("data") or "No description is recorded."
     fingerprint = record.source.get("fingerprint")
     return section(
         "Data",
-        element("p", str(described)),
+        element("p", str(description)),
         element("ul", [element("li", line) for line in lines]) if lines else None,
         note("Fingerprint ", element("code", str(fingerprint))) if fingerprint else None,
     )
@@ -180,7 +177,7 @@ def _details(title: str, content: Html) -> Html:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as pairs of a dotted name and a value in words."""
+    """Nested settings as pairs of a dotted name and a value as text."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""The record in words: what was trained, how far, and how good it is."""
+"""Names, units and number formats for readers of a run's record."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _EVIDENCE = {
     "training_estimate": "estimate on training rows",
     "held_out_estimate": "estimate on held-out rows",
     "further_estimate": "estimate of a copy trained further",
-    "certified": "proven by the critic, Ŵ",
-    "without_critic": "proven without a critic",
+    "certified": "lower bound by the critic, Ŵ",
+    "without_critic": "lower bound without a critic",
     "exact": "exact W1",
-    "exact_low": "exact W1, from",
-    "exact_high": "exact W1, to",
+    "exact_low": "exact W1, lower limit",
+    "exact_high": "exact W1, upper limit",
     "exact_floor": "floor of exact W1",
     "sliced": "sliced W1",
     "sliced_floor": "floor of sliced W1",
@@ -34,55 +34,55 @@ _EVIDENCE = {
     "slope_real": "slope at real rows",
     "slope_fake": "slope at samples",
     "slope_between": "slope between them",
-    "slope_climbed": "slope climbed to",
-    "slope_bound": "slope that the layers allow",
+    "slope_climbed": "largest slope found by ascent",
+    "slope_bound": "bound on the slope by the layers",
     "estimate_by_slope": "estimate divided by slope",
     "at_bound": "weights at the bound",
-    "step_cosine": "cosine of step and gradient",
+    "step_cosine": "cosine of step and descent",
     "diversity_samples": "sample to nearest sample",
     "diversity_real": "row to nearest row",
-    "reached": "share of held-out rows reached",
-    "astray": "sample to nearest row looked at",
+    "reached": "coverage of held-out rows",
+    "astray": "sample to nearest row",
     "nearest_training": "sample to nearest training row",
     "nearest_held_out": "sample to nearest held-out row",
-    "copied": "share of samples copied",
-    "copied_error": "error of the share copied",
-    "training_lead": "lead of training rows in standard errors",
-    "curve": "the curve, a median of recent estimates",
+    "copied": "share of memorised samples",
+    "copied_error": "error of that share",
+    "training_lead": "excess on training rows in standard errors",
+    "curve": "curve, median of recent estimates",
     "follows": "rank correlation of curve and distance",
-    "proves": "share proven of what nearest neighbours leave",
-    "looks": "looks at the critic",
-    "exact_over_floor": "exact W1, times its floor",
-    "sliced_over_floor": "sliced W1, times its floor",
+    "proves": "efficiency beyond nearest neighbours",
+    "looks": "diagnoses of the critic",
+    "exact_over_floor": "exact W1, ratio to its floor",
+    "sliced_over_floor": "sliced W1, ratio to its floor",
 }
 
 
 def distance_name(key: str) -> str:
-    """A judged distance's name, as a reader would say it."""
+    """The name of an evaluated distance."""
     if key.startswith(_KERNEL):
         return f"kernel distance, features of {key.removeprefix(_KERNEL)}"
     return _NAMES.get(key, key.replace("_", " "))
 
 
 def distance_unit(record: Record) -> str:
-    """The unit of distances between samples, as a title ends with it."""
+    """The unit of distances between samples, as the end of a title."""
     codec = _codec(record)
     kind, packing = getattr(codec, "kind", ""), record.settings.get("packing", 1)
     unit = {
         "points": "in units of the data" if has_common_unit(record) else "in standard deviations of each column",
-        "table": "in standard deviations, another category counting √2",
+        "table": "in standard deviations, a change of category counting √2",
         "images": "of pixels from -1 to 1",
-    }.get(kind, "as the networks see them")
+    }.get(kind, "in the units of the networks")
     return unit if packing == 1 else f"{unit}, in packs of {packing}"
 
 
 def has_common_unit(record: Record) -> bool:
-    """Whether one factor leads from the distances that the networks see to those of the data."""
+    """Whether distances in the networks' units are those of the data up to one factor."""
     return getattr(_codec(record), "unit", None) is not None
 
 
-def _codec(record: Record) -> Any:  # noqa: ANN401 - the unit is an attribute of some alone
-    """The codec that the run stored; None of one that is known no more."""
+def _codec(record: Record) -> Any:  # noqa: ANN401 - only some codecs have a unit
+    """The codec that the run stored; None if it cannot be read."""
     from wgan.data import codec_from_state
 
     try:
@@ -92,12 +92,12 @@ def _codec(record: Record) -> Any:  # noqa: ANN401 - the unit is an attribute of
 
 
 def evidence_name(key: str) -> str:
-    """A measured number's name, as a reader would say it."""
+    """The name of a measured number."""
     return _EVIDENCE.get(key, key.replace("_", " "))
 
 
 def axis_label(record: Record) -> str:
-    """What the estimate measures and in which unit, for the curve."""
+    """What the estimate measures, and its unit: the label of the curve's axis."""
     from wgan.constraints import CONSTRAINTS
 
     objective, label = objective_of(record), f"estimate of the {unit_of(record)}"
@@ -110,12 +110,12 @@ def axis_label(record: Record) -> str:
 
 
 def word(record: Record, name: str) -> str:
-    """One of the settings that name a row of a table; its default in runs from before there was such a setting."""
+    """A setting that names a registered part, or its default in runs without that setting."""
     return str(record.settings.get(name, getattr(Settings(), name)))
 
 
 def objective_of(record: Record) -> Objective | None:
-    """What the run's players optimised; None of a word that is known no more."""
+    """The objective of the run; None if it is not registered."""
     from wgan.objectives import OBJECTIVES
 
     try:
@@ -125,15 +125,15 @@ def objective_of(record: Record) -> Objective | None:
 
 
 def unit_of(record: Record) -> str:
-    """What the objective estimates."""
+    """The distance or divergence that the objective estimates."""
     objective, packing = objective_of(record), record.settings.get("packing", 1)
     unit = "distance" if objective is None else objective.unit
-    # Of packs everything is further apart: a curve of them compares with no other.
+    # Distances between packs are larger: their curves cannot be compared with others.
     return unit if packing == 1 else f"{unit} of packs of {packing}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """A duration as text."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes == 0:
         return f"{rest} s"
@@ -144,7 +144,7 @@ def duration(seconds: float) -> str:
 
 
 def significant(value: object) -> str:
-    """A number to three significant digits, a dash where there is none."""
+    """A number to three significant digits, or a dash if it is not finite."""
     read = number(value)
     if not math.isfinite(read):
         return "–"
@@ -154,11 +154,11 @@ def significant(value: object) -> str:
 
 
 def times_floor(line: dict[str, Any], key: str) -> float:
-    """A judged distance divided by its floor, NaN where that says nothing."""
+    """A distance divided by its floor; NaN unless the floor is positive."""
     value, floor = number(line.get(key)), number(line.get(f"{key}_floor"))
     return value / floor if floor > 0 else float("nan")
 
 
-def is_told_too_little(record: Record) -> bool:
-    """Whether samples are judged by an exact distance that cannot tell them from noise."""
+def is_uninformative(record: Record) -> bool:
+    """Whether the exact distance of the evaluations cannot tell samples from noise."""
     return "w1" in record.distances and bool(record.looks) and is_blind(record.looks[-1])
