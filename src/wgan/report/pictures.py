@@ -16,6 +16,7 @@ from wgan.data import conditions_from_state
 from wgan.data.codes import words_of
 from wgan.data.npy import open_mapped
 from wgan.data.tables.written import Form
+from wgan.display import counted
 from wgan.errors import WganError
 from wgan.experiment.drawing import sheet_part
 from wgan.figures import Judged
@@ -109,7 +110,7 @@ def _spread(frames: Sequence[Frame], most: int) -> list[Frame]:
 
 
 def _moment(frame: Frame) -> str:
-    return f"{frame.step:,} update{'s' * (frame.step != 1)}"
+    return counted(frame.step, "update")
 
 
 def _rows_of_sheets(record: Record) -> str:
@@ -188,9 +189,10 @@ def _marginals(frame: Frame, real: Path | None, forms: Mapping[str, Form] | None
     generated, true = columns(frame.path, forms=forms), None if real is None else columns(real, forms=forms)
     if not generated:
         return []
-    names = list(generated)
-    note = f"The first {figures.MAX_MARGINALS} of {len(names)} columns. " if len(names) > figures.MAX_MARGINALS else ""
-    caption = element("figcaption", note, f"{len(next(iter(generated.values()))):,} generated rows, {_moment(frame)}.")
+    num, most = len(generated), figures.MAX_MARGINALS
+    limit = f"The first {most} of {num} columns. " if num > most else ""
+    num_rows = len(next(iter(generated.values())))
+    caption = element("figcaption", f"{limit}{num_rows:,} generated rows, {_moment(frame)}.")
     return [
         element("h3", "Each column's distribution"),
         in_both_themes(
