@@ -150,7 +150,7 @@ def _wrapped(line: str) -> str:
 
 def _facts(runs: Sequence[Run], notes: Sequence[str], out: Path | None) -> dict[str, Any]:
     """What JSON says; what a run does not know is null."""
-    from wgan.report.runs import rankings
+    from wgan.report.comparison import rankings
     from wgan.report.words import distance_unit
 
     facts: dict[str, Any] = {

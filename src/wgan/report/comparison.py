@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 from wgan import figures
 from wgan.figures import LIGHT, Theme
 from wgan.report.markup import Html, document, element, in_both_themes, note, section, table
-from wgan.report.runs import Ranking, Run, rankings
+from wgan.report.runs import Run
 from wgan.report.trust import sentence, verdict_block
 from wgan.report.words import distance_unit, significant
 from wgan.storage import replace_file
@@ -100,6 +101,42 @@ def _verdicts(runs: Sequence[Run]) -> Iterator[Html]:
     for run in runs:
         yield element("h3", run.name)
         yield verdict_block(run.verdict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """A ranking of runs by one number.
+
+    Attributes:
+        by: The name of the number in the record.
+        order: The runs that have it, the smallest first.
+        tied: The runs after the first whose intervals overlap with that of the first.
+    """
+
+    by: str
+    order: tuple[Run, ...]
+    tied: tuple[Run, ...]
+
+
+def rankings(runs: Sequence[Run]) -> list[Ranking]:
+    """Rankings of the runs by the distance of their samples, and by the lower bounds of their critics.
+
+    The distance is the exact one, or the sliced one if no run has the exact one or if that cannot tell samples from
+    noise. There is no ranking of a single run.
+    """
+    is_exact = any(math.isfinite(run.last("exact")) for run in runs)
+    is_sliced = any(run.is_blind for run in runs) and all(
+        math.isfinite(run.last("sliced")) for run in runs if run.is_looked_at
+    )
+    distance = "exact" if is_exact and not is_sliced else "sliced"
+    ranked = []
+    for name in (distance, "certified"):
+        order = sorted((run for run in runs if math.isfinite(run.last(name))), key=lambda run: run.last(name))
+        if len(order) > 1:
+            best = order[0].last("exact_high") if name == "exact" else math.nan
+            tied = tuple(run for run in order[1:] if run.last("exact_low") <= best)
+            ranked.append(Ranking(by=name, order=tuple(order), tied=tied))
+    return ranked
 
 
 def reached(runs: Sequence[Run]) -> list[dict[str, str]]:

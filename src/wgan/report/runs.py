@@ -1,4 +1,4 @@
-"""Several runs: whether they are comparable, the numbers of each, and their rankings."""
+"""Several runs: their numbers, and whether they are comparable."""
 
 from __future__ import annotations
 
@@ -203,42 +203,6 @@ def _why_no_evidence(run: Run) -> str:
     step = record.last_saved
     resume = f"it has not reached its first diagnosis; resume it (wgan train --resume {where})"
     return f"{resume}, or end it now with a diagnosis (wgan train --resume {where} --steps {step})" if step else resume
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ranking:
-    """A ranking of runs by one number.
-
-    Attributes:
-        by: The name of the number in the record.
-        order: The runs that have it, the smallest first.
-        tied: The runs after the first whose intervals overlap with that of the first.
-    """
-
-    by: str
-    order: tuple[Run, ...]
-    tied: tuple[Run, ...]
-
-
-def rankings(runs: Sequence[Run]) -> list[Ranking]:
-    """Rankings of the runs by the distance of their samples, and by the lower bounds of their critics.
-
-    The distance is the exact one, or the sliced one if no run has the exact one or if that cannot tell samples from
-    noise. There is no ranking of a single run.
-    """
-    is_exact = any(math.isfinite(run.last("exact")) for run in runs)
-    is_sliced = any(run.is_blind for run in runs) and all(
-        math.isfinite(run.last("sliced")) for run in runs if run.is_looked_at
-    )
-    distance = "exact" if is_exact and not is_sliced else "sliced"
-    ranked = []
-    for name in (distance, "certified"):
-        order = sorted((run for run in runs if math.isfinite(run.last(name))), key=lambda run: run.last(name))
-        if len(order) > 1:
-            best = order[0].last("exact_high") if name == "exact" else math.nan
-            tied = tuple(run for run in order[1:] if run.last("exact_low") <= best)
-            ranked.append(Ranking(by=name, order=tuple(order), tied=tied))
-    return ranked
 
 
 def _read(path: Path) -> Record:
