@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wgan.errors import NumericError, UsageError
-from wgan.transport import c_transform, tiles
+from wgan.transport import c_transform, costs
 from wgan.transport.c_transform import certified_dual
 from wgan.transport.costs import cost_matrix
 
@@ -142,7 +142,7 @@ def test_blocks_and_tiles_change_nothing(metric, monkeypatch):
     f, g = -x.sum(dim=1), -y.sum(dim=1)
     whole = certified_dual(f, g, x, y, cost=metric[0], p=metric[1])
     assert whole.scale > 0
-    monkeypatch.setattr(tiles, "_CACHED", 50)
+    monkeypatch.setattr(costs, "_TILE", 50)
     for held in (1, 24, 100, 37 * 23):
         dual = certified_dual(f, g, x, y, cost=metric[0], p=metric[1], held=held)
         assert dual.scale == whole.scale
@@ -177,7 +177,7 @@ def test_a_search_on_some_points_follows_the_weights():
     a = torch.zeros(1000, dtype=torch.float64)
     a[900:] = 1 / 100
     f = torch.where(a > 0, -x.sum(dim=1), -1e6 * x.sum(dim=1))
-    some, _ = c_transform._some(a, 50)
+    some, _ = c_transform._subset(a, 50)
     assert int(some.min()) >= 900
     assert len(some.unique()) > 40
     heavy = certified_dual(f, -y.sum(dim=1), x, y, x_weights=a, searched=50)
@@ -210,7 +210,7 @@ def test_offsets_cost_no_digits_and_units_scale(seed, offset, factor):
 @pytest.mark.parametrize("seed", [2, 3])  # the source is the better side, then the target
 @pytest.mark.parametrize("cached", [1, 10, 2**17])
 def test_the_gradient_is_that_of_finite_differences(seed, cached, monkeypatch):
-    monkeypatch.setattr(tiles, "_CACHED", cached)
+    monkeypatch.setattr(costs, "_TILE", cached)
     x, y = points(6, 2, 0).requires_grad_(), points(5, 2, 1, shift=1.0).requires_grad_()
     f = points(6, 1, seed)[:, 0].requires_grad_()
     g = points(5, 1, seed + 1)[:, 0].requires_grad_()
@@ -278,7 +278,7 @@ def test_it_takes_arrays_lists_and_images():
         (([1.0], [1.0, 2.0], [1.0], [1.0]), {}, UsageError, "target_scores must hold 1 scores"),
         (([float("nan")], [1.0], [1.0], [1.0]), {}, NumericError, "source_scores are NaN or infinite"),
         (([1.0], [1.0], [1.0], [[1.0, 2.0]]), {}, UsageError, "cannot be compared"),
-        (([1.0], [1.0], None, [1.0]), {}, UsageError, "points are missing"),
+        (([1.0], [1.0], None, [1.0]), {}, UsageError, "x is missing"),
         (([1.0], [1.0], [1.0], [1.0]), {"x_weights": [-1.0]}, UsageError, "x_weights must be at least 0"),
         (([1.0], [1.0], [1.0], [1.0]), {"p": 0.5}, UsageError, "p must be a number of at least 1|p must be at least 1"),
         (([1.0], [1.0], [1.0], [1.0]), {"cost": "cosine"}, UsageError, "there is no cost 'cosine'"),

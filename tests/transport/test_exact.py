@@ -15,12 +15,12 @@ from scipy.optimize import linear_sum_assignment
 
 from wgan.errors import NumericError, UsageError
 from wgan.transport import solvers
-from wgan.transport.choosing import choose
+from wgan.transport.certificates import OPTIMALITY
 from wgan.transport.column_generation import column_generation
 from wgan.transport.costs import cost_matrix
 from wgan.transport.exact import exact
-from wgan.transport.proving import OPTIMALITY
-from wgan.transport.solvers import Solved, assignment, network_simplex
+from wgan.transport.solver_choice import choose_solver
+from wgan.transport.solvers import Solution, assignment, network_simplex
 
 
 def cloud(n, d, seed=0, shift=0.0):
@@ -236,9 +236,9 @@ def test_an_assignment_is_proven_when_the_proof_is_asked_for(monkeypatch):
 
     def wrong(costs, a, b):
         columns = swapped.columns[torch.arange(49, -1, -1)]
-        return Solved(rows=swapped.rows, columns=columns, masses=a, potentials=None, solver="a wrong one")
+        return Solution(rows=swapped.rows, columns=columns, masses=a, potentials=None, solver="a wrong one")
 
-    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose", lambda *_, **__: wrong)
+    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose_solver", lambda *_, **__: wrong)
     with pytest.raises(NumericError, match=r"the plan of a wrong one for 50 x 50 samples may cost .* more"):
         assert exact(x, y).optimal
 
@@ -269,14 +269,14 @@ def test_what_a_solver_lost_is_found_again(monkeypatch):
         return dataclasses.replace(found, masses=found.masses * 0.9)
 
     x, y = cloud(50, 2), cloud(40, 2, seed=1)
-    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose", lambda *_, **__: leaky)
+    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose_solver", lambda *_, **__: leaky)
     found = exact(x, y)
     assert float(found.cost) == pytest.approx(ot.emd2([], [], pairwise(x, y).numpy()), rel=1e-12)
     refuse_unless_proven(found, pairwise(x, y), *(torch.full((n,), 1 / n, dtype=torch.float64) for n in (50, 40)))
 
 
 def test_a_solver_that_stops_short_is_an_error(monkeypatch):
-    monkeypatch.setattr(solvers, "_ITERATIONS", 3)
+    monkeypatch.setattr(solvers, "_MAX_ITERATIONS", 3)
     with pytest.raises(NumericError, match="300 x 200 samples was not solved: the network simplex stopped"):
         exact(cloud(300, 2), cloud(200, 2, 1))
 
@@ -312,9 +312,9 @@ def test_scipy_pairs_points_where_lapx_is_not_installed(monkeypatch):
 def test_the_choice_of_the_solver(n, d, shift, is_assignment, expected):
     x, y = cloud(n, d), cloud(n, d, 1, shift)
     costs = pairwise(x, y)
-    assert choose(costs, (x, y), is_assignment=is_assignment) is expected
+    assert choose_solver(costs, (x, y), is_assignment=is_assignment) is expected
     if shift < 20:  # costs alone do not tell one dimension from another when the sets are far apart
-        assert choose(costs, None, is_assignment=is_assignment) is expected
+        assert choose_solver(costs, None, is_assignment=is_assignment) is expected
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_the_choice_of_the_solver(n, d, shift, is_assignment, expected):
         ({"x": torch.zeros(3, 2), "y": torch.zeros(4, 2), "cost": lambda x, y: x @ x.T}, UsageError, r"shape \(3, 4\)"),
         ({"cost": [[1e200, 0.0]], "p": 2}, NumericError, "beyond the range of float64"),
         ({"cost": [[-1e200, 0.0]], "p": 3}, NumericError, "beyond the range of float64"),
-        ({"cost": [[-1.0, 0.0]], "p": 1.5}, NumericError, "were below 0 and have no such power"),
+        ({"cost": [[-1.0, 0.0]], "p": 1.5}, NumericError, "are negative and have no such power"),
         ({"cost": torch.zeros(3)}, UsageError, "a cost matrix must have shape"),
     ],
 )
@@ -353,7 +353,7 @@ def test_what_no_digit_can_prove_is_an_error():
     grain = 2.0**-44
     costs = [[0.3, 1e25], [1e25, 0.3], [1e20, 3e20]]
     weights = {"x_weights": [0.5 - grain, 0.5 - grain, 2 * grain], "y_weights": [0.5, 0.5]}
-    with pytest.raises(NumericError, match=r"for 3 x 2 samples may cost .* more than the best, at a cost of 2.27e\+07"):
+    with pytest.raises(NumericError, match=r"for 3 x 2 samples may cost .* more than the optimum, at a cost of 2.27e\+07"):
         exact(cost=costs, **weights)
 
 

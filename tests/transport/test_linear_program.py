@@ -109,9 +109,9 @@ def test_one_set_moved_onto_itself_by_a_matrix_is_reduced_too():
         ("squared", 1, "triangle inequality"),
         ("euclidean", 2, "triangle inequality"),
         (lambda x, y: (x[:, None, 0] - y[None, :, 0]).clamp(min=0.0), 1, "not symmetric"),
-        (lambda x, y: 1 + torch.cdist(x, y), 1, "cost of staying is not 0"),
-        (np.ones((5, 6)), 1, "leaves the distances within each unknown"),
-        (np.ones((5, 5)), 1, "leaves the distances within each unknown"),
+        (lambda x, y: 1 + torch.cdist(x, y), 1, "cost of a point to itself is not 0"),
+        (np.ones((5, 6)), 1, "does not contain the distances within each"),
+        (np.ones((5, 5)), 1, "does not contain the distances within each"),
         (lambda x, y: -torch.cdist(x, y), 1, "the cost is negative somewhere"),
     ],
 )
@@ -153,7 +153,7 @@ def test_weights_that_are_0_are_allowed():
 @pytest.mark.parametrize(
     ("arguments", "settings", "error", "message"),
     [
-        ((np.zeros((301, 1)), np.zeros((2, 1))), {}, UsageError, "at most 300 points a side, not 301 and 2"),
+        ((np.zeros((301, 1)), np.zeros((2, 1))), {}, UsageError, "at most 300 points per side, not 301 and 2"),
         ((None, None, np.zeros((2, 400))), {}, UsageError, "not 2 and 400"),
         (([0.0, np.nan], [1.0]), {}, NumericError, "1 of the 2 numbers in x are NaN"),
         (([[0.0, 1.0]], [1.0]), {}, UsageError, "samples of 2 numbers"),

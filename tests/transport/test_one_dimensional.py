@@ -294,5 +294,5 @@ def test_potentials_that_rounding_spoilt_are_refused(monkeypatch):
     monkeypatch.setattr(module, "_potentials", lambda *given: tuple(side - 1e-6 for side in right(*given)))
     assert monotone_transport([0.0, 1.0], [2.0, 4.0]).gap <= 1e-10 * 2.5  # found again from all pairs
     monkeypatch.setattr(module, "_MOST_PAIRS", 3)
-    with pytest.raises(NumericError, match="rounding left a gap of"):
+    with pytest.raises(NumericError, match="rounding left a duality gap of"):
         monotone_transport([0.0, 1.0], [2.0, 4.0])

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from wgan.ambient import usable
 from wgan.measures import Array, as_pair, as_weights
 from wgan.transport.c_transform import HELD, SEARCHED, CertifiedDual, certified_dual
+from wgan.transport.certificates import Transport
 from wgan.transport.exact import exact
 from wgan.transport.lipschitz import Critic, layer_bound, scores_of, steepest_gradient, steepest_secant
-from wgan.transport.plans import Transport
 
 CLIMB_STEPS = 20
 """Steps in the search for the steepest gradient."""

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
 from wgan.measures import Array, as_points, as_weights, refuse_beyond_memory
-from wgan.transport.costs import Cost, cost_matrix, is_matrix, without_infinity
+from wgan.transport.costs import Cost, cost_matrix, is_matrix, zero_forbidden
 
 Sampler: TypeAlias = Callable[[int, torch.Generator], Tensor]
 """Draws samples: (how many, randomness) to shape (how many, ...)."""
@@ -267,7 +267,7 @@ def _judge_whole(
 def _default_step(x: Tensor, targets: Targets) -> float:
     costs = cost_matrix(x, targets.points, targets.cost, targets.p)
     allowed = (costs != torch.inf).to(costs.dtype)
-    num, known = allowed.sum(dim=1, keepdim=True), without_infinity(costs)
+    num, known = allowed.sum(dim=1, keepdim=True), zero_forbidden(costs)
     mean = known.sum(dim=1, keepdim=True) / num
     spread = float((((known - mean) * allowed).square().sum(dim=1, keepdim=True) / num).sqrt().nan_to_num().mean())
     # With one target, or costs that are all equal, no potential is better than another.
