@@ -353,7 +353,9 @@ def test_what_no_digit_can_prove_is_an_error():
     grain = 2.0**-44
     costs = [[0.3, 1e25], [1e25, 0.3], [1e20, 3e20]]
     weights = {"x_weights": [0.5 - grain, 0.5 - grain, 2 * grain], "y_weights": [0.5, 0.5]}
-    with pytest.raises(NumericError, match=r"for 3 x 2 samples may cost .* more than the optimum, at a cost of 2.27e\+07"):
+    with pytest.raises(
+        NumericError, match=r"for 3 x 2 samples may cost .* more than the optimum, .* cost of 2.27e\+07"
+    ):
         exact(cost=costs, **weights)
 
 

@@ -146,7 +146,7 @@ def test_a_flat_source_has_a_map_to_what_lies_in_its_plane_only():
     flat, other = torch.diag(torch.tensor([4.0, 0.0])), torch.diag(torch.tensor([9.0, 0.0]))
     found = gaussian_map([0, 0], flat, [1, 1], other)
     assert found.matrix[0, 0] == pytest.approx(1.5)
-    with pytest.raises(UsageError, match="no map carries a flat Gaussian"):
+    with pytest.raises(UsageError, match="no map exists from a degenerate Gaussian"):
         gaussian_map([0, 0], flat, [0, 0], torch.eye(2))
     with pytest.raises(UsageError, match="takes points of 2 numbers, not 3"):
         found(torch.zeros(5, 3))
