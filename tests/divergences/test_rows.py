@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kinds import FACTS, KINDS, SMOOTH, SYMMETRIC, generator
 
 from wgan.divergences import DIVERGENCES, as_divergence
-from wgan.divergences.omega import log_omega
+from wgan.divergences.logarithms import log_omega
 from wgan.errors import UsageError
 
 logs = st.floats(-6, 6)
