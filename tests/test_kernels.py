@@ -90,7 +90,7 @@ def test_float32_features_are_compared_in_float64():
     [
         (torch.ones(3, 2), torch.ones(3, 4), {}, r"not \(3, 2\) and \(3, 4\)"),
         (torch.ones(3), torch.ones(3), {}, r"must have shapes"),
-        (torch.ones(1, 2), torch.ones(3, 2), {}, "at least 2 rows of each sample, not 1 and 3"),
+        (torch.ones(1, 2), torch.ones(3, 2), {}, "at least 2 rows in each sample, not 1 and 3"),
         (torch.ones(3, 2), torch.ones(3, 2), {"num_subsets": 0}, "num_subsets must be at least 1"),
         (torch.ones(3, 2), torch.ones(3, 2), {"subset_size": 1}, "subset_size at least 2, not 100 and 1"),
     ],

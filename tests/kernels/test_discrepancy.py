@@ -300,7 +300,7 @@ def test_p_values_follow_from_the_generator_alone():
         ([np.inf, 1.0], [1.0, 2.0], {}, NumericError, "1 of the 2 numbers in x"),
         ([1.0], [1.0, 2.0], {"estimator": "unbiased"}, UsageError, "at least 2 samples on both sides, not 1 and 2"),
         ([1.0], [2.0], {"estimator": "both"}, UsageError, "must be 'biased' or 'unbiased', not 'both'"),
-        ([1.0, 2.0], [2.0, 3.0], {"num_permutations": 9}, UsageError, "Give rng"),
+        ([1.0, 2.0], [2.0, 3.0], {"num_permutations": 9}, UsageError, "Pass rng"),
         ([1.0, 2.0], [2.0, 3.0], {"num_permutations": -1}, UsageError, "num_permutations must be at least 0"),
     ],
 )
