@@ -173,20 +173,26 @@ def certificate_of(costs: Tensor, found: Solution, f: Tensor, g: Tensor) -> Cert
     )
 
 
-def extend_potentials(certificate: Certificate, costs: Tensor, rows: Tensor, columns: Tensor) -> Certificate:
-    """Extend potentials to points of weight 0, by c-transforms.
+def solve_on_support(
+    costs: Tensor, a: Tensor, b: Tensor, solve: Callable[[Tensor, Tensor, Tensor], tuple[Solution, Certificate | None]]
+) -> tuple[Solution, Certificate]:
+    """Solve over the points of positive weight, and extend the potentials to the others by c-transforms.
 
     Args:
-        certificate: Potentials of the points of positive weight, shapes (N',) and (M',).
-        costs: Of all points, shape (N, M).
-        rows: Indices of the source points with a potential, shape (N',), int64.
-        columns: Indices of the target points with a potential, shape (M',).
+        costs: Shape (N, M), float64, on the CPU; infinite for forbidden pairs.
+        a: Source weights, shape (N,), at least 0.
+        b: Target weights, shape (M,), at least 0.
+        solve: Maps costs and weights above 0 to a solution with its certificate.
     """
+    rows, columns = a.nonzero().flatten(), b.nonzero().flatten()
+    found, certificate = solve(costs[rows][:, columns].contiguous(), a[rows], b[columns])
+    assert certificate is not None
     f = feasible_transform(costs[:, columns].T, certificate.target_potential)
     f[rows] = certificate.source_potential
     g = feasible_transform(costs, f)
     g[columns] = certificate.target_potential
-    return replace(certificate, source_potential=f, target_potential=g)
+    found = replace(found, rows=rows[found.rows], columns=columns[found.columns], potentials=(f, g))
+    return found, replace(certificate, source_potential=f, target_potential=g)
 
 
 def c_transform(costs: Tensor, f: Tensor) -> Tensor:

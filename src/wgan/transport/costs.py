@@ -68,8 +68,8 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
         "Take fewer samples, or use `sliced`, whose memory grows linearly with their number.",
     )
     if callable(cost):
-        distances = _call_cost(cost, first, second)
-    elif cost == "manhattan":
+        return _power(_call_cost(cost, first, second), p)
+    if cost == "manhattan":
         distances = torch.cdist(first, second, p=1)
     elif first.shape[1] == 1:
         distances = (first - second.T).abs()
@@ -77,9 +77,7 @@ def cost_matrix(x: Array | None, y: Array | None, cost: Cost = "euclidean", p: f
         distances = _distances_by_product(first, second)
     else:
         distances = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
-    power = p * (2.0 if isinstance(cost, str) and cost == "squared" else 1.0)
-    if callable(cost):
-        return _power(distances, power)
+    power = p * (2.0 if cost == "squared" else 1.0)
     return _check_range(distances if power == 1 else distances**power)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,8 +19,8 @@ from wgan.transport.certificates import (
     Transport,
     certificate_of,
     certify,
-    extend_potentials,
     is_rounding_negligible,
+    solve_on_support,
 )
 from wgan.transport.column_generation import column_generation
 from wgan.transport.costs import Cost, cost_matrix, given_points, is_matrix, pair_costs, replace_forbidden
@@ -198,17 +199,12 @@ class _Problem:
     def _solve_on_support(
         self, costs: Tensor, points: tuple[Tensor, Tensor] | None, *, is_assignment: bool
     ) -> tuple[Solution, Certificate | None]:
-        """Solve over the points of positive weight; c-transforms give the potentials of the others."""
+        """Solve over the points of positive weight."""
         a, b = self.source.detach().cpu(), self.target.detach().cpu()
         if self.is_uniform or bool((a > 0).all() and (b > 0).all()):
             return _solve(costs, a, b, points, is_assignment=is_assignment)
-        rows, columns = a.nonzero().flatten(), b.nonzero().flatten()
-        inner = costs[rows][:, columns].contiguous()
-        inner_points = None if points is None else (points[0].cpu()[rows], points[1].cpu()[columns])
-        found, certificate = _solve(inner, a[rows], b[columns], inner_points, is_assignment=False)
-        assert certificate is not None
-        found = dataclasses.replace(found, rows=rows[found.rows], columns=columns[found.columns], potentials=None)
-        return found, extend_potentials(certificate, costs, rows, columns)
+        support = None if points is None else (points[0].cpu()[a > 0], points[1].cpu()[b > 0])
+        return solve_on_support(costs, a, b, partial(_solve, points=support, is_assignment=False))
 
     def _certify_later(self, costs: Tensor, found: Solution) -> Certificate:
         """Compute potentials for a plan that was found without them.

@@ -22,7 +22,7 @@ Peyré and Cuturi (2019), sections 2.3, 2.5, 3.1 and 6.1.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +35,9 @@ from wgan.transport.arithmetic import weighted_value
 from wgan.transport.certificates import (
     Certificate,
     certificate_of,
-    extend_potentials,
     feasible_transform,
     is_rounding_negligible,
+    solve_on_support,
 )
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, replace_forbidden
 from wgan.transport.lipschitz_program import LipschitzFunction, joint_support, solve_lipschitz
@@ -273,18 +273,14 @@ def linear_program(
 
 
 def _solve(costs: Tensor, a: Tensor, b: Tensor) -> tuple[Solution, Certificate]:
-    """Solve over the points of positive weight; c-transforms give the potentials of the others."""
-    rows, columns = a.nonzero().flatten(), b.nonzero().flatten()
-    found, certificate = _solve_positive(costs[rows][:, columns].contiguous(), a[rows], b[columns])
-    certificate = extend_potentials(certificate, costs, rows, columns)
-    potentials = certificate.source_potential, certificate.target_potential
-    found = replace(found, rows=rows[found.rows], columns=columns[found.columns], potentials=potentials)
+    """Solve with any weights, by potentials with f_0 = 0 if they certify the plan."""
+    found, certificate = solve_on_support(costs, a, b, _solve_positive)
     anchored = _anchored(costs, found)
     return found, anchored if anchored.optimal else certificate
 
 
 def _solve_positive(costs: Tensor, a: Tensor, b: Tensor) -> tuple[Solution, Certificate]:
-    """Solve with HiGHS, and refine the solution if the magnitudes of the costs differ too much for a single solve."""
+    """Solve with weights above 0 by HiGHS, and refine the solution if one solve is too inaccurate."""
     found: Solution | None = None
     with contextlib.suppress(BeyondTolerancesError):
         found = primal_and_dual(replace_forbidden(costs), a, b)

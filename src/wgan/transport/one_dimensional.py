@@ -12,7 +12,7 @@ from torch import Tensor
 from wgan.errors import NumericError, UsageError
 from wgan.measures import Array, as_pair, as_weights, check_power, finite
 from wgan.transport.arithmetic import slacks
-from wgan.transport.certificates import Certificate, Plan, Transport, extend_potentials
+from wgan.transport.certificates import Certificate, Plan, Transport, solve_on_support
 from wgan.transport.refinement import refine
 from wgan.transport.staircase import Staircase, exact_staircase, levels_of, order_of, sorted_weights, staircase
 
@@ -152,10 +152,7 @@ def _certificate(plan: Plan, costs: Tensor, f: Tensor, g: Tensor) -> Certificate
 
 def _refined_potentials(x: Tensor, y: Tensor, a: Tensor, b: Tensor, p: float) -> tuple[Tensor, Tensor]:
     """Potentials from all pairs. Those along the path can be as large as the longest distance, and lose digits."""
-    costs = (x[:, None] - y).abs() ** p
-    rows, columns = a.nonzero().flatten(), b.nonzero().flatten()
-    _, certificate = refine(costs[rows][:, columns].contiguous(), a[rows], b[columns])
-    certificate = extend_potentials(certificate, costs, rows, columns)
+    _, certificate = solve_on_support((x[:, None] - y).abs() ** p, a, b, refine)
     return certificate.source_potential, certificate.target_potential
 
 
