@@ -80,8 +80,8 @@ def speed(names: list[str], options: Options) -> list[dict[str, Any]]:
             print(lines(rows), flush=True)
             found += rows
     peaks = {(row.how.split(",")[0], row.threads): row.peak_gflops for row in found if row.peak_gflops}
-    for (precision, threads), rate in sorted(peaks.items()):
-        print(f"\nPeak of {precision} on {threads} thread{'s' * (threads > 1)}: {rate:,.0f} GFLOP/s", end="")
+    for (precision, threads), lr in sorted(peaks.items()):
+        print(f"\nPeak of {precision} on {threads} thread{'s' * (threads > 1)}: {lr:,.0f} GFLOP/s", end="")
     return [row.values() for row in found]
 
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from bench import plain
 from bench.data import images
-from wgan.assembly import build_game
 from wgan.data import Source, open_data
-from wgan.game import Game
 from wgan.settings import DataOptions, Settings
+from wgan.training.factory import build_game
+from wgan.training.game import Game
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ _COMMON = Settings(steps=1_000_000, critic_steps=5)
 
 
 def _toy(width: int, iterations: int) -> Case:
-    adam = "adam:rate=0.0001,beta1=0.5,beta2=0.9"
+    adam = "adam:lr=0.0001,beta1=0.5,beta2=0.9"
 
     return Case(
         line=f"WGAN-GP, MLP 3×{width}, 2-D, batch 256",
@@ -74,7 +74,7 @@ def _toy(width: int, iterations: int) -> Case:
             constraint="penalty:weight=0.1",
             generator_optimizer=adam,
             critic_optimizer=adam,
-            noise_size=2,
+            latent_dim=2,
             batch_size=256,
         ),
         data=lambda: "ring",
@@ -84,7 +84,7 @@ def _toy(width: int, iterations: int) -> Case:
             _ring(256),
             lambda: torch.randn(256, 2),
             weight=0.1,
-            rate=1e-4,
+            lr=1e-4,
             betas=(0.5, 0.9),
         ),
         iterations=iterations,
@@ -101,9 +101,9 @@ def _algorithm_1(levels: int, iterations: int) -> Case:
             generator="dcgan:filters=64",
             critic="dcgan:filters=64",
             constraint="clipping:bound=0.01",
-            generator_optimizer="rmsprop:rate=0.00005",
-            critic_optimizer="rmsprop:rate=0.00005",
-            noise_size=100,
+            generator_optimizer="rmsprop:lr=0.00005",
+            critic_optimizer="rmsprop:lr=0.00005",
+            latent_dim=100,
             batch_size=64,
         ),
         data=lambda: images(3, size),
@@ -118,7 +118,7 @@ def _algorithm_1(levels: int, iterations: int) -> Case:
 
 
 def _penalised_images() -> Case:
-    adam = "adam:rate=0.0001,beta1=0,beta2=0.9"
+    adam = "adam:lr=0.0001,beta1=0,beta2=0.9"
 
     return Case(
         line="WGAN-GP, DCGAN 28×28×1, 32 filters, batch 64",
@@ -129,7 +129,7 @@ def _penalised_images() -> Case:
             constraint="penalty:weight=10",
             generator_optimizer=adam,
             critic_optimizer=adam,
-            noise_size=64,
+            latent_dim=64,
             batch_size=64,
         ),
         data=lambda: images(1, 28),
@@ -139,7 +139,7 @@ def _penalised_images() -> Case:
             _rows(images(1, 28), 64),
             lambda: torch.randn(64, 64),
             weight=10.0,
-            rate=1e-4,
+            lr=1e-4,
             betas=(0.0, 0.9),
         ),
         iterations=5,

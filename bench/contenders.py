@@ -51,7 +51,7 @@ def build(work: str, name: str, size: int, threads: int) -> Contender:
     import torch
 
     from bench import sampling, training
-    from wgan.engine import EngineWarning
+    from wgan.training.engine import EngineWarning
 
     # One that went another way than it says would be timed under a false name.
     warnings.filterwarnings("error", category=EngineWarning)

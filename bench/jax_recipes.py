@@ -25,9 +25,9 @@ def _toy(width: int) -> Recipe:
         critic=rival.mlp(2, width, 1),
         real=rival.ring(256),
         batch_size=256,
-        noise_size=2,
+        latent_dim=2,
         penalty=0.1,
-        rate=1e-4,
+        lr=1e-4,
         betas=(0.5, 0.9),
     )
 
@@ -39,9 +39,9 @@ def _algorithm_1(levels: int) -> Recipe:
         critic=rival.dcgan_critic(64, sides, 3, norm=True),
         real=rival.rows(images(3, sides[-1]), 64),
         batch_size=64,
-        noise_size=100,
+        latent_dim=100,
         penalty=None,
-        rate=5e-5,
+        lr=5e-5,
     )
 
 
@@ -52,9 +52,9 @@ def _penalised_images() -> Recipe:
         critic=rival.dcgan_critic(32, sides, 1, norm=False),
         real=rival.rows(images(1, 28), 64),
         batch_size=64,
-        noise_size=64,
+        latent_dim=64,
         penalty=10.0,
-        rate=1e-4,
+        lr=1e-4,
         betas=(0.0, 0.9),
     )
 

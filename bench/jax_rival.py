@@ -144,12 +144,12 @@ def mlp(inputs: int, width: int, outputs: int) -> Network:
     return [*hidden, dense(width, outputs)]
 
 
-def dcgan_generator(noise_size: int, filters: int, sides: tuple[int, ...], channels: int) -> Network:
+def dcgan_generator(latent_dim: int, filters: int, sides: tuple[int, ...], channels: int) -> Network:
     """From noise through feature maps of these sides, the smallest first, to images."""
     levels = len(sides) - 1
     widths = [filters * 2**level for level in reversed(range(levels))]
     layers = [
-        dense(noise_size, widths[0] * sides[0] ** 2, bias=False),
+        dense(latent_dim, widths[0] * sides[0] ** 2, bias=False),
         activation(lambda x: x.reshape(len(x), sides[0], sides[0], widths[0])),
         batch_norm(widths[0]),
         RELU,
@@ -204,9 +204,9 @@ class Recipe:
         critic: Samples to scores.
         real: From a key to a batch.
         batch_size: Samples in it.
-        noise_size: Dimensions of the noise.
+        latent_dim: Dimensions of the noise.
         penalty: Weight of the gradient penalty, with Adam; None for clipping at 0.01, with RMSProp.
-        rate: Learning rate.
+        lr: Learning rate.
         betas: Adam's.
     """
 
@@ -214,9 +214,9 @@ class Recipe:
     critic: Network
     real: Real
     batch_size: int
-    noise_size: int
+    latent_dim: int
     penalty: float | None
-    rate: float
+    lr: float
     betas: tuple[float, float] = (0.0, 0.0)
 
 
@@ -247,12 +247,12 @@ class Loop:
 class Sampler:
     """Draws from a generator in blocks, each drawn and decoded in one compiled call."""
 
-    def __init__(self, generator: Network, noise_size: int, block: int, kind: Literal["points", "images"]) -> None:
+    def __init__(self, generator: Network, latent_dim: int, block: int, kind: Literal["points", "images"]) -> None:
         weights = initial(generator, jax.random.key(0))
         self.num_weights, self._block, self._key = num_weights(weights), block, jax.random.key(1)
 
         def drawn(weights: Weights, key: Array) -> Array:
-            x = apply(generator, weights, jax.random.normal(key, (block, noise_size)))
+            x = apply(generator, weights, jax.random.normal(key, (block, latent_dim)))
             return 1.414 * x if kind == "points" else jnp.round(jnp.clip(127.5 * (x + 1), 0, 255)).astype(jnp.uint8)
 
         compiled = jax.jit(drawn)
@@ -306,7 +306,7 @@ def _iteration(recipe: Recipe) -> Callable[[Any, None], tuple[Any, None]]:
     """What the loop is scanned over."""
 
     def generate(weights: Weights, key: Array) -> Array:
-        return apply(recipe.generator, weights, jax.random.normal(key, (recipe.batch_size, recipe.noise_size)))
+        return apply(recipe.generator, weights, jax.random.normal(key, (recipe.batch_size, recipe.latent_dim)))
 
     def critic_update(state: Any, _: None) -> tuple[Any, None]:  # noqa: ANN401
         generator, (weights, slots), key = state
@@ -339,13 +339,13 @@ def moved(recipe: Recipe, weights: Weights, gradients: Weights, kept: Any) -> tu
     first, second, count = kept
     if recipe.penalty is None:
         second = jax.tree.map(lambda s, g: 0.99 * s + 0.01 * g * g, second, gradients)
-        moved = jax.tree.map(lambda w, g, s: w - recipe.rate * g / (jnp.sqrt(s) + 1e-8), weights, gradients, second)
+        moved = jax.tree.map(lambda w, g, s: w - recipe.lr * g / (jnp.sqrt(s) + 1e-8), weights, gradients, second)
         return moved, (first, second, count)
     (b1, b2), count = recipe.betas, count + 1
     first = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, first, gradients)
     second = jax.tree.map(lambda s, g: b2 * s + (1 - b2) * g * g, second, gradients)
     at_first, at_second = 1 - b1**count, 1 - b2**count
     moved = jax.tree.map(
-        lambda w, m, s: w - recipe.rate * (m / at_first) / (jnp.sqrt(s / at_second) + 1e-8), weights, first, second
+        lambda w, m, s: w - recipe.lr * (m / at_first) / (jnp.sqrt(s / at_second) + 1e-8), weights, first, second
     )
     return moved, (first, second, count)

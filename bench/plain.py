@@ -50,15 +50,15 @@ def wgan_gp(
     noise: Callable[[], Tensor],
     *,
     weight: float,
-    rate: float,
+    lr: float,
     betas: tuple[float, float],
 ) -> PlainLoop:
     """WGAN-GP, two-sided penalty, Adam.
 
     Source: Gulrajani et al. (2017), Algorithm 1.
     """
-    generator_optimizer = torch.optim.Adam(generator.parameters(), lr=rate, betas=betas)
-    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=rate, betas=betas)
+    generator_optimizer = torch.optim.Adam(generator.parameters(), lr=lr, betas=betas)
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=lr, betas=betas)
 
     def iterate() -> None:
         for _ in range(5):
@@ -122,12 +122,12 @@ def mlp(inputs: int, width: int, outputs: int) -> nn.Module:
     )
 
 
-def dcgan_generator(noise_size: int, filters: int, levels: int) -> nn.Module:
+def dcgan_generator(latent_dim: int, filters: int, levels: int) -> nn.Module:
     """DCGAN's generator of 3 colours, 4 × 4 doubled so many times (Radford, Metz and Chintala 2016, figure 1)."""
     widths = [filters * 2**level for level in reversed(range(levels))]
     layers: list[nn.Module] = [
-        nn.Unflatten(1, (noise_size, 1, 1)),
-        nn.ConvTranspose2d(noise_size, widths[0], 4, 1, 0, bias=False),
+        nn.Unflatten(1, (latent_dim, 1, 1)),
+        nn.ConvTranspose2d(latent_dim, widths[0], 4, 1, 0, bias=False),
     ]
     for inputs, outputs in pairwise(widths):
         layers += [nn.BatchNorm2d(inputs), nn.ReLU(inplace=True)]
@@ -146,11 +146,11 @@ def dcgan_critic(filters: int, levels: int) -> nn.Module:
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 0), nn.Flatten(0))
 
 
-def dcgan_28_generator(noise_size: int, filters: int) -> nn.Module:
+def dcgan_28_generator(latent_dim: int, filters: int) -> nn.Module:
     """A generator of 28 × 28 × 1 images in DCGAN's manner: 3 → 7 → 14 → 28."""
     f = filters
     return nn.Sequential(
-        nn.Linear(noise_size, 4 * f * 9, bias=False),
+        nn.Linear(latent_dim, 4 * f * 9, bias=False),
         nn.Unflatten(1, (4 * f, 3, 3)),
         nn.BatchNorm2d(4 * f),
         nn.ReLU(inplace=True),

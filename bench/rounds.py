@@ -95,7 +95,7 @@ def _row(
     taken, about = seconds[worker.name], worker.about
     usual = statistics.median(taken)
     # What uses all cores is held against no peak of fewer.
-    shares = [flops / each / rate for each, rate in zip(taken, peak.rates, strict=True)]
+    shares = [flops / each / lr for each, lr in zip(taken, peak.rates, strict=True)]
     fair = not worker.name.endswith("all cores")
     return Row(
         work=work.line,

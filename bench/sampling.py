@@ -17,10 +17,10 @@ from bench.operations import layer_flops
 from bench.rounds import Options, Work, has_jax, measure
 from bench.table import Row
 from bench.training import in_words, weights_of
-from wgan.assembly import build_game
 from wgan.data import open_data
-from wgan.experiment.trained import Trained
+from wgan.runs.trained import Trained
 from wgan.settings import DataOptions, Settings
+from wgan.training.factory import build_game
 
 _TURNS = 10
 _QUICK = 20
@@ -35,7 +35,7 @@ class Sampling:
         settings: Of a run that has such a generator.
         data: What `open_data` takes.
         plain: The same generator, written plainly.
-        noise_size: Of its noise.
+        latent_dim: Of its noise.
         block: Rows that the plain loop draws at once.
         decode: From its output to what a user wants.
         rows: How many the time is stated for; a tenth of it is one turn.
@@ -45,7 +45,7 @@ class Sampling:
     settings: Settings
     data: Callable[[], object]
     plain: Callable[[], nn.Module]
-    noise_size: int
+    latent_dim: int
     block: int
     decode: Callable[[Tensor], NDArray[np.generic]]
     rows: int
@@ -64,20 +64,20 @@ def _points(values: Tensor) -> NDArray[np.generic]:
 SAMPLING: dict[str, Sampling] = {
     "sample-ring": Sampling(
         line="sampling 10⁷ points, MLP 3×256, noise of 8",
-        settings=Settings(generator="mlp:width=256", critic="mlp:width=256", noise_size=8),
+        settings=Settings(generator="mlp:width=256", critic="mlp:width=256", latent_dim=8),
         data=lambda: "ring",
         plain=lambda: plain.mlp(8, 256, 2),
-        noise_size=8,
+        latent_dim=8,
         block=8_192,
         decode=_points,
         rows=10_000_000,
     ),
     "sample-fashion": Sampling(
         line="sampling 10⁵ images of 28×28, DCGAN, 32 filters",
-        settings=Settings(generator="dcgan:filters=32", critic="dcgan:filters=32", noise_size=64),
+        settings=Settings(generator="dcgan:filters=32", critic="dcgan:filters=32", latent_dim=64),
         data=lambda: images(1, 28),
         plain=lambda: plain.dcgan_28_generator(64, 32),
-        noise_size=64,
+        latent_dim=64,
         block=1_000,
         decode=_pixels,
         rows=100_000,
@@ -128,12 +128,12 @@ def _plain(sampling: Sampling) -> Contender:
     @torch.no_grad()
     def turn(num: int) -> None:
         for start in range(0, num, sampling.block):
-            noise = torch.randn(min(sampling.block, num - start), sampling.noise_size)
+            noise = torch.randn(min(sampling.block, num - start), sampling.latent_dim)
             sampling.decode(generator(noise))
 
     return Contender(
         turn=turn,
         num_weights=(weights_of(generator),),
         how="float32",
-        flops=lambda: sum(layer_flops(generator, torch.randn(1, sampling.noise_size))),
+        flops=lambda: sum(layer_flops(generator, torch.randn(1, sampling.latent_dim))),
     )

@@ -11,9 +11,9 @@ from bench.contenders import CHOSEN, EAGER, JAX, JAX_ALL_CORES, PLAIN, Contender
 from bench.operations import iteration_flops
 from bench.rounds import Options, Work, cores, has_jax, measure
 from bench.table import Row
-from wgan.assembly import build_rules, choose_parts
-from wgan.engine import Engine
-from wgan.training import train
+from wgan.training.engine import Engine
+from wgan.training.factory import choose_parts, hparams_of
+from wgan.training.loop import Setup, train
 
 
 def contender(work: str, name: str) -> Contender:
@@ -34,7 +34,7 @@ def contender(work: str, name: str) -> Contender:
         )
     source = case.source()
     game, parts = case.game(source, chosen=name == CHOSEN), choose_parts(case.settings)
-    steps = train(game, source, parts.objective, parts.constraint, build_rules(case.settings))
+    steps = train(Setup(game, source, parts.objective, parts.constraint, hparams_of(case.settings)))
 
     # As a run does it, but on the threads that were asked for.
     as_asked = replace(game.engine, threads=0)

@@ -13,15 +13,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from wgan.assembly import CATALOGS
+from floors import picture
+
 from wgan.data.names import BUILT_IN
 from wgan.divergences import DIVERGENCES
 from wgan.divergences.table import COLUMNS, listing
 from wgan.errors import WganError
-from wgan.recipes import RECIPES
 from wgan.settings import DataOptions, Settings
+from wgan.settings.recipes import RECIPES
+from wgan.training.factory import REGISTRIES
 
 REFERENCE = Path(__file__).parent / "reference.md"
+ARCHITECTURE = Path(__file__).parent / "architecture.md"
 OPENING = """# Reference
 
 Written by `make docs` from the tables that the program reads; do not edit."""
@@ -84,11 +87,11 @@ def settings_table(settings: type) -> str:
 def catalog_sections() -> list[str]:
     """Each table of choices once, under the settings that take them."""
     users: dict[str, list[str]] = {}
-    for setting, catalog in CATALOGS.items():
+    for setting, catalog in REGISTRIES.items():
         users.setdefault(catalog.noun, []).append(setting)
     sections = []
     for noun, settings in users.items():
-        catalog = CATALOGS[settings[0]]
+        catalog = REGISTRIES[settings[0]]
         taken = " and ".join(f"`{setting}`" for setting in settings)
         rows = [[f"`{text}`", line] for text, line in catalog.describe()]
         sections += [f"### {noun.capitalize()}", f"Taken by {taken}.", table(["word, with its defaults", "what"], rows)]
@@ -130,7 +133,7 @@ def reference() -> str:
         "## Built-in data",
         table(["name", "what"], [[f"`{name}`", line] for name, line in BUILT_IN.items()]),
         "## Choices",
-        "A choice is a name, or a name with parameters: `penalty:weight=0.1,sides=one`.",
+        "A choice is a name, or a name with parameters: `penalty:weight=0.1,one_sided=true`.",
         *catalog_sections(),
         "## f-divergences",
         "D(P‖Q) = ∫ q f(p/q) in nats, P the data and Q the model. The conjugate f\\*(t) = sup over u ≥ 0 of t u − f(u) "
@@ -149,16 +152,22 @@ def reference() -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def architecture() -> str:
+    """The text of the architecture page, its picture of the floors renewed."""
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    return re.sub(r"(?<=<!-- floors -->\n).*?(?=<!-- /floors -->)", f"```\n{picture()}\n```\n", text, flags=re.DOTALL)
+
+
 def main() -> int:
-    """Write the file, or check it."""
-    text = reference()
-    if "--check" not in sys.argv[1:]:
-        REFERENCE.write_text(text, encoding="utf-8")
-        return 0
-    current = REFERENCE.exists() and REFERENCE.read_text(encoding="utf-8") == text
-    if not current:
-        print(f"{REFERENCE.name} is not current: run `make docs` and commit it", file=sys.stderr)
-    return 0 if current else 1
+    """Write the generated pages, or check them."""
+    stale = 0
+    for path, text in ((REFERENCE, reference()), (ARCHITECTURE, architecture())):
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            print(f"{path.name} is not current: run `make docs` and commit it", file=sys.stderr)
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

@@ -14,16 +14,16 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import Source, open_data
 from wgan.divergences import DIVERGENCES
 from wgan.errors import WganError
-from wgan.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.objectives import OBJECTIVES
 from wgan.randomness import Randomness
-from wgan.recipes import RECIPES
 from wgan.settings import DataOptions, Settings
-from wgan.training import train
+from wgan.settings.recipes import RECIPES
+from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.loop import Setup, train
 
 PAGE = Path(__file__).parent / "objectives.md"
 MARK = "<!-- rows: "
@@ -79,7 +79,7 @@ def games() -> dict[str, Settings]:
     return found | {f"ring-fgan, {word}": replace(kl, objective=f"fgan:divergence={word}") for word in DIVERGENCES}
 
 
-def play(name: str, settings: Settings, source: Source, judge: Judge) -> Row:
+def play(name: str, settings: Settings, source: Source, judge: SampleEvaluator) -> Row:
     """Train and judge one."""
     objective, parts = OBJECTIVES.build(settings.objective), choose_parts(settings)
     extra = [f", packed by {settings.packing}"] if settings.packing > 1 else []
@@ -95,7 +95,7 @@ def play(name: str, settings: Settings, source: Source, judge: Judge) -> Row:
     began = time.process_time()
     with game.engine.limits():
         estimate = float("nan")
-        for step in train(game, source, parts.objective, parts.constraint, build_rules(settings)):
+        for step in train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings))):
             if step.number % 100 == 0 or step.number == settings.steps:
                 estimate = step.estimate.item()
         seconds = time.process_time() - began
@@ -140,7 +140,7 @@ def main() -> int:
     if unknown := set(given.names) - known.keys():
         parser.error(f"no such game: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     source = open_data("ring", DataOptions(), seed=0)
-    judge = Judge(source, size=2500, seed=0, rounds=4)
+    judge = SampleEvaluator(source, size=2500, seed=0, rounds=4)
     rows = kept()
     for name in given.names or known:
         settings = replace(known[name], steps=given.steps, threads=1, device="cpu", engine="eager", precision="float32")

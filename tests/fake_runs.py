@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
+from wgan.data.export import sample_ending, write_samples
 from wgan.data.points import PointsCodec
-from wgan.export import sample_ending, write_samples
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -162,9 +162,9 @@ def look(step, *, factor=1.0, share=0.9, rows=1_000):
         "diversity_real": 0.05,
         "nearest_training": 0.09,
         "nearest_held_out": 0.1,
-        "reached": 0.98,
-        "copied": 0.01,
-        "copied_error": 0.02,
+        "coverage": 0.98,
+        "memorised": 0.01,
+        "memorised_error": 0.02,
     }
 
 

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from wgan import WGAN, experiment
-from wgan.display import counted
+from wgan import WGAN, runs
 from wgan.errors import UsageError
 from wgan.objectives import OBJECTIVES
 from wgan.settings import Settings
+from wgan.system.text import counted
 
 
 def test_message_and_remedy_in_one_line_are_two_sentences():
@@ -37,7 +37,7 @@ def test_parameters_that_are_not_known_are_told_in_sentences(params):
 
 def test_an_unknown_recipe_begins_no_run(tmp_path):
     with pytest.raises(UsageError, match=r"recipe 'papr' is not known\. Did you mean 'paper'\?"):
-        experiment.begin(Settings(data="ring", recipe="papr"), tmp_path / "run")
+        runs.begin(Settings(data="ring", recipe="papr"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

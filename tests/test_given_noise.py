@@ -6,16 +6,16 @@ import torch
 
 from wgan import WGAN, load
 from wgan.errors import UsageError
-from wgan.game import Prior
 from wgan.randomness import Randomness
+from wgan.training.game import Prior
 
 SMALL = {
     "steps": 3,
     "generator": "mlp:width=8",
     "critic": "mlp:width=8",
-    "noise_size": 3,
+    "latent_dim": 3,
     "random_state": 0,
-    "examine": "off",
+    "diagnose": "off",
 }
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(60, 2))

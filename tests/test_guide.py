@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wgan import CONSTRAINTS
-from wgan.experiment import RunWarning
+from wgan.constraints import CONSTRAINTS
+from wgan.runs import RunWarning
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guide.md"
 

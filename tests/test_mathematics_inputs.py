@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from wgan import divergences, kernels, permutations, topology, transport
+from wgan import divergences, kernels, transport
 from wgan.errors import UsageError
+from wgan.kernels import permutations
+from wgan.studies import topology
 
 ROOMS = (transport, kernels, divergences, topology)
 X = np.random.default_rng(0).normal(size=(6, 2))

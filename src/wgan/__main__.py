@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 
-from wgan.cli import main as _main
+from wgan.cli.main import main as _main
 from wgan.cli.streams import open_closed_descriptors
 
 _IO_ENCODING = "PYTHONIOENCODING"

@@ -15,24 +15,24 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from wgan.choices import Catalog
 from wgan.errors import UsageError
+from wgan.settings.registry import Registry
 
 
 class Optimizer(Protocol):
     """The settings of an optimiser.
 
     Attributes:
-        rate: The learning rate at the start of a run, above 0.
+        lr: The learning rate at the start of a run, above 0.
     """
 
     @property
-    def rate(self) -> float:
+    def lr(self) -> float:
         """As above."""
         ...
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """An optimiser of these parameters, of which there may be none; its groups hold `rate` as "lr"."""
+        """An optimiser of these parameters, of which there may be none; its groups hold `lr` as "lr"."""
         ...
 
 
@@ -42,7 +42,7 @@ Slots = list[dict[str, Tensor]]
 _EPSILON = 1e-8
 
 
-class Foreseeing(torch.optim.Optimizer):
+class FunctionalOptimizer(torch.optim.Optimizer):
     """An optimiser that can say what its next update would make of weights, as a differentiable function."""
 
     # PyTorch hides these from its compiler, and to hide them it imports it: a second that who samples need not wait.
@@ -67,7 +67,7 @@ class Foreseeing(torch.optim.Optimizer):
         weights: Sequence[Tensor],
         gradients: Sequence[Tensor | None],
         slots: Slots,
-        rate: Tensor | None = None,
+        lr: Tensor | None = None,
     ) -> tuple[list[Tensor], Slots]:
         """The weights and slots after one update, without making it.
 
@@ -75,15 +75,15 @@ class Foreseeing(torch.optim.Optimizer):
             weights: In the order of its parameters, of their shapes.
             gradients: Of each; None leaves a weight as it is.
             slots: From `slots`, or from the update before.
-            rate: The learning rate, 0-d; its own if None.
+            lr: The learning rate, 0-d; its own if None.
 
         Returns:
             New weights and slots, differentiable with respect to weights, gradients and slots.
         """
-        if rate is None:
+        if lr is None:
             rates = [group["lr"] for group in self.param_groups for _ in group["params"]]
         else:
-            rates = [rate] * len(weights)
+            rates = [lr] * len(weights)
         updated = [
             (weight, slot) if gradient is None else self._foresee(weight, gradient, slot, pace)
             for weight, gradient, slot, pace in zip(weights, gradients, slots, rates, strict=True)
@@ -91,7 +91,7 @@ class Foreseeing(torch.optim.Optimizer):
         return [weight for weight, _ in updated], [slot for _, slot in updated]
 
     def _foresee(
-        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], rate: Tensor | float
+        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], lr: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         raise NotImplementedError
 
@@ -99,10 +99,10 @@ class Foreseeing(torch.optim.Optimizer):
         raise NotImplementedError
 
 
-class _RMSprop(torch.optim.RMSprop, Foreseeing):
+class _RMSprop(torch.optim.RMSprop, FunctionalOptimizer):
     def __init__(self, parameters: Iterable[nn.Parameter], numbers: RMSProp) -> None:
         self.numbers = numbers
-        super().__init__(_group(parameters), lr=numbers.rate, alpha=numbers.smoothing, eps=_EPSILON, foreach=True)
+        super().__init__(_group(parameters), lr=numbers.lr, alpha=numbers.alpha, eps=_EPSILON, foreach=True)
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Update the weights; what is kept of them is in float32 whatever PyTorch's default is."""
@@ -113,32 +113,32 @@ class _RMSprop(torch.optim.RMSprop, Foreseeing):
         return cast(float | None, super().step(closure))
 
     def _foresee(
-        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], rate: Tensor | float
+        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], lr: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         square = slot.get("square_avg", torch.zeros_like(weight))
-        square = torch.lerp(gradient.square(), square, self.numbers.smoothing)
+        square = torch.lerp(gradient.square(), square, self.numbers.alpha)
         step = slot.get("step", torch.zeros((), dtype=torch.float32, device="cpu")) + 1
-        return weight - rate * gradient / (_root(square) + _EPSILON), {"step": step, "square_avg": square}
+        return weight - lr * gradient / (_root(square) + _EPSILON), {"step": step, "square_avg": square}
 
     def _first_slot(self, weight: Tensor) -> dict[str, Tensor]:
         return {"step": torch.zeros((), dtype=torch.float32, device="cpu"), "square_avg": torch.zeros_like(weight)}
 
 
-class _Adam(torch.optim.Adam, Foreseeing):
+class _Adam(torch.optim.Adam, FunctionalOptimizer):
     def __init__(self, parameters: Iterable[nn.Parameter], numbers: Adam) -> None:
         self.numbers = numbers
         betas = (numbers.beta1, numbers.beta2)
-        super().__init__(_group(parameters), lr=numbers.rate, betas=betas, eps=_EPSILON, fused=True)
+        super().__init__(_group(parameters), lr=numbers.lr, betas=betas, eps=_EPSILON, fused=True)
 
     def _foresee(
-        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], rate: Tensor | float
+        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], lr: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         none, beta1, beta2 = torch.zeros_like(weight), self.numbers.beta1, self.numbers.beta2
         step = slot.get("step", weight.new_zeros(())) + 1
         mean = torch.lerp(gradient, slot.get("exp_avg", none), beta1)
         square = torch.lerp(gradient.square(), slot.get("exp_avg_sq", none), beta2)
         width = _root(square) / (1 - beta2**step).sqrt() + _EPSILON
-        moved = weight - rate / (1 - beta1**step) * mean / width
+        moved = weight - lr / (1 - beta1**step) * mean / width
         return moved, {"step": step, "exp_avg": mean, "exp_avg_sq": square}
 
     def _first_slot(self, weight: Tensor) -> dict[str, Tensor]:
@@ -160,14 +160,14 @@ class RMSProp:
     make a critic under training unstable.
     """
 
-    rate: float = 5e-5
-    smoothing: float = 0.99
+    lr: float = 5e-5
+    alpha: float = 0.99
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
-        _check_share("smoothing", self.smoothing)
+        _check_rate(self.lr)
+        _check_share("alpha", self.alpha)
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> Foreseeing:
+    def build(self, parameters: Iterable[nn.Parameter]) -> FunctionalOptimizer:
         """An RMSProp optimiser, all parameters in one pass."""
         return _RMSprop(parameters, self)
 
@@ -179,16 +179,16 @@ class Adam:
     Source: Kingma and Ba (2015); defaults of Gulrajani et al. (2017), Algorithm 1.
     """
 
-    rate: float = 1e-4
+    lr: float = 1e-4
     beta1: float = 0.0
     beta2: float = 0.9
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        _check_rate(self.lr)
         _check_share("beta1", self.beta1)
         _check_share("beta2", self.beta2)
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> Foreseeing:
+    def build(self, parameters: Iterable[nn.Parameter]) -> FunctionalOptimizer:
         """An Adam optimiser whose update is one fused operation for each parameter."""
         return _Adam(parameters, self)
 
@@ -204,7 +204,7 @@ class OwnOptimizer:
     make: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
     @cached_property
-    def rate(self) -> float:
+    def lr(self) -> float:
         """The learning rate at the start, as the optimiser has it."""
         return float(self._checked().param_groups[0]["lr"])
 
@@ -235,7 +235,7 @@ class OwnOptimizer:
                 remedy="Give a function of parameters alone: functools.partial(torch.optim.AdamW, lr=1e-3).",
             ) from error
         rates = [group.get("lr") for group in optimizer.param_groups]
-        if not all(isinstance(rate, float | int) for rate in rates):
+        if not all(isinstance(lr, float | int) for lr in rates):
             raise UsageError(f"the optimiser {name} has no learning rate that is a number", remedy="Give it as lr=...")
         for slot, value in optimizer.state[weight].items():
             if not isinstance(value, Tensor):
@@ -250,9 +250,9 @@ def _group(parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
     return [{"params": list(parameters)}]
 
 
-def _check_rate(rate: float) -> None:
-    if not 0 < rate < math.inf:
-        raise ValueError(f"rate must be above 0 and finite, not {rate}")
+def _check_rate(lr: float) -> None:
+    if not 0 < lr < math.inf:
+        raise ValueError(f"lr must be above 0 and finite, not {lr}")
 
 
 def _check_share(name: str, value: float) -> None:
@@ -260,4 +260,4 @@ def _check_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
 
 
-OPTIMIZERS: Catalog[Optimizer] = Catalog("optimizer", {"rmsprop": RMSProp, "adam": Adam}, members=("rate", "build"))
+OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", {"rmsprop": RMSProp, "adam": Adam}, members=("lr", "build"))

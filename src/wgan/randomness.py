@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from wgan.ambient import building
+from wgan.system.torch_state import building
 
 
 @dataclass(frozen=True)

@@ -118,9 +118,9 @@ def test_optimisers_agree(penalty: float | None) -> None:
     weight = torch.tensor(start.copy(), requires_grad=True)
     recipe = replace(jax_recipes.RECIPES["mlp-128"](), penalty=penalty)
     if penalty is None:
-        optimizer: torch.optim.Optimizer = torch.optim.RMSprop([weight], lr=recipe.rate)
+        optimizer: torch.optim.Optimizer = torch.optim.RMSprop([weight], lr=recipe.lr)
     else:
-        optimizer = torch.optim.Adam([weight], lr=recipe.rate, betas=recipe.betas)
+        optimizer = torch.optim.Adam([weight], lr=recipe.lr, betas=recipe.betas)
     mine = [{"weight": jax.numpy.asarray(start)}]
     slots = jax_rival.slots(mine)
     for gradient in gradients:

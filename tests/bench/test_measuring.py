@@ -36,7 +36,7 @@ def test_a_penalised_iteration_wastes_products_with_zeros_too() -> None:
         lambda: torch.randn(4, 2),
         lambda: torch.randn(4, 3),
         weight=1.0,
-        rate=1e-3,
+        lr=1e-3,
         betas=(0.5, 0.9),
     )
     layers = layer_flops(loop.critic, loop.real())

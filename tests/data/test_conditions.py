@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wgan.data import open_data
+from wgan.data.columns import Category
 from wgan.data.conditions import Conditions
 from wgan.data.rows import unseen_rows
-from wgan.data.tables.columns import Category
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions, Settings, check
 

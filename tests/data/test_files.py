@@ -13,14 +13,14 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from wgan.cli.sides import open_sides
+from wgan.cli.inputs import open_sides
 from wgan.data import kind_of, open_data
 from wgan.data.contents import PACKINGS, open_unpacked, packed
+from wgan.data.export import FORMATS, check_target, write_samples
 from wgan.data.names import format_of
 from wgan.data.tables import files
 from wgan.data.tables.formats import TABLE_FORMATS, read_table, written_endings
 from wgan.errors import DataError, UsageError
-from wgan.export import FORMATS, check_target, write_samples
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgan.data import codec_from_state, open_data
-from wgan.data.tables.columns import Category, Number
+from wgan.data.columns import Category, Number
 from wgan.data.tables.detecting import detect
 from wgan.data.tables.reading import Raw, read_frame
 from wgan.data.tables.written import DateForm, NumberForm, form_from_state, form_state

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgan.data import codec_from_state
-from wgan.data.tables.columns import Number
+from wgan.data.columns import Number
 from wgan.data.tables.detecting import detect
 from wgan.data.tables.grids import Calendar, grid_of, nearest_step
 from wgan.data.tables.reading import read_frame

@@ -13,11 +13,11 @@ from wgan import WGAN
 from wgan.data import open_data
 from wgan.data.tables.reading import read_frame
 from wgan.errors import DataError
-from wgan.metrics import Judge
+from wgan.evaluation.metrics import SampleEvaluator
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
 
-SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "examine": "off"}
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
 DAYS = pd.date_range("2021-01-01", periods=90).strftime("%d.%m.%Y")
 
 
@@ -26,7 +26,7 @@ def test_dates_in_text_are_compared_as_dates(tmp_path):
     """As text 02.03.2021 comes before 31.01.2021."""
     pd.DataFrame({"day": DAYS, "x": np.arange(90) / 7}).to_csv(tmp_path / "t.csv", index=False)
     source = open_data(tmp_path / "t.csv", DataOptions(held_out=0.4), seed=0)
-    judge = Judge(source, size=30, seed=0)
+    judge = SampleEvaluator(source, size=30, seed=0)
     found = judge(lambda num: source.distinct(num, judge._streams.at("test")), by_column=True)
     day = next(column for column in found["columns"] if column["name"] == "day")
     for side in ("first", "second"):

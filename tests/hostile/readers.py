@@ -21,14 +21,14 @@ import pyarrow.feather
 import pyarrow.parquet
 from PIL import Image
 
-from wgan import WGAN, experiment
+from wgan import WGAN, runs
 from wgan.data import codec_from_state, conditions_from_state, open_data
 from wgan.data.images.packs import reopened
 from wgan.data.names import kind_of
 from wgan.report import write_report
 from wgan.report.runs import read_runs
 from wgan.settings import DataOptions, Settings, from_toml, to_toml
-from wgan.storage import DamagedError, seal
+from wgan.system.storage import DamagedError, seal
 
 SEED = 0
 NUM = 12
@@ -264,11 +264,11 @@ SMALL = Settings(
     critic_steps=1,
     generator="mlp:width=4,depth=1",
     critic="mlp:width=4,depth=1",
-    noise_size=2,
-    average=0.9,
-    record_every=1,
-    judge_every=1,
-    judge_size=6,
+    latent_dim=2,
+    ema_decay=0.9,
+    log_every=1,
+    eval_every=1,
+    eval_size=6,
     save_every=1,
     device="cpu",
     precision="float32",
@@ -290,7 +290,7 @@ def run_of(kind: str, folder: Path) -> Path:
     options = DataOptions(condition=("kind", "part") if kind == "table" else (), held_out=0.25)
     source = open_data(data, options, seed=SEED)
     settings = dataclasses.replace(SMALL, data=f"<{kind} in memory>", input=options)
-    with experiment.begin(settings, folder / "run", source=source) as run:
+    with runs.begin(settings, folder / "run", source=source) as run:
         list(run.run())
     return folder / "run"
 
@@ -313,11 +313,11 @@ def use_run(folder: Path) -> None:
 
     run, refused = folder / "run", []
     for use in (
-        lambda: experiment.load(run).sample(3),
-        lambda: experiment.load(run, checkpoint="best").sample(3),
+        lambda: runs.load(run).sample(3),
+        lambda: runs.load(run, checkpoint="best").sample(3),
         lambda: WGAN.load(run).sample(2),
         lambda: read_runs([run]),
-        lambda: experiment.resume(run, steps=3),
+        lambda: runs.resume(run, steps=3),
     ):
         try:
             use()
@@ -355,7 +355,7 @@ def _checkpoint(name: str) -> Reader:
     """The files of the last checkpoint, with checksums that fit what they were changed to."""
     import hashlib
 
-    from wgan.checkpoints.format import MANIFEST, STATE, TENSORS
+    from wgan.runs.checkpoints.format import MANIFEST, STATE, TENSORS
 
     def make(folder: Path) -> list[Path]:
         run = _copied_run("points", folder)
@@ -422,7 +422,7 @@ def _model() -> Reader:
             place = Path(tempfile.mkdtemp(prefix="hostile-")) / "model"
             frame = table().select(["whole", "part", "word"]).to_pandas()
             WGAN(
-                steps=1, batch_size=4, generator="mlp:width=4", critic="mlp:width=4", random_state=0, noise_size=2
+                steps=1, batch_size=4, generator="mlp:width=4", critic="mlp:width=4", random_state=0, latent_dim=2
             ).fit(frame).save(place)
             _MADE["model"] = place
         shutil.copytree(_MADE["model"], folder / "model")

@@ -8,7 +8,7 @@ import warnings
 import pytest
 from readers import _copied_run, report, use_run
 
-from wgan import experiment
+from wgan import runs
 from wgan.errors import WganError
 
 STRAYS = ("7", "00000099", "99999999999", "0000000x", "notes.txt", ".tmp-x", "damaged-00000002", "٣")
@@ -79,6 +79,6 @@ def test_strays_among_the_checkpoints_are_left_alone(tmp_path, name, kind):
         stray.mkdir()
     else:
         stray.symlink_to("00000001")
-    trained = experiment.load(run)
+    trained = runs.load(run)
     assert trained.step == 2
     use_run(tmp_path)

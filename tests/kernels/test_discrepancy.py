@@ -249,7 +249,7 @@ def test_in_one_dimension_p_values_agree_with_the_general_case(estimator, monkey
     x, y = sample(12, 1).sort(dim=0).values - 10, sample(9, 1, seed=1, shift=0.7).sort(dim=0).values + 10
     beside = [torch.cat([side, torch.zeros_like(side)], dim=1) for side in (x, y)]
     monkeypatch.setattr("wgan.kernels.discrepancy.add_one_p_value", lambda values, scale: values.tolist())
-    monkeypatch.setattr("wgan.permutations.add_one_p_value", lambda values, scale: values.tolist())
+    monkeypatch.setattr("wgan.kernels.permutations.add_one_p_value", lambda values, scale: values.tolist())
     line = energy_distance(x, y, estimator=estimator, num_permutations=50, rng=rng(1))
     plane = energy_distance(*beside, estimator=estimator, num_permutations=50, rng=rng(1))
     assert float(line.squared) == pytest.approx(float(plane.squared), rel=1e-9)

@@ -2,10 +2,10 @@
 
 import itertools
 
-from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.data import open_data
 from wgan.settings import Settings
-from wgan.training import train
+from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.loop import Setup, train
 
 
 def small(**changes):
@@ -13,8 +13,8 @@ def small(**changes):
     settings = Settings(
         **{
             "data": "ring", "generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1,activation=tanh",
-            "constraint": "penalty", "noise_size": 2, "threads": 1, "batch_size": 16, "steps": 12, "critic_steps": 2,
-            "critic_optimizer": "adam:rate=0.03,beta1=0.5", "generator_optimizer": "adam:rate=0.01",
+            "constraint": "penalty", "latent_dim": 2, "threads": 1, "batch_size": 16, "steps": 12, "critic_steps": 2,
+            "critic_optimizer": "adam:lr=0.03,beta1=0.5", "generator_optimizer": "adam:lr=0.01",
             "precision": "float32", "device": "cpu", "engine": "eager",
         }
         | changes
@@ -22,12 +22,12 @@ def small(**changes):
     source = open_data(settings.data, settings.input, seed=0)
     size = 0 if source.conditions is None else source.conditions.size
     parts, game = choose_parts(settings), build_game(settings, source.codec.layout, size)
-    return game, source, parts.objective, parts.constraint, build_rules(settings)
+    return game, source, parts.objective, parts.constraint, hparams_of(settings)
 
 
 def played(run, num):
     """Train a small run for so many generator updates more; returns its game."""
-    list(itertools.islice(train(*run), num))
+    list(itertools.islice(train(Setup(*run)), num))
     return run[0]
 
 

@@ -54,13 +54,13 @@ def test_distances_to_nearest_neighbours_are_those_of_all_pairs(shape, at_once, 
     found = diversity(samples, held_out)
     assert found.samples == pytest.approx(mean(by_hand(samples[:20], samples[:20], is_same=True)), rel=1e-6)
     assert found.real == pytest.approx(mean(by_hand(held_out, held_out, is_same=True)), rel=1e-6)
-    assert found.astray == pytest.approx(mean(by_hand(samples[:20], held_out)), rel=1e-6)
+    assert found.off_support == pytest.approx(mean(by_hand(samples[:20], held_out)), rel=1e-6)
     known = memory(samples, training, held_out)
     assert known.training == pytest.approx(mean(by_hand(samples, training[:20])), rel=1e-6)
     assert known.held_out == pytest.approx(mean(by_hand(samples, held_out)), rel=1e-6)
     near_held_out, near_training = by_hand(samples, held_out), by_hand(samples, training)
     won = mean([float(unseen < seen) for unseen, seen in zip(near_held_out, near_training, strict=True)])
-    assert known.copied == pytest.approx(1 - won / (20 / 65))
+    assert known.memorised == pytest.approx(1 - won / (20 / 65))
 
 
 @pytest.mark.parametrize("width", [0.1, 1.0, 2.0])
@@ -70,7 +70,7 @@ def test_what_is_reached_is_the_share_of_the_modes_however_wide_they_are(modes, 
     found = diversity(ring(1000, modes, width, seed=20), held_out)
     centres = open_data("ring", DataOptions(), seed=0).modes
     share = float((torch.cdist(held_out, centres).argmin(dim=1) < modes).double().mean())
-    assert found.reached == pytest.approx(share, abs=0.02)
+    assert found.coverage == pytest.approx(share, abs=0.02)
 
 
 def test_width_is_seen_by_the_room_that_samples_leave():
@@ -83,14 +83,14 @@ def test_width_is_seen_by_the_room_that_samples_leave():
 @pytest.mark.parametrize("num", [2, 7, 40, 300])
 @pytest.mark.parametrize("dim", [2, 20])
 def test_rows_reach_rows_whatever_their_number(num, dim):
-    assert diversity(rows(num, dim), rows(num, dim, seed=1)).reached > 0.95
+    assert diversity(rows(num, dim), rows(num, dim, seed=1)).coverage > 0.95
 
 
 def test_one_point_reaches_few_even_where_some_rows_are_near_to_all():
     # In 20 dimensions rows near the middle are among the nearest of most others.
     held_out, one = rows(800, 20), rows(1, 20, seed=1).repeat(800, 1)
     found = diversity(one, held_out)
-    assert found.reached < 0.3
+    assert found.coverage < 0.3
     assert found.samples == 0.0
     assert found.real > 1.0
 
@@ -101,7 +101,7 @@ def test_diversity_has_units_and_no_place():
     first, moved = diversity(samples, held_out), diversity(7 * samples @ turn + 3, 7 * held_out @ turn + 3)
     assert moved.samples == pytest.approx(7 * first.samples, rel=1e-3)
     assert moved.real == pytest.approx(7 * first.real, rel=1e-3)
-    assert moved.reached == pytest.approx(first.reached, abs=0.01)
+    assert moved.coverage == pytest.approx(first.coverage, abs=0.01)
 
 
 def test_what_is_not_finite_or_too_few_has_no_diversity_and_no_memory():
@@ -121,11 +121,11 @@ def test_over_all_ways_to_deal_nothing_is_copied_on_average_and_the_error_is_the
     for seen in itertools.combinations(range(7), 4):
         unseen = [row for row in range(7) if row not in seen]
         found.append(memory(samples, pool[list(seen)], pool[unseen]))
-    copied, errors = np.array([each.copied for each in found]), np.array([each.copied_error for each in found])
-    assert len(copied) == 35
-    assert copied.mean() == pytest.approx(0.0, abs=1e-12)
-    assert copied.std() > 0.1
-    np.testing.assert_allclose(errors, copied.std(), rtol=1e-9)
+    memorised, errors = np.array([each.memorised for each in found]), np.array([each.memorised_error for each in found])
+    assert len(memorised) == 35
+    assert memorised.mean() == pytest.approx(0.0, abs=1e-12)
+    assert memorised.std() > 0.1
+    np.testing.assert_allclose(errors, memorised.std(), rtol=1e-9)
 
 
 @pytest.mark.parametrize("dim", [2, 40])
@@ -137,10 +137,10 @@ def test_copies_are_known_and_their_share_is_found(dim):
         memory(samples, training, held_out)
         for samples in (picked + 1e-4, torch.cat([picked[:500] + 1e-4, fresh[:500]]), fresh)
     )
-    assert whole.copied > 0.99
-    assert whole.copied > 5 * whole.copied_error
-    assert half.copied == pytest.approx(0.5, abs=3 * half.copied_error)
-    assert abs(none.copied) < 3 * none.copied_error
+    assert whole.memorised > 0.99
+    assert whole.memorised > 5 * whole.memorised_error
+    assert half.memorised == pytest.approx(0.5, abs=3 * half.memorised_error)
+    assert abs(none.memorised) < 3 * none.memorised_error
     # The mean distances say it too, but less clearly where most copies are of other rows than those looked at.
     assert whole.training < 0.97 * whole.held_out
 
@@ -150,7 +150,7 @@ def test_distances_to_as_many_rows_show_copies_where_all_rows_are_looked_at():
     found = memory(training, training, held_out)
     assert found.training == 0.0
     assert found.held_out > 0.9
-    assert memory(held_out, training, held_out).copied == pytest.approx(-1.0)
+    assert memory(held_out, training, held_out).memorised == pytest.approx(-1.0)
 
 
 def test_a_generator_of_one_point_is_no_evidence_of_copies():
@@ -159,16 +159,16 @@ def test_a_generator_of_one_point_is_no_evidence_of_copies():
         held_out = pool[start : start + 100]
         training = torch.cat([pool[:start], pool[start + 100 :]])
         found = memory(one, training, held_out)
-        assert abs(found.copied) < 2 * found.copied_error
+        assert abs(found.memorised) < 2 * found.memorised_error
 
 
 def test_rows_that_are_in_both_parts_say_nothing():
     pool = rows(50, 3)
     found = memory(pool, pool, pool[:20])
     # 20 of the 50 samples are as near to a held-out row as to a training row, and the others are copies.
-    assert found.copied == pytest.approx(30 / 50)
+    assert found.memorised == pytest.approx(30 / 50)
     none = memory(pool[:20], pool, pool[:20])
-    assert (none.copied, none.copied_error) == (pytest.approx(0.0), 0.0)
+    assert (none.memorised, none.memorised_error) == (pytest.approx(0.0), 0.0)
 
 
 def test_the_reference_holds_rows_of_both_parts_once(tmp_path, monkeypatch):

@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import nn
 
-from wgan.assembly import build_game, build_rules, choose_parts
 from wgan.constraints import Unconstrained, WeightClipping
 from wgan.data import open_data
-from wgan.draws import draw, draw_real
-from wgan.game import Game
-from wgan.losses import critic_loss
 from wgan.networks import Critic
 from wgan.optimizers import Adam, RMSProp
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions, Settings
-from wgan.training import train
-from wgan.trust.moves import moves, share_at_bound, step_cosine
-from wgan.updates import descend
+from wgan.training.batches import draw, draw_real
+from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.game import Game
+from wgan.training.loop import Setup, train
+from wgan.training.losses import critic_loss
+from wgan.training.updates import descend
+from wgan.trust.gradient_diagnostics import moves, share_at_bound, step_cosine
 
 
 def small(**changes):
@@ -28,8 +28,8 @@ def small(**changes):
     settings = Settings(
         **{
             "data": "ring", "generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1,activation=tanh",
-            "constraint": "penalty", "noise_size": 2, "threads": 1, "batch_size": 16, "steps": 8, "critic_steps": 2,
-            "critic_optimizer": "adam:rate=0.03,beta1=0.5", "generator_optimizer": "adam:rate=0.01",
+            "constraint": "penalty", "latent_dim": 2, "threads": 1, "batch_size": 16, "steps": 8, "critic_steps": 2,
+            "critic_optimizer": "adam:lr=0.03,beta1=0.5", "generator_optimizer": "adam:lr=0.01",
             "precision": "float32", "device": "cpu", "engine": "eager",
         }
         | changes
@@ -37,7 +37,7 @@ def small(**changes):
     source = open_data(settings.data, settings.input, seed=0)
     size = 0 if source.conditions is None else source.conditions.size
     parts, game = choose_parts(settings), build_game(settings, source.codec.layout, size)
-    return game, source, parts.objective, parts.constraint, build_rules(settings)
+    return game, source, parts.objective, parts.constraint, hparams_of(settings)
 
 
 def test_the_gradients_of_linear_players_are_known():
@@ -110,14 +110,14 @@ def test_a_gradient_that_dies_in_the_critic_does_not_reach_the_generator():
 )
 def test_the_step_is_the_one_that_the_next_update_makes(constraint, objective, packing):
     changes = {"constraint": constraint, "objective": objective, "packing": packing}
-    game, source, objective, constraint, rules = small(**changes)
-    for step in train(game, source, objective, constraint, rules):
+    game, source, objective, constraint, hparams = small(**changes)
+    for step in train(Setup(game, source, objective, constraint, hparams)):
         if step.number == 3:
             break
-    found = moves(game, source, objective, constraint, rules)
+    found = moves(game, source, objective, constraint, hparams)
     # The same batch again, by an update that is really made.
     streams = Randomness(game.seed)
-    real, _ = draw_real(game, source, rules, "real of the moves")
+    real, _ = draw_real(game, source, hparams, "real of the moves")
     with torch.no_grad():
         fake = game.generate(game.prior.sample(16, streams.at("noise of the moves")))
     real, fake = real.packed(packing), fake.packed(packing)
@@ -145,8 +145,8 @@ def test_a_first_step_of_adam_is_all_signs():
 
 def test_momentum_that_still_goes_the_other_way_turns_the_cosine_negative():
     weight = nn.Parameter(torch.zeros(50))
-    optimizer = Adam(rate=1e-3, beta1=0.9, beta2=0.999).build([weight])
-    without = Adam(rate=1e-3, beta1=0.0, beta2=0.999).build([weight])
+    optimizer = Adam(lr=1e-3, beta1=0.9, beta2=0.999).build([weight])
+    without = Adam(lr=1e-3, beta1=0.0, beta2=0.999).build([weight])
     for _ in range(20):
         weight.grad = torch.ones(50)
         optimizer.step()
@@ -177,7 +177,7 @@ def test_weights_at_the_bound_are_counted():
 
 RUNS = [
     {},
-    {"constraint": "clipping:bound=0.05", "critic_optimizer": "rmsprop:rate=0.01"},
+    {"constraint": "clipping:bound=0.05", "critic_optimizer": "rmsprop:lr=0.01"},
     {"constraint": "spectral", "critic": "mlp:width=8,depth=2"},
     {"constraint": "clipping", "critic": "mlp:width=8,norm=batch", "generator": "mlp:width=8,norm=batch"},
     {"objective": "gan", "constraint": "none", "unrolled_steps": 2},
@@ -195,7 +195,7 @@ RUNS = [
 def test_a_run_that_was_looked_at_goes_on_as_if_it_had_not_been(changes):
     def played(is_looked_at):
         game, source, *run = small(**changes)
-        for step in train(game, source, *run):
+        for step in train(Setup(game, source, *run)):
             if is_looked_at and step.number in (1, 5):
                 before = copy.deepcopy([game.state(), game.critic.training, game.generator.training])
                 first = moves(game, source, *run)
@@ -244,7 +244,7 @@ def test_a_weight_that_no_loss_touches_is_pulled_at_by_nothing():
 
 
 def test_convolutions_are_layers_from_the_samples_to_the_scores():
-    changes = {"generator": "dcgan:filters=2", "critic": "dcgan:filters=2", "constraint": "clipping", "noise_size": 4}
+    changes = {"generator": "dcgan:filters=2", "critic": "dcgan:filters=2", "constraint": "clipping", "latent_dim": 4}
     game, source, *run = small(data="fashion-mnist", **changes)
     found = moves(game, source, *run)
     assert len(found.critic_layers) == sum(isinstance(part, nn.Conv2d) for part in game.critic.modules())
@@ -261,8 +261,8 @@ def test_the_length_of_a_pull_is_that_of_one_sample_whatever_the_batch():
 
 
 def test_layers_of_a_critic_alone_are_those_of_its_own_function():
-    game, source, objective, constraint, rules = small(critic="mlp:width=8,depth=2,activation=tanh")
-    found = moves(game, source, objective, constraint, rules)
+    game, source, objective, constraint, hparams = small(critic="mlp:width=8,depth=2,activation=tanh")
+    found = moves(game, source, objective, constraint, hparams)
     real = source.sample(16, Randomness(game.seed).at("real of the moves")).values
     noise = game.prior.sample(16, Randomness(game.seed).at("noise of the moves"))
     with torch.no_grad():

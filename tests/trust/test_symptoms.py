@@ -32,14 +32,14 @@ def test_symptoms_are_medians_over_the_latest_half_and_no_more_than_four(values,
 
 def test_what_is_not_told_is_left_out_and_what_is_told_now_and_then_counts():
     assert symptoms(looks(exact=[1.0])) == {"negative": 0.0, "looks": 1.0}
-    found = symptoms(looks(reached=[0.1, 0.1, 0.5, None]))
-    assert found == {"negative": 0.0, "reached": 0.5, "looks": 4.0}
+    found = symptoms(looks(coverage=[0.1, 0.1, 0.5, None]))
+    assert found == {"negative": 0.0, "coverage": 0.5, "looks": 4.0}
 
 
 def test_every_symptom_has_a_meaning():
     words = (
         "exact certified sliced sliced_floor estimate further_estimate training_estimate slope_climbed slope_fake "
-        "astray training_lead at_bound step_cosine reached copied copied_error efficiency"
+        "off_support training_lead at_bound step_cosine coverage memorised memorised_error efficiency"
     )
     names = {name: [1.0, 2.0, 3.0] for name in words.split()}
     names |= {"exact_floor": [0.5] * 3, "without_critic": [0.5] * 3}
@@ -60,8 +60,8 @@ def test_sliced_distances_stand_in_where_exact_ones_are_too_dear():
 
 
 def test_no_distance_is_divided_by_nothing():
-    assert symptoms(looks(exact=[0.0, 1.0], exact_floor=[0.0, 0.0], astray=[1.0, 1.0])) == {
-        "negative": 0.0, "astray_over_exact": 1.0, "looks": 2.0,
+    assert symptoms(looks(exact=[0.0, 1.0], exact_floor=[0.0, 0.0], off_support=[1.0, 1.0])) == {
+        "negative": 0.0, "off_support_over_exact": 1.0, "looks": 2.0,
     }  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_estimates_are_compared_by_the_larger_of_the_two(training, held_out, fur
 def test_lines_without_evidence_or_finite_numbers_are_no_looks():
     lines = [
         {"step": 1, "estimate": 2.0},
-        {"step": 2, "held_out_estimate": 2.0, "exact": math.nan, "reached": True},
+        {"step": 2, "held_out_estimate": 2.0, "exact": math.nan, "coverage": True},
         {"step": 3, "held_out_estimate": math.inf},
         {"step": 4, "held_out_estimate": None},
         {"step": 5, "held_out_estimate": 1},

@@ -10,9 +10,9 @@ from small_games import assert_same_state, played, small, state_of
 
 from wgan.data import open_data
 from wgan.errors import UsageError
-from wgan.features import EfficientNetLite0
+from wgan.evaluation.features import EfficientNetLite0
 from wgan.settings import DataOptions
-from wgan.trust import Evidence, Examiner, Look, Rows
+from wgan.trust import CriticEvaluator, Evidence, Look, Rows
 from wgan.trust.distances import SOLVED
 
 TINY_IMAGES = {
@@ -21,14 +21,14 @@ TINY_IMAGES = {
 
 GAMES = {
     "wasserstein": {},
-    "clipped": {"constraint": "clipping:bound=0.1", "critic_optimizer": "rmsprop:rate=0.01", "average": 0.9},
+    "clipped": {"constraint": "clipping:bound=0.1", "critic_optimizer": "rmsprop:lr=0.01", "ema_decay": 0.9},
     "spectral": {"constraint": "spectral", "objective": "hinge"},
     "gan": {"objective": "gan", "constraint": "r1", "packing": 4},
     "flipped": {"objective": "gan:flipping=0.3", "constraint": "none", "unrolled_steps": 2},
     "f-gan": {"objective": "fgan:divergence=kl", "constraint": "r1r2"},
     "least-squares": {"objective": "least-squares", "constraint": "lp"},
     "relativistic": {"objective": "relativistic", "constraint": "r1r2"},
-    "energy": {"objective": "energy:pulling=0.1", "critic": "autoencoder", "constraint": "none"},
+    "energy": {"objective": "energy:pull_away=0.1", "critic": "autoencoder", "constraint": "none"},
     "moments": {"objective": "mmd:kernel=energy", "constraint": "penalty"},
     "moments alone": {"objective": "mmd:kernel=gaussian-mixture", "critic": "identity", "constraint": "none"},
     "semidual": {"objective": "semidual", "constraint": "none"},
@@ -39,7 +39,7 @@ GAMES = {
 
 
 def examiner(run, *, size=40, gap_steps=3, **options):
-    return Examiner(*run[1:], size=size, gap_steps=gap_steps, seed=0, **options)
+    return CriticEvaluator(*run[1:], size=size, gap_steps=gap_steps, seed=0, **options)
 
 
 @pytest.mark.parametrize("kind", GAMES)
@@ -114,7 +114,7 @@ def test_slopes_are_those_of_a_function_of_single_points():
 
 def test_what_a_copy_learns_is_told():
     run = game, *_ = small(critic="mlp:width=32,depth=2", generator="mlp:depth=0", batch_size=64, seed=1,
-                           constraint="penalty:weight=0.1", critic_optimizer="adam:rate=0.005,beta1=0.5")  # fmt: skip
+                           constraint="penalty:weight=0.1", critic_optimizer="adam:lr=0.005,beta1=0.5")  # fmt: skip
     with torch.no_grad():
         game.generator.body[-1].weight.copy_(torch.tensor([[0.9, 0.0], [0.0, 0.3]]))
         game.generator.body[-1].bias.copy_(torch.tensor([0.6, 0.0]))
@@ -153,18 +153,18 @@ def test_a_generator_that_repeats_itself_and_one_that_repeats_the_data_are_told_
     found = examine(game)
     assert found.diversity_samples == pytest.approx(0.0, abs=1e-6)
     assert found.diversity_real > 0.02 * source.codec.unit
-    assert found.reached < 0.5
+    assert found.coverage < 0.5
     # All are one training row over and over, which is one copy and not many.
-    assert found.copied == pytest.approx(1.0)
-    assert found.copied_error > 1.0
+    assert found.memorised == pytest.approx(1.0)
+    assert found.memorised_error > 1.0
 
 
 def test_a_sampler_that_never_repeats_cannot_be_learnt_by_heart():
     run = small()
     found = examiner(run, gap_steps=0)(run[0])
-    assert found.copied is found.nearest_training is None
+    assert found.memorised is found.nearest_training is None
     assert found.diversity_samples > 0
-    assert 0 <= found.reached <= 1
+    assert 0 <= found.coverage <= 1
 
 
 def test_distances_to_the_nearest_rows_are_in_the_units_of_the_data(tmp_path):
@@ -180,7 +180,7 @@ def test_distances_to_the_nearest_rows_are_in_the_units_of_the_data(tmp_path):
     found = examine(game)
     last = source.codec.decode(examine.rows.held_out.values).max(axis=0)
     assert found.nearest_held_out == pytest.approx(float(np.linalg.norm([600.0, 601.0] - last)), rel=1e-4)
-    assert found.astray == pytest.approx(found.nearest_held_out, rel=1e-4)
+    assert found.off_support == pytest.approx(found.nearest_held_out, rel=1e-4)
     assert 200 * math.sqrt(2) < found.nearest_training < 260 * math.sqrt(2)
 
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 from small_games import assert_same_state, played, small, state_of
 
-from wgan.draws import LOOKING_AHEAD, draw, draw_real
-from wgan.losses import critic_loss
 from wgan.randomness import Randomness
+from wgan.training.batches import LOOKING_AHEAD, draw, draw_real
+from wgan.training.losses import critic_loss
+from wgan.training.updates import descend
 from wgan.trust import Rows, certify, look, relative_rise, scored, solve, trained_further
 from wgan.trust.distances import flat
-from wgan.updates import descend
 
 KINDS = {
     "penalty": {"constraint": "penalty:every=4"},
-    "clipping": {"constraint": "clipping:bound=0.02", "critic_optimizer": "rmsprop:rate=0.01"},
+    "clipping": {"constraint": "clipping:bound=0.02", "critic_optimizer": "rmsprop:lr=0.01"},
     "spectral": {"constraint": "spectral"},
     "packed": {"packing": 4, "objective": "gan", "constraint": "none"},
     "ahead": {"objective": "gan:flipping=0.2", "constraint": "dragan", "unrolled_steps": 2},
@@ -25,7 +25,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_copy_is_trained_as_training_would(kind):
-    run = game, source, objective, constraint, rules = small(**KINDS[kind])
+    run = game, source, objective, constraint, hparams = small(**KINDS[kind])
     played(run, 3)
     before = state_of(game)
     found = trained_further(*run, steps=4)
@@ -40,11 +40,11 @@ def test_the_copy_is_trained_as_training_would(kind):
     for t, share in enumerate((1.0, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125))):
         groups = optimizer.param_groups
         groups[0]["lr"] = share * (0.01 if kind == "clipping" else 0.03)
-        real, _ = draw_real(own, source, rules, "real of the gap", 3, t)
+        real, _ = draw_real(own, source, hparams, "real of the gap", 3, t)
         noise = own.prior.sample(16, Randomness(own.seed).at("noise of the gap", 3, t))
         with torch.no_grad():
-            fake = own.generate(noise).packed(rules.packing)
-        real = real.packed(rules.packing)
+            fake = own.generate(noise).packed(hparams.packing)
+        real = real.packed(hparams.packing)
         # Two critic updates before each of three generator updates were made: a lazy penalty goes on counting.
         held = constraint.at(6 + t)
         drawn = draw(own, objective, held, real, 3, LOOKING_AHEAD, t)
@@ -57,7 +57,7 @@ def test_the_copy_is_trained_as_training_would(kind):
 
 
 def test_a_run_whose_rate_has_fallen_to_nothing_still_has_a_copy_that_moves():
-    run = small(decay="linear", steps=4)
+    run = small(lr_schedule="linear", steps=4)
     game = played(run, 4)
     game.set_rates(0.0)
     further = trained_further(*run, steps=2)
@@ -87,19 +87,19 @@ def test_a_rise_is_a_share_of_what_there_is_afterwards(before, after, rise):
 
 def test_the_rise_falls_as_a_critic_nears_its_optimum():
     """Against a generator that stands still and makes a cloud beside the ring's centre."""
-    run = game, source, objective, _, rules = small(
-        critic="mlp:width=32,depth=2", critic_optimizer="adam:rate=0.005,beta1=0.5", constraint="penalty:weight=0.1",
+    run = game, source, objective, _, hparams = small(
+        critic="mlp:width=32,depth=2", critic_optimizer="adam:lr=0.005,beta1=0.5", constraint="penalty:weight=0.1",
         generator="mlp:depth=0", batch_size=64, seed=1,
     )  # fmt: skip
     with torch.no_grad():
         game.generator.body[-1].weight.copy_(torch.tensor([[0.9, 0.0], [0.0, 0.3]]))
         game.generator.body[-1].bias.copy_(torch.tensor([0.6, 0.0]))
     rows = Rows.of(source, size=300, packing=1, seed=0)
-    seen = look(game, objective, rules, rows)
+    seen = look(game, objective, hparams, rows)
     points = [flat(side.points) for side in (seen.held_out, seen.fake)]
 
     def proven(one):
-        found = scored(one, objective, rules, seen)
+        found = scored(one, objective, hparams, seen)
         return certify(found.held_out, found.fake, *points).value
 
     def gap(one):

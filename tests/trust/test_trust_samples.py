@@ -61,7 +61,7 @@ def test_fewer_images_are_looked_at_than_points():
 
 
 def test_samples_are_those_of_the_generator_under_training():
-    game, source, objective, _, rules = run = small(average=0.9)
+    game, source, objective, _, rules = run = small(ema_decay=0.9)
     played(run, 3)
     rows = Rows.of(source, size=40, packing=1, seed=0)
     seen = look(game, objective, rules, rows)

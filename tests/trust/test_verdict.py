@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from wgan.assembly import CATALOGS
 from wgan.settings import Settings
+from wgan.training.factory import REGISTRIES
 from wgan.trust import nearness, support, thresholds, verdict
 from wgan.trust.ranks import beyond_chance
 from wgan.trust.symptoms import MEANING
-from wgan.trust.verdict import DEFAULTS, KINDS, judge
+from wgan.trust.verdict import DEFAULTS, KINDS, verdict_of
 
 SOUND = {
     "step": 100,
@@ -30,10 +30,10 @@ SOUND = {
     "slope_fake": 1.2,
     "at_bound": 0.4,
     "step_cosine": 0.4,
-    "reached": 0.98,
-    "astray": 0.5,
-    "copied": 0.02,
-    "copied_error": 0.05,
+    "coverage": 0.98,
+    "off_support": 0.5,
+    "memorised": 0.02,
+    "memorised_error": 0.05,
     "training_lead": 0.7,
 }
 """A look at a run in which nothing is wrong: samples are 2.5 times as far as real rows are, and coming nearer."""
@@ -41,12 +41,12 @@ SOUND = {
 PENALTY = {
     "objective": "wasserstein",
     "constraint": "penalty:weight=0.1",
-    "critic_optimizer": "adam:rate=0.002,beta1=0.5",
-    "generator_optimizer": "adam:rate=0.001,beta1=0.5",
+    "critic_optimizer": "adam:lr=0.002,beta1=0.5",
+    "generator_optimizer": "adam:lr=0.001,beta1=0.5",
     "critic_steps": 2,
 }
-CLIPPING = PENALTY | {"constraint": "clipping:bound=0.1", "critic_optimizer": "rmsprop:rate=0.0005"}
-HEAVY = PENALTY | {"critic_optimizer": "adam:rate=0.002,beta1=0.9"}
+CLIPPING = PENALTY | {"constraint": "clipping:bound=0.1", "critic_optimizer": "rmsprop:lr=0.0005"}
+HEAVY = PENALTY | {"critic_optimizer": "adam:lr=0.002,beta1=0.9"}
 LOST = {"exact": 4.0, "exact_floor": 1.0}
 FORMER = SOUND | {
     "exact": 2.0, "exact_low": 1.9, "exact_high": 2.1, "estimate": 0.9, "training_estimate": 0.93,
@@ -58,7 +58,7 @@ FORMER = SOUND | {
 def run(facts=PENALTY, *, before=None, **changes):
     """The verdict on four looks, of which the latter two are changed; the former are twice as far from the data."""
     former = FORMER | (before or {})
-    return judge([former, former, SOUND | changes, SOUND | changes], facts)
+    return verdict_of([former, former, SOUND | changes, SOUND | changes], facts)
 
 
 @pytest.mark.parametrize("facts", [PENALTY, CLIPPING, HEAVY, {}])
@@ -84,8 +84,13 @@ def test_a_sound_run_is_trusted(facts):
         ("clip-too-small", CLIPPING, {"slope_climbed": 5e-4}, {"slope_climbed": 6e-4}),
         ("clip-too-small", CLIPPING, {"slope_climbed": 0.0, "slope_fake": 0.0}, {"slope_climbed": 6e-4}),
         ("clip-too-large", CLIPPING, {"slope_climbed": 1e4}, {"slope_climbed": 9.9e3}),
-        ("memorising", PENALTY, {"copied": 0.5}, {"copied": 0.49}),
-        ("memorising", PENALTY, {"copied": 0.67, "copied_error": 0.2}, {"copied": 0.65, "copied_error": 0.2}),
+        ("memorising", PENALTY, {"memorised": 0.5}, {"memorised": 0.49}),
+        (
+            "memorising",
+            PENALTY,
+            {"memorised": 0.67, "memorised_error": 0.2},
+            {"memorised": 0.65, "memorised_error": 0.2},
+        ),
         (
             "critic-overfits",
             PENALTY,
@@ -106,13 +111,13 @@ def test_a_sound_run_is_trusted(facts):
         ),
         ("momentum", HEAVY, {"exact": 1.8}, {"exact": 1.79}),
         ("momentum", HEAVY, LOST | {"before": {"exact": 4.4}}, {"exact": 4.0, "before": {"exact": 4.5}}),
-        ("collapsed", PENALTY, {"reached": 0.79, "astray": 0.25}, {"reached": 0.8, "astray": 0.25}),
-        ("collapsed", PENALTY, {"reached": 0.3, "astray": 0.25}, {"reached": 0.3, "astray": 0.26}),
+        ("collapsed", PENALTY, {"coverage": 0.79, "off_support": 0.25}, {"coverage": 0.8, "off_support": 0.25}),
+        ("collapsed", PENALTY, {"coverage": 0.3, "off_support": 0.25}, {"coverage": 0.3, "off_support": 0.26}),
         (
             "collapsed",
             PENALTY,
-            {"reached": 0.3, "astray": 0.1, "exact_floor": 0.5},
-            {"reached": 0.3, "astray": 0.1, "exact_floor": 0.51},
+            {"coverage": 0.3, "off_support": 0.1, "exact_floor": 0.5},
+            {"coverage": 0.3, "off_support": 0.1, "exact_floor": 0.51},
         ),
         ("critic-not-optimal", PENALTY, {"held_out_estimate": 0.0, "training_estimate": 0.0}, {}),
         ("critic-not-optimal", PENALTY, {"further_estimate": 1.0}, {"further_estimate": 0.99}),
@@ -132,7 +137,7 @@ def test_each_rule_applies_from_its_threshold_on(kind, facts, at, beside):
 
 @pytest.mark.parametrize(("beta1", "kind"), [(0.8, "momentum"), (0.79, "critic-not-optimal")])
 def test_little_momentum_is_not_to_blame(beta1, kind):
-    assert run(PENALTY | {"critic_optimizer": f"adam:rate=0.002,beta1={beta1}"}, **LOST).kind == kind
+    assert run(PENALTY | {"critic_optimizer": f"adam:lr=0.002,beta1={beta1}"}, **LOST).kind == kind
 
 
 def test_momentum_is_to_blame_for_a_critic_that_lags_far_behind():
@@ -156,10 +161,10 @@ def test_every_kind_is_given_by_some_numbers_and_rests_on_numbers_with_a_meaning
         run(CLIPPING, slope_climbed=1e-6),
         run(CLIPPING, slope_climbed=1e6),
         run(HEAVY, **LOST),
-        run(reached=0.3, astray=0.1),
-        run(copied=0.9),
+        run(coverage=0.3, off_support=0.1),
+        run(memorised=0.9),
         run(slope_climbed=1e6),
-        judge([], PENALTY),
+        verdict_of([], PENALTY),
     ]
     assert {each.kind for each in found} == set(KINDS)
     for each in found:
@@ -172,10 +177,10 @@ def test_every_kind_is_given_by_some_numbers_and_rests_on_numbers_with_a_meaning
 
 WORST = {
     "diverged": {"slope_climbed": 1e6},
-    "memorising": {"copied": 0.9},
+    "memorising": {"memorised": 0.9},
     "critic-overfits": {"training_lead": 9.0, "held_out_estimate": -0.1},
     "momentum": LOST,
-    "collapsed": {"reached": 0.3, "astray": 0.1},
+    "collapsed": {"coverage": 0.3, "off_support": 0.1},
     "critic-not-optimal": {"further_estimate": 9.0},
 }
 
@@ -202,13 +207,13 @@ def test_a_wrong_bound_is_said_before_what_comes_of_it(slope, kind):
 @pytest.mark.parametrize("looks", [1, 2, 3])
 def test_few_looks_show_faults_and_nothing_else(looks):
     falling = [FORMER | {"exact": 9.0 - place, "estimate": 0.9 - place / 10} for place in range(looks)]
-    found = judge(falling, PENALTY)
+    found = verdict_of(falling, PENALTY)
     assert found.kind == "cannot-tell"
     assert "only 1 look " in found.reason if looks == 1 else f"only {looks} looks" in found.reason
     assert "--steps" in found.remedy
-    assert judge([SOUND | {"further_estimate": 9.0}] * looks, PENALTY).kind == "critic-not-optimal"
+    assert verdict_of([SOUND | {"further_estimate": 9.0}] * looks, PENALTY).kind == "critic-not-optimal"
     # Of a single look nobody knows whether samples are coming nearer.
-    assert judge([SOUND | LOST] * looks, HEAVY).kind == ("cannot-tell" if looks == 1 else "momentum")
+    assert verdict_of([SOUND | LOST] * looks, HEAVY).kind == ("cannot-tell" if looks == 1 else "momentum")
 
 
 def along(distances, estimates, facts=PENALTY, **changes):
@@ -217,7 +222,7 @@ def along(distances, estimates, facts=PENALTY, **changes):
         SOUND | {"exact": distance, "exact_low": 0.95 * distance, "estimate": estimate} | changes
         for distance, estimate in zip(distances, estimates, strict=True)
     ]
-    return judge(lines, facts)
+    return verdict_of(lines, facts)
 
 
 def test_a_curve_that_follows_the_distance_is_trusted_and_one_that_does_not_is_not():
@@ -250,12 +255,12 @@ def test_a_critic_that_proves_nearly_all_by_itself_is_evidence_too():
         for each, said in zip(distances, against, strict=True)
         for share in [each / 2 + 0.91 * each / 2]
     ]
-    found = judge(lines, PENALTY)
+    found = verdict_of(lines, PENALTY)
     assert found.kind == "trust"
     assert "the critic proves 91% of what nearest neighbours leave" in found.reason
-    assert judge([line | {"certified": 0.94 * line["exact"]} for line in lines], PENALTY).kind == "cannot-tell"
+    assert verdict_of([line | {"certified": 0.94 * line["exact"]} for line in lines], PENALTY).kind == "cannot-tell"
     # What is proven of noise, at the floor, is no evidence.
-    assert judge([line | {"exact_low": 0.3} for line in lines], PENALTY).kind == "cannot-tell"
+    assert verdict_of([line | {"exact_low": 0.3} for line in lines], PENALTY).kind == "cannot-tell"
 
 
 def test_looks_at_the_floor_do_not_count_against_a_curve():
@@ -276,15 +281,15 @@ def test_photographs_are_not_told_from_noise_by_the_exact_distance():
         "exact_high": 56.2311, "exact_floor": 52.7943, "sliced": 0.2899, "sliced_floor": 0.101, "efficiency": 0.9961,
     }  # fmt: skip
     for lines in ([noise], [noise] * 8):
-        found = judge(lines, PENALTY)
+        found = verdict_of(lines, PENALTY)
         assert found.kind == "cannot-tell"
         assert "as near as" not in found.reason
         assert "2.9 times as far from held-out rows as other real rows are, by sliced W1" in found.reason
     # Unknown for runs from before sliced distances were measured.
-    found = judge([{name: value for name, value in noise.items() if "sliced" not in name}], PENALTY)
+    found = verdict_of([{name: value for name, value in noise.items() if "sliced" not in name}], PENALTY)
     assert "in so many dimensions the exact W1 cannot tell samples from noise" in found.reason
     # Where the sliced distance is at its floor too, they are as near as can be told.
-    assert "as near as other real rows are" in judge([noise | {"sliced": 0.11}], PENALTY).reason
+    assert "as near as other real rows are" in verdict_of([noise | {"sliced": 0.11}], PENALTY).reason
 
 
 def test_between_images_a_curve_is_held_to_the_sliced_distance():
@@ -300,15 +305,18 @@ def test_between_images_a_curve_is_held_to_the_sliced_distance():
         line(sliced, exact, 10 * sliced)
         for sliced, exact in zip([0.9, 0.7, 0.5, 0.3], [52.8, 53.1, 53.0, 53.3], strict=True)
     ]
-    assert judge(lines, PENALTY).kind == "trust"
-    assert judge([each | {"estimate": 1 / each["estimate"]} for each in lines], PENALTY).kind == "cannot-tell"
+    assert verdict_of(lines, PENALTY).kind == "trust"
+    assert verdict_of([each | {"estimate": 1 / each["estimate"]} for each in lines], PENALTY).kind == "cannot-tell"
 
 
 def test_one_bad_look_among_good_ones_is_noise_but_one_negative_estimate_among_four_is_none():
-    good, bad = SOUND, SOUND | {"further_estimate": 9.0, "copied": 0.9, "reached": 0.1, "astray": 0.1}
+    good, bad = SOUND, SOUND | {"further_estimate": 9.0, "memorised": 0.9, "coverage": 0.1, "off_support": 0.1}
     before = [FORMER] * 4
-    assert judge([*before, good, bad, good, good], PENALTY).kind == "trust"
-    assert judge([*before, good, SOUND | {"held_out_estimate": -0.1}, good, good], PENALTY).kind == "critic-not-optimal"
+    assert verdict_of([*before, good, bad, good, good], PENALTY).kind == "trust"
+    assert (
+        verdict_of([*before, good, SOUND | {"held_out_estimate": -0.1}, good, good], PENALTY).kind
+        == "critic-not-optimal"
+    )
 
 
 @pytest.mark.parametrize("kind", ["clip-too-small", "clip-too-large", "momentum", "collapsed", "memorising"])
@@ -318,8 +326,8 @@ def test_unknown_facts_accuse_nobody(kind, facts):
         "clip-too-small": {"slope_climbed": 2e-6},
         "clip-too-large": {"slope_climbed": 2e4},
         "momentum": LOST | {"before": {"exact": 5.0}},
-        "collapsed": {"reached": None, "astray": 0.1},
-        "memorising": {"copied": None, "copied_error": None},
+        "collapsed": {"coverage": None, "off_support": 0.1},
+        "memorising": {"memorised": None, "memorised_error": None},
     }[kind]
     assert run(facts, **changes).kind == "trust"
 
@@ -330,9 +338,9 @@ def test_a_number_that_is_missing_or_not_finite_hides_no_other_fault(name):
         former, line = FORMER | {name: value}, SOUND | {name: value}
         # Without a distance there is nothing that the curve could follow.
         wanted = "cannot-tell" if name == "exact" else "trust"
-        assert judge([former, former, line, line], PENALTY).kind == wanted
-        if name not in ("copied", "copied_error"):
-            assert judge([line | {"copied": 0.9}] * 4, PENALTY).kind == "memorising"
+        assert verdict_of([former, former, line, line], PENALTY).kind == wanted
+        if name not in ("memorised", "memorised_error"):
+            assert verdict_of([line | {"memorised": 0.9}] * 4, PENALTY).kind == "memorising"
 
 
 @pytest.mark.parametrize(
@@ -345,19 +353,19 @@ def test_a_number_that_is_missing_or_not_finite_hides_no_other_fault(name):
     ],
 )
 def test_a_record_that_holds_too_little_tells_nothing(lines):
-    found = judge(lines, PENALTY)
+    found = verdict_of(lines, PENALTY)
     assert found.kind == "cannot-tell"
     assert "--held-out" in found.remedy
 
 
 def test_images_are_judged_by_sliced_distances():
     former, line = (
-        {name: value for name, value in each.items() if not name.startswith("exact") and name != "astray"}
+        {name: value for name, value in each.items() if not name.startswith("exact") and name != "off_support"}
         for each in (FORMER, SOUND)
     )
     former, line = former | {"sliced": 2.0, "sliced_floor": 0.4}, line | {"sliced": 1.0, "sliced_floor": 0.4}
-    assert judge([former, former, line, line], PENALTY).kind == "trust"
-    assert judge([line | {"further_estimate": 9.0}] * 4, PENALTY).kind == "critic-not-optimal"
+    assert verdict_of([former, former, line, line], PENALTY).kind == "trust"
+    assert verdict_of([line | {"further_estimate": 9.0}] * 4, PENALTY).kind == "critic-not-optimal"
 
 
 def test_samples_at_the_floor_leave_nothing_to_see():
@@ -375,7 +383,7 @@ def test_samples_at_the_floor_leave_nothing_to_see():
 def test_a_run_that_was_stopped_has_diverged_whatever_its_record_says():
     facts = CLIPPING | {"diverged": "training diverged at step 30: the estimate is nan"}
     for lines in ([], [SOUND], [SOUND | {"slope_climbed": 1e-9}]):
-        found = judge(lines, facts)
+        found = verdict_of(lines, facts)
         assert found.kind == "diverged"
         assert found.reason == "training diverged at step 30: the estimate is nan"
         assert "--critic-optimizer, now 0.0005" in found.remedy
@@ -386,9 +394,9 @@ def test_a_run_that_was_stopped_has_diverged_whatever_its_record_says():
     "last", [{"held_out_estimate": float("nan")}, {"held_out_estimate": None}, {"exact_floor": 0.4}]
 )
 def test_a_last_look_that_found_no_finite_estimate_is_one_at_a_run_that_diverged(before, last):
-    found = judge([*before, {"step": 9, **last}, {"step": 10, "estimate": 3.0}], PENALTY)
+    found = verdict_of([*before, {"step": 9, **last}, {"step": 10, "estimate": 3.0}], PENALTY)
     assert (found.kind, found.reason) == ("diverged", "the critic's estimate is not finite")
-    after = judge([*before, {"step": 9, **last}, SOUND], PENALTY)
+    after = verdict_of([*before, {"step": 9, **last}, SOUND], PENALTY)
     assert after.kind == ("trust" if before else "cannot-tell")
 
 
@@ -433,7 +441,7 @@ def test_remedies_name_settings_that_exist():
     ("word", "setting"), [("clipping", "constraint"), *((each, "critic_optimizer") for each in ("rmsprop", "adam"))]
 )
 def test_what_words_leave_out_is_what_the_tables_say(word, setting):
-    row = CATALOGS[setting].build(word)
+    row = REGISTRIES[setting].build(word)
     for name, value in DEFAULTS[word].items():
         assert getattr(row, name) == value
 

@@ -1,5 +1,1 @@
 """The command line: words in, an exit code out. Importing it imports neither torch nor tyro."""
-
-from wgan.cli.door import main
-
-__all__ = ["main"]

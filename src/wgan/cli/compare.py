@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wgan.cli.door import say
+from wgan.cli.main import say
 from wgan.cli.options import Group, parse
 from wgan.cli.tables import WIDTH, plain_table, rendered
-from wgan.display import escaped
 from wgan.errors import UsageError
 from wgan.settings import refuse
+from wgan.system.text import escaped
 
 if TYPE_CHECKING:
     from wgan.report.runs import Run

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wgan.cli.door import say
+from wgan.cli.main import say
 from wgan.cli.options import Group, parse
 from wgan.data.names import kind_of
 from wgan.errors import UsageError
@@ -16,9 +16,9 @@ from wgan.settings import DataOptions, Settings, problems, refuse
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from wgan.data.columns import Number
     from wgan.data.conditions import Conditions
     from wgan.data.source import Decoded, Source
-    from wgan.data.tables.columns import Number
 
 _NUM_DRAWN = 10_000
 _NUM_TILES = 64
@@ -57,7 +57,7 @@ def run(words: Sequence[str]) -> int:
     if options.picture is not None and options.picture.suffix.lower() != ".png":
         raise UsageError(f"--picture {options.picture} does not end in .png")
     from wgan.data import open_data
-    from wgan.export import check_target
+    from wgan.data.export import check_target
     from wgan.randomness import Randomness
 
     if options.picture is not None:
@@ -78,7 +78,7 @@ def run(words: Sequence[str]) -> int:
 def _lines(source: Source, rows: Decoded) -> Iterator[str]:
     import numpy as np
 
-    from wgan.export import as_table
+    from wgan.data.export import as_table
 
     yield source.describe()
     for note in source.notes:
@@ -119,7 +119,7 @@ def _occurring(conditions: Conditions, place: int, *, is_finite: bool) -> str:
     import torch
 
     from wgan.data.codes import ends_of, words_of
-    from wgan.data.tables.columns import Number
+    from wgan.data.columns import Number
 
     part = conditions.parts[place]
     if isinstance(part, Number):
@@ -169,8 +169,8 @@ def _cell(value: object) -> str:
 
 def _written(source: Source) -> dict[str, Number]:
     """The columns of numbers and dates that samples have as text in a form of their own, by name."""
+    from wgan.data.columns import Number
     from wgan.data.tables import TableCodec
-    from wgan.data.tables.columns import Number
 
     columns = source.codec.columns if isinstance(source.codec, TableCodec) else ()
     return {column.name: column for column in columns if isinstance(column, Number) and column.form is not None}
@@ -194,8 +194,8 @@ def _draw(source: Source, rows: Decoded, out: Path) -> None:
     import numpy as np
 
     from wgan import figures
-    from wgan.export import as_table, write_samples
-    from wgan.storage import replace_file
+    from wgan.data.export import as_table, write_samples
+    from wgan.system.storage import replace_file
 
     if isinstance(rows, np.ndarray) and rows.ndim == 4:
         write_samples(iter([rows]), len(rows), out, "images")

@@ -12,18 +12,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wgan.cli.door import say
+from wgan.cli.main import say
 from wgan.cli.options import Group, parse
 from wgan.cli.tables import WIDTH, plain_table, quantile_table, rendered, shortened, shown
-from wgan.display import counted, escaped, shown_p
 from wgan.errors import DataError
 from wgan.settings import DataOptions, Settings, problems, refuse
+from wgan.system.text import counted, escaped, shown_p
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wgan.cli.sides import Side
-    from wgan.comparing import ColumnDistance, Comparison, Joint
+    from wgan.cli.inputs import Side
+    from wgan.evaluation import ColumnDistance, Comparison, Joint
 
 _NUM_COLUMNS = 10
 
@@ -111,8 +111,8 @@ def run(words: Sequence[str]) -> int:
 
 def _check(options: DistanceOptions) -> None:
     """Refuse what cannot be used before any data is read."""
-    from wgan.comparing import chosen
-    from wgan.export import check_target
+    from wgan.data.export import check_target
+    from wgan.evaluation import chosen
 
     faults = [f"--num must be at least 2, not {options.num}"] if options.num < 2 else []
     if options.permutations < 0:
@@ -130,8 +130,8 @@ def _words(options: DistanceOptions) -> list[str]:
 
 
 def _compared(options: DistanceOptions, reading: DataOptions) -> _Found:
-    from wgan.cli.sides import joined, open_sides
-    from wgan.comparing import chosen, compare, compare_columns, num_shared, refuse_too_many
+    from wgan.cli.inputs import joined, open_sides
+    from wgan.evaluation import chosen, compare, compare_columns, num_shared, refuse_too_many
 
     a, b = open_sides(options.a, options.b, reading, seed=options.seed)
     num_a, num_b = _sizes(options, a, b)
@@ -195,7 +195,7 @@ def _status() -> Iterator[Callable[[str], None] | None]:
 
 def _draw(found: _Found, out: Path) -> None:
     from wgan import figures
-    from wgan.storage import replace_file
+    from wgan.system.storage import replace_file
     from wgan.transport import exact
 
     x, y = found.joint.x[: found.num], found.joint.y
@@ -280,7 +280,7 @@ def _listed(found: _Found) -> Sequence[ColumnDistance]:
 
 def _quantile_lines(found: _Found) -> Iterator[str]:
     """The quantiles of the columns of numbers, those of A above those of B."""
-    from wgan.comparing import Marginal
+    from wgan.evaluation import Marginal
 
     known = [
         Marginal(

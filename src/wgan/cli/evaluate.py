@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from wgan.cli.door import say
 from wgan.cli.judging import lines
+from wgan.cli.main import say
 from wgan.cli.options import Group, parse
 from wgan.settings import Settings, problems, refuse
 
@@ -24,7 +24,7 @@ class EvaluateOptions:
         checkpoint: The last state of the run, or the one whose samples were judged best.
         size: Generated samples to compare with as many held-out rows (0: as many as during the training).
         rounds: Independent sets of samples whose distances are averaged (0: as many as during the training).
-        obedience: See whether conditions are obeyed, where there are conditions (takes up to a minute).
+        conditional_accuracy: See whether conditions are obeyed, where there are conditions (takes up to a minute).
         features: Measure the kernel distance between a network's features too (images only; takes a minute more).
         json: Print one JSON object instead of lines.
     """
@@ -34,7 +34,7 @@ class EvaluateOptions:
     checkpoint: Literal["last", "best"] = "last"
     size: int = 0
     rounds: int = 0
-    obedience: bool = True
+    conditional_accuracy: bool = True
     features: bool = False
     json: bool = False
 
@@ -44,9 +44,9 @@ def run(words: Sequence[str]) -> int:
     group = Group(title="judging", kind=EvaluateOptions, positional={"run": "RUN"})
     description = "Judge a run's samples against the rows that were held out from training. Lower is better."
     (options,) = parse(words, [group], command="evaluate", description=description)
-    wanted = Settings(judge_size=options.size or 2, judge_rounds=options.rounds or 1)
+    wanted = Settings(eval_size=options.size or 2, eval_repeats=options.rounds or 1)
     refuse([fault.replace("judge_", "--", 1) for fault in problems(wanted)], noun="options")
-    from wgan.experiment import evaluate
+    from wgan.runs import evaluate
 
     found = evaluate(
         options.run,
@@ -55,7 +55,7 @@ def run(words: Sequence[str]) -> int:
         size=options.size or None,
         rounds=options.rounds or None,
         features=options.features,
-        obedience=options.obedience,
+        conditional_accuracy=options.conditional_accuracy,
     )
     if options.json:
         print(json.dumps(found))

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wgan.cli.door import say
+from wgan.cli.main import say
 from wgan.cli.options import Group, parse
 from wgan.errors import NumericError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wgan.failures import Claim, GameFit, GaussianFit, LineMixture, Vanishing
+    from wgan.studies.failures import Claim, GameFit, GaussianFit, LineMixture, Vanishing
 
 _TABLE_2 = ("kl", "reverse_kl", "jensen_shannon", "jeffrey", "pearson")
 """The rows of the f-GAN paper's table 2."""
@@ -60,7 +60,7 @@ def run(words: Sequence[str]) -> int:
             say(f"{'yes' if claim.holds else 'NO':3}  {claim.text}: {claim.measured} (wanted: {claim.wanted})")
     if options.picture is not None:
         from wgan import figures
-        from wgan.storage import replace_file
+        from wgan.system.storage import replace_file
 
         is_svg = options.picture.suffix.lower() == ".svg"
         replace_file(options.picture, figures.svg(figure) if is_svg else figures.png(figure))
@@ -84,7 +84,7 @@ _Answer = tuple[Sequence["Claim"], dict[str, Any], Sequence[str], "Figure"]
 
 def _vanishing(seed: int) -> _Answer:
     from wgan import figures
-    from wgan.failures import LineMixture, vanishing
+    from wgan.studies.failures import LineMixture, vanishing
 
     found = vanishing(seed=seed)
     curves = {
@@ -135,7 +135,7 @@ def _vanishing_lines(found: Vanishing) -> Iterator[str]:
 
 def _two_modes(seed: int) -> _Answer:
     from wgan import figures
-    from wgan.failures import F_GAN_MIXTURE, TWO_MODES, LineMixture, fit_by_game, fit_gaussian, fit_gaussians
+    from wgan.studies.failures import F_GAN_MIXTURE, TWO_MODES, LineMixture, fit_by_game, fit_gaussian, fit_gaussians
 
     apart = LineMixture.of(TWO_MODES.weights, 1.5 * TWO_MODES.means, TWO_MODES.deviations)
     fits = fit_gaussians(TWO_MODES)
@@ -163,7 +163,7 @@ def _two_modes(seed: int) -> _Answer:
 def _panel(title: str, mixture: LineMixture, fits: dict[str, GaussianFit]) -> tuple[str, Any, Any, dict[str, Any]]:
     import torch
 
-    from wgan.failures import LineMixture
+    from wgan.studies.failures import LineMixture
 
     half = 2.6 * mixture.deviation
     places = torch.linspace(mixture.mean - half, mixture.mean + half, 401, dtype=torch.float64, device="cpu")
@@ -183,7 +183,7 @@ def _fit_lines(fits: dict[str, GaussianFit]) -> Iterator[str]:
 
 
 def _table_2_lines(mixture: LineMixture, direct: dict[str, GaussianFit], games: dict[str, GameFit]) -> Iterator[str]:
-    from wgan.failures import judged_by_all
+    from wgan.studies.failures import judged_by_all
 
     yield "\nOne Gaussian fitted to P = 0.33 N(−1, 0.25²) + 0.67 N(2, 2), directly and by an f-GAN:\n"
     yield f"{'':15} {'direct:':>7} {'':9} {'':8}   {'f-GAN:':>7}"
@@ -209,7 +209,7 @@ def _two_modes_claims(
     games: dict[str, GameFit],
     other: GameFit,
 ) -> list[Claim]:
-    from wgan.failures import F_GAN_MIXTURE, Claim, judged_by_all
+    from wgan.studies.failures import F_GAN_MIXTURE, Claim, judged_by_all
 
     forward, reverse = fits["kl"], fits["reverse_kl"]
     off = max(abs(forward.mean - mixture.mean), abs(forward.deviation - mixture.deviation))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wgan.cli.door import say
+from wgan.cli.main import say
 from wgan.cli.options import Group, parse
-from wgan.display import counted, escaped
+from wgan.system.text import counted, escaped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ def run(words: Sequence[str]) -> int:
         "as are done (wgan train --resume RUN --steps N). A run that was ended so can still be resumed."
     )
     (options,) = parse(words, [group], command="finish", description=description)
-    from wgan.experiment import finish
     from wgan.report import write_report
+    from wgan.runs import finish
 
     ended = finish(options.run)
     if ended.doubt:

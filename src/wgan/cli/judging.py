@@ -12,8 +12,8 @@ _NUM_COLUMNS = 10
 
 def lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """A line for each number, distances beside their floors; nothing for an empty evaluation."""
+    from wgan.report.conditional_accuracy import conditional_accuracies, score_drop
     from wgan.report.marginals import read_columns
-    from wgan.report.obeyed import read_obeyed, score_drop
     from wgan.report.words import distance_name, significant
 
     for key, value in evaluation.items():
@@ -25,7 +25,7 @@ def lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
     if "modes" in evaluation:
         yield f"modes: {evaluation['modes']:.0f} of {evaluation['num_modes']:.0f}"
         yield f"high quality: {100 * evaluation['high_quality']:.1f} % of the samples"
-    for part in read_obeyed(evaluation):
+    for part in conditional_accuracies(evaluation):
         yield part.line()
     if "score_drop" in evaluation:
         yield score_drop(evaluation)

@@ -17,9 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from wgan.choices import nearest
-from wgan.display import escaped
 from wgan.settings import refuse
+from wgan.system.text import escaped, nearest
 
 _MISSING = dataclasses.MISSING
 

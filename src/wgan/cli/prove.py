@@ -9,17 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wgan.cli.door import say
+from wgan.cli.main import say
 from wgan.cli.options import Group, parse
 from wgan.errors import NumericError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wgan.failures import Claim
-    from wgan.proofs.known import KnownFound
-    from wgan.proofs.tracking import Trace, Tracked
-    from wgan.proofs.zoo import Visit
+    from wgan.studies.failures import Claim
+    from wgan.studies.proofs.known import KnownFound
+    from wgan.studies.proofs.tracking import Trace, Tracked
+    from wgan.studies.proofs.zoo import Visit
 
 _FEW = ("ring-penalty", "ring-dead")
 """Of the zoo, a sound run and one that breaks down."""
@@ -89,7 +89,7 @@ def run(words: Sequence[str]) -> int:
             say(f"{'yes' if claim.holds else 'NO':3}  {claim.text}: {claim.measured} (wanted: {claim.wanted})")
     if options.picture is not None:
         from wgan import figures
-        from wgan.storage import replace_file
+        from wgan.system.storage import replace_file
 
         figure, is_svg = answer.draw(), options.picture.suffix.lower() == ".svg"
         replace_file(options.picture, figures.svg(figure) if is_svg else figures.png(figure))
@@ -117,7 +117,7 @@ def _check(options: ProveOptions) -> None:
 
 
 def _known(options: ProveOptions) -> _Answer:
-    from wgan.proofs.known import known
+    from wgan.studies.proofs.known import known
 
     seed = options.seed
     found = known(seed=seed, size=200, repetitions=2, critic_steps=60) if options.quick else known(seed=seed)
@@ -189,8 +189,8 @@ def _draw_known(found: KnownFound) -> Figure:
 
 
 def _curves(options: ProveOptions) -> _Answer:
-    from wgan.proofs.curves import FULL, QUICK, run_all, tasks
-    from wgan.proofs.tracking import Tracked
+    from wgan.studies.proofs.curves import FULL, QUICK, run_all, tasks
+    from wgan.studies.proofs.tracking import Tracked
 
     wanted = tasks(adult=options.adult, scale=QUICK if options.quick else FULL, seed=options.seed)
     is_heard = not options.json
@@ -315,7 +315,7 @@ def _draw_curves(found: Tracked) -> Figure:
 
 
 def _zoo(options: ProveOptions) -> _Answer:
-    from wgan.proofs.zoo import ZOO, claims, confusion, visit
+    from wgan.studies.proofs.zoo import ZOO, claims, confusion, visit
 
     names = _FEW if options.quick else tuple(ZOO)
     if not options.json:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wgan.cli.asking import asked_for, refuse_nameless
-from wgan.cli.door import say
+from wgan.cli.main import say
 from wgan.cli.options import Group, parse
-from wgan.display import escaped
+from wgan.cli.where import asked_for, refuse_nameless
 from wgan.errors import UsageError
-from wgan.storage import parsed_json, read_plain
+from wgan.system.storage import parsed_json, read_plain
+from wgan.system.text import escaped
 
 if TYPE_CHECKING:
     from wgan.data.source import Kind, Samples
@@ -53,11 +53,11 @@ def run(words: Sequence[str]) -> int:
     if options.num < 1:
         raise UsageError(f"--num must be at least 1, not {options.num}")
     refuse_nameless(options.where)
-    from wgan.export import check_target, way_back, write_samples
+    from wgan.data.export import check_target, way_back, write_samples
 
     if (kind := _kind(options.run)) is not None:
         check_target(options.out, kind, num=options.num)
-    from wgan.experiment import load
+    from wgan.runs import load
 
     trained = load(options.run, checkpoint=options.checkpoint)
     _refuse_own_data(options.out, trained.settings.data)
@@ -100,7 +100,7 @@ def _shown(blocks: Iterator[Samples], num: int) -> Iterator[Iterator[Samples]]:
 
 def _kind(directory: Path) -> Kind | None:
     """What the run makes, read without waiting for torch; None where only loading it can say what is wrong."""
-    from wgan.export import FORMATS
+    from wgan.data.export import FORMATS
 
     try:
         raw = read_plain(directory / "source.json")

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from wgan.display import escaped, shown_p
+from wgan.system.text import escaped, shown_p
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wgan.comparing import Marginal
+    from wgan.evaluation import Marginal
 
 WIDTH = 100
 """Columns of what is printed where that is no terminal."""
@@ -58,8 +58,8 @@ def quantile_table(columns: Sequence[Marginal], sides: tuple[str, str], *, with_
         sides: What the two samples are called.
         with_test: Whether the Kolmogorov-Smirnov statistic and its p-value stand in front.
     """
-    from wgan.comparing.marginals import shown as shown_quantiles
-    from wgan.comparing.marginals import titles
+    from wgan.evaluation.marginals import shown as shown_quantiles
+    from wgan.evaluation.marginals import titles
 
     table = plain_table()
     tests = ("KS", "p") if with_test else ()

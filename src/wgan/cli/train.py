@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wgan.cli.door import say
+from wgan.cli.main import say
 from wgan.cli.options import Group, go_through, parse, wants_help
 from wgan.cli.signals import Came, SignalError, at_most, breaking_off
-from wgan.data.names import BUILT_IN, kind_of
-from wgan.display import counted, escaped
+from wgan.data.names import BUILT_IN, default_recipe, kind_of
 from wgan.errors import Interrupted, NumericError, UsageError, WganError
-from wgan.recipes import RECIPES, default_recipe, recipe, recipe_faults
 from wgan.settings import DataOptions, Settings, from_mapping, problems, read_toml, refuse, seal_of
+from wgan.settings.recipes import RECIPES, recipe, recipe_faults
+from wgan.system.text import counted, escaped
 
 if TYPE_CHECKING:
-    from wgan.experiment import Experiment
+    from wgan.runs import Experiment
 
 _DESCRIPTION = (
     "Train a Wasserstein GAN on DATA: a built-in name, an array (.npy, .npz), a table (.csv, .tsv, .parquet, .feather, "
@@ -74,7 +74,7 @@ def _answer(words: Sequence[str], came: Came) -> int:
         return _resume(options, words, came)
     refuse(_faults(settings))
     _refuse_missing_device(settings, words)
-    from wgan.experiment import begin
+    from wgan.runs import begin
 
     came.repeat()
     with begin(settings, options.out, shrink_batch=not _asks_for_batch(options, words)) as experiment:
@@ -153,15 +153,15 @@ def _no_data() -> str:
 
 def _choices() -> dict[str, str]:
     """For the help: what each word may be. Only here does the help wait for torch."""
-    from wgan.assembly import CATALOGS
+    from wgan.training.factory import REGISTRIES
 
-    listed = {name: f"One of {', '.join(catalog)}; see `wgan recipes`." for name, catalog in CATALOGS.items()}
+    listed = {name: f"One of {', '.join(catalog)}; see `wgan recipes`." for name, catalog in REGISTRIES.items()}
     return {**listed, "recipe": f"One of {', '.join(RECIPES)}."}
 
 
 def _faults(settings: Settings) -> list[str]:
     """All that is wrong with the settings, a line each: with their form, and with words that no table has."""
-    from wgan.assembly import word_faults
+    from wgan.training.factory import word_faults
 
     faults = problems(settings)
     spoken_for = {fault.partition(" ")[0] for fault in faults}
@@ -203,7 +203,7 @@ def _resume(options: RunOptions, words: Sequence[str], came: Came) -> int:
         )
     assert options.resume is not None
     try:
-        from wgan.experiment import resume
+        from wgan.runs import resume
 
         came.repeat()
         changes = {name: given.get(name) for name in ("steps", "patience", "data")}
@@ -261,7 +261,7 @@ def _report(directory: Path) -> None:
 
 def _train(experiment: Experiment, quiet: bool) -> dict[str, float]:
     """Train to the end, shown or not, and return the last evaluation."""
-    from wgan.live import LiveView
+    from wgan.report.live import LiveView
 
     settings, directory = experiment.settings, experiment.directory
     evaluation: dict[str, float] = {}
@@ -302,9 +302,9 @@ def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool)
 
 def _next_command(experiment: Experiment) -> str:
     """A command that draws from the run into its own directory: a picture elsewhere might lie among the data."""
-    from wgan.cli.asking import example
-    from wgan.experiment.samples import NUM_SAMPLES
-    from wgan.export import sample_ending
+    from wgan.cli.where import example
+    from wgan.data.export import sample_ending
+    from wgan.runs.samples import NUM_SAMPLES
 
     kind, directory = experiment.source.codec.kind, experiment.directory
     out = directory / f"samples{sample_ending(kind)}"

@@ -7,12 +7,12 @@ and after each of its updates (`project`). To add one, write its class in a file
 
 from __future__ import annotations
 
-from wgan.choices import Catalog
 from wgan.constraints.constraint import Constraint, Scores, Unconstrained
 from wgan.constraints.penalties import DRAGAN, R1, R1R2, R2, GradientPenalty, LipschitzPenalty, Penalty
 from wgan.constraints.weights import SpectralNorm, WeightClipping
+from wgan.settings.registry import Registry
 
-CONSTRAINTS: Catalog[Constraint] = Catalog(
+CONSTRAINTS: Registry[Constraint] = Registry(
     "constraint",
     {
         "clipping": WeightClipping,

@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from wgan.ambient import usual_state
 from wgan.batch import Batch
 from wgan.constraints.constraint import Constraint, Scores, Unconstrained, refuse_batch_norm
+from wgan.system.torch_state import usual_state
 
 Pairs = Literal["random", "optimal"]
 
@@ -80,42 +80,48 @@ class GradientPenalty(Penalty):
     bounds_slope: ClassVar[bool] = True
 
     target: float = 1.0
-    sides: Literal["two", "one"] = "two"
+    one_sided: bool = False
     power: Literal[1, 2] = 2
-    place: Literal["between", "real", "fake", "around"] = "between"
+    penalty_at: Literal["between", "real", "fake", "around"] = "between"
     pairs: Pairs = "random"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _refuse_beyond("target", self.target)
-        if self.pairs == "optimal" and self.place != "between":
-            raise ValueError(f"pairs=optimal says which lines to look on, and place={self.place} looks on none")
+        if self.pairs == "optimal" and self.penalty_at != "between":
+            raise ValueError(
+                f"pairs=optimal says which lines to look on, and penalty_at={self.penalty_at} looks on none"
+            )
 
     @property
     def scale(self) -> str:
         """Units of the data where slopes are held at 1 on the whole way from real to fake samples."""
-        if self.target == 1.0 and self.place == "between":
+        if self.target == 1.0 and self.penalty_at == "between":
             return _UNITS_OF_THE_DATA
         return "in a unit that the penalty's target and place decide"
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor | None:
         """The mixing weights e, shape (N,); or the noise, of the samples' shape; or nothing."""
-        if self.place == "between":
+        if self.penalty_at == "between":
             return torch.rand(shape[0], generator=rng, dtype=torch.float32, device="cpu")
-        return torch.randn(shape, generator=rng, dtype=torch.float32, device="cpu") if self.place == "around" else None
+        return (
+            torch.randn(shape, generator=rng, dtype=torch.float32, device="cpu")
+            if self.penalty_at == "around"
+            else None
+        )
 
     def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
         """The mean of the excess; finite, with a finite gradient, where the critic is flat."""
-        if self.place == "between":
+        if self.penalty_at == "between":
             assert drawn is not None
             where = between(real, _paired(real, fake, self.pairs), drawn)
-        elif self.place == "around":
+        elif self.penalty_at == "around":
             assert drawn is not None
             where = around(real, drawn, 0.5)
         else:
-            where = real if self.place == "real" else fake
+            where = real if self.penalty_at == "real" else fake
         excess = _norms(scores, where) - self.target
-        excess = excess.abs() if self.sides == "two" else excess.clamp(min=0.0)
+        excess = excess.clamp(min=0.0) if self.one_sided else excess.abs()
         return (excess.square() if self.power == 2 else excess).mean()
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from wgan.ambient import in_usual_state
 from wgan.constraints.constraint import Constraint, refuse_batch_norm
+from wgan.system.torch_state import in_usual_state
 
 
 @dataclass(frozen=True)

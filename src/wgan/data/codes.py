@@ -10,11 +10,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from wgan.choices import did_you_mean, listed
-from wgan.data.tables.columns import Category, Number
-from wgan.data.tables.types import to_plain, type_from_text
+from wgan.data.columns import Category, Number
 from wgan.data.texts import Text
+from wgan.data.types import to_plain, type_from_text
 from wgan.errors import UsageError
+from wgan.system.text import did_you_mean, listed
 
 Part: TypeAlias = Category | Number | Text
 

@@ -19,13 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wgan.choices import did_you_mean
 from wgan.data.codes import Part, code_of, known_values, words_of
-from wgan.data.tables.columns import Category, Number
+from wgan.data.columns import Category, Number
 from wgan.data.texts import Text
-from wgan.display import counted
 from wgan.errors import UsageError
 from wgan.randomness import Randomness
+from wgan.system.text import counted, did_you_mean
 
 _PARTS: dict[str, type[Category] | type[Number] | type[Text]] = {"category": Category, "number": Number, "text": Text}
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from wgan.choices import Table, did_you_mean
 from wgan.data.texts import Embedding
 from wgan.errors import UsageError
+from wgan.settings.registry import Table
+from wgan.system.text import did_you_mean
 
 
 def _minilm() -> Embedding:

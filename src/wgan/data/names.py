@@ -6,13 +6,16 @@ import lzma
 import struct
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wgan.choices import nearest
 from wgan.data.contents import PACKINGS, Content, content_of, foreign_name
 from wgan.data.tables.formats import TABLE_FORMATS, by_content, by_ending, zipped_table
 from wgan.errors import UsageError
+from wgan.settings import Settings
+from wgan.settings.recipes import RECIPES, recipe
+from wgan.system.text import nearest
 
 UNREADABLE_ZIP = (
     zipfile.BadZipFile,
@@ -158,3 +161,18 @@ def _rank(path: Path) -> int:
                 return len(read_header(member)[0])
     except (*UNREADABLE_ZIP, OSError, ValueError, KeyError):
         return 0
+
+
+def default_recipe(data: str) -> Settings:
+    """The settings that DATA gets when no recipe is named: its own, or those for its kind.
+
+    Args:
+        data: A built-in name or a path.
+
+    Raises:
+        UsageError: No such data.
+    """
+    if data in BUILT_IN and data in RECIPES:
+        return recipe(data)
+    kind = kind_of(data)
+    return replace(recipe(kind), data=data)

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from wgan.ambient import in_usual_state
 from wgan.data.applying import SAMPLER, TABLE, check_applies, of_table
 from wgan.data.arrays import open_array, open_array_file
 from wgan.data.conditions import Conditions
@@ -21,10 +20,11 @@ from wgan.data.points import PointsCodec
 from wgan.data.soundness import check_codec, check_conditions
 from wgan.data.source import Codec, Source
 from wgan.data.toys import TOYS, ToySource
-from wgan.display import escaped
 from wgan.errors import CheckpointError, DataError, UsageError, WganError
-from wgan.memory import memory_faults
 from wgan.settings import DataOptions, Settings, check
+from wgan.system.memory import memory_faults
+from wgan.system.text import escaped
+from wgan.system.torch_state import in_usual_state
 
 
 @in_usual_state

@@ -18,9 +18,9 @@ from wgan.data.labels import LABEL, described_by_labels
 from wgan.data.rows import Rows
 from wgan.data.scaling import EXACT, Floats, Scaling, distances, shifted, to_dtype
 from wgan.data.source import Kind, RowsOf
-from wgan.display import counted
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
+from wgan.system.text import counted
 
 # The factor between columns' standard deviations above which "auto" gives each column its own scale.
 _UNEVEN = 10.0

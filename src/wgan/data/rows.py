@@ -12,14 +12,14 @@ from torch import Tensor
 
 from wgan.batch import Batch
 from wgan.data.codes import Part
+from wgan.data.columns import Number
 from wgan.data.conditions import Conditions
 from wgan.data.differences import seen_by_networks
 from wgan.data.source import Codec, RowsOf, split
-from wgan.data.tables.columns import Number
 from wgan.data.texts import Text
-from wgan.display import counted
 from wgan.errors import UsageError
 from wgan.randomness import Randomness
+from wgan.system.text import counted
 
 if TYPE_CHECKING:
     from wgan.data.tables.detecting import Described

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from wgan.data.columns import Category, Number
 from wgan.data.conditions import Conditions
 from wgan.data.points import PointsCodec
 from wgan.data.scaling import Scaling
 from wgan.data.source import Codec
 from wgan.data.tables.codec import TableCodec
-from wgan.data.tables.columns import Category, Number
 
 _LARGEST_SIDE = 1 << 16
 _LARGEST_NUMBER = 16

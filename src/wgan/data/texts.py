@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wgan.choices import did_you_mean
-from wgan.data.tables.types import from_plain, type_from_text
+from wgan.data.types import from_plain, type_from_text
 from wgan.errors import DataError, UsageError
+from wgan.system.text import did_you_mean
 
 Embedding = Callable[[list[str]], Any]
 """From N texts to an array or tensor of shape (N, K)."""

@@ -17,9 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wgan.ambient import in_usual_state
 from wgan.batch import Batch
-from wgan.choices import Table
 from wgan.data.conditions import Conditions
 from wgan.data.labels import described_by_labels
 from wgan.data.names import BUILT_IN
@@ -27,6 +25,8 @@ from wgan.data.points import PointsCodec
 from wgan.data.source import RowsOf
 from wgan.errors import UsageError
 from wgan.settings import DataOptions
+from wgan.settings.registry import Table
+from wgan.system.torch_state import in_usual_state
 
 _PLAIN = DataOptions()
 

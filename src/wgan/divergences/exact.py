@@ -8,7 +8,7 @@ from wgan.divergences.base import Divergence
 from wgan.divergences.normal import as_normal
 from wgan.divergences.table import as_divergence
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64, as_weights
+from wgan.transport.measures import Array, as_float64, as_weights
 
 
 def divergence(p: Array, q: Array, kind: Divergence | str) -> Tensor:

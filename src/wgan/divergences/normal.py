@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64
+from wgan.transport.measures import Array, as_float64
 
 _ASYMMETRY = 1e-6
 """The asymmetry of a covariance that counts as float32 rounding, relative to its variances."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 
-from wgan.choices import Catalog
 from wgan.divergences import logarithms, powers
 from wgan.divergences.base import Divergence
+from wgan.settings.registry import Registry
 
-DIVERGENCES: Catalog[Divergence] = Catalog("divergence", {row.name: row for row in (*logarithms.ROWS, *powers.ROWS)})
+DIVERGENCES: Registry[Divergence] = Registry("divergence", {row.name: row for row in (*logarithms.ROWS, *powers.ROWS)})
 """Name to class. Parameters follow the name: "weighted_jensen_shannon:pi=0.3"."""
 
 

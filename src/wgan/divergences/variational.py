@@ -10,7 +10,7 @@ from torch import Tensor
 from wgan.divergences.base import Divergence
 from wgan.divergences.table import as_divergence
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64, as_weights
+from wgan.transport.measures import Array, as_float64, as_weights
 
 
 def variational_bound(

@@ -12,11 +12,11 @@ import torch
 
 from wgan.batch import Batch
 from wgan.data.source import Samples, decode_batch
-from wgan.display import counted
 from wgan.errors import UsageError
 from wgan.estimator.forms import labels_of
-from wgan.experiment import Trained
 from wgan.randomness import Randomness
+from wgan.runs import Trained
+from wgan.system.text import counted
 
 _SINGLE = (str, int, float, bool, datetime.date, datetime.time, datetime.timedelta, decimal.Decimal)
 

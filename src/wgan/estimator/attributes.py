@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from wgan.data.tables.columns import Category
+from wgan.data.columns import Category
 from wgan.estimator.forms import Form
-from wgan.experiment import Trained
+from wgan.runs import Trained
 from wgan.settings import Settings, in_python
 from wgan.trust import Evidence
-from wgan.trust.verdict import judge
+from wgan.trust.verdict import verdict_of
 
 
 def attributes(trained: Trained, form: Form) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def attributes(trained: Trained, form: Form) -> dict[str, Any]:
         trained: What was fitted.
         form: The form of the caller's data.
     """
-    found: dict[str, Any] = {"noise_size_": trained.settings.noise_size}
+    found: dict[str, Any] = {"noise_size_": trained.settings.latent_dim}
     codec, conditions = trained.codec, trained.conditions
     columns = getattr(codec, "columns", None)
     if columns is not None:
@@ -48,7 +48,7 @@ def believed(lines: Sequence[Mapping[str, Any]], settings: Settings) -> dict[str
     """
     looks = [line for line in lines if "verdict" in line]
     names = [field.name for field in dataclasses.fields(Evidence)]
-    verdict = judge(looks, dataclasses.asdict(settings))
+    verdict = verdict_of(looks, dataclasses.asdict(settings))
     return {
         "evidence_": {name: looks[-1][name] for name in names if name in looks[-1]} if looks else {},
         "verdict_": dataclasses.replace(verdict, reason=in_python(verdict.reason), remedy=in_python(verdict.remedy)),

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wgan.assembly import CATALOGS, word_faults
 from wgan.errors import UsageError
 from wgan.estimator.forms import name_of
-from wgan.own import Own, fault_of, own_parts
-from wgan.recipes import recipe
 from wgan.settings import WRITTEN, DataOptions, Settings, problems, refuse
+from wgan.settings.recipes import recipe
+from wgan.training.custom import Own, fault_of, own_parts
+from wgan.training.factory import REGISTRIES, word_faults
 
 _OPTIONS = frozenset(item.name for item in dataclasses.fields(DataOptions))
 _SETTINGS = frozenset(item.name for item in dataclasses.fields(Settings)) - {"recipe"}
@@ -54,7 +54,9 @@ def usable_parameters(params: Mapping[str, Any]) -> tuple[dict[str, Any], Own]:
     Raises:
         UsageError: If any parameter cannot be used, whatever the data.
     """
-    given = {name: params[name] for name in CATALOGS if params[name] is not None and not isinstance(params[name], str)}
+    given = {
+        name: params[name] for name in REGISTRIES if params[name] is not None and not isinstance(params[name], str)
+    }
     faulty = {name: fault for name, value in given.items() if (fault := fault_of(name, value))}
     own = own_parts({name: value for name, value in given.items() if name not in faulty})
     worded = {**params, **dict.fromkeys(faulty), **own.words}

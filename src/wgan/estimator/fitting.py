@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wgan import experiment
+from wgan import runs
+from wgan.data.names import default_recipe
 from wgan.data.source import Source, decode_batch
 from wgan.errors import DataWarning, Interrupted
 from wgan.estimator.checking import CALLED, given_settings
 from wgan.estimator.forms import Form
-from wgan.own import Own
 from wgan.randomness import Randomness
-from wgan.recipes import default_recipe, recipe
 from wgan.settings import DataOptions, Settings, in_python
+from wgan.settings.recipes import recipe
+from wgan.training.custom import Own
 
 _ROWS_TRIED = 64
 """Rows that are brought back once before anything is trained."""
@@ -49,8 +50,8 @@ def settings_for(
         # What is thrown away at the end need not be judged, drawn and saved along the way, unless that decides its end.
         steps = given.get("steps", start.steps)
         given |= {"sample_every": max(1, steps), "save_every": max(1, steps)}
-        if params["judge_every"] is None and not params["patience"]:
-            given |= {"judge_every": 0}
+        if params["eval_every"] is None and not params["patience"]:
+            given |= {"eval_every": 0}
     data = str(X) if is_named else f"<{type(X).__name__} in memory>"
     return dataclasses.replace(start, data=data, seed=seed, input=options, **given)
 
@@ -95,10 +96,10 @@ def train(
         KeyboardInterrupt: One stopped a run that is not.
     """
     history: list[dict[str, Any]] = []
-    with experiment.begin(settings, directory, source=source, parts=own) as run, contextlib.ExitStack() as stack:
+    with runs.begin(settings, directory, source=source, parts=own) as run, contextlib.ExitStack() as stack:
         view = None
         if shown:
-            from wgan.live import LiveView
+            from wgan.report.live import LiveView
 
             engine = run.game.engine.describe()
             view = stack.enter_context(LiveView(settings, source.describe(), directory, settings.steps, engine=engine))

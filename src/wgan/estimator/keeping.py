@@ -17,15 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from wgan import experiment
-from wgan.checkpoints import known_best, name_of, steps_saved
-from wgan.checkpoints.format import BEST
+from wgan import runs
 from wgan.data.source import Codec
 from wgan.errors import CheckpointError, UsageError, WganError
 from wgan.estimator.forms import Form
-from wgan.experiment import RunWarning
-from wgan.own import NO_PARTS, Own
-from wgan.storage import disk_faults, parsed_json, read_plain, remove_folder, temporary_beside, write_new
+from wgan.runs import RunWarning
+from wgan.runs.checkpoints import known_best, name_of, steps_saved
+from wgan.runs.checkpoints.format import BEST
+from wgan.settings.former import todays_settings
+from wgan.system.storage import disk_faults, parsed_json, read_plain, remove_folder, temporary_beside, write_new
+from wgan.training.custom import NO_PARTS, Own
 
 _NOTE = "estimator.json"
 _KEPT = ("settings.toml", "source.json", "environment.json", "metrics.jsonl", "events.jsonl")
@@ -94,7 +95,7 @@ def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
     """
     try:
         note = _unsealed(directory / _NOTE)
-        params = {name: _with_tuples(value) for name, value in note["params"].items()}
+        params = {name: _with_tuples(value) for name, value in todays_settings(note["params"]).items()}
         return params, form_of_note({name: _with_tuples(value) for name, value in note["form"].items()})
     except FileNotFoundError:
         return {}, Form(container="arrow" if codec.kind == "table" else "array")
@@ -154,7 +155,7 @@ def form_of_note(note: Mapping[str, Any]) -> Form:
     return Form(**form)
 
 
-def load_files(files: Files, own: Own = NO_PARTS) -> experiment.Trained:
+def load_files(files: Files, own: Own = NO_PARTS) -> runs.Trained:
     """Load what a run has learnt from its files in memory."""
     with tempfile.TemporaryDirectory(prefix="wgan-") as temporary:
         directory = Path(temporary) / "run"
@@ -162,11 +163,11 @@ def load_files(files: Files, own: Own = NO_PARTS) -> experiment.Trained:
         return load_run(directory, own)
 
 
-def load_run(directory: Path, own: Own = NO_PARTS) -> experiment.Trained:
+def load_run(directory: Path, own: Own = NO_PARTS) -> runs.Trained:
     """Load what a run has learnt: its last state, or its best where it had patience for no more than so many worse."""
-    trained = experiment.load(directory, parts=own)
+    trained = runs.load(directory, parts=own)
     is_chosen = trained.settings.patience > 0 and known_best(directory / "checkpoints") is not None
-    return experiment.load(directory, checkpoint="best", parts=own) if is_chosen else trained
+    return runs.load(directory, checkpoint="best", parts=own) if is_chosen else trained
 
 
 def _with_tuples(value: Any) -> Any:  # noqa: ANN401 - whatever a note holds

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
-from wgan import experiment
-from wgan.ambient import in_usual_state
+from wgan import runs
 from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.estimator.asking import asked_for, sample_rows
@@ -34,10 +33,11 @@ from wgan.estimator.keeping import (
 )
 from wgan.estimator.parameters import Parameters, named_as
 from wgan.estimator.scoring import minus_distance
-from wgan.experiment import RunWarning
-from wgan.experiment.notes import read_recorded
-from wgan.own import NO_PARTS, own_parts
+from wgan.runs import RunWarning
+from wgan.runs.metadata import read_recorded
 from wgan.settings import DataOptions
+from wgan.system.torch_state import in_usual_state
+from wgan.training.custom import NO_PARTS, own_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,34 +66,34 @@ class WGAN(Parameters):
         steps: Generator updates.
         batch_size: Samples in each batch; None for the recipe's, or all rows where there are fewer.
         critic_steps: Critic updates before each generator update.
-        schedule: "constant", or "authors" for the schedule of the authors' code.
+        critic_schedule: "constant", or "authors" for the schedule of the authors' code.
         optimality: Share of what the critic proves that a round of its updates must add, for it to be trained further
             before the generator moves (0: critic_steps updates and no more).
-        most_critic_steps: Critic updates before one generator update, at most, where optimality is above 0.
+        max_critic_steps: Critic updates before one generator update, at most, where optimality is above 0.
         packing: Samples that the critic sees as one.
         unrolled_steps: Updates of the critic that the generator looks ahead.
         mismatch: Weight in the critic's loss of real samples under conditions that are not theirs.
         conditioning: How a condition enters the networks: "auto", "concat", "norm", "projection", "norm-projection".
         objective: What the two players optimise: "wasserstein", "gan", "relativistic" and others; or an
-            `wgan.Objective`.
+            `wgan.objectives.Objective`.
         constraint: What keeps the critic in bounds: "clipping", "penalty", "spectral", "r1", "none" and others; or a
-            `wgan.Constraint`.
-        generator: Network of the generator: "mlp", "dcgan" or "resnet"; or a module from noise (N, noise_size) to
+            `wgan.constraints.Constraint`.
+        generator: Network of the generator: "mlp", "dcgan" or "resnet"; or a module from noise (N, latent_dim) to
             samples (N, *shape), images in [-1, 1], with the condition (N, C) as its second argument where there is one.
         critic: Network of the critic; or a module from samples (N, *shape), and the condition, to scores (N,).
         generator_optimizer: "rmsprop" or "adam"; or a function from parameters to a `torch.optim.Optimizer`.
         critic_optimizer: The same for the critic.
-        noise_size: Dimensions of the noise.
+        latent_dim: Dimensions of the noise.
         noise: "normal" or "uniform".
-        decay: How the learning rates fall: "none", "linear" or "cosine".
-        average: Decay of the moving average of the generator that samples come from (0: none).
-        judge_every: Generator updates between two evaluations on held-out rows; None for the recipe's where runs are
+        lr_schedule: How the learning rates fall: "none", "linear" or "cosine".
+        ema_decay: Decay of the moving average of the generator that samples come from (0: none).
+        eval_every: Generator updates between two evaluations on held-out rows; None for the recipe's where runs are
             kept or `patience` is above 0, and for one at the end elsewhere.
         best_by: What makes a state the best: the judge's "score", or, of the evidence on held-out rows, the distance
             that the critic proves ("held-out") or the exact one ("exact").
         patience: Evaluations in a row without a better state after which the fit ends (0: none do); what was fitted is
             then the best state, and the last one otherwise.
-        examine: "auto" to gather evidence of what the critic's number is worth, or "off".
+        diagnose: "auto" to gather evidence of what the critic's number is worth, or "off".
         rollbacks: How often a fit that diverges goes back, with half the learning rates, before it gives up.
         device: "auto", "cpu" or "cuda".
         precision: "auto", "float32" or "bfloat16".
@@ -134,7 +134,7 @@ class WGAN(Parameters):
         history_: The record: a dict for each recorded step, with "step", "estimate", "critic_loss", "generator_loss",
             and in the last one what the judge and the examination of the critic found.
         evidence_: What the last examination found of the critic's number, by the names of `wgan.trust.Evidence`; empty
-            where nothing was held out, or examine is "off".
+            where nothing was held out, or diagnose is "off".
         verdict_: What is to be thought of that number: its kind, such as "trust", the reason, a remedy, and the numbers
             that led to it.
         directory_: The directory of the run that `fit` kept (where `directory` is given).
@@ -167,9 +167,9 @@ class WGAN(Parameters):
         steps: int | None = None,
         batch_size: int | None = None,
         critic_steps: int | None = None,
-        schedule: str | None = None,
+        critic_schedule: str | None = None,
         optimality: float | None = None,
-        most_critic_steps: int | None = None,
+        max_critic_steps: int | None = None,
         packing: int | None = None,
         unrolled_steps: int | None = None,
         mismatch: float | None = None,
@@ -180,14 +180,14 @@ class WGAN(Parameters):
         critic: str | nn.Module | Architecture | None = None,
         generator_optimizer: str | Optimizer | Callable[..., torch.optim.Optimizer] | None = None,
         critic_optimizer: str | Optimizer | Callable[..., torch.optim.Optimizer] | None = None,
-        noise_size: int | None = None,
+        latent_dim: int | None = None,
         noise: str | None = None,
-        decay: str | None = None,
-        average: float | None = None,
-        judge_every: int | None = None,
+        lr_schedule: str | None = None,
+        ema_decay: float | None = None,
+        eval_every: int | None = None,
         best_by: str | None = None,
         patience: int | None = None,
-        examine: str | None = None,
+        diagnose: str | None = None,
         rollbacks: int | None = None,
         device: str | None = None,
         precision: str | None = None,
@@ -222,9 +222,9 @@ class WGAN(Parameters):
         self.steps = steps
         self.batch_size = batch_size
         self.critic_steps = critic_steps
-        self.schedule = schedule
+        self.critic_schedule = critic_schedule
         self.optimality = optimality
-        self.most_critic_steps = most_critic_steps
+        self.max_critic_steps = max_critic_steps
         self.packing = packing
         self.unrolled_steps = unrolled_steps
         self.mismatch = mismatch
@@ -235,14 +235,14 @@ class WGAN(Parameters):
         self.critic = critic
         self.generator_optimizer = generator_optimizer
         self.critic_optimizer = critic_optimizer
-        self.noise_size = noise_size
+        self.latent_dim = latent_dim
         self.noise = noise
-        self.decay = decay
-        self.average = average
-        self.judge_every = judge_every
+        self.lr_schedule = lr_schedule
+        self.ema_decay = ema_decay
+        self.eval_every = eval_every
         self.best_by = best_by
         self.patience = patience
-        self.examine = examine
+        self.diagnose = diagnose
         self.rollbacks = rollbacks
         self.device = device
         self.precision = precision
@@ -449,7 +449,7 @@ class WGAN(Parameters):
             # A form that was changed by hand would otherwise raise only when samples are drawn.
             form.back(trained.sample(1, decode=trained.codec.restore))
         model._files, model._trained, model._form, model._own = read_run(path), trained, form, own
-        model.history_ = read_recorded(experiment.RunFiles(path))
+        model.history_ = read_recorded(runs.RunFiles(path))
         model._describe()
         return model
 
@@ -489,7 +489,7 @@ class WGAN(Parameters):
         self.__dict__.update(attributes(self._trained, self._form))
         self.__dict__.update(believed(self.history_, self._trained.settings))
 
-    def _fitted(self) -> experiment.Trained:
+    def _fitted(self) -> runs.Trained:
         if not self.__sklearn_is_fitted__():
             # Its family is scikit-learn's, whose import takes nearly a second.
             from wgan.estimator.unfitted import NotFittedError

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from wgan.estimator.forms import encoded
-from wgan.experiment import Trained
-from wgan.metrics import harden
+from wgan.evaluation.metrics import harden
 from wgan.randomness import Randomness
-from wgan.threads import on_threads
+from wgan.runs import Trained
+from wgan.system.threads import on_threads
 from wgan.transport import exact, sliced
 
 _MOST_SCORED = 2500

@@ -32,7 +32,7 @@ class Theme:
     Attributes:
         ink: Text.
         faint: Axes, ticks and notes.
-        grid: Rules behind the data.
+        grid: Hyperparameters behind the data.
         real: What the data is drawn in.
         generated: What samples are drawn in.
         judged: What measured distances are drawn in.

@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from wgan.errors import UsageError
 from wgan.kernels.functions import KERNELS, Energy, Gaussian, Kernel, cubic_kernel
-from wgan.measures import Array, as_float64, as_pair, as_tensor, finite, root
-from wgan.permutations import add_one_p_value, gram_permutation_p_value, random_labels, two_sample_statistic
+from wgan.kernels.permutations import add_one_p_value, gram_permutation_p_value, random_labels, two_sample_statistic
+from wgan.transport.measures import Array, as_float64, as_pair, as_tensor, finite, root
 
 Estimator: TypeAlias = Literal["biased", "unbiased"]
 KernelFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]

@@ -11,9 +11,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from wgan.choices import Catalog
 from wgan.errors import UsageError
-from wgan.measures import as_tensor
+from wgan.settings.registry import Registry
+from wgan.transport.measures import as_tensor
 
 # Half a million pairs of points give the median to about 0.1 %.
 _MEDIAN_POINTS = 1000
@@ -159,7 +159,7 @@ class Energy(Kernel):
         return -_distances(x, y, norm=2.0)
 
 
-KERNELS: Catalog[Kernel] = Catalog(
+KERNELS: Registry[Kernel] = Registry(
     "kernel",
     {
         "gaussian": Gaussian,

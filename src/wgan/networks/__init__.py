@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from wgan.choices import Catalog
 from wgan.networks.autoencoders import Autoencoder, ConvAutoencoder
 from wgan.networks.conditioning import NOTHING, Conditioning, Given, given_to
+from wgan.networks.custom import OwnNetwork, refuse_shared
 from wgan.networks.dcgan import DCGAN
 from wgan.networks.identity import Identity
 from wgan.networks.mlp import MLP
-from wgan.networks.own import OwnNetwork, refuse_shared
 from wgan.networks.players import Architecture, Critic, Generator, ties_samples
 from wgan.networks.resnet import ResNet
+from wgan.settings.registry import Registry
 
-NETWORKS: Catalog[Architecture] = Catalog(
+NETWORKS: Registry[Architecture] = Registry(
     "network",
     {
         "mlp": MLP,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.errors import UsageError
 from wgan.networks.conditioning import NOTHING, Given, refuse_way
@@ -15,6 +14,7 @@ from wgan.networks.convolutions import Norm
 from wgan.networks.dcgan import DCGAN
 from wgan.networks.mlp import MLP, Activation
 from wgan.networks.players import Critic, Generator
+from wgan.system.torch_state import built
 
 
 class Reconstruction(Critic):
@@ -64,7 +64,7 @@ class Autoencoder:
     def _layers(self) -> MLP:
         return MLP(width=self.width, depth=self.depth, activation=self.activation)
 
-    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """There is none.
 
         Raises:
@@ -99,9 +99,9 @@ class ConvAutoencoder:
 
     @property
     def _convolutions(self) -> DCGAN:
-        return DCGAN(filters=self.filters, norm=self.norm, weights="he")
+        return DCGAN(filters=self.filters, norm=self.norm, init="he")
 
-    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """There is none.
 
         Raises:

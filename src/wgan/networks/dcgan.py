@@ -7,7 +7,6 @@ from typing import Literal
 
 from torch import nn
 
-from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.networks.activations import LeakyReLU, ReLU
 from wgan.networks.conditioning import (
@@ -22,6 +21,7 @@ from wgan.networks.conditioning import (
 )
 from wgan.networks.convolutions import Norm, normalisation, resolutions
 from wgan.networks.players import Critic, Generator
+from wgan.system.torch_state import built
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DCGAN:
     filters: int = 64
     norm: Norm = "batch"
     growth: Literal["doubling", "constant"] = "doubling"
-    weights: Literal["normal", "he"] = "normal"
+    init: Literal["normal", "he"] = "normal"
 
     def __post_init__(self) -> None:
         if self.filters < 1:
@@ -45,7 +45,7 @@ class DCGAN:
         return [self.filters * (2**level if self.growth == "doubling" else 1) for level in range(levels)]
 
     @built
-    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """A generator of images: a linear map to the smallest feature map, then transposed convolutions."""
         refuse_way(given, "a generator", "concat", "norm")
         if given.size and given.way == "norm" and self.norm == "none":
@@ -55,7 +55,7 @@ class DCGAN:
         channels = self._channels(len(sizes) - 1)
         height, width = sizes[-1]
         layers: list[nn.Module] = [
-            nn.Linear(noise_size + joined, channels[-1] * height * width, bias=self.norm == "none"),
+            nn.Linear(latent_dim + joined, channels[-1] * height * width, bias=self.norm == "none"),
             nn.Unflatten(1, (channels[-1], height, width)),
             *normalisation(self.norm, channels[-1], given),
             ReLU(),
@@ -68,7 +68,7 @@ class DCGAN:
             layers.append(nn.ConvTranspose2d(channels[level], outputs, 4, 2, 1, output_padding=odd, bias=bias))
             if level:
                 layers += [*normalisation(self.norm, outputs, given), ReLU()]
-        return Generator(_initialised(Chain(*layers), self.weights), noise_size, layout, given)
+        return Generator(_initialised(Chain(*layers), self.init), latent_dim, layout, given)
 
     @built
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
@@ -84,7 +84,7 @@ class DCGAN:
             layers.append(nn.Conv2d(inputs, filters, 4, 2, 1, bias=not has_norm))
             layers += [*(normalisation(self.norm, filters) if has_norm else []), LeakyReLU()]
         layers.append(nn.Conv2d(channels[-1], outputs, sizes[-1]))
-        body: nn.Module = _initialised(chain := Chain(*layers), self.weights)
+        body: nn.Module = _initialised(chain := Chain(*layers), self.init)
         if joined:
             body = Joining(chain)
         elif given.size:

@@ -20,7 +20,7 @@ class Identity:
     Source: Li, Swersky and Zemel (2015), whose generators are trained without one.
     """
 
-    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """There is none.
 
         Raises:

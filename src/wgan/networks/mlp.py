@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.networks.activations import LeakyReLU, ReLU
 from wgan.networks.conditioning import (
@@ -23,6 +22,7 @@ from wgan.networks.conditioning import (
     refuse_way,
 )
 from wgan.networks.players import Critic, Generator
+from wgan.system.torch_state import built
 
 Activation = Literal["relu", "leaky", "tanh", "softplus", "gelu", "silu"]
 MOST_LAYERS = 1000
@@ -78,13 +78,13 @@ class MLP:
             raise ValueError(f"depth must be at most {MOST_LAYERS:,}, not {self.depth:,}")
 
     @built
-    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """A generator of samples of any shape."""
         refuse_way(given, "a generator", "concat", "norm")
         if given.size and given.way == "norm" and (self.norm == "none" or not self.depth):
             raise refuse_norm("mlp")
         joined = given.size if given.joins() else 0
-        return Generator(self._layers(noise_size + joined, layout.size, given), noise_size, layout, given)
+        return Generator(self._layers(latent_dim + joined, layout.size, given), latent_dim, layout, given)
 
     @built
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:

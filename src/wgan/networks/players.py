@@ -15,8 +15,8 @@ from wgan.networks.conditioning import NOTHING, Given
 class Architecture(Protocol):
     """A family of networks with its parameters: a row of the networks' table."""
 
-    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
-        """A generator from noise (N, noise_size), and what else it is given, to samples (N, *layout.shape).
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
+        """A generator from noise (N, latent_dim), and what else it is given, to samples (N, *layout.shape).
 
         Raises:
             UsageError: A layout that this family cannot make, or a condition that cannot enter in the way asked for.
@@ -36,17 +36,17 @@ class Generator(nn.Module):
     """A generator: noise to samples.
 
     Args:
-        body: From noise (N, noise_size) to (N, layout.size) or (N, *layout.shape), unbounded.
-        noise_size: Dimensions of the noise.
+        body: From noise (N, latent_dim) to (N, layout.size) or (N, *layout.shape), unbounded.
+        latent_dim: Dimensions of the noise.
         layout: What a sample is; its range and its categories decide the head.
         given: What it is told; where that is joined to the noise, the body takes so many entries more, and elsewhere a
             second argument.
     """
 
-    def __init__(self, body: nn.Module, noise_size: int, layout: Layout, given: Given = NOTHING) -> None:
+    def __init__(self, body: nn.Module, latent_dim: int, layout: Layout, given: Given = NOTHING) -> None:
         super().__init__()
         self.body = body
-        self.noise_size = noise_size
+        self.latent_dim = latent_dim
         self.layout = layout
         self.given = given
 
@@ -54,7 +54,7 @@ class Generator(nn.Module):
         """Generate samples.
 
         Args:
-            noise: Shape (N, noise_size).
+            noise: Shape (N, latent_dim).
             condition: Shape (N, given.size); an unconditional generator takes no notice of it.
 
         Returns:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wgan.ambient import built
 from wgan.batch import Layout
 from wgan.networks.activations import ReLU
 from wgan.networks.conditioning import (
@@ -23,6 +22,7 @@ from wgan.networks.conditioning import (
 )
 from wgan.networks.convolutions import Norm, normalisation, resolutions
 from wgan.networks.players import Critic, Generator
+from wgan.system.torch_state import built
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ResNet:
             raise ValueError(f"filters must be at least 1, not {self.filters}")
 
     @built
-    def generator(self, noise_size: int, layout: Layout, given: Given = NOTHING) -> Generator:
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
         """A generator of images: a linear map, one enlarging block for each level, and a last convolution."""
         refuse_way(given, "a generator", "concat", "norm")
         if given.size and given.way == "norm" and self.norm == "none":
@@ -50,14 +50,14 @@ class ResNet:
         sizes = resolutions(layout, "resnet")
         height, width = sizes[-1]
         chain = Chain(
-            nn.Linear(noise_size + joined, self.filters * height * width),
+            nn.Linear(latent_dim + joined, self.filters * height * width),
             nn.Unflatten(1, (self.filters, height, width)),
             *[_Block(self.filters, self.filters, self.norm, enlarge_to=size, given=given) for size in sizes[-2::-1]],
             *normalisation(self.norm, self.filters, given),
             ReLU(),
             nn.Conv2d(self.filters, layout.shape[0], 3, padding=1),
         )
-        return Generator(_initialised(chain), noise_size, layout, given)
+        return Generator(_initialised(chain), latent_dim, layout, given)
 
     @built
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:

@@ -6,12 +6,12 @@ write its class in a file here and give it a row in `OBJECTIVES`.
 
 from __future__ import annotations
 
-from wgan.choices import Catalog
 from wgan.objectives.bounds import FGAN, GAN, EnergyBased, Hinge, LeastSquares, Relativistic
 from wgan.objectives.distances import MMD, SemiDual, Wasserstein
 from wgan.objectives.objective import Objective
+from wgan.settings.registry import Registry
 
-OBJECTIVES: Catalog[Objective] = Catalog(
+OBJECTIVES: Registry[Objective] = Registry(
     "objective",
     {
         "wasserstein": Wasserstein,

@@ -260,10 +260,10 @@ class EnergyBased(Objective):
     With the energy U = -score, as an autoencoder's reconstruction error is one, the critic descends
     E U(real) + E max(0, margin - U(fake)), least at U = margin where q > p and U = 0 elsewhere: there it is
     margin (1 - TV). The estimate is 1 - loss / margin, so at most the total variation. The generator descends
-    E U(fake), and with `pulling` that many times the mean squared cosine between the codes of two of its samples, which
+    E U(fake), and with `pull_away` that many times the mean squared cosine between the codes of two of its samples: it
     drives them apart where they would all be one.
 
-    Source: Zhao, Mathieu and LeCun (2017), equations 1 and 2 and theorem 1; section 2.4 for the pulling-away term.
+    Source: Zhao, Mathieu and LeCun (2017), equations 1 and 2 and theorem 1; section 2.4 for the pull_away-away term.
     """
 
     unit: ClassVar[str] = "total variation"
@@ -272,13 +272,13 @@ class EnergyBased(Objective):
     of_scores: ClassVar[bool] = False
 
     margin: float = 1.0
-    pulling: float = 0.0
+    pull_away: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.margin < math.inf:
             raise ValueError(f"margin must be above 0 and finite, not {self.margin}")
-        if not 0 <= self.pulling < math.inf:
-            raise ValueError(f"pulling must be at least 0 and finite, not {self.pulling}")
+        if not 0 <= self.pull_away < math.inf:
+            raise ValueError(f"pull_away must be at least 0 and finite, not {self.pull_away}")
 
     def check(self, critic: Critic, constraint: Constraint) -> None:
         """Refuse a critic whose energy can fall below 0: it would fall for ever."""
@@ -289,12 +289,14 @@ class EnergyBased(Objective):
                 "this critic's would fall for ever",
                 remedy="Use --critic autoencoder, or conv-autoencoder for images.",
             )
-        if self.pulling and critic.shows_codes is None:
-            raise UsageError("this critic has no codes to pull apart", remedy="Use --critic autoencoder, or pulling=0.")
+        if self.pull_away and critic.shows_codes is None:
+            raise UsageError(
+                "this critic has no codes to pull apart", remedy="Use --critic autoencoder, or pull_away=0."
+            )
 
     def attach(self, critic: Critic) -> Critic:
         """The critic, with codes beside its scores where they are pulled apart."""
-        if self.pulling:
+        if self.pull_away:
             critic.shows_codes = True
         return critic
 
@@ -303,14 +305,14 @@ class EnergyBased(Objective):
         return -_scores(real).mean() + (self.margin + _scores(fake)).clamp(min=0.0).mean()
 
     def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """E U(fake), and the pulling-away term."""
+        """E U(fake), and the pull_away-away term."""
         energy = -_scores(fake).mean()
-        if not self.pulling:
+        if not self.pull_away:
             return energy
         directions = normalize(fake[:, 1:], dim=1)
         squares = (directions @ directions.T).square()
         num = len(fake)
-        return energy + self.pulling * (squares.sum() - squares.trace()) / max(1, num * (num - 1))
+        return energy + self.pull_away * (squares.sum() - squares.trace()) / max(1, num * (num - 1))
 
     def witness(self, outputs: Tensor, real: Tensor, fake: Tensor) -> Tensor:
         """The scores."""

@@ -17,7 +17,7 @@ from wgan.report.themes import in_both_themes
 from wgan.report.trust import verdict_block
 from wgan.report.verdicts import sentence
 from wgan.report.words import distance_unit
-from wgan.storage import replace_file
+from wgan.system.storage import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wgan.display import shown_p
 from wgan.report.markup import Html, element
 from wgan.report.record import Record
 from wgan.report.words import significant
+from wgan.system.text import shown_p
 
 if TYPE_CHECKING:
-    from wgan.comparing import Marginal
+    from wgan.evaluation import Marginal
 
 _MOST = 40
 _NOTE = (
@@ -24,7 +24,7 @@ _NOTE = (
 
 def read_columns(evaluation: Mapping[str, Any]) -> list[Marginal]:
     """What an evaluation says of each column; nothing where none was looked at."""
-    from wgan.comparing import Marginal
+    from wgan.evaluation import Marginal
 
     found = evaluation.get("columns")
     try:
@@ -35,7 +35,7 @@ def read_columns(evaluation: Mapping[str, Any]) -> list[Marginal]:
 
 def section(record: Record) -> Html | None:
     """A table of the columns, the furthest apart first; None where there are none."""
-    from wgan.comparing.marginals import titles
+    from wgan.evaluation.marginals import titles
 
     columns = next((found for line in reversed(record.evaluations) if (found := read_columns(line))), [])
     if not columns:
@@ -52,7 +52,7 @@ def section(record: Record) -> Html | None:
 
 
 def _rows(column: Marginal) -> tuple[Html, Html]:
-    from wgan.comparing.marginals import shown
+    from wgan.evaluation.marginals import shown
 
     test = (column.name, significant(column.ks), shown_p(column.p_value))
     cells = [

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import TypeAlias
 
-from wgan.display import escaped
+from wgan.system.text import escaped
 
 
 class Html(str):

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from wgan.report import marginals, pictures, trust, words
+from wgan.report.conditional_accuracy import conditional_accuracies, score_drop
 from wgan.report.markup import Html, Part, document, element, joined
-from wgan.report.obeyed import read_obeyed, score_drop
 from wgan.report.record import Record, number, read_record
-from wgan.storage import replace_file
+from wgan.system.storage import replace_file
 from wgan.trust.support import IN_MANY_DIMENSIONS
 
 _MOST_LINES = 14
@@ -120,10 +120,10 @@ def _judged(record: Record) -> Html | None:
 
 def _obeyed(record: Record) -> Html | None:
     """Whether conditions are obeyed, as the last evaluation that looked found."""
-    line = next((line for line in reversed(record.evaluations) if read_obeyed(line)), None)
+    line = next((line for line in reversed(record.evaluations) if conditional_accuracies(line)), None)
     if line is None:
         return None
-    parts = read_obeyed(line)
+    parts = conditional_accuracies(line)
     head = ["condition", "samples as asked", "real rows read right", "if it were ignored"]
     body = [element("tr", [element("td", cell) for cell in (part.title, *part.cells())]) for part in parts]
     table = element("table", element("tr", [element("th", name) for name in head]), body, class_="measured")

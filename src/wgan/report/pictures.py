@@ -11,18 +11,18 @@ import numpy as np
 from PIL import Image
 
 from wgan import figures
-from wgan.choices import listed
 from wgan.data import conditions_from_state
 from wgan.data.codes import words_of
 from wgan.data.npy import open_mapped
 from wgan.data.tables.written import Form
 from wgan.errors import WganError
-from wgan.experiment.drawing import sheet_part
 from wgan.figures import Judged
 from wgan.report.markup import Html, Part, data_uri, element, joined
 from wgan.report.record import Frame, Record, columns, forms_of, number, rows, series
 from wgan.report.themes import in_both_themes
 from wgan.report.words import axis_label, distance_name, has_common_unit
+from wgan.runs.drawing import sheet_part
+from wgan.system.text import listed
 
 _MOST_FRAMES = 6
 _MOST_DOTS = 5_000

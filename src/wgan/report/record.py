@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.checkpoints import read_facts
 from wgan.data.npy import open_mapped
 from wgan.data.tables.written import Form, form_from_state
 from wgan.errors import CheckpointError, UsageError
-from wgan.experiment.files import RunFiles
-from wgan.experiment.notes import noted_checksums, read_note, read_recorded, settings_seal
-from wgan.experiment.record import Journal
-from wgan.experiment.samples import refuse_changed_samples
+from wgan.runs.checkpoints import read_facts
+from wgan.runs.files import RunFiles
+from wgan.runs.metadata import noted_checksums, read_note, read_recorded, settings_seal
+from wgan.runs.record import Journal
+from wgan.runs.samples import refuse_changed_samples
 from wgan.settings import read_toml
 
 _FLOOR = "_floor"

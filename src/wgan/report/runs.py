@@ -18,7 +18,7 @@ from wgan.report.record import Record, number, read_record
 from wgan.report.trust import bracket_of
 from wgan.report.verdicts import verdict_of
 from wgan.report.words import axis_label, word
-from wgan.storage import read_plain
+from wgan.system.storage import read_plain
 from wgan.trust.nearness import is_blind, is_near
 
 if TYPE_CHECKING:
@@ -201,11 +201,11 @@ def _why_unseen(run: Run) -> str:
     record, where = run.record, shlex.quote(run.path)
     split = record.source.get("split")
     held_out = split.get("held_out") if isinstance(split, dict) else None
-    if "examine" not in record.settings:
+    if "diagnose" not in record.settings:
         again = f"wgan train --settings {where}/settings.toml"
         return f"it is of an earlier version, which did not look for it; train it again ({again})"
-    if record.settings["examine"] == "off":
-        return "it was trained with --examine off; train it again without that"
+    if record.settings["diagnose"] == "off":
+        return "it was trained with --diagnose off; train it again without that"
     packing = record.settings.get("packing", 1)
     if isinstance(held_out, int) and held_out < (packing if isinstance(packing, int) else 1):
         return f"only held-out rows show it, and there are {held_out}; train it again with --held-out above 0"
@@ -257,9 +257,9 @@ def rankings(runs: Sequence[Run]) -> list[Ranking]:
 
 
 def _read(path: Path) -> Record:
-    from wgan.experiment.files import RunFiles
-    from wgan.experiment.notes import read_source
-    from wgan.experiment.record import read_lines
+    from wgan.runs.files import RunFiles
+    from wgan.runs.metadata import read_source
+    from wgan.runs.record import read_lines
 
     record, files = read_record(path), RunFiles(path)
     read_source(files)

@@ -9,8 +9,8 @@ import numpy as np
 
 from wgan import figures
 from wgan.figures import DARK, LIGHT, Theme
-from wgan.quiet import quiet
 from wgan.report.markup import Html, data_uri, element
+from wgan.system.warning_filters import quiet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -29,7 +29,7 @@ Small: TypeAlias = "tuple[Question, Draw | None, str]"
 
 _NOTHING = (
     "No evidence was recorded that could tell: this run is of an earlier version, has not come to its first look yet, "
-    "was trained with --examine off, or has no held-out rows to be looked at. By itself the critic's number compares "
+    "was trained with --diagnose off, or has no held-out rows to be looked at. By itself the critic's number compares "
     "with nothing but itself."
 )
 _PERCENT = (-2.0, 104.0)
@@ -127,7 +127,7 @@ def _small(record: Record) -> Iterator[Small]:
     yield questions.COSINE, _lines(record, cosine, title=title, marks={"": 0.0}, limits=(-1.05, 1.05)), ""
     yield questions.SCORES, *_scores(record)
     yield questions.COLLAPSE, _ratio(record, "diversity_samples", "diversity_real", "sample to nearest sample"), ""
-    reached = {"reached": 100.0 * series(looks, "reached")}
+    reached = {"coverage": 100.0 * series(looks, "coverage")}
     yield questions.REACHED, _lines(record, reached, title="held-out rows reached, %", limits=_PERCENT), ""
     yield questions.MEMORY, _ratio(record, "nearest_training", "nearest_held_out", "sample to nearest training row"), ""
     yield questions.COPIED, _copies(record), ""
@@ -214,8 +214,8 @@ def _scores(record: Record) -> tuple[Draw | None, str]:
 
 
 def _copies(record: Record) -> Draw | None:
-    copied, error = (100.0 * series(record.looks, name) for name in ("copied", "copied_error"))
-    return _lines(record, {"copied": copied, "twice the error": 2.0 * error}, title="samples that are copies, %")
+    copied, error = (100.0 * series(record.looks, name) for name in ("memorised", "memorised_error"))
+    return _lines(record, {"memorised": copied, "twice the error": 2.0 * error}, title="samples that are copies, %")
 
 
 def _ratio(record: Record, above: str, below: str, name: str) -> Draw | None:

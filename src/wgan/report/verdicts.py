@@ -43,10 +43,10 @@ def sentence(text: str) -> str:
 
 def verdict_of(record: Record) -> Verdict:
     """Judge what a run has recorded of its critic."""
-    from wgan.trust.verdict import judge
+    from wgan.trust.verdict import verdict_of
 
     facts = dict(record.settings)
     if record.divergence is not None:
         found = _DIVERGED.fullmatch(record.divergence)
         facts["diverged"] = record.divergence if found is None else f"{found['how']} at step {found['step']}"
-    return judge(record.looks, facts)
+    return verdict_of(record.looks, facts)

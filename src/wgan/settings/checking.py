@@ -9,9 +9,9 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from wgan.choices import nearest
 from wgan.errors import UsageError
 from wgan.settings.fields import WORDS, DataOptions, Settings
+from wgan.system.text import nearest
 
 MOST_JUDGED = 20_000
 """Samples on each side of an evaluation, at most: their matrix of costs then takes 3.2 GB."""
@@ -36,21 +36,21 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "batch_size": _COUNT,
     "critic_steps": _COUNT,
     "optimality": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
-    "most_critic_steps": _COUNT,
+    "max_critic_steps": _COUNT,
     "packing": _COUNT,
     "unrolled_steps": _COUNT_OR_NONE,
     "mismatch": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
-    "noise_size": _COUNT,
-    "average": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
-    "record_every": _COUNT,
-    "judge_every": _COUNT_OR_NONE,
+    "latent_dim": _COUNT,
+    "ema_decay": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
+    "log_every": _COUNT,
+    "eval_every": _COUNT_OR_NONE,
     "sample_every": _COUNT,
     "save_every": _COUNT,
-    "judge_size": (
+    "eval_size": (
         lambda value: 2 <= value <= MOST_JUDGED,
         f"between 2 and {MOST_JUDGED:,} (exact transport holds the costs of all pairs in memory)",
     ),
-    "judge_rounds": _COUNT,
+    "eval_repeats": _COUNT,
     "patience": _COUNT_OR_NONE,
     "rollbacks": _COUNT_OR_NONE,
     "threads": (lambda value: 0 <= value <= MOST_THREADS, f"between 0 and {MOST_THREADS:,}"),
@@ -213,15 +213,15 @@ def _miswritten(fitting: Mapping[str, Any]) -> list[str]:
 def _at_odds(fitting: Mapping[str, Any]) -> list[str]:
     """Settings that are fine by themselves and not together."""
     found = []
-    if fitting.get("optimality") and fitting.get("most_critic_steps", math.inf) < fitting.get("critic_steps", 0):
+    if fitting.get("optimality") and fitting.get("max_critic_steps", math.inf) < fitting.get("critic_steps", 0):
         found.append(
-            f"most_critic_steps must be at least the {fitting['critic_steps']} critic_steps of one round, "
-            f"not {fitting['most_critic_steps']}"
+            f"max_critic_steps must be at least the {fitting['critic_steps']} critic_steps of one round, "
+            f"not {fitting['max_critic_steps']}"
         )
-    if fitting.get("best_by", "score") != "score" and fitting.get("examine") == "off":
-        found.append(f"best_by must be score where examine is off, not {spell(fitting['best_by'])}")
-    if fitting.get("patience", 0) > 0 and fitting.get("judge_every") == 0:
-        found.append("judge_every must be at least 1 where patience counts evaluations, not 0")
+    if fitting.get("best_by", "score") != "score" and fitting.get("diagnose") == "off":
+        found.append(f"best_by must be score where diagnose is off, not {spell(fitting['best_by'])}")
+    if fitting.get("patience", 0) > 0 and fitting.get("eval_every") == 0:
+        found.append("eval_every must be at least 1 where patience counts evaluations, not 0")
     return found
 
 

@@ -72,12 +72,12 @@ class Settings:
         steps: Generator updates.
         batch_size: Samples in each batch (the paper's m).
         critic_steps: Critic updates before each generator update (the paper's n_critic).
-        schedule: Critic updates as critic_steps says, or as in the authors' code: 100 of them before each of the first
-            25 generator updates and every 500th.
+        critic_schedule: critic_steps updates of the critic each time (constant), or as in the authors' code: 100 before
+            each of the first 25 generator updates and before every 500th (authors).
         optimality: Where above 0, the critic is trained to optimality before each generator update: in rounds of
             critic_steps, until one adds less than this share to what the critic proves of the distance. 0.05 is a good
             choice where time does not matter.
-        most_critic_steps: Critic updates before one generator update, at most, where it is trained to optimality.
+        max_critic_steps: Critic updates before one generator update, at most, where it is trained to optimality.
         packing: Samples that the critic sees as one (PacGAN), of which the batch size is a multiple.
         unrolled_steps: Updates of the critic that the generator looks ahead (unrolled GAN).
         mismatch: Weight in the critic's loss of real samples under conditions that are not theirs, which it then learns
@@ -89,23 +89,23 @@ class Settings:
         constraint: What keeps the critic in bounds.
         generator: Network of the generator.
         critic: Network of the critic.
-        noise_size: Dimensions of the noise z.
+        latent_dim: Dimensions of the noise z.
         noise: Distribution of the noise.
         generator_optimizer: Optimiser of the generator.
         critic_optimizer: Optimiser of the critic.
-        decay: How the learning rates fall to zero over the run.
-        average: Decay of the exponential moving average of the generator that samples are drawn from (0: none).
-        record_every: Generator updates between two lines of the record.
-        judge_every: Generator updates between two evaluations against held-out data, each with a look at the gradient
+        lr_schedule: How the learning rates fall to zero over the run.
+        ema_decay: Decay of the exponential moving average of the generator that samples are drawn from (0: none).
+        log_every: Generator updates between two lines of the record.
+        eval_every: Generator updates between two evaluations against held-out data, each with a look at the gradient
             that reaches the generator (0: only at the end).
         sample_every: Generator updates between two sample sheets.
         save_every: Generator updates between two checkpoints.
-        judge_size: Samples drawn for an evaluation, and held-out rows at most.
-        judge_rounds: Independent sets of samples in an evaluation, whose distances are averaged.
+        eval_size: Samples drawn for an evaluation, and held-out rows at most.
+        eval_repeats: Independent sets of samples in an evaluation, whose distances are averaged.
         best_by: What makes a checkpoint the best: the judge's score (score), or of the evidence, on held-out rows, the
             distance that the critic proves (held-out) or the exact one (exact).
         patience: Evaluations in a row without a better checkpoint after which the run ends early (0: none do).
-        examine: Whether evidence of what the critic's number is worth is gathered along the run (auto: at evaluations
+        diagnose: Whether evidence of what the critic's number is worth is gathered along the run (auto: at evaluations
             and between them, as often and as closely as a tenth of the run bears), or not (off).
         rollbacks: How often a run that diverges goes back to its last good checkpoint, with half the learning rates and
             other draws, before it gives up.
@@ -125,9 +125,9 @@ class Settings:
     steps: int = 10_000
     batch_size: int = 64
     critic_steps: int = 5
-    schedule: Literal["constant", "authors"] = "constant"
+    critic_schedule: Literal["constant", "authors"] = "constant"
     optimality: float = 0.0
-    most_critic_steps: int = 50
+    max_critic_steps: int = 50
     packing: int = 1
     unrolled_steps: int = 0
     mismatch: float = 0.0
@@ -136,21 +136,21 @@ class Settings:
     constraint: str = "clipping"
     generator: str = "mlp"
     critic: str = "mlp"
-    noise_size: int = 100
+    latent_dim: int = 100
     noise: Literal["normal", "uniform"] = "normal"
     generator_optimizer: str = "rmsprop"
     critic_optimizer: str = "rmsprop"
-    decay: Literal["none", "linear", "cosine"] = "none"
-    average: float = 0.0
-    record_every: int = 10
-    judge_every: int = 1_000
+    lr_schedule: Literal["none", "linear", "cosine"] = "none"
+    ema_decay: float = 0.0
+    log_every: int = 10
+    eval_every: int = 1_000
     sample_every: int = 1_000
     save_every: int = 500
-    judge_size: int = 2_500
-    judge_rounds: int = 1
+    eval_size: int = 2_500
+    eval_repeats: int = 1
     best_by: Literal["score", "held-out", "exact"] = "score"
     patience: int = 0
-    examine: Literal["auto", "off"] = "auto"
+    diagnose: Literal["auto", "off"] = "auto"
     rollbacks: int = 3
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -173,7 +173,7 @@ _WITH_ENGINES = frozenset({"engine"})
 _WITH_FORMS = frozenset(
     f"input.{name}" for name in ("decimal", "thousands", "dayfirst", "date_format", "max_categories", "range")
 )
-_WITH_EVIDENCE = frozenset({"examine", "optimality", "most_critic_steps", "best_by", "patience", "rollbacks"})
+_WITH_EVIDENCE = frozenset({"diagnose", "optimality", "max_critic_steps", "best_by", "patience", "rollbacks"})
 ADDED = (
     _WITH_FORMS,
     _WITH_FORMS | _WITH_EVIDENCE,

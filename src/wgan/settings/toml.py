@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from wgan.choices import nearest
-from wgan.display import escaped
 from wgan.errors import UsageError
 from wgan.settings.checking import problems, refuse, sift, spell
 from wgan.settings.fields import Settings
+from wgan.settings.former import todays_settings
+from wgan.system.text import escaped, nearest
 
 _MOST_BYTES = 1 << 19
 _LONGEST_REASON = 200
@@ -86,7 +86,7 @@ def from_toml(path: str | Path, *, start: Settings | None = None) -> Settings:
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """Read the raw values of a TOML file.
+    """Read the raw values of a TOML file, former names of settings under those of today.
 
     Raises:
         UsageError: The file is missing, unreadable or not valid TOML.
@@ -96,7 +96,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         if _LONG_KEY.search(_STRING.sub("a", text)):
             # The parser takes time that grows with the square of the parts of a key.
             raise ValueError("a key has more than two parts")
-        return tomllib.loads(text)
+        return todays_settings(tomllib.loads(text))
     except FileNotFoundError:
         raise UsageError(f"there is no settings file {escaped(str(path))}", remedy=_neighbours(Path(path))) from None
     except OSError as error:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64, as_weights, root
 from wgan.transport.arithmetic import weighted_value
 from wgan.transport.costs import Cost, TiledCosts, is_matrix, mean_allowed, zero_forbidden
+from wgan.transport.measures import Array, as_float64, as_weights, root
 from wgan.transport.refinement import check_feasible
 
 Side = Literal["source", "target"]

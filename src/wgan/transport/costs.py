@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_float64, as_pair, check_power, refuse_beyond_memory
+from wgan.transport.measures import Array, as_float64, as_pair, check_power, refuse_beyond_memory
 
 Cost: TypeAlias = Literal["euclidean", "squared", "manhattan"] | Callable[[Tensor, Tensor], Tensor] | Array
 """A distance by name, a function from points (N, D) and (M, D) to costs (N, M), or the matrix itself."""

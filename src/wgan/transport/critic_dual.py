@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wgan.ambient import usable
-from wgan.measures import Array, as_pair, as_weights
+from wgan.system.torch_state import usable
 from wgan.transport.c_transform import HELD, SEARCHED, CertifiedDual, certified_dual
 from wgan.transport.certificates import Transport
 from wgan.transport.exact import exact
 from wgan.transport.lipschitz import Critic, layer_bound, scores_of, steepest_gradient, steepest_secant
+from wgan.transport.measures import Array, as_pair, as_weights
 
 CLIMB_STEPS = 20
 """Steps in the search for the steepest gradient."""

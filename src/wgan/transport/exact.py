@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError
-from wgan.measures import Array, as_weights, check_power, root
 from wgan.transport.certificates import (
     Certificate,
     Plan,
@@ -24,6 +23,7 @@ from wgan.transport.certificates import (
 )
 from wgan.transport.column_generation import column_generation
 from wgan.transport.costs import Cost, cost_matrix, given_points, is_matrix, pair_costs, replace_forbidden
+from wgan.transport.measures import Array, as_weights, check_power, root
 from wgan.transport.one_dimensional import monotone_transport
 from wgan.transport.refinement import Solver, refine
 from wgan.transport.solver_choice import choose_solver

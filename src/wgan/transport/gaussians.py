@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64, as_pair, as_points, as_weights, root
+from wgan.transport.measures import Array, as_float64, as_pair, as_points, as_weights, root
 
 # The asymmetry and the negative eigenvalues of a covariance that count as rounding, relative to its largest entry.
 _ROUNDING = 1e-8

@@ -30,7 +30,6 @@ import torch
 from torch import Tensor
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_float64, as_pair, as_weights
 from wgan.transport.arithmetic import weighted_value
 from wgan.transport.certificates import (
     Certificate,
@@ -41,6 +40,7 @@ from wgan.transport.certificates import (
 )
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, replace_forbidden
 from wgan.transport.lipschitz_program import LipschitzFunction, joint_support, solve_lipschitz
+from wgan.transport.measures import Array, as_float64, as_pair, as_weights
 from wgan.transport.refinement import refine
 from wgan.transport.solvers import BeyondTolerancesError, Solution, constraint_matrix, primal_and_dual
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from wgan.errors import UsageError
-from wgan.measures import as_float64
 from wgan.transport.costs import cost_matrix
+from wgan.transport.measures import as_float64
 
 Critic = Callable[[Tensor], Tensor]
 """Maps samples (N, ...) to N scores in any shape: a module or a function."""

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError
-from wgan.measures import Array, as_pair
 from wgan.transport.arithmetic import Floats, weighted_value
 from wgan.transport.certificates import Certificate
 from wgan.transport.costs import Cost, cost_matrix, is_matrix
+from wgan.transport.measures import Array, as_pair
 from wgan.transport.solvers import anchored_bounds, solve_program
 
 OPTIMALITY_OF_FUNCTION = 1e-9

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_pair, as_weights, check_power, finite
 from wgan.transport.arithmetic import slacks
 from wgan.transport.certificates import Certificate, Plan, Transport, solve_on_support
+from wgan.transport.measures import Array, as_pair, as_weights, check_power, finite
 from wgan.transport.refinement import refine
 from wgan.transport.staircase import Staircase, exact_staircase, levels_of, order_of, sorted_weights, staircase
 

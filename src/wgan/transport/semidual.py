@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_points, as_weights, refuse_beyond_memory
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, zero_forbidden
+from wgan.transport.measures import Array, as_points, as_weights, refuse_beyond_memory
 
 Sampler: TypeAlias = Callable[[int, torch.Generator], Tensor]
 """Draws samples: maps (num, rng) to a tensor of shape (num, ...)."""

@@ -25,7 +25,6 @@ import torch
 from torch import Tensor
 
 from wgan.errors import NumericError, UsageError
-from wgan.measures import Array, as_pair, as_weights, refuse_beyond_memory
 from wgan.transport.costs import Cost, cost_matrix, is_matrix, mean_allowed, zero_forbidden
 from wgan.transport.entropic import (
     EntropicSolution,
@@ -33,6 +32,7 @@ from wgan.transport.entropic import (
     sinkhorn_iterations,
     symmetric_sinkhorn_iterations,
 )
+from wgan.transport.measures import Array, as_pair, as_weights, refuse_beyond_memory
 from wgan.transport.refinement import check_feasible
 
 DEFAULT_SHARE = 0.05

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from wgan.errors import UsageError
-from wgan.measures import Array, as_pair, check_power, finite
+from wgan.transport.measures import Array, as_pair, check_power, finite
 from wgan.transport.one_dimensional import line_distances, power_mean, weights_or_none
 
 # Projected values at a time: 32 MiB in float64, and several times that during the merging of levels.

@@ -1,7 +1,7 @@
-"""What a critic's number is worth: evidence of it, measured while a run is under way, and nothing else changed by it.
+"""Evidence on the critic's estimate, measured during a run without changing it, and the verdict that follows from it.
 
-`Examiner` looks at a game after any of its updates and gives `Evidence`: the critic's estimate on rows that training
-sees and on rows that it does not, the distance that its scores prove whatever their slope, and the exact one.
+`CriticEvaluator` evaluates a game after any update and returns `Evidence`: the critic's estimate on training rows and
+on held-out rows, the distance that its scores prove whatever their slope, and the exact distance.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wgan.trust.distances import Certified, Solved, certify, solve
-    from wgan.trust.evidence import Evidence, Examiner
+    from wgan.trust.evidence import CriticEvaluator, Evidence
+    from wgan.trust.gradients import (
+        GeneratorGradient,
+        GradientStats,
+        Saturation,
+        generator_gradient,
+        gradient_stats,
+        saturation,
+        weight_gradient,
+    )
     from wgan.trust.optimality import relative_rise, trained_further
     from wgan.trust.samples import Look, Looked, Rows, Scored, look, most_rows, scored
 
@@ -19,37 +28,51 @@ if TYPE_CHECKING:
 _HOME = {
     "Certified": "distances",
     "Evidence": "evidence",
-    "Examiner": "evidence",
+    "CriticEvaluator": "evidence",
+    "GeneratorGradient": "gradients",
     "Look": "samples",
     "Looked": "samples",
+    "GradientStats": "gradients",
     "Rows": "samples",
+    "Saturation": "gradients",
     "Scored": "samples",
     "Solved": "distances",
     "certify": "distances",
+    "generator_gradient": "gradients",
     "look": "samples",
     "most_rows": "samples",
+    "gradient_stats": "gradients",
     "relative_rise": "optimality",
+    "saturation": "gradients",
     "scored": "samples",
     "solve": "distances",
     "trained_further": "optimality",
+    "weight_gradient": "gradients",
 }
 
 __all__ = [
     "Certified",
+    "CriticEvaluator",
     "Evidence",
-    "Examiner",
+    "GeneratorGradient",
+    "GradientStats",
     "Look",
     "Looked",
     "Rows",
+    "Saturation",
     "Scored",
     "Solved",
     "certify",
+    "generator_gradient",
+    "gradient_stats",
     "look",
     "most_rows",
     "relative_rise",
+    "saturation",
     "scored",
     "solve",
     "trained_further",
+    "weight_gradient",
 ]
 
 

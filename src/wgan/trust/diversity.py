@@ -41,15 +41,15 @@ class Diversity:
     Attributes:
         samples: Mean distance from a sample to the nearest other one, in the units of the points.
         real: The same among held-out rows.
-        reached: Share of the held-out rows around which there are samples.
-        astray: Mean distance from a sample to the nearest held-out row: beside a far larger W1 it says that samples are
-            where the data is, and only too many of them in some places and too few in others.
+        coverage: Share of the held-out rows around which there are samples.
+        off_support: Mean distance from a sample to the nearest held-out row. If it is far below W1, samples lie where
+            the data is, with too many of them in some places and too few in others.
     """
 
     samples: float
     real: float
-    reached: float
-    astray: float
+    coverage: float
+    off_support: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,16 +60,16 @@ class Memory:
         training: Mean distance from a sample to the nearest of some training rows, in the units of the points.
         held_out: The same to the nearest of as many held-out rows: equal, but for chance, whatever the generator makes,
             unless it knows the training rows themselves.
-        copied: Share of the samples that are nearer to a training row than chance would have them: 0 in the mean where
+        memorised: Share of the samples that are nearer to a training row than by chance: 0 in the mean where
             nothing is copied, however poor or narrow the samples are; 1 where all is, so that no sample has a held-out
             row for its neighbour; below 0 where they are nearer to held-out rows.
-        copied_error: The standard error of `copied` where nothing is copied.
+        memorised_error: The standard error of `memorised` where nothing is copied.
     """
 
     training: float
     held_out: float
-    copied: float
-    copied_error: float
+    memorised: float
+    memorised_error: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class Reference:
             source: The data.
             seed: What decides which, where not all are taken.
             most: Rows of each kind, at most; and no more than 16 million entries. Where training rows are left out,
-                `Memory.copied` is of those that were not.
+                `Memory.memorised` is of those that were not.
 
         Returns:
             None for a source that never repeats itself, which cannot be memorised, or where no rows were held
@@ -119,7 +119,7 @@ def diversity(samples: Tensor, held_out: Tensor) -> Diversity | None:
     however many samples crowd around it. A sample that missed the data by a little is thus counted where it nearly is,
     and a mode that came out too narrow or too wide is there: what is not reached is lost.
 
-    Measured with 1,000 points or 512 images. `reached` was 1.00 for real rows, and for modes out of 8 on a ring, 25 on
+    Measured with 1,000 points or 512 images. `coverage` was 1.00 for real rows, and for modes out of 8 on a ring, 25 on
     a grid, at .1, .3, 1 and 2 times their width, the share of the modes that were left: 1/8 .13, 2/8 .26, 4/8 .53, 6/8
     .78, 7/8 .89; 3/25 .14, 12/25 .52, 22/25 .92. In games that had lost nothing it was .76 to 1.00 from update 300 on
     (ring, grid and swiss roll under penalty and clipping, poor fits included), .86 and more from 2,000 on, and 1.00 for
@@ -130,7 +130,7 @@ def diversity(samples: Tensor, held_out: Tensor) -> Diversity | None:
     `samples` over `real` was .57 to 19 in those games that had lost nothing, and .35 to 5 in the one that had lost
     most: alone it shows repetition within a mode, as 0 for a few points over and over, and .1 for modes a tenth as
     wide as they should be. It is also what shows a single point in so many dimensions that all rows are equally far
-    from all others, as in a normal distribution of 3,072, where `reached` is as high as .76.
+    from all others, as in a normal distribution of 3,072, where `coverage` is as high as .76.
 
     Coverage with five neighbours (Naeem et al., 2020) and recall (Kynkäänniemi et al., 2019) do not tell what is lost
     from what is a little beside: they were .07 to .38 and .30 to .86 on trained rings with all modes there, and .08 and
@@ -153,8 +153,8 @@ def diversity(samples: Tensor, held_out: Tensor) -> Diversity | None:
     return Diversity(
         samples=float(_nearest(fake, fake, apart=True)[0].mean()),
         real=float(_nearest(real, real, apart=True)[0].mean()),
-        reached=_reached(fake, real),
-        astray=float(_nearest(fake, real)[0].mean()),
+        coverage=_reached(fake, real),
+        off_support=float(_nearest(fake, real)[0].mean()),
     )
 
 
@@ -174,10 +174,10 @@ def memory(samples: Tensor, training: Tensor, held_out: Tensor) -> Memory | None
     less: where a few of many training rows stand for all, a copy is most often of another.
 
     Measured with 512 pictures of clothes or 1,000 rows of the Adult census or points of the ring, and 64 to 29,305
-    training rows to 64 to 3,256 held-out ones: `copied` was 1.00 for copies, also under noise of .1 and .3 where a
+    training rows to 64 to 3,256 held-out ones: `memorised` was 1.00 for copies, also under noise of .1 and .3 where a
     pixel's range is 2, .41 to .65 where half of them were copies, and for fresh rows, blurred ones, samples of WGANs,
     uniform noise and the neighbours of one picture 0 on average. Over 840 ways to deal the rows it strayed by .9 to 1.2
-    of `copied_error`, and never led more than 3.2 of it above 0, while copies were at least 7 above it. Where all
+    of `memorised_error`, and never led more than 3.2 of it above 0, while copies were at least 7 above it. Where all
     samples crowd around one row, it is the error that says that nothing can be known. The ratio of `training` to
     `held_out` was .00 for copies where there were as many training as held-out rows, but .82 to .90 where they were
     nine times as many, and of samples that knew nothing .98 to 1.01 for pictures and .13 to 1.4 on the ring.
@@ -212,8 +212,8 @@ def memory(samples: Tensor, training: Tensor, held_out: Tensor) -> Memory | None
     return Memory(
         training=float(of_seen.mean()),
         held_out=float(of_unseen.mean()),
-        copied=float(1.0 - won.mean() / share),
-        copied_error=math.sqrt(odds) / len(fake),
+        memorised=float(1.0 - won.mean() / share),
+        memorised_error=math.sqrt(odds) / len(fake),
     )
 
 

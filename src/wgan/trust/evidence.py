@@ -10,20 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wgan.ambient import in_usual_state
 from wgan.batch import Batch
 from wgan.constraints import Constraint
 from wgan.data.source import Source
-from wgan.features import EfficientNetLite0
-from wgan.game import Game
-from wgan.metrics import LOW_DIMENSIONS, harden
+from wgan.evaluation.features import EfficientNetLite0
+from wgan.evaluation.metrics import LOW_DIMENSIONS, harden
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
-from wgan.rules import Rules
+from wgan.system.torch_state import in_usual_state
+from wgan.training.game import Game
+from wgan.training.hyperparameters import Hyperparameters
 from wgan.transport import exact, sliced
 from wgan.trust.distances import SOLVED, Certified, certify, flat, solve
 from wgan.trust.diversity import Reference, diversity, memory
-from wgan.trust.moves import moves
+from wgan.trust.gradient_diagnostics import moves
 from wgan.trust.optimality import relative_rise, trained_further
 from wgan.trust.samples import Look, Rows, look, scored
 from wgan.trust.scores import lead, score_histogram
@@ -73,13 +73,13 @@ class Evidence:
         score_histogram: Edges, and counts of the scores of held-out rows and of samples.
         diversity_samples: Mean distance from a sample to the nearest other one.
         diversity_real: The same among held-out rows.
-        reached: Share of the held-out rows around which there are samples: what is missing, the generator has lost.
-        astray: Mean distance from a sample to the nearest held-out row that was looked at.
+        coverage: Share of the held-out rows around which there are samples: what is missing, the generator has lost.
+        off_support: Mean distance from a sample to the nearest held-out row that was looked at.
         nearest_training: Mean distance from a sample to the nearest of some training rows, of a finite set of them.
         nearest_held_out: The same to the nearest of as many held-out rows.
-        copied: Share of the samples that are nearer to training rows, of which all are looked through up to some ten
+        memorised: Share of the samples that are nearer to training rows, of which all are looked through up to some ten
             thousand, than chance would have them.
-        copied_error: The standard error of `copied` where nothing is copied.
+        memorised_error: The standard error of `memorised` where nothing is copied.
         training_lead: By how many standard errors the critic's scores of training rows are above those of held-out rows
             in the mean: what it has memorised, whatever the unit of its estimate.
     """
@@ -112,12 +112,12 @@ class Evidence:
     score_histogram: dict[str, list[float]] | None = None
     diversity_samples: float | None = None
     diversity_real: float | None = None
-    reached: float | None = None
-    astray: float | None = None
+    coverage: float | None = None
+    off_support: float | None = None
     nearest_training: float | None = None
     nearest_held_out: float | None = None
-    copied: float | None = None
-    copied_error: float | None = None
+    memorised: float | None = None
+    memorised_error: float | None = None
     training_lead: float | None = None
 
     def numbers(self) -> dict[str, object]:
@@ -130,14 +130,14 @@ class Evidence:
         return found
 
 
-class Examiner:
+class CriticEvaluator:
     """Looks at a game after any of its updates, always at the same real rows, so that evidence along a run compares.
 
     Args:
         source: The data.
         objective: What the two optimise.
         constraint: What holds the critic.
-        rules: The numbers.
+        hparams: The numbers.
         size: Points on each side, at most: rows, or packs of them where the critic sees several as one, which are then
             the points of all distances but those of diversity. `most_rows` says what is affordable.
         gap_steps: Updates by which a copy of the critic is trained further; 0 for none.
@@ -155,19 +155,19 @@ class Examiner:
         source: Source,
         objective: Objective,
         constraint: Constraint,
-        rules: Rules,
+        hparams: Hyperparameters,
         *,
         size: int,
         gap_steps: int,
         seed: int,
         features: bool = False,
     ) -> None:
-        self.source, self.objective, self.constraint, self.rules = source, objective, constraint, rules
+        self.source, self.objective, self.constraint, self.hparams = source, objective, constraint, hparams
         self.gap_steps = gap_steps
-        self.rows = Rows.of(source, size=size, packing=rules.packing, seed=seed)
+        self.rows = Rows.of(source, size=size, packing=hparams.packing, seed=seed)
         self._streams = Randomness(seed)
         self._held_out, self._training = (
-            flat(rows.packed(rules.packing)) for rows in (self.rows.held_out, self.rows.training)
+            flat(rows.packed(hparams.packing)) for rows in (self.rows.held_out, self.rows.training)
         )
         self._extractor = EfficientNetLite0() if features and source.codec.layout.is_image else None
         self._held_out_features = self._features_of(self.rows.held_out)
@@ -193,7 +193,7 @@ class Examiner:
             further: Whether to train a copy of the critic further, which takes longest.
 
         Raises:
-            UsageError: As `wgan.training.train`.
+            UsageError: As `wgan.training.loop.train`.
         """
         seen = self.look(game)
         fake = flat(seen.fake.points)
@@ -213,7 +213,7 @@ class Examiner:
     @in_usual_state
     def look(self, game: Game) -> Look:
         """The rows, as many samples of the generator under training, and the critic's scores."""
-        return look(game, self.objective, self.rules, self.rows)
+        return look(game, self.objective, self.hparams, self.rows)
 
     def _distances(self, seen: Look, fake: Tensor, proven: Certified | None) -> dict[str, Any]:
         """What the critic proves, and what is true."""
@@ -244,8 +244,10 @@ class Examiner:
         """What a copy of the critic makes of the same points after some more updates."""
         if not self.gap_steps or proven is None or next(game.critic.parameters(), None) is None:
             return {}
-        further = trained_further(game, self.source, self.objective, self.constraint, self.rules, steps=self.gap_steps)
-        found = scored(further, self.objective, self.rules, seen)
+        further = trained_further(
+            game, self.source, self.objective, self.constraint, self.hparams, steps=self.gap_steps
+        )
+        found = scored(further, self.objective, self.hparams, seen)
         after = certify(found.held_out, found.fake, self._held_out, fake, unit=self.unit)
         return {
             "further_estimate": found.held_out_estimate,
@@ -277,7 +279,7 @@ class Examiner:
 
     def _moves(self, game: Game) -> dict[str, Any]:
         """What both players would go by next."""
-        found = moves(game, self.source, self.objective, self.constraint, self.rules)
+        found = moves(game, self.source, self.objective, self.constraint, self.hparams)
         return {
             "layer_gradients": found.critic_layers,
             "generator_layer_gradients": found.generator_layers,
@@ -295,12 +297,12 @@ class Examiner:
         return {
             "diversity_samples": various and self.unit * various.samples,
             "diversity_real": various and self.unit * various.real,
-            "reached": various and various.reached,
-            "astray": various and self.unit * various.astray,
+            "coverage": various and various.coverage,
+            "off_support": various and self.unit * various.off_support,
             "nearest_training": near and self.unit * near.training,
             "nearest_held_out": near and self.unit * near.held_out,
-            "copied": near and near.copied,
-            "copied_error": near and near.copied_error,
+            "memorised": near and near.memorised,
+            "memorised_error": near and near.memorised_error,
         }
 
     def _sliced(self, other: Tensor) -> float | None:

@@ -6,16 +6,16 @@ import math
 
 from wgan.constraints import Constraint
 from wgan.data.source import Source
-from wgan.draws import LOOKING_AHEAD, draw, draw_real
-from wgan.game import Game
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
-from wgan.rules import Rules
-from wgan.updates import Updates
+from wgan.training.batches import LOOKING_AHEAD, draw, draw_real
+from wgan.training.game import Game
+from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.updates import Updates
 
 
 def trained_further(
-    game: Game, source: Source, objective: Objective, constraint: Constraint, rules: Rules, *, steps: int
+    game: Game, source: Source, objective: Objective, constraint: Constraint, hparams: Hyperparameters, *, steps: int
 ) -> Game:
     """A game with a copy of the critic that was trained some updates further, against the same generator.
 
@@ -29,29 +29,29 @@ def trained_further(
         source: The data.
         objective: What the two optimise.
         constraint: What holds the critic.
-        rules: The numbers.
+        hparams: The numbers.
         steps: Updates of the copy, at least 0.
 
     Returns:
         A game to be looked at: its generator is that of `game`.
 
     Raises:
-        UsageError: As `wgan.training.train`.
+        UsageError: As `wgan.training.loop.train`.
 
     Cost: As many updates of the critic, operation by operation.
     """
     further = game.with_own_critic()
-    streams, k, update = Randomness(game.seed), game.steps_done, rules.critic_steps_before(game.steps_done)
-    move = Updates(further, objective, constraint, rules)
+    streams, k, update = Randomness(game.seed), game.steps_done, hparams.critic_steps_before(game.steps_done)
+    move = Updates(further, objective, constraint, hparams)
     with game.only_looked_at():
         for player in (game.generator, further.critic):
             player.train()
         for t in range(steps):
             further.set_rates(0.5 + 0.5 * math.cos(math.pi * t / steps))
-            real, mismatched = draw_real(game, source, rules, "real of the gap", k, t)
-            noise = game.prior.sample(rules.batch_size, streams.at("noise of the gap", k, t))
+            real, mismatched = draw_real(game, source, hparams, "real of the gap", k, t)
+            noise = game.prior.sample(hparams.batch_size, streams.at("noise of the gap", k, t))
             held = constraint.at(update + t)
-            packed = real.packed(rules.packing)
+            packed = real.packed(hparams.packing)
             drawn = draw(game, objective, held, packed, k, LOOKING_AHEAD, t, mismatched=mismatched)
             move.critic(held, real, noise, drawn)
             constraint.project(further.critic)

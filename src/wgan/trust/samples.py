@@ -14,13 +14,13 @@ from torch import Tensor
 
 from wgan.batch import Batch, Layout
 from wgan.data.source import Source
-from wgan.display import counted
 from wgan.errors import UsageError
-from wgan.game import Game
 from wgan.networks import ties_samples
 from wgan.objectives import Objective
 from wgan.randomness import Randomness
-from wgan.rules import Rules
+from wgan.system.text import counted
+from wgan.training.game import Game
+from wgan.training.hyperparameters import Hyperparameters
 
 _POINTS, _IMAGES = 1_000, 512
 _AT_ONCE = 256
@@ -125,7 +125,7 @@ class Scored:
     held_out_estimate: float
 
 
-def look(game: Game, objective: Objective, rules: Rules, rows: Rows) -> Look:
+def look(game: Game, objective: Objective, hparams: Hyperparameters, rows: Rows) -> Look:
     """Generate as many samples as there are rows, of the same noise at every moment, and score all.
 
     Networks are evaluated as training evaluates them. Where batch norm ties the samples of a batch together, that is in
@@ -136,7 +136,7 @@ def look(game: Game, objective: Objective, rules: Rules, rows: Rows) -> Look:
     Args:
         game: Left as it was; nothing is drawn that training draws.
         objective: Whose witness tells real from fake.
-        rules: Batch size and packing.
+        hparams: Batch size and packing.
         rows: The real ones.
 
     Returns:
@@ -147,13 +147,13 @@ def look(game: Game, objective: Objective, rules: Rules, rows: Rows) -> Look:
     held_out, training = game.engine.bring_batch(rows.held_out), game.engine.bring_batch(rows.training)
     noise = game.prior.sample(len(held_out.values), Randomness(game.seed).at("noise of the evidence"))
     with game.only_looked_at(), torch.no_grad():
-        fake = generated(game, rules, noise, held_out.condition)
+        fake = generated(game, hparams, noise, held_out.condition)
         # Under conditions a critic may have a bias for each, which cancels only between samples that share them.
-        alike = fake if training.condition is None else generated(game, rules, noise, training.condition)
+        alike = fake if training.condition is None else generated(game, hparams, noise, training.condition)
         batches = (held_out, training, fake)
-        points = [batch.packed(rules.packing) for batch in batches]
-        of_held_out, of_training, of_fake = outputs = [outputs_of(game, rules, each) for each in points]
-        of_alike = of_fake if alike is fake else outputs_of(game, rules, alike.packed(rules.packing))
+        points = [batch.packed(hparams.packing) for batch in batches]
+        of_held_out, of_training, of_fake = outputs = [outputs_of(game, hparams, each) for each in points]
+        of_alike = of_fake if alike is fake else outputs_of(game, hparams, alike.packed(hparams.packing))
         estimates = [objective.estimate(of_training, of_alike), objective.estimate(of_held_out, of_fake)]
         # What a witness is made of besides the critic comes from training, as the critic does.
         scores = [objective.witness(each, of_training, of_fake) for each in outputs]
@@ -170,18 +170,18 @@ def look(game: Game, objective: Objective, rules: Rules, rows: Rows) -> Look:
     )
 
 
-def scored(game: Game, objective: Objective, rules: Rules, seen: Look) -> Scored:
+def scored(game: Game, objective: Objective, hparams: Hyperparameters, seen: Look) -> Scored:
     """What a game's critic, which may be another by now, says of held-out rows and of samples already made.
 
     Args:
         game: Whose critic; left as it was.
         objective: Whose witness.
-        rules: Batch size and packing.
+        hparams: Batch size and packing.
         seen: The points.
     """
     with game.only_looked_at(), torch.no_grad():
         of_held_out, of_training, of_fake = (
-            outputs_of(game, rules, each.points) for each in (seen.held_out, seen.training, seen.fake)
+            outputs_of(game, hparams, each.points) for each in (seen.held_out, seen.training, seen.fake)
         )
         return Scored(
             held_out=objective.witness(of_held_out, of_training, of_fake),
@@ -190,10 +190,10 @@ def scored(game: Game, objective: Objective, rules: Rules, seen: Look) -> Scored
         )
 
 
-def generated(game: Game, rules: Rules, noise: Tensor, condition: Tensor | None) -> Batch:
+def generated(game: Game, hparams: Hyperparameters, noise: Tensor, condition: Tensor | None) -> Batch:
     """Samples as the critic meets them, not packed; running statistics move."""
     game.generator.train()
-    at_once = rules.batch_size if ties_samples(game.generator) else _AT_ONCE
+    at_once = hparams.batch_size if ties_samples(game.generator) else _AT_ONCE
     values = [
         game.generate(noise[part], None if condition is None else condition[part]).values
         for part in _even(len(noise), at_once)
@@ -201,11 +201,11 @@ def generated(game: Game, rules: Rules, noise: Tensor, condition: Tensor | None)
     return Batch(torch.cat(values), condition)
 
 
-def outputs_of(game: Game, rules: Rules, points: Batch) -> Tensor:
+def outputs_of(game: Game, hparams: Hyperparameters, points: Batch) -> Tensor:
     """What the critic puts out for points; running statistics move."""
     tied = ties_samples(game.critic)
     game.critic.train(tied)
-    at_once = rules.batch_size // rules.packing if tied else _AT_ONCE
+    at_once = hparams.batch_size // hparams.packing if tied else _AT_ONCE
     values, condition = points
     outputs = [
         game.score(values[part], None if condition is None else condition[part]) for part in _even(len(values), at_once)

@@ -29,10 +29,10 @@ MEANING: dict[str, str] = {
     "slope_at_samples": "largest slope of the critic at samples",
     "at_bound": "share of the critic's weights at the bound",
     "step_cosine": "cosine between the critic's step and its negative gradient",
-    "reached": "share of held-out rows around which there are samples",
-    "astray_over_exact": "mean distance from a sample to the nearest row, over exact W1",
-    "copied": "share of samples nearer to training rows than chance would have them",
-    "copied_error": "standard error of that share where nothing is copied",
+    "coverage": "share of held-out rows around which there are samples",
+    "off_support_over_exact": "mean distance from a sample to the nearest row, over exact W1",
+    "memorised": "share of samples nearer to training rows than chance would have them",
+    "memorised_error": "standard error of that share where nothing is copied",
     "efficiency": "share of exact W1 that the critic proves",
     "sliced_over_floor": "sliced W1 over its floor",
     "looks": "looks at the critic along the run",
@@ -68,14 +68,14 @@ def symptoms(looks: Sequence[Line]) -> dict[str, float]:
         "overfitting": _median(recent, lambda line: _excess(line, "training_estimate", "held_out_estimate")),
         "slope": _median(recent, lambda line: number(line, "slope_climbed")),
         "slope_at_samples": _median(recent, lambda line: number(line, "slope_fake")),
-        "astray_over_exact": _median(recent, lambda line: ratio(line, "astray", "exact")),
+        "off_support_over_exact": _median(recent, lambda line: ratio(line, "off_support", "exact")),
         "sliced_over_floor": _median(recent, lambda line: ratio(line, "sliced", "sliced_floor")),
         "looks": float(len(looks)),
         "compared": float(len(pairs)) if pairs else None,
         "follows": _follows(pairs),
         "proves": _median(looks, _proven),
     }
-    for name in ("training_lead", "at_bound", "step_cosine", "reached", "copied", "copied_error", "efficiency"):
+    for name in ("training_lead", "at_bound", "step_cosine", "coverage", "memorised", "memorised_error", "efficiency"):
         found[name] = _median(recent, lambda line, name=name: number(line, name))  # type: ignore[misc]
     return {name: found[name] for name in MEANING if found[name] is not None}  # type: ignore[misc]
 

@@ -1,7 +1,7 @@
 """From what number on a verdict is given; without torch.
 
 Each is held against a median over the recent looks of a run (see `wgan.trust.symptoms`). What was measured is said of
-two seeds of the zoo (`wgan.proofs.zoo`), by which the numbers were chosen; they were tried on two others. What speaks
+two seeds of `wgan.studies.proofs.zoo`, by which the numbers were chosen; they were tried on two others. What speaks
 for a number (from `BLIND` on) was chosen on seed 2 of its sound runs. `beyond_chance` of `wgan.trust.ranks`, which
 decides in runs of fewer than a dozen looks, was not chosen by any run.
 """

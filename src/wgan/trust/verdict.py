@@ -73,8 +73,8 @@ class Verdict:
 
 DEFAULTS: dict[str, dict[str, float]] = {
     "clipping": {"bound": 0.01},
-    "rmsprop": {"rate": 5e-5},
-    "adam": {"rate": 1e-4, "beta1": 0.0},
+    "rmsprop": {"lr": 5e-5},
+    "adam": {"lr": 1e-4, "beta1": 0.0},
 }
 """What words leave out; the tables themselves would import torch."""
 
@@ -102,8 +102,8 @@ class _Facts:
             objective=_word(facts.get("objective"))[0],
             constraint=constraint,
             bound=held.get("bound"),
-            critic_rate=critic.get("rate"),
-            generator_rate=generator.get("rate"),
+            critic_rate=critic.get("lr"),
+            generator_rate=generator.get("lr"),
             momentum=critic.get("beta1", 0.0),
             critic_steps=steps if isinstance(steps, int) else None,
             diverged=str(facts["diverged"]) if facts.get("diverged") else None,
@@ -121,7 +121,7 @@ _Symptoms: TypeAlias = Mapping[str, float]
 _Rule: TypeAlias = Callable[[_Symptoms, _Facts], Verdict | None]
 
 
-def judge(lines: Sequence[Line], facts: Mapping[str, Any]) -> Verdict:
+def verdict_of(lines: Sequence[Line], facts: Mapping[str, Any]) -> Verdict:
     """Say whether a critic's number can be believed.
 
     The rules are asked in turn, and the first that applies decides: what leaves nothing to be told (diverged), what is
@@ -151,7 +151,7 @@ def judge(lines: Sequence[Line], facts: Mapping[str, Any]) -> Verdict:
         return Verdict(
             kind="cannot-tell",
             reason="the record holds no evidence on the critic",
-            remedy="Train with --examine auto, and with rows held out (--held-out above 0)",
+            remedy="Train with --diagnose auto, and with rows held out (--held-out above 0)",
         )
     return _trust(seen, looks[-1]) if is_supported(seen) else _cannot_tell(seen, looks[-1])
 
@@ -205,12 +205,12 @@ def _clip_too_large(seen: _Symptoms, facts: _Facts) -> Verdict | None:
 
 
 def _memorising(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    copied, error = seen.get("copied"), seen.get("copied_error")
-    if copied is None or error is None or copied < max(COPIED, COPIED_ERRORS * error):
+    memorised, error = seen.get("memorised"), seen.get("memorised_error")
+    if memorised is None or error is None or memorised < max(COPIED, COPIED_ERRORS * error):
         return None
-    reason = f"{copied:.0%} of the samples are nearer to training rows than chance would have them"
+    reason = f"{memorised:.0%} of the samples are nearer to training rows than chance would have them"
     remedy = "Give more rows, train for fewer --steps, or give the generator less width"
-    return _verdict("memorising", reason, remedy, seen, "copied", "copied_error", "overfitting")
+    return _verdict("memorising", reason, remedy, seen, "memorised", "memorised_error", "overfitting")
 
 
 def _overfits(seen: _Symptoms, facts: _Facts) -> Verdict | None:
@@ -241,15 +241,15 @@ def _momentum(seen: _Symptoms, facts: _Facts) -> Verdict | None:
 
 
 def _collapsed(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    reached, astray = seen.get("reached"), seen.get("astray_over_exact")
+    coverage, off_support = seen.get("coverage"), seen.get("off_support_over_exact")
     is_off = seen.get("exact_over_floor", 0.0) >= OFF
-    if reached is None or astray is None or reached >= REACHED or astray > ASTRAY or not is_off:
+    if coverage is None or off_support is None or coverage >= REACHED or off_support > ASTRAY or not is_off:
         return None
-    reason = f"samples lie where the data is, but only {reached:.0%} of the held-out rows have any around them"
+    reason = f"samples lie where the data is, but only {coverage:.0%} of the held-out rows have any around them"
     remedy = "Pack samples (--packing 4), or train the critic to optimality (--optimality 0.05)"
     if facts.objective != "wasserstein":
         remedy += ", or take a Wasserstein critic (--objective wasserstein, --constraint penalty)"
-    return _verdict("collapsed", reason, remedy, seen, "reached", "astray_over_exact", "exact_over_floor")
+    return _verdict("collapsed", reason, remedy, seen, "coverage", "off_support_over_exact", "exact_over_floor")
 
 
 def _not_optimal(seen: _Symptoms, facts: _Facts) -> Verdict | None:
@@ -306,7 +306,7 @@ def _trust(seen: _Symptoms, last: Line) -> Verdict:
     said = [supported(seen), *_said_of_critic(seen, last), *said_of_samples(last)]
     names = (
         "follows", "looks", "efficiency", "overfitting", "training_lead", "rise", "exact_over_floor",
-        "sliced_over_floor", "reached",
+        "sliced_over_floor", "coverage",
     )  # fmt: skip
     return _verdict("trust", "; ".join(said), "", seen, *names)
 
@@ -348,8 +348,8 @@ def _bound(facts: _Facts) -> str:
     return "its bound" if facts.bound is None else f"{facts.bound:g}"
 
 
-def _rate(player: str, rate: float | None) -> str:
-    return f"--{player}-optimizer" if rate is None else f"--{player}-optimizer, now {rate:g}"
+def _rate(player: str, lr: float | None) -> str:
+    return f"--{player}-optimizer" if lr is None else f"--{player}-optimizer, now {lr:g}"
 
 
 def _word(text: object) -> tuple[str | None, dict[str, float]]:

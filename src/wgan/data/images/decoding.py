@@ -18,8 +18,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from wgan.data.images.ranges import asked_range, to_levels
 from wgan.data.images.source import ImageCodec
-from wgan.quiet import quiet
 from wgan.settings import DataOptions
+from wgan.system.warning_filters import quiet
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 ENDINGS = frozenset(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wgan.display import escaped
+from wgan.system.text import escaped
 
 
 def shown(name: str | Path) -> str:

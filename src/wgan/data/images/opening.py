@@ -24,9 +24,9 @@ from wgan.data.images.packing import pack
 from wgan.data.images.source import ImageSource
 from wgan.data.images.tags import described_images, offered
 from wgan.data.labels import LABEL, described_by_labels, label_column
-from wgan.display import counted
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
+from wgan.system.text import counted
 
 FASHION_CLASSES = (
     "T-shirt/top",

@@ -50,7 +50,7 @@ from wgan.data.images.packs import (
 from wgan.data.images.ranges import asked_range
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
-from wgan.storage import DamagedError, disk_faults, sweep, temporary_beside
+from wgan.system.storage import DamagedError, disk_faults, sweep, temporary_beside
 
 R = TypeVar("R")
 _CHUNK_IMAGES = 32

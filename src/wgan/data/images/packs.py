@@ -24,7 +24,16 @@ from wgan.data.images.members import Stamp
 from wgan.data.images.source import CHANNELS, ImageCodec
 from wgan.data.npy import open_mapped
 from wgan.errors import CheckpointError, UsageError
-from wgan.storage import DamagedError, disk_faults, install_folder, read_plain, replace_file, seal, unseal, write_new
+from wgan.system.storage import (
+    DamagedError,
+    disk_faults,
+    install_folder,
+    read_plain,
+    replace_file,
+    seal,
+    unseal,
+    write_new,
+)
 
 VERSION = 4
 _PIXELS, _FACTS, _TAGS = "pixels.npy", "pack.json", "tags.csv"

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Layout
+from wgan.data.columns import HOW, Column, Constant, Number
 from wgan.data.source import Kind
-from wgan.data.tables.columns import HOW, Column, Constant, Number
 from wgan.data.tables.compact import CompactRows, code_dtype
-from wgan.data.tables.types import schema_from_text, schema_to_text
+from wgan.data.types import schema_from_text, schema_to_text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,7 +65,7 @@ class TableCodec:
         return given.field(place)
 
     def compact(self, arrays: Iterable[pa.Array], num_rows: int) -> CompactRows:
-        """Encode plain arrays (see `wgan.data.tables.types.to_plain`) as numbers and category codes.
+        """Encode plain arrays (see `wgan.data.types.to_plain`) as numbers and category codes.
 
         Args:
             arrays: One for each column, each of `num_rows` cells. They are taken one after another, so that an iterator
@@ -100,7 +100,7 @@ class TableCodec:
         )
 
     def encode(self, arrays: Sequence[pa.Array]) -> Tensor:
-        """Encode plain arrays (see `wgan.data.tables.types.to_plain`), one a column, to shape (N, D), float32."""
+        """Encode plain arrays (see `wgan.data.types.to_plain`), one a column, to shape (N, D), float32."""
         return self.compact(arrays, len(arrays[0])).expand(slice(None))
 
     def decode(self, values: Tensor) -> pa.Table:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from wgan.data.tables.rules import Evidence, Habits, Rules
+from wgan.data.tables.rules import Evidence, Habits, ParsingRules
 from wgan.data.tables.written import DateForm
 
 _SAMPLE = 200
@@ -52,7 +52,7 @@ class Instants:
     unsettled: tuple[DateForm, ...] = ()
 
 
-def find_dates(cells: pa.Array, rules: Rules, habits: Habits) -> Instants | None:
+def find_dates(cells: pa.Array, rules: ParsingRules, habits: Habits) -> Instants | None:
     """Find the form of dates or times that most of the cells have.
 
     Args:
@@ -141,7 +141,9 @@ def _lenient(format_: str) -> DateForm:
     return DateForm(format=format_)
 
 
-def _settled(found: list[Instants], rules: Rules, habits: Habits) -> tuple[Instants, Evidence | None, list[Instants]]:
+def _settled(
+    found: list[Instants], rules: ParsingRules, habits: Habits
+) -> tuple[Instants, Evidence | None, list[Instants]]:
     """Of forms that fit equally well the one that holds, what settled it, and those that it leaves open."""
     distinct: list[Instants] = []
     for each in found:

@@ -12,19 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wgan.choices import listed, nearest
 from wgan.data.codes import Part, codes_of
+from wgan.data.columns import Category, Column, Constant, Number, less
+from wgan.data.inferring import TypedColumn, typed_column
 from wgan.data.scaling import EXACT, Floats, Scaling
 from wgan.data.tables.codec import TableCodec
-from wgan.data.tables.columns import Category, Column, Constant, Number, less
 from wgan.data.tables.grids import Calendar, decimals_of, grid_of, step_of
-from wgan.data.tables.inferring import TypedColumn, typed_column
 from wgan.data.tables.reading import Raw
 from wgan.data.tables.rules import Habits, named_columns
-from wgan.data.tables.types import as_came, is_temporal
 from wgan.data.texts import Text
+from wgan.data.types import as_came, is_temporal
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
+from wgan.system.text import listed, nearest
 
 # Text of which more than this share of the cells is unlike any other is a name or a number of the row, no category.
 _DISTINCT_SHARE, _FEW_ROWS = 0.9, 50

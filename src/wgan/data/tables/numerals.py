@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from wgan.data.tables.rules import Evidence, Habits, Rules
+from wgan.data.tables.rules import Evidence, Habits, ParsingRules
 from wgan.data.tables.written import SPACES, Negative, NumberForm, number_pattern
 
 _LETTERS = (
@@ -57,7 +57,7 @@ class Numerals:
         return is_bare and form.decimal == "." and form.negative == "-x"
 
 
-def find_numbers(cells: pa.Array, rules: Rules, habits: Habits, *, forced: bool) -> Numerals | None:
+def find_numbers(cells: pa.Array, rules: ParsingRules, habits: Habits, *, forced: bool) -> Numerals | None:
     """Find the form of numbers that most of the cells have.
 
     Args:
@@ -106,7 +106,7 @@ def find_numbers(cells: pa.Array, rules: Rules, habits: Habits, *, forced: bool)
     )
 
 
-def _readings(body: pa.Array, rules: Rules) -> tuple[list[tuple[str, str]], int]:
+def _readings(body: pa.Array, rules: ParsingRules) -> tuple[list[tuple[str, str]], int]:
     """The pairs of separators (of places, of thousands; empty where there is none) that fit most, and how many."""
     best: dict[tuple[str, str], int] = {}
     said = rules.thousands

@@ -15,7 +15,7 @@ from wgan.settings import WRITTEN, DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class ParsingRules:
     """What the user says of one column.
 
     Attributes:
@@ -35,7 +35,7 @@ class Rules:
     is_date: bool = False
 
 
-def rules_of(options: DataOptions, name: str) -> Rules:
+def rules_of(options: DataOptions, name: str) -> ParsingRules:
     """What the options say of a column: what names it comes before what is said of all.
 
     Raises:
@@ -57,7 +57,7 @@ def rules_of(options: DataOptions, name: str) -> Rules:
         except ValueError as error:
             raise UsageError(f"--date-format: {error}", remedy="Use the directives of strptime.") from None
     thousands = said.get("thousands")
-    return Rules(
+    return ParsingRules(
         decimal=said.get("decimal", ""),
         thousands=None if thousands is None else {"none": "", "space": " "}.get(thousands, thousands),
         dayfirst={"yes": True, "no": False}.get(said.get("dayfirst", "")),

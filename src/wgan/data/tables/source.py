@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Batch
+from wgan.data.columns import Category, Constant, Number
 from wgan.data.rows import Rows
 from wgan.data.source import RowsOf
-from wgan.data.tables.columns import Category, Constant, Number
 from wgan.data.tables.detecting import Detected, detect
 from wgan.data.tables.formats import read_table
 from wgan.data.tables.reading import Raw, read_frame

@@ -9,7 +9,7 @@ import pyarrow as pa
 from wgan.data.tables.dates import Instants, compact_dates, find_dates
 from wgan.data.tables.numerals import Numerals, are_mixed, find_numbers, why_text
 from wgan.data.tables.reading import NUMBER, Raw
-from wgan.data.tables.rules import Evidence, Habits, Rules
+from wgan.data.tables.rules import Evidence, Habits, ParsingRules
 from wgan.data.tables.written import Form
 from wgan.errors import DataError
 
@@ -47,7 +47,7 @@ class Parsed:
     is_hint: bool = False
 
 
-def parsed(text: pa.Array, raw: Raw, name: str, rules: Rules, habits: Habits, *, forced: bool) -> Parsed:
+def parsed(text: pa.Array, raw: Raw, name: str, rules: ParsingRules, habits: Habits, *, forced: bool) -> Parsed:
     """Find what the text of a column stands for.
 
     Args:
@@ -101,7 +101,9 @@ def parsed(text: pa.Array, raw: Raw, name: str, rules: Rules, habits: Habits, *,
     return Parsed()
 
 
-def _refuse_other_separators(cells: pa.Array, fits: pa.Array, present: int, raw: Raw, name: str, rules: Rules) -> None:
+def _refuse_other_separators(
+    cells: pa.Array, fits: pa.Array, present: int, raw: Raw, name: str, rules: ParsingRules
+) -> None:
     """Refuse plain numbers that do not have the separators that the options name.
 
     Raises:
@@ -127,7 +129,7 @@ def _begin_alike(cells: pa.Array) -> bool:
     return 4 * (pc.sum(pc.match_substring_regex(some, _BEGINNING)).as_py() or 0) > len(some)
 
 
-def _hint(text: pa.Array, name: str, rules: Rules, habits: Habits) -> str:
+def _hint(text: pa.Array, name: str, rules: ParsingRules, habits: Habits) -> str:
     """What to say of text with many values that looks like numbers or dates, and is read as text all the same."""
     import pyarrow.compute as pc
 
@@ -145,11 +147,11 @@ def _hint(text: pa.Array, name: str, rules: Rules, habits: Habits) -> str:
     return ""
 
 
-def _naming(rules: Rules) -> str:
+def _naming(rules: ParsingRules) -> str:
     return "--decimal or --thousands" if rules.is_number else "--numeric"
 
 
-def _plain(cells: pa.Array, raw: Raw, name: str, rules: Rules, habits: Habits, *, forced: bool) -> Parsed:
+def _plain(cells: pa.Array, raw: Raw, name: str, rules: ParsingRules, habits: Habits, *, forced: bool) -> Parsed:
     """What cells stand for that are plain numbers, all of them."""
     import pyarrow.compute as pc
 
@@ -290,7 +292,7 @@ def _are_standard(cells: pa.Array) -> bool:
     return True
 
 
-def _iso(instants: pa.Array, text: pa.Array, cells: pa.Array, rules: Rules, habits: Habits, name: str) -> Parsed:
+def _iso(instants: pa.Array, text: pa.Array, cells: pa.Array, rules: ParsingRules, habits: Habits, name: str) -> Parsed:
     """Dates and times as the standard has them: in the form that they came in, where there is such a form."""
     note = _note_on_form(text, instants, name) if pa.types.is_timestamp(instants.type) else ""
     if (
@@ -322,7 +324,7 @@ def _refuse_misfits(
     dates: Instants | None,
     raw: Raw,
     name: str,
-    rules: Rules,
+    rules: ParsingRules,
 ) -> None:
     """Refuse text of which most cells are numbers or dates of one form, and some are not.
 

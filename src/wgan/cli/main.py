@@ -1,0 +1,215 @@
+"""Where every command enters and leaves: which module answers it, and what each kind of failure says and returns."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import re
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
+
+from wgan.cli.streams import lenient_streams
+from wgan.errors import (
+    CheckpointError,
+    DataWarning,
+    Interrupted,
+    OutOfMemoryError,
+    UsageError,
+    WganError,
+    WganWarning,
+)
+from wgan.settings import on_command_line
+from wgan.system.memory import is_out_of_memory
+from wgan.system.text import did_you_mean, escaped
+
+# Command to the line that the help gives it; each is answered by `run(words)` of the module of that name.
+COMMANDS = {
+    "train": "train on your data, or resume a run",
+    "finish": "end a run that was stopped: its last samples and its report",
+    "sample": "draw samples from a run and write them to a file",
+    "evaluate": "judge a run's samples against data held out from training",
+    "report": "write a run's record as one HTML file",
+    "compare": "put runs with different critics on one axis",
+    "recipes": "list the named recipes, and what each setting may be",
+    "data": "look at what would be trained on",
+    "distance": "compare two sets of samples by every distance there is",
+    "divergences": "list the f-divergences: f, its conjugate, domain and threshold",
+    "failures": "measure why the original GAN fails: vanishing gradients, modes covered or left out",
+    "prove": "prove what is claimed of a critic's number: its curve, known distances, its verdicts",
+}
+
+HELP = f"""\
+usage: wgan COMMAND [OPTIONS]
+
+Learn to sample from your data with Wasserstein GANs.
+
+commands:
+{chr(10).join(f"  {name:11} {line}" for name, line in COMMANDS.items())}
+
+options:
+  -h, --help  show this help, or after a command its options
+  --version   show the version
+  --debug     show where an error came from
+
+To begin:
+  wgan train ring
+  wgan sample runs/ring-ring-001 --num 1000 --out samples.npy
+"""
+
+_LINE_FEED = "\n"
+_INTERRUPTED = 130
+_TERMINATED = 143
+_PIPE_CLOSED = 141
+
+_OF_NAMES = (
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+)
+"""Errors of the system that are about the name that someone gave."""
+
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
+
+_LONG_WORD = re.compile(r"\S{300,}")
+"""A word that would fill the screen, such as a path of thousands of characters."""
+
+_SMALLER = {
+    "train": "Try a smaller batch (--batch-size) or a smaller network.",
+    "sample": "Try fewer samples (--num); a picture needs them all at once, .npy and the others do not.",
+    "evaluate": "Try fewer samples (--size).",
+    "distance": "Try fewer samples (--num), or fewer distances (--only).",
+}
+"""What would take less memory, by command."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Answer a command line.
+
+    Args:
+        argv: The words after the program's name; those of this process if None.
+
+    Returns:
+        The exit code: 0, 2 usage, 3 data, 4 numeric failure, 5 checkpoint or disk, 75 stopped and resumable, 1 any
+        other failure, 130 interrupted and 143 terminated where there was nothing to save, 141 the reader closed the
+        output.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    with lenient_streams() as (out, _), warnings.catch_warnings(), _termination_raised():
+        # Warnings are shown and do not end a command, whatever Python was asked to make of warnings.
+        warnings.simplefilter("default", WganWarning)
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = _show_warning(warnings.showwarning)
+        try:
+            code = _dispatch(words)
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        except BaseException as error:  # every failure of any kind leaves by this one door
+            if debug and not isinstance(error, BrokenPipeError):
+                traceback.print_exc()
+            code = _leave(error, words)
+    return _PIPE_CLOSED if out.reader_left and code == 0 else code
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM came; raised, so that half-written files are removed on the way out."""
+
+
+@contextlib.contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Raise on SIGTERM within the block, where nobody else has asked for the signal; a run has its own answer to it."""
+
+    def leave(*_: object) -> NoReturn:
+        raise _TerminatedError
+
+    is_ours = threading.current_thread() is threading.main_thread()
+    is_ours = is_ours and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if is_ours:
+        signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def say(text: str) -> None:
+    """Print a line for the user, escaped."""
+    print(escaped(text, keep=_LINE_FEED))
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        print(HELP, file=sys.stderr, end="")
+        return UsageError.exit_code
+    command = words[0]
+    if command in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if command == "--version":
+        from importlib.metadata import version
+
+        print(f"wgan {version('wgan')}")
+        return 0
+    if command not in COMMANDS:
+        raise UsageError(f"there is no command {command!r}", remedy=did_you_mean(command, COMMANDS))
+    code = importlib.import_module(f"wgan.cli.{command}").run(words[1:])
+    assert isinstance(code, int)
+    return code
+
+
+def _leave(error: BaseException, words: Sequence[str]) -> int:
+    """Say what happened in a line or two, and return the exit code."""
+    if isinstance(error, Interrupted):
+        print(f"wgan: {escaped(error.text, keep=_LINE_FEED)}", file=sys.stderr)
+        return error.exit_code
+    if isinstance(error, WganError):
+        _complain(on_command_line(error.text))
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        _complain("interrupted")
+        return _INTERRUPTED
+    if isinstance(error, _TerminatedError):
+        _complain("terminated")
+        return _TERMINATED
+    if isinstance(error, BrokenPipeError):
+        return _PIPE_CLOSED
+    if isinstance(error, OSError) and error.errno in (*_OF_NAMES, *_OF_DISKS):
+        _complain(f"{escaped(str(error.filename or 'a file'))}: {error.strerror}")
+        return UsageError.exit_code if error.errno in _OF_NAMES else CheckpointError.exit_code
+    if is_out_of_memory(error):
+        _complain(f"out of memory\n{_SMALLER.get(words[0], 'Try with less data.')}")
+        return OutOfMemoryError.exit_code
+    reason = " ".join(str(error).split())
+    _complain(f"unexpected {type(error).__name__}: {reason}\nThis is a fault of wgan's own. --debug shows where it is.")
+    return 1
+
+
+def _complain(text: str) -> None:
+    short = _LONG_WORD.sub(lambda word: f"{word[0][:100]}...{word[0][-50:]}", escaped(text, keep=_LINE_FEED))
+    print(f"wgan: error: {short}", file=sys.stderr)
+
+
+def _show_warning(usual: Callable[..., None]) -> Callable[..., None]:
+    """Wrap the function that shows warnings, so that this project's own take one line and say no place in its code."""
+
+    def show(message: Warning | str, category: type[Warning], *place: object) -> None:
+        if category.__module__.startswith("wgan."):
+            print(f"wgan: warning: {escaped(' '.join(str(message).split()))}", file=sys.stderr)
+        else:
+            usual(message, category, *place)
+
+    return show

@@ -1,0 +1,286 @@
+"""Are conditions obeyed? What a judge of its own, trained on the real rows alone, sees in the samples.
+
+A generator that ignores its condition, and one that obeys it, can be equally far from the data as a whole. So a small
+network learns to tell from a real row what it is described by, and then says of each sample what it shows; beside it
+stands how well it reads real rows that it has never seen. The critic is asked too: how far its scores of real rows fall
+when their descriptions are exchanged for wrong ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wgan.batch import Batch, Layout
+from wgan.data.codes import Part, words_of
+from wgan.data.columns import Category
+from wgan.data.conditions import Conditions
+from wgan.data.source import Source
+from wgan.errors import UsageError
+from wgan.evaluation.metrics import harden
+from wgan.randomness import Randomness
+from wgan.system.torch_state import in_usual_state
+
+Draw = Callable[[Tensor], Tensor]
+"""From conditions (N, C) to a sample for each, (N, *layout.shape), on the CPU."""
+
+Score = Callable[[Batch], Tensor]
+"""From real rows under some conditions to the critic's scores, fewer than rows where some are packed to one."""
+
+
+class Engine(Protocol):
+    """Where networks are evaluated and in what precision, such as `wgan.training.engine.Engine`."""
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Move a network to the device, in place."""
+
+    def bring(self, values: Tensor) -> Tensor:
+        """Move values to the device."""
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """The context in which networks are evaluated."""
+
+
+_STEPS = {True: 800, False: 1500}
+"""Updates of the reader, for images and for all else."""
+
+_BATCH, _RATE, _BLOCK = 64, 1e-3, 512
+_LARGEST = 64
+_MOST_ROWS = 5_000
+_MOST_VALUES = 100
+
+
+class ConditionClassifier:
+    """A network that reads from a row what it is described by.
+
+    It learns from the training rows, and from half of those whose combination of conditions is kept from training: what
+    a generator has never seen its judge should know.
+
+    Args:
+        source: Real rows with their conditions.
+        seed: Of its weights and batches.
+        engine: Where and how it is computed.
+        steps: Updates, at most; fewer are enough for few rows that are easily told apart.
+
+    Attributes:
+        conditions: Those of the source.
+        strange: The other half of the rows that are kept from training.
+
+    Raises:
+        UsageError: The source has no conditions.
+    """
+
+    def __init__(self, source: Source, *, seed: int, engine: Engine, steps: int | None = None) -> None:
+        if source.conditions is None:
+            raise UsageError("there are no conditions that could be obeyed", remedy="Name some with --condition.")
+        self.conditions: Conditions = source.conditions
+        self._layout, self._engine = source.codec.layout, engine
+        streams = Randomness(seed)
+        apart = source.labelled("unseen", _MOST_ROWS, streams.at("unseen rows of the reader"))
+        half = len(apart.values) // 2
+        known, self.strange = _part(apart, slice(half)), _part(apart, slice(half, None))
+        with streams.as_global("initial weights of the reader"):
+            self._network = _network(self._layout, self.conditions.size)
+        engine.place(self._network)
+        optimizer = torch.optim.Adam(self._network.parameters(), lr=_RATE)
+        most = _STEPS[self._layout.is_image]
+        steps = most if steps is None else min(most, steps)
+        for step in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = _RATE * (1 - step / steps)
+            values, condition = self._batch(source, known, streams.at("rows of the reader", step))
+            loss = self._loss(self._outputs(values), engine.bring(condition))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        self._network.eval()
+
+    @staticmethod
+    def _batch(source: Source, known: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Training rows, with a few of the others among them: about as often as they occur, but in each batch."""
+        values, condition = source.sample(_BATCH, rng)
+        assert condition is not None
+        if known.condition is None or not len(known.values) or source.size is None:
+            return values, condition
+        num = max(1, round(_BATCH * len(known.values) / (len(known.values) + source.size)))
+        places = torch.randint(len(known.values), (num,), generator=rng, device="cpu")
+        return torch.cat([known.values[places], values[num:]]), torch.cat([known.condition[places], condition[num:]])
+
+    def _outputs(self, values: Tensor) -> Tensor:
+        with self._engine.arithmetic():
+            outputs: Tensor = self._network(self._engine.bring(values))
+        return outputs.float()
+
+    def _loss(self, outputs: Tensor, condition: Tensor) -> Tensor:
+        """Cross entropy of each category, squared error of numbers and embeddings."""
+        losses = []
+        for part, place in self._places():
+            if isinstance(part, Category):
+                losses.append(F.cross_entropy(outputs[:, place], condition[:, place].argmax(dim=1)))
+            else:
+                losses.append(F.mse_loss(outputs[:, place], condition[:, place]))
+        return torch.stack(losses).sum()
+
+    def _places(self) -> list[tuple[Part, slice]]:
+        """Each part with its entries of a condition."""
+        places: list[tuple[Part, slice]] = []
+        start = 0
+        for part in self.conditions.parts:
+            places.append((part, slice(start, start + part.width)))
+            start += part.width
+        return places
+
+    @torch.no_grad()
+    def read(self, values: Tensor) -> Tensor:
+        """What rows are described by, as far as it can be seen.
+
+        Args:
+            values: Shape (N, *layout.shape); probabilities of one-hot groups count as the category they would become.
+
+        Returns:
+            Shape (N, C): a score for each value of a category, the numbers and embeddings themselves; on the CPU.
+        """
+        values = harden(values, self._layout.groups) if self._layout.groups else values
+        blocks = [self._outputs(block).cpu() for block in torch.split(values, _BLOCK)]
+        return torch.cat(blocks) if blocks else torch.empty(0, self.conditions.size, dtype=torch.float32, device="cpu")
+
+    def compare(self, values: Tensor, condition: Tensor) -> dict[str, Tensor]:
+        """How well rows show what they should: for each category whether it is right, shape (N,), boolean.
+
+        For each number or text the correlation of what is seen with what should be, 0-d: over the rows, and over the
+        entries of an embedding.
+        """
+        seen = self.read(values)
+        found: dict[str, Tensor] = {}
+        for part, place in self._places():
+            ours, theirs = seen[:, place], condition[:, place]
+            if isinstance(part, Category):
+                found[part.name] = ours.argmax(dim=1) == theirs.argmax(dim=1)
+            else:
+                found[part.name] = _correlation(ours.flatten(), theirs.flatten())
+        return found
+
+
+@in_usual_state
+def conditional_accuracy(
+    source: Source, draw: Draw, score: Score | None, *, size: int, seed: int, engine: Engine, steps: int | None = None
+) -> dict[str, float]:
+    """Say whether conditions are obeyed.
+
+    Args:
+        source: The data, with conditions.
+        draw: The generator.
+        score: The critic; None for one that gives no scores.
+        size: Samples to look at.
+        seed: Of the reader and of what is asked for.
+        engine: Where the reader is trained.
+        steps: Updates of the reader, at most.
+
+    Returns:
+        Numbers by name. "accuracy_hair" is the share of samples that the classifier assigns to the requested hair, and
+        "accuracy_hair=red" that of the samples requested as red. "classifier_accuracy_hair" is the accuracy of the
+        classifier on held-out real rows, which bounds what the former can show. "chance_hair" is the accuracy that a
+        generator would have that ignores its condition. "accuracy", "classifier_accuracy" and "chance" are the shares
+        for which all categories are right at once, if there are several. For a number or a text,
+        "correlation_age", "classifier_accuracy_age" and "chance_age" are correlations. All of these have the prefix
+        "unseen_" for combinations that were kept from training. "score_drop" is the fall of the critic's mean score of
+        held-out rows under wrong conditions, in standard deviations of these scores; 0 if the critic ignores them.
+    """
+    classifier, streams = ConditionClassifier(source, seed=seed, engine=engine, steps=steps), Randomness(seed)
+    conditions = classifier.conditions
+    asked = conditions.draw(size, streams.at("conditions of the reader"))
+    samples = draw(asked)
+    # Each sample beside the conditions of the one before it: as good as none.
+    found = _found(classifier, "", samples, asked, samples.roll(1, dims=0))
+    held_out = source.labelled("held-out", _MOST_ROWS, streams.at("held-out rows of the reader"))
+    for prefix, rows in (("", held_out), ("unseen_", classifier.strange)):
+        if rows.condition is None or not len(rows.values):
+            continue
+        if prefix:
+            again = rows.condition[torch.arange(size, device="cpu") % len(rows.condition)]
+            # One combination alone could not be told from itself: what is asked for otherwise takes no notice of it.
+            found |= _found(classifier, prefix, draw(again), again, samples)
+        compared = classifier.compare(rows.values, rows.condition)
+        found |= {f"{prefix}classifier_accuracy{name}": value for name, value in _shares(compared).items()}
+        if not prefix and score is not None and len(conditions.codes) > 1:
+            found |= _score_drop(conditions, score, rows, streams.at("wrong conditions of the reader"))
+    return found
+
+
+def _part(batch: Batch, rows: slice) -> Batch:
+    return Batch(batch.values[rows], None if batch.condition is None else batch.condition[rows])
+
+
+def _found(
+    classifier: ConditionClassifier, prefix: str, values: Tensor, asked: Tensor, others: Tensor
+) -> dict[str, float]:
+    """What samples show of what was asked for, in all and by value; and what others do, for which it was not asked."""
+    seen = classifier.compare(values, asked)
+    followed = {f"_{part.name}" for part in classifier.conditions.parts if not isinstance(part, Category)}
+    found = {
+        f"{prefix}{'correlation' if name in followed else 'accuracy'}{name}": value
+        for name, value in _shares(seen).items()
+    }
+    ignored = _shares(classifier.compare(others, asked))
+    found |= {f"{prefix}chance{name}": value for name, value in ignored.items()}
+    if prefix:
+        return found
+    start = 0
+    for part in classifier.conditions.parts:
+        wanted = asked[:, start : start + part.width].argmax(dim=1)
+        start += part.width
+        if isinstance(part, Category) and part.width <= _MOST_VALUES:
+            for number, value in enumerate(words_of(part)):
+                if bool((wanted == number).any()):
+                    found[f"accuracy_{part.name}={value}"] = seen[part.name][wanted == number].double().mean().item()
+    return found
+
+
+def _shares(compared: dict[str, Tensor]) -> dict[str, float]:
+    """Means by "_name", and under the empty name that of being right in all categories, where there are several."""
+    found = {f"_{name}": value.double().mean().item() for name, value in compared.items()}
+    categories = [value for value in compared.values() if value.dtype == torch.bool]
+    if len(categories) > 1:
+        found = {"": torch.stack(categories).all(dim=0).double().mean().item()} | found
+    return found
+
+
+def _score_drop(conditions: Conditions, score: Score, rows: Batch, rng: torch.Generator) -> dict[str, float]:
+    """By name; nothing for so few rows that their scores have no deviation."""
+    assert rows.condition is not None
+    right = score(rows).double().cpu()
+    if len(right) < 2:
+        return {}
+    wrong = score(Batch(rows.values, conditions.mismatched(rows.condition, rng))).double().cpu()
+    spread = float(right.std())
+    return {"score_drop": float((right - wrong).mean()) / spread if spread > 0 else 0.0}
+
+
+def _correlation(x: Tensor, y: Tensor) -> Tensor:
+    """Pearson's correlation; 0 where one of the two never changes."""
+    x, y = x.double() - x.double().mean(), y.double() - y.double().mean()
+    correlation: Tensor = (x @ y) / (x.norm() * y.norm()).clamp(min=1e-12)
+    return correlation
+
+
+def _network(layout: Layout, outputs: int) -> nn.Module:
+    """Three convolutions for images, three layers for all else."""
+    if not layout.is_image:
+        return nn.Sequential(
+            nn.Linear(layout.size, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, outputs)
+        )
+    # A reader of large images needs no more of them than this to tell what they show.
+    height, width = (min(length, _LARGEST) for length in layout.shape[1:])
+    layers: list[nn.Module] = [nn.AdaptiveAvgPool2d((height, width))] if (height, width) != layout.shape[1:] else []
+    channels = layout.shape[0]
+    for filters in (32, 64, 128):
+        stride = 2 if min(height, width) > 4 else 1
+        layers += [nn.Conv2d(channels, filters, 3, stride, 1), nn.BatchNorm2d(filters), nn.ReLU()]
+        channels, height, width = filters, -(-height // stride), -(-width // stride)
+    # Where a colour is matters as much as that it is there.
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, outputs))

@@ -1,0 +1,142 @@
+"""The samples that a run keeps along its way, and the real rows that they are shown beside."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from wgan.batch import Batch
+from wgan.data import export
+from wgan.data.source import Source, decode_batch
+from wgan.errors import CheckpointError
+from wgan.randomness import Randomness
+from wgan.runs.drawing import Decoding, Sheet, drawn, sheet_of
+from wgan.runs.files import RunFiles
+from wgan.system.storage import DamagedError, disk_faults, read_plain, refuse_special, replace_file, seal, sweep, unseal
+from wgan.training.game import Game
+
+NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
+"""How many samples are kept at each of a run's sample steps, by the kind of the data."""
+
+_ROWS_TO_CHOOSE = 2048
+_RESTORE = "Restore it from a copy, or remove it: the samples are then left out, or taken as they are."
+
+
+def write_samples(game: Game, source: Decoding, files: RunFiles, step: int) -> None:
+    """Decode and keep samples of the same noise each time, so that sheets along the run compare.
+
+    Args:
+        game: Of the run.
+        source: Its data, or what it has stored of it.
+        files: Where its samples go.
+        step: Generator updates done.
+    """
+    kind, sheet = source.codec.kind, _sheet(source, game.seed)
+    with game.engine.limits():
+        batch = drawn(game, source, NUM_SAMPLES[kind], "noise of the samples")
+        if sheet is not None:
+            noise = game.prior.sample(len(sheet.condition), Randomness(game.seed).at("noise of the samples", 0))
+            batch = Batch(game.draw(noise, sheet.condition), sheet.condition)
+    _write(source, batch, files, files.samples_at(step, kind), sheet)
+
+
+def write_real_samples(source: Source, files: RunFiles, seed: int) -> None:
+    """Keep as many held-out rows as are kept of samples, for pictures that show the two side by side.
+
+    Args:
+        source: The run's data.
+        files: Where its samples go.
+        seed: Of the run.
+    """
+    kind, sheet = source.codec.kind, _sheet(source, seed)
+    rng = Randomness(seed).at("held-out rows of the samples")
+    batch = source.labelled("held-out", NUM_SAMPLES[kind] if sheet is None else _ROWS_TO_CHOOSE, rng)
+    if sheet is not None and (chosen := sheet.matching(batch)) is not None:
+        batch = chosen
+    elif sheet is not None:
+        batch, sheet = Batch(batch.values[: NUM_SAMPLES[kind]], batch.condition), None
+    if len(batch.values):
+        _write(source, batch, files, files.real_samples(kind), sheet)
+
+
+def remove_later_samples(files: RunFiles, step: int) -> None:
+    """Remove samples of steps that are to be done again, and what a stopped writer left."""
+    with disk_faults(files.samples):
+        files.samples.mkdir(exist_ok=True)
+        sweep(files.root)
+        for path in files.samples.iterdir():
+            if path.name.startswith(".") or (path.stem.isdigit() and int(path.stem) > step):
+                path.unlink()
+    _note(files, lambda sums: {name: sums[name] for name in sums if (files.samples / name).exists()})
+
+
+def _sheet(source: Decoding, seed: int) -> Sheet | None:
+    """How images are laid out in pictures, where they can be asked for."""
+    if source.conditions is None or source.codec.kind != "images":
+        return None
+    return sheet_of(source.conditions, NUM_SAMPLES["images"], Randomness(seed).at("conditions of the sheets"))
+
+
+def _write(source: Decoding, batch: Batch, files: RunFiles, out: Path, sheet: Sheet | None) -> None:
+    codec, num = source.codec, len(batch.values)
+    columns = None if sheet is None else sheet.columns
+    rows = decode_batch(codec, source.conditions, batch)
+    export.write_samples(iter([rows]), num, out, codec.kind, columns=columns)
+    _note(files, lambda sums: {**sums, out.name: _checksum(out)})
+
+
+def remove_samples(path: Path) -> None:
+    """Remove one file of samples, if it is there."""
+    with disk_faults(path):
+        path.unlink(missing_ok=True)
+    _note(RunFiles(path.parent.parent), lambda sums: {name: sums[name] for name in sums if name != path.name})
+
+
+def refuse_changed_samples(files: RunFiles, paths: Iterable[Path]) -> None:
+    """Refuse files of samples that are not as the run wrote them; one that has no checksum is taken as it is.
+
+    Raises:
+        CheckpointError: It was changed.
+    """
+    noted = _noted(files)
+    for path in paths:
+        if path.name in noted and noted[path.name] != _checksum(path):
+            raise CheckpointError(
+                f"'{path}' was changed after it was written: it does not have the checksum in "
+                f"'{files.sample_checksums}'",
+                remedy=_RESTORE,
+            )
+
+
+def _noted(files: RunFiles) -> dict[str, str]:
+    """The checksums of the samples, by the names of their files; none in runs of earlier versions.
+
+    Raises:
+        CheckpointError: They were changed.
+    """
+    path = files.sample_checksums
+    try:
+        return {str(name): str(each) for name, each in unseal(read_plain(path), path.name).items()}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise CheckpointError(f"'{path}' cannot be read: {error.strerror}", remedy=_RESTORE) from None
+    except DamagedError as damage:
+        raise CheckpointError(f"'{path}' was changed after it was written: {damage}", remedy=_RESTORE) from None
+
+
+def _note(files: RunFiles, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+    before = _noted(files)
+    after = dict(change(before))
+    if after != before:
+        replace_file(files.sample_checksums, seal(after))
+
+
+def _checksum(path: Path) -> str:
+    try:
+        refuse_special(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"'{path}' cannot be read: {error.strerror}", remedy=_RESTORE) from None

@@ -1,0 +1,75 @@
+"""Build all that training needs from data, settings and objects of the user's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+from typing import Any
+
+from wgan.data import Source, open_data
+from wgan.errors import UsageError
+from wgan.settings import DataOptions, Settings, check
+from wgan.settings.recipes import recipe
+from wgan.system.text import did_you_mean
+from wgan.training.custom import own_parts, try_out
+from wgan.training.factory import REGISTRIES, build_game, choose_parts, hparams_of
+from wgan.training.loop import Setup
+from wgan.trust.critic_schedule import critic_schedule
+
+
+def setup(
+    data: Any,  # noqa: ANN401 - whatever can be opened
+    settings: Settings | None = None,
+    *,
+    options: DataOptions | None = None,
+    **changes: Any,  # noqa: ANN401 - of any setting
+) -> Setup:
+    """What `train` takes, of data, words and objects of your own: `for step in train(setup(X, critic=module))`.
+
+    Args:
+        data: An array, a tensor, a data frame, a path or a built-in name; or an open `Source`.
+        settings: What to begin with; the recipe for this kind of data if None.
+        options: How to read the data; those of the settings if None.
+        changes: Any of the settings, such as `steps`, `batch_size`, `seed` and `ema_decay`. Objective, constraint,
+            networks and optimisers may be objects and modules as `wgan.WGAN` takes them. Modules are copied.
+
+    Returns:
+        The setup. Its `game.draw` gives samples as the networks see them, its `source.codec.decode` brings them back.
+
+    Raises:
+        UsageError: Settings or parts that cannot be used.
+        DataError: Data that cannot be read or learnt from.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from wgan import setup, train
+        >>> points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+        >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> game = setup(points, generator=generator, critic=critic, latent_dim=4, batch_size=32, steps=3)
+        >>> [step.number for step in train(game)]
+        [1, 2, 3]
+    """
+    known = [item.name for item in dataclasses.fields(Settings) if item.name not in ("data", "recipe", "input")]
+    if unknown := [name for name in changes if name not in known]:
+        raise UsageError(f"there is no setting {unknown[0]!r}", remedy=did_you_mean(unknown[0], known))
+    seed = changes.pop("seed", settings.seed if settings is not None else 0)
+    check(replace(settings or Settings(), seed=seed))
+    read = options or (settings.input if settings is not None else DataOptions())
+    source: Source = data if hasattr(data, "sample") and hasattr(data, "codec") else open_data(data, read, seed=seed)
+    start = settings or recipe(source.codec.kind)
+    if settings is None and source.size is not None:
+        start = replace(start, batch_size=min(start.batch_size, source.size))
+    own = own_parts({name: changes.pop(name) for name in REGISTRIES if name in changes})
+    chosen = replace(start, data=f"<{type(data).__name__}>", input=read, seed=seed, **{**changes, **own.words})
+    check(chosen)
+    if source.size is not None and chosen.batch_size > source.size:
+        raise UsageError(
+            f"batch_size {chosen.batch_size:,} is more than the data has to train on: {source.size:,} samples",
+            remedy=f"The largest batch size is {source.size}.",
+        )
+    parts, hparams = choose_parts(chosen, own.parts), hparams_of(chosen)
+    size = 0 if source.conditions is None else source.conditions.size
+    game = build_game(chosen, source.codec.layout, size, parts)
+    try_out(game, parts, hparams, source.codec.layout, own)
+    return Setup(game, source, parts.objective, parts.constraint, hparams, critic_schedule(hparams))

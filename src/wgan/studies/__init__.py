@@ -1,0 +1,1 @@
+"""Experiments with a claim, each of which computes the numbers that check it."""

@@ -1,0 +1,304 @@
+"""Whether Ŵ ranks the samples along a run as their exact distance does, beside what losses do.
+
+Each run is looked at some twenty times: what its critic proves, the exact W1 of the same rows and samples, and what the
+critic says itself. How alike two such curves order the looks is a rank correlation; a loss that means something has one
+near 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wgan.data import open_data
+from wgan.data.contents import head_of
+from wgan.data.source import Source
+from wgan.data.tables.formats import by_ending, table_format
+from wgan.errors import UsageError
+from wgan.settings import DataOptions, Settings
+from wgan.studies.proofs.tracking import MEASURED, Trace
+from wgan.system.storage import canonical_json, replace_file
+from wgan.system.torch_state import in_usual_state
+from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.loop import Setup, train
+from wgan.trust import CriticEvaluator
+
+TOYS = ("ring", "grid", "swiss-roll")
+"""Data that is always there."""
+
+ADULT = "adult"
+"""The Adult census, of which the user brings the file."""
+
+GAMES: dict[str, dict[str, Any]] = {
+    "penalty": {
+        "constraint": "penalty:weight=1",
+        "generator_optimizer": "adam:lr=0.0001,beta1=0.5",
+        "critic_optimizer": "adam:lr=0.001,beta1=0.5",
+    },
+    "clipping": {
+        "constraint": "clipping:bound=0.1",
+        "generator_optimizer": "rmsprop:lr=0.0001",
+        "critic_optimizer": "rmsprop:lr=0.0005",
+    },
+    "gan": {
+        "objective": "gan",
+        "constraint": "none",
+        "critic_steps": 1,
+        "generator_optimizer": "adam:lr=0.0002,beta1=0.5",
+        "critic_optimizer": "adam:lr=0.0002,beta1=0.5",
+    },
+}
+"""The games, by name: what they do not share. Constrained critics go five to ten times as fast as their generators, so
+that they are near their optimum at every look."""
+
+_SLOWER: dict[tuple[str, str], str] = {
+    ("grid", "penalty"): "adam:lr=0.000005,beta1=0.5",
+    ("grid", "clipping"): "rmsprop:lr=0.00001",
+}
+"""By data and game, generators that learn in the first fifth of the run what they ever do at such rates: after that W1
+would stand still, and ranks would be those of noise."""
+
+_SHARED = Settings(
+    generator="mlp:width=128",
+    critic="mlp:width=128",
+    latent_dim=4,
+    batch_size=128,
+    critic_steps=5,
+    # Rates that do not fall: the curve would flatten with them, and the later half would show nothing but its noise.
+    lr_schedule="none",
+    ema_decay=0.0,
+    threads=1,
+    precision="float32",
+    engine="eager",
+)
+_TABLE_NOISE = 32
+_RECENT = 50
+"""Updates whose median estimate is what a user sees as the curve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much is run.
+
+    Attributes:
+        steps: Generator updates of each run.
+        early: Looks in the first half, denser at its beginning.
+        late: Looks in the second half, evenly spaced.
+        rows: Rows, and samples, looked at.
+        seeds: Runs of each game on each data set.
+    """
+
+    steps: int = 1_500
+    early: int = 11
+    late: int = 10
+    rows: int = 1_000
+    seeds: int = 3
+
+    def looks(self) -> tuple[int, ...]:
+        """Generator updates after which a run is looked at, from the first to the last."""
+        half = self.steps // 2
+        first = np.round(half * np.linspace(0, 1, self.early) ** 2)
+        second = np.round(np.linspace(half, self.steps, self.late + 1))
+        return tuple(sorted({max(1, int(step)) for step in (*first, *second)}))
+
+
+FULL = Scale()
+QUICK = Scale(steps=60, early=5, late=4, rows=200, seeds=1)
+"""A small scale: it shows that everything runs, and proves nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One run to be made.
+
+    Attributes:
+        data: What it is called here.
+        path: What is opened: a built-in name or a file.
+        game: A name of `GAMES`.
+        seed: Of the run.
+        scale: How much.
+    """
+
+    data: str
+    path: str
+    game: str
+    seed: int
+    scale: Scale
+
+    @property
+    def name(self) -> str:
+        """As a file could be called."""
+        return f"{self.data}-{self.game}-{self.seed}"
+
+    @property
+    def settings(self) -> Settings:
+        """Of the run."""
+        chosen = replace(_SHARED, data=self.path, seed=self.seed, steps=self.scale.steps, **GAMES[self.game])
+        slower = _SLOWER.get((self.data, self.game), chosen.generator_optimizer)
+        latent_dim = _TABLE_NOISE if self.data == ADULT else chosen.latent_dim
+        return replace(chosen, generator_optimizer=slower, latent_dim=latent_dim)
+
+    def open(self) -> Source:
+        """The data."""
+        header = self.data != ADULT or _has_header(Path(self.path))
+        return open_data(self.path, DataOptions(header=header), seed=self.seed)
+
+
+def tasks(*, adult: Path | None, scale: Scale, seed: int = 0) -> list[Task]:
+    """All runs, those of one seed after those of the other.
+
+    Args:
+        adult: The file of the Adult census; None to leave it out.
+        scale: How much.
+        seed: The first of the seeds.
+
+    Raises:
+        UsageError: No such file.
+    """
+    if adult is not None and (not adult.is_file() or by_ending(adult.name) is None):
+        raise UsageError(
+            f"--adult {adult} is not an existing file with a table",
+            remedy="Take adult.data of the UCI repository.",
+        )
+    data = {name: name for name in TOYS} | ({} if adult is None else {ADULT: str(adult)})
+    return [
+        Task(data=name, path=path, game=game, seed=number, scale=scale)
+        for number in range(seed, seed + scale.seeds)
+        for name, path in data.items()
+        for game in GAMES
+    ]
+
+
+def run_all(
+    wanted: Sequence[Task],
+    *,
+    folder: Path | None = None,
+    jobs: int = 1,
+    tell: Callable[[Trace, bool], None] = lambda trace, is_kept: None,
+) -> list[Trace]:
+    """Make the runs that have not been made yet.
+
+    Args:
+        wanted: What to run.
+        folder: Where the trace of each run is kept as soon as it ends, and looked for before it begins: one of the same
+            settings, data and looks is not made again. None to keep nothing.
+        jobs: Processes; one works in this one.
+        tell: Called with each trace when it is there, and whether it was kept from before.
+
+    Returns:
+        Traces, in the order of the tasks.
+
+    Raises:
+        UsageError: jobs below 1, or data that cannot be opened.
+        NumericError: A run broke down.
+    """
+    if jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, not {jobs}")
+    found: dict[str, Trace] = {}
+    missing = []
+    for task in wanted:
+        kept = _kept(task, folder)
+        if kept is None:
+            missing.append(task)
+        else:
+            found[task.name] = kept
+            tell(kept, True)
+    for task, trace in _made(missing, jobs):
+        found[task.name] = trace
+        if folder is not None:
+            _keep(task, trace, folder)
+        tell(trace, False)
+    return [found[task.name] for task in wanted]
+
+
+@in_usual_state
+def run(task: Task) -> Trace:
+    """Train, and look.
+
+    Args:
+        task: What to run.
+
+    Returns:
+        What was seen. The same task gives the same trace on one machine.
+    """
+    settings, source = task.settings, task.open()
+    parts, hparams = choose_parts(settings), hparams_of(settings)
+    game = build_game(settings, source.codec.layout)
+    examiner = CriticEvaluator(
+        source, parts.objective, parts.constraint, hparams, size=task.scale.rows, gap_steps=0, seed=settings.seed
+    )
+    looks = task.scale.looks()
+    estimates: list[float] = []
+    seen: dict[str, list[float]] = {name: [] for name in MEASURED}
+
+    def look() -> None:
+        evidence = examiner(game)
+        raw = float(np.median(estimates[-_RECENT:]))
+        for name in MEASURED:
+            value = raw if name == "raw" else getattr(evidence, name)
+            seen[name].append(float("nan") if value is None else float(value))
+
+    with game.engine.limits():
+        for step in train(Setup(game, source, parts.objective, parts.constraint, hparams)):
+            estimates.append(float(step.estimate))
+            if step.number in looks:
+                look()
+    return Trace(
+        data=task.data, game=task.game, seed=task.seed, steps=looks, seen={k: tuple(v) for k, v in seen.items()}
+    )
+
+
+def _made(missing: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Trace]]:
+    """Traces as they come."""
+    if jobs == 1:
+        yield from ((task, run(task)) for task in missing)
+        return
+    # Threads of torch do not survive a fork.
+    with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+        waited = {pool.submit(run, task): task for task in missing}
+        try:
+            for done in as_completed(waited):
+                yield waited[done], done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _facts(task: Task) -> dict[str, Any]:
+    """What decides a trace, as plain JSON; a file is known by its rows, wherever it lies."""
+    settings = dataclasses.asdict(replace(task.settings, data=task.data))
+    facts = {"settings": settings, "scale": dataclasses.asdict(task.scale), "rows": task.open().fingerprint()}
+    plain: dict[str, Any] = json.loads(json.dumps(facts))
+    return plain
+
+
+def _keep(task: Task, trace: Trace, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / f"{task.name}.json", canonical_json({"facts": _facts(task), "trace": trace.as_json()}))
+
+
+def _kept(task: Task, folder: Path | None) -> Trace | None:
+    """The trace of an earlier call, if there is one of the very same run."""
+    if folder is None:
+        return None
+    try:
+        stored = json.loads((folder / f"{task.name}.json").read_text(encoding="ascii"))
+        return Trace.from_json(stored["trace"]) if stored["facts"] == _facts(task) else None
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        # Not written by this command, or by another version of it: it is written anew.
+        return None
+
+
+def _has_header(path: Path) -> bool:
+    """Whether a file of the census begins with names: as UCI publishes it, it begins with an age."""
+    known, _ = table_format(path)
+    return known is None or known.named_columns or not head_of(path).split(b",")[0].strip().isdigit()

@@ -1,0 +1,279 @@
+"""Parts of the user's own: objects and modules in the place of words, what they are called in files, and a trial."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wgan.batch import Batch, Layout
+from wgan.constraints import Constraint
+from wgan.errors import CheckpointError, UsageError, WganError
+from wgan.networks import OwnNetwork, refuse_shared
+from wgan.optimizers import OwnOptimizer
+from wgan.randomness import Randomness
+from wgan.settings import Settings
+from wgan.settings.registry import OWN
+from wgan.system.text import did_you_mean
+from wgan.training.batches import draw
+from wgan.training.factory import REGISTRIES, Parts
+from wgan.training.game import Game
+from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.losses import critic_loss, generator_loss
+
+_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Own:
+    """Parts of the user's own.
+
+    Attributes:
+        words: What settings call what was given, by setting: the word of a table that builds the same object, or
+            "own:class=NAME,digest=...", which no table has.
+        parts: The objects, for those words that no table has.
+    """
+
+    words: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self, settings: Settings, *, where: str) -> None:
+        """Refuse objects that are missing, or others than a run was begun with.
+
+        Args:
+            settings: Of the run.
+            where: The run's directory.
+
+        Raises:
+            UsageError: The run was begun with objects that were not given; the remedy says how to.
+            CheckpointError: An object of another class, or with other parameters or layers.
+        """
+        named = {setting: getattr(settings, setting) for setting in REGISTRIES}
+        needed = {setting: word for setting, word in named.items() if is_own(word)}
+        if missing := {setting: _class_of(word) for setting, word in needed.items() if setting not in self.words}:
+            raise _missing(missing, where, in_memory=settings.data.startswith("<"))
+        differences = [
+            f"{setting}: {word}, was {named[setting]}" for setting, word in self.words.items() if word != named[setting]
+        ]
+        if differences:
+            raise CheckpointError(
+                f"the parts that were given are not those of the run in '{where}': {'; '.join(differences)}",
+                remedy="Give the same classes with the same layers and parameters (the digest is of what repr shows).",
+            )
+
+
+NO_PARTS = Own()
+
+
+def is_own(word: str) -> bool:
+    """Whether a word stands for an object that no table has."""
+    return word.partition(":")[0].strip() == OWN
+
+
+def own_parts(given: Mapping[str, Any]) -> Own:
+    """Prepare what the user gave in the place of words; modules are copied, so that no training changes the user's.
+
+    Args:
+        given: By setting ("objective", "constraint", "generator", "critic", "generator_optimizer", "critic_optimizer"):
+            an object with what the rows of its table have, an `nn.Module` for a network, a function of parameters for
+            an optimiser; or a word, which is left to the settings.
+
+    Raises:
+        UsageError: What cannot take the place of a word, each in a line; or two modules that share a tensor.
+    """
+    words: dict[str, str] = {}
+    parts: dict[str, Any] = {}
+    faults = []
+    generator, critic = given.get("generator"), given.get("critic")
+    if isinstance(generator, nn.Module) and isinstance(critic, nn.Module):
+        refuse_shared(generator, critic)
+    for setting, value in given.items():
+        if setting not in REGISTRIES:
+            raise UsageError(f"there is no part {setting!r}", remedy=did_you_mean(setting, REGISTRIES))
+        if isinstance(value, str):
+            words[setting] = value
+            continue
+        if fault := fault_of(setting, value):
+            faults.append(f"{setting} {fault}")
+            continue
+        words[setting] = REGISTRIES[setting].word_of(value) or _word_of(value)
+        if is_own(words[setting]):
+            parts[setting] = _prepared(value)
+    if faults:
+        raise UsageError("\n".join(faults))
+    return Own(words=words, parts=parts)
+
+
+def fault_of(setting: str, value: Any) -> str:  # noqa: ANN401 - whatever the user gave
+    """What is wrong with an object in the place of a word of a setting; empty if it can take it."""
+    catalog = REGISTRIES[setting]
+    is_optimizer, is_network = setting.endswith("_optimizer"), setting in ("generator", "critic")
+    if is_network and isinstance(value, nn.Module):
+        return ""
+    if is_optimizer and isinstance(value, torch.optim.Optimizer):
+        return (
+            "must be what makes an optimiser of parameters, not an optimiser of parameters that are not trained here: "
+            f"functools.partial(torch.optim.{type(value).__name__}, lr=...)"
+        )
+    if is_optimizer and callable(value) and catalog.lacks(value):
+        return ""
+    if isinstance(value, type):
+        return f"must be an object, not the class {value.__name__}: give {value.__name__}()"
+    if lack := catalog.lacks(value):
+        also = " or an nn.Module" if is_network else " or a function of parameters" if is_optimizer else ""
+        what = f"{type(value).__name__} {lack}" if type(value).__module__ != "builtins" else f"not {value!r}"
+        return f"must be a word or an object of the kind that its table has{also}; {what}"
+    return ""
+
+
+def _prepared(value: Any) -> Any:  # noqa: ANN401
+    """What takes part in a game: modules and functions as rows of their tables."""
+    if isinstance(value, nn.Module):
+        try:
+            return OwnNetwork(copy.deepcopy(value))
+        except Exception:
+            return OwnNetwork(value)  # the code that builds a player copies it too, and says why that fails
+    return OwnOptimizer(value) if callable(value) and not hasattr(value, "build") else value
+
+
+def _word_of(value: Any) -> str:  # noqa: ANN401
+    """The word for an object that no table has: its class, and a digest of what `repr` shows of it."""
+    kind = value.func if isinstance(value, functools.partial) else value
+    name = kind.__name__ if hasattr(kind, "__name__") else type(kind).__name__
+    # Where an object lies in memory is another place each time.
+    shown = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    digest = hashlib.blake2b(shown.encode("utf-8", "backslashreplace"), digest_size=4).hexdigest()
+    return f"{OWN}:class={re.sub(r'[^A-Za-z0-9_]', '', name) or 'object'},digest={digest}"
+
+
+def _class_of(word: str) -> str:
+    return word.partition("class=")[2].partition(",")[0]
+
+
+def _missing(missing: Mapping[str, str], where: str, *, in_memory: bool) -> UsageError:
+    parts = ", ".join(f"{setting.replace('_', ' ')} ({name})" for setting, name in missing.items())
+    named = ", ".join(f"{setting}=..." for setting in missing)
+    how = _resumed(missing, where, in_memory=in_memory)
+    return UsageError(
+        f"the run in '{where}' was trained with parts of the user's own, which no file holds: {parts}",
+        remedy=f"Give them in Python. To sample: WGAN.load({where!r}, {named}). To go on: {how}. "
+        f"To end it: wgan.finish({where!r}, parts={{...}}).",
+    )
+
+
+def _resumed(settings: Iterable[str], where: str, *, in_memory: bool) -> str:
+    given = ", ".join(f"{setting!r}: ..." for setting in settings)
+    data = ", source=open_data(...)" if in_memory else ""
+    return f"with wgan.resume({where!r}{data}, parts={{{given}}}) as run: list(run.run())"
+
+
+def how_to_go_on(settings: Settings, directory: Path) -> str:
+    """What goes on with a run that has stopped: a command, or lines of Python where it has parts of the user's own.
+
+    Args:
+        settings: Of the run.
+        directory: Of the run.
+    """
+    own = [setting for setting in REGISTRIES if is_own(getattr(settings, setting))]
+    if not own:
+        return f"wgan train --resume {shlex.quote(str(directory))}"
+    return f"in Python, {_resumed(own, str(directory), in_memory=settings.data.startswith('<'))}"
+
+
+def try_out(game: Game, parts: Parts, hparams: Hyperparameters, layout: Layout, own: Own) -> None:
+    """Compute both losses and their gradients on a few random rows, so that parts that cannot play fail at once.
+
+    The game stays as it is.
+
+    Args:
+        game: As built.
+        parts: What it is played with.
+        hparams: For the packing.
+        layout: What a sample is.
+        own: The parts of the user's own; where there are none, nothing is tried.
+
+    Raises:
+        UsageError: A loss that fails, is not a number, or has no gradient.
+    """
+    if not own.parts:
+        return
+    named = " and ".join(f"{setting} {_class_of(own.words[setting])}" for setting in own.parts)
+    what = f"a trial of your own parts ({named}) on a few random rows failed"
+    try:
+        with game.engine.limits(), game.only_looked_at():
+            fault = _fault_of_trial(game, parts, hparams, layout)
+    except WganError:
+        raise
+    except Exception as error:
+        lines = " ".join(str(error).split())
+        raise UsageError(f"{what}: {type(error).__name__}: {lines}") from error
+    if fault:
+        raise UsageError(f"{what}: {fault}")
+
+
+def _fault_of_trial(game: Game, parts: Parts, hparams: Hyperparameters, layout: Layout) -> str:
+    """What is wrong with the losses on a few random rows, in a few words; empty if nothing."""
+    objective, constraint = parts.objective, parts.constraint.at(0)
+    hash(constraint)
+    num = hparams.packing * max(_ROWS, objective.fewest)
+    rng = Randomness(0).at("rows of a trial")
+    real = game.engine.bring_batch(_rows(layout, num, game.generator.given.size, rng))
+    noise = game.prior.sample(num, rng)
+    packed = real.packed(hparams.packing)
+    with torch.no_grad():
+        fake = game.generate(noise, real.condition).packed(hparams.packing)
+    drawn = draw(game, objective, constraint, packed, 0)
+    loss, estimate = critic_loss(game, objective, constraint, packed, fake, drawn)
+    if fault := _fault_of(loss, game.critic, "critic"):
+        return fault
+    if not isinstance(estimate, Tensor) or estimate.dim():
+        return "the estimate is not a tensor without axes (a mean)"
+    fake = game.generate(noise, real.condition).packed(hparams.packing)
+    if fault := _fault_of(generator_loss(game, objective, fake, packed), game.generator, "generator"):
+        return fault
+    if next(game.critic.parameters(), None) is not None:
+        _project(constraint, game.critic)
+    return ""
+
+
+def _project(constraint: Constraint, critic: nn.Module) -> None:
+    constraint.project(copy.deepcopy(critic))
+    constraint.projected([weight.detach().clone() for weight in critic.parameters()])
+
+
+def _fault_of(loss: object, player: nn.Module, who: str) -> str:
+    """What is wrong with a player's loss, in a few words; empty if nothing."""
+    if not isinstance(loss, Tensor) or loss.dim():
+        found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        return f"the {who}'s loss must be a tensor without axes (a mean), not {found}"
+    if not bool(loss.isfinite()):
+        return f"the {who}'s loss is {loss.item()}"
+    weights = list(player.parameters())
+    if not weights:
+        return ""
+    if not loss.requires_grad:
+        return f"the {who}'s loss has no gradient: something in it was detached, or made of numbers"
+    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    if all(gradient is None for gradient in gradients):
+        return f"the {who}'s loss does not depend on the {who}"
+    if not all(gradient is None or bool(gradient.isfinite().all()) for gradient in gradients):
+        return f"the gradient of the {who}'s loss is not finite"
+    return ""
+
+
+def _rows(layout: Layout, num: int, condition_size: int, rng: torch.Generator) -> Batch:
+    """Random rows in the range of the data, and conditions."""
+    values = torch.randn(num, *layout.shape, generator=rng)
+    values = values.tanh() if layout.bounded else values
+    for start, stop in layout.groups:
+        values[:, start:stop] = values[:, start:stop].softmax(dim=1)
+    return Batch(values, torch.rand(num, condition_size, generator=rng) if condition_size else None)

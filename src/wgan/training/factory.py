@@ -1,0 +1,215 @@
+"""Where the words of the settings become objects: the only place, so that no loop ever sees a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from wgan.batch import Layout
+from wgan.constraints import CONSTRAINTS, Constraint
+from wgan.errors import UsageError
+from wgan.networks import NETWORKS, Architecture, Critic, Generator, OwnNetwork, given_to
+from wgan.objectives import OBJECTIVES, Objective
+from wgan.optimizers import OPTIMIZERS, Optimizer
+from wgan.randomness import Randomness
+from wgan.settings import Settings
+from wgan.settings.registry import Registry
+from wgan.training.engine import choose_engine
+from wgan.training.game import Game, Prior
+from wgan.training.hyperparameters import Hyperparameters
+
+REGISTRIES: dict[str, Registry] = {  # type: ignore[type-arg]
+    "objective": OBJECTIVES,
+    "constraint": CONSTRAINTS,
+    "generator": NETWORKS,
+    "critic": NETWORKS,
+    "generator_optimizer": OPTIMIZERS,
+    "critic_optimizer": OPTIMIZERS,
+}
+"""Setting to the table that its words are looked up in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The objects that a run's words name."""
+
+    objective: Objective
+    constraint: Constraint
+    generator: Architecture
+    critic: Architecture
+    generator_optimizer: Optimizer
+    critic_optimizer: Optimizer
+
+    @property
+    def has_own_network(self) -> bool:
+        """Whether a player is a module of the user's own."""
+        return isinstance(self.generator, OwnNetwork) or isinstance(self.critic, OwnNetwork)
+
+
+def choose_parts(settings: Settings, own: Mapping[str, Any] | None = None) -> Parts:
+    """Look every word of the settings up in its table.
+
+    Args:
+        settings: The run's settings.
+        own: Objects of the user's own, by setting, from `wgan.training.custom.own_parts`; words stand for the others.
+
+    Raises:
+        UsageError: Words or parameters that no table has, and objects that are named and not given: all of them, a line
+            each.
+    """
+    own = own or {}
+    errors = list(word_faults(settings, own).values())
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        lines = [f"  {error.in_full}" for error in errors]
+        raise UsageError("\n".join([f"{len(errors)} settings cannot be used:", *lines]))
+    return Parts(
+        **{
+            setting: own[setting] if setting in own else catalog.build(getattr(settings, setting))
+            for setting, catalog in REGISTRIES.items()
+        }
+    )
+
+
+def word_faults(settings: Settings, own: Mapping[str, Any] | None = None) -> dict[str, UsageError]:
+    """What is wrong with the words of the settings, by setting; those that have not even the form of a word included.
+
+    Args:
+        settings: Any settings.
+        own: As for `choose_parts`.
+
+    Returns:
+        Setting to the error of its table; empty if every word can be used.
+    """
+    faults: dict[str, UsageError] = {}
+    for setting, catalog in REGISTRIES.items():
+        word: object = getattr(settings, setting)
+        if not isinstance(word, str):
+            faults[setting] = UsageError(f"{setting} must be a text, not {word!r}")
+            continue
+        if own and setting in own:
+            continue
+        try:
+            catalog.build(word)
+        except UsageError as error:
+            faults[setting] = error
+    return faults
+
+
+def build_game(settings: Settings, layout: Layout, condition_size: int = 0, parts: Parts | None = None) -> Game:
+    """Build networks, optimisers and engine; the initial weights follow from the seed.
+
+    Args:
+        settings: The run's settings.
+        layout: What a sample of the data is.
+        condition_size: Entries of what a sample is asked for by; 0 for an unconditional game.
+        parts: What the words of the settings name; looked up if None.
+
+    Raises:
+        UsageError: Words that no table has, or parts that do not fit one another or the data.
+    """
+    parts, hparams = parts or choose_parts(settings), hparams_of(settings)
+    streams = Randomness(settings.seed)
+    to_generator, to_critic = given_to(settings.conditioning, condition_size)
+    with streams.as_global("initial weights of the generator"):
+        generator = parts.generator.generator(settings.latent_dim, layout, to_generator)
+    with streams.as_global("initial weights of the critic"):
+        critic = parts.critic.critic(
+            layout.packed(hparams.packing), parts.objective.critic_outputs, to_critic.packed(hparams.packing)
+        )
+        parts.objective.check(critic, parts.constraint)
+        parts.constraint.attach(critic)
+        critic = parts.objective.attach(critic)
+    _refuse_what_needs_weights(hparams, critic)
+    _refuse_small_batches(hparams, parts.objective, generator, critic)
+    # Modules of the user's own are run in the layout and the precision that they were written for, unless asked.
+    is_ours = not parts.has_own_network
+    engine = choose_engine(
+        device=settings.device,
+        precision=settings.precision if is_ours or settings.precision != "auto" else "float32",
+        engine=settings.engine,
+        threads=settings.threads,
+        convolutional=is_ours and (_has_convolutions(generator) or _has_convolutions(critic)),
+        num_weights=_count(generator) + _count(critic),
+        num_updates=hparams.generator_steps + hparams.critic_steps_before(hparams.generator_steps),
+        compilable=is_ours
+        and parts.objective.of_scores
+        and parts.objective.bears_bfloat16
+        and not hparams.unrolled_steps,
+    )
+    engine.place(generator)
+    engine.place(critic)
+    return Game(
+        generator=generator,
+        critic=critic,
+        generator_optimizer=parts.generator_optimizer.build(generator.parameters()),
+        critic_optimizer=parts.critic_optimizer.build(critic.parameters()),
+        prior=Prior(settings.latent_dim, settings.noise),
+        seed=settings.seed,
+        engine=engine,
+        averaged=settings.ema_decay > 0,
+    )
+
+
+def hparams_of(settings: Settings) -> Hyperparameters:
+    """The numbers of Algorithm 1."""
+    return Hyperparameters(
+        generator_steps=settings.steps,
+        batch_size=settings.batch_size,
+        critic_steps=settings.critic_steps,
+        critic_schedule=settings.critic_schedule,
+        optimality=settings.optimality,
+        max_critic_steps=settings.max_critic_steps,
+        packing=settings.packing,
+        unrolled_steps=settings.unrolled_steps,
+        mismatch=settings.mismatch,
+        lr_schedule=settings.lr_schedule,
+        ema_decay=settings.ema_decay,
+    )
+
+
+def _refuse_what_needs_weights(hparams: Hyperparameters, critic: Critic) -> None:
+    if _count(critic):
+        return
+    if hparams.unrolled_steps:
+        raise UsageError("a critic without weights has no updates to look ahead", remedy="Use --unrolled-steps 0.")
+    if hparams.optimality:
+        raise UsageError("a critic without weights has no optimum to be trained to", remedy="Use --optimality 0.")
+    if hparams.mismatch:
+        raise UsageError(
+            "a critic without weights cannot learn from samples under wrong conditions", remedy="Use --mismatch 0."
+        )
+
+
+def _refuse_small_batches(hparams: Hyperparameters, objective: Objective, generator: Generator, critic: Critic) -> None:
+    """Refuse batches with too few samples, or packs of them, for the game or for batch norm."""
+    packs = hparams.batch_size // hparams.packing
+    wants = {
+        f"the losses of {objective.title}": (objective.fewest, packs),
+        "batch norm in the generator": (_fewest_normed(generator), hparams.batch_size),
+        "batch norm in the critic": (_fewest_normed(critic), packs),
+    }
+    for who, (least, num) in wants.items():
+        if num < least:
+            packed = f", packed by {hparams.packing}," if hparams.packing > 1 else ""
+            raise UsageError(
+                f"a batch of {hparams.batch_size}{packed} is too small for {who}",
+                remedy=f"Use --batch-size {least * hparams.packing} or more.",
+            )
+
+
+def _fewest_normed(network: nn.Module) -> int:
+    """Samples that batch norm needs: of a picture the places are enough, of a vector one has no deviation."""
+    return 2 if any(isinstance(module, nn.BatchNorm1d) for module in network.modules()) else 1
+
+
+def _count(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def _has_convolutions(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in network.modules())

@@ -1,0 +1,604 @@
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import split
+
+import numpy as np
+import pytest
+
+from wgan import runs
+from wgan.cli.main import _TerminatedError, main
+from wgan.cli.options import Group, attribute_lines, go_through, parse
+from wgan.cli.train import read
+from wgan.constraints import CONSTRAINTS
+from wgan.data.names import BUILT_IN
+from wgan.errors import DataWarning, Interrupted, NumericError, UsageError
+from wgan.runs.record import Journal
+from wgan.settings import DataOptions, Settings, from_toml, sealed_toml
+from wgan.settings.recipes import recipe
+
+SMALL = split("--steps 2 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --eval-size 20")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A short run on a table of points in a file."""
+    folder = tmp_path_factory.mktemp("cli")
+    np.save(folder / "points.npy", np.random.default_rng(0).normal(size=(40, 2)))
+    run = folder / "first"
+    assert main(["train", str(folder / "points.npy"), *SMALL, "--out", str(run), "--quiet"]) == 0
+    return run
+
+
+def complaint(capsys) -> str:
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    return text
+
+
+class TestTheDoor:
+    @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
+    def test_help_names_every_command(self, words, capsys):
+        assert main(words) == 0
+        text = capsys.readouterr().out
+        assert all(f"  {command} " in text for command in main.COMMANDS)
+
+    @pytest.mark.parametrize("words", [["--help"], ["--version"], ["train", "ring", "--stepz", "3"], ["train", "rign"]])
+    def test_torch_is_not_loaded_for_it(self, words):
+        code = f"import sys; from wgan.cli.main import main; main({words!r}); sys.exit('torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        assert done.returncode == 0
+
+    def test_help_does_not_even_load_tyro(self):
+        code = "import sys; from wgan.cli.main import main; main(['--help']); sys.exit('tyro' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+    def test_nothing_typed_shows_the_help_and_fails(self, capsys):
+        assert main([]) == 2
+        assert "usage: wgan COMMAND" in capsys.readouterr().err
+
+    def test_an_unknown_command_is_guessed(self, capsys):
+        assert main(["trian"]) == 2
+        assert complaint(capsys).startswith("wgan: error: there is no command 'trian'\nDid you mean 'train'?")
+
+    @pytest.mark.parametrize(
+        ("error", "code", "said"),
+        [
+            (UsageError("no", remedy="do"), 2, "wgan: error: no\ndo\n"),
+            (NumericError("nan"), 4, "wgan: error: nan\n"),
+            (Interrupted("stopped", remedy="resume"), 75, "wgan: stopped\nresume\n"),
+            (KeyboardInterrupt(), 130, "wgan: error: interrupted\n"),
+            (MemoryError(), 1, "smaller batch"),
+            (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), 1, "smaller batch"),
+            (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "smaller batch"),
+            (OSError(36, "File name too long", "a" * 6000), 2, "aaa: File name too long"),
+            (OSError(5, "Input/output error", "data"), 5, "data: Input/output error"),
+            (UsageError("b" * 6000), 2, "bbb...bbb"),
+            (
+                RuntimeError("odd\nthing"),
+                1,
+                "unexpected RuntimeError: odd thing\nThis is a fault of wgan's own. --debug",
+            ),
+            (_TerminatedError(), 143, "wgan: error: terminated\n"),
+            (UsageError("a\x1b[31mb\rc"), 2, "a\\x1b[31mb\\rc\n"),
+        ],
+    )
+    def test_every_failure_has_its_code_and_a_line_or_two(self, monkeypatch, capsys, error, code, said):
+        def fail(words):
+            raise error
+
+        monkeypatch.setattr("wgan.cli.main._dispatch", fail)
+        assert main(["train"]) == code
+        text = complaint(capsys)
+        assert said in text
+        assert text.count("\n") <= 2
+
+    def test_too_little_memory_suggests_what_the_command_has(self, monkeypatch, capsys):
+        def fail(words):
+            raise MemoryError
+
+        monkeypatch.setattr("wgan.cli.main._dispatch", fail)
+        for command, said in (("evaluate", "fewer samples (--size)"), ("sample", "(--num)"), ("report", "less data")):
+            assert main([command]) == 1
+            text = complaint(capsys)
+            assert said in text
+            assert "batch" not in text
+
+    def test_debug_shows_where(self, monkeypatch, capsys):
+        def fail(words):
+            assert words == ["train"]
+            raise UsageError("no")
+
+        monkeypatch.setattr("wgan.cli.main._dispatch", fail)
+        assert main(["train", "--debug"]) == 2
+        assert "Traceback" in capsys.readouterr().err
+
+    def test_a_warning_about_data_takes_one_line(self, monkeypatch, capsys):
+        def warn(words):
+            warnings.warn("column 'a\x1b'\nis constant", DataWarning, stacklevel=1)
+            return 0
+
+        monkeypatch.setattr("wgan.cli.main._dispatch", warn)
+        assert main([]) == 0
+        assert capsys.readouterr().err == "wgan: warning: column 'a\\x1b' is constant\n"
+
+    def test_a_closed_pipe_is_quiet(self):
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [sys.executable, "-m", "wgan", "--help"]
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (141, b"")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Options for these tests.
+
+    Attributes:
+        run: Where it is,
+            over two lines.
+        num: How many.
+        out: Where to.
+    """
+
+    run: str
+    num: int
+    out: Path | None = None
+
+
+class TestOptions:
+    def test_help_lines_come_from_the_docstring(self):
+        assert attribute_lines(Sample) == {
+            "run": "Where it is, over two lines.",
+            "num": "How many.",
+            "out": "Where to.",
+        }
+
+    @pytest.mark.parametrize("kind", [Settings, DataOptions])
+    def test_every_setting_is_described(self, kind):
+        assert attribute_lines(kind).keys() == kind.__dataclass_fields__.keys()
+
+    def test_values_of_every_type(self):
+        groups = [Group(title="reading", kind=DataOptions)]
+        words = split("--held-out=0.25 --size 3 4 --ignore a --ignore b --no-header --fit pad --skip_broken")
+        (options,) = parse(words, groups, command="x", description="")
+        assert options == DataOptions(
+            held_out=0.25, size=(3, 4), ignore=("a", "b"), header=False, fit="pad", skip_broken=True
+        )
+
+    def test_places_and_optional_paths(self):
+        group = Group(title="x", kind=Sample, positional={"run": "RUN"})
+        (options,) = parse(["--num", "-3", "here", "--out", "a.b"], [group], command="x", description="")
+        assert options == Sample(run="here", num=-3, out=Path("a.b"))
+
+    @pytest.mark.parametrize(
+        ("words", "fault"),
+        [
+            ("here --num 1 --nun 3", "there is no option --nun; did you mean --num?"),
+            ("here --num 1 --zzzzzz", "there is no option --zzzzzz; --help lists them"),
+            ("here --num 1.5", "--num takes a whole number, not 1.5"),
+            ("here --num", "--num takes a value, not none"),
+            ("here", "--num is needed"),
+            ("--num 3", "RUN is needed"),
+            ("here there --num 3", "unexpected argument 'there'"),
+            ("here --num 3 --out", "--out takes a value, not none"),
+        ],
+    )
+    def test_each_fault_is_said_plainly(self, words, fault):
+        group = Group(title="x", kind=Sample, positional={"run": "RUN"})
+        with pytest.raises(UsageError) as caught:
+            parse(words.split(), [group], command="x", description="")
+        assert str(caught.value) == fault
+
+    def test_faults_are_said_once(self, capsys):
+        assert main(["sample", "x", "--num", "1e3", "--out", "a.npy"]) == 2
+        assert complaint(capsys) == "wgan: error: --num takes a whole number, not 1e3\n"
+
+    def test_all_faults_are_listed(self):
+        group = Group(title="x", kind=DataOptions)
+        with pytest.raises(UsageError) as caught:
+            parse(split("--size 3 --fit round --held-out x --header=1"), [group], command="x", description="")
+        assert caught.value.text.splitlines() == [
+            "4 options cannot be used:",
+            "  - --size takes 2 values, not 3",
+            "  - --fit takes one of crop, pad, stretch, not round",
+            "  - --held-out takes a number, not x",
+            "  - --header takes no value, not 1",
+        ]
+
+    @pytest.mark.parametrize("words", ["a --num 3", "--num=3 a", "--num 3 a --out b"])
+    def test_what_tyro_takes_has_no_fault(self, words):
+        group = Group(title="x", kind=Sample, positional={"run": "RUN"})
+        (read_by_tyro,) = parse(words.split(), [group], command="x", description="")
+        values, faults = go_through(words.split(), group.options())
+        assert faults == []
+        assert all(str(getattr(read_by_tyro, name)) == str(value) for name, value in values.items())
+
+
+class TestTrainsSettings:
+    def test_the_recipe_is_chosen_by_the_data(self):
+        _, settings = read(["ring"])
+        assert settings == recipe("ring")
+
+    def test_options_are_laid_over_a_named_recipe(self):
+        _, settings = read(split("--recipe ring-clipping --steps 5 --held-out 0.2 swiss-roll"))
+        expected = recipe("ring-clipping")
+        assert settings.data == "swiss-roll"
+        assert (settings.steps, settings.input.held_out) == (5, 0.2)
+        assert settings.constraint == expected.constraint
+
+    @pytest.mark.parametrize("words", ["", "--recipe ring"])
+    def test_an_unknown_recipe_in_a_file_is_refused_beside_all_else_that_is_wrong_in_it(self, tmp_path, capsys, words):
+        path = tmp_path / "settings.toml"
+        path.write_text("recipe = 'rign'\ndata = 'ring'\n")
+        assert main(["train", "--settings", str(path), *words.split(), "--out", str(tmp_path / "run")]) == 2
+        assert f"{path}: recipe 'rign' is not known. Did you mean 'ring'? Known: " in complaint(capsys)
+        path.write_text("recipe = 'rign'\ndata = 'ring'\nstepz = 3\n")
+        assert main(["train", "--settings", str(path), *words.split()]) == 2
+        error = complaint(capsys)
+        assert "2 settings cannot be used" in error
+        assert "recipe 'rign' is not known." in error
+        assert "there is no setting 'stepz'" in error
+        assert not (tmp_path / "run").exists()
+
+    def test_settings_of_a_run_that_were_changed_are_taken_with_a_warning(self, finished, tmp_path, capsys):
+        path = tmp_path / "settings.toml"
+        path.write_text((finished / "settings.toml").read_text())
+        assert read(["--settings", str(path)])[1].steps == 2
+        assert complaint(capsys) == ""
+        path.write_text(path.read_text().replace("steps = 2", "steps = 3"))
+        assert read(["--settings", str(path)])[1].steps == 3
+        assert complaint(capsys) == (
+            f"wgan: warning: {path} was changed after a run had written it; it is taken as it is\n"
+        )
+
+    def test_a_recipe_brings_its_data(self):
+        assert read(["--recipe", "ring-clipping"])[1].data == "ring"
+
+    def test_options_are_laid_over_a_file_and_that_over_its_recipe(self, tmp_path):
+        path = tmp_path / "a.toml"
+        path.write_text("recipe = 'grid'\ndata = 'ring'\nsteps = 7\n[input]\nheld_out = 0.3\n")
+        _, settings = read(["--settings", str(path), "--seed", "4"])
+        assert (settings.data, settings.steps, settings.seed, settings.input.held_out) == ("ring", 7, 4, 0.3)
+        assert settings.batch_size == recipe("grid").batch_size
+
+    def test_several_bad_settings_are_all_listed(self, capsys):
+        words = split("train ring --steps 0 --ema-decay 2 --generator mpl --constraint os.system --held-out 3")
+        assert main(words) == 2
+        text = complaint(capsys)
+        assert text.startswith("wgan: error: 5 settings cannot be used:")
+        for name in (
+            "--steps must",
+            "--ema-decay must",
+            "--held-out must",
+            "--generator: network 'mpl'",
+            "constraint 'os.system'",
+        ):
+            assert text.count(name) == 1
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            ("train", f"no data was named: wgan train DATA, where DATA is a path or one of {', '.join(BUILT_IN)}"),
+            ("train rign", "Did you mean 'ring'?"),
+            ("train x.pkl", "'x.pkl' is refused"),
+            ("train ring --recipe rong", "recipe 'rong' is not known"),
+            ("train ring --objective gan:smoothing=2", "wgan: error: objective 'gan': smoothing must be at least 0"),
+            ("train ring --critic mlp:width=0", "wgan: error: --critic: network 'mlp': width must be at least 1"),
+            ("train --settings none.toml", "there is no settings file none.toml"),
+            ("train --resume x --batch-size 3 ring", "--batch-size cannot be given with --resume"),
+            ("train --resume nowhere", "nowhere"),
+        ],
+    )
+    def test_what_cannot_be_begun(self, words, said, capsys, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert main(words.split()) == 2
+        assert said in complaint(capsys)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_game_that_makes_no_sense_leaves_no_run(self, capsys, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert main(split("train ring --objective mmd --batch-size 1")) == 2
+        assert "a batch of 1 is too small for the losses" in complaint(capsys)
+        assert list(tmp_path.glob("runs/*")) == []
+
+    def test_settings_of_a_run_on_data_in_memory_ask_for_data(self, tmp_path, capsys):
+        (tmp_path / "a.toml").write_text("data = '<ndarray in memory>'\n")
+        assert main(["train", "--settings", str(tmp_path / "a.toml")]) == 2
+        assert "on data in memory" in complaint(capsys)
+
+    def test_without_a_gpu_the_command_for_the_cpu_is_given(self, capsys, monkeypatch):
+        import torch
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        assert main(split("train ring --device cuda --steps 5")) == 2
+        assert complaint(capsys).endswith("On the CPU: wgan train ring --steps 5 --device cpu\n")
+
+    def test_help_lists_choices_and_the_recipes_defaults(self, capsys):
+        assert main(["train", "grid", "--help"]) == 0
+        text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert f"One of {', '.join(CONSTRAINTS)}" in text
+        assert f"(default: {recipe('grid').steps})" in text
+        assert "DATA" in text
+
+
+class TestARun:
+    def test_it_says_what_came_of_it_and_what_to_type_next(self, finished, capsys):
+        settings = from_toml(finished / "settings.toml")
+        out = finished.parent / "told"
+        code = main(["train", "--settings", str(finished / "settings.toml"), "--out", str(out)])
+        said = capsys.readouterr().out
+        assert code == 0
+        assert f"report: {out / 'report.html'}" in said
+        assert f"next:   wgan sample {out} --num 1000 --out {out}/samples.npy" in said
+        assert "exact W1:" in said
+        last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
+        assert re.search(rf"^verdict: {last['verdict']}: \w+", said, re.MULTILINE)
+        assert from_toml(out / "settings.toml") == settings
+        assert (out / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
+
+    def test_quiet_prints_the_directory_alone_and_resume_takes_more_steps(self, finished, capsys):
+        out = finished.parent / "longer"
+        words = [
+            "train",
+            str(finished.parent / "points.npy"),
+            *SMALL,
+            "--lr-schedule",
+            "none",
+            "--out",
+            str(out),
+            "--quiet",
+        ]
+        assert main(words) == 0
+        assert capsys.readouterr().out == f"{out}\n"
+        assert main(["train", "--resume", str(out), "--quiet"]) == 2
+        assert "--steps" in complaint(capsys)
+        assert main(["train", "--resume", str(out), "--steps", "4", "--quiet"]) == 0
+        assert json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 4
+
+    def test_a_run_that_was_stopped_is_finished_or_ended_where_it_is(self, finished, tmp_path, capsys):
+        run = Path(shutil.copytree(finished, tmp_path / "run"))
+        assert main(["train", "--resume", str(run), "--steps", "1"]) == 2
+        assert "has done 2 of 2 steps, so it cannot end after 1" in complaint(capsys)
+        # As if it had been stopped by then: three more steps were planned.
+        with runs.resume(run, steps=5) as going:
+            next(iter(going.run()))
+            going.save()
+        assert main(["finish", str(run)]) == 0
+        said = capsys.readouterr().out
+        assert "ended after 3 of 5 updates\n" in said
+        assert f"report: {run / 'report.html'}\n" in said
+        assert f"to resume it: wgan train --resume {run}\n" in said
+        assert np.load(run / "samples" / "00000003.npy").shape == (1000, 2)
+        assert main(["train", "--resume", str(run), "--steps", "2"]) == 2
+        error = complaint(capsys)
+        assert "has done 3 of 5 steps, so it cannot end after 2" in error
+        assert f"To end it as it is: wgan train --resume {run} --steps 3." in error
+        assert main(["train", "--resume", str(run), "--steps", "3", "--quiet"]) == 0
+        assert from_toml(run / "settings.toml").steps == 3
+        assert main(["finish", str(run)]) == 0
+        assert "it had ended before, after 3 of 3 updates" in capsys.readouterr().out
+        assert main(["finish", str(tmp_path)]) == 2
+        assert "it has no checkpoint" in complaint(capsys)
+
+    @pytest.mark.parametrize("command", ["sample", "evaluate", "report", "compare", "finish", "train --resume"])
+    def test_a_changed_file_is_named_by_every_command(self, finished, tmp_path, capsys, command):
+        run = Path(shutil.copytree(finished, tmp_path / "run"))
+        path = run / "source.json"
+        path.write_text(path.read_text().replace('"points"', '"images"'))
+        more = ["--num", "2", "--out", str(tmp_path / "out.npy")] if command == "sample" else []
+        assert main([*command.split(), str(run), *more]) == 5
+        assert f"'{path}' was changed after it was written" in complaint(capsys)
+
+    def test_data_that_has_moved_is_named_anew(self, finished, tmp_path, capsys):
+        run, moved = Path(shutil.copytree(finished, tmp_path / "run")), tmp_path / "moved.npy"
+        settings = dataclasses.replace(from_toml(run / "settings.toml"), data=str(tmp_path / "gone.npy"))
+        (run / "settings.toml").write_bytes(sealed_toml(settings))
+        shutil.copy(from_toml(finished / "settings.toml").data, moved)
+        assert main(["evaluate", str(run)]) == 2
+        assert "say where it is now: wgan train DATA --resume" in complaint(capsys)
+        assert main(["evaluate", str(run), "--data", str(moved)]) == 0
+        assert main(["train", str(moved), "--resume", str(run), "--steps", "3", "--quiet"]) == 0
+        assert from_toml(run / "settings.toml").data == str(moved)
+
+    def test_samples_of_a_diverged_or_untrained_run_come_with_a_line_of_warning(self, finished, tmp_path, capsys):
+        run, out = Path(shutil.copytree(finished, tmp_path / "run")), str(tmp_path / "out.npy")
+        assert main(["sample", str(run), "--num", "2", "--out", out]) == 0
+        assert complaint(capsys) == ""
+        Journal(run / "events.jsonl").add("diverged", 3)
+        assert main(["sample", str(run), "--num", "2", "--out", out]) == 0
+        assert (
+            complaint(capsys) == f"wgan: warning: the run in '{run}' diverged at step 3; this is its state at step 2\n"
+        )
+        shutil.rmtree(run / "checkpoints" / "00000002")
+        (run / "checkpoints" / "best.json").unlink()
+        assert main(["sample", str(run), "--num", "2", "--out", out]) == 0
+        assert "has not been trained yet: this is step 0\n" in complaint(capsys)
+
+    def test_a_bar_is_shown_on_a_terminal_alone(self, finished, tmp_path, capsys, monkeypatch):
+        words = ["sample", str(finished), "--num", "9000", "--out", str(tmp_path / "out.csv")]
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: True)
+        assert main(words) == 0
+        assert "/9000" in capsys.readouterr().err
+        monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: False)
+        assert main(words) == 0
+        assert capsys.readouterr().err == ""
+
+    def test_interruption_leaves_with_75(self, finished, capsys, monkeypatch):
+        from wgan.runs import Experiment
+
+        def stop(self):
+            raise Interrupted("stopped", remedy=f"wgan train --resume {self.directory}")
+            yield
+
+        monkeypatch.setattr(Experiment, "run", stop)
+        out = finished.parent / "stopped"
+        assert main(["train", str(finished.parent / "points.npy"), *SMALL, "--out", str(out), "--quiet"]) == 75
+        assert f"wgan train --resume {out}" in complaint(capsys)
+
+    def test_too_little_memory_suggests_half_the_batch(self, finished, capsys, monkeypatch):
+        from wgan.runs import running
+
+        def exhaust(*_):
+            raise MemoryError
+
+        monkeypatch.setattr(running, "train", exhaust)
+        out = finished.parent / "large"
+        assert main(["train", str(finished.parent / "points.npy"), *SMALL, "--out", str(out), "--quiet"]) == 1
+        assert "--batch-size 4" in complaint(capsys)
+
+    def test_sample_is_seeded_and_a_beginning_of_more(self, finished, tmp_path):
+        def draw(name: str, *words: str) -> np.ndarray:
+            out = tmp_path / f"{name}.npy"
+            assert main(["sample", str(finished), "--out", str(out), *words]) == 0
+            return np.load(out)
+
+        few, more, other = draw("a", "--num", "5"), draw("b", "--num", "9"), draw("c", "--num", "5", "--seed", "1")
+        assert few.shape == (5, 2)
+        np.testing.assert_array_equal(few, more[:5])
+        assert not np.array_equal(few, other)
+        np.testing.assert_array_equal(few, draw("d", "--num", "5", "--checkpoint", "best"))
+
+    @pytest.mark.parametrize("num", ["0", "-1"])
+    def test_no_samples_are_refused(self, finished, tmp_path, num, capsys):
+        assert main(["sample", str(finished), "--num", num, "--out", str(tmp_path / "a.npy")]) == 2
+        assert f"--num must be at least 1, not {num}" in complaint(capsys)
+
+    def test_the_target_is_checked_before_torch_is_loaded(self, finished, tmp_path):
+        words = ["sample", str(finished), "--num", "3", "--out", str(tmp_path / "a.jpg")]
+        code = (
+            f"import sys; from wgan.cli.main import main; assert main({words!r}) == 2; sys.exit('torch' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+        assert done.returncode == 0
+        assert "a.jpg" in done.stderr
+
+    def test_evaluate_in_words_and_as_json(self, finished, capsys):
+        assert main(["evaluate", str(finished)]) == 0
+        assert "exact W1:" in capsys.readouterr().out
+        assert main(["evaluate", str(finished), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        last = json.loads((finished / "metrics.jsonl").read_text().splitlines()[-1])
+        assert found["score"] == last["score"]
+
+    def test_evaluate_in_more_rounds_of_another_size(self, finished, capsys):
+        found = []
+        for words in ("", "--rounds 3", "--rounds 3 --size 2"):
+            assert main(["evaluate", str(finished), "--json", *words.split()]) == 0
+            found.append(json.loads(capsys.readouterr().out)["score"])
+        assert len(set(found)) == 3
+
+    def test_evaluations_that_cannot_be_are_all_refused(self, finished, capsys):
+        assert main(["evaluate", str(finished), "--size", "1000000000", "--rounds", "-1"]) == 2
+        text = complaint(capsys)
+        assert "  - --size must be between 2 and 20,000 (exact transport holds" in text
+        assert "  - --rounds must be at least 1, not -1" in text
+
+    @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+    def test_samples_that_are_broken_off_leave_no_half_file(self, finished, tmp_path, name):
+        (tmp_path / "a.csv").write_text("as it was")
+        command = [sys.executable, "-m", "wgan", "sample", str(finished), "--num", "1000000000"]
+        # What runs in a shell's background ignores SIGINT, and so would its children.
+        heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        command += ["--out", str(tmp_path / "a.csv")]
+        writing = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed)
+        # A file beside its place says that writing has begun.
+        until = time.monotonic() + 30
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        writing.send_signal(getattr(signal, name))
+        _, said = writing.communicate(timeout=30)
+        assert (writing.returncode, said.count(b"\n")) == ({"SIGTERM": 143, "SIGINT": 130}[name], 1)
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.csv": "as it was"}
+
+    def test_more_samples_than_the_disk_holds_are_refused_at_once(self, finished, tmp_path, capsys):
+        assert main(["sample", str(finished), "--num", str(10**15), "--out", str(tmp_path / "a.npy")]) == 5
+        assert "samples take 16,000,000,000,000,000 bytes" in complaint(capsys)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_report_is_written_again(self, finished, capsys):
+        (finished / "report.html").unlink(missing_ok=True)
+        assert main(["report", str(finished)]) == 0
+        assert capsys.readouterr().out.strip() == str(finished / "report.html")
+        assert (finished / "report.html").stat().st_size > 1000
+
+    @pytest.mark.parametrize("command", ["report", "evaluate", "sample"])
+    def test_what_is_no_run_is_refused(self, command, tmp_path, capsys):
+        more = ["--num", "3", "--out", str(tmp_path / "a.npy")] if command == "sample" else []
+        assert main([command, str(tmp_path), *more]) == 2
+        assert str(tmp_path) in complaint(capsys)
+
+
+class TestLooking:
+    def test_recipes_and_choices(self, capsys):
+        from wgan.settings.recipes import RECIPES
+
+        assert main(["recipes"]) == 0
+        text = capsys.readouterr().out
+        assert all(f"  {name} " in text for name in RECIPES)
+        for part in ("clipping:bound=0.01", "--generator or --critic", "adam:lr=", "--objective"):
+            assert part in text
+
+    def test_a_table(self, tmp_path, capsys):
+        path = tmp_path / "t.csv"
+        rows = [f"{age},{'yes' if age % 2 else 'no'},2020-01-{1 + age % 28:02d}" for age in range(30)]
+        path.write_text("\n".join(["age,answer,day", *rows]) + "\n")
+        assert main(["data", str(path), "--picture", str(tmp_path / "t.png")]) == 0
+        text = capsys.readouterr().out
+        assert "30 rows, 3 columns" in text
+        assert "2 categories" in text
+        assert "2020-01-01 to 2020-01-28" in text
+        assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_a_built_in_sampler(self, tmp_path, capsys):
+        assert main(["data", "ring", "--picture", str(tmp_path / "r.png")]) == 0
+        assert "8 Gaussian modes" in capsys.readouterr().out
+        assert (tmp_path / "r.png").is_file()
+
+    def test_images(self, tmp_path, capsys):
+        pixels = np.random.default_rng(0).integers(10, 90, (20, 6, 8, 3), dtype=np.uint8)
+        np.save(tmp_path / "i.npy", pixels)
+        assert main(["data", str(tmp_path / "i.npy"), "--picture", str(tmp_path / "i.png")]) == 0
+        text = capsys.readouterr().out
+        assert "3×6×8 numbers" in text
+        assert "channel 3: " in text
+
+    def test_pictures_are_png(self, capsys):
+        assert main(["data", "ring", "--picture", "a.gif"]) == 2
+        assert "does not end in .png" in complaint(capsys)
+
+    def test_all_faults_are_listed(self, capsys):
+        assert main(["data", "ring", "--held-out", "3", "--size", "0", "4"]) == 2
+        assert "2 settings cannot be used" in complaint(capsys)
+
+
+def test_samples_never_replace_the_data(finished_on_file, capsys):
+    run, data = finished_on_file
+    before = data.read_bytes()
+    assert main(["sample", str(run), "--num", "3", "--out", str(data)]) == 2
+    assert "is the data that the run was trained on" in capsys.readouterr().err
+    assert data.read_bytes() == before
+
+
+@pytest.fixture
+def finished_on_file(tmp_path):
+    data = tmp_path / "points.csv"
+    data.write_text("a,b\n" + "\n".join(f"{i / 7:.3f},{(i * i) % 11}" for i in range(60)))
+    run = tmp_path / "run"
+    words = ["--steps", "2", "--generator", "mlp:width=4", "--critic", "mlp:width=4", "--out", str(run), "--quiet"]
+    assert main(["train", str(data), *words]) == 0
+    return run, data

@@ -1,0 +1,375 @@
+"""What `wgan compare` puts on one axis, what it refuses, and what it says."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from fake_runs import examined, fake_run, lines_of, rewrite
+from wgan import figures
+from wgan.cli.compare import CompareOptions
+from wgan.cli.main import main
+from wgan.cli.options import Group, gathered
+from wgan.data.points import PointsCodec
+from wgan.data.scaling import Scaling
+from wgan.report.record import read_record
+from wgan.report.runs import read_runs, seconds_at
+from wgan.runs.record import Journal
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """Three runs on the same data: a good one, one of which the critic is weak, and one without evidence."""
+    folder = tmp_path_factory.mktemp("compared")
+    examined(fake_run(folder / "good", steps=4_000, constraint="penalty:weight=0.1"))
+    examined(fake_run(folder / "weak", steps=4_000), factor=1.05, share=0.4)
+    fake_run(folder / "old", steps=1_000)
+    return folder
+
+
+@pytest.fixture
+def runs(originals, tmp_path, monkeypatch):
+    """A folder of one's own with the three runs, to be in."""
+    folder = shutil.copytree(originals, tmp_path / "runs")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def said(capsys):
+    def run(*words):
+        code = main(["compare", *map(str, words)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def source(run, **changed):
+    path = run / "source.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def setting(run, old, new):
+    path = run / "settings.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def row(out, name):
+    return next(line.split() for line in out.splitlines() if line.startswith(f"{name} "))
+
+
+def test_a_table_of_what_was_reached(said, runs):
+    code, out, err = said("good", "weak")
+    assert (code, err) == (0, "")
+    exact = 1.9 * np.exp(-4_000 / 900) + 0.1
+    assert row(out, "good") == [
+        "good", "4,000", f"{0.9 * exact:.3g}", f"{exact:.3g}", f"[{0.9 * exact:.3g},", f"{1.1 * exact:.3g}]", "0.07",
+        "90", "%", "60", "%", "1.5", "%",
+    ]  # fmt: skip
+    assert "in units of the data" in out
+    assert "wasserstein, penalty:weight=0.1" in out
+    assert f"{0.033 * exact:.3g}" in out
+    assert f"{0.03 * exact:.3g}" in out
+    assert "estimate of the earth mover's distance, up to an unknown constant factor" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_runs_are_ranked_and_those_whose_intervals_overlap_are_not_told_apart(said, runs):
+    # The intervals reach into one another, but neither distance is in the other's.
+    examined(runs / "weak", factor=1.15, share=0.4)
+    _, out, _ = said("weak", "good")
+    text = " ".join(out.split())
+    assert "nearest to the data by exact W1: good 0.122 < weak 0.141" in text
+    assert "not told apart from good, as their 95 % intervals overlap: weak" in text
+    assert "by what the critics prove" in text
+    assert "weak 0.0563 < good 0.11" in text
+
+
+def test_runs_that_are_told_apart_are_so(said, runs):
+    examined(runs / "weak", factor=3.0)
+    _, out, _ = said("weak", "good")
+    assert "overlap" not in out
+
+
+def test_runs_at_their_floor_are_named(said, runs):
+    assert "as near as" not in said("good", "weak")[1]
+    examined(runs / "good", factor=0.5)
+    assert "as near as other real rows: good" in " ".join(said("good", "weak")[1].split())
+
+
+def test_runs_whose_exact_distance_cannot_tell_noise_are_ranked_by_the_sliced_one(said, runs):
+    def beside(name, sliced=None):
+        path = runs / name / "metrics.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if "exact" in line:
+                line |= {"exact_floor": line["exact"], "without_critic": 0.99 * line["exact"]}
+                line |= {} if sliced is None else {"sliced": sliced, "sliced_floor": 0.1}
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    beside("good")
+    beside("weak")
+    text = " ".join(said("good", "weak")[1].split())
+    assert "nearest to the data by exact W1: good" in text
+    assert "this order says little: in so many dimensions the exact W1 cannot tell samples from noise" in text
+    assert "as near as other real rows" not in text
+    assert "nearest neighbours alone prove nearly all of it" in text
+    beside("good", 0.29)
+    beside("weak", 0.12)
+    text = " ".join(said("good", "weak")[1].split())
+    assert "nearest to the data by sliced W1: weak 0.12 < good 0.29" in text
+    assert "as near as other real rows: weak" in text
+
+
+def test_one_run_is_in_no_order(said, runs):
+    code, out, err = said("good")
+    assert (code, err) == (0, "")
+    assert "good" in out
+    assert "nearest to the data" not in out
+
+
+def test_a_run_without_evidence_is_named_and_shown_as_missing(said, runs):
+    code, out, err = said("good", "old")
+    assert code == 0
+    assert "wgan: warning: old: no evidence was recorded, so nothing of it is on the axis: it is of an earlier" in err
+    assert row(out, "old")[:3] == ["old", "1,000", "–"]
+    assert "cannot-tell" in out
+
+
+@pytest.mark.parametrize(
+    ("settings", "split", "events", "reason"),
+    [
+        ('examine = "off"', {}, [], "it was trained with --diagnose off; train it again without that"),
+        ('examine = "auto"', {"held_out": 0}, [], "only held-out rows show it, and there are 0; train it again"),
+        ('examine = "auto"', {"held_out": 40}, ["diverged"], "training diverged before its first look"),
+        (
+            'examine = "auto"',
+            {"held_out": 40},
+            ["saved"],
+            "it has had no look yet; go on with it (wgan train --resume old), or end it with a look where it is "
+            "(wgan train --resume old --steps 37)",
+        ),
+    ],
+)
+def test_it_says_why_a_run_has_no_evidence_and_what_to_do_about_it(said, runs, settings, split, events, reason):
+    setting(runs / "old", "seed = 0\n", f"seed = 0\n{settings}\n")
+    source(runs / "old", split=split)
+    for event in events:
+        Journal(runs / "old" / "events.jsonl").add(event, 37, message="it did")
+    code, _, err = said("old")
+    assert code == 0
+    assert f"wgan: warning: old: no evidence was recorded, so nothing of it is on the axis: {reason}" in err
+
+
+def test_json_says_what_the_tables_say(said, runs):
+    code, out, _ = said("good", "weak", "old", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [run["run"] for run in found["runs"]] == ["good", "weak", "old"]
+    good, weak, old = found["runs"]
+    assert good["efficiency"] == 0.9
+    assert good["rows"] == 1_000
+    assert (weak["constraint"], weak["steps"], weak["looked_at"]) == ("clipping:bound=0.01", 4_000, 4_000)
+    assert old["exact"] is None
+    assert old["looked_at"] is None
+    assert old["raw"] > 0
+    assert {"kind", "reason", "remedy", "evidence"} == set(old["verdict"])
+    assert found["rankings"][0] == {
+        "by": "exact", "order": ["good", "weak"], "not_told_apart_from_the_first": ["weak"],
+    }  # fmt: skip
+    assert found["rankings"][1]["order"] == ["weak", "good"]
+    assert "old: no evidence" in found["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("ending", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("html", b"<!doctype html>"), ("SVG", b"<?xml")]
+)
+def test_runs_are_drawn(said, runs, ending, begins):
+    code, out, _ = said("good", "weak", "--out", f"drawn.{ending}")
+    content = (runs / f"drawn.{ending}").read_bytes()
+    assert code == 0
+    assert f"drawn: drawn.{ending}" in out
+    assert content.startswith(begins)
+    if ending == "html":
+        assert b"<script" not in content
+        text = content.decode()
+        assert text.count("data:image/svg+xml") == 2
+        assert "Can their losses be believed?" in text
+
+
+@pytest.mark.parametrize("axis", ["updates", "seconds"])
+def test_both_axes(said, runs, axis, monkeypatch):
+    drawn, make = [], figures.together
+    monkeypatch.setattr(figures, "together", lambda runs, **more: drawn.append((runs, more)) or make(runs, **more))
+    assert said("good", "old", "weak", "--out", "drawn.png", "--axis", axis)[0] == 0
+    ((good, weak), more), *_ = drawn
+    steps = np.arange(1_000, 4_001, 1_000)
+    np.testing.assert_allclose(good.at, steps if axis == "updates" else steps / 66)
+    assert (good.name, weak.name) == ("good", "weak")
+    np.testing.assert_allclose(weak.certified, 0.4 * weak.exact)
+    assert more["across"] == ("generator updates" if axis == "updates" else "seconds of training")
+
+
+def test_looks_whose_time_is_not_known_are_left_out_and_named(said, runs):
+    events = (runs / "good" / "events.jsonl").read_text().splitlines()
+    (runs / "good" / "events.jsonl").write_text("\n".join(events[:3]) + "\n")
+    code, _, err = said("good", "weak", "--axis", "seconds", "--out", "drawn.svg")
+    assert code == 0
+    assert "good: its events tell the time of 2 of 4 looks" in err
+    found = read_runs([runs / "good"])[0].bracket(by_seconds=True)
+    np.testing.assert_allclose(found.at, [1_000 / 66, 2_000 / 66])
+    assert len(found.exact) == len(found.floor) == 2
+
+
+def test_time_between_events_is_between_their_times(runs):
+    record = read_record(runs / "good")
+    np.testing.assert_allclose(seconds_at(record, np.array([0.0, 500.0, 4_000.0])), [0, 500 / 66, 4_000 / 66])
+    assert np.isnan(seconds_at(record, np.array([4_001.0]))).all()
+    record.events.clear()
+    assert np.isnan(seconds_at(record, np.array([0.0]))).all()
+
+
+def test_more_is_known_the_further_a_run_has_come(said, runs):
+    rewrite(runs / "weak", lines_of(runs / "weak")[:250])
+    with (runs / "weak" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2510, "esti')
+    code, out, err = said("good", "weak")
+    assert (code, err) == (0, "")
+    assert row(out, "weak")[1] == "2,000"
+
+
+CODEC = PointsCodec(
+    dtype=np.dtype(np.float32),
+    num_columns=2,
+    scaling=Scaling(half=np.ones(2), low=np.zeros(2), span=np.ones(2), mean=np.zeros(2), spread=np.full(2, 1 / 3)),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda run: source(run, codec={"kind": "images"}), "kind: images, was points"),
+        (lambda run: source(run, codec=CODEC.state()), "scaling, spread: 0.333333333, 0.333333333, was 1"),
+        (lambda run: source(run, fingerprint="00" * 16), "rows: points ring"),
+        (lambda run: source(run, conditions={"parts": [{"name": "hair"}], "counts": []}), "conditions"),
+        (lambda run: setting(run, "packing = 1", "packing = 2"), "samples in one point of the critic's: 2, was 1"),
+    ],
+    ids=["kind", "scaling", "rows", "conditions", "packing"],
+)
+def test_other_data_is_on_another_axis(said, runs, change, message):
+    change(runs / "weak")
+    code, out, err = said("good", "weak", "--out", "drawn.png")
+    assert (code, out) == (2, "")
+    assert "'weak' cannot be put on one axis with 'good': " in err
+    assert message in err
+    assert "Traceback" not in err
+    assert not (runs / "drawn.png").exists()
+
+
+def test_a_scaling_that_rounds_otherwise_is_the_same(said, runs):
+    for name, factor in (("good", 1.0), ("weak", 1 + 1e-15)):
+        state = CODEC.state()
+        state["scaling"]["spread"] = [spread * factor for spread in state["scaling"]["spread"]]
+        source(runs / name, codec=state)
+    assert said("good", "weak")[0] == 0
+
+
+def test_other_rows_held_out_by_another_seed_are_the_same_data_and_said(said, runs):
+    source(runs / "weak", fingerprint="00" * 16)
+    setting(runs / "weak", "seed = 0", "seed = 1")
+    code, _, err = said("good", "weak")
+    assert code == 0
+    assert "seeds or shares held out differ" in err
+    source(runs / "weak", name="another file")
+    assert said("good", "weak")[0] == 2
+
+
+def test_other_numbers_of_rows_are_said(said, runs):
+    examined(runs / "weak", rows=500)
+    code, _, err = said("good", "weak")
+    assert code == 0
+    assert "other numbers of rows were looked at (1,000 in good, 500 in weak)" in err
+
+
+def test_without_exact_distances_sliced_ones_are_shown_and_ranked(said, runs):
+    for name, value in (("good", 0.3), ("weak", 0.2)):
+        lines = lines_of(runs / name)
+        for line in lines:
+            if line.pop("exact", None):
+                line.update(sliced=value, sliced_floor=0.01)
+        rewrite(runs / name, lines)
+    _, out, _ = said("good", "weak")
+    assert "sliced W1" in out
+    assert "nearest to the data by sliced W1: weak 0.2 < good 0.3" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([], 2, "RUN... is needed"),
+        (["nowhere"], 2, "'nowhere' does not exist"),
+        (["good", "."], 2, "'.' is not a run directory: it has no settings.toml"),
+        (["good", "good"], 2, "the run 'good' is named twice"),
+        (["good", "weak/../good"], 2, "'weak/../good' is the same run as 'good'"),
+        (["good", "--out", "drawn.jpg"], 2, "--out drawn.jpg ends in none of .png, .svg, .html"),
+        (["good", "--out", "no/drawn.png"], 2, "there is no folder no"),
+        (["good", "--out", "folder.png"], 2, "--out folder.png is a folder"),
+        (["old", "--out", "drawn.png"], 2, "there is nothing to draw"),
+        (["good", "--axis", "hours"], 2, "--axis takes one of updates, seconds, not hours"),
+        (["good", "--ouy", "x.png"], 2, "did you mean --out?"),
+        (["source"], 5, "lacks describe"),
+        (["gone"], 5, "source.json' cannot be read"),
+        (["settings"], 5, "settings.toml' cannot be read"),
+        (["damaged"], 5, "is damaged: 2 lines cannot be read"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(said, runs, words, code, message):
+    (runs / "folder.png").mkdir()
+    for name in ("source", "gone", "settings", "damaged"):
+        shutil.copytree(runs / "old", runs / name)
+    (runs / "source" / "source.json").write_text('{"name": "x", "fingerprint": "y", "codec": {}}')
+    (runs / "gone" / "source.json").unlink()
+    (runs / "settings" / "settings.toml").write_text("not = [toml")
+    with (runs / "damaged" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 1, "es\nnull\n{"step": 20')
+    found = said(*words)
+    assert (found[0], found[1]) == (code, "")
+    assert message in found[2]
+    assert "Traceback" not in found[2]
+
+
+def test_too_many_runs_for_one_picture_can_still_be_tabled(said, runs):
+    for place in range(12):
+        shutil.copytree(runs / "good", runs / f"good-{place}")
+    many = ["good", *(f"good-{place}" for place in range(12))]
+    code, _, err = said(*many, "--out", "drawn.png")
+    assert code == 2
+    assert "13 runs are too many to be told apart in one picture: at most 12" in err
+    assert said(*many)[0] == 0
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(said, runs):
+    (runs / "other").mkdir()
+    shutil.copytree(runs / "good", runs / "other" / "good")
+    _, out, _ = said("good", "other/good")
+    assert row(out, "runs/good")
+    assert row(out, "other/good")
+
+
+def test_hostile_names_are_escaped(said, runs):
+    shutil.move(runs / "weak", runs / "we\x1b[31mak")
+    code, out, err = said("good", "we\x1b[31mak", "--out", "drawn.html")
+    assert code == 0
+    assert "\x1b" not in out + err + (runs / "drawn.html").read_text()
+
+
+def test_words_in_any_order_are_gathered():
+    options = Group(title="x", kind=CompareOptions, positional={"runs": "RUN..."}).options()
+    assert gathered(["a", "--out", "x.png", "b", "--json", "c", "--axis=seconds", "d"], options) == [
+        "a", "b", "c", "d", "--out", "x.png", "--json", "--axis=seconds",
+    ]  # fmt: skip
+    assert gathered(["a", "--json", "--", "-b"], options) == ["a", "--json", "--", "-b"]

@@ -1,0 +1,66 @@
+"""What `wgan data` says of data that is unusual."""
+
+import decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from wgan.cli.main import main
+
+
+@pytest.fixture
+def said(capsys):
+    def look(path):
+        code = main(["data", str(path)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return look
+
+
+def test_half_floats_are_shown(tmp_path, said):
+    values = np.array([[0.5, 1], [2, 3], [4, 6], [1, 1]], np.float16)
+    np.save(tmp_path / "f.npy", values)
+    pa.parquet.write_table(pa.table({"x": values[:, 0], "y": values[:, 1]}), tmp_path / "f.parquet")
+    for name in ("f.npy", "f.parquet"):
+        code, out, _ = said(tmp_path / name)
+        assert code == 0
+        assert "halffloat: " in out
+
+
+def test_large_whole_numbers_are_shown_as_they_are(tmp_path, said):
+    rows = np.arange(100)
+    pa.parquet.write_table(pa.table({"id": 2**60 + rows, "x": rows * 0.5}), tmp_path / "id.parquet")
+    _, out, _ = said(tmp_path / "id.parquet")
+    ids = {int(word) for line in out.splitlines() for word in line.split() if word.startswith("11529215")}
+    assert ids <= {2**60 + row for row in range(100)}
+    assert any(value % 256 for value in ids)
+
+
+def test_no_row_is_drawn_twice(tmp_path, said):
+    for number in range(60):
+        Image.new("L", (8, 8), number).save(tmp_path / f"{number}.png")
+    _, out, _ = said(tmp_path)
+    assert "(of 54 images drawn)" in out
+
+
+def test_single_things_are_said_so_and_zero_has_no_sign(tmp_path, said):
+    np.save(tmp_path / "x.npy", np.array([-0.0, -0.0, 0.0, 1.0]))
+    _, out, _ = said(tmp_path / "x.npy")
+    assert "one sample: 1 number as" in out
+    assert "-0 " not in out
+    table = pa.table({"x": [1.5, 2.25, 3.0], "same": ["a"] * 3})
+    pa.parquet.write_table(table, tmp_path / "t.parquet")
+    _, out, _ = said(tmp_path / "t.parquet")
+    assert "1 category: a" in out
+
+
+def test_decimals_are_numbers_of_their_scale(tmp_path, said):
+    cells = [decimal.Decimal(text) for text in ("1.25", "2.50", "-3.75", "1.25")] * 10
+    pa.parquet.write_table(pa.table({"d": pa.array(cells, pa.decimal128(9, 2))}), tmp_path / "d.parquet")
+    _, out, _ = said(tmp_path / "d.parquet")
+    assert "1 numeric" in out
+    assert "decimal128(9, 2): -3.75 to 2.50" in out

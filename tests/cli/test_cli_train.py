@@ -1,0 +1,171 @@
+"""`wgan train` at its edges: signals at any phase, reports of runs that end early, batches that nobody asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from shlex import split
+
+import numpy as np
+import pytest
+
+from wgan import report, runs
+from wgan.cli import train
+from wgan.cli.main import main
+from wgan.runs import Experiment, checkpoints, opening
+from wgan.settings import from_toml
+
+SMALL = split("ring --steps 4 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --eval-size 20 --quiet")
+
+
+def events(run: Path) -> list[str]:
+    return [json.loads(line)["event"] for line in (run / "events.jsonl").read_text().splitlines()]
+
+
+def and_signal(work: Callable[..., object], *numbers: signal.Signals, before: bool = True) -> Callable[..., object]:
+    """The work with signals before or after it."""
+
+    def signalled(*args: object, **options: object) -> object:
+        if before:
+            for number in numbers:
+                os.kill(os.getpid(), number)
+        result = work(*args, **options)
+        if not before:
+            for number in numbers:
+                os.kill(os.getpid(), number)
+        return result
+
+    return signalled
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGINT, 130)],
+    ids=lambda value: str(value),
+)
+def test_a_signal_while_data_is_read_leaves_nothing(tmp_path, monkeypatch, capsys, number, code):
+    before = signal.getsignal(number)
+    monkeypatch.setattr(opening, "open_data", and_signal(opening.open_data, number))
+    assert main(["train", *SMALL, "--out", str(tmp_path / "new" / "run")]) == code
+    assert f"stopped by {number.name} before the run had begun" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("instead", [None, AttributeError("half imported")])
+def test_a_signal_that_an_import_swallows_is_answered_all_the_same(tmp_path, monkeypatch, instead):
+    missing = train._refuse_missing_device
+
+    def swallow(*given: object) -> None:
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGTERM)
+        if instead is not None:
+            raise instead
+        missing(*given)
+
+    monkeypatch.setattr(train, "_refuse_missing_device", swallow)
+    assert main(["train", *SMALL, "--out", str(tmp_path / "run")]) == 143
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_right_after_the_first_checkpoint_leaves_a_run_to_resume(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Experiment, "save", and_signal(Experiment.save, signal.SIGTERM, before=False))
+    assert main(["train", *SMALL, "--out", str(tmp_path / "run")]) == 75
+    assert f"wgan train --resume {tmp_path / 'run'}" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["train", "--resume", str(tmp_path / "run"), "--quiet"]) == 0
+
+
+def test_a_signal_while_resuming_leaves_the_run_as_it_was(tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    with runs.begin(train.read(SMALL)[1], run):
+        pass
+    monkeypatch.setattr(opening, "open_data", and_signal(opening.open_data, signal.SIGTERM))
+    assert main(["train", "--resume", str(run), "--quiet"]) == 75
+    assert f"wgan train --resume {run}" in capsys.readouterr().err
+    assert events(run) == ["started", "saved"]
+
+
+def test_a_signal_while_the_report_is_written_does_not_unfinish_a_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "write_report", and_signal(report.write_report, signal.SIGTERM))
+    assert main(["train", *SMALL, "--out", str(tmp_path / "run")]) == 0
+    assert "after the run had finished" in capsys.readouterr().err
+    assert events(tmp_path / "run")[-1] == "finished"
+
+
+def stop_in_the_first_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Experiment, "_advance", and_signal(Experiment._advance, signal.SIGTERM))
+
+
+def test_a_stopped_run_is_reported_after_it_is_saved(tmp_path, monkeypatch):
+    stop_in_the_first_update(monkeypatch)
+    saved = []
+
+    def write(run: Path) -> Path:
+        saved.extend(checkpoints.steps_saved(run / "checkpoints"))
+        return run
+
+    monkeypatch.setattr(report, "write_report", write)
+    assert main(["train", *SMALL, "--out", str(tmp_path / "run")]) == 75
+    assert saved == [0]
+    assert events(tmp_path / "run")[-1] == "stopped"
+
+
+def test_a_second_interrupt_does_not_wait_for_the_report_of_a_stopped_run(tmp_path, monkeypatch):
+    stop_in_the_first_update(monkeypatch)
+    monkeypatch.setattr(report, "write_report", and_signal(lambda run: time.sleep(60), signal.SIGINT))
+    assert main(["train", *SMALL, "--out", str(tmp_path / "run")]) == 75
+
+
+def test_a_stopped_run_waits_for_its_report_so_long_and_no_longer(tmp_path, monkeypatch):
+    stop_in_the_first_update(monkeypatch)
+    monkeypatch.setattr(train, "_REPORT_SECONDS", 0.05)
+    monkeypatch.setattr(report, "write_report", lambda run: time.sleep(60))
+    assert main(["train", *SMALL, "--out", str(tmp_path / "run")]) == 75
+
+
+def test_a_report_that_fails_does_not_hide_why_the_run_ended(tmp_path, monkeypatch, capsys):
+    def fail(run: Path) -> Path:
+        raise OSError("no room")
+
+    stop_in_the_first_update(monkeypatch)
+    monkeypatch.setattr(report, "write_report", fail)
+    assert main(["train", *SMALL, "--out", str(tmp_path / "run")]) == 75
+    assert "the report could not be written: no room" in capsys.readouterr().err
+
+
+def test_a_diverged_run_is_reported(tmp_path):
+    rates = ["--generator-optimizer", "adam:lr=1000", "--critic-optimizer", "adam:lr=1000"]
+    assert main(["train", *SMALL, *rates, "--out", str(tmp_path / "run")]) == 4
+    assert events(tmp_path / "run")[-1] == "diverged"
+    assert "diverged" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_going_back_is_said_in_a_line_of_warning(tmp_path, capsys):
+    rates = ["--constraint", "clipping:bound=0.01", "--critic-optimizer", "rmsprop:lr=0.3"]
+    assert main(["train", *SMALL, *rates, "--out", str(tmp_path / "run")]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "diverged" in line]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "wgan: warning: training diverged at step 4: each update of the critic, at a rate of 0.3,"
+    )
+    assert said[0].endswith("(0.0025 for the generator, 0.15 for the critic): rollback 1 of 3")
+    assert events(tmp_path / "run").count("rolled-back") == 1
+
+
+def test_a_recipes_batch_shrinks_to_small_data_and_one_that_was_asked_for_is_refused(tmp_path, capsys):
+    data, run = tmp_path / "small.csv", tmp_path / "run"
+    np.savetxt(data, np.random.default_rng(0).normal(size=(100, 2)), delimiter=",", header="a,b", comments="")
+    words = ["train", str(data), *split("--steps 1 --quiet --generator mlp:width=8 --critic mlp:width=8")]
+    assert main([*words, "--out", str(run)]) == 0
+    assert "small.csv' has 90 samples to train on: the batch size is 90, not 256" in capsys.readouterr().err
+    assert from_toml(run / "settings.toml").batch_size == 90
+    (tmp_path / "asked.toml").write_text("batch_size = 128\n")
+    for asked in (["--batch-size=128"], ["--settings", str(tmp_path / "asked.toml")]):
+        assert main([*words, *asked, "--out", str(tmp_path / "other")]) == 2
+        assert "The largest batch size is 90." in capsys.readouterr().err

@@ -1,0 +1,368 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from fake_runs import SCRIPT, fake_run
+from wgan import figures
+from wgan.constraints import CONSTRAINTS
+from wgan.data.export import write_samples
+from wgan.data.tables.written import DateForm, NumberForm, form_state
+from wgan.errors import UsageError
+from wgan.objectives import OBJECTIVES
+from wgan.report import write_report
+from wgan.report.markup import Html, element, joined
+from wgan.report.record import columns, forms_of, read_record
+from wgan.report.words import axis_label, duration, significant, summary
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Curves are laid out but not drawn, which takes most of the time of a report, where only its words matter."""
+    monkeypatch.setattr(figures, "svg", lambda figure, theme: b"<svg/>")
+
+
+class Page(HTMLParser):
+    """Collects what a browser would act on."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.addresses, self.attributes, self.words = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        self.addresses += [value for name, value in attrs if name in ("src", "srcset", "href")]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def report(run):
+    out = write_report(run)
+    assert out == run / "report.html"
+    return Page(out.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("kind", ["points", "images", "table"])
+def test_page_of_each_kind_is_self_contained_and_small(tmp_path, kind):
+    run = fake_run(tmp_path / "run-001", kind, steps=1_000, frames=2)
+    page = report(run)
+    assert all(address.startswith("data:image/") for address in page.addresses)
+    assert page.tags.count("img") >= 2
+    assert (run / "report.html").stat().st_size < 3e6
+    assert sorted(path.name for path in run.iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_summary_states_the_numbers(tmp_path):
+    text = report(fake_run(tmp_path / "run", constraint="penalty:weight=0.1")).text
+    assert "a Wasserstein GAN with the constraint penalty:weight=0.1 on its critic, trained on" in text
+    assert "It made 8,000 generator updates in 2 min 1 s and finished." in text
+    assert "is 0.0501, against a floor of 0.044 between two sets of real ones of that size, 1.14 times as far." in text
+    assert "8 of 8 modes" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_early_end_and_a_way_back_are_told(tmp_path):
+    run = fake_run(tmp_path / "run", steps=8_000)
+    path = run / "events.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[-1] |= {"reason": "no better score in 3 evaluations since step 500"}
+    lines.insert(
+        1, {"event": "rolled-back", "step": 25, "message": "training diverged at step 25: it is enough; going back"}
+    )
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = report(run).text
+    assert "and ended early: no better score in 3 evaluations since step 500." in text
+    assert "Warning. training diverged at step 25: it is enough; going back" in text
+
+
+def test_hostile_names_are_shown_and_not_run(tmp_path):
+    run = fake_run(tmp_path / SCRIPT.replace("/", "%"), "table", steps=1_000, label=f'{SCRIPT}"onload=x')
+    content = write_report(run).read_text(encoding="utf-8")
+    page = Page(content)
+    assert "script" not in page.tags
+    assert not [name for name in page.attributes if name.startswith("on")]
+    assert SCRIPT in page.text
+    assert re.search(r"content=\"default-src &#x27;none&#x27;", content)
+    assert "unsafe-inline" not in content
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_events_and_environment_are_escaped_too(tmp_path):
+    run = fake_run(tmp_path / "run", steps=10)
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 1.8e9, "event": "warning", "step": 1, "message": SCRIPT}) + "\n")
+    (run / "environment.json").write_text(json.dumps({"platform": {SCRIPT: [SCRIPT, "\x00\ud800"]}}))
+    page = report(run)
+    assert "script" not in page.tags
+    assert page.text.count(SCRIPT) >= 3
+    assert "\\x00\\ud800" in page.text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_style_is_allowed_by_its_digest(tmp_path):
+    import base64
+    import hashlib
+    import html
+
+    content = write_report(fake_run(tmp_path / "run", steps=10)).read_text(encoding="utf-8")
+    style = re.search(r"<style>(.*?)</style>", content, re.DOTALL).group(1)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in html.unescape(content)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_run_in_progress_with_a_torn_last_line(tmp_path):
+    run = fake_run(tmp_path / "run", made=3_000)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3010, "esti')
+    text = report(run).text
+    assert (
+        "It has made 3,000 of 8,000 generator updates in 45 s. It is still running, or was cut short, and can" in text
+    )
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_stopped_run(tmp_path):
+    run = fake_run(tmp_path / "run", made=1_000)
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 1.9e9, "event": "stopped", "step": 1_000, "seconds": 75.0}) + "\n")
+    assert "1 min 15 s. It was stopped and can be resumed." in report(run).text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_diverged_run_says_why_and_what_is_left(tmp_path):
+    run = fake_run(tmp_path / "run", made=1_000)
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 1.9e9, "event": "diverged", "step": 1_200, "message": f"NaN {SCRIPT}"}) + "\n")
+    text = report(run).text
+    assert "It has made 1,200 of 8,000 generator updates in 15 s. Then training diverged" in text
+    assert "The last good checkpoint is that of update 1,000." in text
+    assert f"Diverged. NaN {SCRIPT}" in text
+    assert "resumed" not in text
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 1.9e9, "event": "resumed", "step": 1_000}) + "\n")
+    assert "diverged" not in report(run).text.lower()
+
+
+@pytest.mark.parametrize("name", [*CONSTRAINTS])
+def test_the_curve_claims_what_its_constraint_claims(tmp_path, name):
+    label = axis_label(read_record(fake_run(tmp_path / "run", steps=10, constraint=name)))
+    assert label == f"estimate of the earth mover's distance, {CONSTRAINTS.build(name).scale}"
+
+
+def test_the_curve_of_an_unknown_constraint_claims_no_unit(tmp_path):
+    label = axis_label(read_record(fake_run(tmp_path / "run", steps=10, constraint="of-tomorrow")))
+    assert label == "estimate of the earth mover's distance"
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "wasserstein"])
+def test_the_curve_of_another_game_is_in_its_own_unit_and_the_report_says_which_game_it_was(tmp_path, name):
+    objective, directory = OBJECTIVES.build(name), fake_run(tmp_path / "run", steps=10, objective=name)
+    assert axis_label(read_record(directory)) == f"estimate of the {objective.unit}, {objective.scale}"
+    text = str(summary(read_record(directory)))
+    assert f"This is {objective.title} with the constraint" in text
+
+
+def test_the_curve_of_packs_says_so(tmp_path):
+    record = read_record(fake_run(tmp_path / "run", steps=10, packing=4, objective="gan"))
+    assert axis_label(record).startswith("estimate of the Jensen-Shannon divergence of packs of 4, ")
+
+
+def test_a_game_that_is_known_no_more_is_called_a_gan(tmp_path):
+    record = read_record(fake_run(tmp_path / "run", steps=10, objective="of-tomorrow"))
+    assert "This is a GAN with the constraint" in str(summary(record))
+    assert axis_label(record).startswith("estimate of the distance, up to an unknown")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_line_and_empty_records(tmp_path):
+    one = fake_run(tmp_path / "one", made=10)
+    assert "It has made 10 of 8,000 generator updates" in report(one).text
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "settings.toml").write_text('data = "ring"\n')
+    text = report(empty).text
+    assert "It has made no generator update yet." in text
+    assert "No samples have been drawn yet." in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_numbers_that_are_not_finite_are_passed_over(tmp_path):
+    run = fake_run(tmp_path / "run", steps=100)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 110, "estimate": NaN}\n{"step": 120, "estimate": null, "w1": NaN, "w1_floor": 0.0}\n[]\n')
+    record = read_record(run)
+    assert record.step == 120
+    assert len(record.estimates[0]) == 10
+    assert "nan" not in report(run).text.lower()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_warnings_stand_at_the_top(tmp_path):
+    run = fake_run(tmp_path / "run", steps=10)
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 1.8e9, "event": "warning", "step": 10, "message": "training diverged"}) + "\n")
+    text = report(run).text
+    assert 0 < text.index("Warning. training diverged") < text.index("Samples")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_broken_samples_are_told(tmp_path):
+    run = fake_run(tmp_path / "run", "images", steps=1_000)
+    (run / "samples" / "00001000.png").write_text("no picture")
+    assert "The samples could not be read" in report(run).text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_large_sheets_are_compressed(tmp_path):
+    run = fake_run(tmp_path / "run", "images", steps=1_000)
+    noise = np.random.default_rng(0).integers(0, 256, (25, 96, 96, 3), dtype=np.uint8)
+    for name in ("real.png", "00001000.png"):
+        write_samples(iter([noise]), 25, run / "samples" / name, "images")
+    page = report(run)
+    assert any(address.startswith("data:image/webp") for address in page.addresses)
+    assert (run / "report.html").stat().st_size < 3e6
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_points_of_many_columns_show_marginals(tmp_path):
+    run = fake_run(tmp_path / "run", steps=10)
+    for name in ("real", "00000010"):
+        np.save(run / "samples" / f"{name}.npy", np.random.default_rng(0).normal(size=(50, 15)))
+    assert "The first 12 of 15 columns." in report(run).text
+
+
+def probe_run(run, *, is_classifier):
+    """Lines of the record as a run leaves them whose generator's gradient vanishes."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for place, line in enumerate(lines):
+        line |= {"gradient_at_weights": 10.0 ** (1 - place), "gradient_at_samples": 0.1**place}
+        if is_classifier:
+            line |= {
+                "saturated_real": 0.1 * place,
+                "saturated_fake": 0.1 * place,
+                "saturation_slope": 0.25 - 0.02 * place,
+            }
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return run
+
+
+@pytest.mark.parametrize("is_classifier", [True, False])
+def test_what_reached_the_generator_is_drawn_as_it_was_recorded(tmp_path, monkeypatch, is_classifier):
+    drawn, draw_it = [], figures.reaching
+    monkeypatch.setattr(figures, "reaching", lambda *given, theme: drawn.append(given) or draw_it(*given, theme=theme))
+    text = report(probe_run(fake_run(tmp_path / "run", steps=50), is_classifier=is_classifier)).text
+    assert text.index("The curve") < text.index("What reaches the generator")
+    assert ("the share of saturated scores" in text) == is_classifier
+    assert "falls towards zero while" in text
+    steps, gradients, sureness = drawn[0]
+    np.testing.assert_array_equal(steps, [10, 20, 30, 40, 50])
+    np.testing.assert_allclose(gradients["at the generator's weights"], [10, 1, 0.1, 0.01, 0.001])
+    np.testing.assert_allclose(gradients["at a sample, on average"], [1, 0.1, 0.01, 0.001, 0.0001])
+    assert bool(sureness) == is_classifier
+    if is_classifier:
+        np.testing.assert_allclose(sureness["of real"], [0, 0.1, 0.2, 0.3, 0.4])
+        np.testing.assert_allclose(sureness["slope of the sigmoid × 4"], [1, 0.92, 0.84, 0.76, 0.68])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_runs_from_before_gradients_were_recorded_still_open(tmp_path):
+    page = report(fake_run(tmp_path / "run", steps=1_000))
+    assert "What reaches the generator" not in page.text
+    assert "The curve" in page.text
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(UsageError, match="does not exist"):
+        write_report(tmp_path / "none")
+    with pytest.raises(UsageError, match="has no settings"):
+        write_report(tmp_path)
+
+
+def test_same_record_same_bytes(tmp_path):
+    run = fake_run(tmp_path / "run", steps=200)
+    assert write_report(run).read_bytes() == write_report(run).read_bytes()
+
+
+def test_best_is_the_first_of_the_lowest(tmp_path):
+    run = fake_run(tmp_path / "run", steps=10)
+    scores = [(1, 0.5), (2, 0.2), (3, 0.2), (4, 0.9)]
+    lines = [json.dumps({"step": step, "score": score, "w1": score, "w1_floor": 0.1}) for step, score in scores]
+    (run / "metrics.jsonl").write_text("\n".join(lines))
+    assert read_record(run).best["step"] == 2
+
+
+def test_columns_of_a_table(tmp_path):
+    path = tmp_path / "00000001.csv"
+    path.write_text("age,name,when\n1,a,2020-01-02\n,,\n3,b,2020-01-03\n")
+    read = columns(path)
+    np.testing.assert_array_equal(read["age"], [1, np.nan, 3])
+    assert read["name"].tolist() == ["a", "", "b"]
+    assert read["when"].dtype.kind == "M"
+
+
+def test_columns_of_text_are_drawn_as_the_numbers_and_dates_that_they_are(tmp_path):
+    path = tmp_path / "00000001.csv"
+    path.write_text('pay,when,name\n"$1,200.50",03.07.2024,1\n$3.00,,2\n')
+    forms = {"pay": NumberForm(prefix="$", thousands=","), "when": DateForm(format="%d.%m.%Y"), "gone": NumberForm()}
+    read = columns(path, forms=forms)
+    assert read["pay"].tolist() == [1200.5, 3.0]
+    assert read["when"][0] == np.datetime64("2024-07-03")
+    assert np.isnat(read["when"][1])
+    state = {"columns": [{"name": name, "form": form_state(form)} for name, form in forms.items()] + [{"name": "name"}]}
+    run = fake_run(tmp_path / "run", steps=1)
+    (run / "source.json").write_text(json.dumps({"codec": state, "conditions": None}))
+    assert forms_of(read_record(run)) == forms
+
+
+def test_text_enters_html_escaped():
+    assert element("p", "<b>", Html("<i></i>"), ["&"], None, title='"') == '<p title="&quot;">&lt;b&gt;<i></i>&amp;</p>'
+    assert joined("a\x1b[31m") == "a\\x1b[31m"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.4, "0 s"), (59.7, "1 min 0 s"), (75, "1 min 15 s"), (3700, "1 h 1 min")]
+)
+def test_durations(seconds, said):
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.05012, "0.0501"), (8, "8"), (12345.6, "12,346"), (None, "–"), (float("nan"), "–"), (1e-9, "1e-09")],
+)
+def test_three_significant_digits(value, said):
+    assert significant(value) == said
+
+
+@pytest.mark.filterwarnings("error")
+def test_columns_up_to_the_ends_of_float64_are_drawn(tmp_path):
+    run = fake_run(tmp_path / "run", steps=10)
+    rng = np.random.default_rng(0)
+    for name in ("real", "00000010"):
+        np.save(run / "samples" / f"{name}.npy", rng.uniform(-1.7, 1.7, (50, 3)) * 1e308)
+    page = report(run)
+    assert "could not" not in page.text
+    assert "Each column's distribution" in page.text
+
+
+def test_a_picture_that_fails_does_not_cost_the_report(tmp_path, monkeypatch):
+    run = fake_run(tmp_path / "run", steps=10)
+    np.save(run / "samples" / "00000010.npy", np.random.default_rng(0).normal(size=(50, 2)))
+
+    def fail(*values, **options):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(figures, "scatter", fail)
+    monkeypatch.setattr(figures, "curve", fail)
+    assert report(run).text.count("could not be drawn (OverflowError: too large)") == 2

@@ -1,0 +1,280 @@
+"""Evidence along a run: when it is gathered, that it changes nothing else, and that no stop or kill shows in it."""
+
+import dataclasses
+import itertools
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_runs import SETTINGS, finish, points, records, run_and, stop_at, tree
+
+from wgan import runs
+from wgan.data import open_data
+from wgan.errors import CheckpointError, Interrupted
+from wgan.runs import running
+from wgan.runs.diagnosis import RunDiagnosis
+from wgan.settings import DataOptions
+from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.loop import Setup, train
+from wgan.trust import CriticEvaluator
+
+# All that a look could disturb: statistics of both players, an average, random labels, momentum, falling rates.
+EXAMINED = dataclasses.replace(
+    SETTINGS,
+    objective="gan:flipping=0.1",
+    constraint="none",
+    generator="mlp:width=16,depth=2,norm=batch",
+    critic="mlp:width=16,depth=2,norm=batch",
+    packing=2,
+    steps=40,
+)
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """Every evaluation of the smallest run has its look, and there is one between two."""
+    look_often(monkeypatch)
+
+
+def look_often(patch):
+    patch.setattr("wgan.runs.diagnosis.FEWEST_UPDATES", 1)
+    patch.setattr("wgan.runs.diagnosis.LOOKS", 4)
+    patch.setattr("wgan.runs.diagnosis.early_looks", lambda settings: frozenset())
+
+
+@pytest.fixture(scope="module")
+def examined(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("examined") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        look_often(patch)
+        finish(runs.begin(EXAMINED, directory))
+    return directory
+
+
+def looks(directory: Path) -> list[int]:
+    return [line["step"] for line in records(directory) if "certified" in line]
+
+
+def test_evidence_is_gathered_at_evaluations_and_between(examined):
+    assert looks(examined) == [10, 20, 30, 40]
+    assert [line["step"] for line in records(examined) if "score" in line] == [20, 40]
+    last = records(examined)[-1]
+    assert {"training_estimate", "held_out_estimate", "exact", "exact_floor", "efficiency", "gap"} <= last.keys()
+    assert 0 < last["certified"] <= last["exact"] * (1 + 1e-9)
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize("settings", [EXAMINED, dataclasses.replace(SETTINGS, constraint="spectral", steps=40)])
+def test_nothing_else_is_another_by_it(tmp_path, settings):
+    for examine in ("auto", "off"):
+        finish(runs.begin(dataclasses.replace(settings, diagnose=examine), tmp_path / examine))
+    assert looks(tmp_path / "auto") == [10, 20, 30, 40]
+    assert looks(tmp_path / "off") == []
+    for mine, others in zip(records(tmp_path / "auto"), records(tmp_path / "off"), strict=True):
+        assert mine.items() >= others.items()
+    noted = {"settings.toml", "metrics.jsonl", *(f"checkpoints/{step:08}/manifest.json" for step in range(0, 41, 10))}
+    noted |= {name.replace("manifest", "state") for name in noted}
+    kept, without = (
+        {name: content for name, content in tree(tmp_path / examine).items() if name not in noted}
+        for examine in ("auto", "off")
+    )
+    assert any(name.endswith("tensors.safetensors") for name in kept)
+    assert kept == without
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize("step", [19, 20, 30])
+def test_a_stopped_run_records_the_same_bytes(examined, tmp_path, step):
+    stop_at(runs.begin(EXAMINED, tmp_path / "run"), step)
+    finish(runs.resume(tmp_path / "run"))
+    assert tree(tmp_path / "run") == tree(examined)
+
+
+@pytest.mark.usefixtures("often")
+def test_a_killed_run_records_the_same_bytes(examined, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def die() -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        run_and(runs.begin(EXAMINED, tmp_path / "run"), 27, die)
+    finish(runs.resume(tmp_path / "run"))
+    assert tree(tmp_path / "run") == tree(examined)
+
+
+@pytest.mark.usefixtures("often")
+def test_a_stop_during_a_look_saves_the_state_from_before_it_at_once(examined, tmp_path, monkeypatch):
+    """The game is in the middle of a look, its statistics moved, when the signal comes."""
+    call, calls = CriticEvaluator.__call__, itertools.count(1)
+
+    def slow(self, game, **options):
+        if next(calls) == 1:
+            for player in (game.generator, game.critic):
+                for buffer in player.buffers():
+                    buffer.add_(1)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        return call(self, game, **options)
+
+    monkeypatch.setattr(CriticEvaluator, "__call__", slow)
+    monkeypatch.setattr(running, "_PATIENCE", 0.1)
+    began = time.monotonic()
+    with runs.begin(EXAMINED, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 10 of 40"):
+        list(run.run())
+    assert time.monotonic() - began < 8
+    assert records(tmp_path / "run")[-1]["step"] == 5
+    finish(runs.resume(tmp_path / "run"))
+    assert tree(tmp_path / "run") == tree(examined)
+
+
+def examination(steps=10_000, data="ring", **changes) -> RunDiagnosis | None:
+    settings = dataclasses.replace(SETTINGS, **{"steps": steps, "data": data, "critic_steps": 5} | changes)
+    source = open_data(settings.data, settings.input, seed=0)
+    return RunDiagnosis.of(settings, source, choose_parts(settings))
+
+
+@pytest.mark.parametrize(
+    ("eval_every", "steps", "between", "size", "gap_steps"),
+    [
+        (10, 10_000, 100, 489, 20),  # 600 updates between two looks, of ten evaluations one
+        (100, 10_000, 100, 489, 20),
+        (250, 10_000, 250, 774, 50),
+        (1_000, 10_000, 1_000, 1_000, 200),
+        (5_000, 10_000, 1_250, 1_000, 250),  # eight looks, of which two are at an evaluation
+        (5_000, 5_000, 625, 1_000, 125),
+        (350, 700, 175, 648, 35),  # four looks: of seven times 50 updates, and of 70, each would be too dear
+        (0, 10_000, 10_000, 1_000, 2_000),  # once, at the end
+    ],
+)
+def test_how_often_and_how_closely_follows_from_counts(eval_every, steps, between, size, gap_steps):
+    found = examination(eval_every=eval_every, steps=steps)
+    assert (found.between, found.examiner.size, found.examiner.gap_steps) == (between, size, gap_steps)
+
+
+def test_compiled_updates_are_dear_beside_a_gap_that_is_not():
+    assert examination(eval_every=1_000, engine="compiled").examiner.gap_steps == 75
+
+
+def test_the_looks_are_at_every_so_many_evaluations_and_at_the_end():
+    found = examination(steps=310, eval_every=10)
+    assert [step for step in range(10, 311, 10) if found.is_due(step)] == [100, 200, 300, 310]
+    found = examination(steps=310, eval_every=0)
+    assert found.is_due(310)
+
+
+@pytest.mark.parametrize(
+    ("eval_every", "steps", "early"),
+    [
+        (10, 10_000, set()),  # a regular look after as few updates as are between any two
+        (1_000, 10_000, {100, 200, 400}),
+        (0, 1_000, {100, 200, 400}),
+        (0, 199, set()),
+        (0, 200, {100}),
+    ],
+)
+def test_there_are_looks_where_most_of_the_way_is_made(eval_every, steps, early):
+    found = examination(eval_every=eval_every, steps=steps)
+    due = [step for step in range(1, steps + 1) if found.is_due(step)]
+    assert due == sorted(early | set(range(found.between, steps + 1, found.between)) | {steps})
+
+
+def test_an_early_look_trains_no_copy_of_the_critic_further():
+    found, settings = examination(eval_every=0, steps=200), dataclasses.replace(SETTINGS, steps=200, critic_steps=5)
+    source = open_data("ring", settings.input, seed=0)
+    game, parts = build_game(settings, source.codec.layout), choose_parts(settings)
+    seen = {}
+    for step in train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings))):
+        if found.is_due(step.number):
+            seen[step.number] = found(game, step.estimate.item())
+        if step.number == 200:
+            break
+    assert not {"gap", "further_estimate"} & seen[100].keys()
+    assert seen[100].keys() | {"gap", "further_estimate"} == seen[200].keys()
+
+
+@pytest.mark.usefixtures("often")
+def test_the_curve_at_a_look_is_the_median_of_the_latest_estimates_of_the_record(tmp_path):
+    finish(runs.begin(dataclasses.replace(SETTINGS, steps=40, log_every=1), tmp_path / "run"))
+    lines = records(tmp_path / "run")
+    estimates = {line["step"]: line["estimate"] for line in lines}
+    for line in lines:
+        if "curve" in line:
+            latest = [estimates[step] for step in range(max(1, line["step"] - 4), line["step"] + 1)]
+            assert line["curve"] == np.median(latest)
+    assert sum("curve" in line for line in lines) == 4
+
+
+def test_what_came_after_a_step_is_forgotten():
+    found = examination()
+    for step in (10, 20, 30, 40):
+        found.add({"step": step, "estimate": float(step)} | ({"verdict": "trust"} if step % 20 == 0 else {}))
+    found.forget(20)
+    assert found._curve == [(10, 10.0), (20, 20.0)]
+    assert [line["step"] for line in found._looks] == [20]
+
+
+def test_a_long_run_that_is_examined_often_pays_less_than_a_tenth():
+    """In processor time, at evaluations that are as close to one another as each may have its look."""
+    settings = dataclasses.replace(
+        SETTINGS, batch_size=64, generator="mlp:width=64", critic="mlp:width=64", eval_every=200, steps=400
+    )
+    source = open_data("ring", DataOptions(), seed=0)
+    parts, game = choose_parts(settings), build_game(settings, source.codec.layout)
+    found = RunDiagnosis.of(settings, source, parts)
+    steps = train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings)))
+    list(itertools.islice(steps, 3))
+    found(game, 0.0)
+    began = time.process_time()
+    list(itertools.islice(steps, 200))
+    trained = time.process_time()
+    found(game, 0.0)
+    assert time.process_time() - trained < 0.15 * (trained - began)
+
+
+def test_too_few_rows_are_no_reason_not_to_train(tmp_path):
+    data = points(tmp_path, num=30)
+    settings = dataclasses.replace(SETTINGS, data=data, packing=4, steps=20, batch_size=8)
+    finish(runs.begin(settings, tmp_path / "run"))
+    assert looks(tmp_path / "run") == []
+    assert "score" in records(tmp_path / "run")[-1]
+
+
+def kinds(folder: Path) -> dict[str, tuple[str, dict]]:
+    """A little of every kind of data, and networks for it."""
+    rng = np.random.default_rng(0)
+    np.save(folder / "points.npy", rng.normal(size=(200, 3)))
+    np.save(folder / "pictures.npy", rng.integers(0, 255, (60, 16, 16), dtype=np.uint8))
+    rows = [f"{rng.normal():.3f},{'abc'[rng.integers(3)]}" for _ in range(200)]
+    (folder / "table.csv").write_text("\n".join(["length,kind", *rows]) + "\n")
+    dcgan = {"generator": "dcgan:filters=2", "critic": "dcgan:filters=2,norm=none", "batch_size": 4}
+    return {
+        "sampler": ("ring", {}),
+        "points": (str(folder / "points.npy"), {}),
+        "table": (str(folder / "table.csv"), {}),
+        "images": (str(folder / "pictures.npy"), dcgan),
+    }
+
+
+@pytest.mark.parametrize("kind", ["sampler", "points", "table", "images"])
+def test_rows_are_held_out_by_default_and_the_split_is_the_runs_own(tmp_path, kind):
+    data, networks = kinds(tmp_path)[kind]
+    settings = dataclasses.replace(SETTINGS, data=data, steps=2, eval_every=2, **networks)
+    finish(runs.begin(settings, tmp_path / "run"))
+    assert looks(tmp_path / "run") == [2]
+    noted = json.loads((tmp_path / "run" / "source.json").read_text())["split"]
+    if kind == "sampler":
+        assert noted == {"train": None, "held_out": None}
+        return
+    count = {"points": 200, "table": 200, "images": 60}[kind]
+    assert noted == {"train": count - count // 10, "held_out": count // 10}
+    for other in ({"seed": 1}, {"held_out": 0.2}):
+        reading = dataclasses.replace(settings.input, **{name: other[name] for name in other if name != "seed"})
+        elsewhere = open_data(data, reading, seed=other.get("seed", settings.seed))
+        with pytest.raises(CheckpointError, match="data is not what the run"):
+            runs.resume(tmp_path / "run", steps=4, source=elsewhere)

@@ -1,0 +1,158 @@
+"""What settings are called in messages: options on the command line, parameters in Python."""
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import wgan
+from wgan import WGAN
+from wgan.cli.main import main
+from wgan.errors import UsageError
+from wgan.estimator.checking import CALLED
+from wgan.settings import DataOptions, Settings, in_python, on_command_line
+
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
+
+
+@pytest.mark.parametrize(
+    ("said", "python"),
+    [
+        ("Use --missing drop to leave these rows out.", 'Use missing="drop" to leave these rows out.'),
+        ("or --missing keep, which", 'or missing="keep", which'),
+        ("--ignore 'a b' names no column", 'ignore=["a b"] names no column'),
+        ("--numeric ('q', 'r') cannot", 'numeric=["q", "r"] cannot'),
+        ("--categorical ('x1',) cannot", 'categorical=["x1"] cannot'),
+        ("--ignore NAME leaves it out", 'ignore=["NAME"] leaves it out'),
+        ("--ignore the columns that are empty", "ignore the columns that are empty"),
+        ("Use --no-header if", "Use header=False if"),
+        ("or use --skip-broken, which", "or use skip_broken=True, which"),
+        ("Use --size 4 5 --mode L to", 'Use size=(4, 5) mode="L" to'),
+        ("Hold rows out (--held-out above 0).", "Hold rows out (held_out above 0)."),
+        ("Use --batch-size 4,096 or more.", "Use batch_size=4_096 or more."),
+        ("(--optimality 0.05), or", "(optimality=0.05), or"),
+        ("Use --constraint none, r1 or r2", 'Use constraint="none", r1 or r2'),
+        ("--objective semidual:cost=euclidean.", 'objective="semidual:cost=euclidean".'),
+        ("a stronger --constraint, or fewer --critic-steps", "a stronger constraint, or fewer critic_steps"),
+        ("Resume with: wgan train --resume runs/a --steps 8", "Resume with: wgan train --resume runs/a --steps 8"),
+        ("Use --checkpoint best.", "Use --checkpoint best."),
+        ("input.held_out must be between 0 and 0.5", "held_out must be between 0 and 0.5"),
+        ("my--size 3", "my--size 3"),
+    ],
+)
+def test_messages_in_python_name_parameters(said, python):
+    assert in_python(said) == python
+    assert str(UsageError("no", remedy=said)).endswith(python)
+    assert UsageError("no", remedy=said).text.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "typed"),
+    [
+        ("batch_size must be at least 1, not 0", "--batch-size must be at least 1, not 0"),
+        ("input.held_out must be between", "--held-out must be between"),
+        ("best_by must be score where diagnose is off", "--best-by must be score where --diagnose is off"),
+        ("batch_size 9 is more than 'batch_size' has", "--batch-size 9 is more than 'batch_size' has"),
+        ("2 settings cannot be used:\n  - steps must be 1", "2 settings cannot be used:\n  - --steps must be 1"),
+        (
+            "a.toml: 2 settings cannot be used:\n  - steps must be",
+            "a.toml: 2 settings cannot be used:\n  - steps must be",
+        ),
+        ("column 'batch_size': 3 missing", "column 'batch_size': 3 missing"),
+        ("the steps must be", "the steps must be"),
+    ],
+)
+def test_messages_on_the_command_line_name_options(said, typed):
+    assert on_command_line(said) == typed
+
+
+def test_the_command_line_says_options(capsys, tmp_path):
+    assert main(["train", "ring", "--batch-size", "0", "--held-out", "0.9", "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "--batch-size must be at least 1" in said
+    assert "--held-out must be between" in said
+    (tmp_path / "gap.csv").write_text("a,b\n1,2\n,3\n4,5\n")
+    assert main(["data", str(tmp_path / "gap.csv")]) == 3
+    assert "Use --missing drop" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("params", "data", "message"),
+    [
+        ({}, pd.DataFrame({"a": [1.0, np.nan] * 50}), 'Use missing="drop" .* or missing="keep"'),
+        ({"ignore": ["zz"]}, pd.DataFrame({"a": np.arange(50.0)}), r'ignore=\["zz"\] names no column'),
+        (
+            {"categorical": ["x1"]},
+            np.ones((50, 2)),
+            r'categorical=\["x1"\] cannot be used with points\nThose that can: held_out,',
+        ),
+        ({"fit_images": "pad"}, np.ones((50, 2)), 'fit_images="pad" cannot be used with points'),
+        ({"batch_size": 400}, np.random.default_rng(0).random((50, 2)), "batch_size 400 is more than"),
+        ({"constraint": "spectral", "critic": "dcgan"}, np.zeros((20, 32, 32), np.uint8), 'critic="dcgan:norm=none"'),
+    ],
+)
+def test_the_estimator_names_its_parameters(params, data, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        WGAN(**SMALL | params).fit(data)
+    assert "--" not in str(caught.value)
+
+
+def test_every_setting_that_a_message_may_name_is_a_parameter():
+    known = inspect.signature(WGAN).parameters
+    names = {item.name for kind in (Settings, DataOptions) for item in dataclasses.fields(kind)} - {"data", "input"}
+    called = {CALLED.get(name, name) for name in names}
+    text = "".join(path.read_text() for path in Path(wgan.__file__).parent.rglob("*.py") if "cli" not in path.parts)
+    flags = {flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z_-]*[a-z])", text)}
+    named = {CALLED.get(flag, flag) for flag in flags}
+    assert named & called <= known.keys()
+
+
+def test_the_verdict_names_parameters():
+    points = np.random.default_rng(0).normal(size=(400, 2))
+    verdict = WGAN(**SMALL | {"diagnose": "auto", "constraint": "none"}).fit(points).verdict_
+    assert "--" not in verdict.reason + verdict.remedy
+
+
+class TestLabelsOfColumns:
+    def test_whole_numbers(self):
+        frame = pd.DataFrame({0: [1, 2] * 50, 1: np.arange(100.0)})
+        new = WGAN(**SMALL, categorical=[0], numeric=np.array([1])).fit(frame).sample(30)
+        assert list(new.columns) == [0, 1]
+        assert set(new[0]) <= {1, 2}
+
+    def test_of_several_levels(self):
+        frame = pd.DataFrame(np.arange(200.0).reshape(100, 2), columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)]))
+        assert list(WGAN(**SMALL, ignore=[("a", 2)]).fit(frame).sample(3).columns) == [("a", 1)]
+
+    def test_of_an_index_and_one_that_is_not_there(self):
+        frame = pd.DataFrame({0: np.arange(50.0), 1: np.arange(50.0)})
+        assert list(WGAN(**SMALL, ignore=frame.columns[1:]).fit(frame).sample(3).columns) == [0]
+        with pytest.raises(UsageError, match=r'ignore=\["7"\] names no column'):
+            WGAN(**SMALL, ignore=[7]).fit(frame)
+
+    def test_what_are_no_labels(self):
+        with pytest.raises(UsageError, match="categorical must be a list of texts, not 'a'"):
+            WGAN(**SMALL, categorical="a").fit(pd.DataFrame({"a": np.arange(50.0)}))
+
+
+class TestObjectArrays:
+    @pytest.mark.parametrize(
+        ("values", "dtype"),
+        [
+            ([[1.5, 2], [3, 4]], "float64"),
+            ([[1, 2], [3, 4]], "int64"),
+            ([[True, False], [False, False], [True, True]], "bool"),
+        ],
+    )
+    def test_numbers_are_numbers(self, values, dtype):
+        new = WGAN(**SMALL).fit(np.array(values * 40, dtype=object)).sample(3)
+        assert new.dtype == dtype
+
+    @pytest.mark.parametrize("values", [[[1, "a"]], [[1, None]], [[True, 2]], [[1j, 2]], [[2**70, 1]]])
+    def test_other_objects_are_refused(self, values):
+        with pytest.raises(wgan.errors.DataError, match="holds Python objects"):
+            WGAN(**SMALL).fit(np.array(values * 40, dtype=object))

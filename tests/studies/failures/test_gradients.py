@@ -1,0 +1,169 @@
+"""What reaches the generator, against closed forms of linear players."""
+
+import copy
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from wgan.batch import Batch, Layout
+from wgan.errors import NumericError, UsageError
+from wgan.networks import MLP, Critic, Generator
+from wgan.objectives import FGAN, GAN, Hinge, LeastSquares, Relativistic, Wasserstein
+from wgan.optimizers import Adam
+from wgan.training.engine import Engine
+from wgan.training.game import Game, Prior
+from wgan.trust.gradients import generator_gradient, saturation, weight_gradient
+
+
+def linear_game(mean=1.5, deviation=0.7, slope=-2.0, offset=0.3):
+    """x = mean + deviation z, and the score slope x + offset."""
+    generator, critic = Generator(nn.Linear(1, 1), 1, Layout(shape=(1,))), Critic(nn.Linear(1, 1))
+    with torch.no_grad():
+        for player, (weight, bias) in ((generator, (deviation, mean)), (critic, (slope, offset))):
+            player.body.weight.fill_(weight)
+            player.body.bias.fill_(bias)
+    return game_of(generator, critic)
+
+
+def game_of(generator, critic):
+    return Game(
+        generator=generator,
+        critic=critic,
+        generator_optimizer=Adam().build(generator.parameters()),
+        critic_optimizer=Adam().build(critic.parameters()),
+        prior=Prior(generator.latent_dim),
+        seed=0,
+        engine=Engine(),
+        averaged=False,
+    )
+
+
+NOISE = torch.randn(64, 1, generator=torch.Generator().manual_seed(0))
+
+
+# d loss / d score, for one sample of score s; D = sigmoid(s).
+SLOPES = {
+    "minimax": (GAN(generator="minimax"), lambda s: -s.sigmoid()),
+    "-log D": (GAN(), lambda s: s.sigmoid() - 1.0),
+    "wasserstein": (Wasserstein(), lambda s: -torch.ones_like(s)),
+    "hinge": (Hinge(), lambda s: -torch.ones_like(s)),
+    "least squares": (LeastSquares(), lambda s: s - 1.0),
+    "f-GAN of kl": (FGAN(divergence="kl", generator="minimax", score="log-ratio"), lambda s: -s.exp()),
+    "f-GAN of pearson": (
+        FGAN(divergence="pearson", generator="minimax", score="log-ratio"),
+        lambda s: -2.0 * (2.0 * s).exp(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_the_gradient_of_linear_players_is_known(name):
+    objective, slope_at = SLOPES[name]
+    game = linear_game()
+    z = NOISE[:, 0].double()
+    pull = slope_at(-2.0 * (1.5 + 0.7 * z) + 0.3) * -2.0
+    found = generator_gradient(game, objective, NOISE)
+    assert found.at_samples.item() == pytest.approx(pull.abs().mean().item(), rel=1e-5)
+    at_weight, at_bias = (pull * z).mean().item(), pull.mean().item()
+    assert found.at_weights.item() == pytest.approx(math.hypot(at_weight, at_bias), rel=1e-5)
+    assert weight_gradient(game, objective, NOISE).tolist() == pytest.approx([at_weight, at_bias], rel=1e-5)
+
+
+def test_a_critic_of_packs_pulls_at_each_of_their_samples():
+    """f(x, y) = 3 x + 4 y: packs of two are half as many, so each sample is pulled at by twice the slope in it."""
+    generator, critic = linear_game().generator, Critic(nn.Linear(2, 1))
+    with torch.no_grad():
+        critic.body.weight.copy_(torch.tensor([[3.0, 4.0]]))
+    game, z = game_of(generator, critic), NOISE[:, 0].reshape(-1, 2).double()
+    found = generator_gradient(game, Wasserstein(), NOISE, packing=2)
+    assert found.at_samples.item() == pytest.approx(2 * 3.5)
+    at_weight = -(3.0 * z[:, 0] + 4.0 * z[:, 1]).mean().item()
+    assert weight_gradient(game, Wasserstein(), NOISE, packing=2).tolist() == pytest.approx([at_weight, -7.0], rel=1e-5)
+    real = Batch(torch.zeros(64, 1))
+    assert generator_gradient(game, Relativistic(), NOISE, real, packing=2).at_samples > 0
+    with pytest.raises(UsageError, match="64 samples cannot be packed by 3"):
+        generator_gradient(game, Wasserstein(), NOISE, packing=3)
+
+
+def test_a_relativistic_generator_is_told_of_real_samples():
+    game, real = linear_game(), Batch(NOISE.flip(0))
+    score = -2.0 * (1.5 + 0.7 * NOISE[:, 0].double()) + 0.3
+    other = -2.0 * NOISE.flip(0)[:, 0].double() + 0.3
+    pull = -(other - score).sigmoid() * -2.0
+    found = generator_gradient(game, Relativistic(), NOISE, real)
+    assert found.at_samples.item() == pytest.approx(pull.abs().mean().item(), rel=1e-5)
+    with pytest.raises(UsageError, match="is told of real samples, and none came"):
+        generator_gradient(game, Relativistic(), NOISE)
+
+
+def test_the_pull_on_a_sample_does_not_depend_on_the_size_of_the_batch():
+    game = linear_game()
+    twice = generator_gradient(game, GAN(), NOISE.repeat(2, 1))
+    once = generator_gradient(game, GAN(), NOISE)
+    assert twice.at_samples.item() == pytest.approx(once.at_samples.item(), rel=1e-6)
+    assert twice.at_weights.item() == pytest.approx(once.at_weights.item(), rel=1e-6)
+
+
+def test_a_surer_discriminator_leaves_less_by_one_loss_and_more_by_the_other():
+    minimax, other = [
+        [
+            generator_gradient(linear_game(slope=slope), GAN(generator=form), NOISE).at_weights.item()
+            for slope in (-2, -6)
+        ]
+        for form in ("minimax", "nonsaturating")
+    ]
+    assert minimax[1] < minimax[0]
+    assert other[1] > other[0]
+
+
+def test_a_critic_that_says_nothing_pulls_at_nothing():
+    found = generator_gradient(linear_game(slope=0.0), GAN(), NOISE)
+    assert found.at_samples.item() == found.at_weights.item() == 0.0
+
+
+def test_nothing_of_the_game_changes_batch_norm_included():
+    torch.manual_seed(0)
+    layout = Layout(shape=(2,))
+    mlp = MLP(width=8, depth=2, norm="batch")
+    game = game_of(mlp.generator(3, layout), mlp.critic(layout))
+    before = copy.deepcopy([game.generator.state_dict(), game.critic.state_dict()])
+    noise = torch.randn(16, 3)
+    first = generator_gradient(game, GAN(), noise)
+    assert generator_gradient(game, GAN(), noise) == first
+    for state, network in zip(before, (game.generator, game.critic), strict=True):
+        after = network.state_dict()
+        assert all(torch.equal(state[name], after[name]) for name in state)
+        assert all(weight.grad is None for weight in network.parameters())
+
+
+def test_saturation_of_known_scores():
+    edge = math.log(999.0)
+    found = saturation([edge + 1e-4, edge - 1e-4, 0.0, 30.0], [-edge - 1e-4, -edge + 1e-4])
+    assert found.share_of_real.item() == 0.5
+    assert found.share_of_fake.item() == 0.5
+    assert found.share.item() == 0.5
+    assert saturation([0.0], [0.0]).slope.item() == 0.25
+    assert saturation([math.log(3.0)], [-math.log(3.0)]).slope.item() == pytest.approx(3.0 / 16.0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(-800, 800), min_size=1, max_size=8), st.lists(st.floats(-800, 800), min_size=1, max_size=8))
+def test_saturation_knows_no_difference_between_the_two_ends(real, fake):
+    found, mirrored = saturation(real, fake), saturation([-v for v in fake], [-v for v in real])
+    assert found.share.item() == pytest.approx(mirrored.share.item())
+    assert found.share_of_real.item() == mirrored.share_of_fake.item()
+    assert found.slope.item() == pytest.approx(mirrored.slope.item(), abs=1e-15)
+    assert 0.0 <= found.slope.item() <= 0.25
+    mixed = (len(real) * found.share_of_real.item() + len(fake) * found.share_of_fake.item()) / (len(real) + len(fake))
+    assert found.share.item() == pytest.approx(mixed)
+
+
+def test_saturation_refuses_what_it_cannot_judge():
+    with pytest.raises(UsageError, match="at least one score of real and one of generated"):
+        saturation([], [1.0])
+    with pytest.raises(NumericError, match="real_scores are NaN or infinite"):
+        saturation([math.nan], [1.0])

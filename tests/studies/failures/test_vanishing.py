@@ -1,0 +1,90 @@
+"""A generator that stands still: what a better and better critic hands to it."""
+
+import numpy as np
+import pytest
+import torch
+
+from wgan.errors import UsageError
+from wgan.objectives import GAN, Wasserstein
+from wgan.studies.failures import Curve, LineMixture, Vanishing, vanishing
+from wgan.studies.failures.games import LineSource, line_generator
+from wgan.studies.failures.vanishing import _game, _mean_and_noise
+from wgan.trust.gradients import generator_gradient
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return vanishing(critic_steps=700)
+
+
+def test_every_claim_holds(measured):
+    assert [claim.text for claim in measured.claims() if not claim.holds] == []
+
+
+def test_the_wasserstein_critic_has_the_slope_that_its_penalty_allows(measured):
+    assert measured.slope == 1.3
+    late = measured.wasserstein.norms[measured.steps >= 100]
+    assert late == pytest.approx(np.full(len(late), 1.3), rel=0.06)
+    # f falls from the data to the generator, so that its samples are pulled back to the data.
+    middle = (measured.places > 1.0) & (measured.places < 5.0)
+    assert np.gradient(measured.critic, measured.places)[middle] == pytest.approx(-1.3, rel=0.1)
+
+
+def test_the_discriminator_knows_the_two_apart(measured):
+    assert measured.discriminator[measured.places < 0.5].min() > 0.99
+    assert measured.discriminator[measured.places > 5.5].max() < 0.01
+
+
+def test_minus_log_d_stays_below_what_the_best_discriminator_hands_on(measured):
+    # The optimal logit falls by distance / deviation² = 24 a unit; a network in training comes to it from below.
+    assert 2.0 < measured.nonsaturating.norms[-1] < 24.0
+
+
+def test_claims_fail_where_nothing_vanishes():
+    flat = Curve(norms=np.ones(3), noise=np.ones(3))
+    wild = Curve(norms=np.array([1.0, 1.0, 2.0]), noise=np.ones(3))
+    still = Vanishing(
+        distance=1.0, deviation=1.0, steps=np.array([0, 30, 100]), minimax=flat, nonsaturating=flat, wasserstein=wild,
+        saturated=np.zeros(3), places=np.zeros(2), discriminator=np.zeros(2), critic=np.zeros(2), slope=1.0,
+    )  # fmt: skip
+    assert not any(claim.holds for claim in still.claims())
+
+
+def test_the_same_seed_measures_the_same_and_another_does_not():
+    first, again, other = (vanishing(critic_steps=40, seed=seed) for seed in (0, 0, 1))
+    assert first.minimax.norms.tolist() == again.minimax.norms.tolist()
+    assert first.minimax.norms.tolist() != other.minimax.norms.tolist()
+
+
+def test_gradients_have_the_mean_and_the_noise_of_their_definition():
+    gradients = torch.tensor([[3.0, 4.0], [3.0, 6.0], [3.0, 2.0]], dtype=torch.float64)
+    assert _mean_and_noise(gradients) == pytest.approx((5.0, (8.0 / 3.0) ** 0.5))
+
+
+def test_both_losses_pull_in_one_direction_at_an_untrained_discriminator():
+    game = _game(6.0, 0.5, seed=0)
+    noise = torch.randn(32, 1, generator=torch.Generator().manual_seed(0))
+    minimax, other, flat = (
+        generator_gradient(game, loss, noise).at_samples.item()
+        for loss in (GAN(generator="minimax"), GAN(), Wasserstein())
+    )
+    # D + (1 - D) = 1: the two losses share what the score's own slope offers.
+    assert minimax + other == pytest.approx(flat, rel=1e-5)
+
+
+def test_numbers_out_of_range_are_refused():
+    with pytest.raises(UsageError, match=r"critic_steps at least 30, not 6\.0, 0\.5 and 5"):
+        vanishing(critic_steps=5)
+    with pytest.raises(UsageError, match="must be above 0"):
+        vanishing(deviation=0.0)
+
+
+def test_the_source_of_a_line_answers_as_any_source():
+    source = LineSource(LineMixture.of([1.0], [0.0], [1.0]))
+    rng = torch.Generator().manual_seed(0)
+    assert source.sample(5, rng).values.shape == source.held_out(5, rng).shape == source.distinct(5, rng).shape
+    assert source.labelled("unseen", 5, rng).values.shape == (0, 1)
+    assert source.sample(5, rng).condition is None
+    assert "a mixture of 1 Gaussians" in source.describe()
+    assert source.fingerprint() != LineSource(LineMixture.of([1.0], [0.1], [1.0])).fingerprint()
+    assert line_generator(2.0, 3.0)(torch.tensor([[1.0]])).item() == 5.0

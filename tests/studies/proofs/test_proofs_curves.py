@@ -1,0 +1,161 @@
+"""Runs that are looked at along their way, and kept."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wgan.errors import UsageError
+from wgan.studies.proofs import curves
+from wgan.studies.proofs.curves import FULL, GAMES, QUICK, Scale, Task, run, run_all, tasks
+from wgan.studies.proofs.tracking import MEASURED, Trace
+from wgan.training.game import Game
+
+TINY = Scale(steps=6, early=3, late=2, rows=40, seeds=1)
+RING = Task(data="ring", path="ring", game="penalty", seed=3, scale=TINY)
+
+
+@pytest.mark.parametrize("scale", [FULL, QUICK, TINY])
+def test_a_run_is_looked_at_more_often_early_and_at_its_ends(scale):
+    looks = np.array(scale.looks())
+    late = looks > scale.steps / 2
+    assert (looks[0], looks[-1]) == (1, scale.steps)
+    assert late.sum() == scale.late
+    assert scale.early + scale.late - 2 <= len(looks) <= scale.early + scale.late
+    gaps = np.diff(looks[~late])
+    assert (np.diff(gaps) >= 0).all()
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_a_run_is_seen_and_seen_alike_again(game):
+    first, second = (run(replace(RING, game=game)) for _ in range(2))
+    assert first.as_json() == second.as_json()
+    assert first.steps == TINY.looks()
+    assert np.isfinite(first.of("exact")).all()
+    assert (first.of("certified") <= first.of("exact") * (1 + 1e-12)).all()
+    assert (first.of("without_critic") <= first.of("certified") + 1e-12).all()
+    assert len(set(first.of("exact_floor"))) == 1
+    assert len(set(first.of("exact"))) == len(first.steps)
+
+
+def test_the_raw_curve_is_the_median_of_the_latest_estimates(monkeypatch):
+    estimates = []
+
+    def counting(*args):
+        for step in train(*args):
+            estimates.append(float(step.estimate))
+            yield step
+
+    train = curves.train
+    monkeypatch.setattr(curves, "train", counting)
+    monkeypatch.setattr(curves, "_RECENT", 3)
+    raw = run(RING).of("raw")
+    assert raw.tolist() == [np.median(estimates[max(0, step - 3) : step]) for step in TINY.looks()]
+
+
+def test_looking_changes_nothing_that_is_trained(monkeypatch):
+    ends = []
+    played = Game.update_average
+
+    def last(game, decay):
+        ends[:] = [{name: value.detach().clone() for name, value in game.generator.state_dict().items()}]
+        played(game, decay)
+
+    monkeypatch.setattr(Game, "update_average", last)
+    run(RING)
+    often = ends[0]
+    run(replace(RING, scale=replace(TINY, early=1, late=1)))
+    assert all(bool((often[name] == value).all()) for name, value in ends[0].items())
+
+
+def test_what_was_kept_is_not_run_again(tmp_path, monkeypatch):
+    told = []
+    first = run_all([RING], folder=tmp_path / "kept", tell=lambda trace, is_kept: told.append(is_kept))
+    monkeypatch.setattr(curves, "run", None)
+    second = run_all([RING], folder=tmp_path / "kept", tell=lambda trace, is_kept: told.append(is_kept))
+    assert told == [False, True]
+    assert [trace.as_json() for trace in first] == [trace.as_json() for trace in second]
+
+
+@pytest.mark.parametrize("spoilt", ["", "{}", "[1]", '{"facts": 1, "trace": 2}', "older"])
+def test_what_is_of_another_run_is_run_anew(tmp_path, monkeypatch, spoilt):
+    sound = run(RING)
+    run_all([RING], folder=tmp_path)
+    (path,) = tmp_path.iterdir()
+    assert path.name == "ring-penalty-3.json"
+    if spoilt == "older":
+        state = json.loads(path.read_text())
+        state["facts"]["settings"]["critic_steps"] = 7
+        spoilt = json.dumps(state)
+    path.write_text(spoilt)
+    made = []
+    monkeypatch.setattr(curves, "run", lambda task: made.append(task) or sound)
+    run_all([RING], folder=tmp_path)
+    run_all([RING], folder=tmp_path)
+    assert made == [RING]
+
+
+def test_other_looks_are_another_run(tmp_path, monkeypatch):
+    sound = run(RING)
+    made = []
+    monkeypatch.setattr(curves, "run", lambda task: made.append(task) or sound)
+    run_all([RING], folder=tmp_path)
+    run_all([replace(RING, scale=replace(TINY, rows=41))], folder=tmp_path)
+    assert len(made) == 2
+
+
+@pytest.mark.slow
+def test_processes_see_what_one_does():
+    wanted = [RING, replace(RING, seed=4)]
+    alone, together = (run_all(wanted, jobs=jobs) for jobs in (1, 2))
+    assert [trace.as_json() for trace in alone] == [trace.as_json() for trace in together]
+
+
+CENSUS = "".join(f"{20 + row}, {'Private' if row % 3 else 'State-gov'}, {row % 7}\n" for row in range(200))
+
+
+@pytest.mark.parametrize("first", ["", "age, workclass, education\n"], ids=["as published", "with names"])
+def test_the_census_is_read_with_names_and_without(tmp_path, first):
+    path = tmp_path / "adult.csv"
+    path.write_text(first + CENSUS)
+    wanted = tasks(adult=path, scale=TINY)
+    assert [task.name for task in wanted if task.data == "adult"] == [f"adult-{game}-0" for game in GAMES]
+    source = wanted[-1].open()
+    assert source.size + source.num_held_out == 200
+    assert wanted[-1].settings.latent_dim > RING.settings.latent_dim
+
+
+def test_seeds_come_one_after_the_other_and_the_census_when_it_is_there():
+    wanted = tasks(adult=None, scale=replace(TINY, seeds=2), seed=5)
+    assert [task.seed for task in wanted] == [5] * 9 + [6] * 9
+    assert {task.data for task in wanted} == {"ring", "grid", "swiss-roll"}
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "adult.xyz"])
+def test_a_census_that_cannot_be_read_is_refused(tmp_path, name):
+    (tmp_path / "adult.xyz").write_text(CENSUS)
+    with pytest.raises(UsageError, match="is not an existing file with a table"):
+        tasks(adult=tmp_path / name, scale=TINY)
+
+
+def test_at_least_one_process_is_needed():
+    with pytest.raises(UsageError, match="--jobs must be at least 1, not 0"):
+        run_all([RING], jobs=0)
+
+
+SEEN = {"data": "adult", "game": "gan", "seed": 0, "steps": [1], "seen": dict.fromkeys(MEASURED, (1.0,))}
+
+
+def test_other_rows_are_another_run(tmp_path, monkeypatch):
+    path = tmp_path / "adult.csv"
+    path.write_text(CENSUS)
+    made = []
+    task = tasks(adult=path, scale=TINY)[-1]
+    monkeypatch.setattr(curves, "run", lambda task: made.append(task) or Trace.from_json(SEEN))
+    run_all([task], folder=tmp_path / "kept")
+    run_all([task], folder=tmp_path / "kept")
+    assert len(made) == 1
+    path.write_text(CENSUS.replace("21, Private", "120, Private"))
+    run_all([task], folder=tmp_path / "kept")
+    assert len(made) == 2

@@ -1,0 +1,200 @@
+"""Critic updates until it proves no more: when they end, what they cost nobody, and that nothing forgets them."""
+
+import dataclasses
+import itertools
+
+import pytest
+import torch
+
+from wgan.batch import Batch, Layout
+from wgan.errors import UsageError
+from wgan.settings import Settings, problems
+from wgan.training.engine import has_compiler
+from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.loop import Setup, train
+from wgan.trust import critic_schedule
+from wgan.trust.optimality import trained_further
+
+SMALL = Settings(
+    steps=6,
+    batch_size=32,
+    critic_steps=2,
+    optimality=0.05,
+    max_critic_steps=9,
+    constraint="penalty:weight=0.1",
+    generator="mlp:width=16,depth=2",
+    critic="mlp:width=16,depth=2",
+    generator_optimizer="adam:lr=0.002,beta1=0.5",
+    critic_optimizer="adam:lr=0.002,beta1=0.5",
+    latent_dim=2,
+    threads=1,
+    device="cpu",
+    precision="float32",
+    engine="eager",
+)
+
+
+class Shifted:
+    """N(3, 1) in the plane."""
+
+    conditions = None
+
+    def sample(self, size, rng):
+        return Batch(torch.randn(size, 2, generator=rng) + 3.0)
+
+
+def small_game(settings=SMALL):
+    return build_game(settings, Layout(shape=(2,))), choose_parts(settings), hparams_of(settings)
+
+
+def played(settings=SMALL, *, game=None, stop=None):
+    own, parts, hparams = small_game(settings)
+    schedule = critic_schedule.critic_schedule(hparams)
+    steps = train(Setup(game or own, Shifted(), parts.objective, parts.constraint, hparams, schedule))
+    return game or own, list(itertools.islice(steps, stop))
+
+
+@pytest.fixture
+def proving(monkeypatch):
+    """What the critic proves is told beforehand: before the first round, after it, after the second, and so on."""
+
+    def tell(*proofs):
+        told = iter(proofs)
+        monkeypatch.setattr(critic_schedule._Proven, "__call__", lambda self: next(told))
+
+    return tell
+
+
+def numbered(**changes):
+    settings = dataclasses.replace(SMALL, **changes)
+    game, parts, hparams = small_game(settings)
+    schedule = critic_schedule.critic_schedule(hparams)
+    return list(schedule(Setup(game, Shifted(), parts.objective, parts.constraint, hparams, schedule)))
+
+
+@pytest.mark.parametrize(
+    ("proofs", "num"),
+    [
+        ((0.5, 0.51), 2),  # the first round adds 2 %
+        ((0.1, 0.5, 0.51), 4),
+        ((0.1, 0.2, 0.3, 0.4, 0.5), 9),  # rises until there may be no more
+        ((0.5, 0.3), 2),  # a little worse is no rise
+        ((0.5, 0.2, 0.21, 0.3, 0.3), 8),  # less than half of what it knew is no optimum
+        ((0.0, 0.0, 0.1, 0.1), 6),  # nor is nothing
+        ((0.1, None), 2),
+        ((None, 0.1), 2),
+    ],
+)
+def test_rounds_go_on_until_one_adds_too_little(proving, proofs, num):
+    proving(*proofs)
+    assert numbered() == list(range(num))
+
+
+def test_without_a_tolerance_nothing_is_measured(monkeypatch):
+    monkeypatch.setattr(critic_schedule, "_Proven", lambda *given: pytest.fail("it was measured"))
+    assert numbered(optimality=0.0) == [0, 1]
+
+
+def test_the_authors_schedule_comes_first(proving):
+    proving(0.1, 0.1)
+    assert numbered(critic_schedule="authors", max_critic_steps=50) == list(range(100))
+
+
+def test_what_is_proven_is_what_nearest_neighbours_do_not_know():
+    """A critic that says nothing proves nothing; one that knows the direction proves most of what they do not."""
+    game, parts, hparams = small_game(dataclasses.replace(SMALL, generator="mlp:depth=0", critic="mlp:depth=0"))
+    with torch.no_grad():
+        layer = game.generator.body[0]
+        layer.weight.copy_(torch.eye(2))
+        layer.bias.zero_()
+        score = game.critic.body[1][0]
+        score.weight.zero_()
+    proven = critic_schedule._Proven(Setup(game, Shifted(), parts.objective, parts.constraint, hparams))
+    assert proven() == 0.0
+    with torch.no_grad():
+        score.weight.copy_(torch.tensor([[1e-5, 1e-5]]))
+    tiny = proven()
+    with torch.no_grad():
+        score.weight.copy_(torch.tensor([[1e5, 1e5]]))
+    # No scale of the scores is the unit of a distance.
+    assert proven() == pytest.approx(tiny, rel=1e-3)
+    # W1 between the two is at most the root of 18, and 256 points of each overlap little.
+    assert 0.2 < tiny < 18**0.5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"generator": "mlp:width=8,norm=batch", "critic": "mlp:width=8,norm=batch", "constraint": "clipping"},
+        {"constraint": "spectral", "packing": 2, "critic_optimizer": "rmsprop"},
+    ],
+)
+def test_measuring_moves_nothing(changes):
+    game, parts, hparams = small_game(dataclasses.replace(SMALL, **changes))
+    before = {name: value.clone() for name, value in game.state()[0].items()}
+    proven = critic_schedule._Proven(Setup(game, Shifted(), parts.objective, parts.constraint, hparams))
+    assert proven() == proven()
+    for name, value in game.state()[0].items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_a_critic_so_trained_knows_what_another_does_not_yet():
+    """Against generators that stand still: of what either proves after 200 updates more, how much it proves now."""
+    known = []
+    for tolerance in (0.0, 0.05):
+        settings = dataclasses.replace(
+            SMALL,
+            optimality=tolerance,
+            max_critic_steps=200,
+            generator_optimizer="adam:lr=0.0000001",
+            steps=1,
+            seed=1,
+        )
+        game, parts, hparams = small_game(settings)
+        (step,) = train(
+            Setup(game, Shifted(), parts.objective, parts.constraint, hparams, critic_schedule.critic_schedule(hparams))
+        )
+        proven = critic_schedule._Proven(Setup(game, Shifted(), parts.objective, parts.constraint, hparams))
+        now = proven()
+        proven.game = trained_further(game, Shifted(), parts.objective, parts.constraint, hparams, steps=200)
+        known.append(now / proven())
+    assert known[0] < 0.05
+    assert known[1] > 0.4
+    assert 10 < step.critic_updates < 200
+
+
+@pytest.mark.parametrize("changes", [{}, {"constraint": "r1:every=4", "objective": "gan", "packing": 2}])
+def test_a_restored_game_goes_on_bit_for_bit(changes):
+    settings = dataclasses.replace(SMALL, **changes)
+    straight, steps = played(settings)
+    stopped, _ = played(settings, stop=3)
+    again, _, _ = small_game(settings)
+    tensors, facts = stopped.state()
+    again.restore({name: value.clone() for name, value in tensors.items()}, facts)
+    _, rest = played(settings, game=again)
+    assert [step.critic_updates for step in rest] == [step.critic_updates for step in steps[3:]]
+    for name, value in straight.state()[0].items():
+        assert torch.equal(value, again.state()[0][name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler")
+def test_compiled_updates_are_trained_to_optimality_too(proving):
+    proving(*([0.1, 0.5, 0.5] * 3))
+    settings = dataclasses.replace(SMALL, engine="compiled", steps=3)
+    game, steps = played(settings)
+    assert game.engine.compiled
+    assert [step.critic_updates for step in steps] == [4, 4, 4]
+
+
+def test_what_cannot_be_is_refused():
+    assert problems(Settings(optimality=1.0)) == ["optimality must be at least 0 and below 1, not 1.0"]
+    (problem,) = problems(Settings(optimality=0.1, critic_steps=5, max_critic_steps=4))
+    assert problem == "max_critic_steps must be at least the 5 critic_steps of one round, not 4"
+    assert problems(Settings(critic_steps=100)) == []
+    with pytest.raises(UsageError, match="max_critic_steps must be at least the 5 of one round, not 4"):
+        Hyperparameters(generator_steps=1, optimality=0.1, max_critic_steps=4)
+    with pytest.raises(UsageError, match="a critic without weights has no optimum"):
+        small_game(dataclasses.replace(SMALL, objective="mmd", critic="identity", constraint="none"))
