@@ -86,12 +86,12 @@ def test_blocks_change_neither_values_nor_gradients(monkeypatch):
 def test_biased_discrepancies_are_distances(seed, num_x, num_y, shift):
     x, y, z = sample(num_x, 2, seed), sample(num_y, 2, seed + 1, shift), sample(num_x, 2, seed + 2)
     for kernel in FITTED:
-        there, back = (mmd(*pair, kernel=kernel, estimator="biased") for pair in ((x, y), (y, x)))
-        assert float(there.squared) > -1e-9
-        assert float(there.squared) == pytest.approx(float(back.squared), rel=1e-9, abs=1e-9)
+        forward, backward = (mmd(*pair, kernel=kernel, estimator="biased") for pair in ((x, y), (y, x)))
+        assert float(forward.squared) > -1e-9
+        assert float(forward.squared) == pytest.approx(float(backward.squared), rel=1e-9, abs=1e-9)
         assert float(mmd(x, x, kernel=kernel, estimator="biased").squared) == pytest.approx(0.0, abs=1e-9)
-        sides = sum(float(mmd(*pair, kernel=kernel, estimator="biased").distance) for pair in ((x, z), (z, y)))
-        assert float(there.distance) <= sides + 1e-4  # a root of rounding
+        detour = sum(float(mmd(*pair, kernel=kernel, estimator="biased").distance) for pair in ((x, z), (z, y)))
+        assert float(forward.distance) <= detour + 1e-4  # the root of a rounding error
 
 
 @pytest.mark.parametrize("kernel", [Gaussian(), GaussianMixture(), Laplacian()], ids=name)
@@ -193,9 +193,9 @@ def test_energy_distance_on_the_line_agrees_with_scipy_and_with_the_integral(num
     x, y = sample(num_x, 1), sample(num_y, 1, seed=1, shift=0.4)
     found = energy_distance(x, y)
     assert float(found.distance) == pytest.approx(scipy.stats.energy_distance(x[:, 0], y[:, 0]), rel=1e-10)
-    places = np.sort(np.concatenate([x, y])[:, 0])
-    below_x, below_y = ((side.numpy() <= places[:-1]).mean(axis=0) for side in (x, y))
-    integral = np.sum(np.diff(places) * (below_x - below_y) ** 2)
+    points = np.sort(np.concatenate([x, y])[:, 0])
+    below_x, below_y = ((side.numpy() <= points[:-1]).mean(axis=0) for side in (x, y))
+    integral = np.sum(np.diff(points) * (below_x - below_y) ** 2)
     assert float(found.squared) == pytest.approx(2 * integral, rel=1e-10)
 
 
@@ -247,13 +247,13 @@ def test_gradients_of_the_energy_distance(size, estimator):
 def test_in_one_dimension_p_values_agree_with_the_general_case(estimator, monkeypatch):
     """The one-dimensional method against the Gram matrix in two dimensions; sorted, so that splits are the same."""
     x, y = sample(12, 1).sort(dim=0).values - 10, sample(9, 1, seed=1, shift=0.7).sort(dim=0).values + 10
-    beside = [torch.cat([side, torch.zeros_like(side)], dim=1) for side in (x, y)]
+    in_plane = [torch.cat([side, torch.zeros_like(side)], dim=1) for side in (x, y)]
     monkeypatch.setattr("wgan.kernels.discrepancy.add_one_p_value", lambda values, scale: values.tolist())
     monkeypatch.setattr("wgan.kernels.permutations.add_one_p_value", lambda values, scale: values.tolist())
     line = energy_distance(x, y, estimator=estimator, num_permutations=50, rng=rng(1))
-    plane = energy_distance(*beside, estimator=estimator, num_permutations=50, rng=rng(1))
+    plane = energy_distance(*in_plane, estimator=estimator, num_permutations=50, rng=rng(1))
     assert float(line.squared) == pytest.approx(float(plane.squared), rel=1e-9)
-    assert line.p_value == pytest.approx(plane.p_value, rel=1e-9)  # here all 51 statistics
+    assert line.p_value == pytest.approx(plane.p_value, rel=1e-9)  # of all 51 statistics
     monkeypatch.setattr("wgan.kernels.discrepancy._BLOCK", 63)  # three splits at a time
     in_blocks = energy_distance(x, y, estimator=estimator, num_permutations=50, rng=rng(1))
     assert in_blocks.p_value == pytest.approx(line.p_value, rel=1e-12)

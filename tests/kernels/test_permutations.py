@@ -24,13 +24,13 @@ def of_means(x, y):
 
 def test_it_converges_to_the_share_of_all_splits():
     x, y = line(5), line(4, 1, 0.8)
-    pooled, came = torch.cat([x, y]), float(of_means(x, y))
+    pooled, observed = torch.cat([x, y]), float(of_means(x, y))
     splits = [set(split) for split in itertools.combinations(range(9), 5)]
     values = [
         float(of_means(pooled[[i in split for i in range(9)]], pooled[[i not in split for i in range(9)]]))
         for split in splits
     ]
-    exact = np.mean([value >= came - 1e-12 for value in values])
+    exact = np.mean([value >= observed - 1e-12 for value in values])
     found = permutation_p_value(of_means, x, y, rng(), num_permutations=4000)
     assert found == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 4000))
 

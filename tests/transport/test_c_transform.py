@@ -86,8 +86,8 @@ def test_an_optimal_potential_in_any_unit_gives_the_cost(cost, p, factor):
     a, b = weights(40, 2), weights(50, 3)
     costs = cost_matrix(x, y, cost, p)
     exact, u, v = solved(costs, a, b)
-    asked = certified_dual(factor * u, -factor * v, x, y, x_weights=a, y_weights=b, cost=cost, p=p, scales=[1 / factor])
-    assert float(asked.value) == pytest.approx(exact, rel=1e-9)
+    best = certified_dual(factor * u, -factor * v, x, y, x_weights=a, y_weights=b, cost=cost, p=p, scales=[1 / factor])
+    assert float(best.value) == pytest.approx(exact, rel=1e-9)
     # The search does not know the unit. It finds the scale up to 10 %, where the bound is nearly flat.
     found = certified_dual(factor * u, -factor * v, x, y, x_weights=a, y_weights=b, cost=cost, p=p)
     assert float(found.value) > 0.98 * exact
@@ -151,16 +151,16 @@ def test_blocks_and_tiles_change_nothing(metric, monkeypatch):
 
 
 def test_a_cost_function_gets_no_more_rows_than_fit_in_memory():
-    asked = []
+    sizes = []
 
     def distance(x, y):
-        asked.append(len(x) * len(y))
+        sizes.append(len(x) * len(y))
         return torch.cdist(x, y)
 
     x, y = points(200, 2, 0), points(100, 2, 1)
     certified_dual(x[:, 0], y[:, 0], x, y, cost=distance, held=1000, searched=20)
-    assert max(asked) == 1000
-    assert sum(asked) == 2 * 200 * 100 + 20 * 20
+    assert max(sizes) == 1000
+    assert sum(sizes) == 2 * 200 * 100 + 20 * 20
 
 
 def test_a_few_points_suffice_to_find_the_scale():

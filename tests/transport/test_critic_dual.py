@@ -119,12 +119,12 @@ def test_equal_samples_have_distance_0_and_efficiency_1():
 
 def test_rounding_at_coincident_points_is_subtracted():
     # A critic with two scores at the same point, as rounding can produce: the difference must not count.
-    seen = []
+    calls = []
 
     def critic(values):
-        seen.append(len(values))
+        calls.append(len(values))
         return (
-            torch.tensor([1.0, 0.0, 0.5, 0.0], dtype=torch.float64)[: len(values)] if len(seen) == 1 else values[:, 0]
+            torch.tensor([1.0, 0.0, 0.5, 0.0], dtype=torch.float64)[: len(values)] if len(calls) == 1 else values[:, 0]
         )
 
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)

@@ -217,7 +217,7 @@ def test_the_gradient_with_respect_to_a_cost_matrix_is_the_plan():
 
 @pytest.mark.parametrize("d", [2, 30])
 def test_it_is_accurate_far_from_the_origin_in_float32(d):
-    """Steps of 1/64 are exact in float32 beside 1,000, and so is the distance between the shifted sets."""
+    """Steps of 1/64 are exact in float32 near 1,000, and so is the distance between the shifted sets."""
     x = (cloud(60, d) * 64).round() / 64
     far = (x + 1000.0).float()
     moved = far.clone()

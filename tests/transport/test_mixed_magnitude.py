@@ -53,7 +53,7 @@ def drawn_costs(rng, kind, n, m):
             return rng.normal(size=(n, m)) * 10.0 ** rng.uniform(-6, 20, (n, 1))
         case "dear columns":
             return 10.0 ** rng.uniform(-6, 0, (n, m)) * 10.0 ** rng.choice([0, 25], (1, m))
-        case "points":  # duplicates on both sides, and places that both share
+        case "points":  # duplicates on both sides, and points that both share
             places = rng.normal(size=(4, 3)) * 10.0 ** rng.integers(0, 16, (4, 1))
             return np.linalg.norm(places[rng.integers(0, 4, n)][:, None] - places[rng.integers(0, 4, m)], axis=2)
         case _:

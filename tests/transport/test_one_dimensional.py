@@ -71,14 +71,14 @@ def _np(weights):
 def test_symmetry_translation_scaling_and_triangle_inequality(seed, num, p, shift, scale):
     x, y, z = line(num, seed), line(num + 3, seed + 1, 1.0), line(num, seed + 2)
     a, b = masses(num, seed), masses(num + 3, seed)
-    there = float(one_dimensional(x, y, x_weights=a, y_weights=b, p=p))
-    assert float(one_dimensional(y, x, x_weights=b, y_weights=a, p=p)) == pytest.approx(there, rel=1e-12)
+    distance = float(one_dimensional(x, y, x_weights=a, y_weights=b, p=p))
+    assert float(one_dimensional(y, x, x_weights=b, y_weights=a, p=p)) == pytest.approx(distance, rel=1e-12)
     moved = one_dimensional(x * scale + shift, y * scale + shift, x_weights=a, y_weights=b, p=p)
-    assert float(moved) == pytest.approx(scale * there, rel=1e-9, abs=1e-9)
+    assert float(moved) == pytest.approx(scale * distance, rel=1e-9, abs=1e-9)
     assert float(one_dimensional(x, x + shift, p=p)) == pytest.approx(abs(shift), rel=1e-9, abs=1e-9)
     assert float(one_dimensional(x, x, x_weights=a, y_weights=a, p=p)) == pytest.approx(0.0, abs=1e-12)
-    sides = one_dimensional(x, z, p=p) + one_dimensional(z, y, p=p)
-    assert float(one_dimensional(x, y, p=p)) <= float(sides) + 1e-12
+    detour = one_dimensional(x, z, p=p) + one_dimensional(z, y, p=p)
+    assert float(one_dimensional(x, y, p=p)) <= float(detour) + 1e-12
     assert float(one_dimensional(x, y)) <= float(one_dimensional(x, y, p=p)) + 1e-12  # W_1 <= W_p
 
 
@@ -91,9 +91,9 @@ def test_default_weights_agree_with_explicit_equal_weights():
 
 
 def test_lists_arrays_columns_and_float32_are_accepted():
-    wanted = 2.0
-    assert float(one_dimensional([1, 2, 3], [3, 4, 5])) == wanted
-    assert float(one_dimensional(np.array([[1], [2], [3]]), torch.tensor([[3.0], [4.0], [5.0]]))) == wanted
+    expected = 2.0
+    assert float(one_dimensional([1, 2, 3], [3, 4, 5])) == expected
+    assert float(one_dimensional(np.array([[1], [2], [3]]), torch.tensor([[3.0], [4.0], [5.0]]))) == expected
     near = torch.tensor([1e6, 1e6 + 0.25], dtype=torch.float32)
     assert float(one_dimensional(near, near.double() + 1e-4)) == pytest.approx(1e-4, rel=1e-6)
 
@@ -251,9 +251,9 @@ def test_a_batch_of_lines_agrees_with_single_lines():
     a, b = masses(15), masses(20, 1)
     for first, second in ((None, None), (a, None), (None, b), (a, b)):
         for p in (1, 2):
-            together = line_distances(x, y, first, second, p)
-            apart = [one_dimensional(*pair, x_weights=first, y_weights=second, p=p) for pair in zip(x, y, strict=True)]
-            torch.testing.assert_close(together, torch.stack(apart))
+            batched = line_distances(x, y, first, second, p)
+            single = [one_dimensional(*pair, x_weights=first, y_weights=second, p=p) for pair in zip(x, y, strict=True)]
+            torch.testing.assert_close(batched, torch.stack(single))
 
 
 @pytest.mark.parametrize(

@@ -147,14 +147,14 @@ def test_the_source_potential_has_gradients():
 
 
 def test_only_batches_are_drawn():
-    asked = []
+    sizes = []
 
     def draw(num, rng):
-        asked.append(num)
+        sizes.append(num)
         return uniform(num, rng)
 
     semidual(draw, [0.0, 1.0], rng=generator(), num_steps=3, batch_size=8, num_test=20)
-    assert asked == [8, 8, 8, 8, 8, 8, 4]
+    assert sizes == [8, 8, 8, 8, 8, 8, 4]
 
 
 def test_the_value_of_a_set_of_points_is_exact_and_computed_in_blocks():

@@ -51,11 +51,11 @@ def test_symmetry_translation_scaling_and_triangle_inequality(seed, p, scale):
     def distance(x, y):
         return float(sliced(x, y, rng(seed), num_directions=20, p=p).distance)
 
-    there = distance(x, y)
-    assert distance(y, x) == pytest.approx(there, rel=1e-9)
-    assert distance(x * scale + 7.0, y * scale + 7.0) == pytest.approx(scale * there, rel=1e-9)
+    value = distance(x, y)
+    assert distance(y, x) == pytest.approx(value, rel=1e-9)
+    assert distance(x * scale + 7.0, y * scale + 7.0) == pytest.approx(scale * value, rel=1e-9)
     assert distance(x, x) == pytest.approx(0.0, abs=1e-12)
-    assert there <= distance(x, z) + distance(z, y) + 1e-12
+    assert value <= distance(x, z) + distance(z, y) + 1e-12
 
 
 def test_a_translation_has_the_closed_form():

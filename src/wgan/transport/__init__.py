@@ -1,6 +1,6 @@
-"""Optimal transport between samples: exact and certified, on the line, sliced, entropic, in closed form, by critics.
+"""Optimal transport: exact with certificates, one-dimensional, sliced, entropic, Gaussian, and bounds from critics.
 
-Nothing here imports POT or SciPy before it is needed.
+POT and SciPy are imported only when they are needed.
 """
 
 from wgan.transport.c_transform import CertifiedDual, certified_dual
