@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from wgan import runs
-from wgan.cli.main import _TerminatedError, main
+from wgan.cli.main import COMMANDS, _TerminatedError, main
 from wgan.cli.options import Group, attribute_lines, go_through, parse
 from wgan.cli.train import read
 from wgan.constraints import CONSTRAINTS
@@ -53,7 +53,7 @@ class TestTheDoor:
     def test_help_names_every_command(self, words, capsys):
         assert main(words) == 0
         text = capsys.readouterr().out
-        assert all(f"  {command} " in text for command in main.COMMANDS)
+        assert all(f"  {command} " in text for command in COMMANDS)
 
     @pytest.mark.parametrize("words", [["--help"], ["--version"], ["train", "ring", "--stepz", "3"], ["train", "rign"]])
     def test_torch_is_not_loaded_for_it(self, words):
@@ -497,16 +497,16 @@ class TestARun:
 
     def test_evaluate_in_more_rounds_of_another_size(self, finished, capsys):
         found = []
-        for words in ("", "--rounds 3", "--rounds 3 --size 2"):
+        for words in ("", "--repeats 3", "--rounds 3 --size 2"):
             assert main(["evaluate", str(finished), "--json", *words.split()]) == 0
             found.append(json.loads(capsys.readouterr().out)["score"])
         assert len(set(found)) == 3
 
     def test_evaluations_that_cannot_be_are_all_refused(self, finished, capsys):
-        assert main(["evaluate", str(finished), "--size", "1000000000", "--rounds", "-1"]) == 2
+        assert main(["evaluate", str(finished), "--size", "1000000000", "--repeats", "-1"]) == 2
         text = complaint(capsys)
         assert "  - --size must be between 2 and 20,000 (exact transport holds" in text
-        assert "  - --rounds must be at least 1, not -1" in text
+        assert "  - --repeats must be at least 1, not -1" in text
 
     @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
     def test_samples_that_are_broken_off_leave_no_half_file(self, finished, tmp_path, name):

@@ -78,7 +78,9 @@ def test_the_place_of_the_gradient_penalty_is_a_choice():
     places["between"] = mix * real.values + (1 - mix) * fake.values
     for place, values in places.items():
         expected = 10 * (values.norm(dim=1) - 1).square().mean()
-        assert of(GradientPenalty(place=place), quadratic(1.0), real, fake) == pytest.approx(expected.item()), place
+        assert of(GradientPenalty(penalty_at=place), quadratic(1.0), real, fake) == pytest.approx(expected.item()), (
+            place
+        )
 
 
 def test_optimal_pairs_are_those_of_optimal_transport():
@@ -205,7 +207,7 @@ def test_clipped_weights_can_be_had_without_clipping():
         ("penalty:target=inf", "target must be at least 0 and finite"),
         ("clipping:bound=inf", "bound must be above 0 and finite"),
         ("penalty:pairs=optimal,penalty_at=real", "penalty_at=real looks on none"),
-        ("penalty:place=above", "'above' is not one of"),
+        ("penalty:penalty_at=above", "'above' is not one of"),
     ],
 )
 def test_senseless_parameters_are_refused(text, message):

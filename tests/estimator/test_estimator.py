@@ -51,7 +51,7 @@ class TestParameters:
 
         names = {*Settings.__dataclass_fields__, *DataOptions.__dataclass_fields__}
         elsewhere = {"data", "seed", "input", "fit", "range"}
-        along_the_way = {name for name in names if name.endswith("_every") or name.startswith("judge_")}
+        along_the_way = {name for name in names if name.endswith("_every") or name in ("eval_size", "eval_repeats")}
         assert names - elsewhere - along_the_way <= inspect.signature(WGAN).parameters.keys()
 
     def test_set_params_and_repr(self):

@@ -332,9 +332,9 @@ def _run(kind: str, *names: str, is_json: bool = True, read: Callable[[Path], ob
 
     return Reader(
         of=(
-            "experiment.notes",
-            "experiment.record",
-            "experiment.chains",
+            "runs.metadata",
+            "runs.record",
+            "runs.chains",
             "report.record",
             "report.runs",
             "estimator.keeping",
@@ -380,7 +380,9 @@ def _checkpoint(name: str) -> Reader:
         return use_run(folder)
 
     is_json = name.endswith("json")
-    return Reader(of=("checkpoints.format", "checkpoints.loading"), make=make, read=read, is_json=is_json, is_slow=True)
+    return Reader(
+        of=("runs.checkpoints.format", "runs.checkpoints.loading"), make=make, read=read, is_json=is_json, is_slow=True
+    )
 
 
 def _state(kind: str) -> Reader:

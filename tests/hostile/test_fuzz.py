@@ -37,17 +37,17 @@ READING = {
 """Calls by which files or their bytes are parsed."""
 
 OTHERS = {
-    "export": "writes .npz members, and reads nothing",
-    "storage": "parses what the other modules read",
-    "features": "reads the weights of an installed package, which could run code anyway",
+    "data.export": "writes .npz members, and reads nothing",
+    "system.storage": "parses what the other modules read",
+    "evaluation.features": "reads the weights of an installed package, which could run code anyway",
     "data.minilm": "reads the weights of an installed package, which could run code anyway",
     "data.npy": "reads for data.arrays, data.images.packs and report.record",
     "data.soundness": "looks through what data.opening reads",
-    "proofs.curves": "reads and writes JSON of its own values, in a folder of its own",
+    "studies.proofs.curves": "reads and writes JSON of its own values, in a folder of its own",
     "report.pictures": "reads samples by report.record, and is tried with it",
     "cli.sample": "looks for the kind of a run, and leaves all faults to experiment.notes",
     "cli.train": "reads settings by settings.toml",
-    "experiment.samples": "writes samples",
+    "runs.samples": "writes samples",
     "estimator.model": "reads by estimator.keeping",
     "data.images.members": "reads files for data.images.folders",
     "data.images.opening": "chooses a reader",

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 import wgan
-from wgan.cli import main
+from wgan.cli.main import main
 from wgan.settings import from_toml
 
 DATA = {"pets": "pets.csv", "tiles": "tiles.npz", "packed": "blobs.npz"}

@@ -178,7 +178,7 @@ def test_a_score_that_was_not_looked_at_is_none():
 
 def test_what_cannot_be_chosen_by_is_refused(tmp_path):
     assert problems(Settings(best_by="exact", diagnose="off")) == [
-        "best_by must be score where examine is off, not 'exact'"
+        "best_by must be score where diagnose is off, not 'exact'"
     ]
     assert problems(Settings(patience=2, eval_every=0)) == [
         "eval_every must be at least 1 where patience counts evaluations, not 0"

@@ -132,8 +132,8 @@ def test_other_data_is_refused_field_by_field(tmp_path):
         ("batch_size = 16", "batch_size = 8", "batch_size: 8, was 16"),
         ("critic_steps = 2", "critic_steps = 3", "critic_steps: 3, was 2"),
         ('schedule = "constant"', 'schedule = "authors"', "schedule: authors, was constant"),
-        ('decay = "linear"', 'decay = "none"', "decay: none, was linear"),
-        ("average = 0.9", "average = 0.8", "average: 0.8, was 0.9"),
+        ('lr_schedule = "linear"', 'lr_schedule = "none"', "lr_schedule: none, was linear"),
+        ("ema_decay = 0.9", "ema_decay = 0.8", "ema_decay: 0.8, was 0.9"),
         ("eval_size = 32", "eval_size = 64", "eval_size: 64, was 32"),
     ],
 )

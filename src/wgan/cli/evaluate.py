@@ -23,7 +23,7 @@ class EvaluateOptions:
         data: Where the run's data is now, if it has moved since.
         checkpoint: The last state of the run, or the one whose samples were judged best.
         size: Generated samples to compare with as many held-out rows (0: as many as during the training).
-        rounds: Independent sets of samples whose distances are averaged (0: as many as during the training).
+        repeats: Independent sets of samples whose distances are averaged (0: as many as during the training).
         conditional_accuracy: See whether conditions are obeyed, where there are conditions (takes up to a minute).
         features: Measure the kernel distance between a network's features too (images only; takes a minute more).
         json: Print one JSON object instead of lines.
@@ -33,7 +33,7 @@ class EvaluateOptions:
     data: str = ""
     checkpoint: Literal["last", "best"] = "last"
     size: int = 0
-    rounds: int = 0
+    repeats: int = 0
     conditional_accuracy: bool = True
     features: bool = False
     json: bool = False
@@ -44,8 +44,8 @@ def run(words: Sequence[str]) -> int:
     group = Group(title="judging", kind=EvaluateOptions, positional={"run": "RUN"})
     description = "Judge a run's samples against the rows that were held out from training. Lower is better."
     (options,) = parse(words, [group], command="evaluate", description=description)
-    wanted = Settings(eval_size=options.size or 2, eval_repeats=options.rounds or 1)
-    refuse([fault.replace("judge_", "--", 1) for fault in problems(wanted)], noun="options")
+    wanted = Settings(eval_size=options.size or 2, eval_repeats=options.repeats or 1)
+    refuse([fault.replace("eval_", "--", 1) for fault in problems(wanted)], noun="options")
     from wgan.runs import evaluate
 
     found = evaluate(
@@ -53,7 +53,7 @@ def run(words: Sequence[str]) -> int:
         checkpoint=options.checkpoint,
         data=options.data or None,
         size=options.size or None,
-        rounds=options.rounds or None,
+        rounds=options.repeats or None,
         features=options.features,
         conditional_accuracy=options.conditional_accuracy,
     )
