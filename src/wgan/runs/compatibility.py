@@ -33,6 +33,7 @@ _ADDED_FACTS: dict[str, tuple[type, ...]] = {"record_check": (str,), "files": (d
 
 _GAME_FACTS: dict[str, tuple[type, ...]] = {"steps_done": (int,), "seed": (int,)}
 
+
 def source_state(source: Source) -> dict[str, Any]:
     """What a run keeps of its data: enough to sample without it, and to tell whether it is the same again."""
     state = {
