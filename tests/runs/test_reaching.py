@@ -16,7 +16,7 @@ from wgan.data import open_data
 from wgan.errors import Interrupted
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.report import write_report
-from wgan.runs import checkpoints, running
+from wgan.runs import checkpoints
 from wgan.settings import DataOptions, from_toml
 from wgan.training.factory import build_game, choose_parts, hparams_of
 from wgan.trust.gradients import gradient_stats
@@ -114,7 +114,7 @@ def test_what_a_stop_left_unjudged_is_probed_on_resuming(unbroken, tmp_path, mon
         return call(self, draw, **options)
 
     monkeypatch.setattr(SampleEvaluator, "__call__", slow)
-    monkeypatch.setattr(running, "_PATIENCE", 0.1)
+    monkeypatch.setattr("wgan.runs.run.GRACE_SECONDS", 0.1)
     with runs.begin(PROBED, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 20 of 40"):
         list(run.run())
     assert not probed(tmp_path / "run")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from wgan.evaluation.metrics import other_numbers
 from wgan.report import marginals, pictures, trust, words
 from wgan.report.conditional_accuracy import conditional_accuracies, score_drop
 from wgan.report.markup import Html, Part, document, element, joined
@@ -90,17 +91,17 @@ def _reaching(record: Record) -> Html | None:
 def _judged(record: Record) -> Html | None:
     if not record.evaluations:
         return None
-    has_modes = any("modes" in line for line in record.evaluations)
+    others = list(dict.fromkeys(title for line in record.evaluations for title in other_numbers(line)))
     head = ["updates"]
     for key in record.distances:
         head += [words.distance_name(key), "floor", "ratio"]
-    head += ["modes", "high quality"] if has_modes else []
+    head += others
     chosen = np.unique(np.linspace(0, len(record.evaluations) - 1, _MOST_LINES).round().astype(int))
     shown = [record.evaluations[index] for index in chosen]
     if record.best is not None and record.best not in shown:
         shown = sorted([*shown, record.best], key=lambda line: number(line.get("step")))
     body = [
-        element("tr", [element("td", cell) for cell in _cells(record, line, has_modes)], class_=_mark(record, line))
+        element("tr", [element("td", cell) for cell in _cells(record, line, others)], class_=_mark(record, line))
         for line in shown
     ]
     table = element("table", element("tr", [element("th", name) for name in head]), body, class_="measured")
@@ -151,17 +152,15 @@ def _mark(record: Record, line: Mapping[str, Any]) -> str | None:
     return "best" if line is record.best else None
 
 
-def _cells(record: Record, line: dict[str, Any], has_modes: bool) -> Iterator[str]:
+def _cells(record: Record, line: dict[str, Any], others: list[str]) -> Iterator[str]:
     yield f"{number(line.get('step')):,.0f}"
     for key in record.distances:
         ratio = words.times_floor(line, key)
         yield words.significant(line.get(key))
         yield words.significant(line.get(f"{key}_floor"))
         yield f"{ratio:.2f}" if np.isfinite(ratio) else "–"
-    if has_modes:
-        yield f"{line.get('modes', '–')} / {line.get('num_modes', '–')}"
-        share = number(line.get("high_quality"))
-        yield f"{100 * share:.1f} %" if np.isfinite(share) else "–"
+    shown = other_numbers(line)
+    yield from (shown.get(title, "–") for title in others)
 
 
 def _data(record: Record) -> Html:

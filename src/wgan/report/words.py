@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from wgan.errors import WganError
+from wgan.evaluation.metrics import METRICS, other_numbers
 from wgan.figures import median_filtered, median_width
 from wgan.report.markup import Html, element, joined
 from wgan.report.record import Record, number
@@ -17,8 +18,6 @@ from wgan.trust.support import IN_MANY_DIMENSIONS
 if TYPE_CHECKING:
     from wgan.objectives import Objective
 
-_NAMES = {"w1": "exact W1", "w1_sliced": "sliced W1", "sliced_w1": "sliced W1 of the pixels"}
-_KERNEL = "kernel_distance_"
 _EVIDENCE = {
     "training_estimate": "estimate on training rows",
     "held_out_estimate": "estimate on held-out rows",
@@ -63,9 +62,7 @@ _EVIDENCE = {
 
 def distance_name(key: str) -> str:
     """A judged distance's name, as a reader would say it."""
-    if key.startswith(_KERNEL):
-        return f"kernel distance, features of {key.removeprefix(_KERNEL)}"
-    return _NAMES.get(key, key.replace("_", " "))
+    return METRICS[key].title if key in METRICS else key.replace("_", " ")
 
 
 def distance_unit(record: Record) -> str:
@@ -226,10 +223,7 @@ def _judgement(record: Record, last: dict[str, Any]) -> Html:
         said.append(f"The {distance_name(key)} {between}is {significant(last[key])}, {beside}{times}. ")
     if said and is_told_too_little(record):
         said.append(f"But {IN_MANY_DIMENSIONS}. ")
-    if "modes" in last:
-        said.append(f"The samples reach {last['modes']} of {last.get('num_modes', '?')} modes")
-        share = number(last.get("high_quality"))
-        said.append(f", and {100 * share:.1f} % of them lie within three standard deviations of one. ")
+    said += [f"{title[0].upper()}{title[1:]}: {text}. " for title, text in other_numbers(last).items()]
     return joined(*said)
 
 
@@ -243,9 +237,7 @@ def key_numbers(record: Record) -> Html | None:
         )
         if math.isfinite(times_floor(last, key)):
             entries.append(("times the floor", f"{times_floor(last, key):.2f}"))
-    if "modes" in last:
-        entries.append(("modes reached", f"{last['modes']} / {last.get('num_modes', '?')}"))
-        entries.append(("of high quality", f"{100 * number(last.get('high_quality')):.1f} %"))
+    entries += other_numbers(last).items()
     entries.append(("generator updates", f"{record.step:,}"))
     if record.seconds is not None:
         entries.append(("of training", duration(record.seconds)))

@@ -9,20 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wgan.data.source import Source
+from wgan.runs import schedule
 from wgan.settings import Settings
 from wgan.training.factory import Parts, hparams_of
 from wgan.training.game import Game
 from wgan.trust import CriticEvaluator, most_rows
 from wgan.trust.nearness import number
 from wgan.trust.verdict import Verdict, verdict_of
-
-FEWEST_UPDATES = 600
-"""Updates of both players between two looks, at least; where there are fewer between two evaluations, some of these go
-by without."""
-
-LOOKS = 8
-"""Looks in a run, at least, as far as the updates between two of them allow: where there are fewer evaluations, others
-come between these."""
 
 ROWS_SQUARED = 400
 """For each update between two examinations, how much the square of the number of rows looked at may grow: the costs of
@@ -36,37 +29,7 @@ GAP_SHARE = {"eager": 0.04, "compiled": 0.015}
 however the run's own updates are made."""
 
 
-def evaluations_between_looks(settings: Settings) -> int:
-    """Evaluations of a run from one that has its look to the next."""
-    between = settings.eval_every or settings.steps
-    return max(1, math.ceil(FEWEST_UPDATES / (between * (settings.critic_steps + 1))))
-
-
-def updates_between_looks(settings: Settings) -> int:
-    """Generator updates of a run from one look to the next: a multiple or a whole part of those between evaluations."""
-    if not settings.eval_every:
-        return settings.steps
-    between = settings.eval_every * evaluations_between_looks(settings)
-    fewest = FEWEST_UPDATES / (settings.critic_steps + 1)
-    parts = [part for part in range(between, 0, -1) if between % part == 0 and part >= fewest]
-    return next((part for part in parts if part * LOOKS <= settings.steps), parts[-1])
-
-
-def early_looks(settings: Settings) -> frozenset[int]:
-    """Generator updates after which there are looks before the first regular one, each at twice the one before.
-
-    Most of the way from noise to the data is covered early. Without looks there, hardly one of a long run would find
-    its samples away from the floor, and it would be unknown whether the curve follows the distance.
-    """
-    between = min(settings.steps, updates_between_looks(settings))
-    found, step = [], math.ceil(FEWEST_UPDATES / (settings.critic_steps + 1))
-    while 2 * step <= between:
-        found.append(step)
-        step *= 2
-    return frozenset(found)
-
-
-def has_rows_for_looks(settings: Settings, source: Source) -> bool:
+def has_enough_held_out(settings: Settings, source: Source) -> bool:
     """Whether enough rows are held out for the critic to see some."""
     return source.num_held_out is None or source.num_held_out >= settings.packing
 
@@ -78,7 +41,7 @@ class RunDiagnosis:
         settings: Of the run.
         examiner: Looks at the game.
         between: Generator updates from one look to the next; the last one of a run always has one, and so have those of
-            `early_looks`.
+            `early_diagnoses`.
         lines: Those that the record holds already.
 
     Attributes:
@@ -91,7 +54,7 @@ class RunDiagnosis:
     ) -> None:
         self.examiner, self.between = examiner, between
         self._settings, self._facts = settings, dataclasses.asdict(settings)
-        self._early = early_looks(settings)
+        self._early = schedule.early_diagnoses(settings)
         self._looks: list[Mapping[str, Any]] = []
         self._curve: list[tuple[int, float]] = []
         for line in lines:
@@ -109,9 +72,9 @@ class RunDiagnosis:
             parts: What its words name.
             lines: Those that the record holds already.
         """
-        if settings.diagnose == "off" or not has_rows_for_looks(settings, source):
+        if settings.diagnose == "off" or not has_enough_held_out(settings, source):
             return None
-        between = updates_between_looks(settings)
+        between = schedule.updates_between_diagnoses(settings)
         updates, critic_updates = between * (settings.critic_steps + 1), between * settings.critic_steps
         examiner = CriticEvaluator(
             source,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,11 +23,6 @@ MOST_CROSSINGS = 10.0
 about the learning rate in each update, so a rate above this many boxes throws every weight from wall to wall."""
 
 
-SENSELESS_RATE = 1.0
-"""A learning rate from which on nothing can be learnt, since weights move by about as much in each update. Where half
-of it is still no less, going back is no help."""
-
-
 class DivergedError(NumericError):
     """Training makes no sense any more. A run goes back from it where that may help, and ends with it where not.
 
@@ -40,35 +34,6 @@ class DivergedError(NumericError):
     def __init__(self, step: int, fault: str) -> None:
         super().__init__(f"training diverged at step {step:,}: {fault}")
         self.step, self.fault = step, fault
-
-
-def may_be_slowed(game: Game, parts: Parts) -> bool:
-    """Whether half the learning rates are such that something can be learnt."""
-    fastest = max(parts.generator_optimizer.lr, parts.critic_optimizer.lr)
-    return fastest * game.slowing / 2 < SENSELESS_RATE
-
-
-def rates(game: Game, parts: Parts) -> str:
-    """The learning rates at the start of the run, as they are after as many halvings as there were rollbacks."""
-    generator, critic = (each.lr * game.slowing for each in (parts.generator_optimizer, parts.critic_optimizer))
-    return f"{generator:g} for the generator, {critic:g} for the critic"
-
-
-def diverged_for_good(diverged: DivergedError, good: Path, game: Game, parts: Parts) -> NumericError:
-    """The error that a run ends with.
-
-    Args:
-        diverged: What happened.
-        good: The last good checkpoint.
-        game: As it stands.
-        parts: The rates at the start of the run.
-    """
-    tried = f" after {game.rollbacks} rollbacks" if game.rollbacks > 1 else " after a rollback" * game.rollbacks
-    return NumericError(
-        f"{diverged.message}. The last good checkpoint{tried} is {good}",
-        remedy=f"Most likely the learning rates are too high ({rates(game, parts)}): begin again with a tenth of them "
-        "or less.",
-    )
 
 
 def fault_of(game: Game, parts: Parts, numbers: Mapping[str, float], scale: float) -> str | None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from wgan.runs.checkpoints import name_of, read_state
-from wgan.runs.files import RunFiles, own, refuse_no_run
-from wgan.runs.record import Journal, Record, read_lines
+from wgan.runs.directories import own, refuse_no_run
+from wgan.runs.files import RunFiles
+from wgan.runs.record import Journal, Record, read_checked
 from wgan.runs.samples import remove_later_samples, write_samples
 from wgan.runs.trained import load
 
@@ -58,13 +59,15 @@ def finish(directory: str | Path, *, parts: Mapping[str, Any] | None = None) -> 
         trained = load(files.root, parts=parts)
         # Those of the checkpoint that was loaded, which is an older one where the newest is damaged.
         facts = read_state(files.checkpoints / name_of(trained.step))[0]["facts"]
-        read_lines(files.metrics, length=facts.get("record_bytes"), check=facts.get("record_check"))
+        length = facts.get("record_bytes")
+        recorded = read_checked(files.metrics, length=length, check=facts.get("record_check"))
         journal, step = Journal(files.events), trained.step
         lines = [line["event"] for line in journal.lines() if line.get("event") != "verdict"]
         was_over = lines[-1:] in (["finished"], ["diverged"])
         if not was_over:
             # What a killed run had done beyond its last checkpoint is no part of it.
-            Record(files.metrics, length=facts.get("record_bytes")).close()
+            known = None if length is None else recorded.until(length).check
+            Record(files.metrics, length=length, check=known).close()
             remove_later_samples(files, step)
         samples = files.samples_at(step, trained.codec.kind)
         if not samples.exists():

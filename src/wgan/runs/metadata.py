@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
+import platform
 import time
 import tomllib
 import warnings
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
 
 from wgan.errors import CheckpointError, UsageError
 from wgan.runs.checkpoints import read_facts
@@ -22,6 +28,9 @@ from wgan.runs.record import RunWarning, read_lines
 from wgan.settings import ADDED, Seal, Settings, from_toml, read_toml, seal_of, to_toml
 from wgan.settings.former import todays_settings
 from wgan.system.storage import parsed_json, read_plain
+
+if TYPE_CHECKING:
+    from wgan.training.engine import Engine
 
 _SHOWN = 8
 _PAUSES = (0.05, 0.2)
@@ -154,6 +163,24 @@ def read_environment(files: RunFiles) -> dict[str, Any]:
         CheckpointError: It cannot be read, or is not what was written.
     """
     return read_note(files.environment, digests=noted_checksums(read_facts(files.checkpoints)))
+
+
+def environment_of(engine: Engine) -> dict[str, Any]:
+    """What the last bits of a run depend on beside its settings and data."""
+    return {
+        "wgan": version("wgan"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu",
+        "threads": engine.threads or torch.get_num_threads(),
+        "precision": engine.precision,
+        "engine": "compiled" if engine.compiled else "eager",
+    }
 
 
 def read_recorded(files: RunFiles) -> list[dict[str, Any]]:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from wgan.batch import Batch
 from wgan.data import export
+from wgan.data.codes import words_of
+from wgan.data.columns import Category
+from wgan.data.conditions import Conditions
 from wgan.data.source import Source, decode_batch
 from wgan.errors import CheckpointError
 from wgan.randomness import Randomness
-from wgan.runs.drawing import Decoding, Sheet, drawn, sheet_of
+from wgan.runs.drawing import Decoding, drawn
 from wgan.runs.files import RunFiles
 from wgan.system.storage import DamagedError, disk_faults, read_plain, refuse_special, replace_file, seal, sweep, unseal
 from wgan.training.game import Game
@@ -20,6 +27,7 @@ NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
 """How many samples are kept at each of a run's sample steps, by the kind of the data."""
 
 _ROWS_TO_CHOOSE = 2048
+_MOST_ROWS, _FEW_ROWS = 16, 8
 _RESTORE = "Restore it from a copy, or remove it: the samples are then left out, or taken as they are."
 
 
@@ -140,3 +148,58 @@ def _checksum(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CheckpointError(f"'{path}' cannot be read: {error.strerror}", remedy=_RESTORE) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """Conditions for a picture of images in rows, each value of the first category in rows of its own.
+
+    Attributes:
+        condition: Shape (num, C).
+        columns: Images in a row.
+        part: Entries of a condition that say which value it is.
+    """
+
+    condition: Tensor
+    columns: int
+    part: slice
+
+    def matching(self, rows: Batch) -> Batch | None:
+        """Rows of the data that have the category each place asks for, again from the first where there are too few.
+
+        Returns:
+            As many rows as places; None where some value has no row at all.
+        """
+        if rows.condition is None:
+            return None
+        found = rows.condition[:, self.part].argmax(dim=1)
+        wanted = self.condition[:, self.part].argmax(dim=1)
+        places = torch.empty(len(wanted), dtype=torch.int64, device="cpu")
+        for value in set(wanted.tolist()):
+            there = (found == value).nonzero()[:, 0]
+            if not len(there):
+                return None
+            asking = wanted == value
+            places[asking] = there[torch.arange(int(asking.sum()), device="cpu") % len(there)]
+        return Batch(rows.values[places], rows.condition[places])
+
+
+def sheet_part(conditions: Conditions) -> int | None:
+    """Which part's values have rows of their own in pictures: the first category of few values; None without one."""
+    is_fit = (isinstance(part, Category) and part.width <= _MOST_ROWS for part in conditions.parts)
+    return next((place for place, fit in enumerate(is_fit) if fit), None)
+
+
+def sheet_of(conditions: Conditions, num: int, rng: torch.Generator) -> Sheet | None:
+    """Lay out at most `num` images by a category; None where there is none of so few values that it helps.
+
+    What else can be asked for is drawn as in the data.
+    """
+    place = sheet_part(conditions)
+    if place is None:
+        return None
+    part, start = conditions.parts[place], sum(before.width for before in conditions.parts[:place])
+    rows = max(1, _FEW_ROWS // part.width)
+    columns = num // (rows * part.width)
+    asked = [conditions.where({part.name: value}).draw(rows * columns, rng) for value in words_of(part)]
+    return Sheet(condition=torch.cat(asked), columns=columns, part=slice(start, start + part.width))

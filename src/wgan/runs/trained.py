@@ -21,14 +21,14 @@ from wgan.errors import CheckpointError, UsageError
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.runs import checkpoints
 from wgan.runs.compatibility import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
-from wgan.runs.conditional_accuracy import obeyed
-from wgan.runs.continuing import moved
-from wgan.runs.drawing import draw_blocks, draw_for, drawn, given_noise
-from wgan.runs.files import RunFiles, refuse_no_run
+from wgan.runs.data import moved, open_again
+from wgan.runs.directories import refuse_no_run
+from wgan.runs.drawing import draw_blocks, draw_for, given_noise
+from wgan.runs.evaluating import evaluate_game
+from wgan.runs.files import RunFiles
+from wgan.runs.memory_need import refuse_larger_networks
 from wgan.runs.metadata import read_environment, read_settings, read_source
-from wgan.runs.opening import open_again
 from wgan.runs.record import Journal
-from wgan.runs.sizing import refuse_larger_networks
 from wgan.settings import Settings
 from wgan.system.memory import memory_faults
 from wgan.system.torch_state import in_usual_state
@@ -329,23 +329,26 @@ def evaluate(
     """
     directory = Path(directory)
     trained = load(directory, checkpoint=checkpoint, parts=parts)
-    settings, game = trained.settings, trained.game
+    settings = trained.settings
     if source is None:
         source = open_again(settings if data is None else moved(settings, data), RunFiles(directory))
     refuse_other_data(read_source(RunFiles(directory)), source, directory)
-    judge = SampleEvaluator(
+    evaluator = SampleEvaluator(
         source,
         size=size or settings.eval_size,
         rounds=rounds or settings.eval_repeats,
         seed=settings.seed,
         features=features,
     )
-
-    with game.engine.limits():
-        found = judge(lambda num: drawn(game, source, num, "noise of the judge").values, by_column=True)
-        return found | (
-            obeyed(game, source, settings, trained.parts.objective, judge.size) if conditional_accuracy else {}
-        )
+    return evaluate_game(
+        trained.game,
+        source,
+        settings,
+        trained.parts.objective,
+        evaluator,
+        by_column=True,
+        conditional_accuracy=conditional_accuracy,
+    )
 
 
 def _for_this_machine(settings: Settings, environment: dict[str, Any]) -> Settings:

@@ -7,6 +7,7 @@ checks have none; the first line that has one covers all bytes of those before i
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import json
 import re
@@ -28,12 +29,19 @@ class Chain:
         check: The check of the last line; empty where there is no line.
         is_checked: Whether any line carries a check.
         fault: What is wrong, in a clause that begins with the line; empty if nothing is.
+        ends: For each line the number of bytes up to its end, and the check up to there.
     """
 
     lines: list[dict[str, Any]] = field(default_factory=list)
     check: str = ""
     is_checked: bool = False
     fault: str = ""
+    ends: list[tuple[int, str]] = field(default_factory=list)
+
+    def until(self, length: int) -> Chain:
+        """The lines within the first `length` bytes."""
+        num = bisect.bisect_right(self.ends, length, key=lambda end: end[0])
+        return Chain(self.lines[:num], self.ends[num - 1][1] if num else "", self.is_checked, ends=self.ends[:num])
 
 
 def checked(line: str, before: str) -> tuple[bytes, str]:
@@ -64,8 +72,9 @@ def read_chain(raw: bytes, *, may_be_torn: bool) -> Chain:
     """
     found = Chain()
     *ended, tail = raw.split(b"\n")
-    torn = ""
+    torn, end = "", 0
     for number, text in enumerate(ended, 1):
+        end += len(text) + 1
         if not text.strip():
             continue
         line, body, check = _parts(text)
@@ -86,15 +95,17 @@ def read_chain(raw: bytes, *, may_be_torn: bool) -> Chain:
             found.check = _digest(found.check, text)
         assert line is not None
         found.lines.append(line)
-    return _with_tail(found, tail, len(ended) + 1)
+        found.ends.append((end, found.check))
+    return _with_tail(found, tail, end, len(ended) + 1)
 
 
-def _with_tail(found: Chain, tail: bytes, number: int) -> Chain:
+def _with_tail(found: Chain, tail: bytes, start: int, number: int) -> Chain:
     """Take in a last line without a line feed, if it is whole."""
     line, body, check = _parts(tail)
     if line is not None and check is not None and check == _digest(found.check, body):
         found.lines.append(line)
         found.check, found.is_checked = check, True
+        found.ends.append((start + len(tail), check))
         return found
     whole = _CHECKED.match(tail)
     # Half a line never holds a whole one.
