@@ -67,7 +67,7 @@ def test_summary_states_the_numbers(tmp_path):
     assert "a Wasserstein GAN with the constraint penalty:weight=0.1 on its critic, trained on" in text
     assert "It made 8,000 generator updates in 2 min 1 s and finished." in text
     assert "is 0.0501, against a floor of 0.044 between two sets of real ones of that size, 1.14 times as far." in text
-    assert "8 of 8 modes" in text
+    assert "Modes: 8 of 8." in text
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -153,11 +153,11 @@ def examination(steps=10_000, data="ring", **changes) -> RunDiagnosis | None:
 )
 def test_how_often_and_how_closely_follows_from_counts(eval_every, steps, between, size, gap_steps):
     found = examination(eval_every=eval_every, steps=steps)
-    assert (found.between, found.examiner.size, found.examiner.gap_steps) == (between, size, gap_steps)
+    assert (found.between, found.evaluator.size, found.evaluator.gap_steps) == (between, size, gap_steps)
 
 
 def test_compiled_updates_are_dear_beside_a_gap_that_is_not():
-    assert examination(eval_every=1_000, engine="compiled").examiner.gap_steps == 75
+    assert examination(eval_every=1_000, engine="compiled").evaluator.gap_steps == 75
 
 
 def test_the_looks_are_at_every_so_many_evaluations_and_at_the_end():

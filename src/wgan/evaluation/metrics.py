@@ -235,19 +235,18 @@ def other_numbers(evaluation: Mapping[str, Any]) -> dict[str, str]:
 
 
 class SampleEvaluator:
-    """Scores samples against the same held-out rows each time, so that scores along a run compare.
+    """Evaluates samples by the numbers of `METRICS`.
 
-    Points and tables are judged by exact W1, and in more than `LOW_DIMENSIONS` by sliced W1 beside it; images by sliced
-    W1 on pixels and, when asked, by the kernel distance of EfficientNet-Lite0's features. Each has its floor: the same
-    number between the held-out rows and as many real rows.
+    All samples are compared with the same held-out rows, so that scores along a run can be compared. The floor of a
+    distance is the same distance between the held-out rows and as many real rows.
 
     Args:
         source: The data.
-        size: Samples on each side, at most; no more than there are held-out rows.
+        size: Samples in each set, at most; no more than there are held-out rows.
         seed: The run's seed.
-        rounds: Independent sets of samples to judge; their mean is reported. One exact distance between samples from
-            few modes strays by a fifth, because the modes' shares do.
-        features: Whether to compute the kernel distance (images only): needs the `features` extra and about a minute.
+        rounds: Independent sets of samples; the mean distance is reported. One exact distance between samples of few
+            modes varies by a fifth, since the shares of the modes do.
+        features: Whether to compute the kernel distance (images only); needs the `features` extra and about a minute.
 
     Raises:
         UsageError: No rows were held out, or the features are not installed.
@@ -257,7 +256,7 @@ class SampleEvaluator:
     def __init__(self, source: Source, *, size: int, seed: int, rounds: int = 1, features: bool = False) -> None:
         self.source, self.rounds = source, rounds
         self._streams = Randomness(seed)
-        # A sampler that never repeats itself gives fresh rows to each round; a finite set has but one held-out part.
+        # A sampler gives fresh rows to each round; a finite data set has one held-out part.
         distinct = rounds if source.size is None else 1
         held_out = source.held_out(size * distinct, self._streams.at("held-out rows of the judge"))
         if not len(held_out):
@@ -269,22 +268,21 @@ class SampleEvaluator:
 
     @property
     def size(self) -> int:
-        """Samples on each side of one round."""
+        """Samples in each set of one round."""
         return len(self._held_out[0])
 
     @in_usual_state
     def __call__(self, draw: Draw, *, by_column: bool = False) -> dict[str, Any]:
-        """Judge a generator.
+        """Evaluate a generator.
 
         Args:
             draw: From a number to as many independent samples, shape (N, *layout.shape).
-            by_column: Whether to compare each column of numbers by itself too: of tables, and of points of a few
-                coordinates.
+            by_column: Whether to compare each numeric column too, in tables and in points of a few coordinates.
 
         Returns:
             "score" (lower is better), then the numbers by name, each distance with its "_floor"; as "columns", if they
-            were asked for and there are any, what `Marginal.as_json` of `wgan.evaluation` gives of each, the furthest
-            apart first: held-out rows beside samples.
+            are wanted and there are any, the comparison of each column in the form of
+            `wgan.evaluation.Marginal.as_json`, the largest difference first: held-out rows, then samples.
         """
         samples = draw(self.size * self.rounds)
         if self._floor is None:
@@ -306,7 +304,7 @@ class SampleEvaluator:
         }
 
     def _by_column(self, samples: Tensor) -> list[dict[str, Any]]:
-        """Each column of numbers by itself, in the user's own units: held-out rows beside samples."""
+        """Compare each numeric column in the user's own unit: held-out rows, then samples."""
         codec = self.source.codec
         sides = [_numbers(codec, values) for values in (torch.cat(self._held_out), samples)]
         return [each.as_json() for each in marginals(*sides)]
@@ -332,7 +330,7 @@ def _unit(source: Source) -> float:
 
 
 def _numbers(codec: Codec, values: Tensor) -> dict[str, pa.Array]:
-    """The columns of numbers, dates and times by name; none of images, nor of points of many coordinates."""
+    """The columns of numbers, dates and times by name; none for images and points of many coordinates."""
     if codec.layout.is_image:
         return {}
     decoded = codec.decode(values)
@@ -343,7 +341,7 @@ def _numbers(codec: Codec, values: Tensor) -> dict[str, pa.Array]:
 
 
 def harden(values: Tensor, groups: tuple[tuple[int, int], ...]) -> Tensor:
-    """Values with each one-hot group's probabilities replaced by the category that decoding would choose."""
+    """Replace the probabilities of each one-hot group by the category that decoding would choose."""
     values = values.clone()
     for start, stop in groups:
         chosen = values[:, start:stop].argmax(dim=1, keepdim=True)

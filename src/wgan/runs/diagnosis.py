@@ -1,4 +1,4 @@
-"""When a run is examined and how closely: decided by counts, so that its record depends on no clock."""
+"""Diagnose the critic of a run along the way, and keep the verdict on all diagnoses so far."""
 
 from __future__ import annotations
 
@@ -18,44 +18,43 @@ from wgan.trust.nearness import number
 from wgan.trust.verdict import Verdict, verdict_of
 
 ROWS_SQUARED = 400
-"""For each update between two examinations, how much the square of the number of rows looked at may grow: the costs of
-all pairs are what takes longest."""
+"""Pairs of rows that a diagnosis may compare, for each update since the last one: these take most of its time."""
 
 SMOOTHED = 5
-"""Recorded estimates, the latest ones, whose median is what the curve shows at a look."""
+"""Recorded estimates whose median is the value of the curve at a diagnosis."""
 
 GAP_SHARE = {"eager": 0.04, "compiled": 0.015}
-"""The share of the critic's updates by which a copy of it is trained further in an examination, operation by operation
-however the run's own updates are made."""
+"""Updates of a copy of the critic in a diagnosis, as a share of the critic's updates since the last one, by the engine
+of the run. The copy is always trained operation by operation."""
 
 
 def has_enough_held_out(settings: Settings, source: Source) -> bool:
-    """Whether enough rows are held out for the critic to see some."""
+    """Whether enough rows are held out for a diagnosis."""
     return source.num_held_out is None or source.num_held_out >= settings.packing
 
 
 class RunDiagnosis:
-    """Evidence along a run, as often as it can afford it, and the verdict on all of it so far.
+    """Diagnoses of a run's critic, and the verdict on all of them so far.
 
     Args:
         settings: Of the run.
-        examiner: Looks at the game.
-        between: Generator updates from one look to the next; the last one of a run always has one, and so have those of
-            `early_diagnoses`.
-        lines: Those that the record holds already.
+        evaluator: Measures the evidence.
+        between: Generator updates from one regular diagnosis to the next. The last update and those of
+            `schedule.early_diagnoses` have one too.
+        lines: Lines that the record holds already.
 
     Attributes:
-        examiner: As above.
+        evaluator: As above.
         between: As above.
     """
 
     def __init__(
-        self, settings: Settings, examiner: CriticEvaluator, between: int, lines: Iterable[Mapping[str, Any]] = ()
+        self, settings: Settings, evaluator: CriticEvaluator, between: int, lines: Iterable[Mapping[str, Any]] = ()
     ) -> None:
-        self.examiner, self.between = examiner, between
+        self.evaluator, self.between = evaluator, between
         self._settings, self._facts = settings, dataclasses.asdict(settings)
         self._early = schedule.early_diagnoses(settings)
-        self._looks: list[Mapping[str, Any]] = []
+        self._diagnosed: list[Mapping[str, Any]] = []
         self._curve: list[tuple[int, float]] = []
         for line in lines:
             self.add(line)
@@ -64,19 +63,19 @@ class RunDiagnosis:
     def of(
         cls, settings: Settings, source: Source, parts: Parts, lines: Iterable[Mapping[str, Any]] = ()
     ) -> RunDiagnosis | None:
-        """The examination of a run; None where it is not wanted, or too few rows are held out for any.
+        """The diagnosis of a run; None if the settings have it off, or too few rows are held out.
 
         Args:
-            settings: Of the run, its engine chosen.
+            settings: Of the run, with the engine that was chosen.
             source: Its data.
-            parts: What its words name.
-            lines: Those that the record holds already.
+            parts: Its objective and constraint.
+            lines: Lines that the record holds already.
         """
         if settings.diagnose == "off" or not has_enough_held_out(settings, source):
             return None
         between = schedule.updates_between_diagnoses(settings)
         updates, critic_updates = between * (settings.critic_steps + 1), between * settings.critic_steps
-        examiner = CriticEvaluator(
+        evaluator = CriticEvaluator(
             source,
             parts.objective,
             parts.constraint,
@@ -85,60 +84,60 @@ class RunDiagnosis:
             gap_steps=math.ceil(GAP_SHARE.get(settings.engine, GAP_SHARE["eager"]) * critic_updates),
             seed=settings.seed,
         )
-        return cls(settings, examiner, between, lines)
+        return cls(settings, evaluator, between, lines)
 
     def is_due(self, step: int) -> bool:
-        """Whether there is a look after so many generator updates."""
+        """Whether a diagnosis is due after so many generator updates."""
         return self._is_regular(step) or step in self._early
 
     def _is_regular(self, step: int) -> bool:
         return step == self._settings.steps or step % self.between == 0
 
     def __call__(self, game: Game, estimate: float) -> dict[str, object]:
-        """Evidence by name, as plain JSON; the game is left as it was.
+        """Evidence by name, as plain JSON values.
 
         Args:
-            game: As it stands.
-            estimate: The critic's of the last update. The evidence holds the median of it and of those recorded just
-                before as "curve": of one batch alone, an estimate has more noise than a curve that is looked at.
+            game: Its networks as they are; unchanged afterwards.
+            estimate: Of the last update. The evidence has as "curve" the median of it and those recorded just before,
+                since the estimate on one batch is noisy.
         """
-        # A run that was stopped may have recorded this very update already.
+        # A run that was stopped may have recorded this update already.
         before = [value for step, value in self._curve if step < game.steps_done]
         latest = [*before[1 - SMOOTHED :], estimate]
-        # A copy of the critic is trained by a share of the updates since the last look: an early one has none for it.
+        # Only regular diagnoses train a copy of the critic further: before early ones there are too few updates.
         further = self._is_regular(game.steps_done)
         with game.engine.limits():
-            return self.examiner(game, further=further).numbers() | {"curve": statistics.median(latest)}
+            return self.evaluator(game, further=further).numbers() | {"curve": statistics.median(latest)}
 
     @property
     def verdict(self) -> Verdict | None:
-        """What is to be thought of the critic's number; None before the first look."""
-        return self.verdict_with() if self._looks else None
+        """The verdict on the critic's estimate; None before the first diagnosis."""
+        return self.verdict_with() if self._diagnosed else None
 
     def verdict_with(self, *more: Mapping[str, Any], diverged: str = "") -> Verdict:
-        """The verdict on all looks so far and others.
+        """The verdict on all diagnoses so far and further ones.
 
         Args:
-            more: Lines of the record that are not in it yet.
-            diverged: How training diverged, if it did.
+            more: Lines that were not added yet.
+            diverged: How training diverged; empty if it did not.
         """
         return verdict_of([*self._others(more), *more], self._facts | ({"diverged": diverged} if diverged else {}))
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Take in a line of the record, with evidence and its verdict or without."""
+        """Add a line of the record, with evidence and a verdict or without."""
         if "verdict" in line:
-            self._looks = [*self._others([line]), line]
+            self._diagnosed = [*self._others([line]), line]
         if (estimate := number(line, "estimate")) is not None:
             if self._curve and self._curve[-1][0] == line["step"]:
                 self._curve.pop()
             self._curve.append((line["step"], estimate))
 
     def _others(self, lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The looks at other updates: a run that was ended where it was stopped may record an update a second time."""
+        """The diagnoses of other updates; a run that is ended where it was stopped may record an update twice."""
         steps = {line["step"] for line in lines}
-        return [look for look in self._looks if look["step"] not in steps]
+        return [line for line in self._diagnosed if line["step"] not in steps]
 
     def forget(self, step: int) -> None:
-        """Forget what came after a step that the run goes back to."""
-        self._looks = [line for line in self._looks if line["step"] <= step]
+        """Forget everything after a step that the run goes back to."""
+        self._diagnosed = [line for line in self._diagnosed if line["step"] <= step]
         self._curve = [(at, estimate) for at, estimate in self._curve if at <= step]

@@ -30,11 +30,11 @@ _MOST_NEAR = 3
 
 
 def check_name(directory: Path) -> None:
-    """Refuse a name that would need quoting where it is shown, or that leads elsewhere.
+    """Refuse a name that needs quoting in a shell, or that leads elsewhere.
 
     Raises:
-        UsageError: The last part of the path is empty, "..", hidden, too long, or has other signs than letters, digits
-            and a few that are harmless everywhere.
+        UsageError: The last part of the path is empty, "..", hidden, too long, or has characters other than letters,
+            digits and a few that need no quoting.
     """
     name = directory.name
     odd = sorted({sign for sign in name if not (sign.isalnum() or sign in _SIGNS)})
@@ -47,7 +47,7 @@ def check_name(directory: Path) -> None:
 
 
 def next_directory(data: str, recipe: str) -> Path:
-    """The first unused name of the form runs/<data>-<recipe>-NNN, made at once so that no other run takes it."""
+    """Make the first unused directory of the form runs/<data>-<recipe>-NNN."""
     words = "-".join(part for part in (Path(data).name.split(".")[0], recipe) if part)
     stem = "".join(sign if sign.isalnum() or sign in "_-" else "-" for sign in words).strip("-")[:60] or "run"
     for number in itertools.count(1):
@@ -66,7 +66,7 @@ def next_directory(data: str, recipe: str) -> Path:
 
 @contextmanager
 def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple[RunFiles, Ownership]]:
-    """Make and own a directory for a new run; if the block fails, it leaves no trace.
+    """Make and own a directory for a new run; if the block fails, it is removed again.
 
     Args:
         directory: Where, or None for the next free name.
@@ -74,11 +74,11 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
         recipe: Name of the recipe, for that name.
 
     Yields:
-        The files and the right to write them.
+        Its paths, and the lock.
 
     Raises:
-        UsageError: A refused name, a directory that cannot be written, one that is in use or that holds other things.
-        Interrupted: A signal broke the block off after the run's first checkpoint.
+        UsageError: The name is refused, or the directory cannot be written, is in use, or holds other files.
+        Interrupted: A signal interrupted the block after the run's first checkpoint.
     """
     made: list[Path] = []
     try:
@@ -91,7 +91,7 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
             made = [path for path in (directory, *directory.parents) if not path.exists()]
             _make(directory)
         files = RunFiles(directory)
-        _refuse_strangers(files)
+        _refuse_other_files(files)
         ownership = own(directory)
         try:
             if files.holds_run():
@@ -104,10 +104,10 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
         except BaseException as error:
             has_begun = files.holds_run()
             if not has_begun:
-                _remove_beginnings(files)
+                _remove_new_files(files)
             ownership.release()
             if has_begun and not isinstance(error, Exception | KeyboardInterrupt):
-                # What breaks a beginning off after its first checkpoint has stopped a run like any other.
+                # After its first checkpoint a run that is interrupted can be resumed.
                 raise Interrupted(
                     f"stopped before the first step; everything is saved in {files.checkpoints}",
                     remedy=f"Resume with: wgan train --resume {shlex.quote(str(directory))}",
@@ -121,7 +121,7 @@ def new_run(directory: Path | None, *, data: str, recipe: str) -> Iterator[tuple
 
 
 def _refuse_unreachable(directory: Path) -> None:
-    """Refuse a path that the system does not even look up: too long, in a circle, or below a file."""
+    """Refuse a path that the system cannot look up: too long, with a loop of links, or below a file."""
     try:
         directory.exists()
         directory.absolute().stat()
@@ -135,7 +135,7 @@ def _refuse_unreachable(directory: Path) -> None:
 
 
 def own(directory: Path) -> Ownership:
-    """Own an existing directory after making sure that it can be written.
+    """Own an existing directory that can be written.
 
     Raises:
         UsageError: It cannot be written, or another run owns it.
@@ -156,11 +156,11 @@ def own(directory: Path) -> Ownership:
 
 
 def refuse_no_run(files: RunFiles) -> None:
-    """Refuse a path that is no run.
+    """Refuse a path that is not a run.
 
     Raises:
-        UsageError: There is no such directory (with the nearest names of runs), or no checkpoint in it.
-        CheckpointError: One of its notes is not there.
+        UsageError: There is no such directory (the most similar names of runs are suggested), or no checkpoint in it.
+        CheckpointError: One of its files is missing.
     """
     if not files.root.is_dir():
         what = "it is a file, not the directory of a run" if files.root.exists() else "no such directory"
@@ -178,7 +178,7 @@ def refuse_no_run(files: RunFiles) -> None:
 
 
 def _nearest_runs(path: Path) -> str:
-    """A remedy that names the runs beside a wrong path, or in runs/, whose names are most like it."""
+    """A remedy that names the runs most similar to a wrong path, beside it or in runs/."""
     known: dict[str, Path] = {}
     for folder in (Path("runs"), path.parent):
         with suppress(OSError):
@@ -208,25 +208,25 @@ def _cannot_be_made(directory: Path, why: str) -> UsageError:
     return UsageError(f"the run directory '{directory}' cannot be made: {why}", remedy="Choose another directory.")
 
 
-def _refuse_strangers(files: RunFiles) -> None:
-    """Refuse a directory with anything in it that a run would mix with or overwrite; what a killed run left may be."""
+def _refuse_other_files(files: RunFiles) -> None:
+    """Refuse a directory that holds other files than those of a run that was killed while it began."""
     names = {entry.name for entry in files.root.iterdir()}
-    # Whoever begins a run makes a probe first, then the lock, then all else.
-    left = {name for name in names if not name.startswith(TEMPORARY if LOCK in names else f"{TEMPORARY}{_PROBE}-")}
-    if left and not files.holds_run() and not (LOCK in left and left <= files.belongings()):
+    # A new run makes a probe first, then the lock, then everything else.
+    others = {name for name in names if not name.startswith(TEMPORARY if LOCK in names else f"{TEMPORARY}{_PROBE}-")}
+    if others and not files.holds_run() and not (LOCK in others and others <= files.belongings()):
         raise UsageError(
             f"'{files.root}' is not empty and holds no run", remedy="Choose a new directory: nothing is overwritten."
         )
 
 
 def _sweep(files: RunFiles) -> None:
-    """Remove what a killed beginning left half-written."""
+    """Remove temporary files of a run that was killed while it began."""
     with disk_faults(files.root):
         for folder in (files.root, files.checkpoints, files.samples):
             sweep(folder)
 
 
-def _remove_beginnings(files: RunFiles) -> None:
+def _remove_new_files(files: RunFiles) -> None:
     for name in files.belongings():
         path = files.root / name
         if path.is_dir():

@@ -1,4 +1,4 @@
-"""Whether training still makes sense: finite numbers, and weights of a size that can still learn."""
+"""Detect divergence: numbers that are not finite, and weights too large to learn."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from wgan.training.factory import Parts
 from wgan.training.game import Game
 
 LARGEST_WEIGHT = 500.0
-"""Absolute value of a weight, in units of the data's largest entry where that is above 1, at which training counts as
-diverged. Weights of networks that learn are below 10, and scales of normalisation layers below 100; at a learning rate
-of 1,000 one update passes it. With clipping nothing ever becomes infinite, so a bound on the size has to say so."""
+"""Absolute value of a weight above which training has diverged; in units of the largest entry of the data if that is
+above 1. Weights of networks that learn are below 10, and scales of normalisation layers below 100. At a learning rate
+of 1,000 one update exceeds it. With clipping nothing ever becomes infinite, so a bound is needed."""
 
 MOST_CROSSINGS = 10.0
-"""How many times over one update of a clipped critic may cross the whole box [-c, c]. RMSProp and Adam move a weight by
-about the learning rate in each update, so a rate above this many boxes throws every weight from wall to wall."""
+"""Widths of the box [-c, c] that one update of a clipped critic may cross. RMSProp and Adam move a weight by about the
+learning rate, so that a higher rate moves every weight from one bound to the other in each update."""
 
 
 class DivergedError(NumericError):
-    """Training makes no sense any more. A run goes back from it where that may help, and ends with it where not.
+    """Training has diverged. A run goes back to a checkpoint if that may help, and ends otherwise.
 
     Attributes:
-        step: The generator update after which it was seen.
+        step: The generator update after which it was detected.
         fault: What is wrong, in a clause.
     """
 
@@ -37,13 +37,13 @@ class DivergedError(NumericError):
 
 
 def fault_of(game: Game, parts: Parts, numbers: Mapping[str, float], scale: float) -> str | None:
-    """Say what is wrong with the state of training, if anything is.
+    """What is wrong with the state of training, if anything is.
 
     Args:
-        game: As it stands after an update.
-        parts: What holds the critic, and the rates at the start of the run.
-        numbers: What was read from the last step, by name.
-        scale: The largest absolute entry of the data, as the networks see them.
+        game: Its networks as they are.
+        parts: The constraint, and the learning rates at the start of the run.
+        numbers: Of the last update, by name.
+        scale: The largest absolute entry of the data, as the networks see it.
 
     Returns:
         A clause such as "the estimate is nan", or None.
@@ -66,7 +66,7 @@ def fault_of(game: Game, parts: Parts, numbers: Mapping[str, float], scale: floa
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of a tensor that holds NaN or infinity, if any does."""
+    """The name of the first tensor that holds NaN or infinity, if any does."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             return name
@@ -74,7 +74,7 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def _largest(weights: list[Tensor]) -> float:
-    """The largest absolute value; NaN where there is one, and 0 of no weights."""
+    """The largest absolute value; NaN if there is one, and 0 without weights."""
     if not weights:
         return 0.0
     return float(torch.stack([weight.detach().abs().max() for weight in weights]).max())

@@ -14,12 +14,12 @@ METADATA_BYTES = 1 << 20
 """Bytes that a run's metadata and one save may take beside the tensors."""
 
 RESTORE = "Restore it from a copy, or begin another run with the same data and settings and copy its file."
-"""What to do about a note of a run that is not there or damaged."""
+"""The remedy for a file of a run that is missing or damaged."""
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where everything is in a run's directory.
+    """The paths in a run's directory.
 
     Attributes:
         root: The directory.
@@ -29,12 +29,12 @@ class RunFiles:
 
     @property
     def settings(self) -> Path:
-        """The settings, as TOML that trains the run again."""
+        """The settings, as TOML that trains the same run again."""
         return self.root / "settings.toml"
 
     @property
     def source(self) -> Path:
-        """What the data was, and how to undo its preprocessing."""
+        """What the data is, and how to undo its preprocessing."""
         return self.root / "source.json"
 
     @property
@@ -67,7 +67,7 @@ class RunFiles:
         return self.samples / f"{name_of(step)}{sample_ending(kind)}"
 
     def real_samples(self, kind: Kind) -> Path:
-        """The file of held-out rows, which samples are shown beside."""
+        """The file of held-out rows that samples are compared with."""
         return self.samples / f"real{sample_ending(kind)}"
 
     @property
@@ -76,16 +76,16 @@ class RunFiles:
         return self.samples / "checksums.json"
 
     def holds_run(self) -> bool:
-        """Whether a run was begun here and can be gone on with."""
+        """Whether there is a run here that can be resumed."""
         return bool(steps_saved(self.checkpoints))
 
     def bytes_to_save(self) -> int:
-        """The room that one more checkpoint takes, as the last one took it; that of the notes where there is none."""
+        """Bytes that one more checkpoint takes: as many as the last one."""
         steps = steps_saved(self.checkpoints)
         last = self.checkpoints / name_of(steps[-1]) if steps else None
         return METADATA_BYTES + sum(path.stat().st_size for path in (last.iterdir() if last else ()) if path.is_file())
 
     def belongings(self) -> set[str]:
-        """The names that a run may leave before its first checkpoint."""
+        """The names of files that a run may leave before its first checkpoint."""
         paths = (self.settings, self.source, self.environment, self.metrics, self.events, self.checkpoints)
         return {LOCK, self.samples.name, *(path.name for path in paths)}

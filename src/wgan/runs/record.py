@@ -1,4 +1,4 @@
-"""A run's two journals: the record, determined to the byte by settings, data and CPU, and the events."""
+"""A run's two logs: the record, determined to the byte by settings, data and CPU, and the events with their times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RunWarning(WganWarning):
-    """Something about a run that does not stop it but that its owner should know."""
+    """Something that does not stop a run but that its user should know."""
 
 
 Event = Literal[
@@ -29,7 +29,7 @@ Event = Literal[
 
 
 OF_RECORD = "Restore it from a copy, or remove it: the run then goes on with a record that begins anew."
-"""What to do about a record that was changed."""
+"""The remedy for a record that was changed."""
 
 NUMBERS = ("estimate", "critic_loss", "generator_loss")
 """What is kept of an update: in the record, and in the checkpoint of a stop before its line is written."""
@@ -51,7 +51,7 @@ def numbers_of(step: Step | Mapping[str, float], *, counts: bool) -> dict[str, f
 
 
 class Record:
-    """`metrics.jsonl`: a line of JSON for each recorded step, only ever added to. Each line carries a checksum.
+    """`metrics.jsonl`: a line of JSON for each recorded step, each with a checksum.
 
     Args:
         path: The file; made if it is not there.
@@ -76,11 +76,11 @@ class Record:
 
     @property
     def check(self) -> str:
-        """The check of the last line, which covers all lines before it; empty where there is none."""
+        """The check of the last line, which covers all lines before it; empty if there is no line."""
         return self._check
 
     def add(self, line: Mapping[str, object]) -> None:
-        """Add one line, and hand it to the system at once so that others can read it.
+        """Add one line, and flush it so that others can read it.
 
         Raises:
             CheckpointError: The disk is full or failing.
@@ -121,9 +121,9 @@ class Record:
 
 
 class Journal:
-    """`events.jsonl`: what happened when. It outlives stops, and nothing is computed from it but the training time.
+    """`events.jsonl`: what happened when, across stops; a line of JSON for each event, each with a checksum.
 
-    Each line carries a checksum.
+    Nothing is computed from it but the training time.
 
     Args:
         path: The file; made if it is not there.
@@ -162,7 +162,7 @@ class Journal:
             length = file.seek(0, os.SEEK_END)
             torn = False
             if length != self._length:
-                # Another journal of this file, or a process before this one, has written since.
+                # Another journal of this file, or an earlier process, has written since.
                 file.seek(0)
                 raw = file.read()
                 chain = read_chain(raw, may_be_torn=True)
@@ -184,12 +184,12 @@ class Journal:
         warnings.warn(message, RunWarning, stacklevel=4)
 
     def seconds_until(self, step: int) -> float:
-        """Training time that the latest save up to `step` had taken."""
+        """Training time up to the latest save at or before `step`."""
         saved = [line for line in self.lines() if line.get("event") == "saved" and line.get("step", step + 1) <= step]
         return float(saved[-1].get("seconds", 0.0)) if saved else 0.0
 
     def lines(self) -> list[dict[str, Any]]:
-        """The events that can be read; half a line of a process that was killed is left out.
+        """The events; half a line of a process that was killed is left out.
 
         Raises:
             CheckpointError: They were changed after they were written.
@@ -231,7 +231,7 @@ def read_lines(path: Path, *, length: int | None = None, check: str | None = Non
 
 
 def _read(path: Path, remedy: str) -> bytes:
-    """A journal's bytes; none where it is missing.
+    """The bytes of a log; none if it is missing.
 
     Raises:
         CheckpointError: It cannot be read, or is not an ordinary file.
