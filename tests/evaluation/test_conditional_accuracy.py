@@ -173,7 +173,7 @@ def test_soft_categories_are_read_as_what_they_would_become():
 
 
 def test_without_conditions_there_is_nothing_to_obey():
-    with pytest.raises(UsageError, match="no conditions that could be obeyed"):
+    with pytest.raises(UsageError, match="no conditions to predict"):
         ConditionClassifier(open_data("ring", DataOptions(), seed=0), seed=0, engine=ENGINE)
 
 

@@ -194,7 +194,7 @@ def test_without_held_out_rows_there_is_no_judge_and_no_best(tmp_path):
         run = runs.begin(settings, tmp_path / "run")
     finish(run)
     assert "score" not in records(tmp_path / "run")[-1]
-    with pytest.raises(CheckpointError, match="none was judged"):
+    with pytest.raises(CheckpointError, match="none has a score"):
         runs.load(tmp_path / "run", checkpoint="best")
 
 

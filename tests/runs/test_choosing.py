@@ -187,9 +187,9 @@ def test_what_cannot_be_chosen_by_is_refused(tmp_path):
     data = points(tmp_path, num=64)
     for changes, said in (({"patience": 2}, "patience 2"), ({"best_by": "held-out"}, "best_by held-out")):
         settings = dataclasses.replace(SETTINGS, data=data, input=DataOptions(held_out=0.0), **changes)
-        with pytest.raises(UsageError, match=f"{said} goes by held-out rows, of which there are 0"):
+        with pytest.raises(UsageError, match=f"{said} needs held-out rows, of which there are 0"):
             runs.begin(settings, tmp_path / "run")
     packed = dataclasses.replace(SETTINGS, data=points(tmp_path, num=20), packing=4, batch_size=8, best_by="exact")
-    with pytest.raises(UsageError, match="best_by exact goes by held-out rows, of which there are 2"):
+    with pytest.raises(UsageError, match="best_by exact needs held-out rows, of which there are 2"):
         runs.begin(packed, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -95,8 +95,8 @@ def spoilt(step: int = 23, rollbacks: float = 1, settings=SETTINGS, directory: P
 
 
 SAID = (
-    "training diverged at step 25: the estimate is nan; going back to step 20 with other draws and half the learning "
-    r"rates \(0.001 for the generator, 0.001 for the critic\): rollback 1 of 3"
+    "training diverged at step 25: the estimate is nan; going back to step 20 with other random draws and half the "
+    r"learning rates \(0.001 for the generator, 0.001 for the critic\): rollback 1 of 3"
 )
 
 
@@ -294,7 +294,7 @@ def test_a_clipped_critic_is_saved_by_half_the_rate(tmp_path):
         SETTINGS, steps=20, constraint="clipping:bound=0.01", critic_optimizer="rmsprop:lr=0.3"
     )
     run = runs.begin(settings, tmp_path / "run")
-    with pytest.warns(runs.RunWarning, match="throws its weights across a box 0.02 wide; going back to step 0"):
+    with pytest.warns(runs.RunWarning, match="moves its weights across a box 0.02 wide; going back to step 0"):
         finish(run)
     assert records(tmp_path / "run")[-1]["rollbacks"] == 1
 

@@ -79,7 +79,7 @@ def test_nothing_has_to_be_held_out_for_it(tmp_path):
     finish(run)
     assert list(probed(tmp_path / "run")) == [8, 16, 20]
     assert not any("score" in line for line in records(tmp_path / "run"))
-    assert not events(tmp_path / "run", "judged")
+    assert not events(tmp_path / "run", "evaluated")
 
 
 @pytest.mark.parametrize("step", [19, 20, 33])

@@ -77,7 +77,7 @@ class ConditionClassifier:
 
     def __init__(self, source: Source, *, seed: int, engine: Engine, steps: int | None = None) -> None:
         if source.conditions is None:
-            raise UsageError("there are no conditions that could be obeyed", remedy="Name some with --condition.")
+            raise UsageError("there are no conditions to predict", remedy="Name some with --condition.")
         self.conditions: Conditions = source.conditions
         self._layout, self._engine = source.codec.layout, engine
         streams = Randomness(seed)

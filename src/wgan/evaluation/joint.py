@@ -110,7 +110,7 @@ def join_points(x: NDArray[np.generic], y: NDArray[np.generic], codec: PointsCod
     largest = max(float(np.abs(side).max()) for side in (left, right))
     if largest > _LARGEST:
         raise DataError(
-            f"values reach {largest:.3g}, and the squares of distances between them are beyond float64",
+            f"values reach {largest:.3g}, and the squares of distances between them overflow float64",
             remedy="Divide the data by a number, or use --scaling each.",
         )
     columns = _coordinates(x, y, left, right, spreads)
@@ -314,11 +314,11 @@ def _category(name: str, x: pa.Array, y: pa.Array) -> JointColumn:
 
     y = y.cast(x.type)
     known = pa.concat_arrays([x, y]).unique().drop_null()
-    places = [
+    indices = [
         pc.index_in(side, value_set=known).fill_null(len(known)).to_numpy(zero_copy_only=False) for side in (x, y)
     ]
     may_miss = bool(x.null_count or y.null_count)
-    blocks = [np.eye(len(known) + may_miss)[place] for place in places]
+    blocks = [np.eye(len(known) + may_miss)[index] for index in indices]
     return JointColumn(name=name, x=blocks[0], y=blocks[1], is_number=False, may_miss=may_miss)
 
 

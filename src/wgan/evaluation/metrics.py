@@ -260,7 +260,7 @@ class SampleEvaluator:
         distinct = rounds if source.size is None else 1
         held_out = source.held_out(size * distinct, self._streams.at("held-out rows of the judge"))
         if not len(held_out):
-            raise UsageError("no rows were held out to judge samples by", remedy="Set --held-out above 0.")
+            raise UsageError("no rows were held out to evaluate samples with", remedy="Set --held-out above 0.")
         self._held_out = held_out.chunk(distinct)
         self._extractor = EfficientNetLite0() if features and source.codec.layout.is_image else None
         self._held_out_features = self._extractor(self._held_out[0]) if self._extractor else None

@@ -147,7 +147,7 @@ def _write_first_events(context: RunContext, wanted: int) -> None:
         shrunk = f"'{source.name}' has {counted(settings.batch_size, 'sample')} to train on"
         journal.warn(0, f"{shrunk}: the batch size is {settings.batch_size:,}, not {wanted:,}")
     if context.evaluator is None:
-        journal.warn(0, "no rows are held out, so samples are not judged and no checkpoint is the best")
+        journal.warn(0, "no rows are held out, so samples are not evaluated and no checkpoint is the best")
     elif source.num_held_out is not None and source.num_held_out < FEW_HELD_OUT:
         few = f"only {counted(source.num_held_out, 'held-out row')}"
         journal.warn(0, f"{few}: distances from so few are unreliable, and 1.0 times the floor is weak evidence")

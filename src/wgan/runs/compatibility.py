@@ -48,7 +48,7 @@ _DECIDING = (
     "conditioning",
     "lr_schedule",
     "ema_decay",
-    # Scores compare only under one judge, and the best checkpoint is chosen by them.
+    # Only scores of equal evaluations can be compared, and they choose the best checkpoint.
     "eval_size",
     "eval_repeats",
     "best_by",

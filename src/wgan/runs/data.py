@@ -57,7 +57,7 @@ def open_first(settings: Settings, files: RunFiles) -> Source:
     """
     if settings.data.startswith("<"):
         raise UsageError(
-            f"the run in '{files.root}' was trained on data in memory, {settings.data}, which is not there any more",
+            f"the run in '{files.root}' was trained on data in memory, {settings.data}, which is no longer there",
             remedy="Open the data in Python and pass it: source=open_data(...).",
         )
     return open_data(settings.data, settings.input, seed=settings.seed, cache=files.root.parent / CACHE)

@@ -173,7 +173,7 @@ def refuse_no_run(files: RunFiles) -> None:
     for path in (files.settings, files.source, files.environment):
         if not path.is_file():
             raise CheckpointError(
-                f"the run in '{files.root}' lacks its file '{path.name}'; its checkpoints are there", remedy=RESTORE
+                f"the run in '{files.root}' lacks its file '{path.name}'; its checkpoints exist", remedy=RESTORE
             )
 
 

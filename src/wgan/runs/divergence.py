@@ -61,7 +61,9 @@ def fault_of(game: Game, parts: Parts, numbers: Mapping[str, float], scale: floa
     if isinstance(parts.constraint, WeightClipping):
         lr, width = parts.critic_optimizer.lr * game.slowing, 2 * parts.constraint.bound
         if lr > MOST_CROSSINGS * width:
-            return f"each update of the critic, at a rate of {lr:g}, throws its weights across a box {width:g} wide"
+            return (
+                f"at a learning rate of {lr:g} each update of the critic moves its weights across a box {width:g} wide"
+            )
     return None
 
 

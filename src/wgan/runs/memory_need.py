@@ -177,7 +177,7 @@ def refuse_what_cannot_fit(
     total = max(batch, need.total(settings.batch_size))
     if total <= room:
         return
-    said = f"needs at least {in_words(total)} of memory, of which {in_words(room)} can be had"
+    said = f"needs at least {in_words(total)} of memory, of which {in_words(room)} is available"
     for name, value in _modest(settings).items():
         other = _with(settings, {name: value})
         counted = need_of(other, layout, condition_size, own)

@@ -24,7 +24,7 @@ class RunWarning(WganWarning):
 
 
 Event = Literal[
-    "started", "resumed", "saved", "judged", "verdict", "warning", "stopped", "rolled-back", "diverged", "finished"
+    "started", "resumed", "saved", "evaluated", "verdict", "warning", "stopped", "rolled-back", "diverged", "finished"
 ]
 
 
@@ -33,6 +33,9 @@ OF_RECORD = "Restore it from a copy, or remove it: the run then goes on with a r
 
 NUMBERS = ("estimate", "critic_loss", "generator_loss")
 """What is kept of an update: in the record, and in the checkpoint of a stop before its line is written."""
+
+_FORMER_EVALUATED = "judged"
+"""The event "evaluated" in files of earlier versions."""
 
 _OF_EVENTS = "Restore it from a copy, or remove it: all that is lost is what happened when, and how the run ended."
 
@@ -195,7 +198,8 @@ class Journal:
             CheckpointError: They were changed after they were written.
         """
         raw = _read(self._path, _OF_EVENTS)
-        return refuse_fault(read_chain(raw, may_be_torn=True), self._path, _OF_EVENTS)
+        lines = refuse_fault(read_chain(raw, may_be_torn=True), self._path, _OF_EVENTS)
+        return [line | {"event": "evaluated"} if line.get("event") == _FORMER_EVALUATED else line for line in lines]
 
 
 def read_checked(path: Path, *, length: int | None = None, check: str | None = None) -> Chain:

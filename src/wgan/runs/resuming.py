@@ -150,7 +150,7 @@ def _too_few_steps(steps: int, checkpoint: checkpoints.Checkpoint, files: RunFil
     end = "" if done == planned else f" To end it as it is: wgan train --resume {run} --steps {done}."
     return UsageError(
         f"the run in '{files.root}' has done {done:,} of {counted(planned, 'step')}, so it cannot end after {steps:,}",
-        remedy=f"What is done cannot be undone.{end} For a run of {counted(steps, 'step')}, begin a new one: "
+        remedy=f"Updates cannot be undone.{end} For a run of {counted(steps, 'step')}, begin a new one: "
         f"wgan train --settings {shlex.quote(str(files.settings))} --steps {steps}.",
     )
 
@@ -212,7 +212,7 @@ def _write_first_events(files: RunFiles, journal: Journal, checkpoint: checkpoin
     before, now = read_environment(files), environment_of(engine)
     changed = [f"{name} {now[name]} (was {before.get(name)})" for name in now if now[name] != before.get(name)]
     if changed:
-        message = "the run goes on elsewhere than it was begun, so its last bits may differ from an unbroken run's"
+        message = "the environment has changed, so the last bits may differ from those of a run without a stop"
         journal.warn(done, f"{message}: {', '.join(changed)}")
 
 
@@ -221,7 +221,7 @@ def _cut_record(files: RunFiles, checkpoint: checkpoints.Checkpoint, recorded: C
     is_lost = checkpoint.facts["record_bytes"] and not files.metrics.is_file()
     record = Record(files.metrics, length=int(checkpoint.facts["record_bytes"]), check=recorded.check)
     if is_lost:
-        journal.warn(checkpoint.step, f"'{files.metrics}' is not there: the record begins anew")
+        journal.warn(checkpoint.step, f"'{files.metrics}' is missing: the record begins anew")
     return record
 
 

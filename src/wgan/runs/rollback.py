@@ -44,8 +44,8 @@ def roll_back(context: RunContext, saver: Saver, diverged: DivergedError) -> str
         context.diagnosis.forget(checkpoint.step)
     saver.went_back(checkpoint)
     message = (
-        f"{diverged.message}; going back to step {checkpoint.step:,} with other draws and half the learning rates "
-        f"({_rates(game, context.parts)}): rollback {game.rollbacks} of {settings.rollbacks}"
+        f"{diverged.message}; going back to step {checkpoint.step:,} with other random draws and half the learning "
+        f"rates ({_rates(game, context.parts)}): rollback {game.rollbacks} of {settings.rollbacks}"
     )
     seconds = context.journal.elapsed()
     context.journal.warn(diverged.step, message, "rolled-back", seconds=seconds, to=checkpoint.step)

@@ -270,7 +270,7 @@ class Run:
 
         evaluation = self._in_background(work, numbers)
         self._context.refuse_divergence({name: value for name, value in evaluation.items() if name != "columns"})
-        self._context.journal.add_timed("judged", number, score=evaluation["score"])
+        self._context.journal.add_timed("evaluated", number, score=evaluation["score"])
         return evaluation
 
     def _diagnose(self, numbers: dict[str, float]) -> dict[str, object]:

@@ -110,7 +110,7 @@ class Saver:
         return self._fallback.step == step
 
     def keep_copy(self) -> None:
-        """Keep a copy of the game's state in memory, unless it can be had already."""
+        """Keep a copy of the game's state in memory, unless it is in memory or on the disk."""
         step = self._context.game.steps_done
         if not self.can_fall_back(step):
             self._fallback = _Fallback(step, self.copy())

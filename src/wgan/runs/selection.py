@@ -38,6 +38,6 @@ def refuse_missing_scores(settings: Settings, source: Source) -> None:
     asked = f"patience {settings.patience}" if settings.patience else f"best_by {settings.best_by}"
     if source.num_held_out == 0 or (settings.best_by != "score" and not has_enough_held_out(settings, source)):
         raise UsageError(
-            f"{asked} goes by held-out rows, of which there are {source.num_held_out}",
+            f"{asked} needs held-out rows, of which there are {source.num_held_out}",
             remedy="Hold rows out (--held-out above 0).",
         )

@@ -291,7 +291,7 @@ def _doubt(files: RunFiles, step: int) -> str:
 
 
 @in_usual_state
-@memory_faults("while samples were judged", "Use a smaller size (--size).")
+@memory_faults("while samples were evaluated", "Use a smaller size (--size).")
 def evaluate(
     directory: str | Path,
     *,

@@ -70,7 +70,7 @@ def parsed(raw: bytes, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise DamagedError(f"{name} is not JSON") from None
     if not isinstance(content, dict):
-        raise DamagedError(f"{name} holds no table")
+        raise DamagedError(f"{name} is not a JSON object")
     return content
 
 

@@ -137,7 +137,7 @@ def _best_or_refuse(directory: Path) -> Best:
     best = read_best(directory) or load(directory).best
     if best is None:
         raise CheckpointError(
-            f"'{directory}' has no best checkpoint: none was judged yet", remedy="Use the last checkpoint."
+            f"'{directory}' has no best checkpoint: none has a score yet", remedy="Use the last checkpoint."
         )
     return best
 

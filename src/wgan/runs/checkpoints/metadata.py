@@ -77,7 +77,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if state["step"] != int(path.name):
             raise foreign(path, f"its notes are of step {state['step']!r}")
         if not isinstance(state["facts"], dict):
-            raise foreign(path, "its facts are no table")
+            raise foreign(path, "its facts are not a JSON object")
         if isinstance(noted := state["facts"].get("settings"), dict):
             state["facts"]["settings"] = todays_settings(noted)
         best_of(state, path)
