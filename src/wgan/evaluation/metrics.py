@@ -192,7 +192,7 @@ METRICS: dict[str, Metric] = {
         measure=_kernel_distance,
     ),
     "modes": Metric(
-        title="modes",
+        title="modes covered",
         unit="1",
         meaning="Modes with at least one sample within 3 standard deviations, if the modes are known.",
         better="higher",

@@ -10,7 +10,7 @@ from typing import Any
 from wgan.data.source import Source
 from wgan.errors import UsageError
 from wgan.runs.compatibility import source_state
-from wgan.runs.context import RunContext, context_of, game_of
+from wgan.runs.context import RunContext, context_of, setup_of
 from wgan.runs.data import absolute, open_first
 from wgan.runs.directories import new_run
 from wgan.runs.files import RunFiles
@@ -25,7 +25,7 @@ from wgan.system.text import counted
 from wgan.system.torch_state import in_usual_state
 from wgan.training.custom import Own, own_parts, try_out
 from wgan.training.engine import Engine
-from wgan.training.factory import choose_parts, hparams_of
+from wgan.training.factory import choose_parts
 
 FEW_HELD_OUT = 100
 """Held-out rows below which a run warns that distances from them are unreliable."""
@@ -73,15 +73,14 @@ def begin(
         source = source or open_first(settings, files)
         wanted, settings = settings.batch_size, _with_fitting_batch(settings, source, shrink=shrink_batch)
         _refuse_mismatch(settings, source)
-        game = game_of(settings, source, chosen, given)
-        try_out(game, chosen, hparams_of(settings), source.codec.layout, given)
-        settings = _with_engine(settings, game.engine)
-        _write_metadata(files, settings, source, game.engine)
+        setup = setup_of(settings, source, chosen, given)
+        try_out(setup, given)
+        settings = _with_engine(settings, setup.game.engine)
+        _write_metadata(files, settings, source, setup.game.engine)
         context = context_of(
             files=files,
             settings=settings,
-            source=source,
-            game=game,
+            setup=setup,
             parts=chosen,
             record=Record(files.metrics, length=0),
             journal=Journal(files.events),

@@ -13,11 +13,13 @@ from wgan.data import codec_differences
 from wgan.data.source import Source
 from wgan.errors import CheckpointError
 from wgan.runs.checkpoints import Checkpoint
-from wgan.runs.record import NUMBERS
-from wgan.settings import WORDS, Settings
+from wgan.settings import FIXED, Settings
 from wgan.training.game import Game
 
 _SHOWN = 8
+
+NUMBERS = ("estimate", "critic_loss", "generator_loss")
+"""What is kept of an update: in the record, and in the checkpoint of a stop that came before its line."""
 
 _FACTS: dict[str, tuple[type, ...]] = {
     "game": (dict,),
@@ -30,29 +32,6 @@ _ADDED_FACTS: dict[str, tuple[type, ...]] = {"record_check": (str,), "files": (d
 """Facts that checkpoints of earlier versions lack."""
 
 _GAME_FACTS: dict[str, tuple[type, ...]] = {"steps_done": (int,), "seed": (int,)}
-
-# The settings that decide what a run computes, all but its length: a checkpoint goes on under no others.
-_DECIDING = (
-    *WORDS,
-    "noise",
-    "latent_dim",
-    "seed",
-    "batch_size",
-    "critic_steps",
-    "critic_schedule",
-    "optimality",
-    "max_critic_steps",
-    "packing",
-    "unrolled_steps",
-    "mismatch",
-    "conditioning",
-    "lr_schedule",
-    "ema_decay",
-    # Only scores of equal evaluations can be compared, and they choose the best checkpoint.
-    "eval_size",
-    "eval_repeats",
-    "best_by",
-)
 
 
 def source_state(source: Source) -> dict[str, Any]:
@@ -133,8 +112,8 @@ def refuse_other_settings(checkpoint: Checkpoint, settings: Settings, directory:
         CheckpointError: They differ; each setting is listed.
     """
     # A checkpoint of a version without a setting used its default.
-    now = {name: getattr(settings, name) for name in _DECIDING}
-    before = {name: getattr(Settings(), name) for name in _DECIDING} | checkpoint.facts["settings"]
+    now = {name: getattr(settings, name) for name in FIXED}
+    before = {name: getattr(Settings(), name) for name in FIXED} | checkpoint.facts["settings"]
     differences = [f"{name}: {now[name]}, was {before[name]}" for name in now if now[name] != before[name]]
     _refuse(differences, f"the settings of '{directory}' do not fit its checkpoint", "the settings it was begun with")
 

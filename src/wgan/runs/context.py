@@ -16,10 +16,12 @@ from wgan.runs.memory_need import refuse_what_cannot_fit
 from wgan.runs.record import Journal, Record
 from wgan.runs.schedule import Due, due_after
 from wgan.runs.selection import refuse_missing_scores
+from wgan.runs.setups import build_setup
 from wgan.settings import Settings
 from wgan.training.custom import Own
-from wgan.training.factory import Parts, build_game
+from wgan.training.factory import Parts
 from wgan.training.game import Game
+from wgan.training.setup import Setup
 
 _SCALE_ROWS = 256
 
@@ -31,8 +33,7 @@ class RunContext:
     Attributes:
         files: The run's directory.
         settings: Its settings.
-        source: Its data.
-        game: Networks and optimisers; changed by training.
+        setup: What `train` takes: networks, data, objective, constraint and hyperparameters.
         parts: Objective, constraint, architectures and optimisers.
         record: `metrics.jsonl`.
         journal: `events.jsonl`.
@@ -43,14 +44,23 @@ class RunContext:
 
     files: RunFiles
     settings: Settings
-    source: Source
-    game: Game
+    setup: Setup
     parts: Parts
     record: Record
     journal: Journal
     evaluator: SampleEvaluator | None
     diagnosis: RunDiagnosis | None
     scale: float
+
+    @property
+    def source(self) -> Source:
+        """The data."""
+        return self.setup.source
+
+    @property
+    def game(self) -> Game:
+        """Networks and optimisers; training changes them."""
+        return self.setup.game
 
     def due(self, step: int) -> Due:
         """What is due after a generator update."""
@@ -69,8 +79,8 @@ class RunContext:
             raise divergence.DivergedError(self.game.steps_done, fault)
 
 
-def game_of(settings: Settings, source: Source, parts: Parts, own: Own) -> Game:
-    """Build the networks and optimisers of a run.
+def setup_of(settings: Settings, source: Source, parts: Parts, own: Own) -> Setup:
+    """Build what `train` takes, if the data and the memory allow it.
 
     Args:
         settings: Of the run.
@@ -84,15 +94,14 @@ def game_of(settings: Settings, source: Source, parts: Parts, own: Own) -> Game:
     refuse_missing_scores(settings, source)
     size = 0 if source.conditions is None else source.conditions.size
     refuse_what_cannot_fit(settings, source.codec.layout, size, own.parts)
-    return build_game(settings, source.codec.layout, size, parts)
+    return build_setup(settings, source, parts)
 
 
 def context_of(
     *,
     files: RunFiles,
     settings: Settings,
-    source: Source,
-    game: Game,
+    setup: Setup,
     parts: Parts,
     record: Record,
     journal: Journal,
@@ -103,26 +112,24 @@ def context_of(
     Args:
         files: The run's directory.
         settings: Its settings.
-        source: Its data.
-        game: Networks and optimisers.
+        setup: What `train` takes.
         parts: Objective, constraint, architectures and optimisers.
         record: `metrics.jsonl`.
         journal: `events.jsonl`.
         lines: Lines that the record holds already.
     """
-    evaluator = None
+    source, evaluator = setup.source, None
     if source.num_held_out != 0:
         evaluator = SampleEvaluator(source, size=settings.eval_size, rounds=settings.eval_repeats, seed=settings.seed)
     rows = source.sample(_SCALE_ROWS, Randomness(settings.seed).at("scale of the data"))
     return RunContext(
         files=files,
         settings=settings,
-        source=source,
-        game=game,
+        setup=setup,
         parts=parts,
         record=record,
         journal=journal,
         evaluator=evaluator,
-        diagnosis=RunDiagnosis.of(settings, source, parts, lines),
+        diagnosis=RunDiagnosis.of(settings, setup, lines),
         scale=float(rows.values.abs().max()),
     )

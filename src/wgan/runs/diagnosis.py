@@ -11,8 +11,7 @@ from typing import Any
 from wgan.data.source import Source
 from wgan.runs import schedule
 from wgan.settings import Settings
-from wgan.training.factory import Parts, hparams_of
-from wgan.training.game import Game
+from wgan.training.setup import Setup
 from wgan.trust import CriticEvaluator, most_rows
 from wgan.trust.nearness import number
 from wgan.trust.verdict import Verdict, verdict_of
@@ -60,27 +59,21 @@ class RunDiagnosis:
             self.add(line)
 
     @classmethod
-    def of(
-        cls, settings: Settings, source: Source, parts: Parts, lines: Iterable[Mapping[str, Any]] = ()
-    ) -> RunDiagnosis | None:
+    def of(cls, settings: Settings, setup: Setup, lines: Iterable[Mapping[str, Any]] = ()) -> RunDiagnosis | None:
         """The diagnosis of a run; None if the settings have it off, or too few rows are held out.
 
         Args:
             settings: Of the run, with the engine that was chosen.
-            source: Its data.
-            parts: Its objective and constraint.
+            setup: What is trained.
             lines: Lines that the record holds already.
         """
-        if settings.diagnose == "off" or not has_enough_held_out(settings, source):
+        if settings.diagnose == "off" or not has_enough_held_out(settings, setup.source):
             return None
         between = schedule.updates_between_diagnoses(settings)
         updates, critic_updates = between * (settings.critic_steps + 1), between * settings.critic_steps
         evaluator = CriticEvaluator(
-            source,
-            parts.objective,
-            parts.constraint,
-            hparams_of(settings),
-            size=max(2, min(most_rows(source.codec.layout), math.isqrt(ROWS_SQUARED * updates))),
+            setup,
+            size=max(2, min(most_rows(setup.source.codec.layout), math.isqrt(ROWS_SQUARED * updates))),
             gap_steps=math.ceil(GAP_SHARE.get(settings.engine, GAP_SHARE["eager"]) * critic_updates),
             seed=settings.seed,
         )
@@ -93,21 +86,21 @@ class RunDiagnosis:
     def _is_regular(self, step: int) -> bool:
         return step == self._settings.steps or step % self.between == 0
 
-    def __call__(self, game: Game, estimate: float) -> dict[str, object]:
-        """Evidence by name, as plain JSON values.
+    def __call__(self, estimate: float) -> dict[str, object]:
+        """Evidence by name, as plain JSON values; the game is unchanged afterwards.
 
         Args:
-            game: Its networks as they are; unchanged afterwards.
             estimate: Of the last update. The evidence has as "curve" the median of it and those recorded just before,
                 since the estimate on one batch is noisy.
         """
         # A run that was stopped may have recorded this update already.
+        game = self.evaluator.setup.game
         before = [value for step, value in self._curve if step < game.steps_done]
         latest = [*before[1 - SMOOTHED :], estimate]
         # Only regular diagnoses train a copy of the critic further: before early ones there are too few updates.
         further = self._is_regular(game.steps_done)
         with game.engine.limits():
-            return self.evaluator(game, further=further).numbers() | {"curve": statistics.median(latest)}
+            return self.evaluator(further=further).numbers() | {"curve": statistics.median(latest)}
 
     @property
     def verdict(self) -> Verdict | None:

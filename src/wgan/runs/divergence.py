@@ -59,7 +59,7 @@ def fault_of(game: Game, parts: Parts, numbers: Mapping[str, float], scale: floa
         if largest > limit:
             return f"a weight of the {player} has grown to {largest:.3g} (the limit is {limit:.3g})"
     if isinstance(parts.constraint, WeightClipping):
-        lr, width = parts.critic_optimizer.lr * game.slowing, 2 * parts.constraint.bound
+        lr, width = parts.critic_optimizer.lr * game.lr_factor, 2 * parts.constraint.bound
         if lr > MOST_CROSSINGS * width:
             return (
                 f"at a learning rate of {lr:g} each update of the critic moves its weights across a box {width:g} wide"

@@ -14,7 +14,7 @@ from wgan.errors import UsageError
 from wgan.runs import checkpoints
 from wgan.runs.beginning import BEFORE_UPDATES
 from wgan.runs.compatibility import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
-from wgan.runs.context import context_of, game_of
+from wgan.runs.context import context_of, setup_of
 from wgan.runs.data import moved, open_again
 from wgan.runs.directories import own, refuse_no_run
 from wgan.runs.files import RunFiles
@@ -108,10 +108,10 @@ def _resume(files: RunFiles, ownership: Ownership, changes: _Changes, source: So
     parts = choose_parts(settings, given.parts)
     source = source or open_again(settings, files)
     refuse_other_data(stored, source, files.root)
-    game = game_of(settings, source, parts, given)
-    restore(game, checkpoint)
+    setup = setup_of(settings, source, parts, given)
+    restore(setup.game, checkpoint)
 
-    _write_first_events(files, journal, checkpoint, game.engine)
+    _write_first_events(files, journal, checkpoint, setup.game.engine)
     recorded = recorded.until(int(facts["record_bytes"]))
     record = _cut_record(files, checkpoint, recorded, journal)
     _remove_samples(files, before, checkpoint, source)
@@ -119,8 +119,7 @@ def _resume(files: RunFiles, ownership: Ownership, changes: _Changes, source: So
     context = context_of(
         files=files,
         settings=settings,
-        source=source,
-        game=game,
+        setup=setup,
         parts=parts,
         record=record,
         journal=journal,

@@ -80,10 +80,10 @@ def _end(context: RunContext, diverged: DivergedError) -> NoReturn:
 def _can_be_slowed(game: Game, parts: Parts) -> bool:
     """Whether something can be learnt at half the learning rates."""
     fastest = max(parts.generator_optimizer.lr, parts.critic_optimizer.lr)
-    return fastest * game.slowing / 2 < MAX_RATE
+    return fastest * game.lr_factor / 2 < MAX_RATE
 
 
 def _rates(game: Game, parts: Parts) -> str:
     """The learning rates of step 0, halved as often as there were rollbacks."""
-    generator, critic = (each.lr * game.slowing for each in (parts.generator_optimizer, parts.critic_optimizer))
+    generator, critic = (each.lr * game.lr_factor for each in (parts.generator_optimizer, parts.critic_optimizer))
     return f"{generator:g} for the generator, {critic:g} for the critic"

@@ -14,7 +14,7 @@ from wgan.errors import Interrupted, NumericError
 from wgan.runs import checkpoints
 from wgan.runs.context import RunContext
 from wgan.runs.divergence import DivergedError
-from wgan.runs.evaluating import evaluate_game
+from wgan.runs.evaluating import evaluate_setup
 from wgan.runs.record import numbers_of
 from wgan.runs.rollback import note_verdict, roll_back
 from wgan.runs.samples import write_real_samples, write_samples
@@ -27,9 +27,7 @@ from wgan.system.storage import Ownership
 from wgan.system.text import counted
 from wgan.system.torch_state import in_usual_state
 from wgan.training.custom import how_to_go_on
-from wgan.training.factory import hparams_of
-from wgan.training.loop import Setup, Step, train
-from wgan.trust.critic_schedule import critic_schedule
+from wgan.training.loop import Step, train
 from wgan.trust.gradients import gradient_stats
 from wgan.trust.verdict import Verdict
 
@@ -95,7 +93,6 @@ class Run:
         self._context, self._ownership = context, ownership
         self._saver = Saver(context, last)
         self._pending = pending
-        self._hparams = hparams_of(context.settings)
         self._steps: Iterator[Step] | None = None
         self._stop = StopRequest()
         self._slowest = 0.0
@@ -213,10 +210,7 @@ class Run:
     def _train(self) -> Step | None:
         """One step of the training loop."""
         if self._steps is None:
-            parts, schedule = self._context.parts, critic_schedule(self._hparams)
-            self._steps = train(
-                Setup(self.game, self.source, parts.objective, parts.constraint, self._hparams, schedule)
-            )
+            self._steps = train(self._context.setup)
         try:
             return next(self._steps, None)
         except NumericError as error:
@@ -258,11 +252,9 @@ class Run:
         is_last = number == self.settings.steps
 
         def work() -> dict[str, Any]:
-            return evaluate_game(
-                self.game,
-                self.source,
+            return evaluate_setup(
+                self._context.setup,
                 self.settings,
-                self._context.parts.objective,
                 evaluator,
                 by_column=is_last,
                 conditional_accuracy=is_last,
@@ -279,7 +271,7 @@ class Run:
         assert diagnosis is not None
         # A diagnosis changes the game while it is at work.
         before = self._saver.copy()
-        return self._in_background(lambda: diagnosis(self.game, numbers["estimate"]), numbers, before)
+        return self._in_background(lambda: diagnosis(numbers["estimate"]), numbers, before)
 
     def _in_background(self, work: Callable[[], T], numbers: dict[str, float], state: State | None = None) -> T:
         """Do work in a second thread. A stop meanwhile saves the state; a resume then does the work first.
@@ -300,9 +292,8 @@ class Run:
 
         It is measured while no other thread is at work: a stop would save the state, which this changes meanwhile.
         """
-        parts = self._context.parts
         with self.game.engine.limits():
-            return gradient_stats(self.game, self.source, parts.objective, parts.constraint, self._hparams).numbers()
+            return gradient_stats(self._context.setup).numbers()
 
     def _record(self, line: dict[str, Any], *, has_evidence: bool) -> tuple[dict[str, Any], Verdict | None]:
         """Add a line to the record, with a verdict if it has evidence."""

@@ -24,7 +24,7 @@ from wgan.runs.compatibility import refuse_other_data, refuse_other_facts, refus
 from wgan.runs.data import moved, open_again
 from wgan.runs.directories import refuse_no_run
 from wgan.runs.drawing import draw_blocks, draw_for, given_noise
-from wgan.runs.evaluating import evaluate_game
+from wgan.runs.evaluating import evaluate_setup
 from wgan.runs.files import RunFiles
 from wgan.runs.memory_need import refuse_larger_networks
 from wgan.runs.metadata import read_environment, read_settings, read_source
@@ -34,8 +34,9 @@ from wgan.system.memory import memory_faults
 from wgan.system.torch_state import in_usual_state
 from wgan.training.custom import Own, own_parts
 from wgan.training.engine import has_fast_bfloat16
-from wgan.training.factory import Parts, build_game, choose_parts
+from wgan.training.factory import Parts, build_game, choose_parts, hparams_of
 from wgan.training.game import Game
+from wgan.training.setup import Setup
 
 Where: TypeAlias = Mapping[str, Any]
 """Conditions of samples: from the name of a condition to a value, or to several."""
@@ -340,11 +341,10 @@ def evaluate(
         seed=settings.seed,
         features=features,
     )
-    return evaluate_game(
-        trained.game,
-        source,
+    objective, constraint = trained.parts.objective, trained.parts.constraint
+    return evaluate_setup(
+        Setup(trained.game, source, objective, constraint, hparams_of(settings)),
         settings,
-        trained.parts.objective,
         evaluator,
         by_column=True,
         conditional_accuracy=conditional_accuracy,
