@@ -1,4 +1,4 @@
-"""A run of sixty updates on the ring, and ways to run it, stop it and look at what it left."""
+"""A run of sixty updates on the ring, and helpers to run it, stop it and read its files."""
 
 import hashlib
 import itertools
@@ -47,7 +47,7 @@ VARYING = {"events.jsonl", "lock"}
 
 
 def tree(directory: Path) -> dict[str, bytes]:
-    """Every file of a run but those that tell the time."""
+    """Every file of a run but those with times."""
     files = (path for path in directory.rglob("*") if path.is_file() and path.name not in VARYING)
     return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
@@ -69,7 +69,7 @@ def change_on_purpose(directory: Path, old: str, new: str) -> None:
 
 
 def without_checksums(directory: Path) -> None:
-    """Make a run what an earlier version would have written: no file beside the checkpoints has a checksum."""
+    """Turn a run into one of an earlier version: no file beside the checkpoints has a checksum."""
     change_on_purpose(directory, "steps", "steps")
     (directory / "samples" / "checksums.json").unlink(missing_ok=True)
     lengths = {0: 0}

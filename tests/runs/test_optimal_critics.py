@@ -23,7 +23,7 @@ def optimal(tmp_path_factory):
     return directory
 
 
-def test_the_record_counts_the_updates_where_their_number_varies(optimal, straight):
+def test_the_record_has_the_number_of_critic_updates_if_it_varies(optimal, straight):
     counts = [line["critic_updates"] for line in records(optimal)]
     assert len(set(counts)) > 1
     assert set(counts) <= {2, 4, 6, 7}
@@ -37,7 +37,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(optimal, tmp_path, step):
     assert tree(tmp_path / "run") == tree(optimal)
 
 
-def test_what_a_stop_left_unjudged_is_recorded_in_the_same_order(optimal, tmp_path, monkeypatch):
+def test_after_a_stop_during_an_evaluation_the_record_has_the_same_order(optimal, tmp_path, monkeypatch):
     call, calls = SampleEvaluator.__call__, itertools.count(1)
 
     def slow(self, draw, **options):
@@ -54,7 +54,7 @@ def test_what_a_stop_left_unjudged_is_recorded_in_the_same_order(optimal, tmp_pa
     assert tree(tmp_path / "run") == tree(optimal)
 
 
-def test_another_tolerance_is_another_run(optimal):
+def test_the_tolerance_cannot_change_on_resume(optimal):
     path = optimal / "settings.toml"
     path.write_text(
         path.read_text().replace("optimality = 0.05", "optimality = 0.1").replace("steps = 40", "steps = 50")

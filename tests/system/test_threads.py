@@ -48,7 +48,7 @@ def in_thread(work):
 
 
 class TestNumbersOfThreads:
-    def test_another_number_is_for_this_thread_alone(self):
+    def test_the_number_changes_for_this_thread_alone(self):
         before = torch.get_num_threads()
         with on_threads(before + 2):
             assert torch.get_num_threads() == before + 2
@@ -257,7 +257,7 @@ class TestWhatTheProcessShares:
         assert at_once(work) == alone
         assert dict(mpl.rcParams) == before
 
-    def test_filters_of_warnings_come_back_when_the_last_block_ends(self):
+    def test_warning_filters_are_restored_when_the_last_block_ends(self):
         before = list(warnings.filters)
         first, second = quiet("here"), quiet("there")
         first.__enter__()
@@ -267,7 +267,7 @@ class TestWhatTheProcessShares:
         second.__exit__(None, None, None)
         assert warnings.filters == before
 
-    def test_runs_that_take_turns_are_all_asked_to_stop_and_give_the_handlers_back(self):
+    def test_several_runs_are_all_requested_to_stop_and_the_handlers_are_restored(self):
         import os
         import signal
 

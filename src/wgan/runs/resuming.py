@@ -23,7 +23,8 @@ from wgan.runs.metadata import environment_of, read_environment, read_settings, 
 from wgan.runs.record import Journal, Record, read_checked
 from wgan.runs.run import Run
 from wgan.runs.samples import remove_later_samples, remove_samples
-from wgan.runs.schedule import is_regular, why_to_end
+from wgan.runs.schedule import is_regular
+from wgan.runs.selection import why_to_end
 from wgan.settings import Settings, problems, refuse, sealed_toml
 from wgan.system.memory import memory_faults
 from wgan.system.storage import Ownership, replace_file, require_space

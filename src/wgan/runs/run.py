@@ -19,8 +19,7 @@ from wgan.runs.record import numbers_of
 from wgan.runs.rollback import note_verdict, roll_back
 from wgan.runs.samples import write_real_samples, write_samples
 from wgan.runs.saver import Saver, State
-from wgan.runs.schedule import has_score, why_to_end
-from wgan.runs.selection import score_of
+from wgan.runs.selection import has_score, score_of, why_to_end
 from wgan.system.memory import memory_faults
 from wgan.system.signals import StopRequest, StopRequestedError
 from wgan.system.storage import Ownership

@@ -8,9 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from wgan.runs.checkpoints import Best
 from wgan.settings import Settings
-from wgan.system.text import counted
 
 MIN_UPDATES_BETWEEN = 600
 """Updates of both players from one diagnosis to the next, at least. With fewer between two evaluations, some
@@ -19,8 +17,6 @@ evaluations have no diagnosis."""
 MIN_DIAGNOSES = 8
 """Diagnoses of a run, at least, as far as `MIN_UPDATES_BETWEEN` allows. With fewer evaluations than that, there are
 diagnoses between them."""
-
-_SCORE_WORDS = {"score": "score", "held-out": "distance proven by the critic", "exact": "exact distance"}
 
 
 @dataclass(frozen=True)
@@ -102,34 +98,3 @@ def early_diagnoses(settings: Settings) -> frozenset[int]:
         found.append(step)
         step *= 2
     return frozenset(found)
-
-
-def has_score(settings: Settings, step: int) -> bool:
-    """Whether the state after so many generator updates gets a score; the last state of a run is left aside."""
-    return settings.eval_every > 0 and step > 0 and step % _updates_between_scores(settings) == 0
-
-
-def why_to_end(settings: Settings, step: int, best: Best | None) -> str:
-    """Why a run ends early: as many scores as its patience, up to the one of this step, were no better than the best.
-
-    A stop changes nothing about it. With more patience the run goes on as if it had never ended.
-
-    Args:
-        settings: Of the run.
-        step: Generator updates done.
-        best: The best checkpoint so far.
-
-    Returns:
-        A clause; empty if the run goes on.
-    """
-    if not settings.patience or best is None or not has_score(settings, step) or step >= settings.steps:
-        return ""
-    between = _updates_between_scores(settings)
-    num_worse = step // between - best.step // between
-    if num_worse < settings.patience:
-        return ""
-    return f"no better {_SCORE_WORDS[settings.best_by]} in {counted(num_worse, 'evaluation')} since step {best.step:,}"
-
-
-def _updates_between_scores(settings: Settings) -> int:
-    return settings.eval_every * (1 if settings.best_by == "score" else evaluations_between_diagnoses(settings))
