@@ -1,4 +1,4 @@
-"""Two sets of samples compared: each row against a direct call, floors, p-values, and the space that rows meet in."""
+"""Two sets of samples compared: each distance against a direct call, floors, p-values, and the joint space."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""Whether conditions are obeyed: a reader of the real rows, before generators that obey, disobey and lie."""
+"""Conditional accuracy of generators that follow, ignore or confuse their conditions."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Columns by themselves: the Kolmogorov-Smirnov statistic and quantiles, of any type and under heavy tails."""
+"""The Kolmogorov-Smirnov statistic and quantiles of columns, of any type and under heavy tails."""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""What a run leaves, where it may be begun, and what is refused."""
+"""Begin a run: the files that it writes, directories and data that are accepted or refused."""
 
 import dataclasses
 import errno

@@ -1,4 +1,4 @@
-"""What a run leaves beside its checkpoints is what it reads back, to the byte, or is refused."""
+"""Files beside the checkpoints are read back to the byte, or refused."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""Runs under conditions: what they leave, how they are sampled from, and that they go on as if never stopped."""
+"""Conditional runs: files, samples under conditions, and resume."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Blocks of samples: the same on any number of threads, in order, and no further ahead than need be."""
+"""Blocks of samples: equal on any number of threads, in order, few ahead of the consumer."""
 
 import itertools
 import subprocess

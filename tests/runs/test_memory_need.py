@@ -1,4 +1,4 @@
-"""What a game takes is counted before anything of it is made, and what cannot fit is refused by its setting's name."""
+"""The memory that training needs is estimated before it begins, and too much is refused by setting."""
 
 import dataclasses
 import json

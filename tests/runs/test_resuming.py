@@ -1,4 +1,4 @@
-"""What a run goes on from, and what it does not go on from."""
+"""Resume a run: what is accepted, and what is refused."""
 
 import dataclasses
 import errno

@@ -1,4 +1,4 @@
-"""Runs that make no sense any more go back to the last good state, and end there when that is no help."""
+"""Runs that diverge go back to the last good checkpoint, or end if that does not help."""
 
 import contextlib
 import dataclasses

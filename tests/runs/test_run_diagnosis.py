@@ -1,4 +1,4 @@
-"""Evidence along a run: when it is gathered, that it changes nothing else, and that no stop or kill shows in it."""
+"""Diagnoses along a run: when they are made, that they change nothing else, and that stops and kills leave no trace."""
 
 import dataclasses
 import itertools

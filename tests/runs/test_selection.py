@@ -1,4 +1,4 @@
-"""Which state is the best, by what it may be chosen, and runs that end because no better one comes."""
+"""The choice of the best checkpoint, and runs that end early because no better one comes."""
 
 import dataclasses
 import itertools

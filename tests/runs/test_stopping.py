@@ -1,4 +1,4 @@
-"""Signals and kills: nothing is lost, and the rest is the same to the byte."""
+"""Signals: everything is saved, and the resumed run gives the same bytes."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""What has been learnt: samples without the data, and their evaluation."""
+"""Samples from a trained generator without its data, and their evaluation."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""The verdict along a run: in its record, among its events where it changes, and the same however often it stopped."""
+"""The verdict along a run: in its record, among its events if it changes, and equal after any stop."""
 
 import dataclasses
 import json

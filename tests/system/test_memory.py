@@ -1,4 +1,4 @@
-"""An end of memory is known in every form in which libraries tell of it, and by nothing else."""
+"""Errors of libraries that mean out of memory, and the memory that is available."""
 
 import errno
 import resource

@@ -1,4 +1,4 @@
-"""Whatever a caller has set in PyTorch, NumPy and Python: the same answers, and his state as it was."""
+"""Equal results under any state that a caller has set in PyTorch, NumPy and Python, which stays as it was."""
 
 import contextlib
 import copy

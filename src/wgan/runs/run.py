@@ -229,25 +229,23 @@ class Run:
             return Progress(number, steps)
         numbers = numbers_of(update, counts=self.settings.optimality > 0)
         self._context.refuse_divergence(numbers)
-        evaluation = self._evaluate(numbers) if due.evaluation else None
+        evaluation = self._evaluate(numbers) if due.evaluation else {}
         evidence = self._diagnose(numbers) if due.diagnosis else {}
-        line: dict[str, Any] | None = None
-        verdict: Verdict | None = None
+        gradients = self._gradient_stats() if due.evaluation else {}
+        line, verdict = None, None
         if due.record:
-            line = numbers | ({"rollbacks": self.game.rollbacks} if self.game.rollbacks else {}) | (evaluation or {})
-            line |= (self._gradient_stats() if due.evaluation else {}) | evidence
-            line, verdict = self._record({"step": number} | line, has_evidence=bool(evidence))
+            line, verdict = self._record(numbers, evaluation | gradients, evidence)
         if due.samples:
             write_samples(self.game, self.source, self._context.files, number)
-        score = score_of(self.settings, evaluation or {}, evidence)
+        score = score_of(self.settings, evaluation, evidence)
         saved = self._saver.save(score=score) if due.checkpoint else None
-        return Progress(number, steps, line, evaluation, saved, verdict)
+        return Progress(number, steps, line, evaluation or None, saved, verdict)
 
-    def _evaluate(self, numbers: dict[str, float]) -> dict[str, Any] | None:
-        """Evaluate samples; None if no rows are held out."""
+    def _evaluate(self, numbers: dict[str, float]) -> dict[str, Any]:
+        """Evaluate samples; empty if no rows are held out."""
         evaluator, number = self._context.evaluator, self.game.steps_done
         if evaluator is None:
-            return None
+            return {}
         is_last = number == self.settings.steps
 
         def work() -> dict[str, Any]:
@@ -294,18 +292,33 @@ class Run:
         with self.game.engine.limits():
             return gradient_stats(self._context.setup).numbers()
 
-    def _record(self, line: dict[str, Any], *, has_evidence: bool) -> tuple[dict[str, Any], Verdict | None]:
-        """Add a line to the record, with a verdict if it has evidence."""
-        diagnosis, verdict = self._context.diagnosis, None
+    def _record(
+        self, numbers: dict[str, float], measured: dict[str, Any], evidence: dict[str, object]
+    ) -> tuple[dict[str, Any], Verdict | None]:
+        """Add a line to the record.
+
+        Returns:
+            The line, and the verdict if there is evidence.
+        """
+        game, diagnosis = self.game, self._context.diagnosis
+        rollbacks = {"rollbacks": game.rollbacks} if game.rollbacks else {}
+        line: dict[str, Any] = {"step": game.steps_done, **numbers, **rollbacks, **measured, **evidence}
+        verdict = self._verdict_with(line) if evidence else None
+        if verdict is not None:
+            line["verdict"] = verdict.kind
         if diagnosis is not None:
-            if has_evidence:
-                before, verdict = diagnosis.verdict, diagnosis.verdict_with(line)
-                line = line | {"verdict": verdict.kind}
-                if before is None or before.kind != verdict.kind:
-                    note_verdict(self._context, line["step"], verdict)
             diagnosis.add(line)
         self._context.record.add(line)
         return line, verdict
+
+    def _verdict_with(self, line: dict[str, Any]) -> Verdict:
+        """The verdict on all diagnoses with that of `line`; a change of it is an event."""
+        diagnosis = self._context.diagnosis
+        assert diagnosis is not None
+        before, verdict = diagnosis.verdict, diagnosis.verdict_with(line)
+        if before is None or before.kind != verdict.kind:
+            note_verdict(self._context, line["step"], verdict)
+        return verdict
 
     def _leave(self, saved: Path, unfinished: threading.Thread | None = None) -> NoReturn:
         """Leave a run that was asked to stop.
