@@ -1,4 +1,4 @@
-"""Runs with parts of a user's own: begun, stopped, resumed, sampled from and judged."""
+"""Runs with the user's own parts: begun, stopped, resumed, sampled and evaluated."""
 
 import dataclasses
 import signal
@@ -43,7 +43,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(own, tmp_path):
     assert tree(own) == tree(tmp_path / "run")
 
 
-def test_it_is_sampled_from_and_judged_with_its_parts(own):
+def test_it_is_sampled_and_evaluated_with_its_parts(own):
     assert np.isfinite(load(own, parts=parts()).sample(5)).all()
     assert evaluate(own, parts=parts(), size=50)["score"] > 0
 
@@ -66,7 +66,7 @@ def test_its_settings_and_its_report_can_be_read(own, capsys, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_other_parts_and_names_that_are_no_parts_are_refused(own):
+def test_other_parts_and_unknown_names_are_refused(own):
     other = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
     for changes in ({"generator": other}, {"constraint": Drift(0.2)}, {"generator_optimizer": ADAMW}):
         with pytest.raises(CheckpointError, match="not those of the run"):
@@ -75,7 +75,7 @@ def test_other_parts_and_names_that_are_no_parts_are_refused(own):
         resume(own, steps=30, parts={"critics": other})
 
 
-def test_nothing_is_left_of_a_run_whose_parts_cannot_play(tmp_path):
+def test_a_run_whose_parts_do_not_fit_leaves_nothing(tmp_path):
     with pytest.raises(UsageError, match="your own critic"):
         runs.begin(SHORT, tmp_path / "run", parts=parts() | {"critic": dense(3, 1)})
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""What a game takes is counted before anything of it is made, and what cannot fit is refused by its setting's name."""
+"""The memory that training needs is estimated before it begins, and too much is refused by setting."""
 
 import dataclasses
 import json
@@ -13,8 +13,8 @@ from wgan import runs
 from wgan.batch import Layout
 from wgan.data import open_data
 from wgan.errors import CheckpointError, OutOfMemoryError, UsageError
-from wgan.runs import checkpoints, sizing
-from wgan.runs.sizing import need_of, refuse_what_cannot_fit
+from wgan.runs import checkpoints, memory_need
+from wgan.runs.memory_need import need_of, refuse_what_cannot_fit
 from wgan.settings import DataOptions
 from wgan.training.factory import build_game
 
@@ -31,7 +31,7 @@ IMAGES = Layout(shape=(3, 32, 32), bounded=True)
         (POINTS, {"critic": "autoencoder", "objective": "energy", "constraint": "none"}),
     ],
 )
-def test_weights_and_what_is_kept_for_them_are_counted(layout, changes):
+def test_parameters_and_optimiser_state_are_counted(layout, changes):
     settings = dataclasses.replace(SETTINGS, **changes)
     need, game = need_of(settings, layout), build_game(settings, layout)
     for player, optimizer, counted in (
@@ -44,13 +44,13 @@ def test_weights_and_what_is_kept_for_them_are_counted(layout, changes):
         assert counted == 2 * weights + slots + averaged
 
 
-def test_what_layers_put_out_is_counted_for_each_sample():
+def test_outputs_of_layers_are_counted_for_each_sample():
     need = need_of(SETTINGS, POINTS)
     # Two hidden layers of 16 and the output, of the generator once and of the critic for real and generated samples.
     assert need.sample == 4 * (2 + 2 * 5) + 2 * (16 + 16 + 5 + 2 * (16 + 16 + 1))
 
 
-def test_counting_moves_no_generator_of_random_numbers_and_allocates_nothing():
+def test_counting_draws_no_random_numbers_and_allocates_nothing():
     before = torch.get_rng_state()
     need_of(dataclasses.replace(SETTINGS, generator="mlp:width=1000000"), POINTS)
     assert torch.equal(before, torch.get_rng_state())
@@ -72,14 +72,14 @@ def test_counting_moves_no_generator_of_random_numbers_and_allocates_nothing():
     ],
 )
 def test_what_cannot_fit_is_refused_by_name(monkeypatch, changes, said):
-    monkeypatch.setattr(sizing, "available", lambda: 4 * 10**9)
+    monkeypatch.setattr(memory_need, "available", lambda: 4 * 10**9)
     layout = IMAGES if "filters" in str(changes) else POINTS
     with pytest.raises(UsageError, match=said):
         refuse_what_cannot_fit(dataclasses.replace(SETTINGS, **changes), layout)
 
 
-def test_a_batch_that_is_said_to_do_fits(monkeypatch):
-    monkeypatch.setattr(sizing, "available", lambda: 10**8)
+def test_the_suggested_batch_fits(monkeypatch):
+    monkeypatch.setattr(memory_need, "available", lambda: 10**8)
     settings = dataclasses.replace(SETTINGS, batch_size=10**7)
     with pytest.raises(UsageError) as caught:
         refuse_what_cannot_fit(settings, POINTS)
@@ -89,18 +89,18 @@ def test_a_batch_that_is_said_to_do_fits(monkeypatch):
         refuse_what_cannot_fit(dataclasses.replace(settings, batch_size=largest + 1), POINTS)
 
 
-def test_data_too_large_for_any_network_is_told(monkeypatch):
-    monkeypatch.setattr(sizing, "available", lambda: 10**5)
+def test_data_too_large_for_any_network_is_refused(monkeypatch):
+    monkeypatch.setattr(memory_need, "available", lambda: 10**5)
     with pytest.raises(UsageError, match="samples of 3,072 numbers"):
         refuse_what_cannot_fit(SETTINGS, Layout(shape=(3072,)))
 
 
-def test_where_nobody_knows_the_room_nothing_is_refused(monkeypatch):
-    monkeypatch.setattr(sizing, "available", lambda: None)
+def test_if_the_free_memory_is_unknown_nothing_is_refused(monkeypatch):
+    monkeypatch.setattr(memory_need, "available", lambda: None)
     refuse_what_cannot_fit(dataclasses.replace(SETTINGS, latent_dim=10**11), POINTS)
 
 
-def test_threads_that_the_system_does_not_start_are_refused(monkeypatch):
+def test_threads_that_the_system_cannot_start_are_refused(monkeypatch):
     start, begun = threading.Thread.start, []
 
     def some(self):
@@ -121,8 +121,8 @@ def test_a_run_that_cannot_fit_leaves_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("moment", ["wgan.runs.running.train", "wgan.runs.running.checkpoints.save"])
-def test_an_end_of_memory_in_a_run_leaves_a_valid_checkpoint(tmp_path, monkeypatch, moment):
+@pytest.mark.parametrize("moment", ["wgan.runs.run.train", "wgan.runs.saver.checkpoints.save"])
+def test_out_of_memory_in_a_run_leaves_a_valid_checkpoint(tmp_path, monkeypatch, moment):
     run = runs.begin(SETTINGS, tmp_path / "run")
 
     def exhaust(*_, **__):
@@ -136,7 +136,7 @@ def test_an_end_of_memory_in_a_run_leaves_a_valid_checkpoint(tmp_path, monkeypat
     assert finish(runs.resume(tmp_path / "run"))[-1].step == 60
 
 
-def test_an_end_of_memory_while_sampling_is_told(tmp_path, monkeypatch):
+def test_out_of_memory_while_sampling_is_reported(tmp_path, monkeypatch):
     finish(runs.begin(dataclasses.replace(SETTINGS, steps=1), tmp_path / "run"))
     trained = runs.load(tmp_path / "run")
     monkeypatch.setattr(trained.game, "draw", lambda *_: torch.empty(10**15))
@@ -146,7 +146,7 @@ def test_an_end_of_memory_while_sampling_is_told(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("field", ["height", "width"])
-def test_a_sample_that_was_made_larger_by_hand_is_refused_before_its_network_is_made(tmp_path, field, monkeypatch):
+def test_a_sample_size_edited_by_hand_is_refused_before_its_network_is_built(tmp_path, field, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
     source = open_data(pixels, DataOptions(), seed=0)
     settings = dataclasses.replace(SETTINGS, steps=1, data="<images>", generator="mlp:width=4", critic="mlp:width=4")

@@ -1,4 +1,4 @@
-"""Runs that make no sense any more go back to the last good state, and end there when that is no help."""
+"""Runs that diverge go back to the last good checkpoint, or end if that does not help."""
 
 import contextlib
 import dataclasses
@@ -16,12 +16,13 @@ from wgan.data import open_data
 from wgan.errors import Interrupted, NumericError
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.objectives import Wasserstein
-from wgan.runs import checkpoints
+from wgan.runs import checkpoints, divergence
+from wgan.runs.saver import Saver
 from wgan.settings import DataOptions
 
 
 class Spoilt:
-    """A source whose rows become NaN from a given update on, until the run has gone back so often."""
+    """A source whose rows become NaN from a given update on, until there were so many rollbacks."""
 
     def __init__(self, step: int, rollbacks: float = float("inf")) -> None:
         self._inner, self.step, self.game = open_data("ring", DataOptions(), seed=0), step, None
@@ -41,7 +42,7 @@ class Spoilt:
 NO_RETURN = dataclasses.replace(SETTINGS, rollbacks=0)
 
 
-def test_nan_is_found_within_one_recorded_step_and_never_saved(tmp_path):
+def test_nan_is_detected_within_one_recorded_step_and_never_saved(tmp_path):
     source = Spoilt(23)
     with runs.begin(NO_RETURN, tmp_path / "run", source=source) as run:
         source.game = run.game
@@ -86,7 +87,7 @@ def test_a_learning_rate_of_a_thousand_never_finishes(tmp_path, changes):
 
 
 def spoilt(step: int = 23, rollbacks: float = 1, settings=SETTINGS, directory: Path | None = None):
-    """A run whose data is spoilt, begun, or gone on with where there are no settings."""
+    """A run whose data becomes NaN; begun, or resumed without settings."""
     source = Spoilt(step, rollbacks)
     run = runs.begin(settings, directory, source=source) if settings else runs.resume(directory, source=source)
     source.game = run.game
@@ -94,12 +95,12 @@ def spoilt(step: int = 23, rollbacks: float = 1, settings=SETTINGS, directory: P
 
 
 SAID = (
-    "training diverged at step 25: the estimate is nan; going back to step 20 with other draws and half the learning "
-    r"rates \(0.001 for the generator, 0.001 for the critic\): rollback 1 of 3"
+    "training diverged at step 25: the estimate is nan; going back to step 20 with other random draws and half the "
+    r"learning rates \(0.001 for the generator, 0.001 for the critic\): rollback 1 of 3"
 )
 
 
-def test_a_run_that_diverges_goes_back_aloud_and_finishes(tmp_path):
+def test_a_run_that_diverges_goes_back_with_a_warning_and_finishes(tmp_path):
     directory = tmp_path / "run"
     with pytest.warns(runs.RunWarning, match=SAID) as said:
         found = finish(spoilt(directory=directory))
@@ -109,15 +110,15 @@ def test_a_run_that_diverges_goes_back_aloud_and_finishes(tmp_path):
     assert steps[-1] == 60
     (back,) = [progress for progress in found if progress.went_back]
     assert (back.step, back.record, back.went_back) == (20, None, str(said[0].message))
-    (told,) = events(directory, "rolled-back")
-    assert (told["step"], told["to"], told["message"]) == (25, 20, str(said[0].message))
+    (noted,) = events(directory, "rolled-back")
+    assert (noted["step"], noted["to"], noted["message"]) == (25, 20, str(said[0].message))
     assert [line["step"] for line in records(directory)] == list(range(5, 61, 5))
     assert [line["step"] for line in records(directory) if "rollbacks" in line] == list(range(25, 61, 5))
     assert checkpoints.load(directory / "checkpoints").facts["game"]["rollbacks"] == 1
     assert events(directory, "finished")
 
 
-def test_what_comes_again_is_drawn_otherwise_and_at_half_the_rates(straight, tmp_path):
+def test_after_a_rollback_draws_differ_and_rates_are_halved(straight, tmp_path):
     rates = []
     with ignored(), spoilt(directory=tmp_path / "run") as run:
         for progress in run.run():
@@ -131,7 +132,7 @@ def test_what_comes_again_is_drawn_otherwise_and_at_half_the_rates(straight, tmp
 
 @contextlib.contextmanager
 def ignored():
-    """What is said aloud is of no account within the block."""
+    """Ignore warnings within the block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", runs.RunWarning)
         yield
@@ -157,22 +158,22 @@ def test_a_stop_before_or_after_it_leaves_no_trace(went_back, tmp_path, step, sa
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_a_run_killed_right_after_it_went_back_comes_to_the_same(went_back, tmp_path, monkeypatch, saved):
-    """Before what it went back to was saved anew, and after."""
+def test_a_run_killed_right_after_a_rollback_gives_the_same_bytes(went_back, tmp_path, monkeypatch, saved):
+    """Before the state after the rollback is saved, and after."""
 
     class Killed(BaseException):
         pass
 
-    save = runs.Experiment.save
+    save = Saver.save
 
     def die(self, **given):
-        if self.game.rollbacks:
+        if self._context.game.rollbacks:
             if saved:
                 save(self, **given)
             raise Killed
         return save(self, **given)
 
-    monkeypatch.setattr(runs.Experiment, "save", die)
+    monkeypatch.setattr(Saver, "save", die)
     with ignored(), pytest.raises(Killed):
         finish(spoilt(directory=tmp_path / "run"))
     monkeypatch.undo()
@@ -202,13 +203,13 @@ def test_after_the_last_rollback_the_run_ends(tmp_path):
         finish(spoilt(rollbacks=float("inf"), settings=None, directory=directory))
 
 
-def test_samples_and_looks_of_what_was_undone_are_gone(tmp_path, monkeypatch):
-    """The update that is found out comes after a sample sheet and a look that are not kept either."""
-    monkeypatch.setattr("wgan.runs.diagnosis.FEWEST_UPDATES", 1)
-    monkeypatch.setattr("wgan.runs.diagnosis.LOOKS", 1)
-    monkeypatch.setattr("wgan.runs.diagnosis.early_looks", lambda settings: frozenset())
+def test_samples_and_diagnoses_after_the_checkpoint_are_removed(tmp_path, monkeypatch):
+    """The update that diverges comes after a sample sheet and a diagnosis, which are removed too."""
+    monkeypatch.setattr("wgan.runs.schedule.MIN_UPDATES_BETWEEN", 1)
+    monkeypatch.setattr("wgan.runs.schedule.MIN_DIAGNOSES", 1)
+    monkeypatch.setattr("wgan.runs.schedule.early_diagnoses", lambda settings: frozenset())
     settings = dataclasses.replace(SETTINGS, sample_every=22, save_every=20, eval_every=20)
-    fault, found = runs.running.divergence.fault_of, []
+    fault, found = divergence.fault_of, []
 
     def late(game, parts, numbers, scale):
         if game.steps_done == 35 and not game.rollbacks:
@@ -216,7 +217,7 @@ def test_samples_and_looks_of_what_was_undone_are_gone(tmp_path, monkeypatch):
             return "it is enough"
         return fault(game, parts, numbers, scale)
 
-    monkeypatch.setattr(runs.running.divergence, "fault_of", late)
+    monkeypatch.setattr(divergence, "fault_of", late)
     with ignored(), runs.begin(settings, tmp_path / "run") as run:
         for progress in run.run():
             if progress.went_back:
@@ -227,7 +228,7 @@ def test_samples_and_looks_of_what_was_undone_are_gone(tmp_path, monkeypatch):
     assert [line["step"] for line in records(tmp_path / "run") if "verdict" in line] == [20, 40, 60]
 
 
-def test_an_error_of_arithmetic_within_an_update_is_a_divergence_too(tmp_path, monkeypatch):
+def test_a_numeric_error_within_an_update_is_a_divergence(tmp_path, monkeypatch):
     estimate, games = Wasserstein.estimate, []
 
     def fail_once(self, real, fake):
@@ -242,7 +243,7 @@ def test_an_error_of_arithmetic_within_an_update_is_a_divergence_too(tmp_path, m
         assert finish(run)[-1].step == 60
 
 
-def test_what_only_a_stop_has_saved_is_not_what_it_goes_back_to(went_back, tmp_path):
+def test_a_rollback_skips_checkpoints_of_stops(went_back, tmp_path):
     directory = tmp_path / "run"
     stop_at(spoilt(directory=directory), 22)
     assert checkpoints.steps_saved(directory / "checkpoints")[-1] == 22
@@ -252,8 +253,8 @@ def test_what_only_a_stop_has_saved_is_not_what_it_goes_back_to(went_back, tmp_p
     assert tree(directory) == tree(went_back)
 
 
-def test_nor_is_the_very_state_that_is_no_good(tmp_path, monkeypatch):
-    """A stop within the judging has saved it before anybody looked at its numbers."""
+def test_a_rollback_skips_the_checkpoint_of_the_diverged_state(tmp_path, monkeypatch):
+    """A stop during the evaluation saved it before its numbers were checked."""
     directory, call = tmp_path / "run", SampleEvaluator.__call__
 
     def stopped(self, draw, **options):
@@ -262,24 +263,24 @@ def test_nor_is_the_very_state_that_is_no_good(tmp_path, monkeypatch):
         return call(self, draw, **options)
 
     monkeypatch.setattr(SampleEvaluator, "__call__", stopped)
-    monkeypatch.setattr(runs.running, "_PATIENCE", 0.1)
+    monkeypatch.setattr("wgan.runs.run.GRACE_SECONDS", 0.1)
     with runs.begin(SETTINGS, directory) as run, pytest.raises(Interrupted, match="after 20 of 60"):
         list(run.run())
     monkeypatch.undo()
-    fault = runs.running.divergence.fault_of
+    fault = divergence.fault_of
 
     def at_first(game, *given):
         return fault(game, *given) if game.rollbacks else "it is no good"
 
-    monkeypatch.setattr(runs.running.divergence, "fault_of", at_first)
+    monkeypatch.setattr(divergence, "fault_of", at_first)
     run = runs.resume(directory)
     with pytest.warns(runs.RunWarning, match="diverged at step 20: it is no good; going back to step 10"):
         found = finish(run)
     assert [progress.step for progress in found][:2] == [10, 11]
 
 
-def test_rates_that_make_no_sense_by_half_are_not_halved(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs.running.divergence, "fault_of", lambda *given: "it is no good")
+def test_rates_too_high_to_halve_end_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(divergence, "fault_of", lambda *given: "it is no good")
     for lr, count in ((2.5, 0), (1.5, 3)):
         settings = dataclasses.replace(SETTINGS, critic_optimizer=f"adam:lr={lr}")
         with ignored(), pytest.raises(NumericError, match="it is no good"):
@@ -287,17 +288,17 @@ def test_rates_that_make_no_sense_by_half_are_not_halved(tmp_path, monkeypatch):
         assert len(events(tmp_path / str(lr), "rolled-back")) == count
 
 
-def test_a_clipped_critic_is_saved_by_half_the_rate(tmp_path):
-    """At 0.3 each update throws the weights across the box 0.02 wide; at 0.15 it does not."""
+def test_half_the_rate_lets_a_clipped_critic_train(tmp_path):
+    """At 0.3 each update moves the weights across the box of width 0.02; at 0.15 it does not."""
     settings = dataclasses.replace(
         SETTINGS, steps=20, constraint="clipping:bound=0.01", critic_optimizer="rmsprop:lr=0.3"
     )
     run = runs.begin(settings, tmp_path / "run")
-    with pytest.warns(runs.RunWarning, match="throws its weights across a box 0.02 wide; going back to step 0"):
+    with pytest.warns(runs.RunWarning, match="moves its weights across a box 0.02 wide; going back to step 0"):
         finish(run)
     assert records(tmp_path / "run")[-1]["rollbacks"] == 1
 
 
-def test_a_run_that_never_diverged_says_nothing_of_it(straight):
+def test_a_run_that_never_diverged_records_no_rollbacks(straight):
     assert not any("rollbacks" in line for line in records(straight))
     assert events(straight, "rolled-back") == []

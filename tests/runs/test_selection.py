@@ -1,4 +1,4 @@
-"""Which state is the best, by what it may be chosen, and runs that end because no better one comes."""
+"""The choice of the best checkpoint, and runs that end early because no better one comes."""
 
 import dataclasses
 import itertools
@@ -10,8 +10,8 @@ from wgan import runs
 from wgan.cli.main import main
 from wgan.errors import CheckpointError, UsageError
 from wgan.evaluation.metrics import SampleEvaluator
-from wgan.runs import checkpoints, diagnosis
-from wgan.runs.selection import score_of, scores_at, why_to_end
+from wgan.runs import checkpoints, schedule
+from wgan.runs.selection import has_score, score_of, why_to_end
 from wgan.settings import DataOptions, Settings, from_toml, problems, to_toml
 from wgan.trust import CriticEvaluator
 
@@ -22,17 +22,17 @@ SCORES = {10: 0.5, 20: 0.4, 30: 0.2, 40: 0.3, 50: 0.3, 60: 0.2, 70: 0.1, 80: 0.3
 
 @pytest.fixture
 def scored(monkeypatch):
-    """The judge's scores are those of the table, by the step of the game that is judged."""
-    monkeypatch.setattr(diagnosis, "FEWEST_UPDATES", 1)
-    monkeypatch.setattr(diagnosis, "early_looks", lambda settings: frozenset())
+    """Scores are those of the table, by the step of the game."""
+    monkeypatch.setattr(schedule, "MIN_UPDATES_BETWEEN", 1)
+    monkeypatch.setattr(schedule, "early_diagnoses", lambda settings: frozenset())
     games = []
-    remember = runs.Experiment.__init__
+    remember = runs.Run.__init__
 
-    def init(self, **given):
-        games.append(given["game"])
-        remember(self, **given)
+    def init(self, context, *given, **options):
+        games.append(context.game)
+        remember(self, context, *given, **options)
 
-    monkeypatch.setattr(runs.Experiment, "__init__", init)
+    monkeypatch.setattr(runs.Run, "__init__", init)
     monkeypatch.setattr(
         SampleEvaluator, "__call__", lambda self, draw, **options: {"score": SCORES[games[-1].steps_done]}
     )
@@ -49,8 +49,8 @@ class TestPatience:
             found = list(run.run())
             assert run.ended_early == "no better score in 3 evaluations since step 30"
         assert found[-1].step == 60
-        (told,) = events(tmp_path / "run", "finished")
-        assert (told["step"], told["reason"]) == (60, "no better score in 3 evaluations since step 30")
+        (noted,) = events(tmp_path / "run", "finished")
+        assert (noted["step"], noted["reason"]) == (60, "no better score in 3 evaluations since step 30")
         assert best_of(tmp_path / "run") == checkpoints.Best(30, 0.2)
         assert runs.load(tmp_path / "run", checkpoint="best").step == 30
         assert runs.load(tmp_path / "run").step == 60
@@ -77,13 +77,13 @@ class TestPatience:
         assert found[-1].step == 100
 
     @pytest.mark.parametrize("step", [40, 55])
-    def test_a_stop_does_not_wear_it_out(self, tmp_path, step):
+    def test_a_stop_does_not_use_up_patience(self, tmp_path, step):
         finish(runs.begin(PATIENT, tmp_path / "straight"))
         stop_at(runs.begin(PATIENT, tmp_path / "run"), step)
         finish(runs.resume(tmp_path / "run"))
         assert tree(tmp_path / "run") == tree(tmp_path / "straight")
 
-    def test_a_run_killed_before_it_could_say_so_has_ended_all_the_same(self, tmp_path):
+    def test_a_run_killed_right_after_its_early_end_has_ended(self, tmp_path):
         class Killed(BaseException):
             pass
 
@@ -95,7 +95,7 @@ class TestPatience:
         assert finish(runs.resume(tmp_path / "run")) == []
         assert events(tmp_path / "run", "finished")[0]["reason"]
 
-    def test_the_last_step_of_all_is_no_early_end(self, tmp_path):
+    def test_the_last_step_is_not_an_early_end(self, tmp_path):
         finish(runs.begin(dataclasses.replace(PATIENT, steps=60), tmp_path / "run"))
         assert "reason" not in events(tmp_path / "run", "finished")[0]
 
@@ -115,7 +115,7 @@ class TestPatience:
         assert "Only --steps and --patience may change" in capsys.readouterr().err
 
 
-def test_when_it_is_over():
+def test_why_a_run_ends_early():
     settings = Settings(eval_every=10, patience=2, steps=100)
 
     def over(step, best, **changes):
@@ -129,15 +129,15 @@ def test_when_it_is_over():
     assert over(50, 35)
     assert why_to_end(settings, 50, None) == ""
     # Looks are fewer than evaluations: 60 updates of both players from one to the next, of 600 that they need.
-    assert [step for step in range(1, 1000) if scores_at(dataclasses.replace(settings, best_by="exact"), step)] == [
+    assert [step for step in range(1, 1000) if has_score(dataclasses.replace(settings, best_by="exact"), step)] == [
         100, 200, 300, 400, 500, 600, 700, 800, 900,
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("best_by", "name"), [("held-out", "certified"), ("exact", "exact"), ("score", "score")])
-def test_the_best_is_the_best_by_what_was_asked(tmp_path, monkeypatch, best_by, name):
-    monkeypatch.setattr(diagnosis, "FEWEST_UPDATES", 1)
-    monkeypatch.setattr(diagnosis, "early_looks", lambda settings: frozenset())
+def test_the_best_is_chosen_by_best_by(tmp_path, monkeypatch, best_by, name):
+    monkeypatch.setattr(schedule, "MIN_UPDATES_BETWEEN", 1)
+    monkeypatch.setattr(schedule, "early_diagnoses", lambda settings: frozenset())
     settings = dataclasses.replace(SETTINGS, best_by=best_by)
     finish(runs.begin(settings, tmp_path / "run"))
     lines = [line for line in records(tmp_path / "run") if name in line]
@@ -146,8 +146,8 @@ def test_the_best_is_the_best_by_what_was_asked(tmp_path, monkeypatch, best_by, 
 
 
 def test_evidence_ends_a_run_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(diagnosis, "FEWEST_UPDATES", 1)
-    monkeypatch.setattr(diagnosis, "early_looks", lambda settings: frozenset())
+    monkeypatch.setattr(schedule, "MIN_UPDATES_BETWEEN", 1)
+    monkeypatch.setattr(schedule, "early_diagnoses", lambda settings: frozenset())
     call, worse = CriticEvaluator.__call__, itertools.count(1)
 
     def worsening(self, game, **options):
@@ -160,7 +160,7 @@ def test_evidence_ends_a_run_too(tmp_path, monkeypatch):
     assert best_of(tmp_path / "run") == checkpoints.Best(10, 1.0)
 
 
-def test_another_choice_is_another_run(tmp_path):
+def test_best_by_cannot_change_on_resume(tmp_path):
     finish(runs.begin(dataclasses.replace(SETTINGS, steps=20), tmp_path / "run"))
     path = tmp_path / "run" / "settings.toml"
     path.write_text(path.read_text().replace('best_by = "score"', 'best_by = "exact"'))
@@ -168,7 +168,7 @@ def test_another_choice_is_another_run(tmp_path):
         runs.resume(tmp_path / "run", steps=40)
 
 
-def test_a_score_that_was_not_looked_at_is_none():
+def test_a_score_that_was_not_measured_is_none():
     settings = Settings(best_by="exact")
     assert score_of(settings, {"score": 1.0}, {"exact": 0.5, "certified": 0.25}) == 0.5
     assert score_of(settings, {"score": 1.0}, {}) is None
@@ -176,7 +176,7 @@ def test_a_score_that_was_not_looked_at_is_none():
     assert score_of(Settings(best_by="held-out"), {"score": 1.0}, {"exact": 0.5, "certified": 0.25}) == 0.25
 
 
-def test_what_cannot_be_chosen_by_is_refused(tmp_path):
+def test_best_by_and_patience_need_held_out_rows(tmp_path):
     assert problems(Settings(best_by="exact", diagnose="off")) == [
         "best_by must be score where diagnose is off, not 'exact'"
     ]
@@ -186,9 +186,9 @@ def test_what_cannot_be_chosen_by_is_refused(tmp_path):
     data = points(tmp_path, num=64)
     for changes, said in (({"patience": 2}, "patience 2"), ({"best_by": "held-out"}, "best_by held-out")):
         settings = dataclasses.replace(SETTINGS, data=data, input=DataOptions(held_out=0.0), **changes)
-        with pytest.raises(UsageError, match=f"{said} goes by held-out rows, of which there are 0"):
+        with pytest.raises(UsageError, match=f"{said} needs held-out rows, of which there are 0"):
             runs.begin(settings, tmp_path / "run")
     packed = dataclasses.replace(SETTINGS, data=points(tmp_path, num=20), packing=4, batch_size=8, best_by="exact")
-    with pytest.raises(UsageError, match="best_by exact goes by held-out rows, of which there are 2"):
+    with pytest.raises(UsageError, match="best_by exact needs held-out rows, of which there are 2"):
         runs.begin(packed, tmp_path / "run")
     assert not (tmp_path / "run").exists()
