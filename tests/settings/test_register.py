@@ -19,7 +19,7 @@ from wgan.networks import NETWORKS, Critic, Generator
 from wgan.objectives import OBJECTIVES, Wasserstein
 from wgan.optimizers import OPTIMIZERS
 
-SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0}
 POINTS = np.random.default_rng(0).normal(size=(60, 2))
 
 
