@@ -11,7 +11,7 @@ import sys
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from floors import picture
 
@@ -19,8 +19,10 @@ from wgan.data.names import BUILT_IN
 from wgan.divergences import DIVERGENCES
 from wgan.divergences.table import COLUMNS, listing
 from wgan.errors import WganError
+from wgan.kernels import KERNELS
 from wgan.settings import DataOptions, Settings
 from wgan.settings.recipes import RECIPES
+from wgan.settings.registry import Registry
 from wgan.training.factory import REGISTRIES
 
 REFERENCE = Path(__file__).parent / "reference.md"
@@ -78,17 +80,21 @@ def settings_table(settings: type) -> str:
     return table(["setting", "takes", "default", "meaning"], rows)
 
 
-def catalog_sections() -> list[str]:
-    """Each table of choices once, under the settings that take them."""
+def registry_table(registry: Registry[Any]) -> str:
+    """The rows of a registry, with their defaults."""
+    rows = [[f"`{text}`", line] for text, line in registry.describe()]
+    return table(["name, with its defaults", "meaning"], rows)
+
+
+def registry_sections() -> list[str]:
+    """Each registry once, with the settings that name its rows."""
     users: dict[str, list[str]] = {}
-    for setting, catalog in REGISTRIES.items():
-        users.setdefault(catalog.noun, []).append(setting)
+    for setting, registry in REGISTRIES.items():
+        users.setdefault(registry.noun, []).append(setting)
     sections = []
     for noun, settings in users.items():
-        catalog = REGISTRIES[settings[0]]
         taken = " and ".join(f"`{setting}`" for setting in settings)
-        rows = [[f"`{text}`", line] for text, line in catalog.describe()]
-        sections += [f"### {noun.capitalize()}", f"Taken by {taken}.", table(["word, with its defaults", "what"], rows)]
+        sections += [f"### {noun.capitalize()}", f"Value of {taken}.", registry_table(REGISTRIES[settings[0]])]
     return sections
 
 
@@ -128,13 +134,16 @@ def reference() -> str:
         table(["name", "what"], [[f"`{name}`", line] for name, line in BUILT_IN.items()]),
         "## Choices",
         "A choice is a name, or a name with parameters: `penalty:weight=0.1,one_sided=true`.",
-        *catalog_sections(),
+        *registry_sections(),
         "## f-divergences",
         "D(P‖Q) = ∫ q f(p/q) in nats, P the data and Q the model. The conjugate f\\*(t) = sup over u ≥ 0 of t u − f(u) "
         "is +∞ outside its domain; f'(1) is the threshold of t between real and fake; near P = Q a divergence rises by "
         "f''(1)/2 times χ²; the last number is its value on disjoint supports. `wgan divergences` prints the table; "
         "`wgan.divergences` computes with it.",
         divergence_table(),
+        "## Kernels",
+        "Value of `kernel` in `mmd:kernel=laplacian`; `wgan.kernels` has their classes.",
+        registry_table(KERNELS),
         "## Settings",
         settings_table(Settings),
         "### How data is read",
