@@ -25,9 +25,9 @@ SMALL = "mlp:width=8,depth=1"
 pytestmark = pytest.mark.filterwarnings("ignore::wgan.runs.RunWarning")
 
 
-def model(**settings):
-    plain = {"steps": 3, "critic_steps": 2, "generator": SMALL, "critic": SMALL, "random_state": 0, "diagnose": "off"}
-    return WGAN(**plain | settings)
+def model(**params):
+    small = {"steps": 3, "critic_steps": 2, "generator": SMALL, "critic": SMALL, "random_state": 0}
+    return WGAN(**small | {"settings": {"diagnose": "off"}} | params)
 
 
 def at_once(work, num=4):
@@ -137,10 +137,12 @@ class TestWhoMultiplies:
 
 
 class TestFits:
-    @pytest.mark.parametrize("settings", [{}, {"constraint": "spectral"}, {"threads": 2, "precision": "bfloat16"}])
-    def test_equal_fits_at_once_give_the_bytes_of_one_alone(self, settings):
+    @pytest.mark.parametrize(
+        "params", [{}, {"constraint": "spectral"}, {"settings": {"threads": 2, "precision": "bfloat16"}}]
+    )
+    def test_equal_fits_at_once_give_the_bytes_of_one_alone(self, params):
         def work(number):
-            fitted = model(**settings).fit(POINTS)
+            fitted = model(**params).fit(POINTS)
             return fitted.sample(5), [*fitted._files["metrics.jsonl"]]
 
         alone = work(0)
@@ -236,7 +238,7 @@ class TestFits:
     @pytest.mark.skipif(not wgan.training.engine.has_compiler(), reason="needs a C++ compiler")
     def test_compiled_fits_at_once_give_the_bytes_of_one_alone(self):
         def work(number):
-            return model(engine="compiled").fit(POINTS).sample(5)
+            return model(settings={"engine": "compiled", "diagnose": "off"}).fit(POINTS).sample(5)
 
         alone = work(0)
         for samples in at_once(work, num=2):

@@ -107,8 +107,8 @@ def state():
     }
 
 
-def model(**settings):
-    return WGAN(**{"steps": 2, "critic_steps": 1, "generator": SMALL, "critic": SMALL, "random_state": 0} | settings)
+def model(**params):
+    return WGAN(**{"steps": 2, "critic_steps": 1, "generator": SMALL, "critic": SMALL, "random_state": 0} | params)
 
 
 @functools.cache
