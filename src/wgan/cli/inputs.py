@@ -202,8 +202,8 @@ class _Reader:
         import pyarrow as pa
 
         from wgan.data.columns import Number
+        from wgan.data.columns.types import to_plain
         from wgan.data.tables import TableCodec
-        from wgan.data.types import to_plain
         from wgan.randomness import Randomness
         from wgan.runs import load
 
@@ -241,7 +241,7 @@ class _Reader:
         import pyarrow as pa
 
         from wgan.data.tables.detecting import detect
-        from wgan.data.tables.formats import read_table
+        from wgan.data.tables.reading import read_table
 
         path, name = Path(self.data), escaped(self.data)
         found = detect(read_table(path, name=name, header=self.options.header), self.options)

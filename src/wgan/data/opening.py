@@ -14,9 +14,9 @@ import torch
 from wgan.data.applying import SAMPLER, TABLE, check_applies, of_table
 from wgan.data.arrays import open_array, open_array_file
 from wgan.data.conditions import Conditions
-from wgan.data.labels import refuse_leftovers
 from wgan.data.names import format_of
 from wgan.data.points import PointsCodec
+from wgan.data.row_conditions import refuse_leftovers
 from wgan.data.soundness import check_codec, check_conditions
 from wgan.data.source import Codec, Source
 from wgan.data.toys import TOYS, ToySource
