@@ -23,7 +23,7 @@ from wgan.data.images.source import Axes, ImageCodec
 from wgan.data.points import PointsCodec
 from wgan.data.row_conditions import LABEL
 from wgan.data.source import Codec, Labelled, Samples
-from wgan.data.tables import TableCodec
+from wgan.data.tables.codec import TableCodec
 from wgan.errors import DataError
 from wgan.estimator.frames import Note, column_of, differences, note_of
 from wgan.settings import DataOptions
