@@ -20,7 +20,7 @@ from wgan.runs.diagnosis import RunDiagnosis
 from wgan.settings import DataOptions
 from wgan.training.factory import build_game, choose_parts, hparams_of
 from wgan.training.loop import Setup, train
-from wgan.trust import CriticEvaluator
+from wgan.trust.evaluator import CriticEvaluator
 
 # All that a look could disturb: statistics of both players, an average, random labels, momentum, falling rates.
 EXAMINED = dataclasses.replace(

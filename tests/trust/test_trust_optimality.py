@@ -11,8 +11,9 @@ from wgan.randomness import Randomness
 from wgan.training.batches import LOOKING_AHEAD, draw, draw_real
 from wgan.training.losses import critic_loss
 from wgan.training.updates import descend
-from wgan.trust import Rows, certify, look, relative_rise, scored, solve, trained_further
-from wgan.trust.distances import flat
+from wgan.trust.distances import certify, exact_distance, flat
+from wgan.trust.optimality import relative_rise, trained_further
+from wgan.trust.samples import Rows, look, scored
 
 KINDS = {
     "penalty": {"constraint": "penalty:every=4"},
@@ -112,4 +113,4 @@ def test_the_rise_falls_as_a_critic_nears_its_optimum():
     assert untrained > 0.1
     assert last < 0.01
     # At its optimum the critic proves nearly all that there is.
-    assert proven(further) > 0.95 * solve(*points, torch.Generator().manual_seed(0)).value
+    assert proven(further) > 0.95 * exact_distance(*points, torch.Generator().manual_seed(0)).value

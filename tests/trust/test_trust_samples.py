@@ -11,7 +11,7 @@ from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
-from wgan.trust import Rows, look, most_rows, scored
+from wgan.trust.samples import Rows, look, most_rows, scored
 
 
 @pytest.fixture

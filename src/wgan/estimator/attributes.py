@@ -12,7 +12,8 @@ from wgan.data.columns import Category
 from wgan.estimator.forms import Form
 from wgan.runs import Trained
 from wgan.settings import Settings, in_python
-from wgan.trust import Evidence
+from wgan.trust.evidence import FIELDS
+from wgan.trust.faults import VerdictSettings
 from wgan.trust.verdict import verdict_of
 
 
@@ -47,9 +48,8 @@ def believed(lines: Sequence[Mapping[str, Any]], settings: Settings) -> dict[str
         settings: Of the run.
     """
     looks = [line for line in lines if "verdict" in line]
-    names = [field.name for field in dataclasses.fields(Evidence)]
-    verdict = verdict_of(looks, dataclasses.asdict(settings))
+    verdict = verdict_of(looks, VerdictSettings.of(dataclasses.asdict(settings)))
     return {
-        "evidence_": {name: looks[-1][name] for name in names if name in looks[-1]} if looks else {},
+        "evidence_": {name: looks[-1][name] for name in FIELDS if name in looks[-1]} if looks else {},
         "verdict_": dataclasses.replace(verdict, reason=in_python(verdict.reason), remedy=in_python(verdict.remedy)),
     }

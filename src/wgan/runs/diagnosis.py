@@ -12,8 +12,10 @@ from wgan.data.source import Source
 from wgan.settings import Settings
 from wgan.training.factory import Parts, hparams_of
 from wgan.training.game import Game
-from wgan.trust import CriticEvaluator, most_rows
-from wgan.trust.nearness import number
+from wgan.trust.evaluator import CriticEvaluator
+from wgan.trust.faults import VerdictSettings
+from wgan.trust.samples import most_rows
+from wgan.trust.symptoms import number
 from wgan.trust.verdict import Verdict, verdict_of
 
 FEWEST_UPDATES = 600
@@ -90,7 +92,7 @@ class RunDiagnosis:
         self, settings: Settings, examiner: CriticEvaluator, between: int, lines: Iterable[Mapping[str, Any]] = ()
     ) -> None:
         self.examiner, self.between = examiner, between
-        self._settings, self._facts = settings, dataclasses.asdict(settings)
+        self._settings, self._verdict_settings = settings, VerdictSettings.of(dataclasses.asdict(settings))
         self._early = early_looks(settings)
         self._looks: list[Mapping[str, Any]] = []
         self._curve: list[tuple[int, float]] = []
@@ -159,7 +161,7 @@ class RunDiagnosis:
             more: Lines of the record that are not in it yet.
             diverged: How training diverged, if it did.
         """
-        return verdict_of([*self._others(more), *more], self._facts | ({"diverged": diverged} if diverged else {}))
+        return verdict_of([*self._others(more), *more], self._verdict_settings, diverged=diverged)
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Take in a line of the record, with evidence and its verdict or without."""

@@ -16,7 +16,14 @@ _ESTIMATE, _DATA, _FEATURES = "objective's unit", "unit of the data", "unit of t
 _SHARE, _SLOPE, _LOSS = "share", "score per unit of the network's samples", "loss per unit of the layer's output"
 
 
-def _number(label: str, unit: str, meaning: str, *, default: Any = None) -> Any:  # noqa: ANN401 - as `dataclasses.field`
+def _number(
+    label: str,
+    unit: str,
+    meaning: str,
+    *,
+    default: Any = None,  # noqa: ANN401 - of any number
+    panel: bool = False,
+) -> Any:  # noqa: ANN401 - as `dataclasses.field`
     """Declare a number of the evidence.
 
     Args:
@@ -24,8 +31,11 @@ def _number(label: str, unit: str, meaning: str, *, default: Any = None) -> Any:
         unit: Its unit.
         meaning: What it is, as a sentence.
         default: Its value where it cannot be computed; `dataclasses.MISSING` for a number that always can.
+        panel: Whether the report draws it in a panel of its own, which a number needs that no other figure shows.
     """
-    return dataclasses.field(default=default, metadata={"label": label, "unit": unit, "meaning": meaning})
+    return dataclasses.field(
+        default=default, metadata={"label": label, "unit": unit, "meaning": meaning, "panel": panel}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +148,7 @@ class Evidence:
         "-1 to 1",
         "Cosine between the critic's next step and its negative gradient; positive for an optimiser without momentum.",
     )
-    score_histogram: dict[str, list[float]] | None = _number(
+    score_histogram: dict[str, list[float]] | None = _number(  # noqa: RUF009 - a field
         "histogram of scores", "edges and counts", "Histogram of the critic's scores of held-out rows and of samples."
     )
     diversity_samples: float | None = _number(
@@ -191,8 +201,8 @@ class Evidence:
         return found
 
 
-FIELDS: dict[str, Mapping[str, str]] = {field.name: field.metadata for field in dataclasses.fields(Evidence)}
-"""Name in the record to the label, unit and meaning of a number."""
+FIELDS: dict[str, Mapping[str, Any]] = {field.name: field.metadata for field in dataclasses.fields(Evidence)}
+"""Name in the record to the label, unit and meaning of a number, and whether it has a panel."""
 
 
 def _is_finite(value: object) -> bool:

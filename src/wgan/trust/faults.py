@@ -6,6 +6,7 @@ except to look up the parts that the words of the settings name.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -70,8 +71,7 @@ class VerdictSettings:
     Attributes:
         is_wasserstein: Whether the objective is the Wasserstein loss.
         is_unconstrained: Whether the critic has no constraint.
-        is_clipped: Whether the critic's weights are clipped.
-        bound: The bound that they are clipped to.
+        bound: The bound that the critic's weights are clipped to; None without clipping.
         critic_lr: Learning rate of the critic's optimiser.
         generator_lr: Learning rate of the generator's optimiser.
         momentum: beta1 of the critic's optimiser.
@@ -80,7 +80,6 @@ class VerdictSettings:
 
     is_wasserstein: bool = False
     is_unconstrained: bool = False
-    is_clipped: bool = False
     bound: float | None = None
     critic_lr: float | None = None
     generator_lr: float | None = None
@@ -88,52 +87,37 @@ class VerdictSettings:
     critic_steps: int | None = None
 
     @classmethod
-    def from_parts(cls, parts: Mapping[str, object], critic_steps: object = None) -> VerdictSettings:
-        """The settings of a run whose parts are built.
+    def of(cls, settings: Mapping[str, Any]) -> VerdictSettings:
+        """Look up the words of a run's settings ("clipping:bound=0.01") in their registries; imports torch.
 
         Args:
-            parts: Setting ("objective", "constraint", "generator_optimizer", "critic_optimizer") to part. Any may be
-                missing. Nothing is known of a part that is not a row of its registry.
-            critic_steps: Critic updates for each generator update.
+            settings: Setting to value. Any may be missing. Nothing is known of a word that no registry can build.
         """
+        from wgan.constraints import Unconstrained, WeightClipping
+        from wgan.objectives import Wasserstein
         from wgan.training.factory import REGISTRIES
 
-        names, known = {}, {}
-        for setting, registry in REGISTRIES.items():
-            for name, row in registry.rows.items():
-                if type(parts.get(setting)) is row:
-                    names[setting], known[setting] = name, parts[setting]
-        is_clipped = names.get("constraint") == "clipping"
-        critic = known.get("critic_optimizer")
-        return cls(
-            is_wasserstein=names.get("objective") == "wasserstein",
-            is_unconstrained=names.get("constraint") == "none",
-            is_clipped=is_clipped,
-            bound=getattr(known["constraint"], "bound", None) if is_clipped else None,
-            critic_lr=getattr(critic, "lr", None),
-            generator_lr=getattr(known.get("generator_optimizer"), "lr", None),
-            momentum=getattr(critic, "beta1", 0.0),
-            critic_steps=critic_steps if isinstance(critic_steps, int) else None,
-        )
-
-    @classmethod
-    def from_words(cls, settings: Mapping[str, Any]) -> VerdictSettings:
-        """The settings of a run from the words of its settings ("clipping:bound=0.01"); imports torch.
-
-        Args:
-            settings: Setting to word. Any may be missing. Nothing is known of a word that no registry can build.
-        """
-        from wgan.training.factory import REGISTRIES
-
-        parts = {}
+        parts: dict[str, object] = {}
         for setting, registry in REGISTRIES.items():
             word = settings.get(setting)
             if isinstance(word, str):
-                try:
+                with contextlib.suppress(UsageError):
                     parts[setting] = registry.build(word)
-                except UsageError:
-                    continue
-        return cls.from_parts(parts, settings.get("critic_steps"))
+        constraint, critic, steps = parts.get("constraint"), parts.get("critic_optimizer"), settings.get("critic_steps")
+        return cls(
+            is_wasserstein=isinstance(parts.get("objective"), Wasserstein),
+            is_unconstrained=isinstance(constraint, Unconstrained),
+            bound=constraint.bound if isinstance(constraint, WeightClipping) else None,
+            critic_lr=getattr(critic, "lr", None),
+            generator_lr=getattr(parts.get("generator_optimizer"), "lr", None),
+            momentum=getattr(critic, "beta1", 0.0),
+            critic_steps=steps if isinstance(steps, int) else None,
+        )
+
+    @property
+    def is_clipped(self) -> bool:
+        """Whether the critic's weights are clipped."""
+        return self.bound is not None
 
 
 def diverged(reason: str, settings: VerdictSettings, *evidence: str, remedy: str = "") -> Fault:
@@ -166,12 +150,17 @@ def _diverged(seen: Symptoms, settings: VerdictSettings) -> Fault | None:
 
 
 def _clip_too_small(seen: Symptoms, settings: VerdictSettings) -> Fault | None:
-    if not _is_vanished(seen, settings):
+    if settings.bound is None or not _is_vanished(seen, settings):
         return None
-    reason = f"the critic's weights are clipped at {_bound(settings)}, and its slope is at most {seen['slope']:.2g}: "
-    larger = "" if settings.bound is None else f":bound={10 * settings.bound:g}"
-    remedy = f"Raise the bound (--constraint clipping{larger}), use a critic of fewer layers, or --constraint penalty"
-    return Fault("clip-too-small", f"{reason}its gradient vanishes", remedy, ("slope", "at_bound"))
+    reason = (
+        f"the critic's weights are clipped at {settings.bound:g}, and its slope is at most {seen['slope']:.2g}: its "
+        "gradient vanishes"
+    )
+    remedy = (
+        f"Raise the bound (--constraint clipping:bound={10 * settings.bound:g}), use a critic of fewer layers, or "
+        "--constraint penalty"
+    )
+    return Fault("clip-too-small", reason, remedy, ("slope", "at_bound"))
 
 
 def _is_vanished(seen: Symptoms, settings: VerdictSettings) -> bool:
@@ -179,15 +168,17 @@ def _is_vanished(seen: Symptoms, settings: VerdictSettings) -> bool:
 
 
 def _clip_too_large(seen: Symptoms, settings: VerdictSettings) -> Fault | None:
-    if not settings.is_clipped or seen.get("slope", 0.0) < EXPLODED_SLOPE:
+    if settings.bound is None or seen.get("slope", 0.0) < EXPLODED_SLOPE:
         return None
-    at_bound = f", {seen['at_bound']:.0%} of them are at the bound" if "at_bound" in seen else ""
+    at_bound = f" ({seen['at_bound']:.0%} of them are at the bound)" if "at_bound" in seen else ""
     reason = (
-        f"the critic's weights are clipped at {_bound(settings)}{at_bound}, and its slope is {seen['slope']:.2g}: its "
+        f"the critic's weights are clipped at {settings.bound:g}{at_bound}, and its slope is {seen['slope']:.2g}: its "
         "gradient explodes"
     )
-    smaller = "" if settings.bound is None else f":bound={settings.bound / 10:g}"
-    remedy = f"Lower the bound (--constraint clipping{smaller}), use a critic of fewer layers, or --constraint penalty"
+    remedy = (
+        f"Lower the bound (--constraint clipping:bound={settings.bound / 10:g}), use a critic of fewer layers, or "
+        "--constraint penalty"
+    )
     return Fault("clip-too-large", reason, remedy, ("slope", "at_bound", "exact_over_floor"))
 
 
@@ -249,7 +240,9 @@ def _not_optimal(seen: Symptoms, settings: VerdictSettings) -> Fault | None:
         when = "any recent diagnosis" if negative == 1.0 else f"{negative:.0%} of the recent diagnoses"
         reason = f"the estimate was not positive at {when}, as it is for an optimal critic"
     elif rise >= FURTHER_RISE:
-        reason = f"a copy of the critic trained a little further estimates {1 / (1 - min(rise, 0.99)):.1f} times as much"
+        reason = (
+            f"a copy of the critic trained a little further estimates {1 / (1 - min(rise, 0.99)):.1f} times as much"
+        )
     elif _is_stalled(seen):
         reason = _how_far(seen)
     else:
@@ -287,10 +280,6 @@ def _is_stalled(seen: Symptoms) -> bool:
 def _how_far(seen: Symptoms) -> str:
     stalled = " and are not coming nearer" if _is_stalled(seen) else ""
     return f"samples are {seen['exact_over_floor']:.3g} times as far from held-out rows as other real rows are{stalled}"
-
-
-def _bound(settings: VerdictSettings) -> str:
-    return "the bound" if settings.bound is None else f"{settings.bound:g}"
 
 
 def _lr(player: str, lr: float | None) -> str:

@@ -62,12 +62,7 @@ def is_uninformative(line: Line) -> bool:
     rows are, and samples that vary too little can even be nearer.
     """
     neighbours, over_floor = ratio(line, "without_critic", "exact"), ratio(line, "exact", "exact_floor")
-    return (
-        neighbours is not None
-        and over_floor is not None
-        and neighbours >= UNINFORMATIVE
-        and over_floor < OFF_FLOOR
-    )
+    return neighbours is not None and over_floor is not None and neighbours >= UNINFORMATIVE and over_floor < OFF_FLOOR
 
 
 def is_near(line: Line) -> bool | None:
@@ -285,10 +280,5 @@ SYMPTOMS: dict[str, Symptom] = {
 
 
 def label_of(name: str) -> str:
-    """The label of a symptom or of a number of the evidence in the report."""
-    if name in SYMPTOMS:
-        return SYMPTOMS[name].label
-    return evidence.FIELDS[name]["label"] if name in evidence.FIELDS else _OTHERS.get(name, name.replace("_", " "))
-
-
-_OTHERS = {"curve": "curve, median of recent estimates"}
+    """The label of a symptom in the report; its name for a symptom of another version."""
+    return SYMPTOMS[name].label if name in SYMPTOMS else name.replace("_", " ")

@@ -86,9 +86,7 @@ def verdict_of(lines: Sequence[Line], settings: VerdictSettings, *, diverged: st
 
 
 def _of_fault(fault: Fault, seen: Symptoms) -> Verdict:
-    return Verdict(
-        kind=fault.kind, reason=fault.reason, remedy=fault.remedy, evidence=_chosen(seen, fault.evidence)
-    )
+    return Verdict(kind=fault.kind, reason=fault.reason, remedy=fault.remedy, evidence=_chosen(seen, fault.evidence))
 
 
 def _chosen(seen: Symptoms, names: Iterable[str]) -> dict[str, float]:

@@ -29,7 +29,7 @@ from wgan.system.storage import canonical_json, replace_file
 from wgan.system.torch_state import in_usual_state
 from wgan.training.factory import build_game, choose_parts, hparams_of
 from wgan.training.loop import Setup, train
-from wgan.trust import CriticEvaluator
+from wgan.trust.evaluator import CriticEvaluator
 
 TOYS = ("ring", "grid", "swiss-roll")
 """Data that is always there."""

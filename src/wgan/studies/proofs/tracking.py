@@ -11,7 +11,7 @@ import numpy as np
 
 from wgan.figures import Floats
 from wgan.studies.failures import Claim
-from wgan.trust.ranks import rank_correlation
+from wgan.trust.spearman import rank_correlation
 
 MEASURED = (
     "certified",

@@ -18,8 +18,8 @@ from wgan.system.threads import on_threads
 from wgan.system.torch_state import in_usual_state
 from wgan.training.factory import build_game, choose_parts, hparams_of
 from wgan.transport import exact
-from wgan.trust import trained_further
-from wgan.trust.ranks import rank_correlation
+from wgan.trust.optimality import trained_further
+from wgan.trust.spearman import rank_correlation
 from wgan.trust.verdict import Kind
 
 Truths = dict[str, float]

@@ -11,6 +11,7 @@ from wgan.studies.failures import Claim
 from wgan.studies.proofs.zoo.cases import ZOO
 from wgan.studies.proofs.zoo.ground_truth import Truths, is_true, truths_of
 from wgan.studies.proofs.zoo.runner import live
+from wgan.trust.faults import VerdictSettings
 from wgan.trust.verdict import Kind, Verdict, verdict_of
 
 RIGHT = 0.9
@@ -77,7 +78,9 @@ def visit(names: Iterable[str] = tuple(ZOO), *, seeds: Sequence[int] = (0,)) -> 
                     name=name,
                     seed=seed,
                     expected=specimen.expected,
-                    verdict=verdict_of(life.lines, life.facts),
+                    verdict=verdict_of(
+                        life.lines, VerdictSettings.of(life.facts), diverged=life.facts.get("diverged", "")
+                    ),
                     truths=found[name],
                     is_true=is_true(specimen.expected, found[name], found.get(specimen.sibling)),
                     lines=life.lines,
