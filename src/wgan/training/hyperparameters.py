@@ -85,7 +85,7 @@ class Hyperparameters:
         long = min(step, 25) + max(0, step - 1) // 500
         return long * AUTHORS_CRITIC_STEPS + (step - long) * self.critic_steps
 
-    def rate_at(self, step: int) -> float:
+    def lr_factor_at(self, step: int) -> float:
         """The factor on both learning rates after `step` generator updates, from 1 down to 0."""
         done = step / max(1, self.generator_steps)
         if self.lr_schedule == "linear":

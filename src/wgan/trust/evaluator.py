@@ -11,33 +11,27 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Batch
-from wgan.constraints import Constraint
-from wgan.data.source import Source
 from wgan.evaluation.features import EfficientNetLite0
 from wgan.evaluation.metrics import LOW_DIMENSIONS, harden
-from wgan.objectives import Objective
 from wgan.randomness import Randomness
 from wgan.system.torch_state import in_usual_state
-from wgan.training.game import Game
-from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.setup import Setup
 from wgan.transport import exact, sliced
 from wgan.trust.critic_statistics import score_histogram, slopes, welch_t
 from wgan.trust.distances import MAX_POINTS, certify, exact_distance, flat
 from wgan.trust.diversity import Reference, diversity, memory
 from wgan.trust.evidence import Evidence
-from wgan.trust.gradient_diagnostics import moves
+from wgan.trust.gradient_diagnostics import diagnose_gradients
 from wgan.trust.optimality import relative_rise, trained_further
-from wgan.trust.samples import Look, Rows, look, scored
+from wgan.trust.samples import Rows, Snapshot, rescore, snapshot
 
 
 class CriticEvaluator:
-    """Evaluates the critic of a game after any of its updates, always on the same real rows.
+    """Evaluates the critic of a run after any of its updates, always on the same real rows.
 
     Args:
-        source: The data.
-        objective: The losses of both players.
-        constraint: What keeps the critic Lipschitz.
-        hparams: The numbers of Algorithm 1.
+        setup: The run. Parameters, running statistics, optimisers and modes of its game stay as they are, and no random
+            draw of training is used up. Learning rates become those of the last update.
         size: Largest number of points on each side: rows, or packs of rows if the critic sees several as one. Packs are
             then the points of all distances except those of diversity. `most_rows` gives an affordable number.
         gap_steps: Updates by which a copy of the critic is trained further; 0 for none.
@@ -52,23 +46,18 @@ class CriticEvaluator:
     @in_usual_state
     def __init__(
         self,
-        source: Source,
-        objective: Objective,
-        constraint: Constraint,
-        hparams: Hyperparameters,
+        setup: Setup,
         *,
         size: int,
         gap_steps: int,
         seed: int,
         features: bool = False,
     ) -> None:
-        self.source, self.objective, self.constraint, self.hparams = source, objective, constraint, hparams
-        self.gap_steps = gap_steps
-        self.rows = Rows.of(source, size=size, packing=hparams.packing, seed=seed)
+        source = setup.source
+        self.setup, self.gap_steps = setup, gap_steps
+        self.rows = Rows.of(source, size=size, packing=setup.hparams.packing, seed=seed)
         self._streams = Randomness(seed)
-        self._held_out, self._training = (
-            flat(rows.packed(hparams.packing)) for rows in (self.rows.held_out, self.rows.training)
-        )
+        self._held_out, self._training = (flat(setup.pack(rows)) for rows in (self.rows.held_out, self.rows.training))
         self._extractor = EfficientNetLite0() if features and source.codec.layout.is_image else None
         self._held_out_features = self._features_of(self.rows.held_out)
         self._reference = Reference.of(source, seed=seed)
@@ -89,33 +78,31 @@ class CriticEvaluator:
     @property
     def unit(self) -> float:
         """Factor from distances in network units to the data's unit; 1 if the columns have no common unit."""
-        return getattr(self.source.codec, "unit", None) or 1.0
+        return getattr(self.setup.source.codec, "unit", None) or 1.0
 
-    def __call__(self, game: Game, *, further: bool = True) -> Evidence:
+    def __call__(self, *, further: bool = True) -> Evidence:
         """Compute the evidence.
 
         Args:
-            game: Its weights, running statistics, optimisers and modes stay as they are, and no random draw of training
-                is used up. Learning rates become those of the last update.
             further: Whether to train a copy of the critic further, which takes longest.
 
         Raises:
             UsageError: As `wgan.training.loop.train`.
         """
-        seen = self.look(game)
+        seen = self.snapshot()
         found: dict[str, Any] = {}
         for measure in self.measurements:
-            found |= measure(game, seen)
+            found |= measure(seen)
         if further:
-            found |= self._further(game, seen, found["certified"])
+            found |= self._further(seen, found["certified"])
         return Evidence(**found)
 
     @in_usual_state
-    def look(self, game: Game) -> Look:
+    def snapshot(self) -> Snapshot:
         """The rows, as many samples of the current generator, and the critic's scores."""
-        return look(game, self.objective, self.hparams, self.rows)
+        return snapshot(self.setup, self.rows)
 
-    def _estimates(self, game: Game, seen: Look) -> dict[str, Any]:
+    def _estimates(self, seen: Snapshot) -> dict[str, Any]:
         """The critic's estimates and statistics of its scores."""
         return {
             "training_estimate": seen.training_estimate,
@@ -124,7 +111,7 @@ class CriticEvaluator:
             "training_lead": welch_t(seen.training.scores, seen.held_out.scores),
         }
 
-    def _distances(self, game: Game, seen: Look) -> dict[str, Any]:
+    def _distances(self, seen: Snapshot) -> dict[str, Any]:
         """Distances between held-out rows and samples, lower bounds on them, and their floors."""
         fake = flat(seen.fake.points)
         bound = certify(seen.held_out.scores, seen.fake.scores, self._held_out, fake, unit=self.unit)
@@ -152,29 +139,27 @@ class CriticEvaluator:
             **self._floors,
         }
 
-    def _further(self, game: Game, seen: Look, certified: float | None) -> dict[str, Any]:
+    def _further(self, seen: Snapshot, certified: float | None) -> dict[str, Any]:
         """Estimate and lower bound of a copy of the critic after more updates, on the same points."""
-        if not self.gap_steps or certified is None or next(game.critic.parameters(), None) is None:
+        if not self.gap_steps or certified is None or next(self.setup.game.critic.parameters(), None) is None:
             return {}
-        further = trained_further(
-            game, self.source, self.objective, self.constraint, self.hparams, steps=self.gap_steps
-        )
-        found = scored(further, self.objective, self.hparams, seen)
+        found = rescore(trained_further(self.setup, steps=self.gap_steps), seen)
         after = certify(found.held_out, found.fake, self._held_out, flat(seen.fake.points), unit=self.unit)
         return {
             "further_estimate": found.held_out_estimate,
             "gap": None if after is None else relative_rise(certified, after.value),
         }
 
-    def _slopes(self, game: Game, seen: Look) -> dict[str, Any]:
+    def _slopes(self, seen: Snapshot) -> dict[str, Any]:
         """Slopes of the critic as a function of single points, and the estimate divided by the largest."""
+        game, objective = self.setup.game, self.setup.objective
         outputs = seen.training.outputs, seen.fake.outputs
 
         def function(values: Tensor, condition: Tensor | None) -> Tensor:
-            return self.objective.witness(game.score(values, condition), *outputs)
+            return objective.witness(game.score(values, condition), *outputs)
 
-        is_score = self.objective.critic_outputs == 1
-        with game.only_looked_at():
+        is_score = objective.critic_outputs == 1
+        with game.preserved():
             game.critic.eval()
             found = slopes(function, seen.held_out.points, seen.fake.points, network=game.critic if is_score else None)
         if found is None:
@@ -189,9 +174,9 @@ class CriticEvaluator:
             "estimate_by_slope": self.unit * difference / found.climbed if found.climbed > 0 else None,
         }
 
-    def _gradient_diagnostics(self, game: Game, seen: Look) -> dict[str, Any]:
+    def _gradient_diagnostics(self, seen: Snapshot) -> dict[str, Any]:
         """Gradients and the next step of both players."""
-        found = moves(game, self.source, self.objective, self.constraint, self.hparams)
+        found = diagnose_gradients(self.setup)
         return {
             "layer_gradients": found.critic_layers,
             "generator_layer_gradients": found.generator_layers,
@@ -199,9 +184,9 @@ class CriticEvaluator:
             "step_cosine": found.step_cosine,
         }
 
-    def _diversity(self, game: Game, seen: Look) -> dict[str, Any]:
+    def _diversity(self, seen: Snapshot) -> dict[str, Any]:
         """Coverage and memorisation of samples as the user gets them: not packed, with one category each."""
-        samples = harden(seen.fake.rows.values.cpu(), self.source.codec.layout.groups)
+        samples = harden(seen.fake.rows.values.cpu(), self.setup.source.codec.layout.groups)
         found, near = diversity(samples, self.rows.held_out.values), None
         if self._reference is not None:
             near = memory(samples, self._reference.training, self._reference.held_out)
