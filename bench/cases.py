@@ -45,7 +45,7 @@ class Case:
         return open_data(self.data(), DataOptions(), seed=0)
 
     def setup(self, source: Source, *, chosen: bool) -> Setup:
-        """This package's training, with the engine that it chooses or in eager float32."""
+        """This package's networks and optimisers, with the engine that it chooses or in eager float32."""
         settings = self.settings if chosen else replace(self.settings, engine="eager", precision="float32")
         return build_setup(replace(settings, device="cpu"), source)
 
