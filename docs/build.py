@@ -48,13 +48,6 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def attributes(settings: type) -> dict[str, str]:
-    """What the docstring of a settings class says of each field."""
-    text = (settings.__doc__ or "").partition("Attributes:")[2]
-    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", text, flags=re.MULTILINE)
-    return {name: " ".join(meaning.split()) for name, meaning in found}
-
-
 def spell(value: object) -> str:
     """A default as a settings file would have it."""
     if isinstance(value, bool):
@@ -77,12 +70,13 @@ def kinds(hint: object) -> str:
 
 def settings_table(settings: type) -> str:
     """Each field of a settings class: name, what it may hold, default, meaning."""
-    hints, meanings = typing.get_type_hints(settings), attributes(settings)
+    hints = typing.get_type_hints(settings)
     rows = []
     for field in dataclasses.fields(settings):
         if dataclasses.is_dataclass(hints[field.name]):
             continue
-        rows.append([f"`{field.name}`", kinds(hints[field.name]), f"`{spell(field.default)}`", meanings[field.name]])
+        meaning = field.metadata["meaning"]
+        rows.append([f"`{field.name}`", kinds(hints[field.name]), f"`{spell(field.default)}`", meaning])
     return table(["setting", "takes", "default", "meaning"], rows)
 
 
