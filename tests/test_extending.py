@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from textwrap import indent
 
 import pytest
 from docs.floors import PACKAGE
@@ -29,6 +30,25 @@ def with_row(text, table, row, bracket="{"):
     pattern = rf"^{table}\b[^=]*=[^{bracket}]*\{bracket}"
     changed, times = re.subn(pattern, lambda found: found[0] + row, text, count=1, flags=re.MULTILINE)
     assert times == 1, f"no table {table}"
+    return changed
+
+
+def with_last_row(text, table, row):
+    """The text with `row` as the last entry of `table`, whose closing bracket begins a line."""
+    changed, times = re.subn(
+        rf"^{table}\b.*?^(?=[)}}\]])", lambda found: found[0] + row, text, count=1, flags=re.MULTILINE | re.DOTALL
+    )
+    assert times == 1, f"no table {table}"
+    return changed
+
+
+def after_docstring(text, function, code):
+    """The text with `code` as the first lines of a function."""
+    pattern = rf'^( +)def {function}\(.*?""".*?"""\n'
+    changed, times = re.subn(
+        pattern, lambda found: found[0] + indent(code, found[1] + "    "), text, flags=re.MULTILINE | re.DOTALL
+    )
+    assert times == 1, f"no function {function}"
     return changed
 
 
@@ -88,6 +108,7 @@ EXPONENTIAL = '''
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import indent
 from typing import ClassVar
 
 from torch import Tensor
@@ -125,6 +146,7 @@ LINEAR = '''
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import indent
 
 from wgan.batch import Layout
 from wgan.networks.conditioning import NOTHING, Given
@@ -150,7 +172,7 @@ class _SGD(torch.optim.SGD, FunctionalOptimizer):
     def __init__(self, parameters: Iterable[nn.Parameter], numbers: SGD) -> None:
         super().__init__(_group(parameters), lr=numbers.lr)
 
-    def _foresee(
+    def _functional_step(
         self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], lr: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         return weight - lr * gradient, slot
@@ -185,6 +207,43 @@ class RationalQuadratic(_WithBandwidth):
         """Evaluate the kernel on all pairs."""
         return 1.0 / (1.0 + _squared_distances(x, y) / (2.0 * self._set_bandwidth() ** 2))
 '''
+
+
+SEMICOLONS = '''
+def read_semicolons(path: Path, *, name: str, header: bool) -> Raw:
+    """Read text with semicolons between its columns."""
+    from wgan.data.tables.reading import read_csv
+
+    return read_csv(path, name=name, header=header, first=";")
+
+
+def write_semicolons(tables: Iterator[pa.Table], file: BinaryIO) -> None:
+    """Write text with semicolons between its columns."""
+    from pyarrow import csv
+
+    for number, table in enumerate(tables):
+        csv.write_csv(table, file, csv.WriteOptions(include_header=not number, delimiter=";"))
+'''
+
+SEMICOLONS_ROW = """    TableFormat(
+        name="semicolon-separated text",
+        endings=(".ssv",),
+        content="text",
+        reader="wgan.data.tables.formats:read_semicolons",
+        writer="wgan.data.tables.formats:write_semicolons",
+        packable=True,
+        named_columns=False,
+    ),
+"""
+
+WARMUP = """    warmup: int = setting(
+        0, "Generator updates in which the learning rates rise to their full values.", at_least(0), since=6
+    )
+"""
+
+WARMUP_USE = """if step < self.warmup:
+    return (step + 1) / self.warmup
+"""
 
 
 @dataclass(frozen=True)
@@ -291,6 +350,29 @@ EXTENSIONS = {
         command="train two-blob",
         tests=("data/test_toys.py",),
     ),
+    "table format": Extension(
+        word=".ssv",
+        files={
+            "data/tables/formats.py": lambda text: with_last_row(
+                before(text, "TABLE_FORMATS", f"{SEMICOLONS.strip()}\n\n\n"), "TABLE_FORMATS", SEMICOLONS_ROW
+            )
+        },
+        at_most=1,
+        command="train two-blob",
+        tests=("data/test_files.py",),
+    ),
+    "setting": Extension(
+        word="warmup",
+        files={
+            "settings/fields.py": lambda text: before(text, "    steps: int", WARMUP),
+            "training/hyperparameters.py": lambda text: after_docstring(
+                before(text, "    def __post_init__", "    warmup: int = 0\n\n"), "lr_factor_at", WARMUP_USE
+            ),
+        },
+        at_most=2,
+        command="train ring --help",
+        tests=("settings/test_settings.py", "settings/test_resuming_settings.py"),
+    ),
 }
 
 
@@ -353,7 +435,7 @@ def outcomes(copied):
     files = sorted({f"tests/{name}" for extension in EXTENSIONS.values() for name in extension.tests})
     words = " or ".join(extension.word for extension in EXTENSIONS.values())
     text, code = run(copied, "-m", "pytest", *files, "-k", f"({words}) and not trains", "-rA", "-p", "no:cacheprovider")
-    assert code == 0, text
+    assert code in (0, 1), text  # 1: some failed
     return re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", text, flags=re.MULTILINE)
 
 
@@ -368,16 +450,17 @@ def test_few_files_are_edited(kind):
 @every
 def test_it_is_offered_on_the_command_line(kind, answers):
     extension = EXTENSIONS[kind]
-    assert re.search(rf"(?<![\w-]){extension.word}(?![\w-])", answers[extension.command])
+    assert re.search(rf"(?<!\w){re.escape(extension.word)}(?![\w-])", answers[extension.command])
 
 
 @every
 def test_it_is_in_the_reference(kind, answers):
-    assert re.search(rf"^\| `{EXTENSIONS[kind].word}\b", answers[""], flags=re.MULTILINE)
+    assert re.search(rf"^\| `{re.escape(EXTENSIONS[kind].word)}\b", answers[""], flags=re.MULTILINE)
 
 
 @every
 def test_the_tests_of_its_room_run_for_it(kind, outcomes):
     word, files = EXTENSIONS[kind].word, EXTENSIONS[kind].tests
-    own = [name for _, name in outcomes if re.search(rf"\[(.*-)?{word}[]:-]", name)]
-    assert any(file in name for name in own for file in files)
+    own = [(outcome, name) for outcome, name in outcomes if re.search(rf"\[(.*-)?{re.escape(word)}[]:-]", name)]
+    assert any(file in name for _, name in own for file in files)
+    assert {outcome for outcome, _ in own} == {"PASSED"}, own
