@@ -12,21 +12,21 @@ GUIDE = Path(__file__).parents[1] / "docs" / "guide.md"
 
 
 def examples(section):
-    """The Python of one section of the guide."""
+    """The Python blocks of one section of the guide."""
     text = re.split(rf"^## {section}$", GUIDE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
     text = re.split(r"^## ", text, flags=re.MULTILINE)[0]
     return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def run(blocks):
-    """What the blocks leave, one after another."""
+    """Execute the blocks one after another, and return their variables."""
     names: dict = {"__name__": "guide"}
     for block in blocks:
         exec(compile(block, "guide", "exec"), names)
     return names
 
 
-def test_your_own_parts(tmp_path, monkeypatch, capsys):
+def test_the_examples_of_your_own_parts_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(CONSTRAINTS, "rows", dict(CONSTRAINTS.rows))
     blocks = examples("Your own parts")
