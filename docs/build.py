@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from floors import picture
 
-from wgan.data.contents import PACKINGS
+from wgan.data.compression import COMPRESSIONS
 from wgan.data.names import BUILT_IN
 from wgan.data.tables.formats import TABLE_FORMATS
 from wgan.divergences import DIVERGENCES
@@ -124,6 +124,15 @@ def divergence_table() -> str:
     return table([*COLUMNS, "meaning"], rows)
 
 
+def table_formats() -> str:
+    """The formats of table files: their endings, and whether compressed files are written."""
+    rows = [
+        [known.name, ", ".join(f"`{ending}`" for ending in known.endings), "yes" if known.compressible else "no"]
+        for known in TABLE_FORMATS
+    ]
+    return table(["format", "endings", "written compressed"], rows)
+
+
 def reference() -> str:
     """The whole file."""
     recipes = [
@@ -131,16 +140,15 @@ def reference() -> str:
         for name, recipe in RECIPES.items()
     ]
     resumable = [f"`{field.name}`" for field in dataclasses.fields(Settings) if field.name not in (*FIXED, "input")]
-    formats = [[f"`{form.endings[0]}`", ", ".join(form.endings[1:]), form.name] for form in TABLE_FORMATS]
     sections = [
         OPENING,
         "## Recipes",
         table(["recipe", "data", "purpose"], recipes),
         "## Built-in data",
         table(["name", "content"], [[f"`{name}`", line] for name, line in BUILT_IN.items()]),
-        "## Files of tables",
-        f"Text may be compressed: {', '.join(f'`.csv{packing}`' for packing in PACKINGS)}.",
-        table(["ending", "other endings", "format"], formats),
+        "## Table files",
+        f"Every format is read compressed too ({', '.join(f'`{ending}`' for ending in COMPRESSIONS)}, `.zip`).",
+        table_formats(),
         "## Named parts",
         "The value is a name, with or without parameters: `penalty`, `penalty:weight=0.1,one_sided=true`.",
         *registry_sections(),
