@@ -21,6 +21,7 @@ from wgan.data.tables.formats import TABLE_FORMATS
 from wgan.divergences import DIVERGENCES
 from wgan.divergences.table import COLUMNS, listing
 from wgan.errors import WganError
+from wgan.evaluation.metrics import METRICS
 from wgan.kernels import KERNELS
 from wgan.settings import FIXED, DataOptions, Settings
 from wgan.settings.fields import Range
@@ -117,6 +118,12 @@ def exit_codes() -> str:
     return table(["code", "meaning"], [[str(code), rows[code]] for code in sorted(rows)])
 
 
+def metric_table() -> str:
+    """The numbers of an evaluation: name, unit, whether lower or higher is better, and what each is."""
+    rows = [[f"`{name}`", row.title, row.unit, row.better, row.meaning] for name, row in METRICS.items()]
+    return table(["name", "title", "unit", "better", "what"], rows)
+
+
 def divergence_table() -> str:
     """The f-divergences: name, formulas, numbers and meaning."""
     lines = [line for _, line in DIVERGENCES.describe()]
@@ -158,6 +165,10 @@ def reference() -> str:
         "divergence grows as f''(1)/2 times χ². \"Disjoint\" is its value on disjoint supports. `wgan divergences` "
         "prints the table; `wgan.divergences` has the functions.",
         divergence_table(),
+        "## Numbers of an evaluation",
+        "A run evaluates its samples by these; `wgan evaluate` and the report show them. Each distance stands beside "
+        "its floor (`w1_floor`), the same distance between two sets of real rows. The first distance is the score.",
+        metric_table(),
         "## Kernels",
         "Value of `kernel` in `mmd:kernel=laplacian`; `wgan.kernels` has their classes.",
         registry_table(KERNELS),

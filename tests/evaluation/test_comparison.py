@@ -219,7 +219,7 @@ def test_points_of_other_dimensions_or_beyond_squares_are_refused():
     x = np.eye(3)
     with pytest.raises(DataError, match="A has 3 columns and B has 2"):
         join_points(x, x[:, :2], points_codec(x))
-    with pytest.raises(DataError, match=r"beyond float64\n.*scaling=.each."):
+    with pytest.raises(DataError, match=r"overflow float64\n.*scaling=.each."):
         join_points(x * 1e200, x, points_codec(x * 1e200))
 
 

@@ -123,7 +123,7 @@ def test_the_drop_of_the_critics_score(people):
     classifier = ConditionClassifier(people, seed=0, engine=ENGINE)
 
     def scores(rows: Batch) -> torch.Tensor:
-        right = classifier.read(rows.values)[:, :3].argmax(1) == rows.condition[:, :3].argmax(1)
+        right = classifier.predict(rows.values)[:, :3].argmax(1) == rows.condition[:, :3].argmax(1)
         return right.float() + torch.linspace(-1, 1, len(right))
 
     found = found_by(people, honest(people), scores)
@@ -143,8 +143,8 @@ def test_the_reader_is_the_same_each_time_and_leaves_the_global_generator_alone(
     first, second = (ConditionClassifier(people, seed=3, engine=ENGINE, steps=20) for _ in range(2))
     other = ConditionClassifier(people, seed=4, engine=ENGINE, steps=20)
     values = people.sample(9, rng()).values
-    assert torch.equal(first.read(values), second.read(values))
-    assert not torch.equal(first.read(values), other.read(values))
+    assert torch.equal(first.predict(values), second.predict(values))
+    assert not torch.equal(first.predict(values), other.predict(values))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -168,12 +168,12 @@ def test_soft_categories_are_read_as_what_they_would_become():
     source = open_data(table, DataOptions(condition=("b",)), seed=0)
     classifier = ConditionClassifier(source, seed=0, engine=ENGINE, steps=200)
     soft, hard = torch.tensor([[0.51, 0.49], [0.4, 0.6]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    assert torch.equal(classifier.read(soft), classifier.read(hard))
-    assert classifier.read(soft).argmax(1).tolist() == [0, 1]
+    assert torch.equal(classifier.predict(soft), classifier.predict(hard))
+    assert classifier.predict(soft).argmax(1).tolist() == [0, 1]
 
 
 def test_without_conditions_there_is_nothing_to_obey():
-    with pytest.raises(UsageError, match="no conditions that could be obeyed"):
+    with pytest.raises(UsageError, match="no conditions to predict"):
         ConditionClassifier(open_data("ring", DataOptions(), seed=0), seed=0, engine=ENGINE)
 
 

@@ -75,7 +75,7 @@ def test_an_unwritable_directory_is_refused_before_the_data_is_read(tmp_path, mo
     def read(*args: object, **options: object) -> None:
         raise AssertionError("the data was read")
 
-    monkeypatch.setattr("wgan.runs.opening.open_data", read)
+    monkeypatch.setattr("wgan.runs.data.open_data", read)
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"run' cannot be made: Not a directory"):
         runs.begin(SETTINGS, tmp_path / "file" / "run")
@@ -194,7 +194,7 @@ def test_without_held_out_rows_there_is_no_judge_and_no_best(tmp_path):
         run = runs.begin(settings, tmp_path / "run")
     finish(run)
     assert "score" not in records(tmp_path / "run")[-1]
-    with pytest.raises(CheckpointError, match="none was judged"):
+    with pytest.raises(CheckpointError, match="none has a score"):
         runs.load(tmp_path / "run", checkpoint="best")
 
 

@@ -184,7 +184,7 @@ def test_without_an_intact_checkpoint_all_reasons_are_given(tmp_path):
     with pytest.raises(CheckpointError, match=r"00000002' is damaged.*00000001' is damaged"):
         checkpoints.load(tmp_path)
     save(tmp_path, 3)
-    with pytest.raises(CheckpointError, match="none was judged yet"):
+    with pytest.raises(CheckpointError, match="none has a score yet"):
         checkpoints.load(tmp_path, "best")
 
 
@@ -229,7 +229,7 @@ def forge_notes(path: Path, state: dict, manifest: dict) -> None:
         ({}, {"format": "other"}, "manifest.json says that its format is 'other'"),
         ({"format": "other"}, {}, "state.json says that its format is 'other'"),
         ({"step": 3}, {}, "its notes are of step 3"),
-        ({"facts": []}, {}, "its facts are no table"),
+        ({"facts": []}, {}, "its facts are not a JSON object"),
         ({"best": {"step": 2}}, {}, "its notes lack 'score'"),
         ({"best": {"step": "two", "score": 0.5}}, {}, "its notes are of another form"),
         ({"best": []}, {}, "its notes are of another form"),

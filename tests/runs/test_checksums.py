@@ -17,7 +17,7 @@ from wgan.errors import CheckpointError, UsageError
 from wgan.report import write_report
 from wgan.report.record import read_record
 from wgan.runs import checkpoints
-from wgan.runs.chains import checked, read_chain
+from wgan.runs.hash_chain import checked, read_chain
 from wgan.runs.record import Journal, Record, read_lines
 
 READERS = {

@@ -10,8 +10,9 @@ from wgan import runs
 from wgan.cli.main import main
 from wgan.errors import CheckpointError, UsageError
 from wgan.evaluation.metrics import SampleEvaluator
-from wgan.runs import checkpoints, diagnosis
-from wgan.runs.selection import score_of, scores_at, why_to_end
+from wgan.runs import checkpoints, schedule
+from wgan.runs.schedule import has_score, why_to_end
+from wgan.runs.selection import score_of
 from wgan.settings import DataOptions, Settings, from_toml, problems, to_toml
 from wgan.trust import CriticEvaluator
 
@@ -23,16 +24,16 @@ SCORES = {10: 0.5, 20: 0.4, 30: 0.2, 40: 0.3, 50: 0.3, 60: 0.2, 70: 0.1, 80: 0.3
 @pytest.fixture
 def scored(monkeypatch):
     """The judge's scores are those of the table, by the step of the game that is judged."""
-    monkeypatch.setattr(diagnosis, "FEWEST_UPDATES", 1)
-    monkeypatch.setattr(diagnosis, "early_looks", lambda settings: frozenset())
+    monkeypatch.setattr(schedule, "MIN_UPDATES_BETWEEN", 1)
+    monkeypatch.setattr(schedule, "early_diagnoses", lambda settings: frozenset())
     games = []
-    remember = runs.Experiment.__init__
+    remember = runs.Run.__init__
 
-    def init(self, **given):
-        games.append(given["game"])
-        remember(self, **given)
+    def init(self, context, *given, **options):
+        games.append(context.game)
+        remember(self, context, *given, **options)
 
-    monkeypatch.setattr(runs.Experiment, "__init__", init)
+    monkeypatch.setattr(runs.Run, "__init__", init)
     monkeypatch.setattr(
         SampleEvaluator, "__call__", lambda self, draw, **options: {"score": SCORES[games[-1].steps_done]}
     )
@@ -129,15 +130,15 @@ def test_when_it_is_over():
     assert over(50, 35)
     assert why_to_end(settings, 50, None) == ""
     # Looks are fewer than evaluations: 60 updates of both players from one to the next, of 600 that they need.
-    assert [step for step in range(1, 1000) if scores_at(dataclasses.replace(settings, best_by="exact"), step)] == [
+    assert [step for step in range(1, 1000) if has_score(dataclasses.replace(settings, best_by="exact"), step)] == [
         100, 200, 300, 400, 500, 600, 700, 800, 900,
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("best_by", "name"), [("held-out", "certified"), ("exact", "exact"), ("score", "score")])
 def test_the_best_is_the_best_by_what_was_asked(tmp_path, monkeypatch, best_by, name):
-    monkeypatch.setattr(diagnosis, "FEWEST_UPDATES", 1)
-    monkeypatch.setattr(diagnosis, "early_looks", lambda settings: frozenset())
+    monkeypatch.setattr(schedule, "MIN_UPDATES_BETWEEN", 1)
+    monkeypatch.setattr(schedule, "early_diagnoses", lambda settings: frozenset())
     settings = dataclasses.replace(SETTINGS, best_by=best_by)
     finish(runs.begin(settings, tmp_path / "run"))
     lines = [line for line in records(tmp_path / "run") if name in line]
@@ -146,8 +147,8 @@ def test_the_best_is_the_best_by_what_was_asked(tmp_path, monkeypatch, best_by, 
 
 
 def test_evidence_ends_a_run_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(diagnosis, "FEWEST_UPDATES", 1)
-    monkeypatch.setattr(diagnosis, "early_looks", lambda settings: frozenset())
+    monkeypatch.setattr(schedule, "MIN_UPDATES_BETWEEN", 1)
+    monkeypatch.setattr(schedule, "early_diagnoses", lambda settings: frozenset())
     call, worse = CriticEvaluator.__call__, itertools.count(1)
 
     def worsening(self, game, **options):
@@ -186,9 +187,9 @@ def test_what_cannot_be_chosen_by_is_refused(tmp_path):
     data = points(tmp_path, num=64)
     for changes, said in (({"patience": 2}, "patience 2"), ({"best_by": "held-out"}, "best_by held-out")):
         settings = dataclasses.replace(SETTINGS, data=data, input=DataOptions(held_out=0.0), **changes)
-        with pytest.raises(UsageError, match=f"{said} goes by held-out rows, of which there are 0"):
+        with pytest.raises(UsageError, match=f"{said} needs held-out rows, of which there are 0"):
             runs.begin(settings, tmp_path / "run")
     packed = dataclasses.replace(SETTINGS, data=points(tmp_path, num=20), packing=4, batch_size=8, best_by="exact")
-    with pytest.raises(UsageError, match="best_by exact goes by held-out rows, of which there are 2"):
+    with pytest.raises(UsageError, match="best_by exact needs held-out rows, of which there are 2"):
         runs.begin(packed, tmp_path / "run")
     assert not (tmp_path / "run").exists()

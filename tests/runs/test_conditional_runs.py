@@ -25,7 +25,7 @@ from wgan.data.export import write_samples
 from wgan.errors import CheckpointError, UsageError
 from wgan.report import write_report
 from wgan.runs import checkpoints
-from wgan.runs.drawing import sheet_of
+from wgan.runs.samples import sheet_of
 from wgan.settings import DataOptions, Settings
 
 RING = dataclasses.replace(SETTINGS, input=DataOptions(condition=("label",)), mismatch=0.2)

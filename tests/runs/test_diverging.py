@@ -16,7 +16,8 @@ from wgan.data import open_data
 from wgan.errors import Interrupted, NumericError
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.objectives import Wasserstein
-from wgan.runs import checkpoints
+from wgan.runs import checkpoints, divergence
+from wgan.runs.saver import Saver
 from wgan.settings import DataOptions
 
 
@@ -94,8 +95,8 @@ def spoilt(step: int = 23, rollbacks: float = 1, settings=SETTINGS, directory: P
 
 
 SAID = (
-    "training diverged at step 25: the estimate is nan; going back to step 20 with other draws and half the learning "
-    r"rates \(0.001 for the generator, 0.001 for the critic\): rollback 1 of 3"
+    "training diverged at step 25: the estimate is nan; going back to step 20 with other random draws and half the "
+    r"learning rates \(0.001 for the generator, 0.001 for the critic\): rollback 1 of 3"
 )
 
 
@@ -163,16 +164,16 @@ def test_a_run_killed_right_after_it_went_back_comes_to_the_same(went_back, tmp_
     class Killed(BaseException):
         pass
 
-    save = runs.Experiment.save
+    save = Saver.save
 
     def die(self, **given):
-        if self.game.rollbacks:
+        if self._context.game.rollbacks:
             if saved:
                 save(self, **given)
             raise Killed
         return save(self, **given)
 
-    monkeypatch.setattr(runs.Experiment, "save", die)
+    monkeypatch.setattr(Saver, "save", die)
     with ignored(), pytest.raises(Killed):
         finish(spoilt(directory=tmp_path / "run"))
     monkeypatch.undo()
@@ -204,11 +205,11 @@ def test_after_the_last_rollback_the_run_ends(tmp_path):
 
 def test_samples_and_looks_of_what_was_undone_are_gone(tmp_path, monkeypatch):
     """The update that is found out comes after a sample sheet and a look that are not kept either."""
-    monkeypatch.setattr("wgan.runs.diagnosis.FEWEST_UPDATES", 1)
-    monkeypatch.setattr("wgan.runs.diagnosis.LOOKS", 1)
-    monkeypatch.setattr("wgan.runs.diagnosis.early_looks", lambda settings: frozenset())
+    monkeypatch.setattr("wgan.runs.schedule.MIN_UPDATES_BETWEEN", 1)
+    monkeypatch.setattr("wgan.runs.schedule.MIN_DIAGNOSES", 1)
+    monkeypatch.setattr("wgan.runs.schedule.early_diagnoses", lambda settings: frozenset())
     settings = dataclasses.replace(SETTINGS, sample_every=22, save_every=20, eval_every=20)
-    fault, found = runs.running.divergence.fault_of, []
+    fault, found = divergence.fault_of, []
 
     def late(game, parts, numbers, scale):
         if game.steps_done == 35 and not game.rollbacks:
@@ -216,7 +217,7 @@ def test_samples_and_looks_of_what_was_undone_are_gone(tmp_path, monkeypatch):
             return "it is enough"
         return fault(game, parts, numbers, scale)
 
-    monkeypatch.setattr(runs.running.divergence, "fault_of", late)
+    monkeypatch.setattr(divergence, "fault_of", late)
     with ignored(), runs.begin(settings, tmp_path / "run") as run:
         for progress in run.run():
             if progress.went_back:
@@ -262,16 +263,16 @@ def test_nor_is_the_very_state_that_is_no_good(tmp_path, monkeypatch):
         return call(self, draw, **options)
 
     monkeypatch.setattr(SampleEvaluator, "__call__", stopped)
-    monkeypatch.setattr(runs.running, "_PATIENCE", 0.1)
+    monkeypatch.setattr("wgan.runs.run.GRACE_SECONDS", 0.1)
     with runs.begin(SETTINGS, directory) as run, pytest.raises(Interrupted, match="after 20 of 60"):
         list(run.run())
     monkeypatch.undo()
-    fault = runs.running.divergence.fault_of
+    fault = divergence.fault_of
 
     def at_first(game, *given):
         return fault(game, *given) if game.rollbacks else "it is no good"
 
-    monkeypatch.setattr(runs.running.divergence, "fault_of", at_first)
+    monkeypatch.setattr(divergence, "fault_of", at_first)
     run = runs.resume(directory)
     with pytest.warns(runs.RunWarning, match="diverged at step 20: it is no good; going back to step 10"):
         found = finish(run)
@@ -279,7 +280,7 @@ def test_nor_is_the_very_state_that_is_no_good(tmp_path, monkeypatch):
 
 
 def test_rates_that_make_no_sense_by_half_are_not_halved(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs.running.divergence, "fault_of", lambda *given: "it is no good")
+    monkeypatch.setattr(divergence, "fault_of", lambda *given: "it is no good")
     for lr, count in ((2.5, 0), (1.5, 3)):
         settings = dataclasses.replace(SETTINGS, critic_optimizer=f"adam:lr={lr}")
         with ignored(), pytest.raises(NumericError, match="it is no good"):
@@ -293,7 +294,7 @@ def test_a_clipped_critic_is_saved_by_half_the_rate(tmp_path):
         SETTINGS, steps=20, constraint="clipping:bound=0.01", critic_optimizer="rmsprop:lr=0.3"
     )
     run = runs.begin(settings, tmp_path / "run")
-    with pytest.warns(runs.RunWarning, match="throws its weights across a box 0.02 wide; going back to step 0"):
+    with pytest.warns(runs.RunWarning, match="moves its weights across a box 0.02 wide; going back to step 0"):
         finish(run)
     assert records(tmp_path / "run")[-1]["rollbacks"] == 1
 

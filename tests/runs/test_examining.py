@@ -15,7 +15,6 @@ from small_runs import SETTINGS, finish, points, records, run_and, stop_at, tree
 from wgan import runs
 from wgan.data import open_data
 from wgan.errors import CheckpointError, Interrupted
-from wgan.runs import running
 from wgan.runs.diagnosis import RunDiagnosis
 from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions
@@ -41,9 +40,9 @@ def often(monkeypatch):
 
 
 def look_often(patch):
-    patch.setattr("wgan.runs.diagnosis.FEWEST_UPDATES", 1)
-    patch.setattr("wgan.runs.diagnosis.LOOKS", 4)
-    patch.setattr("wgan.runs.diagnosis.early_looks", lambda settings: frozenset())
+    patch.setattr("wgan.runs.schedule.MIN_UPDATES_BETWEEN", 1)
+    patch.setattr("wgan.runs.schedule.MIN_DIAGNOSES", 4)
+    patch.setattr("wgan.runs.schedule.early_diagnoses", lambda settings: frozenset())
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +122,7 @@ def test_a_stop_during_a_look_saves_the_state_from_before_it_at_once(examined, t
         return call(self, **options)
 
     monkeypatch.setattr(CriticEvaluator, "__call__", slow)
-    monkeypatch.setattr(running, "_PATIENCE", 0.1)
+    monkeypatch.setattr("wgan.runs.run.GRACE_SECONDS", 0.1)
     began = time.monotonic()
     with runs.begin(EXAMINED, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 10 of 40"):
         list(run.run())
@@ -154,11 +153,11 @@ def examination(steps=10_000, data="ring", **changes) -> RunDiagnosis | None:
 )
 def test_how_often_and_how_closely_follows_from_counts(eval_every, steps, between, size, gap_steps):
     found = examination(eval_every=eval_every, steps=steps)
-    assert (found.between, found.examiner.size, found.examiner.gap_steps) == (between, size, gap_steps)
+    assert (found.between, found.evaluator.size, found.evaluator.gap_steps) == (between, size, gap_steps)
 
 
 def test_compiled_updates_are_dear_beside_a_gap_that_is_not():
-    assert examination(eval_every=1_000, engine="compiled").examiner.gap_steps == 75
+    assert examination(eval_every=1_000, engine="compiled").evaluator.gap_steps == 75
 
 
 def test_the_looks_are_at_every_so_many_evaluations_and_at_the_end():

@@ -12,7 +12,6 @@ from small_runs import SETTINGS, finish, records, stop_at, tree
 from wgan import runs
 from wgan.errors import CheckpointError, Interrupted
 from wgan.evaluation.metrics import SampleEvaluator
-from wgan.runs import running
 
 OPTIMAL = dataclasses.replace(SETTINGS, optimality=0.05, max_critic_steps=7, steps=40)
 
@@ -48,7 +47,7 @@ def test_what_a_stop_left_unjudged_is_recorded_in_the_same_order(optimal, tmp_pa
         return call(self, draw, **options)
 
     monkeypatch.setattr(SampleEvaluator, "__call__", slow)
-    monkeypatch.setattr(running, "_PATIENCE", 0.1)
+    monkeypatch.setattr("wgan.runs.run.GRACE_SECONDS", 0.1)
     with runs.begin(OPTIMAL, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 20 of 40"):
         list(run.run())
     finish(runs.resume(tmp_path / "run"))

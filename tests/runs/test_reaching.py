@@ -16,7 +16,7 @@ from wgan.data import open_data
 from wgan.errors import Interrupted
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.report import write_report
-from wgan.runs import checkpoints, running
+from wgan.runs import checkpoints
 from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions, from_toml
 from wgan.trust.gradients import gradient_stats
@@ -79,7 +79,7 @@ def test_nothing_has_to_be_held_out_for_it(tmp_path):
     finish(run)
     assert list(probed(tmp_path / "run")) == [8, 16, 20]
     assert not any("score" in line for line in records(tmp_path / "run"))
-    assert not events(tmp_path / "run", "judged")
+    assert not events(tmp_path / "run", "evaluated")
 
 
 @pytest.mark.parametrize("step", [19, 20, 33])
@@ -114,7 +114,7 @@ def test_what_a_stop_left_unjudged_is_probed_on_resuming(unbroken, tmp_path, mon
         return call(self, draw, **options)
 
     monkeypatch.setattr(SampleEvaluator, "__call__", slow)
-    monkeypatch.setattr(running, "_PATIENCE", 0.1)
+    monkeypatch.setattr("wgan.runs.run.GRACE_SECONDS", 0.1)
     with runs.begin(PROBED, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 20 of 40"):
         list(run.run())
     assert not probed(tmp_path / "run")

@@ -74,7 +74,7 @@ def test_lost_lines_of_the_record_are_an_error_and_a_record_that_was_removed_beg
     assert "or remove it" in caught.value.remedy
     assert tree(directory) == before
     record.unlink()
-    with pytest.warns(runs.RunWarning, match="metrics.jsonl' is not there: the record begins anew"):
+    with pytest.warns(runs.RunWarning, match="metrics.jsonl' is missing: the record begins anew"):
         run = runs.resume(directory)
     finish(run)
     assert [line["step"] for line in records(directory)] == [35, 40, 45, 50, 55, 60]
@@ -246,7 +246,7 @@ def test_what_was_trained_on_a_gpu_in_bfloat16_is_drawn_in_float32_where_that_is
 def test_a_missing_note_is_named_and_is_to_be_restored(finished, name):
     (finished / name).unlink()
     for use in (runs.resume, runs.load):
-        with pytest.raises(CheckpointError, match=f"lacks its file '{name}'; its checkpoints are there") as caught:
+        with pytest.raises(CheckpointError, match=f"lacks its file '{name}'; its checkpoints exist") as caught:
             use(finished)
         assert "Restore it" in caught.value.remedy
 

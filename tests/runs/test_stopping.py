@@ -17,7 +17,7 @@ from wgan import runs
 from wgan.data import open_data
 from wgan.errors import CheckpointError, Interrupted
 from wgan.evaluation.metrics import SampleEvaluator
-from wgan.runs import checkpoints, running
+from wgan.runs import checkpoints
 from wgan.settings import DataOptions
 
 
@@ -58,7 +58,7 @@ def test_a_stop_while_judging_is_saved_at_once_and_judged_on_resuming(straight, 
         return call(self, draw, **options)
 
     monkeypatch.setattr(SampleEvaluator, "__call__", slow)
-    monkeypatch.setattr(running, "_PATIENCE", 0.1)
+    monkeypatch.setattr("wgan.runs.run.GRACE_SECONDS", 0.1)
     began = time.monotonic()
     with runs.begin(SETTINGS, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 40 of 60"):
         list(run.run())
@@ -71,7 +71,7 @@ def test_a_stop_while_judging_is_saved_at_once_and_judged_on_resuming(straight, 
 
 @pytest.mark.parametrize("step", [20, 23])
 def test_a_slow_update_is_broken_off_and_done_again(straight, tmp_path, monkeypatch, step):
-    monkeypatch.setattr(running, "SLOW_STEP", 0.0)
+    monkeypatch.setattr("wgan.runs.run.SLOW_UPDATE", 0.0)
     source = open_data("ring", DataOptions(), seed=0)
     sample = source.sample
     run = runs.begin(SETTINGS, tmp_path / "run", source=source)

@@ -97,6 +97,6 @@ def test_data_in_memory_cannot_be_opened_again_and_that_is_said(tmp_path):
     source = open_data(np.random.default_rng(0).normal(size=(200, 2)), SETTINGS.input, seed=0, cache=None)
     settings = dataclasses.replace(SETTINGS, data="<ndarray in memory>", steps=5)
     finish(runs.begin(settings, tmp_path / "run", source=source))
-    with pytest.raises(UsageError, match="trained on data in memory, <ndarray in memory>, which is not there any more"):
+    with pytest.raises(UsageError, match="trained on data in memory, <ndarray in memory>, which is no longer there"):
         runs.evaluate(tmp_path / "run")
     assert runs.evaluate(tmp_path / "run", source=source)["w1"] > 0

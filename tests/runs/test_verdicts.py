@@ -9,7 +9,7 @@ from small_runs import SETTINGS, events, finish, records, stop_at, tree
 
 from wgan import runs
 from wgan.errors import NumericError
-from wgan.runs import diagnosis, divergence
+from wgan.runs import diagnosis, divergence, schedule
 from wgan.settings import from_toml
 from wgan.trust.verdict import Verdict, verdict_of
 
@@ -19,9 +19,9 @@ EXAMINED = dataclasses.replace(SETTINGS, steps=80)
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     """Every evaluation of the smallest run has its look, and no other update."""
-    monkeypatch.setattr(diagnosis, "FEWEST_UPDATES", 1)
-    monkeypatch.setattr(diagnosis, "LOOKS", 1)
-    monkeypatch.setattr(diagnosis, "early_looks", lambda settings: frozenset())
+    monkeypatch.setattr(schedule, "MIN_UPDATES_BETWEEN", 1)
+    monkeypatch.setattr(schedule, "MIN_DIAGNOSES", 1)
+    monkeypatch.setattr(schedule, "early_diagnoses", lambda settings: frozenset())
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_resumed_run_remembers_its_looks(tmp_path, thinking):
 def test_looks_that_are_undone_are_forgotten(tmp_path, thinking, monkeypatch):
     """The look at step 30 is no evaluation, so that nothing is saved there to go back to."""
     thinking(*["trust"] * 8)
-    monkeypatch.setattr(diagnosis, "LOOKS", 8)
+    monkeypatch.setattr(schedule, "MIN_DIAGNOSES", 8)
     fault = divergence.fault_of
 
     def at_once(game, *given):

@@ -14,8 +14,8 @@ import torch
 import wgan
 from wgan import WGAN, DataOptions, figures
 from wgan.evaluation import compare
-from wgan.runs.stopping import StopRequest
 from wgan.studies.failures import TWO_MODES, fit_by_game, fit_gaussian, vanishing
+from wgan.system.signals import StopRequest
 from wgan.system.threads import PRODUCTS, on_threads, set_own_threads
 from wgan.system.warning_filters import quiet
 from wgan.training.engine import Engine
@@ -273,11 +273,11 @@ class TestWhatTheProcessShares:
 
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
         first, second = StopRequest(), StopRequest()
-        first.listen()
-        second.listen()
+        first.install()
+        second.install()
         os.kill(os.getpid(), signal.SIGUSR1)
         assert (first.name, second.name) == ("SIGUSR1", "SIGUSR1")
-        first.unlisten()
+        first.uninstall()
         assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
-        second.unlisten()
+        second.uninstall()
         assert {number: signal.getsignal(number) for number in before} == before

@@ -13,8 +13,8 @@ from wgan import runs
 from wgan.batch import Layout
 from wgan.data import open_data
 from wgan.errors import CheckpointError, OutOfMemoryError, UsageError
-from wgan.runs import checkpoints, sizing
-from wgan.runs.sizing import need_of, refuse_what_cannot_fit
+from wgan.runs import checkpoints, memory_need
+from wgan.runs.memory_need import need_of, refuse_what_cannot_fit
 from wgan.settings import DataOptions
 from wgan.training.factory import build_game
 
@@ -72,14 +72,14 @@ def test_counting_moves_no_generator_of_random_numbers_and_allocates_nothing():
     ],
 )
 def test_what_cannot_fit_is_refused_by_name(monkeypatch, changes, said):
-    monkeypatch.setattr(sizing, "available", lambda: 4 * 10**9)
+    monkeypatch.setattr(memory_need, "available", lambda: 4 * 10**9)
     layout = IMAGES if "filters" in str(changes) else POINTS
     with pytest.raises(UsageError, match=said):
         refuse_what_cannot_fit(dataclasses.replace(SETTINGS, **changes), layout)
 
 
 def test_a_batch_that_is_said_to_do_fits(monkeypatch):
-    monkeypatch.setattr(sizing, "available", lambda: 10**8)
+    monkeypatch.setattr(memory_need, "available", lambda: 10**8)
     settings = dataclasses.replace(SETTINGS, batch_size=10**7)
     with pytest.raises(UsageError) as caught:
         refuse_what_cannot_fit(settings, POINTS)
@@ -90,13 +90,13 @@ def test_a_batch_that_is_said_to_do_fits(monkeypatch):
 
 
 def test_data_too_large_for_any_network_is_told(monkeypatch):
-    monkeypatch.setattr(sizing, "available", lambda: 10**5)
+    monkeypatch.setattr(memory_need, "available", lambda: 10**5)
     with pytest.raises(UsageError, match="samples of 3,072 numbers"):
         refuse_what_cannot_fit(SETTINGS, Layout(shape=(3072,)))
 
 
 def test_where_nobody_knows_the_room_nothing_is_refused(monkeypatch):
-    monkeypatch.setattr(sizing, "available", lambda: None)
+    monkeypatch.setattr(memory_need, "available", lambda: None)
     refuse_what_cannot_fit(dataclasses.replace(SETTINGS, latent_dim=10**11), POINTS)
 
 
@@ -121,7 +121,7 @@ def test_a_run_that_cannot_fit_leaves_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("moment", ["wgan.runs.running.train", "wgan.runs.running.checkpoints.save"])
+@pytest.mark.parametrize("moment", ["wgan.runs.run.train", "wgan.runs.saver.checkpoints.save"])
 def test_an_end_of_memory_in_a_run_leaves_a_valid_checkpoint(tmp_path, monkeypatch, moment):
     run = runs.begin(SETTINGS, tmp_path / "run")
 

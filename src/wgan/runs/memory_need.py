@@ -1,4 +1,4 @@
-"""What a game takes in memory at least, counted from its settings before anything of it is made."""
+"""The memory that training needs at least, computed from the settings before any network is built."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from wgan.training.factory import choose_parts, hparams_of
 
 _FLOAT = 4
 _HALF = 2
-"""Bytes of a number that a layer puts out, in the least precision that it may be run in."""
+"""Bytes of a layer's output, in the lowest precision that it may run in."""
 
 _PLENTY = 16
 _MOST_KEPT = 5
-"""Numbers for each weight, at most: the weight, its gradient, what an optimiser keeps, and one more."""
+"""Numbers for each parameter, at most: its value and gradient, two of the optimiser, and one more."""
 
 _FEW = 2
 _MODEST_NOISE = 128
-"""Dimensions of the noise that no network is too large for."""
+"""Dimensions of the noise that fit into the memory of any machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """Bytes that a game takes at least.
+    """Bytes that training needs at least.
 
     Attributes:
-        generator: Its weights, their gradients, what its optimiser keeps for them, and their average.
+        generator: For its parameters, their gradients, the state of its optimiser, and the average.
         critic: Likewise, without an average.
-        sample: For each sample of a batch, whatever else is in it.
+        sample: For each sample of a batch.
     """
 
     generator: float
@@ -52,24 +52,24 @@ class Need:
     sample: float
 
     def total(self, batch_size: int) -> float:
-        """Bytes in all."""
+        """Bytes for batches of `batch_size` samples."""
         return self.generator + self.critic + batch_size * self.sample
 
 
 def need_of(settings: Settings, layout: Layout, condition_size: int = 0, own: Mapping[str, Any] | None = None) -> Need:
-    """Count what a game takes at least; nothing is allocated.
+    """The memory that training needs at least; nothing is allocated.
 
     Args:
         settings: The run's settings.
-        layout: What a sample of the data is.
-        condition_size: Entries of what a sample is asked for by.
-        own: Objects of the user's own, by setting.
+        layout: Of a sample of the data.
+        condition_size: Entries of a condition; 0 without conditions.
+        own: The user's own objects, by setting.
 
     Returns:
-        Bytes; infinite where a network has more weights than 64 bits can count.
+        Bytes; infinite if a network has more parameters than 64 bits can count.
 
     Raises:
-        UsageError: Words that no table has, or networks that do not fit the data.
+        UsageError: Unknown words, or networks that do not fit the data.
     """
     parts, hparams = choose_parts(settings, own), hparams_of(settings)
     to_generator, to_critic = given_to(settings.conditioning, condition_size)
@@ -79,19 +79,21 @@ def need_of(settings: Settings, layout: Layout, condition_size: int = 0, own: Ma
         return network, (torch.empty(_FEW, settings.latent_dim), torch.empty(_FEW, to_generator.size))
 
     def critic() -> tuple[nn.Module, tuple[Tensor, ...]]:
-        packed, told = layout.packed(hparams.packing), to_critic.packed(hparams.packing)
-        network = parts.critic.critic(packed, parts.objective.critic_outputs, told)
-        return network, (torch.empty(_FEW, *packed.shape), torch.empty(_FEW, told.size))
+        packed, given = layout.packed(hparams.packing), to_critic.packed(hparams.packing)
+        network = parts.critic.critic(packed, parts.objective.critic_outputs, given)
+        return network, (torch.empty(_FEW, *packed.shape), torch.empty(_FEW, given.size))
 
-    # Modules of the user's own are there already, and are tried on numbers, which a network without any has not.
-    made, made_outputs = _weights(parts.generator) or _measured(generator)
-    judged, judged_outputs = _weights(parts.critic) or _measured(critic)
-    # Real samples and generated ones are scored, and what layers put out is kept for the gradient.
-    per_sample = _FLOAT * _entries(settings, layout) + _HALF * (made_outputs + 2 * judged_outputs / hparams.packing)
-    averaged = _FLOAT * made if settings.ema_decay else 0
+    # The user's own modules exist already and cannot be run on the meta device.
+    generated, generator_outputs = _weights(parts.generator) or _measured(generator)
+    scored, critic_outputs = _weights(parts.critic) or _measured(critic)
+    # The critic scores real and generated samples; outputs of layers are kept for the gradient.
+    per_sample = _FLOAT * _entries(settings, layout) + _HALF * (
+        generator_outputs + 2 * critic_outputs / hparams.packing
+    )
+    averaged = _FLOAT * generated if settings.ema_decay else 0
     return Need(
-        generator=_kept(parts.generator_optimizer, made) + averaged,
-        critic=_kept(parts.critic_optimizer, judged),
+        generator=_kept(parts.generator_optimizer, generated) + averaged,
+        critic=_kept(parts.critic_optimizer, scored),
         sample=per_sample,
     )
 
@@ -104,33 +106,33 @@ def refuse_larger_networks(
     directory: Path,
     own: Mapping[str, Any] | None = None,
 ) -> None:
-    """Refuse samples for which networks would have more weights than a checkpoint holds, before these are made.
+    """Refuse a layout whose networks would have more parameters than the checkpoint, before they are built.
 
-    What a run keeps of its data can be edited by hand, and says how large a sample is.
+    The layout comes from `source.json`, which can be edited.
 
     Args:
         settings: The run's settings.
-        layout: What a sample is, by what the run keeps of its data.
-        condition_size: Entries of what a sample is asked for by, likewise.
+        layout: Of a sample, from `source.json`.
+        condition_size: Entries of a condition, likewise.
         stored: The tensors of a checkpoint, by name.
         directory: The run, for the message.
-        own: Objects of the user's own, by setting.
+        own: The user's own objects, by setting.
 
     Raises:
-        CheckpointError: There are more.
+        CheckpointError: The networks would be larger.
     """
-    held = {
+    saved = {
         player: sum(tensor.numel() for name, tensor in stored.items() if name.startswith(f"{player}."))
         for player in ("generator", "critic")
     }
-    # A network of fully connected layers has many weights for each number of a sample: most need not be counted.
-    if _PLENTY * (layout.size + condition_size) <= held["generator"]:
+    # Fully connected networks have many parameters for each number of a sample: most runs need no count.
+    if _PLENTY * (layout.size + condition_size) <= saved["generator"]:
         return
     need = need_of(dataclasses.replace(settings, ema_decay=0.0), layout, condition_size, own)
     counted = {"generator": need.generator, "critic": need.critic}
     for player, count in counted.items():
-        # Of each weight there are at least the weight itself and its gradient.
-        if count > _MOST_KEPT * _FLOAT * held[player]:
+        # Each parameter counts at least twice: its value and its gradient.
+        if count > _MOST_KEPT * _FLOAT * saved[player]:
             raise CheckpointError(
                 f"the {player} of '{directory}' would be larger than the one in its checkpoint: a sample of its "
                 f"source.json has {layout.size:,} numbers",
@@ -139,12 +141,12 @@ def refuse_larger_networks(
 
 
 def _entries(settings: Settings, layout: Layout) -> int:
-    """Numbers of a sample's noise, of the sample, and of the real one beside it."""
+    """Numbers of the noise of a sample, of the sample, and of a real row."""
     return settings.latent_dim + 2 * layout.size
 
 
 def _weights(network: Architecture) -> tuple[float, float] | None:
-    """Weights of a module of the user's own, and nothing of what its layers put out; None of any other network."""
+    """Parameters of the user's own module, and 0 outputs; None for any other network."""
     if not isinstance(network, OwnNetwork):
         return None
     return float(sum(weight.numel() for weight in network.module.parameters() if not is_lazy(weight))), 0.0
@@ -153,16 +155,16 @@ def _weights(network: Architecture) -> tuple[float, float] | None:
 def refuse_what_cannot_fit(
     settings: Settings, layout: Layout, condition_size: int = 0, own: Mapping[str, Any] | None = None
 ) -> None:
-    """Refuse a game that needs more memory than there is.
+    """Refuse training that needs more memory than is available.
 
     Args:
         settings: The run's settings.
-        layout: What a sample of the data is.
-        condition_size: Entries of what a sample is asked for by.
-        own: Objects of the user's own, by setting.
+        layout: Of a sample of the data.
+        condition_size: Entries of a condition; 0 without conditions.
+        own: The user's own objects, by setting.
 
     Raises:
-        UsageError: It does, or asks for more threads than can be started; the setting to change is named.
+        UsageError: It does, or needs more threads than can be started; the setting to change is named.
     """
     if settings.threads > 1:
         _refuse_threads(settings.threads)
@@ -170,12 +172,12 @@ def refuse_what_cannot_fit(
     if room is None:
         return
     batch = _FLOAT * settings.batch_size * _entries(settings, layout)
-    # A batch that is itself too large need not wait for networks that are sized by it.
+    # If a batch alone is too large, networks need not be measured.
     need = need_of(settings, layout, condition_size, own) if batch <= room else Need(generator=0, critic=0, sample=0)
     total = max(batch, need.total(settings.batch_size))
     if total <= room:
         return
-    said = f"needs at least {in_words(total)} of memory, of which {in_words(room)} can be had"
+    said = f"needs at least {in_words(total)} of memory, of which {in_words(room)} is available"
     for name, value in _modest(settings).items():
         other = _with(settings, {name: value})
         counted = need_of(other, layout, condition_size, own)
@@ -194,7 +196,7 @@ def refuse_what_cannot_fit(
 
 
 def _refuse_threads(count: int) -> None:
-    """Refuse more threads than the system starts: the library that starts them would end the process."""
+    """Refuse more threads than the system can start: OpenMP would end the process."""
     waiting, started = threading.Event(), list[threading.Thread]()
     try:
         for _ in range(count):
@@ -213,16 +215,16 @@ def _refuse_threads(count: int) -> None:
 
 
 def _modest(settings: Settings) -> dict[str, int | str]:
-    """What may be too large, with a value in place of its own that no machine finds large."""
+    """The settings that may be too large, each with a value that fits any machine."""
     counts = {"batch_size": _FEW, "packing": 1, "latent_dim": _MODEST_NOISE}
     found: dict[str, int | str] = {name: value for name, value in counts.items() if value < getattr(settings, name)}
-    # A word without its parameters is the network as its table has it.
+    # A word without parameters is the network with its defaults.
     words = {name: getattr(settings, name).partition(":") for name in ("generator", "critic")}
     return found | {name: word for name, (word, colon, _) in words.items() if colon and word != OWN}
 
 
 def _with(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """The settings with other values, and with packs that are no larger than a batch."""
+    """The settings with other values; packing is at most the batch size."""
     other = dataclasses.replace(settings, **values)
     return dataclasses.replace(other, packing=min(other.packing, other.batch_size))
 
@@ -233,15 +235,15 @@ def _shown(settings: Settings, name: str) -> str:
 
 
 def _room(settings: Settings) -> int | None:
-    """Bytes free on the device of the game, None where that is unknown."""
+    """Bytes that are free on the device; None if that is unknown."""
     if settings.device != "cpu" and torch.cuda.is_available():
-        # What others hold there now may be free in a moment.
+        # Memory that other processes hold now may be free soon, so all of it counts.
         return int(torch.cuda.mem_get_info()[1])
     return available()
 
 
 def _measured(build: Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]) -> tuple[float, float]:
-    """Weights of a network, and numbers that its layers put out for each sample."""
+    """Parameters of a network, and numbers that its layers put out for each sample."""
     counts: list[int] = []
     weights = 0
 
@@ -259,13 +261,13 @@ def _measured(build: Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]) -> tupl
     except MemoryError:
         return math.inf, 0.0
     except (NotImplementedError, RuntimeError):
-        # A network that cannot be built or walked without numbers counts as far as it came.
+        # It cannot be built or run on the meta device; the parameters counted so far are a lower bound.
         return float(weights), 0.0
     return float(weights), sum(counts) / _FEW
 
 
 def _kept(optimizer: Optimizer, weights: float) -> float:
-    """Bytes of so many weights, their gradients and what the optimiser keeps."""
+    """Bytes of so many parameters, their gradients and the state of the optimiser."""
     trial = optimizer.build([nn.Parameter(torch.zeros(_FEW))])
     slots = trial.initialised_slots()[0].values() if isinstance(trial, FunctionalOptimizer) else ()
     return _FLOAT * weights * (2 + sum(value.numel() == _FEW for value in slots))

@@ -1,12 +1,13 @@
-"""Lines of JSON that carry checksums, each computed from its own bytes and all lines before it.
+"""A hash chain: lines of JSON, each with a checksum of itself and all lines before it.
 
-A line ends with a member `check`: the BLAKE2b digest, 8 bytes long, of the check before it and of the line without its
-own. A line that is changed, left out or moved no longer fits the one after it. Lines of runs from before there were
-checks have none; the first line that has one covers all bytes of those before it.
+The last member of a line is `check`: the BLAKE2b digest, 8 bytes long, of the check before it and of the line without
+its own check. A line that is changed, removed or moved no longer fits the next one. Lines of early versions have no
+check; the first check after them covers all their bytes.
 """
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import json
 import re
@@ -21,30 +22,37 @@ _CHECKED = re.compile(rb'(?P<body>\{.*), "check": "(?P<check>[0-9a-f]{16})"\}', 
 
 @dataclass
 class Chain:
-    """What was found in the bytes of a journal.
+    """The lines of a file, and whether they are intact.
 
     Attributes:
-        lines: The lines that can be read, without their checks.
-        check: The check of the last line; empty where there is no line.
-        is_checked: Whether any line carries a check.
-        fault: What is wrong, in a clause that begins with the line; empty if nothing is.
+        lines: The readable lines, without their checks.
+        check: The check of the last line; empty if there is no line.
+        is_checked: Whether any line has a check.
+        fault: What is wrong, in a clause that begins with the line number; empty if nothing is.
+        ends: For each line the number of bytes up to its end, and the check up to there.
     """
 
     lines: list[dict[str, Any]] = field(default_factory=list)
     check: str = ""
     is_checked: bool = False
     fault: str = ""
+    ends: list[tuple[int, str]] = field(default_factory=list)
+
+    def until(self, length: int) -> Chain:
+        """The lines within the first `length` bytes."""
+        num = bisect.bisect_right(self.ends, length, key=lambda end: end[0])
+        return Chain(self.lines[:num], self.ends[num - 1][1] if num else "", self.is_checked, ends=self.ends[:num])
 
 
 def checked(line: str, before: str) -> tuple[bytes, str]:
-    """A line with its check.
+    """Add its check to a line.
 
     Args:
         line: A JSON object with at least one member, without a line feed.
-        before: The check of the line before it; empty for the first.
+        before: The check of the line before; empty for the first.
 
     Returns:
-        The bytes of the line, its line feed included, and its check.
+        The bytes of the line with its line feed, and its check.
     """
     body = line.encode("ascii")
     check = _digest(before, body)
@@ -52,24 +60,24 @@ def checked(line: str, before: str) -> tuple[bytes, str]:
 
 
 def read_chain(raw: bytes, *, may_be_torn: bool) -> Chain:
-    """Read the lines of a journal and check them.
+    """Read the lines of a file and check them.
 
     Args:
-        raw: Its bytes. A last line without a line feed is under way, and is left out unless it is whole.
-        may_be_torn: Whether a line within it may be half-written: by a process that was killed, and before the lines of
-            one that went on.
+        raw: Its bytes. A last line without a line feed is still being written, and is left out unless it is complete.
+        may_be_torn: Whether lines may be half-written, by a process that was killed, and followed by lines of another.
 
     Returns:
-        What was found; it ends where the fault is, if there is one.
+        The lines up to the first fault.
     """
     found = Chain()
     *ended, tail = raw.split(b"\n")
-    torn = ""
+    torn, end = "", 0
     for number, text in enumerate(ended, 1):
+        end += len(text) + 1
         if not text.strip():
             continue
         line, body, check = _parts(text)
-        # Nothing follows a half-written line until another process has ended it and added a line of its own.
+        # A half-written line is the last one until another process adds its own.
         is_last = number == len(ended) and not tail
         if check is not None:
             if line is None or check != _digest(found.check, body):
@@ -86,33 +94,38 @@ def read_chain(raw: bytes, *, may_be_torn: bool) -> Chain:
             found.check = _digest(found.check, text)
         assert line is not None
         found.lines.append(line)
-    return _with_tail(found, tail, len(ended) + 1)
+        found.ends.append((end, found.check))
+    return _with_tail(found, tail, end, len(ended) + 1)
 
 
-def _with_tail(found: Chain, tail: bytes, number: int) -> Chain:
-    """Take in a last line without a line feed, if it is whole."""
+def _with_tail(found: Chain, tail: bytes, start: int, number: int) -> Chain:
+    """Add a last line without a line feed, if it is complete."""
     line, body, check = _parts(tail)
     if line is not None and check is not None and check == _digest(found.check, body):
         found.lines.append(line)
         found.check, found.is_checked = check, True
+        found.ends.append((start + len(tail), check))
         return found
     whole = _CHECKED.match(tail)
-    # Half a line never holds a whole one.
+    # Half a line never contains a complete one.
     if whole is not None and whole["check"].decode("ascii") == _digest(found.check, whole["body"] + b"}"):
         return _with_fault(found, f"line {number:,} does not end as it was written")
     return found
 
 
 def refuse_fault(chain: Chain, path: Path, remedy: str) -> list[dict[str, Any]]:
-    """The lines of a journal that is as it was written.
+    """Refuse lines that were changed after they were written.
 
     Args:
-        chain: What was read of it.
-        path: Where it is.
-        remedy: What to do where it was changed.
+        chain: The lines.
+        path: Their file.
+        remedy: What to do about it.
+
+    Returns:
+        The lines.
 
     Raises:
-        CheckpointError: It was changed.
+        CheckpointError: They were changed.
     """
     if chain.fault:
         raise CheckpointError(f"'{path}' was changed after it was written: {chain.fault}", remedy=remedy)
@@ -132,8 +145,8 @@ def _parts(text: bytes) -> tuple[dict[str, Any] | None, bytes, str | None]:
     """Read a line.
 
     Returns:
-        The line as a table without its check, None where it is not a JSON table; the bytes that its check covers; and
-        its check, None where it has none.
+        The line without its check, None if it is not a JSON object; the bytes that its check covers; and its check,
+        None if it has none.
     """
     match = _CHECKED.fullmatch(text)
     body, check = (text, None) if match is None else (match["body"] + b"}", match["check"].decode("ascii"))

@@ -1,4 +1,4 @@
-"""The notes of a checkpoint, read without its tensors and checked."""
+"""Read and verify the metadata of a checkpoint, without its tensors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wgan.system.storage import DamagedError, parsed, unseal
 
 
 def read_facts(directory: Path) -> dict[str, Any] | None:
-    """The facts of the newest checkpoint whose notes are intact, without its tensors; None where there is none.
+    """The facts of the newest checkpoint with intact metadata; None if there is none.
 
     Args:
         directory: The folder of the run's checkpoints; it may be missing.
@@ -43,7 +43,7 @@ def _newest_state(directory: Path) -> dict[str, Any] | None:
 
 
 def known_best(directory: Path) -> Best | None:
-    """The best checkpoint so far, by `best.json` or, where that is damaged, by the newest checkpoint's own note.
+    """The best checkpoint so far, by `best.json` or, if that is damaged, by the newest checkpoint.
 
     Args:
         directory: The folder of the run's checkpoints.
@@ -55,11 +55,11 @@ def known_best(directory: Path) -> Best | None:
 
 
 def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read a checkpoint's notes: its state, and what its manifest says of its files.
+    """Read the state of a checkpoint, and the entries of its manifest.
 
     Raises:
         DamagedError: Their bytes are not those that were written.
-        CheckpointError: They are of another version, or no checkpoint's at all.
+        CheckpointError: They are of another version, or not of a checkpoint.
     """
     raw = bounded(path / MANIFEST, MAX_NOTE)
     refuse_other_version(parsed(raw, MANIFEST), path / MANIFEST)
@@ -77,7 +77,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if state["step"] != int(path.name):
             raise foreign(path, f"its notes are of step {state['step']!r}")
         if not isinstance(state["facts"], dict):
-            raise foreign(path, "its facts are no table")
+            raise foreign(path, "its facts are not a JSON object")
         if isinstance(noted := state["facts"].get("settings"), dict):
             state["facts"]["settings"] = todays_settings(noted)
         best_of(state, path)
@@ -89,7 +89,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def best_of(state: dict[str, Any], path: Path) -> Best | None:
-    """The best checkpoint that a checkpoint notes."""
+    """The best checkpoint when this state was saved."""
     try:
         best = state["best"]
         return None if best is None else Best(int(best["step"]), float(best["score"]))
@@ -105,7 +105,7 @@ def _refuse_other_format(note: dict[str, Any], path: Path, name: str) -> None:
 
 
 def foreign(path: Path, fault: str) -> CheckpointError:
-    """The error for what is not a checkpoint of this program but stands in the place of one."""
+    """The error for a folder that is not a checkpoint of this program."""
     return CheckpointError(
         f"'{path}' is not a checkpoint of this program: {fault}",
         remedy="Nothing in it was run. Remove its folder to use the checkpoint before it.",
