@@ -240,6 +240,22 @@ ORC_ROW = """    TableFormat(
     ),
 """
 
+SHIFT = """
+def _mean_shift(sets: Sets) -> float:
+    samples, real = sets.pairs[0]
+    return float((samples.mean(dim=0) - real.mean(dim=0)).norm())
+"""
+
+SHIFT_ROW = """    "mean_shift": Metric(
+        title="shift of the mean",
+        unit="network units",
+        meaning="The distance between the means of samples and held-out rows.",
+        better="lower",
+        applies=lambda sets: True,
+        measure=_mean_shift,
+    ),
+"""
+
 WARMUP = """    warmup: int = setting(
         0, "Generator updates in which the learning rates rise to their full values.", at_least(0), since=6
     )
@@ -255,11 +271,12 @@ class Extension:
     """One addition.
 
     Attributes:
-        word: Its name, as users write it.
+        word: Its name, as users write or read it.
         files: The edit of each file of src/wgan: from the text that it has (empty for a new file) to the new one.
         at_most: The number of files that may be edited.
-        command: The command whose output must contain the word.
+        command: The command whose output must contain the word, or `shown`.
         tests: Files of tests, of which some must run for the word.
+        shown: What the command prints of it, if not the word.
     """
 
     word: str
@@ -267,7 +284,13 @@ class Extension:
     at_most: int
     command: str
     tests: tuple
+    shown: str = ""
 
+
+RUN = (
+    "train ring --steps 2 --critic-steps 1 --batch-size 16 --generator mlp:width=8 --critic mlp:width=8 --eval-size 50 "
+    "--out {folder}/run"
+)
 
 EXTENSIONS = {
     "divergence": Extension(
@@ -365,6 +388,18 @@ EXTENSIONS = {
         command="train two-blob",
         tests=("data/test_files.py",),
     ),
+    "evaluation number": Extension(
+        word="mean_shift",
+        files={
+            "evaluation/metrics.py": lambda text: with_last_row(
+                before(text, "METRICS", f"{SHIFT.strip()}\n\n\n"), "METRICS", SHIFT_ROW
+            )
+        },
+        at_most=1,
+        command=RUN,
+        shown="shift of the mean: ",
+        tests=("evaluation/test_metrics.py",),
+    ),
     "setting": Extension(
         word="warmup",
         files={
@@ -428,7 +463,7 @@ print(reference())
 def answers(copied):
     """What each command of the copy prints; its reference under ""."""
     commands = sorted({extension.command for extension in EXTENSIONS.values()})
-    text, code = run(copied, "-c", PROGRAM, str(copied), *commands)
+    text, code = run(copied, "-c", PROGRAM, str(copied), *(command.format(folder=copied) for command in commands))
     assert code == 0, text
     return dict(zip([*commands, ""], text.split("<answer>\n")[1:], strict=True))
 
@@ -454,7 +489,10 @@ def test_few_files_are_edited(kind):
 @every
 def test_it_is_offered_on_the_command_line(kind, answers):
     extension = EXTENSIONS[kind]
-    assert re.search(rf"(?<!\w){re.escape(extension.word)}(?![\w-])", answers[extension.command])
+    if extension.shown:
+        assert extension.shown in answers[extension.command]
+    else:
+        assert re.search(rf"(?<!\w){re.escape(extension.word)}(?![\w-])", answers[extension.command])
 
 
 @every
