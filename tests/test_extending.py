@@ -478,6 +478,13 @@ def outcomes(copied):
     return re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", text, flags=re.MULTILINE)
 
 
+@pytest.mark.slow
+def test_a_new_objective_trains_under_every_constraint(copied):
+    file = "tests/objectives/test_objectives.py"
+    text, code = run(copied, "-m", "pytest", file, "-k", "exponential and trains and points", "-p", "no:cacheprovider")
+    assert code == 0, text
+
+
 every = pytest.mark.parametrize("kind", EXTENSIONS)
 
 
