@@ -11,16 +11,21 @@ import sys
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from floors import picture
 
+from wgan.data.compression import COMPRESSIONS
 from wgan.data.names import BUILT_IN
+from wgan.data.tables.formats import TABLE_FORMATS
 from wgan.divergences import DIVERGENCES
 from wgan.divergences.table import COLUMNS, listing
 from wgan.errors import WganError
+from wgan.evaluation.metrics import METRICS
+from wgan.kernels import KERNELS
 from wgan.settings import DataOptions, Settings
 from wgan.settings.recipes import RECIPES
+from wgan.settings.registry import Registry
 from wgan.training.factory import REGISTRIES
 
 REFERENCE = Path(__file__).parent / "reference.md"
@@ -46,13 +51,6 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def attributes(settings: type) -> dict[str, str]:
-    """What the docstring of a settings class says of each field."""
-    text = (settings.__doc__ or "").partition("Attributes:")[2]
-    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", text, flags=re.MULTILINE)
-    return {name: " ".join(meaning.split()) for name, meaning in found}
-
-
 def spell(value: object) -> str:
     """A default as a settings file would have it."""
     if isinstance(value, bool):
@@ -75,26 +73,31 @@ def kinds(hint: object) -> str:
 
 def settings_table(settings: type) -> str:
     """Each field of a settings class: name, what it may hold, default, meaning."""
-    hints, meanings = typing.get_type_hints(settings), attributes(settings)
+    hints = typing.get_type_hints(settings)
     rows = []
     for field in dataclasses.fields(settings):
         if dataclasses.is_dataclass(hints[field.name]):
             continue
-        rows.append([f"`{field.name}`", kinds(hints[field.name]), f"`{spell(field.default)}`", meanings[field.name]])
+        meaning = field.metadata["meaning"]
+        rows.append([f"`{field.name}`", kinds(hints[field.name]), f"`{spell(field.default)}`", meaning])
     return table(["setting", "takes", "default", "meaning"], rows)
 
 
-def catalog_sections() -> list[str]:
-    """Each table of choices once, under the settings that take them."""
+def registry_table(registry: Registry[Any]) -> str:
+    """The rows of a registry, with their defaults."""
+    rows = [[f"`{text}`", line] for text, line in registry.describe()]
+    return table(["name, with its defaults", "meaning"], rows)
+
+
+def registry_sections() -> list[str]:
+    """Each registry once, with the settings that name its rows."""
     users: dict[str, list[str]] = {}
-    for setting, catalog in REGISTRIES.items():
-        users.setdefault(catalog.noun, []).append(setting)
+    for setting, registry in REGISTRIES.items():
+        users.setdefault(registry.noun, []).append(setting)
     sections = []
     for noun, settings in users.items():
-        catalog = REGISTRIES[settings[0]]
         taken = " and ".join(f"`{setting}`" for setting in settings)
-        rows = [[f"`{text}`", line] for text, line in catalog.describe()]
-        sections += [f"### {noun.capitalize()}", f"Taken by {taken}.", table(["word, with its defaults", "what"], rows)]
+        sections += [f"### {noun.capitalize()}", f"Value of {taken}.", registry_table(REGISTRIES[settings[0]])]
     return sections
 
 
@@ -113,11 +116,26 @@ def exit_codes() -> str:
     return table(["code", "meaning"], [[str(code), rows[code]] for code in sorted(rows)])
 
 
+def metric_table() -> str:
+    """The numbers of an evaluation: name, unit, whether lower or higher is better, and what each is."""
+    rows = [[f"`{name}`", row.title, row.unit, row.better, row.meaning] for name, row in METRICS.items()]
+    return table(["name", "title", "unit", "better", "what"], rows)
+
+
 def divergence_table() -> str:
     """The f-divergences: word, formulas and numbers, and what each is."""
     lines = [line for _, line in DIVERGENCES.describe()]
     rows = [[f"`{word}`", *cells, line] for (word, *cells), line in zip(listing(), lines, strict=True)]
     return table([*COLUMNS, "what"], rows)
+
+
+def table_formats() -> str:
+    """The formats of table files: their endings, and whether compressed files are written."""
+    rows = [
+        [known.name, ", ".join(f"`{ending}`" for ending in known.endings), "yes" if known.compressible else "no"]
+        for known in TABLE_FORMATS
+    ]
+    return table(["format", "endings", "written compressed"], rows)
 
 
 def reference() -> str:
@@ -132,15 +150,25 @@ def reference() -> str:
         table(["recipe", "data", "for"], recipes),
         "## Built-in data",
         table(["name", "what"], [[f"`{name}`", line] for name, line in BUILT_IN.items()]),
+        "## Table files",
+        f"Every format is read compressed too ({', '.join(f'`{ending}`' for ending in COMPRESSIONS)}, `.zip`).",
+        table_formats(),
         "## Choices",
         "A choice is a name, or a name with parameters: `penalty:weight=0.1,one_sided=true`.",
-        *catalog_sections(),
+        *registry_sections(),
         "## f-divergences",
         "D(P‖Q) = ∫ q f(p/q) in nats, P the data and Q the model. The conjugate f\\*(t) = sup over u ≥ 0 of t u − f(u) "
         "is +∞ outside its domain; f'(1) is the threshold of t between real and fake; near P = Q a divergence rises by "
         "f''(1)/2 times χ²; the last number is its value on disjoint supports. `wgan divergences` prints the table; "
         "`wgan.divergences` computes with it.",
         divergence_table(),
+        "## Numbers of an evaluation",
+        "A run evaluates its samples by these; `wgan evaluate` and the report show them. Each distance stands beside "
+        "its floor (`w1_floor`), the same distance between two sets of real rows. The first distance is the score.",
+        metric_table(),
+        "## Kernels",
+        "Value of `kernel` in `mmd:kernel=laplacian`; `wgan.kernels` has their classes.",
+        registry_table(KERNELS),
         "## Settings",
         settings_table(Settings),
         "### How data is read",

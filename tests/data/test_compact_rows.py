@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgan.data import open_data
-from wgan.data.tables.compact import code_dtype
+from wgan.data.columns.raw import read_frame
+from wgan.data.tables.codec import code_dtype
 from wgan.data.tables.detecting import detect
-from wgan.data.tables.reading import read_frame
 from wgan.errors import DataWarning
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
@@ -111,7 +111,7 @@ def test_the_fingerprint_is_that_of_runs_whose_rows_were_kept_one_hot(condition,
 def test_the_fingerprint_does_not_depend_on_how_many_rows_are_hashed_at_once(monkeypatch):
     source = open_data(FRAME, DataOptions(missing="keep"), seed=0)
     found = source.fingerprint()
-    monkeypatch.setattr("wgan.data.rows._HASHED_BYTES", 1)
+    monkeypatch.setattr("wgan.data.finite._HASHED_BYTES", 1)
     assert source.fingerprint() == found
 
 

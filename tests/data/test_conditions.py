@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wgan.data import open_data
 from wgan.data.columns import Category
 from wgan.data.conditions import Conditions
-from wgan.data.rows import unseen_rows
+from wgan.data.finite import rows_of_unseen_combinations
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions, Settings, check
 
@@ -382,16 +382,16 @@ def test_the_modes_of_a_toy_are_its_labels():
     ("data", "options", "error", "message"),
     [
         ("ring", {"condition": ("mode",)}, UsageError, r"no condition 'mode'\nThere are: label\."),
-        ("swiss-roll", {"condition": ("label",)}, UsageError, r"no condition 'label'\nIt has nothing that samples"),
+        ("swiss-roll", {"condition": ("label",)}, UsageError, r"no condition 'label'\nThe data has no labels"),
         (TABLE, {"condition": ("ag",)}, UsageError, r"no condition 'ag'\nDid you mean 'age'\? There are: age, job,"),
-        (TABLE, {"condition": ("age", "job,age")}, UsageError, "'age' is asked for twice"),
+        (TABLE, {"condition": ("age", "job,age")}, UsageError, "'age' is given twice"),
         (TABLE, {"condition": tuple(TABLE.column_names)}, UsageError, "every column is a condition"),
         (TABLE, {"condition": ("age",), "ignore": ("age",)}, UsageError, "named under both ignore and condition"),
         (TABLE, {"condition": ("age",), "text": ("job",)}, UsageError, r'text=\["job"\] is not a condition'),
         (TABLE, {"condition": ("age",), "text": ("age",)}, UsageError, r'text=\["age"\] is int64, not text'),
         (TABLE, {"condition": ("job",), "unseen": 0.1}, UsageError, "only where two or more categories"),
         (TABLE, {"condition": ("job",), "unseen": 0.6}, UsageError, "unseen must be between 0 and 0.5"),
-        (np.zeros((4, 2)), {"unseen": 0.1}, UsageError, "unseen means nothing without condition"),
+        (np.zeros((4, 2)), {"unseen": 0.1}, UsageError, "unseen has no effect without condition"),
         ("ring", {"unseen": 0.1, "condition": ("label",)}, UsageError, "unseen=0.1 cannot be used with the sampler"),
         (pa.table({"x": [1, 2, 3], "c": ["a"] * 3}), {"condition": ("c",)}, DataError, "'c' is always 'a'"),
         (
@@ -449,8 +449,8 @@ def test_unseen_combinations_are_in_neither_part_and_their_values_in_others():
 def test_combinations_that_hold_a_value_of_their_own_stay():
     parts = (category("a", "x", "y"), category("b", "x", "y"))
     with pytest.raises(UsageError, match="each has a value that no other has"):
-        unseen_rows(parts, torch.tensor([[0, 0], [1, 1]]), 0.5, 0)
-    apart = unseen_rows(parts, torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]), 0.5, 0)
+        rows_of_unseen_combinations(parts, torch.tensor([[0, 0], [1, 1]]), 0.5, 0)
+    apart = rows_of_unseen_combinations(parts, torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]), 0.5, 0)
     assert apart.sum() == 2
     codes = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])[~apart]
     assert set(codes[:, 0].tolist()) == set(codes[:, 1].tolist()) == {0, 1}
