@@ -150,7 +150,7 @@ class _SGD(torch.optim.SGD, FunctionalOptimizer):
     def __init__(self, parameters: Iterable[nn.Parameter], numbers: SGD) -> None:
         super().__init__(_group(parameters), lr=numbers.lr)
 
-    def _foresee(
+    def _functional_step(
         self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], lr: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         return weight - lr * gradient, slot
