@@ -87,7 +87,7 @@ SMOOTH = [name for name in CASES if not any(word in name for word in ("variation
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_a_critic_that_descends_its_loss_arrives_there(name):
+def test_minimising_the_loss_reaches_the_divergence(name):
     objective = OBJECTIVES.build(name)
     scores = torch.zeros(5, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([scores], max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-10)
@@ -113,7 +113,7 @@ def test_equal_distributions_are_at_distance_zero(name):
 
 
 @pytest.mark.parametrize("word", list(DIVERGENCES))
-def test_the_generator_descends_the_bound_or_the_trick(word):
+def test_the_two_generator_losses(word):
     fake = torch.linspace(-2, 2, 9, dtype=torch.float64, requires_grad=True)
     real = torch.zeros(1, dtype=torch.float64)
     objective = FGAN(divergence=word, generator="minimax", score="log-ratio")
@@ -126,7 +126,7 @@ def test_the_generator_descends_the_bound_or_the_trick(word):
 
 
 @pytest.mark.parametrize("word", list(DIVERGENCES))
-def test_a_symlog_score_is_another_name_of_the_ratio(word):
+def test_a_symlog_score_is_a_function_of_the_ratio(word):
     ratio = torch.linspace(-3, 3, 13, dtype=torch.float64)
     scores = (ratio.sign() * ratio.abs().expm1()).requires_grad_()
     ours, theirs = FGAN(divergence=word), FGAN(divergence=word, score="log-ratio")
@@ -140,7 +140,7 @@ def test_a_symlog_score_is_another_name_of_the_ratio(word):
 
 
 @pytest.mark.parametrize("word", list(DIVERGENCES))
-def test_symlog_scores_far_beyond_any_exponential_keep_numbers_finite(word):
+def test_large_symlog_scores_give_finite_losses(word):
     scores = torch.tensor([-1e4, 1e4], requires_grad=True)
     objective = FGAN(divergence=word)
     loss = objective.critic_loss(scores, scores) + objective.generator_loss(scores)
@@ -208,7 +208,7 @@ def test_no_logit_overflows(name, size):
         assert all(gradient is None or gradient.isfinite().all() for gradient in gradients)
 
 
-def test_the_generator_of_least_squares_descends_half_the_pearson_divergence():
+def test_the_least_squares_generator_minimises_half_the_pearson_divergence():
     """At the best critic, with b - c = 1 and b - a = 2, its loss and that of real samples are half of X together."""
     objective = LeastSquares(a=-1.0, b=1.0, c=0.0)
     real, fake = shown("least-squares", (p - q) / (p + q))
@@ -216,7 +216,7 @@ def test_the_generator_of_least_squares_descends_half_the_pearson_divergence():
     assert total.item() == pytest.approx(divergence(p, (p + q) / 2, "pearson").item(), rel=1e-12)
 
 
-def test_codes_of_generated_samples_are_pulled_apart():
+def test_the_pulling_away_term():
     """Zhao and others, section 2.4, by two loops; the critic's loss and the estimate know only the scores."""
     objective, plain = EnergyBased(pull_away=0.3), EnergyBased()
     scores, codes = -torch.rand(5).double(), torch.randn(5, 3).double()
@@ -261,7 +261,7 @@ def test_codes_of_generated_samples_are_pulled_apart():
         ("semidual:epsilon=-1", "epsilon must be at least 0"),
     ],
 )
-def test_senseless_parameters_are_refused(text, message):
+def test_invalid_parameters_are_refused(text, message):
     with pytest.raises(UsageError, match=message):
         OBJECTIVES.build(text)
 

@@ -33,7 +33,7 @@ def at_most(game, monkeypatch, rows):
     ],
 )
 @pytest.mark.parametrize("conditional", [False, True])
-def test_parts_are_drawn_as_the_whole_is(settings, layout, conditional, monkeypatch):
+def test_drawing_in_blocks_gives_the_same_samples(settings, layout, conditional, monkeypatch):
     game = build_game(settings, layout, 2 if conditional else 0)
     noise = torch.randn(11, 3, generator=torch.Generator().manual_seed(0))
     condition = torch.randn(11, 2, generator=torch.Generator().manual_seed(1)) if conditional else None
@@ -49,13 +49,13 @@ def test_parts_are_drawn_as_the_whole_is(settings, layout, conditional, monkeypa
     assert game.best_generator.training
 
 
-def test_nothing_is_drawn_from_no_noise(monkeypatch):
+def test_no_noise_gives_no_samples(monkeypatch):
     game = build_game(SMALL, Layout(shape=(2,)))
     assert at_most(game, monkeypatch, 4) == []
     assert game.draw(torch.empty(0, 3)).shape == (0, 2)
 
 
-def test_looking_leaves_statistics_iterations_and_modes_as_they_were():
+def test_preserved_restores_statistics_power_iterations_and_modes():
     settings = dataclasses.replace(IMAGES, constraint="spectral", precision="float32")
     game = build_game(settings, Layout(shape=(1, 8, 8), bounded=True))
     before = [buffer.clone() for player in (game.generator, game.critic) for buffer in player.buffers()]
@@ -73,7 +73,7 @@ def test_looking_leaves_statistics_iterations_and_modes_as_they_were():
     assert all(module.training for player in (game.generator, game.critic) for module in player.modules())
 
 
-def test_going_back_halves_the_rates_and_is_saved():
+def test_a_rollback_halves_the_learning_rates_and_is_saved():
     game, again = build_game(SMALL, Layout(shape=(2,))), build_game(SMALL, Layout(shape=(2,)))
     game.set_lr(0.5)
     rates = [group["lr"] for group in game.critic_optimizer.param_groups]

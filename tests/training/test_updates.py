@@ -74,7 +74,7 @@ def compare(settings):
 
 
 @pytest.fixture
-def aloud():
+def no_engine_warning():
     """Falling back is a failure."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", EngineWarning)
@@ -82,14 +82,14 @@ def aloud():
 
 
 @needs_compiler
-@pytest.mark.usefixtures("aloud")
-def test_compiled_updates_are_the_eager_ones():
+@pytest.mark.usefixtures("no_engine_warning")
+def test_compiled_updates_equal_eager_ones():
     compare(TINY)
 
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.usefixtures("aloud")
+@pytest.mark.usefixtures("no_engine_warning")
 @pytest.mark.parametrize("name", [name for name in CONSTRAINTS if name != "penalty"])
 def test_under_every_constraint(name):
     compare(dataclasses.replace(TINY, constraint=name, critic_optimizer="rmsprop:lr=0.01"))
@@ -97,7 +97,7 @@ def test_under_every_constraint(name):
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.usefixtures("aloud")
+@pytest.mark.usefixtures("no_engine_warning")
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if OBJECTIVES.build(name).of_scores][1:])
 def test_for_every_objective_of_scores(name):
     compare(dataclasses.replace(TINY, objective=name, constraint="none"))
@@ -105,16 +105,16 @@ def test_for_every_objective_of_scores(name):
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.usefixtures("aloud")
+@pytest.mark.usefixtures("no_engine_warning")
 @pytest.mark.parametrize(
     "changes", [{"packing": 2, "objective": "gan"}, {"ema_decay": 0.0, "constraint": "penalty:weight=1,every=3"}]
 )
-def test_under_other_rules(changes):
+def test_with_other_hyperparameters(changes):
     compare(dataclasses.replace(TINY, **changes))
 
 
 @pytest.mark.parametrize("failing", ["critic", "generator"])
-def test_what_cannot_be_compiled_goes_on_aloud_and_arrives_at_the_same(failing, monkeypatch):
+def test_if_compiling_fails_the_run_warns_and_continues_eagerly(failing, monkeypatch):
     """The first call fails, as where there is no compiler; or the second, when the critic has moved already."""
     calls = []
 
@@ -139,8 +139,8 @@ def test_what_cannot_be_compiled_goes_on_aloud_and_arrives_at_the_same(failing, 
 
 
 @needs_compiler
-@pytest.mark.usefixtures("aloud")
-def test_a_compiled_game_that_is_restored_goes_on_bit_for_bit():
+@pytest.mark.usefixtures("no_engine_warning")
+def test_a_restored_compiled_game_continues_bit_for_bit():
     settings = dataclasses.replace(TINY, engine="compiled")
     straight, _ = played(settings)
     stopped, _ = played(settings, stop=3)
@@ -155,8 +155,8 @@ def test_a_compiled_game_that_is_restored_goes_on_bit_for_bit():
 
 
 @needs_compiler
-@pytest.mark.usefixtures("aloud")
-def test_a_rate_that_falls_is_not_compiled_in(monkeypatch):
+@pytest.mark.usefixtures("no_engine_warning")
+def test_the_learning_rate_is_not_compiled_in(monkeypatch):
     """Every update of the run is made by the two functions of the first."""
     made = []
     compiled = updates.compile_whole

@@ -82,13 +82,13 @@ def test_data_in_other_units_give_the_same_critic_in_those_units(factor):
     assert float(other.certified.value) == pytest.approx(factor * float(dual.certified.value), rel=1e-6)
 
 
-def test_data_at_another_place_give_the_same_critic_there():
+def test_shifted_data_give_the_shifted_critic():
     x, y = (torch.round(points(40, 2, seed) * 2**10) / 2**10 for seed in (0, 1))
     critic, moved = fit_critic(x, y, **QUICK), fit_critic(x + 2.0**20, y + 2.0**20, **QUICK)
     assert torch.allclose(scores(moved, x + 2.0**20), scores(critic, x), atol=1e-4)
 
 
-def test_all_that_is_random_follows_from_the_seed():
+def test_all_draws_follow_from_the_seed():
     x, y = points(40, 2, 0), points(50, 2, 1)
     before = torch.get_rng_state()
     first, again, other = (scores(fit_critic(x, y, seed=seed, **QUICK), x) for seed in (5, 5, 6))
@@ -98,7 +98,7 @@ def test_all_that_is_random_follows_from_the_seed():
 
 
 @pytest.mark.parametrize("constraint", list(CONSTRAINTS))
-def test_every_constraint_can_hold_it(constraint):
+def test_every_constraint_applies(constraint):
     x, y = points(100, 2, 0), points(100, 2, 1, shift=2.0)
     # Clipped at 0.01 a critic of this size is all but flat, and its certificate cannot tell: any unit will do.
     critic = fit_critic(x, y, constraint=CONSTRAINTS.build(constraint), critic_steps=60, batch_size=64)
@@ -120,7 +120,7 @@ def test_a_constraint_is_attached_and_projects():
     assert bounds.pop() == pytest.approx(1.0, rel=0.05)
 
 
-def test_a_critic_of_ones_own_is_trained_in_place_on_standardised_samples():
+def test_a_custom_critic_is_trained_in_place_on_standardised_samples():
     seen = []
 
     class Own(nn.Linear):
@@ -138,7 +138,7 @@ def test_a_critic_of_ones_own_is_trained_in_place_on_standardised_samples():
     assert all(0.5 < size < 2.0 for _, size in seen)
 
 
-def test_batch_norm_ties_samples_so_that_batches_are_scored_apart():
+def test_with_batch_norm_the_two_batches_are_scored_separately():
     sizes = []
 
     class Counting(nn.BatchNorm1d):
@@ -179,7 +179,7 @@ def test_batches_follow_the_weights():
     assert float(fitted.estimates.mean()) == pytest.approx(-0.8, abs=0.02)
 
 
-def test_the_rate_falls_along_a_cosine_to_zero():
+def test_the_learning_rate_falls_along_a_cosine_to_zero():
     # Adam moves a weight of a linear critic by the rate at each step, since its gradient keeps its sign and size.
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.zero_()
@@ -197,13 +197,13 @@ def test_points_on_the_line_and_images_are_samples_too():
     assert critic_dual(images, images + 1.0, critic).efficiency > 0.5
 
 
-def test_samples_that_all_coincide_are_no_division_by_zero():
+def test_identical_samples_do_not_divide_by_zero():
     critic = fit_critic([[1.0, 2.0]], [[1.0, 2.0]], **QUICK)
     assert bool(scores(critic, torch.tensor([[1.0, 2.0]])).isfinite().all())
     assert float(critic.estimates.abs().max()) == 0.0
 
 
-def test_a_critic_can_be_kept_and_differentiated():
+def test_a_critic_can_be_saved_and_differentiated():
     x, y = points(30, 2, 0), points(30, 2, 1)
     critic = fit_critic(x, y, **QUICK)
     at = x.clone().requires_grad_()
@@ -232,6 +232,6 @@ def test_a_critic_can_be_kept_and_differentiated():
         ),
     ],
 )
-def test_what_cannot_be_trained_on_is_refused(arguments, options, error, message):
+def test_invalid_samples_are_refused(arguments, options, error, message):
     with pytest.raises(error, match=message):
         fit_critic(*arguments, **{**QUICK, **options})

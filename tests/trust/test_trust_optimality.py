@@ -24,7 +24,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_copy_is_trained_as_training_would(kind):
+def test_the_copy_is_updated_as_in_training(kind):
     setup = small(**KINDS[kind])
     game = played(setup, 3)
     before = state_of(game)
@@ -54,7 +54,7 @@ def test_the_copy_is_trained_as_training_would(kind):
         assert max(float(weight.detach().abs().max()) for weight in found.critic.parameters()) <= 0.02 + 1e-9
 
 
-def test_a_run_whose_rate_has_fallen_to_nothing_still_has_a_copy_that_moves():
+def test_the_copy_is_trained_even_if_the_learning_rate_has_fallen_to_zero():
     setup = small(lr_schedule="linear", steps=4)
     game = played(setup, 4)
     game.set_lr(0.0)
@@ -67,7 +67,7 @@ def test_a_run_whose_rate_has_fallen_to_nothing_still_has_a_copy_that_moves():
     assert all(group["lr"] == 0.0 for group in game.critic_optimizer.param_groups)
 
 
-def test_no_further_updates_leave_the_critic_as_it_is():
+def test_zero_updates_leave_the_critic_unchanged():
     setup = small()
     game = played(setup, 2)
     further = trained_further(setup, steps=0).game
@@ -79,11 +79,11 @@ def test_no_further_updates_leave_the_critic_as_it_is():
 @pytest.mark.parametrize(
     ("before", "after", "rise"), [(1.0, 2.0, 0.5), (2.0, 1.0, 0.0), (0.0, 3.0, 1.0), (0.0, 0.0, 0.0)]
 )
-def test_a_rise_is_a_share_of_what_there_is_afterwards(before, after, rise):
+def test_the_rise_is_relative_to_the_value_after(before, after, rise):
     assert relative_rise(before, after) == rise
 
 
-def test_the_rise_falls_as_a_critic_nears_its_optimum():
+def test_the_rise_falls_near_the_optimum():
     """Against a generator that stands still and makes a cloud beside the ring's centre."""
     setup = small(
         critic="mlp:width=32,depth=2", critic_optimizer="adam:lr=0.005,beta1=0.5", constraint="penalty:weight=0.1",
