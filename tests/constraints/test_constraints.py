@@ -43,7 +43,7 @@ def test_penalty_of_a_linear_critic_by_hand(shape, one_sided, power, slope, expe
 
 
 def test_the_penalty_is_on_the_straight_line_between_each_pair():
-    """The critic x^2 / 2 has gradient x, so that the penalty shows where it was taken."""
+    """The critic x^2 / 2 has gradient x, so that the penalty shows where it is taken."""
     real, fake = Batch(torch.full((5, 1), 4.0)), Batch(torch.full((5, 1), 2.0))
     mix = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
     value = GradientPenalty(weight=1.0, target=0.0).penalty(
@@ -68,7 +68,7 @@ def test_gradient_of_the_penalty_agrees_with_finite_differences():
     real, fake = pair(3)
     mix = torch.rand(6, generator=rng(), dtype=torch.float64)
     weights = list(critic.parameters())
-    # Scores are float32 by contract; the body keeps the precision that differences need.
+    # A critic returns float32 scores; its body keeps float64 for finite differences.
     scores = lambda values, condition: critic.body(values).squeeze(1)  # noqa: E731
 
     class Exact(GradientPenalty):

@@ -1,4 +1,4 @@
-"""Penalties of critics whose gradient is known: f(x) = slope * x_0 has it everywhere, f(x) = a ||x||² / 2 has a x."""
+"""Penalties on critics with a known gradient: slope for f(x) = slope * x_0, and a x for f(x) = a ||x||² / 2."""
 
 import pytest
 import torch
@@ -95,7 +95,7 @@ def test_optimal_pairs_are_those_of_optimal_transport():
 def test_optimal_pairs_share_conditions_and_keep_their_graph():
     labels = torch.eye(3)[torch.randint(3, (30,), generator=rng(3))]
     real = Batch(torch.randn(30, 2, generator=rng(1)), labels)
-    # Each sample carries its label where it can be seen, and lies nearest to the real ones of another.
+    # Each sample contains its label, and is nearest to the real samples of another label.
     fake = Batch(torch.cat([10.0 * labels[:, [1]], labels.argmax(1, keepdim=True)], dim=1).requires_grad_(True), labels)
     paired = optimally_paired(real, fake)
     assert torch.equal(paired.values[:, 1].long(), labels.argmax(1))
@@ -110,7 +110,7 @@ def test_optimal_pairs_share_conditions_and_keep_their_graph():
 
 @pytest.mark.parametrize("name", ["penalty", "lp"])
 def test_between_optimal_pairs_the_penalty_acts_only_where_mass_moves(name):
-    """That is from 0 to 1 and from 10 to 9, where the critic's slope is 1; other lines see its slope of 3 between."""
+    """Those are the lines from 0 to 1 and from 10 to 9, with slope 1; other lines pass through slope 3."""
     real, fake = Batch(torch.tensor([[0.0], [10.0]])), Batch(torch.tensor([[9.0], [1.0]]))
     mix = torch.tensor([0.3, 0.6])
 

@@ -1,4 +1,4 @@
-"""Conditions in the networks, and in the game: what enters, by which way, and what the critic is told is wrong."""
+"""Conditions in networks and in training: ways of conditioning, and mismatched samples."""
 
 import dataclasses
 
@@ -41,7 +41,7 @@ def conditions(seed: int = 0) -> torch.Tensor:
 
 
 def shuffled_weights(network: nn.Module) -> nn.Module:
-    """Norms that follow a condition begin without it: give all weights values of their own."""
+    """Randomise all parameters, since conditional norms start at 0."""
     with torch.no_grad():
         for number, weight in enumerate(network.parameters()):
             weight.copy_(0.3 * torch.randn(weight.shape, generator=rng(number)))
@@ -167,7 +167,7 @@ def test_one_pass_over_both_batches_gives_the_scores_of_each():
     assert not ties_samples(game.critic)
 
 
-# -- the game under conditions ---------------------------------------------------------------------------------------
+# -- training under conditions ---------------------------------------------------------------------------------------
 
 
 RING = DataOptions(condition=("label",))
@@ -187,7 +187,7 @@ def conditional(settings: Settings = GAME, **changes):
 
 
 def test_mismatched_samples_enter_the_loss_in_a_third_term():
-    """(1 - w) L(real, fake) + w L(real, wrong), for every objective, with what it draws written out."""
+    """(1 - w) L(real, fake) + w L(real, mismatched), for every objective, with the same draws."""
     for name in OBJECTIVES:
         word = {"mmd": "mmd:features=3", "energy": "energy"}.get(name, name)
         critic = (
@@ -220,7 +220,7 @@ def test_no_mismatched_sample_fits_its_condition():
         shown.append(modes_of(mismatched.values))
     asked, shown = torch.cat(asked), torch.cat(shown)
     assert not (asked == shown).any()
-    # Of the seven others each comes as often as it does among them.
+    # The seven others come equally often.
     counts = torch.bincount(shown[asked == 3], minlength=8)
     assert counts[3] == 0
     assert counts.sum() / 7 * 0.7 < counts[counts > 0].min()
@@ -234,7 +234,7 @@ def test_mismatched_samples_are_diverse():
 
 
 def test_a_generator_that_sees_real_samples_gets_their_conditions():
-    """Moments without a critic: its outputs are samples with their conditions beside them."""
+    """MMD without a critic: its outputs are samples joined with their conditions."""
     seen = []
 
     class Diary(MMD):
@@ -249,7 +249,7 @@ def test_a_generator_that_sees_real_samples_gets_their_conditions():
 
 
 def test_a_wrong_condition_is_drawn_if_no_batch_has_another():
-    """Of a thousand rows one is b: hardly any batch of twelve holds it."""
+    """One of a thousand rows is b, so that hardly any batch of twelve contains it."""
     table = pa.table({"x": np.arange(1000.0), "c": ["a"] * 999 + ["b"]})
     source = open_data(table, DataOptions(condition=("c",), held_out=0.0), seed=0)
     rare = source.conditions.encode({"c": ["b"]})
@@ -273,7 +273,7 @@ def test_equal_conditions_of_all_rows_are_refused():
 
 
 def test_the_penalty_also_acts_between_classes():
-    """It sees real and generated samples in their shares, and real and mismatched ones in theirs."""
+    """It gets generated and mismatched samples in the shares 1 - w and w."""
     seen = []
 
     class Watching(Unconstrained):
@@ -302,7 +302,7 @@ def test_every_sample_of_a_mismatched_pack_is_mismatched():
 
 
 def test_a_mismatch_does_not_change_the_draws_of_real_samples():
-    """The batches of a game with wrong conditions are those of the game without."""
+    """The real batches are the same with and without a mismatch."""
     plain = open_data("ring", RING, seed=0)
     first, none = draw_real(conditional(), "real", 4, 1)
     second, some = draw_real(conditional(mismatch=0.5), "real", 4, 1)
@@ -329,7 +329,7 @@ def test_the_generator_update_draws_its_own_conditions():
     streams = Randomness(0)
     expected = []
     for step in range(3):
-        # Two updates of the critic, under the conditions of the real samples, then one of the generator.
+        # Two critic updates under the conditions of the real samples, then one generator update.
         expected += [source.sample(12, streams.at("real", step, t)).condition for t in range(2)]
         expected.append(source.conditions.draw(12, streams.at("conditions of the generator", step)))
     assert len(asked) == len(expected)

@@ -1,4 +1,4 @@
-"""Activations whose second derivatives are not computed have the values and derivatives of PyTorch's own."""
+"""Activations without second derivatives have the values and derivatives of PyTorch's own."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_the_second_derivative_needs_no_extra_matrix_products(activation):
     first, values = nn.Linear(3, 8), torch.randn(4, 3, requires_grad=True)
     scores = nn.Linear(8, 1)(activation(first(values)))
     (slopes,) = torch.autograd.grad(scores.sum(), values, create_graph=True)
-    # The slopes depend on the first layer's bias only by which piece each unit is on.
+    # The slopes depend on the first layer's bias only by the signs of the units.
     assert torch.autograd.grad(slopes.sum(), [first.bias], allow_unused=True) == (None,)
 
 

@@ -1,4 +1,4 @@
-"""What holds for every objective: its players pull apart, and each constraint trains with it or says why it cannot."""
+"""Every objective: the signs of its gradients, and training under every constraint that suits it."""
 
 import itertools
 from types import SimpleNamespace
@@ -39,7 +39,7 @@ def test_both_players_of_a_game_of_scores_pull_apart(name):
 
 
 def test_the_classifier_loss_is_the_cross_entropy_of_the_logits():
-    """Its greatest and its least saturation are then the game's own, whatever the game makes of scores."""
+    """Saturation can then be computed from the logits, whatever the loss does with the scores."""
     real, fake = torch.linspace(-4, 6, 8), torch.linspace(2, -5, 8)
     found = {name: OBJECTIVES.build(name).logits(real, fake) for name in OBJECTIVES}
     assert {name for name, logits in found.items() if logits is not None} == {"gan", "relativistic"}
@@ -52,7 +52,7 @@ def test_the_classifier_loss_is_the_cross_entropy_of_the_logits():
 
 
 class Anything:
-    """Normal numbers, one-hot blocks and pixels, as the layout asks."""
+    """Normal numbers, one-hot blocks or pixels, according to the layout."""
 
     conditions = None
 

@@ -1,4 +1,4 @@
-"""A user's own objects and modules in the place of words: `WGAN` and `setup`."""
+"""Custom objects and modules as parts, in `WGAN` and `setup`."""
 
 from __future__ import annotations
 

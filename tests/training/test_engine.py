@@ -97,7 +97,7 @@ def test_onednn_is_as_accurate_as_float32(sizes):
         errors = [((left @ right).double() - exact).abs().max() for left, right in ((x, y), (x.bfloat16().float(), y))]
     scale = exact.abs().max()
     assert errors[0] < 3e-6 * scale
-    # What rounding to bfloat16 would have done is seen by this test.
+    # The test would notice rounding to bfloat16.
     assert errors[1] > 3e-5 * scale
 
 
@@ -176,7 +176,7 @@ PLACE, CHOSEN_BY_PYTORCH = "TORCHINDUCTOR_CACHE_DIR", default_cache_dir()
 
 @pytest.fixture
 def named(request, monkeypatch):
-    """A place that the environment names for what is compiled, or None."""
+    """The directory for compiled code in the environment, or None."""
     monkeypatch.delenv(PLACE, raising=False)
     if request.param is not None:
         monkeypatch.setenv(PLACE, request.param)
@@ -194,13 +194,13 @@ def named(request, monkeypatch):
     indirect=["named"],
 )
 def test_the_directory_of_compiled_code(named, below, place, monkeypatch, tmp_path):
-    """Below the user's cache, or where the user says; where PyTorch would keep it, if that cannot be written."""
+    """Below the user's cache or in the directory that the user names; in PyTorch's default if that is not writable."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / below))
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     assert compile_whole(lambda: os.environ.get(PLACE))() == str(tmp_path / place)
-    # What the user compiles himself is kept where it would be without this project.
+    # The user's own compiled code is cached where it would be without this package.
     assert os.environ.get(PLACE) == named
 
 

@@ -1,4 +1,4 @@
-"""What a game draws: a part at a time on a CPU, and the same as at once."""
+"""The game: samples drawn in blocks, evaluation without side effects, and rollbacks."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ IMAGES = dataclasses.replace(SMALL, generator="dcgan:filters=4", critic="dcgan:f
 
 
 def at_most(game, monkeypatch, rows):
-    """Let the game draw so many rows at once; return the numbers of rows that its generator is then given."""
+    """Set the block size of drawing; return the list of block sizes that the generator gets."""
     given = []
     game.best_generator.register_forward_pre_hook(lambda _, inputs: given.append(len(inputs[0])))
     monkeypatch.setattr(wgan.training.game, "_VECTORS_AT_ONCE", rows)
@@ -44,7 +44,7 @@ def test_drawing_in_blocks_gives_the_same_samples(settings, layout, conditional,
     assert given == [11, 4, 4, 3]
     assert parts.shape == (11, *layout.shape)
     assert (parts.dtype, parts.requires_grad) == (torch.float32, False)
-    # In bfloat16, a sum in another order may end at the neighbouring number.
+    # In bfloat16, a sum in another order may round to the neighbouring number.
     torch.testing.assert_close(parts, whole, rtol=0, atol=2e-2 if settings.precision == "bfloat16" else 1e-6)
     assert game.best_generator.training
 
@@ -85,7 +85,7 @@ def test_a_rollback_halves_the_learning_rates_and_is_saved():
     tensors, facts = game.state()
     again.restore(tensors, facts)
     assert again.rollbacks == 2
-    # A state from before there was such a thing.
+    # A state of an earlier version, without rollbacks.
     del facts["rollbacks"]
     again.restore(tensors, facts)
     assert again.rollbacks == 0

@@ -22,7 +22,7 @@ from wgan.training.setup import Setup
 
 @dataclasses.dataclass
 class Shifted:
-    """N(shift, 1) in the plane, and a diary of what was asked of it."""
+    """N(shift, 1) in the plane, with a record of the batch sizes asked for."""
 
     shift: float = 3.0
     asked: list = dataclasses.field(default_factory=list)
@@ -46,7 +46,7 @@ def run(game, settings, source=None, stop=None):
 
 
 def test_one_step_is_algorithm_1_computed_by_hand():
-    """Two critic updates and one generator update of a bilinear game, against the paper's lines written out."""
+    """Two critic updates and one generator update of linear players, against the lines of the paper."""
     layout = Layout(shape=(1,))
     generator, critic = MLP(depth=0).generator(1, layout), MLP(depth=0).critic(layout)
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_defaults_are_those_of_the_paper():
 
 
 def test_golden_curve():
-    """Twenty CPU steps that no refactoring may move."""
+    """Twenty CPU steps whose numbers must never change."""
     game, settings = small_game(
         steps=20, batch_size=16, critic_steps=2, constraint="penalty:weight=0.1", lr_schedule="cosine", ema_decay=0.9,
         generator_optimizer="adam:lr=0.01,beta1=0.5", critic_optimizer="adam:lr=0.01,beta1=0.5",
@@ -191,7 +191,7 @@ def test_restoring_keeps_the_memory_layout_of_fused_optimisers():
     first = build_game(settings, layout)
     run(first, settings, Pictures(), stop=2)
     tensors, facts = first.state()
-    # As from a file: contiguous, whatever the layout was.
+    # As loaded from a file: contiguous, whatever the layout was.
     tensors = {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     second = build_game(settings, layout)
     second.restore(tensors, facts)
@@ -352,7 +352,7 @@ def test_a_moving_average_without_ema_decay_or_the_reverse_is_refused(kept, move
 
 
 class Noted:
-    """Samples like another, and notes the beginning of each."""
+    """Wraps a sampler, and records the first numbers of each draw."""
 
     def __init__(self, inner, notes):
         self.inner, self.notes = inner, notes
@@ -365,7 +365,7 @@ class Noted:
 
 
 def test_after_a_rollback_all_draws_are_new():
-    """Real rows for two critic updates, and noise for all three."""
+    """Real rows for two critic updates, and noise for these and the generator update."""
     notes = []
     for rollbacks in (0, 1, 2):
         game, settings = small_game(steps=1, critic_steps=2)

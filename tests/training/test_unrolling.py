@@ -1,4 +1,4 @@
-"""What the generator sees of the critic besides its scores: updates to come, and several samples as one."""
+"""Unrolled critic updates, functional optimiser steps, and packing."""
 
 import copy
 import dataclasses
@@ -51,7 +51,7 @@ def loss_ahead(setup, batch):
 
 
 def loss_afterwards(setup, batch):
-    """The same number, from a copy of the game whose critic really makes the updates."""
+    """The same number, from a copy of the game whose critic is updated in place."""
     game = copy.deepcopy(setup.game)
     setup = dataclasses.replace(setup, game=game)
     for _ in range(setup.hparams.unrolled_steps):
@@ -90,7 +90,7 @@ def test_the_unrolled_critic_is_the_updated_one_and_its_gradient_is_exact(name, 
     plain = Hyperparameters(generator_steps=4)
     list(train(dataclasses.replace(setup, hparams=plain)))
     if name == "spectral":
-        # A forward pass moves the singular vectors on; held still, both ways see the same.
+        # In training mode each forward pass changes the singular vectors.
         game.critic.eval()
     batch = with_loss_draws(setup, CriticBatch(Shifted().sample(16, torch.Generator()), normal(16)), 0)
     before = {name: value.clone() for name, value in game.state()[0].items()}
@@ -124,7 +124,7 @@ def test_unrolled_updates_leave_statistics_unchanged(changes):
 
 
 def test_the_gradient_goes_through_the_unrolled_updates():
-    """Metz and others, equation 10: the second term is what tells the generator how the critic will answer."""
+    """Metz et al. (2017), equation 10: the second term is the critic's response to the generator."""
     setup = small(objective="gan", critic_optimizer="adam:lr=0.1", unrolled_steps=3)
     game, weight = setup.game, setup.game.generator.body[0].weight
     batch = CriticBatch(Shifted().sample(16, torch.Generator()), normal(16))
@@ -139,7 +139,7 @@ def test_the_gradient_goes_through_the_unrolled_updates():
 
 
 def test_a_lazy_penalty_acts_in_the_unrolled_updates_that_are_due():
-    """Of two updates before each of the generator's, and three that are looked ahead to from there."""
+    """Two critic updates before each generator update, and three unrolled ones from there."""
     numbers = []
 
     class Diary(R1):
@@ -152,7 +152,7 @@ def test_a_lazy_penalty_acts_in_the_unrolled_updates_that_are_due():
     assert numbers == [0, 1, 2, 3, 4, 2, 3, 4, 5, 6]
 
 
-# The last has momentum, whose bias at the start is corrected for.
+# The last has momentum, with bias correction.
 STEPPED = [*(f"{name}:lr=0.05" for name in OPTIMIZERS), "adam:lr=0.05,beta1=0.7,beta2=0.99"]
 
 
@@ -220,7 +220,7 @@ def test_a_linear_critic_of_packs_adds_the_scores_of_their_samples():
 
 
 def test_a_critic_that_ignores_all_but_one_sample_of_a_pack_trains_as_without_packing():
-    """Its other weights held at 0, and every second sample of a batch of twice the size looked at."""
+    """The other weights are 0, so that only every second sample counts."""
     changes = {"objective": "gan", "constraint": "none", "critic": "mlp:depth=0", "steps": 1}
     setup, fresh = (small(packing=2, batch_size=16, **changes) for _ in range(2))
     layer, fresh = setup.game.critic.body[1][0], fresh.game

@@ -1,4 +1,4 @@
-"""Compiled updates make the moves of those that run operation by operation."""
+"""Compiled updates equal those that run operation by operation, up to rounding."""
 
 import dataclasses
 import itertools
@@ -62,7 +62,7 @@ def compare(settings):
         for name in ("estimate", "critic_loss", "generator_loss"):
             torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), rtol=1e-4, atol=1e-5)
     assert compiled.state()[0].keys() == eager.state()[0].keys()
-    # What both have become: no weights, of which some, like a bias that cancels, are moved by rounding alone.
+    # Outputs, not parameters: some parameters, such as a bias that cancels, change by rounding alone.
     rng = torch.Generator().manual_seed(0)
     noise, points = torch.randn(50, 2, generator=rng), 2 * torch.randn(50, 2 * settings.packing, generator=rng)
     with torch.no_grad():
@@ -75,7 +75,7 @@ def compare(settings):
 
 @pytest.fixture
 def no_engine_warning():
-    """Falling back is a failure."""
+    """Fail if an update falls back to eager mode."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", EngineWarning)
         yield
@@ -115,7 +115,7 @@ def test_with_other_hyperparameters(changes):
 
 @pytest.mark.parametrize("failing", ["critic", "generator"])
 def test_if_compiling_fails_the_run_warns_and_continues_eagerly(failing, monkeypatch):
-    """The first call fails, as where there is no compiler; or the second, when the critic has moved already."""
+    """The first call fails, as without a compiler; or the second, after the critic's update."""
     calls = []
 
     def compile_whole(function):
@@ -157,7 +157,7 @@ def test_a_restored_compiled_game_continues_bit_for_bit():
 @needs_compiler
 @pytest.mark.usefixtures("no_engine_warning")
 def test_the_learning_rate_is_not_compiled_in(monkeypatch):
-    """Every update of the run is made by the two functions of the first."""
+    """All updates of the run use the two functions of the first."""
     made = []
     compiled = updates.compile_whole
     monkeypatch.setattr(updates, "compile_whole", lambda function: made.append(function) or compiled(function))

@@ -1,4 +1,4 @@
-"""Critic updates until it proves no more: when they end, what they cost nobody, and that nothing forgets them."""
+"""The critic schedule with optimality: when it ends, that measuring changes nothing, and resuming."""
 
 import dataclasses
 import itertools
@@ -56,7 +56,7 @@ def played(setup, *, stop=None):
 
 @pytest.fixture
 def proving(monkeypatch):
-    """What the critic proves is told beforehand: before the first round, after it, after the second, and so on."""
+    """Replace the measurement by given values: before the first group of updates, after it, and so on."""
 
     def tell(*proofs):
         told = iter(proofs)
@@ -99,7 +99,7 @@ def test_the_authors_schedule_comes_first(proving):
 
 
 def test_the_proven_distance_excludes_that_of_nearest_neighbours():
-    """A critic that says nothing proves nothing; one that knows the direction proves most of what they do not."""
+    """A constant critic proves nothing; one with the right direction proves most of the rest."""
     setup = small(generator="mlp:depth=0", critic="mlp:depth=0")
     game = setup.game
     with torch.no_grad():
@@ -115,9 +115,9 @@ def test_the_proven_distance_excludes_that_of_nearest_neighbours():
     tiny = proven()
     with torch.no_grad():
         score.weight.copy_(torch.tensor([[1e5, 1e5]]))
-    # No scale of the scores is the unit of a distance.
+    # The scale of the scores does not matter.
     assert proven() == pytest.approx(tiny, rel=1e-3)
-    # W1 between the two is at most the root of 18, and 256 points of each overlap little.
+    # W1 between the two is at most sqrt(18), and 256 points of each overlap little.
     assert 0.2 < tiny < 18**0.5
 
 
@@ -140,7 +140,7 @@ def test_measuring_changes_nothing(changes):
 
 
 def test_a_critic_trained_to_optimality_proves_more():
-    """Against generators that stand still: of what either proves after 200 updates more, how much it proves now."""
+    """With a fixed generator: the share of what the critic proves after 200 more updates."""
     known = []
     for tolerance in (0.0, 0.05):
         setup = small(

@@ -32,10 +32,10 @@ def test_a_short_training_finds_the_distance_of_two_gaussians():
     dual = critic_dual(x, y, critic)
     assert dual.efficiency > 0.97
     assert float(dual.certified.without_critic) < 0.5 * float(dual.exact.distance)
-    # The penalty holds slopes near 1, so that the classical bound is worth something as well.
+    # The penalty keeps slopes near 1, so that the classical bound is close as well.
     assert float(dual.by_measured) > 0.5 * float(dual.exact.distance)
     assert dual.lipschitz_bound is not None
-    # Estimates grow from nothing, and the last ones are in units of the samples.
+    # Estimates start near 0, and the last ones are in units of the samples.
     assert critic.estimates.shape == (300,)
     assert abs(float(critic.estimates[0])) < float(critic.estimates[-50:].mean())
     assert float(critic.estimates[-50:].mean()) == pytest.approx(float(dual.estimate), rel=0.1)
@@ -53,7 +53,7 @@ def sets(name):
     }[name]
 
 
-# Between two samples of one distribution there is nothing but noise to find, which is the hardest.
+# Between two samples of the same distribution there is only noise, which is hardest to learn.
 SHARES = {
     "gaussians": 0.97,
     "equal gaussians": 0.88,
@@ -100,7 +100,7 @@ def test_all_draws_follow_from_the_seed():
 @pytest.mark.parametrize("constraint", list(CONSTRAINTS))
 def test_every_constraint_applies(constraint):
     x, y = points(100, 2, 0), points(100, 2, 1, shift=2.0)
-    # Clipped at 0.01 a critic of this size is all but flat, and its certificate cannot tell: any unit will do.
+    # Clipped at 0.01 this critic is nearly flat; the certificate does not depend on its scale.
     critic = fit_critic(x, y, constraint=CONSTRAINTS.build(constraint), critic_steps=60, batch_size=64)
     assert critic_dual(x, y, critic).efficiency > 0.8
     assert critic.estimates.isfinite().all()
@@ -112,7 +112,7 @@ def test_a_constraint_is_attached_and_projects():
     assert max(float(weight.detach().abs().max()) for weight in clipped.parameters()) <= 0.02
     bounds = set()
     for elsewhere in range(3):
-        # What others draw of the global generator changes nothing.
+        # Draws from the global generator have no effect.
         torch.manual_seed(elsewhere)
         normed = fit_critic(x, y, constraint=SpectralNorm(iterations=20), **QUICK)
         bounds.add(float(critic_dual(x, y, normed).lipschitz_bound))
@@ -180,7 +180,7 @@ def test_batches_follow_the_weights():
 
 
 def test_the_learning_rate_falls_along_a_cosine_to_zero():
-    # Adam moves a weight of a linear critic by the rate at each step, since its gradient keeps its sign and size.
+    # Adam changes a weight of a linear critic by the learning rate in each step, since its gradient is constant.
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.zero_()
     fit_critic([2.0], [0.0], network, constraint=Unconstrained(), optimizer=Adam(lr=1e-3), critic_steps=100)

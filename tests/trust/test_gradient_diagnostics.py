@@ -1,4 +1,4 @@
-"""How both players are about to move, against closed forms of linear players and updates that were really made."""
+"""Gradient diagnostics, against closed forms for linear players and against real updates."""
 
 import copy
 import dataclasses
@@ -33,7 +33,7 @@ def test_the_gradients_of_linear_players_are_known():
     with torch.no_grad():
         fake = game.generate(noise).values.double()
     found = diagnose_gradients(setup)
-    # The critic's one layer puts out the score itself; the generator's, the sample.
+    # The output of the critic's only layer is the score; that of the generator's is the sample.
     assert found.critic_layers == (pytest.approx(1.0),)
     assert found.generator_layers == (pytest.approx(float(slopes.norm()), rel=1e-5),)
     assert found.critic_weights == (pytest.approx(float((fake.mean(0) - real.mean(0)).norm()), rel=1e-5),)
@@ -43,7 +43,7 @@ def test_the_gradients_of_linear_players_are_known():
 
 
 def clipped(bound, width, depth=12):
-    """A game whose critic is a deep ReLU network that was clipped from weights drawn far outside."""
+    """A deep ReLU critic whose weights were drawn far beyond the bound, then clipped."""
     changes = {"critic": f"mlp:width={width},depth={depth}", "constraint": f"clipping:bound={bound}"}
     setup = small(**changes, batch_size=64)
     with torch.random.fork_rng(), torch.no_grad():
@@ -59,7 +59,7 @@ def clipped(bound, width, depth=12):
     [(0.001, 64, 0.002, 0.02), (0.01, 64, 0.02, 0.2), (0.01, 512, 0.06, 0.4), (0.1, 512, 1.3, 3.0)],
 )
 def test_a_clipped_critic_scales_the_gradient_by_one_factor_in_each_layer(bound, width, least, most):
-    # A row of `width` weights of size c hands c sqrt(width / 2) on, in the mean: .0057, .057, .16 and 1.6.
+    # A row of `width` weights of size c scales the gradient by c sqrt(width / 2) on average: .0057, .057, .16, 1.6.
     found = diagnose_gradients(clipped(bound, width))
     assert len(found.critic_layers) == 13
     assert found.critic_layers[-1] == pytest.approx(1.0)
@@ -71,7 +71,7 @@ def test_a_clipped_critic_scales_the_gradient_by_one_factor_in_each_layer(bound,
 
 def test_gradients_at_weights_do_not_show_vanishing_gradients():
     found = diagnose_gradients(clipped(0.01, 512, depth=6))
-    # The first two layers are not as wide, and in the last two the biases stand in for the signal.
+    # The first two layers are narrower, and the last two are dominated by their biases.
     inner = found.critic_weights[1:4]
     assert max(inner) < 5 * min(inner)
     assert found.critic_layers[3] > 30 * found.critic_layers[1]
@@ -97,11 +97,11 @@ def test_the_step_is_that_of_the_next_update(constraint, objective, packing):
     setup = small(**changes)
     game = played(setup, 3)
     found = diagnose_gradients(setup)
-    # The same batch again, by an update that is really made.
+    # A real update on the same batch.
     batch = draw_critic_batch(setup, "real of the moves", "noise of the moves")
     with torch.no_grad():
         fake = generate(setup, batch.noise, batch.condition)
-    # Three generator updates of two critic updates each: the coming one is number 6.
+    # Three generator updates with two critic updates each: the next one is number 6.
     current = setup.at(6)
     loss, _ = critic_loss(current, with_loss_draws(current, batch, -1), fake)
     weights = list(game.critic.parameters())
@@ -199,7 +199,7 @@ def test_every_layer_has_a_finite_gradient(changes):
         assert len(layers) == len(linear)
         assert len(matrices) == sum(weight.dim() > 1 for weight in network.parameters())
         assert all(math.isfinite(each) and each > 0 for each in (*layers, *matrices))
-    # Nothing has moved yet, so that no step can go against its gradient.
+    # At the first update there is no momentum against the gradient.
     assert 0 < found.step_cosine <= 1
 
 
@@ -240,7 +240,7 @@ def test_convolutions_are_layers_from_the_samples_to_the_scores():
 def test_gradient_norms_do_not_depend_on_the_batch_size():
     one = diagnose_gradients(small(critic="mlp:depth=0", constraint="none", batch_size=16))
     other = diagnose_gradients(small(critic="mlp:depth=0", constraint="none", batch_size=64))
-    # Below a linear critic the pull at a sample is its slope for each of them.
+    # For a linear critic the gradient at each sample is its slope.
     assert one.generator_layers[-1] == pytest.approx(other.generator_layers[-1], rel=1e-5)
 
 

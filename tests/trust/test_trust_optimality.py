@@ -1,4 +1,4 @@
-"""A critic trained further: as training would, of no consequence for the game, and near its optimum in the end."""
+"""A copy of the critic trained further: as in training, without side effects, up to near its optimum."""
 
 import copy
 import dataclasses
@@ -40,7 +40,7 @@ def test_the_copy_is_updated_as_in_training(kind):
     for t, share in enumerate((1.0, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125))):
         groups = optimizer.param_groups
         groups[0]["lr"] = share * (0.01 if kind == "clipping" else 0.03)
-        # Two critic updates before each of three generator updates were made: a lazy penalty goes on counting.
+        # Two critic updates were made before each of three generator updates: a lazy penalty continues the count.
         current = dataclasses.replace(setup, game=own).at(6 + t)
         batch = draw_critic_batch(current, "real of the gap", "noise of the gap", 3, t)
         batch = with_loss_draws(current, batch, 3, LOOKING_AHEAD, t)
@@ -84,7 +84,7 @@ def test_the_rise_is_relative_to_the_value_after(before, after, rise):
 
 
 def test_the_rise_falls_near_the_optimum():
-    """Against a generator that stands still and makes a cloud beside the ring's centre."""
+    """With a fixed generator, whose samples are a cloud near the ring's centre."""
     setup = small(
         critic="mlp:width=32,depth=2", critic_optimizer="adam:lr=0.005,beta1=0.5", constraint="penalty:weight=0.1",
         generator="mlp:depth=0", batch_size=64, seed=1,
@@ -110,5 +110,5 @@ def test_the_rise_falls_near_the_optimum():
         last, further = gap(further)
     assert untrained > 0.1
     assert last < 0.01
-    # At its optimum the critic proves nearly all that there is.
+    # At its optimum the critic proves nearly the whole distance.
     assert proven(further) > 0.95 * solve(*points, torch.Generator().manual_seed(0)).value

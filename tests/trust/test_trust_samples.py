@@ -1,4 +1,4 @@
-"""What is looked at: which rows, whose samples, whose scores, and that nobody notices."""
+"""Snapshots: their rows, samples and scores, without side effects."""
 
 import copy
 
@@ -16,7 +16,7 @@ from wgan.trust import Rows, most_rows, rescore, snapshot
 
 @pytest.fixture
 def numbered(tmp_path):
-    """Points whose entries say which row they are, as a source that holds so many of them out."""
+    """Points whose entries are their row number, with a share held out."""
 
     def opened(num, held_out):
         path = tmp_path / "numbered.npy"
@@ -99,7 +99,7 @@ def test_batch_norm_is_evaluated_as_in_training():
     seen = snapshot(setup, Rows.of(source, size=40, packing=1, seed=0))
     assert_same_state(state_of(game), before)
     noise = game.prior.sample(40, Randomness(game.seed).at("noise of the evidence"))
-    # 40 samples are three batches of at most 16, as even as can be; real rows and samples do not share one.
+    # 40 samples make three batches of at most 16, of nearly equal size; real rows and samples share none.
     parts = [slice(0, 13), slice(13, 27), slice(27, 40)]
     players = copy.deepcopy((game.generator, game.critic))
     with torch.no_grad():
@@ -120,7 +120,7 @@ def test_a_second_snapshot_is_equal(constraint):
     assert_same_state(state_of(game), before)
     assert torch.equal(seen.held_out.scores, again.held_out.scores)
     assert torch.equal(seen.fake.scores, again.fake.scores)
-    # Scores are of one function: those of a few points alone are the same.
+    # All scores are of one function: a few points alone get the same scores.
     game.critic.eval()
     with torch.no_grad():
         torch.testing.assert_close(seen.fake.scores[:5], game.critic(seen.fake.rows.values[:5]))
