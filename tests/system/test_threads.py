@@ -14,7 +14,7 @@ import torch
 import wgan
 from wgan import WGAN, DataOptions, figures
 from wgan.evaluation import compare
-from wgan.studies.failures import TWO_MODES, fit_by_game, fit_gaussian, vanishing
+from wgan.studies.failures import TWO_MODES, fit_by_fgan, fit_gaussian, vanishing
 from wgan.system.signals import StopRequest
 from wgan.system.threads import PRODUCTS, on_threads, set_own_threads
 from wgan.system.warning_filters import quiet
@@ -92,14 +92,14 @@ class TestNumbersOfThreads:
 
             monkeypatch.setattr(sys.modules[module], name, watched)
 
-        noticed("wgan.studies.failures.vanishing.draw")
-        noticed("wgan.studies.failures.games.train")
+        noticed("wgan.studies.failures.vanishing.critic_step")
+        noticed("wgan.studies.failures.fgan_fits.train")
         noticed("wgan.studies.failures.fits.divergence_from_gaussian")
         noticed("wgan.evaluation.comparison._compared")
         noticed("wgan.trust.critics._update")
         with on_threads(torch.get_num_threads() + 2):
             vanishing(critic_steps=30)
-            fit_by_game(TWO_MODES, "kl", generator_steps=2, batch_size=8)
+            fit_by_fgan(TWO_MODES, "kl", generator_steps=2, batch_size=8)
             fit_gaussian(TWO_MODES, "kl")
             compare(POINTS[:9], POINTS[9:20], only=["w1"])
             wgan.trust.critics.fit_critic(POINTS[:9], POINTS[9:20], critic_steps=1)
