@@ -92,9 +92,9 @@ def test_the_table_has_every_row_within_100_columns(said, points):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert max(map(len, lines)) <= 100
-    assert "30 samples of each; floor: the same between two sets of 30 from A." in lines
+    assert "30 samples of each; floor: the same distance between two sets of 30 from A." in lines
     assert "One unit: one unit of the data." in lines
-    assert "p: the share of 19 random splits that are at least as far apart." in lines
+    assert "p: the fraction of 19 random splits whose distance is at least as large." in lines
     for distance in DISTANCES.values():
         assert any(line.startswith(distance.title) for line in lines)
     header = next(line for line in lines if line.startswith("distance "))
@@ -188,7 +188,7 @@ def test_only_the_furthest_columns_unless_all_are_asked_for(said, tmp_path):
     words = (tmp_path / "a.csv", tmp_path / "b.csv", "--only", "js")
     _, few, _ = said(*words)
     _, every, _ = said(*words, "--all-columns")
-    assert "3 more columns are nearer: --all-columns" in few
+    assert "3 more columns are closer: use --all-columns" in few
     assert "more columns" not in every
     # Each by its distances, and again by its quantiles.
     assert sum(line.startswith("x") for line in every.splitlines()) == 26

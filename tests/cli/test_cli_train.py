@@ -52,7 +52,7 @@ def test_a_signal_while_data_is_read_leaves_nothing(tmp_path, monkeypatch, capsy
     before = signal.getsignal(number)
     monkeypatch.setattr(opening, "open_data", and_signal(opening.open_data, number))
     assert main(["train", *SMALL, "--out", str(tmp_path / "new" / "run")]) == code
-    assert f"stopped by {number.name} before the run had begun" in capsys.readouterr().err
+    assert f"stopped by {number.name} before the run began" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(number) == before
 
