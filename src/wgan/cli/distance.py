@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wgan.cli.distance_tables import Found, lines
 from wgan.cli.main import say
 from wgan.cli.options import Group, arg, parse
 from wgan.errors import DataError
@@ -19,7 +20,7 @@ from wgan.system.text import counted, escaped
 
 if TYPE_CHECKING:
     from wgan.cli.inputs import Side
-    from wgan.evaluation import ColumnDistance, Comparison, Joint
+    from wgan.evaluation import Comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,33 +43,6 @@ class DistanceOptions:
     json: bool = arg("Print one JSON object instead of tables.", False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """The result of `wgan distance`.
-
-    Attributes:
-        options: The options.
-        a: The first data set.
-        b: The second data set.
-        joint: Both sets in one space: the samples of A that are compared, then the other half of A.
-        num: Number of samples of A that are compared.
-        shared: How many of them are also in B.
-        shared_by_halves: How many of them are also in the other half of A; None without one.
-        rows: The distances.
-        columns: The distance of each column: of tables, and of points with few coordinates.
-    """
-
-    options: DistanceOptions
-    a: Side
-    b: Side
-    joint: Joint
-    num: int
-    shared: int
-    shared_by_halves: int | None
-    rows: tuple[Comparison, ...]
-    columns: tuple[ColumnDistance, ...]
-
-
 def run(words: Sequence[str]) -> int:
     """Run `wgan distance`."""
     groups = [
@@ -86,11 +60,15 @@ def run(words: Sequence[str]) -> int:
     if options.plan is not None:
         _draw(found, options.plan)
     if options.json:
-        print(json.dumps(_facts(found)))
+        print(json.dumps(_facts(found, options)))
         return 0
-    from wgan.cli.distance_tables import lines
-
-    for line in lines(found):
+    for line in lines(
+        found,
+        permutations=options.permutations,
+        only=options.only,
+        all_columns=options.all_columns,
+        plan=options.plan,
+    ):
         say(line)
     return 0
 
@@ -138,7 +116,6 @@ def _compared(options: DistanceOptions, reading: DataOptions) -> Found:
             progress=progress,
         )
     return Found(
-        options=options,
         a=a,
         b=b,
         joint=joint,
@@ -190,11 +167,11 @@ def _draw(found: Found, out: Path) -> None:
     replace_file(out, figures.png(figure))
 
 
-def _facts(found: Found) -> dict[str, Any]:
+def _facts(found: Found, options: DistanceOptions) -> dict[str, Any]:
     """The result as plain JSON; infinity, which JSON lacks, is the text "inf"."""
     facts = {
-        "a": found.options.a,
-        "b": found.options.b,
+        "a": options.a,
+        "b": options.b,
         "kind": found.a.kind,
         "unit": found.joint.unit,
         "num_a": found.num,
@@ -202,14 +179,14 @@ def _facts(found: Found) -> dict[str, Any]:
         "num_dimensions": found.joint.x.shape[1],
         "shared": found.shared,
         "shared_by_halves": found.shared_by_halves,
-        "permutations": found.options.permutations,
-        "seed": found.options.seed,
+        "permutations": options.permutations,
+        "seed": options.seed,
         "distances": {row.name: _row_facts(row) for row in found.rows},
     }
     if found.joint.columns:
         facts["columns"] = [{key: _plain(value) for key, value in asdict(each).items()} for each in found.columns]
-    if found.options.plan is not None:
-        facts["plan"] = str(found.options.plan)
+    if options.plan is not None:
+        facts["plan"] = str(options.plan)
     return facts
 
 

@@ -56,7 +56,7 @@ class Group:
                 name=item.name,
                 hint=hints[item.name],
                 default=getattr(self.defaults, item.name) if self.defaults is not None else item.default,
-                help=" ".join(filter(None, (_meaning(self.kind, item), self.more.get(item.name, "")))),
+                help=" ".join(filter(None, (item.metadata["meaning"], self.more.get(item.name, "")))),
                 metavar=self.positional.get(item.name, ""),
             )
             for item in dataclasses.fields(self.kind)
@@ -297,11 +297,3 @@ def _metavar(option: Option) -> str | tuple[str, ...]:
         return f"{{{','.join(typing.get_args(option.item))}}}"
     word = {int: "N", float: "X", str: "WORD"}.get(option.item, "PATH")
     return word if option.num_values == 1 else (word,) * option.num_values
-
-
-def _meaning(kind: type[Any], item: dataclasses.Field[Any]) -> str:
-    if "meaning" in item.metadata:
-        return str(item.metadata["meaning"])
-    section = (kind.__doc__ or "").partition("Attributes:")[2]
-    found = re.findall(r"^ +(\w+): (.+(?:\n {9,}.+)*)", section, re.MULTILINE)
-    return " ".join(dict(found)[item.name].split())

@@ -79,8 +79,7 @@ def evaluate(words: Sequence[str]) -> int:
 
 def evaluation_lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """A line for each number of an evaluation, distances with their floors; nothing if it is empty."""
-    from wgan.report.conditional_accuracy import conditional_accuracies, score_drop
-    from wgan.report.marginals import read_columns
+    from wgan.report.evaluations import conditional_accuracies, read_columns, score_drop
     from wgan.report.words import distance_name, significant
 
     for key, value in evaluation.items():

@@ -22,8 +22,8 @@ from wgan.data.images.members import Collection
 from wgan.data.images.naming import shown
 from wgan.data.images.packing import pack
 from wgan.data.images.source import ImageSource
-from wgan.data.images.tags import described_images, offered
-from wgan.data.labels import LABEL, described_by_labels, label_column
+from wgan.data.images.tags import image_conditions, offered
+from wgan.data.labels import LABEL, conditions_of_labels, label_column
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
 from wgan.system.text import counted
@@ -69,9 +69,11 @@ def images_from_array(
     is_table = isinstance(labels, pa.Table)
     if not is_table and options.condition and labels is not None:
         names = tuple(classes)
-        described = described_by_labels(label_column(labels, len(pixels), name, names), len(pixels), name, options)
+        offers, row_conditions = conditions_of_labels(
+            label_column(labels, len(pixels), name, names), len(pixels), name, options
+        )
     else:
-        described = described_by_labels(labels if is_table else None, len(pixels), name, options)
+        offers, row_conditions = conditions_of_labels(labels if is_table else None, len(pixels), name, options)
     # Labels that are not classes, such as ages, are taken as a condition only.
     is_number = np.asarray(labels).dtype.kind == "f" and bool(options.condition)
     numbers, names = _classes(None if is_table or is_number else labels, len(pixels), name, classes)
@@ -81,11 +83,11 @@ def images_from_array(
         read.codec,
         share=options.held_out,
         seed=seed,
-        notes=notes + (described[1].notes if described[1] is not None else ()),
+        notes=notes,
         labels=numbers,
         classes=names,
-        offers=(LABEL,) if numbers is not None else described[0],
-        described=described[1],
+        offers=(LABEL,) if numbers is not None else offers,
+        row_conditions=row_conditions,
         unseen=options.unseen,
         warning=read.warning,
     )
@@ -118,19 +120,19 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
         raise DataError(
             f"{shown(name)}: cannot be read: {error.strerror or error}", remedy="Is it still there and readable?"
         ) from None
-    described = described_images(made, name, options)
+    row_conditions = image_conditions(made, name, options)
     return ImageSource(
         name,
         made.pixels,
         made.codec,
         share=options.held_out,
         seed=seed,
-        notes=made.notes + made.passed_over + (described.notes if described is not None else ()),
+        notes=made.notes + made.passed_over,
         labels=made.labels,
         classes=made.classes,
         digest=made.digest,
         offers=offered(made),
-        described=described,
+        row_conditions=row_conditions,
         unseen=options.unseen,
         warning=made.warning,
     )

@@ -6,23 +6,20 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wgan.batch import Batch, Layout
+from wgan.batch import Layout
+from wgan.data.conditions import RowConditions
+from wgan.data.finite import FiniteSource
 from wgan.data.images.naming import shown
 from wgan.data.images.ranges import LEVELS
-from wgan.data.rows import Rows
 from wgan.data.scaling import to_dtype
-from wgan.data.source import RowsOf
 from wgan.errors import CheckpointError, DataError
-
-if TYPE_CHECKING:
-    from wgan.data.tables.detecting import Described
 
 Axes = Literal["NHWC", "NCHW", "NHW"]
 CHANNELS: dict[str, int] = {"L": 1, "RGB": 3, "RGBA": 4}
@@ -173,7 +170,7 @@ def _given(given: object) -> dict[str, Any]:
     return {"dtype": dtype, "low": low, "high": high, "axes": given["axes"]}
 
 
-class ImageSource:
+class ImageSource(FiniteSource):
     """Images held as bytes, in memory or in a mapped file, and turned into floats a batch at a time.
 
     Args:
@@ -187,20 +184,18 @@ class ImageSource:
         classes: Names of the classes.
         digest: Digest of the pixels where it is already known.
         offers: What could be a condition, by name.
-        described: What each image is described by, where conditions are asked for.
+        row_conditions: The conditions of the images that are kept; None in an unconditional run.
         unseen: Share of the combinations of conditions that are kept from training.
         warning: The note that is issued as a warning too; empty if there is none.
 
     Attributes:
-        size: Images to train on.
-        num_held_out: Images kept from training.
         labels: As given.
         classes: As given.
         pixels: As given.
-        offers: As given.
-        conditions: What samples may be asked for, or None.
         warning: As given.
     """
+
+    codec: ImageCodec
 
     def __init__(
         self,
@@ -215,7 +210,7 @@ class ImageSource:
         classes: tuple[str, ...] = (),
         digest: str | None = None,
         offers: tuple[str, ...] = (),
-        described: Described | None = None,
+        row_conditions: RowConditions | None = None,
         unseen: float = 0.0,
         warning: str = "",
     ) -> None:
@@ -227,74 +222,26 @@ class ImageSource:
         assert pixels.dtype == np.uint8
         assert pixels.shape[1:] == codec.layout.shape
         assert labels is None or len(labels) == len(pixels)
-        self.name = name
+        rows: Tensor | int = len(pixels)
+        if row_conditions is not None and row_conditions.kept is not None:
+            rows = torch.from_numpy(np.flatnonzero(row_conditions.kept))
+        super().__init__(
+            name,
+            codec,
+            lambda rows: codec.encode(pixels[rows.numpy()]),
+            rows,
+            held_out=share,
+            seed=seed,
+            notes=notes,
+            offers=offers,
+            row_conditions=row_conditions,
+            unseen=unseen,
+        )
         self.pixels = pixels
-        self.codec = codec
-        self.notes = notes
         self.warning = warning
         self.labels = labels
         self.classes = classes
         self._digest = digest
-        numbers: Tensor | int = len(pixels)
-        if described is not None and described.kept is not None:
-            numbers = torch.arange(len(pixels), device="cpu")[torch.from_numpy(described.kept)]
-        self.offers = offers
-        self._rows = Rows(self._gather, numbers, held_out=share, seed=seed, described=described, unseen=unseen)
-        self.conditions = self._rows.conditions
-        self.size: int | None = len(self._rows.train)
-        self.num_held_out: int | None = len(self._rows.held)
-
-    def sample(self, size: int, rng: torch.Generator) -> Batch:
-        """Draw images to train on, each independently of the others.
-
-        Args:
-            size: How many.
-            rng: What decides which.
-
-        Returns:
-            Shape (size, channels, height, width), float32, in [-1, 1], with their conditions where some are asked for.
-        """
-        return self._rows.sample(size, rng)
-
-    def held_out(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw images that training never sees, without repetition.
-
-        Args:
-            size: How many at most.
-            rng: What decides which.
-
-        Returns:
-            Shape (min(size, num_held_out), channels, height, width), float32, in [-1, 1].
-        """
-        return self._rows.held_out(size, rng)
-
-    def distinct(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw images that training sees, without repetition.
-
-        Args:
-            size: How many at most.
-            rng: What decides which.
-
-        Returns:
-            Shape (min(size, the source's size), channels, height, width), float32, in [-1, 1].
-        """
-        return self._rows.distinct(size, rng)
-
-    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
-        """Draw images of one part with their conditions, without repetition.
-
-        Args:
-            part: Images to train on, images held out, or those of combinations that are kept from training.
-            size: How many at most.
-            rng: What decides which.
-
-        Returns:
-            Shape (n, channels, height, width), float32, in [-1, 1].
-        """
-        return self._rows.labelled(part, size, rng)
-
-    def _gather(self, rows: Tensor) -> Tensor:
-        return self.codec.encode(self.pixels[rows.numpy()])
 
     def describe(self) -> str:
         """Say in one line what was found: count, height x width x channels, classes, split."""
@@ -304,7 +251,7 @@ class ImageSource:
             some = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
             parts.append(f"{len(self.classes)} class{'es' if len(self.classes) > 1 else ''} ({some})")
         parts.append(f"{self.size:,} to train on, {self.num_held_out:,} held out")
-        return f"{shown(self.name)}: {'; '.join(parts)}{self._rows.describe()}"
+        return f"{shown(self.name)}: {'; '.join(parts)}{self._describe_conditions()}"
 
     def fingerprint(self) -> str:
         """A digest of the pixels, their meaning, the labels and the images held out; the path does not enter."""
@@ -318,8 +265,8 @@ class ImageSource:
         # What is only for the way back does not enter, nor did it before there was such.
         seen = f"ImageCodec(mode={codec.mode!r}, height={codec.height}, width={codec.width}, kind={codec.kind!r})"
         hasher = hashlib.blake2b(f"{self._digest}|{self.pixels.shape}|{seen}|".encode(), digest_size=16)
-        hasher.update(self._rows.held.numpy().astype("<i8").tobytes())
-        hasher.update(self._rows.digest_of_conditions())
+        hasher.update(self._rows["held-out"].numpy().astype("<i8").tobytes())
+        hasher.update(self._digest_of_conditions())
         if self.labels is not None:
             hasher.update(repr(self.classes).encode("utf-8", "surrogateescape"))
             hasher.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
