@@ -15,7 +15,9 @@ from typing import Any, Literal
 
 from floors import picture
 
+from wgan.data.compression import COMPRESSIONS
 from wgan.data.names import BUILT_IN
+from wgan.data.tables.formats import TABLE_FORMATS
 from wgan.divergences import DIVERGENCES
 from wgan.divergences.table import COLUMNS, listing
 from wgan.errors import WganError
@@ -120,6 +122,15 @@ def divergence_table() -> str:
     return table([*COLUMNS, "what"], rows)
 
 
+def table_formats() -> str:
+    """The formats of table files: their endings, and whether compressed files are written."""
+    rows = [
+        [known.name, ", ".join(f"`{ending}`" for ending in known.endings), "yes" if known.compressible else "no"]
+        for known in TABLE_FORMATS
+    ]
+    return table(["format", "endings", "written compressed"], rows)
+
+
 def reference() -> str:
     """The whole file."""
     recipes = [
@@ -132,6 +143,9 @@ def reference() -> str:
         table(["recipe", "data", "for"], recipes),
         "## Built-in data",
         table(["name", "what"], [[f"`{name}`", line] for name, line in BUILT_IN.items()]),
+        "## Table files",
+        f"Every format is read compressed too ({', '.join(f'`{ending}`' for ending in COMPRESSIONS)}, `.zip`).",
+        table_formats(),
         "## Choices",
         "A choice is a name, or a name with parameters: `penalty:weight=0.1,one_sided=true`.",
         *registry_sections(),

@@ -187,7 +187,7 @@ def _cell(value: object) -> str:
 def _written(source: Source) -> dict[str, Number]:
     """Columns of numbers and dates that samples hold as formatted text, by name."""
     from wgan.data.columns import Number
-    from wgan.data.tables import TableCodec
+    from wgan.data.tables.codec import TableCodec
 
     columns = source.codec.columns if isinstance(source.codec, TableCodec) else ()
     return {column.name: column for column in columns if isinstance(column, Number) and column.form is not None}

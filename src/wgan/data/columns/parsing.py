@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from wgan.data.tables.dates import Instants, compact_dates, find_dates
-from wgan.data.tables.numerals import Numerals, are_mixed, find_numbers, why_text
-from wgan.data.tables.reading import NUMBER, Raw
-from wgan.data.tables.rules import Evidence, Habits, ParsingRules
-from wgan.data.tables.written import Form
+from wgan.data.columns.conventions import Conventions, Evidence, ParsingRules
+from wgan.data.columns.dates import ParsedDates, compact_dates, find_dates
+from wgan.data.columns.numbers import ParsedNumbers, are_mixed, find_numbers, why_text
+from wgan.data.columns.raw import RawTable
+from wgan.data.columns.text_formats import PLAIN_NUMBER, TextFormat
 from wgan.errors import DataError
 
 # Digits after a sign, a currency or the name of a day or a month.
@@ -31,7 +31,7 @@ _INSTANTS = (
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Parsed:
+class ParsedText:
     """What text stands for.
 
     Attributes:
@@ -42,12 +42,14 @@ class Parsed:
     """
 
     values: pa.Array | None = None
-    form: Form | None = None
+    form: TextFormat | None = None
     note: str = ""
     is_hint: bool = False
 
 
-def parsed(text: pa.Array, raw: Raw, name: str, rules: ParsingRules, habits: Habits, *, forced: bool) -> Parsed:
+def parse_text(
+    text: pa.Array, raw: RawTable, name: str, rules: ParsingRules, conventions: Conventions, *, forced: bool
+) -> ParsedText:
     """Find what the text of a column stands for.
 
     Args:
@@ -55,7 +57,7 @@ def parsed(text: pa.Array, raw: Raw, name: str, rules: ParsingRules, habits: Hab
         raw: The table that it is from.
         name: What it is called there.
         rules: What the user says of how it is written.
-        habits: What the other columns show.
+        conventions: What the other columns show.
         forced: Whether the user says that it is numbers.
 
     Raises:
@@ -65,8 +67,8 @@ def parsed(text: pa.Array, raw: Raw, name: str, rules: ParsingRules, habits: Hab
 
     if not (raw.untyped or forced or rules.is_date):
         # Text that comes with a type is what it says.
-        note = _hint(text, name, rules, habits)
-        return Parsed(note=note, is_hint=bool(note))
+        note = _hint(text, name, rules, conventions)
+        return ParsedText(note=note, is_hint=bool(note))
     trimmed = pc.utf8_trim_whitespace(text.cast(pa.large_string()))
     none = pa.scalar(None, trimmed.type)
     cells = pc.if_else(pc.is_in(trimmed, value_set=pa.array(_MISSING, trimmed.type)), none, trimmed)
@@ -74,13 +76,13 @@ def parsed(text: pa.Array, raw: Raw, name: str, rules: ParsingRules, habits: Hab
     if not present:
         # A column of nothing but "NA" is text; one of nothing but empty cells has no type.
         empty = pa.nulls(len(text)) if text.null_count == len(text) else None
-        return Parsed(values=cells.cast(pa.float64()) if forced else empty)
-    fits = pc.match_substring_regex(cells, f"^({NUMBER})$")
+        return ParsedText(values=cells.cast(pa.float64()) if forced else empty)
+    fits = pc.match_substring_regex(cells, f"^({PLAIN_NUMBER})$")
     if pc.sum(fits).as_py() == present and rules.decimal != "," and not rules.thousands and not rules.date_format:
-        return _plain(cells, raw, name, rules, habits, forced=forced)
+        return _plain(cells, raw, name, rules, conventions, forced=forced)
     if not (forced or rules.is_date or _begin_alike(cells)):
-        return Parsed()
-    numbers = None if rules.is_date else find_numbers(cells, rules, habits, forced=forced)
+        return ParsedText()
+    numbers = None if rules.is_date else find_numbers(cells, rules, conventions, forced=forced)
     if numbers is not None and numbers.count == present:
         return _written_numbers(numbers, raw, name, forced=forced)
     if rules.decimal or rules.thousands:
@@ -89,20 +91,20 @@ def parsed(text: pa.Array, raw: Raw, name: str, rules: ParsingRules, habits: Hab
         right = numbers.numbers.is_valid() if numbers is not None else pc.fill_null(fits, False)
         raise _misfit(raw, name, text, cells, right, f"which {_naming(rules)} names", "text")
     if not rules.date_format and (instants := _instants(cells, present)) is not None:
-        return _iso(instants, text, cells, rules, habits, name)
-    dates = find_dates(cells, rules, habits)
+        return _iso(instants, text, cells, rules, conventions, name)
+    dates = find_dates(cells, rules, conventions)
     if dates is not None and dates.count == present:
         return _written_dates(dates, cells, raw, name)
     if _are_standard(cells):
-        return Parsed(note=f"column {name!r}: dates and times of several forms are read as text")
+        return ParsedText(note=f"column {name!r}: dates and times of several forms are read as text")
     _refuse_misfits(text, cells, fits, numbers, dates, raw, name, rules)
     if are_mixed(cells):
-        return Parsed(note=f"column {name!r}: numbers with several currencies or units are read as text")
-    return Parsed()
+        return ParsedText(note=f"column {name!r}: numbers with several currencies or units are read as text")
+    return ParsedText()
 
 
 def _refuse_other_separators(
-    cells: pa.Array, fits: pa.Array, present: int, raw: Raw, name: str, rules: ParsingRules
+    cells: pa.Array, fits: pa.Array, present: int, raw: RawTable, name: str, rules: ParsingRules
 ) -> None:
     """Refuse plain numbers that do not have the separators that the options name.
 
@@ -129,7 +131,7 @@ def _begin_alike(cells: pa.Array) -> bool:
     return 4 * (pc.sum(pc.match_substring_regex(some, _BEGINNING)).as_py() or 0) > len(some)
 
 
-def _hint(text: pa.Array, name: str, rules: ParsingRules, habits: Habits) -> str:
+def _hint(text: pa.Array, name: str, rules: ParsingRules, conventions: Conventions) -> str:
     """What to say of text with many values that looks like numbers or dates, and is read as text all the same."""
     import pyarrow.compute as pc
 
@@ -137,10 +139,10 @@ def _hint(text: pa.Array, name: str, rules: ParsingRules, habits: Habits) -> str
     sample = sample.slice(0, _SAMPLE)
     if len(sample) <= _FEW:
         return ""
-    numbers = find_numbers(sample, rules, habits, forced=False)
+    numbers = find_numbers(sample, rules, conventions, forced=False)
     if numbers is not None and numbers.count == len(sample) and not numbers.is_plain:
         return f"column {name!r}: text such as {_shortened(numbers.cell)!r} is numbers only under --numeric {name!r}"
-    dates = find_dates(sample, rules, habits)
+    dates = find_dates(sample, rules, conventions)
     if dates is not None and dates.count == len(sample):
         way = f"--date-format {name + '=' + dates.form.format.replace('%-', '%')!r}"
         return f"column {name!r}: text such as {sample[0].as_py()!r} is dates only with {way}"
@@ -151,38 +153,40 @@ def _naming(rules: ParsingRules) -> str:
     return "--decimal or --thousands" if rules.is_number else "--numeric"
 
 
-def _plain(cells: pa.Array, raw: Raw, name: str, rules: ParsingRules, habits: Habits, *, forced: bool) -> Parsed:
+def _plain(
+    cells: pa.Array, raw: RawTable, name: str, rules: ParsingRules, conventions: Conventions, *, forced: bool
+) -> ParsedText:
     """What cells stand for that are plain numbers, all of them."""
     import pyarrow.compute as pc
 
     if not forced:
         if not raw.plain_numbers:
-            return Parsed()
+            return ParsedText()
         if (days := compact_dates(cells)) is not None:
             return _written_dates(days, cells, raw, name)
         if why := why_text(cells):
             shown = cells[pc.index(cells.is_valid(), pa.scalar(True)).as_py()].as_py()
             said = f"column {name!r}: {_shortened(shown)!r} {why}, and is read as text (--numeric {name!r} for numbers)"
-            return Parsed(note="" if "zeros" in why else said)
+            return ParsedText(note="" if "zeros" in why else said)
     note = ""
     if _any(pc.match_substring(cells, ".")) and pc.all(pc.match_substring_regex(cells, _GROUPED)).as_py():
         # 1.234 may have three places, or be written as in a German file.
-        found = find_numbers(cells, rules, habits, forced=forced)
+        found = find_numbers(cells, rules, conventions, forced=forced)
         if found is not None and found.form.thousands:
             return _written_numbers(found, raw, name, forced=forced)
-        if habits.decimal is None or habits.decimal.says != ".":
+        if conventions.decimal is None or conventions.decimal.says != ".":
             shown = cells[pc.index(pc.match_substring(cells, "."), pa.scalar(True)).as_py()].as_py()
             note = (
                 f"column {name!r}: {shown!r} is read with a decimal point (--thousands {name + '=.'!r} if it has none)"
             )
     elif _any(pc.starts_with(cells, "+")):
-        found = find_numbers(cells, rules, habits, forced=forced)
+        found = find_numbers(cells, rules, conventions, forced=forced)
         if found is not None and found.form.plus and found.count == len(cells) - cells.null_count:
             return _written_numbers(found, raw, name, forced=forced)
     values = _numbers(pc.replace_substring_regex(cells, r"^\+", ""))
     if pa.types.is_floating(values.type) and pc.all(pc.match_substring_regex(cells, _INTEGER)).as_py():
         note = f"column {name!r}: whole numbers of more than 64 bits are rounded to float64"
-    return Parsed(values=values, note=note)
+    return ParsedText(values=values, note=note)
 
 
 def _numbers(cells: pa.Array) -> pa.Array:
@@ -197,7 +201,7 @@ def _numbers(cells: pa.Array) -> pa.Array:
     return cells.cast(pa.float64())
 
 
-def _written_numbers(found: Numerals, raw: Raw, name: str, *, forced: bool) -> Parsed:
+def _written_numbers(found: ParsedNumbers, raw: RawTable, name: str, *, forced: bool) -> ParsedText:
     """Numbers in a written form.
 
     Raises:
@@ -218,15 +222,15 @@ def _written_numbers(found: Numerals, raw: Raw, name: str, *, forced: bool) -> P
     distinct = pc.count_distinct(found.numbers, mode="only_valid").as_py()
     if not forced and (distinct <= 1 or (distinct <= 2 and pa.types.is_integer(found.numbers.type))):
         # What has hardly any values is a category, or never changes: its text says all.
-        return Parsed()
+        return ParsedText()
     if found.is_plain:
-        return Parsed(values=found.numbers)
+        return ParsedText(values=found.numbers)
     value = found.form.read(pa.array([found.cell], pa.large_string()))[0].as_py()
     note = f"column {name!r}: {_shortened(found.cell)!r} is read as the number {value}{_since(found.because)}"
-    return Parsed(values=found.numbers, form=found.form, note=note)
+    return ParsedText(values=found.numbers, form=found.form, note=note)
 
 
-def _written_dates(found: Instants, cells: pa.Array, raw: Raw, name: str) -> Parsed:
+def _written_dates(found: ParsedDates, cells: pa.Array, raw: RawTable, name: str) -> ParsedText:
     """Dates or times in a written form.
 
     Raises:
@@ -245,7 +249,7 @@ def _written_dates(found: Instants, cells: pa.Array, raw: Raw, name: str) -> Par
             f"--date-format {name + '=' + found.form.format!r}.",
         )
     if pc.count_distinct(found.values, mode="only_valid").as_py() <= 1:
-        return Parsed()
+        return ParsedText()
     what = "time" if pa.types.is_time(found.values.type) else "date"
     note = f"column {name!r}: {cells[row].as_py()!r} is read as the {what} {found.values[row].as_py()}"
     cells = cells.drop_null().unique()
@@ -254,7 +258,7 @@ def _written_dates(found: Instants, cells: pa.Array, raw: Raw, name: str) -> Par
     if _any(changed):
         row = changed.index(True).as_py()
         note += f"; {cells[row].as_py()!r} will be written as {written[row].as_py()!r}"
-    return Parsed(values=found.values, form=found.form, note=note + _since(found.because))
+    return ParsedText(values=found.values, form=found.form, note=note + _since(found.because))
 
 
 def _since(evidence: Evidence | None) -> str:
@@ -292,16 +296,18 @@ def _are_standard(cells: pa.Array) -> bool:
     return True
 
 
-def _iso(instants: pa.Array, text: pa.Array, cells: pa.Array, rules: ParsingRules, habits: Habits, name: str) -> Parsed:
+def _iso(
+    instants: pa.Array, text: pa.Array, cells: pa.Array, rules: ParsingRules, conventions: Conventions, name: str
+) -> ParsedText:
     """Dates and times as the standard has them: in the form that they came in, where there is such a form."""
     note = _note_on_form(text, instants, name) if pa.types.is_timestamp(instants.type) else ""
     if (
         note
-        and (found := find_dates(cells, rules, habits)) is not None
+        and (found := find_dates(cells, rules, conventions)) is not None
         and found.form.write(found.values).equals(cells)
     ):
-        return Parsed(values=found.values, form=found.form)
-    return Parsed(values=instants, note=note)
+        return ParsedText(values=found.values, form=found.form)
+    return ParsedText(values=instants, note=note)
 
 
 def _note_on_form(text: pa.Array, instants: pa.Array, name: str) -> str:
@@ -320,9 +326,9 @@ def _refuse_misfits(
     text: pa.Array,
     cells: pa.Array,
     fits: pa.Array,
-    numbers: Numerals | None,
-    dates: Instants | None,
-    raw: Raw,
+    numbers: ParsedNumbers | None,
+    dates: ParsedDates | None,
+    raw: RawTable,
     name: str,
     rules: ParsingRules,
 ) -> None:
@@ -347,7 +353,9 @@ def _refuse_misfits(
         raise _misfit(raw, name, text, cells, right, f"whose other cells are mostly {what}", "text")
 
 
-def _misfit(raw: Raw, name: str, text: pa.Array, cells: pa.Array, right: pa.Array, why: str, noun: str) -> DataError:
+def _misfit(
+    raw: RawTable, name: str, text: pa.Array, cells: pa.Array, right: pa.Array, why: str, noun: str
+) -> DataError:
     """The error for a column in which some cells are not what the others are; `right` says which are."""
     import pyarrow.compute as pc
 

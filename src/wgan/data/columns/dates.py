@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from wgan.data.tables.rules import Evidence, Habits, ParsingRules
-from wgan.data.tables.written import DateForm
+from wgan.data.columns.conventions import Conventions, Evidence, ParsingRules
+from wgan.data.columns.text_formats import DateFormat
 
 _SAMPLE = 200
 _DAYS = (
@@ -34,7 +34,7 @@ _TIMELIKE = r"^[^0-9]{0,12}[0-9]{1,4}[-/.: ].{0,24}$|^[A-Za-z]{3,9}[- ].{0,20}$"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Instants:
+class ParsedDates:
     """Dates or times that were found in text.
 
     Attributes:
@@ -46,19 +46,19 @@ class Instants:
     """
 
     values: pa.Array
-    form: DateForm
+    form: DateFormat
     count: int
     because: Evidence | None = None
-    unsettled: tuple[DateForm, ...] = ()
+    unsettled: tuple[DateFormat, ...] = ()
 
 
-def find_dates(cells: pa.Array, rules: ParsingRules, habits: Habits) -> Instants | None:
+def find_dates(cells: pa.Array, rules: ParsingRules, conventions: Conventions) -> ParsedDates | None:
     """Find the form of dates or times that most of the cells have.
 
     Args:
         cells: Trimmed text, large_string; null where missing.
         rules: What the user says.
-        habits: What the other columns show.
+        conventions: What the other columns show.
 
     Returns:
         The dates or times, or None where no form of them is that of more than half of the cells.
@@ -67,7 +67,7 @@ def find_dates(cells: pa.Array, rules: ParsingRules, habits: Habits) -> Instants
     sample = present.slice(0, 50 * _SAMPLE).unique().slice(0, _SAMPLE)
     if not len(sample) or not (rules.date_format or _likely(sample)):
         return None
-    found: list[Instants] = []
+    found: list[ParsedDates] = []
     for form in [_lenient(rules.date_format)] if rules.date_format else _forms(sample):
         if rules.is_date and rules.dayfirst is not None and _dayfirst(form) not in (None, rules.dayfirst):
             continue
@@ -76,17 +76,17 @@ def find_dates(cells: pa.Array, rules: ParsingRules, habits: Habits) -> Instants
         values = form.read(cells)
         count = len(values) - values.null_count
         if 2 * count > len(present):
-            found.append(Instants(values=values, form=form, count=count))
+            found.append(ParsedDates(values=values, form=form, count=count))
     most = max((each.count for each in found), default=0)
     found = [each for each in found if each.count == most]
     if not found:
         return None
-    chosen, because, open_forms = _settled(found, rules, habits)
+    chosen, because, open_forms = _settled(found, rules, conventions)
     unsettled = tuple(each.form for each in open_forms)
     return replace(chosen, form=_padded(chosen, cells), because=because, unsettled=unsettled)
 
 
-def compact_dates(cells: pa.Array) -> Instants | None:
+def compact_dates(cells: pa.Array) -> ParsedDates | None:
     """Days written as whole numbers, such as 20240703, where all of many cells are days of 1900 to 2099."""
     import pyarrow.compute as pc
 
@@ -95,11 +95,11 @@ def compact_dates(cells: pa.Array) -> Instants | None:
     format_ = _COMPACT.get(lengths["min"] or 0) if lengths["min"] == lengths["max"] else None
     if format_ is None or not pc.all(pc.match_substring_regex(present, "^(?:19|20)[0-9]+$")).as_py():
         return None
-    form = DateForm(format=format_)
+    form = DateFormat(format=format_)
     values = form.read(cells)
     if values.null_count > cells.null_count or len(values.drop_null().unique()) < _FEW_COMPACT:
         return None
-    return Instants(values=values, form=form, count=len(present))
+    return ParsedDates(values=values, form=form, count=len(present))
 
 
 def _likely(sample: pa.Array) -> bool:
@@ -108,44 +108,44 @@ def _likely(sample: pa.Array) -> bool:
     return 2 * (pc.sum(pc.match_substring_regex(sample, _TIMELIKE)).as_py() or 0) > len(sample)
 
 
-def _forms(sample: pa.Array) -> Iterator[DateForm]:
+def _forms(sample: pa.Array) -> Iterator[DateFormat]:
     """The forms that may be that of more than half of some cells."""
     import pyarrow.compute as pc
 
     for day in _DAYS:
         # Most days are not how the cells begin, and then neither are they with any of the times behind them.
-        begins = pc.match_substring_regex(sample, DateForm(format=day).pattern().removesuffix("$"))
+        begins = pc.match_substring_regex(sample, DateFormat(format=day).pattern().removesuffix("$"))
         if 2 * (pc.sum(begins).as_py() or 0) <= len(sample):
             continue
-        yield DateForm(format=day)
+        yield DateFormat(format=day)
         for mark, time in itertools.product((" ", ", ", "T"), _TIMES):
             if mark != "T" or "%I" not in time.replace("-", ""):
-                yield DateForm(format=f"{day}{mark}{time}")
-    yield from (DateForm(format=each) for each in (*_MONTHS, *_TIMES))
+                yield DateFormat(format=f"{day}{mark}{time}")
+    yield from (DateFormat(format=each) for each in (*_MONTHS, *_TIMES))
 
 
-def _count(form: DateForm, cells: pa.Array) -> int:
+def _count(form: DateFormat, cells: pa.Array) -> int:
     import pyarrow.compute as pc
 
     matching = cells.filter(pc.match_substring_regex(cells, form.pattern()))
     return len(matching) - form.read(matching).null_count if len(matching) else 0
 
 
-def _lenient(format_: str) -> DateForm:
+def _lenient(format_: str) -> DateFormat:
     """The same form with or without zeros in front, unless digits stand side by side."""
     for letter in "dmHI":
         at = format_.find(f"%{letter}")
         beside = format_[at + 2 : at + 3] == "%" or (at > 1 and format_[at - 2 : at - 1] == "%")
         if at >= 0 and not beside:
             format_ = format_.replace(f"%{letter}", f"%-{letter}")
-    return DateForm(format=format_)
+    return DateFormat(format=format_)
 
 
 def _settled(
-    found: list[Instants], rules: ParsingRules, habits: Habits
-) -> tuple[Instants, Evidence | None, list[Instants]]:
+    found: list[ParsedDates], rules: ParsingRules, conventions: Conventions
+) -> tuple[ParsedDates, Evidence | None, list[ParsedDates]]:
     """Of forms that fit equally well the one that holds, what settled it, and those that it leaves open."""
-    distinct: list[Instants] = []
+    distinct: list[ParsedDates] = []
     for each in found:
         if not any(each.values.equals(other.values) for other in distinct):
             distinct.append(each)
@@ -157,14 +157,14 @@ def _settled(
     dotted = [each for each in distinct if "." in each.form.format and _dayfirst(each.form)]
     if len(dotted) == 1:
         return dotted[0], None, []
-    if (evidence := habits.dayfirst) is not None:
+    if (evidence := conventions.dayfirst) is not None:
         fitting = [each for each in distinct if _dayfirst(each.form) == (evidence.says == "yes")]
         if len(fitting) == 1:
             return fitting[0], evidence, []
     return distinct[0], None, distinct[1:]
 
 
-def _dayfirst(form: DateForm) -> bool | None:
+def _dayfirst(form: DateFormat) -> bool | None:
     """Whether the day comes before a month in digits; None where that is no question."""
     letters = form.tokens
     if not {"d", "m"} <= set(letters) or letters[0] == "Y":
@@ -172,7 +172,7 @@ def _dayfirst(form: DateForm) -> bool | None:
     return letters.index("d") < letters.index("m") and letters[0] != "y"
 
 
-def _padded(found: Instants, cells: pa.Array) -> DateForm:
+def _padded(found: ParsedDates, cells: pa.Array) -> DateFormat:
     """The form with zeros in front where the cells have them."""
     import pyarrow.compute as pc
 
@@ -185,7 +185,7 @@ def _padded(found: Instants, cells: pa.Array) -> DateForm:
         for directive in {*date, *time} - {*bare}:
             format_ = format_.replace(directive, directive.replace("-", ""))
         for upper in (False, True):
-            form = DateForm(format=format_, upper=upper)
+            form = DateFormat(format=format_, upper=upper)
             if pc.all(pc.equal(form.write(values), cells)).as_py():
                 return form
     return found.form

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from wgan.data.tables.reading import Raw
-from wgan.data.tables.rules import Habits, rules_of
-from wgan.data.tables.standing import parsed
-from wgan.data.tables.written import Form, NumberForm
-from wgan.data.types import from_plain, is_taken, is_text, to_plain
+from wgan.data.columns.conventions import Conventions, rules_of
+from wgan.data.columns.parsing import parse_text
+from wgan.data.columns.raw import RawTable
+from wgan.data.columns.text_formats import NumberFormat, TextFormat
+from wgan.data.columns.types import from_plain, is_taken, is_text, to_plain
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
 
@@ -40,11 +40,11 @@ class TypedColumn:
     note: str = ""
     is_hint: bool = False
     nan: bool = False
-    form: Form | None = None
+    form: TextFormat | None = None
     text: str = "string"
 
 
-def typed_column(raw: Raw, name: str, options: DataOptions, habits: Habits | None = None) -> TypedColumn:
+def typed_column(raw: RawTable, name: str, options: DataOptions, conventions: Conventions | None = None) -> TypedColumn:
     """Settle what a column's cells are.
 
     Args:
@@ -52,7 +52,7 @@ def typed_column(raw: Raw, name: str, options: DataOptions, habits: Habits | Non
         name: One of its columns.
         options: `categorical` and `numeric` override what the column looks like; `decimal`, `thousands`, `dayfirst` and
             `date_format` say how it is written.
-        habits: What the columns of the table show of how numbers and dates are written in it.
+        conventions: What the columns of the table show of how numbers and dates are written in it.
 
     Returns:
         The column in plain form.
@@ -84,12 +84,12 @@ def typed_column(raw: Raw, name: str, options: DataOptions, habits: Habits | Non
     if is_text(kind) and name not in options.categorical:
         rules = rules_of(options, name)
         is_forced = name in options.numeric or rules.is_number
-        found = parsed(array, raw, name, rules, habits or Habits(raw.table), forced=is_forced)
+        found = parse_text(array, raw, name, rules, conventions or Conventions(raw.table), forced=is_forced)
         note, is_hint = found.note, found.is_hint
         if found.values is not None:
             array, kind, form = found.values, found.values.type, found.form
             if form is None and not raw.untyped:
-                form = NumberForm()
+                form = NumberFormat()
     coded = dictionary is not None or name in options.categorical
     plain = _tidy(to_plain(array))
     if pa.types.is_decimal(kind):
@@ -123,7 +123,7 @@ def _tidy(array: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), pc.add(array, pa.scalar(0.0, array.type)))
 
 
-def _note_on_digits(decimals: pa.Array, plain: pa.Array, raw: Raw, name: str) -> str:
+def _note_on_digits(decimals: pa.Array, plain: pa.Array, raw: RawTable, name: str) -> str:
     """What is to be said of decimals that floats cannot hold."""
     try:
         back = from_plain(plain, decimals.type)

@@ -52,7 +52,7 @@ def schema_from_text(text: str) -> pa.Schema:
         raise ValueError(f"no schema: {error}") from None
 
 
-def as_came(table: pa.Table) -> pa.Schema:
+def schema_as_given(table: pa.Table) -> pa.Schema:
     """What is known of a table's columns beside their types: metadata, without what pandas says of its index."""
     schema = table.schema
     try:

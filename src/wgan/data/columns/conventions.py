@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from wgan.data.tables.written import DateForm
+from wgan.data.columns.text_formats import DateFormat
 from wgan.errors import UsageError
 from wgan.settings import PER_COLUMN, DataOptions
 
@@ -53,7 +53,7 @@ def rules_of(options: DataOptions, name: str) -> ParsingRules:
                 said[option] = value
     if "date_format" in said:
         try:
-            DateForm(format=said["date_format"])
+            DateFormat(format=said["date_format"])
         except ValueError as error:
             raise UsageError(f"--date-format: {error}", remedy="Use the directives of strptime.") from None
     thousands = said.get("thousands")
@@ -105,7 +105,7 @@ _NUMBERLIKE = r"^[^0-9,.A-Za-z]{0,4}[A-Z]{0,3}[^0-9A-Za-z]{0,3}[0-9][0-9.,'\s]*(
 _NUMERIC_DATE = r"^\s*(?P<first>[0-9]{1,2})[-/](?P<second>[0-9]{1,2})[-/](?P<year>[0-9]{4}|[0-9]{2})\b"
 
 
-class Habits:
+class Conventions:
     """What the columns of one file show of how numbers and dates are written in it; found when first asked for.
 
     Args:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from wgan.data.tables.rules import Evidence, Habits, ParsingRules
-from wgan.data.tables.written import SPACES, Negative, NumberForm, number_pattern
+from wgan.data.columns.conventions import Conventions, Evidence, ParsingRules
+from wgan.data.columns.text_formats import SPACES, Negative, NumberFormat, number_pattern
 
 _LETTERS = (
     "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|RUB|KRW|TRY|ZAR"
@@ -30,7 +30,7 @@ _TELEPHONE_DIGITS = 7
 
 
 @dataclass(frozen=True, kw_only=True)
-class Numerals:
+class ParsedNumbers:
     """Numbers that were found in text.
 
     Attributes:
@@ -43,11 +43,11 @@ class Numerals:
     """
 
     numbers: pa.Array
-    form: NumberForm
+    form: NumberFormat
     count: int
     cell: str
     because: Evidence | None = None
-    unsettled: tuple[NumberForm, ...] = ()
+    unsettled: tuple[NumberFormat, ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -57,13 +57,15 @@ class Numerals:
         return is_bare and form.decimal == "." and form.negative == "-x"
 
 
-def find_numbers(cells: pa.Array, rules: ParsingRules, habits: Habits, *, forced: bool) -> Numerals | None:
+def find_numbers(
+    cells: pa.Array, rules: ParsingRules, conventions: Conventions, *, forced: bool
+) -> ParsedNumbers | None:
     """Find the form of numbers that most of the cells have.
 
     Args:
         cells: Trimmed text, large_string; null where missing.
         rules: What the user says.
-        habits: What the other columns show.
+        conventions: What the other columns show.
         forced: Whether they are numbers whatever they look like.
 
     Returns:
@@ -87,7 +89,7 @@ def find_numbers(cells: pa.Array, rules: ParsingRules, habits: Habits, *, forced
     readings, count = _readings(body, rules)
     if 2 * count <= present:
         return None
-    decimal, thousands, because, unsettled = _settled(readings, top["values"] != "\0", habits)
+    decimal, thousands, because, unsettled = _settled(readings, top["values"] != "\0", conventions)
     forms = [_form(alike, body, *reading) for reading in ((decimal, thousands), *unsettled)]
     numbers = forms[0].read(cells)
     if not forced and _are_names(numbers, body, forms[0], alike):
@@ -96,7 +98,7 @@ def find_numbers(cells: pa.Array, rules: ParsingRules, habits: Habits, *, forced
     telling = pc.match_substring(cells, mark)
     place = pc.index(pc.and_(telling, numbers.is_valid()), pa.scalar(True)).as_py()
     cell = cells[place if place >= 0 else pc.index(numbers.is_valid(), pa.scalar(True)).as_py()].as_py()
-    return Numerals(
+    return ParsedNumbers(
         numbers=numbers,
         form=forms[0],
         count=len(numbers) - numbers.null_count,
@@ -144,13 +146,13 @@ def _within(one: tuple[str, str], other: tuple[str, str]) -> bool:
 
 
 def _settled(
-    readings: list[tuple[str, str]], is_unit: bool, habits: Habits
+    readings: list[tuple[str, str]], is_unit: bool, conventions: Conventions
 ) -> tuple[str, str, Evidence | None, list[tuple[str, str]]]:
     """The one reading that holds, what settled it, and those that it leaves open."""
     if len(readings) == 1:
         return *readings[0], None, []
     readings = sorted(readings, key=lambda reading: reading[0] != ".")
-    if (evidence := habits.decimal) is not None:
+    if (evidence := conventions.decimal) is not None:
         other = {".": ",", ",": "."}[evidence.says]
         fitting = [reading for reading in readings if reading[0] in ("", evidence.says) and reading[1] in ("", other)]
         if len(fitting) == 1:
@@ -161,7 +163,7 @@ def _settled(
     return *readings[0], None, readings[1:]
 
 
-def _form(alike: pa.Array, body: pa.Array, decimal: str, thousands: str) -> NumberForm:
+def _form(alike: pa.Array, body: pa.Array, decimal: str, thousands: str) -> NumberFormat:
     """The form of numbers, as their parts show it."""
     import pyarrow.compute as pc
 
@@ -175,7 +177,7 @@ def _form(alike: pa.Array, body: pa.Array, decimal: str, thousands: str) -> Numb
     unsigned = pc.and_(pc.equal(plus, ""), pc.invert(pc.match_substring_regex(body, r"^[0.,]*$")))
     unsigned = pc.and_(unsigned, pc.equal(_joined(part["o"], part["i"], part["u"], mark=""), ""))
     has_exponent, escaped = _any(body, "[eE]"), re.escape(thousands)
-    return NumberForm(
+    return NumberFormat(
         prefix=_commonest(part["pre"]),
         suffix=_commonest(part["suf"]),
         decimal=decimal or ("," if thousands == "." else "."),
@@ -212,7 +214,7 @@ def _is_address(body: pa.Array) -> bool:
     return _count(body, rf"^{part}\.{part}\.{part}\.{part}$") == len(body)
 
 
-def _are_names(numbers: pa.Array, body: pa.Array, form: NumberForm, alike: pa.Array) -> bool:
+def _are_names(numbers: pa.Array, body: pa.Array, form: NumberFormat, alike: pa.Array) -> bool:
     """Whether digits with separators name something: telephones with a plus, or groups with spaces of one length."""
     import pyarrow.compute as pc
 
