@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Literal
 
 from wgan.cli.main import say
 from wgan.cli.options import Group, arg, parse
-from wgan.cli.prove_tables import RANKED, confusion_lines, curve_lines, known_lines, trace_line, visit_line
+from wgan.cli.prove_tables import RANKED, confusion_lines, curve_lines, known_lines, result_line, trace_line
 from wgan.cli.studies import Result, check_picture, conclude
 from wgan.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wgan.studies.proofs.known import KnownFound
-    from wgan.studies.proofs.tracking import Trace, Tracked
+    from wgan.studies.proofs.known import KnownResult
+    from wgan.studies.proofs.traces import Trace, Traces
 
 _QUICK = ("ring-penalty", "ring-dead")
 """Two runs of the zoo: a sound one and one that breaks down."""
@@ -84,7 +84,7 @@ def _known(options: ProveOptions) -> Result:
     return Result(claims=found.claims(), facts=facts, lines=list(known_lines(found)), draw=lambda: _draw_known(found))
 
 
-def _draw_known(found: KnownFound) -> Figure:
+def _draw_known(found: KnownResult) -> Figure:
     from wgan import figures
 
     def row(name: str, place: int) -> figures.Known:
@@ -114,7 +114,7 @@ def _draw_known(found: KnownFound) -> Figure:
 
 def _curves(options: ProveOptions) -> Result:
     from wgan.studies.proofs.curves import FULL, QUICK, run_all, tasks
-    from wgan.studies.proofs.tracking import Tracked
+    from wgan.studies.proofs.traces import Traces
 
     wanted = tasks(adult=options.adult, scale=QUICK if options.quick else FULL, seed=options.seed)
     if not options.json:
@@ -126,7 +126,7 @@ def _curves(options: ProveOptions) -> Result:
         if not options.json:
             say(trace_line(trace) + ("  (kept)" if is_kept else ""))
 
-    found = Tracked(traces=run_all(wanted, folder=options.folder, jobs=options.jobs, tell=tell))
+    found = Traces(traces=run_all(wanted, folder=options.folder, jobs=options.jobs, tell=tell))
     facts = {
         "proof": "curves",
         "left_out": [] if options.adult else ["adult"],
@@ -144,7 +144,7 @@ def _ranks(trace: Trace) -> dict[str, dict[str, float | None]]:
     }
 
 
-def _draw_curves(found: Tracked) -> Figure:
+def _draw_curves(found: Traces) -> Figure:
     from wgan import figures
 
     rows: dict[str, list[figures.Followed]] = {}
@@ -166,18 +166,18 @@ def _draw_curves(found: Tracked) -> Figure:
 
 
 def _zoo(options: ProveOptions) -> Result:
-    from wgan.studies.proofs.zoo import ZOO, claims, confusion, visit
+    from wgan.studies.proofs.zoo import CASES, claims, confusion, run_cases
 
-    names = _QUICK if options.quick else tuple(ZOO)
+    names = _QUICK if options.quick else tuple(CASES)
     if not options.json:
         say(f"{len(names)} runs\n\n{'':4}{'run':30} {'verdict':20} expected")
-    visits = []
-    for each in visit(names, seeds=(options.seed,)):
-        visits.append(each)
+    results = []
+    for each in run_cases(names, seeds=(options.seed,)):
+        results.append(each)
         if not options.json:
-            say(visit_line(each))
+            say(result_line(each))
     counts: dict[str, dict[str, int]] = {}
-    for (truth, verdict), count in confusion(visits).items():
+    for (truth, verdict), count in confusion(results).items():
         counts.setdefault(truth, {})[verdict] = count
     facts = {
         "proof": "zoo",
@@ -190,11 +190,11 @@ def _zoo(options: ProveOptions) -> Result:
                 "is_true": each.is_true,
                 "verdict": asdict(each.verdict),
             }
-            for each in visits
+            for each in results
         ],
     }
     return Result(
-        claims=claims(visits), facts=facts, lines=list(confusion_lines(counts)), draw=lambda: _draw_confusion(counts)
+        claims=claims(results), facts=facts, lines=list(confusion_lines(counts)), draw=lambda: _draw_confusion(counts)
     )
 
 

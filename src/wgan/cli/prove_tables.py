@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wgan.studies.proofs.known import KnownFound
-    from wgan.studies.proofs.tracking import Trace, Tracked
-    from wgan.studies.proofs.zoo import Visit
+    from wgan.studies.proofs.known import KnownResult
+    from wgan.studies.proofs.traces import Trace, Traces
+    from wgan.studies.proofs.zoo import CaseResult
 
 _KNOWN_COLUMNS = {
     "exact": "exact W1",
@@ -25,7 +25,7 @@ _KNOWN_COLUMNS = {
 }
 
 
-def known_lines(found: KnownFound) -> Iterator[str]:
+def known_lines(found: KnownResult) -> Iterator[str]:
     """The table of known distances."""
     num = len(found.known[0].repetitions)
     yield (
@@ -68,7 +68,7 @@ def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-def curve_lines(found: Tracked) -> Iterator[str]:
+def curve_lines(found: Traces) -> Iterator[str]:
     """The tables of rank correlations and of distances, by data and objective."""
     import numpy as np
 
@@ -113,7 +113,7 @@ def _both(whole: float, late: float) -> str:
     return f"{_number(whole)} {_number(late):>6}"
 
 
-def visit_line(found: Visit) -> str:
+def result_line(found: CaseResult) -> str:
     """A line about one run of the zoo."""
     note = "" if found.is_true else "  (not confirmed)"
     return f"{'' if found.is_right else 'NO':4}{found.name:30} {found.verdict.kind:20} {found.expected}{note}"

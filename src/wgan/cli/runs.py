@@ -79,6 +79,7 @@ def evaluate(words: Sequence[str]) -> int:
 
 def evaluation_lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """A line for each number of an evaluation, distances with their floors; nothing if it is empty."""
+    from wgan.evaluation.metrics import other_numbers
     from wgan.report.evaluations import conditional_accuracies, read_columns, score_drop
     from wgan.report.words import distance_name, significant
 
@@ -87,9 +88,7 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
         if floor is not None:
             ratio = f", ratio {value / floor:.2f}" if floor > 0 else ""
             yield f"{distance_name(key)}: {significant(value)} (floor, between real rows: {significant(floor)}{ratio})"
-    if "modes" in evaluation:
-        yield f"modes: {evaluation['modes']:.0f} of {evaluation['num_modes']:.0f}"
-        yield f"high quality: {100 * evaluation['high_quality']:.1f} % of the samples"
+    yield from (f"{title}: {text}" for title, text in other_numbers(evaluation).items())
     for part in conditional_accuracies(evaluation):
         yield part.line()
     if "score_drop" in evaluation:

@@ -14,7 +14,7 @@ from wgan.errors import NumericError, UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wgan.studies.failures import Claim
+    from wgan.studies import Claim
 
 
 @dataclass(frozen=True, kw_only=True)

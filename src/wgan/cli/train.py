@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wgan.cli.main import say
-from wgan.cli.signals import Came, SignalError, at_most, breaking_off
 from wgan.cli.train_settings import Request, faults_of, read
 from wgan.errors import Interrupted, NumericError, UsageError, WganError
 from wgan.settings import Settings, refuse
+from wgan.system.signals import Received, SignalError, at_most, raising
 from wgan.system.text import counted, escaped
 
 if TYPE_CHECKING:
-    from wgan.runs import Experiment
+    from wgan.runs import Run
 
 _REPORT_SECONDS = 3.0
 """The time that a stopped run, which is saved by then, has for its report."""
@@ -26,30 +26,30 @@ _REPORT_SECONDS = 3.0
 
 def run(words: Sequence[str]) -> int:
     """Run `wgan train`."""
-    with breaking_off() as came:
+    with raising() as received:
         try:
-            return _answer(words, came)
+            return _answer(words, received)
         except SignalError as error:
             signal = error
         except Exception as error:
-            if came.signal is None or isinstance(error, WganError):
+            if received.signal is None or isinstance(error, WganError):
                 raise
-            signal = came.signal
+            signal = received.signal
         print(f"wgan: stopped by {signal.name} before the run began; it left no files", file=sys.stderr)
         return signal.exit_code
 
 
-def _answer(words: Sequence[str], came: Came) -> int:
+def _answer(words: Sequence[str], received: Received) -> int:
     request = read(words)
     if request.options.resume is not None:
-        return _resume(request, request.options.resume, came)
+        return _resume(request, request.options.resume, received)
     refuse(faults_of(request.settings))
     _refuse_missing_device(request.settings, words)
     from wgan.runs import begin
 
-    came.repeat()
-    with begin(request.settings, request.options.out, shrink_batch=not request.has_batch_size) as experiment:
-        return _follow(experiment, request.options.quiet, came)
+    received.raise_again()
+    with begin(request.settings, request.options.out, shrink_batch=not request.has_batch_size) as run:
+        return _follow(run, request.options.quiet, received)
 
 
 def _refuse_missing_device(settings: Settings, words: Sequence[str]) -> None:
@@ -65,7 +65,7 @@ def _refuse_missing_device(settings: Settings, words: Sequence[str]) -> None:
         raise UsageError("this machine has no usable CUDA device", remedy=f"On the CPU: {command}")
 
 
-def _resume(request: Request, directory: Path, came: Came) -> int:
+def _resume(request: Request, directory: Path, received: Received) -> int:
     given = request.given
     if others := given.keys() - {"resume", "steps", "patience", "quiet", "data"}:
         named = ", ".join("--" + name.replace("_", "-") for name in sorted(others))
@@ -77,16 +77,16 @@ def _resume(request: Request, directory: Path, came: Came) -> int:
     try:
         from wgan.runs import resume
 
-        came.repeat()
+        received.raise_again()
         changes = {name: given.get(name) for name in ("steps", "patience", "data")}
-        with resume(directory, **changes) as experiment:
-            return _follow(experiment, request.options.quiet, came)
+        with resume(directory, **changes) as run:
+            return _follow(run, request.options.quiet, received)
     except SignalError as signal:
         raise _interrupted(signal, directory) from None
     except Exception as error:
-        if came.signal is None or isinstance(error, WganError):
+        if received.signal is None or isinstance(error, WganError):
             raise
-        raise _interrupted(came.signal, directory) from None
+        raise _interrupted(received.signal, directory) from None
 
 
 def _interrupted(signal: SignalError, directory: Path) -> Interrupted:
@@ -96,12 +96,12 @@ def _interrupted(signal: SignalError, directory: Path) -> Interrupted:
     )
 
 
-def _follow(experiment: Experiment, quiet: bool, came: Came) -> int:
+def _follow(run: Run, quiet: bool, received: Received) -> int:
     """Train to the end and print the result; a run that ends early gets a report too."""
-    directory = experiment.directory
+    directory = run.directory
     try:
-        came.repeat()
-        evaluation = _train(experiment, quiet)
+        received.raise_again()
+        evaluation = _train(run, quiet)
     except Interrupted:
         with contextlib.suppress(SignalError), at_most(_REPORT_SECONDS):
             _report(directory)
@@ -113,7 +113,7 @@ def _follow(experiment: Experiment, quiet: bool, came: Came) -> int:
     except SignalError as signal:
         raise _interrupted(signal, directory) from None
     try:
-        return _conclude(experiment, evaluation, quiet)
+        return _conclude(run, evaluation, quiet)
     except SignalError as signal:
         again = shlex.join(["wgan", "report", str(directory)])
         print(f"wgan: stopped by {signal.name} after the run had finished; for its report: {again}", file=sys.stderr)
@@ -131,59 +131,59 @@ def _report(directory: Path) -> None:
         print(f"wgan: warning: the report could not be written: {reason}", file=sys.stderr)
 
 
-def _train(experiment: Experiment, quiet: bool) -> dict[str, float]:
+def _train(run: Run, quiet: bool) -> dict[str, float]:
     """Train to the end and return the last evaluation."""
     from wgan.report.live import LiveView
 
-    settings, directory = experiment.settings, experiment.directory
+    settings, directory = run.settings, run.directory
     evaluation: dict[str, float] = {}
     if quiet:
-        for progress in experiment.run():
+        for progress in run.run():
             evaluation = progress.evaluation or evaluation
         return evaluation
-    for note in experiment.source.notes:
+    for note in run.source.notes:
         say(f"note: {note}")
-    engine = experiment.game.engine.describe()
-    with LiveView(settings, experiment.source.describe(), directory, settings.steps, engine=engine) as view:
-        for progress in experiment.run():
+    engine = run.game.engine.describe()
+    with LiveView(settings, run.source.describe(), directory, settings.steps, engine=engine) as view:
+        for progress in run.run():
             evaluation = progress.evaluation or evaluation
             view.update(progress)
     return evaluation
 
 
-def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool) -> int:
+def _conclude(run: Run, evaluation: dict[str, float], quiet: bool) -> int:
     """Write the report and print the result of the run."""
     from wgan.cli.runs import evaluation_lines
     from wgan.report import write_report
 
-    report = write_report(experiment.directory)
+    report = write_report(run.directory)
     if quiet:
-        say(str(experiment.directory))
+        say(str(run.directory))
         return 0
 
-    if experiment.ended_early:
-        say(f"ended early, after {counted(experiment.game.steps_done, 'update')}: {experiment.ended_early}")
+    if run.ended_early:
+        say(f"ended early, after {counted(run.game.steps_done, 'update')}: {run.ended_early}")
     for line in evaluation_lines(evaluation):
         say(line)
-    if experiment.verdict is not None:
-        say(f"verdict: {experiment.verdict}")
+    if run.verdict is not None:
+        say(f"verdict: {run.verdict}")
     say(f"report: {report}")
-    say(f"next:   {_next_command(experiment)}")
+    say(f"next:   {_next_command(run)}")
     return 0
 
 
-def _next_command(experiment: Experiment) -> str:
+def _next_command(run: Run) -> str:
     """A command that draws samples into the run directory: a picture elsewhere could end up among the data."""
     from wgan.cli.where import example
     from wgan.data.export import sample_ending
     from wgan.runs.samples import NUM_SAMPLES
 
-    kind, directory = experiment.source.codec.kind, experiment.directory
+    kind, directory = run.source.codec.kind, run.directory
     out = directory / f"samples{sample_ending(kind)}"
     # The path that was typed, if `wgan` is not on the path: after `make demo` it is .venv/bin/wgan.
     called = sys.argv[0] if Path(sys.argv[0]).name == "wgan" and shutil.which("wgan") is None else "wgan"
     words = [called, "sample", str(directory), "--num", str(NUM_SAMPLES[kind]), "--out", str(out)]
-    if experiment.settings.patience:
+    if run.settings.patience:
         words += ["--checkpoint", "best"]
-    conditions = experiment.source.conditions
+    conditions = run.source.conditions
     return shlex.join(words if conditions is None else [*words, *example(conditions)])

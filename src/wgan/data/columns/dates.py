@@ -1,4 +1,4 @@
-"""Dates and times in text: which form they have."""
+"""Find the format of dates and times in text."""
 
 from __future__ import annotations
 
@@ -35,37 +35,37 @@ _TIMELIKE = r"^[^0-9]{0,12}[0-9]{1,4}[-/.: ].{0,24}$|^[A-Za-z]{3,9}[- ].{0,20}$"
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedDates:
-    """Dates or times that were found in text.
+    """Dates or times found in text.
 
     Attributes:
-        values: Of the type of `form`; null where a cell is missing or of another form.
-        form: How they are written.
-        count: Cells that are such.
-        because: What settled the order of day and month where the cells leave it open; None where they do not.
-        unsettled: Other forms that they could have; empty where it is settled.
+        values: In the type of `form`; null where a cell is missing or has another format.
+        form: Their format.
+        count: Number of cells in this format.
+        evidence: The cell of another column that decided the order of day and month; None if none was needed.
+        alternatives: Other formats that fit as well; empty if the format is certain.
     """
 
     values: pa.Array
     form: DateFormat
     count: int
-    because: Evidence | None = None
-    unsettled: tuple[DateFormat, ...] = ()
+    evidence: Evidence | None = None
+    alternatives: tuple[DateFormat, ...] = ()
 
 
 def find_dates(cells: pa.Array, rules: ParsingRules, conventions: Conventions) -> ParsedDates | None:
-    """Find the form of dates or times that most of the cells have.
+    """Find the format of dates or times that most cells have.
 
     Args:
         cells: Trimmed text, large_string; null where missing.
-        rules: What the user says.
-        conventions: What the other columns show.
+        rules: The user's options on the column.
+        conventions: The conventions of the table.
 
     Returns:
-        The dates or times, or None where no form of them is that of more than half of the cells.
+        The dates or times; None unless more than half of the cells are in one format.
     """
     present = cells.drop_null()
     sample = present.slice(0, 50 * _SAMPLE).unique().slice(0, _SAMPLE)
-    if not len(sample) or not (rules.date_format or _likely(sample)):
+    if not len(sample) or not (rules.date_format or _look_like_dates(sample)):
         return None
     found: list[ParsedDates] = []
     for form in [_lenient(rules.date_format)] if rules.date_format else _forms(sample):
@@ -81,13 +81,13 @@ def find_dates(cells: pa.Array, rules: ParsingRules, conventions: Conventions) -
     found = [each for each in found if each.count == most]
     if not found:
         return None
-    chosen, because, open_forms = _settled(found, rules, conventions)
-    unsettled = tuple(each.form for each in open_forms)
-    return replace(chosen, form=_padded(chosen, cells), because=because, unsettled=unsettled)
+    chosen, evidence, others = _choose(found, rules, conventions)
+    alternatives = tuple(each.form for each in others)
+    return replace(chosen, form=_with_padding(chosen, cells), evidence=evidence, alternatives=alternatives)
 
 
 def compact_dates(cells: pa.Array) -> ParsedDates | None:
-    """Days written as whole numbers, such as 20240703, where all of many cells are days of 1900 to 2099."""
+    """Dates such as 20240703, if all cells are dates from 1900 to 2099 and at least 10 of them are distinct."""
     import pyarrow.compute as pc
 
     present = cells.drop_null()
@@ -102,18 +102,18 @@ def compact_dates(cells: pa.Array) -> ParsedDates | None:
     return ParsedDates(values=values, form=form, count=len(present))
 
 
-def _likely(sample: pa.Array) -> bool:
+def _look_like_dates(sample: pa.Array) -> bool:
     import pyarrow.compute as pc
 
     return 2 * (pc.sum(pc.match_substring_regex(sample, _TIMELIKE)).as_py() or 0) > len(sample)
 
 
 def _forms(sample: pa.Array) -> Iterator[DateFormat]:
-    """The forms that may be that of more than half of some cells."""
+    """The formats that more than half of some cells may have."""
     import pyarrow.compute as pc
 
     for day in _DAYS:
-        # Most days are not how the cells begin, and then neither are they with any of the times behind them.
+        # If cells do not begin with this date, formats of this date with a time do not fit either.
         begins = pc.match_substring_regex(sample, DateFormat(format=day).pattern().removesuffix("$"))
         if 2 * (pc.sum(begins).as_py() or 0) <= len(sample):
             continue
@@ -132,19 +132,19 @@ def _count(form: DateFormat, cells: pa.Array) -> int:
 
 
 def _lenient(format_: str) -> DateFormat:
-    """The same form with or without zeros in front, unless digits stand side by side."""
+    """The format with optional leading zeros, except where directives are adjacent."""
     for letter in "dmHI":
         at = format_.find(f"%{letter}")
-        beside = format_[at + 2 : at + 3] == "%" or (at > 1 and format_[at - 2 : at - 1] == "%")
-        if at >= 0 and not beside:
+        is_adjacent = format_[at + 2 : at + 3] == "%" or (at > 1 and format_[at - 2 : at - 1] == "%")
+        if at >= 0 and not is_adjacent:
             format_ = format_.replace(f"%{letter}", f"%-{letter}")
     return DateFormat(format=format_)
 
 
-def _settled(
+def _choose(
     found: list[ParsedDates], rules: ParsingRules, conventions: Conventions
 ) -> tuple[ParsedDates, Evidence | None, list[ParsedDates]]:
-    """Of forms that fit equally well the one that holds, what settled it, and those that it leaves open."""
+    """Choose among formats that fit equally well: the format, the evidence for it, and the other candidates."""
     distinct: list[ParsedDates] = []
     for each in found:
         if not any(each.values.equals(other.values) for other in distinct):
@@ -153,30 +153,30 @@ def _settled(
         distinct = [each for each in distinct if _dayfirst(each.form) in (None, rules.dayfirst)] or distinct
     if len(distinct) == 1:
         return distinct[0], None, []
-    # Where points separate, the month does not come first.
+    # Dates with points do not begin with the month.
     dotted = [each for each in distinct if "." in each.form.format and _dayfirst(each.form)]
     if len(dotted) == 1:
         return dotted[0], None, []
     if (evidence := conventions.dayfirst) is not None:
-        fitting = [each for each in distinct if _dayfirst(each.form) == (evidence.says == "yes")]
+        fitting = [each for each in distinct if _dayfirst(each.form) == (evidence.value == "yes")]
         if len(fitting) == 1:
             return fitting[0], evidence, []
     return distinct[0], None, distinct[1:]
 
 
 def _dayfirst(form: DateFormat) -> bool | None:
-    """Whether the day comes before a month in digits; None where that is no question."""
+    """Whether the day comes before a month in digits; None if that is not ambiguous."""
     letters = form.tokens
     if not {"d", "m"} <= set(letters) or letters[0] == "Y":
         return None
     return letters.index("d") < letters.index("m") and letters[0] != "y"
 
 
-def _padded(found: ParsedDates, cells: pa.Array) -> DateFormat:
-    """The form with zeros in front where the cells have them."""
+def _with_padding(found: ParsedDates, cells: pa.Array) -> DateFormat:
+    """The format with leading zeros where the cells have them."""
     import pyarrow.compute as pc
 
-    # Distinct cells are enough, and usually far fewer.
+    # Distinct cells are enough, and there are usually fewer.
     cells = cells.drop_null().unique()
     values = found.form.read(cells)
     date, time = ("%-d", "%-m"), ("%-H", "%-I")

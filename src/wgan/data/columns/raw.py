@@ -16,13 +16,13 @@ class RawTable:
     """A table as it was read, before anything is decided about its columns.
 
     Attributes:
-        table: All columns are text for a .csv.
-        name: As the user called it.
-        untyped: Whether the text may stand for numbers and dates, as in a .csv.
-        plain_numbers: Whether text of plain digits may be a number; not so where numbers are written otherwise (JSON).
-        delimiter: What separates the columns of text.
-        places: Row numbers, from 0 and ascending, to how a person finds them: "line 7" or "row 6".
-        notes: What the reader has to say.
+        table: The table. All columns of a .csv are text.
+        name: The data's name, as the user gave it.
+        untyped: Whether text may be numbers and dates, as in a .csv.
+        plain_numbers: Whether text of plain digits may be a number, which it is not in JSON.
+        delimiter: The separator of the columns in text.
+        places: Maps row numbers, from 0 and ascending, to names that a person can look up: "line 7" or "row 6".
+        notes: Lines for the user.
     """
 
     table: pa.Table
@@ -53,13 +53,13 @@ def read_frame(frame: object, *, name: str) -> RawTable:
 
 
 def _mixed_types(frame: object) -> str:
-    """Where a column of Python objects changes its type, if that is what Arrow could not read."""
+    """The first cell whose type differs from those above it in a column of Python objects; empty if there is none."""
     columns = list(getattr(frame, "columns", ()))
     if len(set(columns)) < len(columns):
         return ""
     for column in columns:
         cells = [(row, cell) for row, cell in enumerate(frame[column], start=1) if cell is not None]  # type: ignore[index]
-        # What pandas puts for an empty cell is a float that is unlike itself.
+        # pandas writes NaN into an empty cell.
         cells = [(row, cell) for row, cell in cells if not (isinstance(cell, float) and cell != cell)]
         for row, cell in cells:
             if isinstance(cell, str) != isinstance(cells[0][1], str):
@@ -68,21 +68,20 @@ def _mixed_types(frame: object) -> str:
 
 
 def typed_table(table: pa.Table, name: str) -> RawTable:
-    """A table whose columns have types, without what only labels its rows.
+    """A table whose columns have types, without the index of pandas.
 
     Raises:
-        DataError: Columns that do not hold what they say, or two columns of one name.
+        DataError: Damaged columns, or two columns of one name.
     """
     try:
-        # Arrow believes what a file says of itself: text that is not UTF-8 would be met much later.
+        # Arrow does not check text that a file declares as UTF-8.
         table.validate(full=True)
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{name} holds columns that are damaged: {reason}", remedy="Write the data again.") from None
     notes: tuple[str, ...] = ()
-    # pandas keeps its row labels as columns that it marks in the schema: they are no data.
-    described = _described_index(table)
-    index = [column for column in described if isinstance(column, str) and column in table.column_names]
+    # pandas stores its index as columns, which are marked in the schema.
+    index = [column for column in _index_columns(table) if isinstance(column, str) and column in table.column_names]
     if index:
         table = table.drop_columns(index)
         notes += ("the frame's index is left out",)
@@ -100,11 +99,11 @@ def typed_table(table: pa.Table, name: str) -> RawTable:
     )
 
 
-def _described_index(table: pa.Table) -> list[Any]:
-    """What pandas has noted of its row labels; nothing where the note is not one of pandas."""
+def _index_columns(table: pa.Table) -> list[Any]:
+    """The index columns in pandas' metadata; empty if the metadata is not from pandas."""
     try:
-        note = table.schema.pandas_metadata
+        metadata = table.schema.pandas_metadata
     except (ValueError, RecursionError):
         return []
-    described = note.get("index_columns", []) if isinstance(note, dict) else []
-    return described if isinstance(described, list) else []
+    columns = metadata.get("index_columns", []) if isinstance(metadata, dict) else []
+    return columns if isinstance(columns, list) else []

@@ -48,9 +48,9 @@ class TableCodec:
     @property
     def schema(self) -> pa.Schema:
         """Names and types of the tables that `decode` returns, and the metadata of the table that came in."""
-        return self.as_came(pa.schema([(column.name, column.sample_type) for column in self.columns]))
+        return self.with_metadata(pa.schema([(column.name, column.sample_type) for column in self.columns]))
 
-    def as_came(self, schema: pa.Schema) -> pa.Schema:
+    def with_metadata(self, schema: pa.Schema) -> pa.Schema:
         """A schema of columns that came in, with their metadata and the table's."""
         if self.given is None:
             return schema
