@@ -11,7 +11,7 @@ import pytest
 
 from wgan import WGAN
 from wgan.data import open_data
-from wgan.data.tables.reading import read_frame
+from wgan.data.columns.raw import read_frame
 from wgan.errors import DataError
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.randomness import Randomness
@@ -47,7 +47,7 @@ def test_dates_in_text_are_compared_as_dates(tmp_path):
     ids=["no header", "commas in the header", "a semicolon in the header", "quotes", "tabs"],
 )
 def test_the_separator_is_the_one_that_splits_all_lines_alike(text, header, names, tmp_path):
-    from wgan.data.tables.reading import read_csv
+    from wgan.data.tables.delimited import read_csv
 
     (tmp_path / "t.csv").write_text(text)
     assert read_csv(tmp_path / "t.csv", name="t.csv", header=header).table.column_names == names
@@ -134,7 +134,7 @@ def test_a_note_is_a_hint_by_what_it_says_and_not_by_the_name_of_its_column(recw
 
 
 def test_many_keys_of_few_objects_are_bounded_by_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("wgan.data.tables.files.memory_limit", lambda: 10_000)
+    monkeypatch.setattr("wgan.data.tables.limits.memory_limit", lambda: 10_000)
     (tmp_path / "t.jsonl").write_text("".join(json.dumps({f"k{n}": n}) + "\n" for n in range(100)))
     with pytest.raises(DataError, match="takes more than 10,000 bytes"):
         open_data(tmp_path / "t.jsonl", DataOptions(), seed=0)

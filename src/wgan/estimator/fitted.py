@@ -26,7 +26,8 @@ from wgan.settings import Settings, in_python
 from wgan.system.text import counted
 from wgan.system.threads import on_threads
 from wgan.transport import exact, sliced
-from wgan.trust import Evidence
+from wgan.trust.evidence import FIELDS
+from wgan.trust.faults import VerdictSettings
 from wgan.trust.verdict import verdict_of
 
 _MAX_SCORED = 2500
@@ -64,10 +65,9 @@ def trust_attributes(lines: Sequence[Mapping[str, Any]], settings: Settings) -> 
         settings: The settings of the run.
     """
     looks = [line for line in lines if "verdict" in line]
-    names = [field.name for field in dataclasses.fields(Evidence)]
-    verdict = verdict_of(looks, dataclasses.asdict(settings))
+    verdict = verdict_of(looks, VerdictSettings.of(dataclasses.asdict(settings)))
     return {
-        "evidence_": {name: looks[-1][name] for name in names if name in looks[-1]} if looks else {},
+        "evidence_": {name: looks[-1][name] for name in FIELDS if name in looks[-1]} if looks else {},
         "verdict_": dataclasses.replace(
             verdict,
             reason=in_python(verdict.reason, as_parameter),
