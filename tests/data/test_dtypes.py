@@ -49,7 +49,7 @@ def back_from(data: Any, **options) -> tuple[Any, torch.Tensor]:
     kept = None if source.conditions is None else json.loads(json.dumps(source.conditions.state()))
     noted = json.loads(json.dumps(dataclasses.asdict(form)))
     form = Form(**{name: _with_tuples(value) for name, value in noted.items()})
-    back = form.back(decode_batch(codec, conditions_from_state(kept), rows, codec.restore))
+    back = form.restore(decode_batch(codec, conditions_from_state(kept), rows, codec.restore))
     return back, torch.randperm(N, generator=torch.Generator().manual_seed(0))
 
 
