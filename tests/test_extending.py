@@ -343,7 +343,7 @@ EXTENSIONS = {
         files={"optimizers.py": with_class("OPTIMIZERS", SGD, '"sgd": SGD, ')},
         at_most=1,
         command="recipes",
-        tests=("training/test_training_ahead.py",),
+        tests=("training/test_unrolling.py",),
     ),
     "kernel": Extension(
         word="rational",
