@@ -67,9 +67,9 @@ def test_the_state_keeps_the_embeddings_so_that_known_texts_need_no_embedding(co
 
 def test_a_part_without_a_name_for_its_embedding_knows_its_texts_only():
     part = Text.from_state(Text.fit("says", "string", ["a", "b"], letters).state())
-    assert part.knowing(["a"]) is part
+    assert part.with_texts(["a"]) is part
     with pytest.raises(UsageError, match=r"says: 'c' is not among the texts of the data.*\nPass the embedding"):
-        part.knowing(["c"])
+        part.with_texts(["c"])
 
 
 @pytest.mark.parametrize(
