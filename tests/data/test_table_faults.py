@@ -17,7 +17,7 @@ from wgan.evaluation.metrics import SampleEvaluator
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
 
-SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0}
 DAYS = pd.date_range("2021-01-01", periods=90).strftime("%d.%m.%Y")
 
 
@@ -97,7 +97,7 @@ def test_paths_that_are_not_utf8_are_read(tmp_path):
 def test_what_was_asked_for_is_not_moved_to_a_work_day():
     days = pd.bdate_range("2021-01-01", periods=60)
     frame = pd.DataFrame({"x": np.arange(60.0), "d": days})
-    model = WGAN(**SMALL, condition=["d"]).fit(frame)
+    model = WGAN(**SMALL, settings={"condition": ["d"]}).fit(frame)
     asked = model.sample(3, where={"d": datetime.datetime(2021, 1, 9)})
     assert (asked.d == pd.Timestamp("2021-01-09")).all()
 

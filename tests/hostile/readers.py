@@ -334,7 +334,7 @@ def _run(kind: str, *names: str, is_json: bool = True, read: Callable[[Path], ob
         of=(
             "runs.metadata",
             "runs.record",
-            "runs.chains",
+            "runs.hash_chain",
             "report.record",
             "report.runs",
             "estimator.keeping",

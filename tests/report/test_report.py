@@ -70,7 +70,7 @@ def test_summary_states_the_numbers(tmp_path):
     assert (
         "is 0.0501; the floor, the distance between two sets of real rows of that size, is 0.044 (ratio 1.14)." in text
     )
-    assert "8 of 8 modes" in text
+    assert "Modes covered: 8 of 8." in text
 
 
 @pytest.mark.usefixtures("undrawn")

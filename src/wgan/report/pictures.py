@@ -20,7 +20,7 @@ from wgan.figures import Judged
 from wgan.report.markup import Html, Part, data_uri, element, in_both_themes, note, table
 from wgan.report.record import Frame, Record, columns, forms_of, number, rows, series
 from wgan.report.words import axis_label, distance_name, has_common_unit
-from wgan.runs.drawing import sheet_part
+from wgan.runs.samples import sheet_part
 from wgan.system.text import counted, listed
 
 _MOST_FRAMES = 6

@@ -20,9 +20,10 @@ from wgan.runs.metadata import noted_checksums, read_note, read_recorded, settin
 from wgan.runs.record import Journal
 from wgan.runs.samples import refuse_changed_samples
 from wgan.settings import read_toml
+from wgan.trust.evidence import FIELDS
 
 _FLOOR = "_floor"
-_OF_EVIDENCE = frozenset({"exact_floor", "sliced_floor", "exact_features_floor"})
+_OF_EVIDENCE = frozenset(name for name in FIELDS if name.endswith("_floor"))
 """Floors among the evidence on the critic. They are not floors of evaluations."""
 
 
