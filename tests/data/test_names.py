@@ -63,7 +63,7 @@ def test_a_missing_path_names_the_nearest(tmp_path):
         kind_of(str(tmp_path / "custmers.csv"))
     with pytest.raises(UsageError, match="Did you mean 'swiss-roll'"):
         kind_of("swissroll")
-    with pytest.raises(UsageError, match=r"neither a built-in.*\nTaken: a built-in name \(ring"):
+    with pytest.raises(UsageError, match=r"neither a built-in.*\nSupported: a built-in name \(ring"):
         kind_of("/nowhere/at/all")
 
 

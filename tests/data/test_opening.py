@@ -79,7 +79,7 @@ def test_options_out_of_range():
 
 @pytest.mark.parametrize("data", [3, {"a": [1, 2]}, None])
 def test_other_objects_are_refused(data):
-    with pytest.raises(DataError, match=r"cannot be read as data\nTaken: a name or path"):
+    with pytest.raises(DataError, match=r"cannot be read as data\nSupported: a name or path"):
         open_data(data, DataOptions(), seed=0)
 
 

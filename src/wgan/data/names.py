@@ -50,8 +50,8 @@ IMAGE_ENDINGS = (
 )
 _BY_CONTENT: dict[Content, Format] = {"npy": "array", "npz": "array", "zip": "images", "tar": "images", "idx": "images"}
 
-TAKEN = (
-    f"Taken: a built-in name ({', '.join(BUILT_IN)}), an array (.npy, .npz), a table "
+SUPPORTED = (
+    f"Supported: a built-in name ({', '.join(BUILT_IN)}), an array (.npy, .npz), a table "
     f"({', '.join(known.endings[0] for known in TABLE_FORMATS)}; text also with {', '.join(COMPRESSIONS)}), "
     "or images: a folder, .zip, .tar, .tar.gz, .tgz, IDX (*-ubyte.gz) or an LMDB folder."
 )
@@ -70,19 +70,19 @@ def format_of(data: str) -> Format:
     if data in BUILT_IN:
         return "built-in"
     if not data:
-        raise UsageError("no data was named", remedy=TAKEN)
+        raise UsageError("no data was named", remedy=SUPPORTED)
     path = Path(data)
     try:
         there, folder = path.exists(), path.is_dir()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{data!r} is not a path that can be opened: {error}", remedy=TAKEN) from None
+        raise UsageError(f"{data!r} is not a path that can be opened: {error}", remedy=SUPPORTED) from None
     if not there:
         near = _nearest(path)
-        remedy = f"Did you mean {' or '.join(near)}? {TAKEN}" if near else TAKEN
+        remedy = f"Did you mean {' or '.join(near)}? {SUPPORTED}" if near else SUPPORTED
         raise UsageError(f"{data!r} is neither a built-in data set nor an existing path", remedy=remedy)
     if not folder and not path.is_file():
         # Opening a FIFO would block.
-        raise UsageError(f"{data!r} is neither a file nor a folder", remedy=TAKEN)
+        raise UsageError(f"{data!r} is neither a file nor a folder", remedy=SUPPORTED)
     if folder:
         return "images"
     content, known = identify(path)
@@ -90,12 +90,14 @@ def format_of(data: str) -> Format:
         return "array"  # Its reader refuses it, like pickled objects in an array.
     if content == "foreign":
         remedy = "A pickle can run any program. " if "pickle" in foreign_name(path) else ""
-        raise UsageError(f"{data!r} is {foreign_name(path)}, which is not read", remedy=f"{remedy}{_CONVERT} {TAKEN}")
+        raise UsageError(
+            f"{data!r} is {foreign_name(path)}, which is not read", remedy=f"{remedy}{_CONVERT} {SUPPORTED}"
+        )
     if content == "image":
         raise UsageError(f"{data!r} is one image; needs at least 2", remedy="Name the folder that the images are in.")
     form = "table" if known else _BY_CONTENT.get(content) or _by_ending(path.name.lower())
     if form is None:
-        raise UsageError(f"{data!r} has an ending that is not known, and its content is not either", remedy=TAKEN)
+        raise UsageError(f"{data!r} has an ending that is not known, and its content is not either", remedy=SUPPORTED)
     return form
 
 

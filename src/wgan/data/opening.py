@@ -67,7 +67,7 @@ def open_data(
         return open_array(data, options, name="array", seed=seed, labels=labels)
     raise DataError(
         f"an object of type {type(data).__name__} cannot be read as data",
-        remedy="Taken: a name or path, a NumPy array, a torch tensor, or a data frame (pandas, polars, Arrow).",
+        remedy="Supported: a name or path, a NumPy array, a torch tensor, or a data frame (pandas, polars, Arrow).",
     )
 
 
