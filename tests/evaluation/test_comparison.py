@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from wgan.data.arrays import open_array
+from wgan.data.columns.raw import read_frame
 from wgan.data.tables.detecting import detect
-from wgan.data.tables.reading import read_frame
 from wgan.divergences import divergence, js
 from wgan.errors import DataError, NumericError, UsageError
 from wgan.evaluation import (

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,26 @@ def test_a_new_number_is_one_row(monkeypatch, tmp_path):
     from build import metric_table
 
     assert "| `mean_shift` | shift of the mean | 1 | lower | The distance between the means. |" in metric_table()
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    """The numbers of samples near their data, for points in the plane, points in five dimensions and images."""
+    images = PlainCodec(Layout(shape=(1, 8, 8), bounded=True), kind="images")
+    sources = (
+        open_data("ring", DataOptions(), seed=0, cache=None),
+        Normal(PlainCodec(Layout(shape=(5,)))),
+        Normal(images),
+    )
+    found = {}
+    for source in sources:
+        rng = torch.Generator().manual_seed(1)
+        found |= SampleEvaluator(source, size=60, seed=0)(lambda size, s=source, r=rng: s.sample(size, r).values)
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if not name.startswith("kernel_distance_")])
+def test_every_number_is_measured_for_some_data(numbers, name):
+    """Features of images, which take a minute, have a test of their own."""
+    assert math.isfinite(numbers[name])
+    assert (f"{name}_floor" in numbers) == METRICS[name].has_floor

@@ -19,7 +19,7 @@ from wgan.runs.diagnosis import RunDiagnosis
 from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions
 from wgan.training.loop import train
-from wgan.trust import CriticEvaluator
+from wgan.trust.evaluator import CriticEvaluator
 
 # All that a diagnosis could disturb: statistics of both players, an average, random labels, momentum, falling rates.
 EXAMINED = dataclasses.replace(

@@ -13,7 +13,7 @@ from wgan.evaluation.metrics import SampleEvaluator
 from wgan.runs import checkpoints, schedule
 from wgan.runs.selection import has_score, score_of, why_to_end
 from wgan.settings import DataOptions, Settings, from_toml, problems, to_toml
-from wgan.trust import CriticEvaluator
+from wgan.trust.evaluator import CriticEvaluator
 
 PATIENT = dataclasses.replace(SETTINGS, steps=100, eval_every=10, patience=3, lr_schedule="none")
 # The best of them is the third, at step 30; the sixth ends it.

@@ -11,6 +11,7 @@ from wgan import runs
 from wgan.errors import NumericError
 from wgan.runs import diagnosis, divergence, schedule
 from wgan.settings import from_toml
+from wgan.trust.faults import VerdictSettings
 from wgan.trust.verdict import Verdict, verdict_of
 
 EXAMINED = dataclasses.replace(SETTINGS, steps=80)
@@ -29,11 +30,10 @@ def thinking(monkeypatch):
     """Verdicts by the number of diagnoses so far."""
 
     def by(*kinds):
-        def thought(lines, facts):
-            assert facts["constraint"] == SETTINGS.constraint
-            kind = "diverged" if facts.get("diverged") else kinds[len(lines) - 1]
-            reason_given = facts.get("diverged") or f"diagnosis {len(lines)}"
-            return Verdict(kind=kind, reason=reason_given, remedy="wait")
+        def thought(lines, settings, *, diverged):
+            assert settings == VerdictSettings.of(dataclasses.asdict(SETTINGS))
+            kind = "diverged" if diverged else kinds[len(lines) - 1]
+            return Verdict(kind=kind, reason=diverged or f"diagnosis {len(lines)}", remedy="wait")
 
         monkeypatch.setattr(diagnosis, "verdict_of", thought)
 
@@ -47,7 +47,7 @@ def test_the_recorded_verdict_is_that_of_the_lines_so_far(tmp_path):
     assert [lines[place]["step"] for place in looked] == [20, 40, 60, 80]
     for place in looked:
         before = [{name: value for name, value in line.items() if name != "verdict"} for line in lines[: place + 1]]
-        assert verdict_of(before, facts).kind == lines[place]["verdict"]
+        assert verdict_of(before, VerdictSettings.of(facts)).kind == lines[place]["verdict"]
 
 
 def test_each_diagnosis_has_a_verdict_and_each_change_an_event(tmp_path, thinking):

@@ -14,7 +14,7 @@ import torch
 import wgan
 from wgan import WGAN, DataOptions, figures
 from wgan.evaluation import compare
-from wgan.studies.failures import TWO_MODES, fit_by_game, fit_gaussian, vanishing
+from wgan.studies.failures import TWO_MODES, fit_by_fgan, fit_gaussian, vanishing
 from wgan.system.signals import StopRequest
 from wgan.system.threads import PRODUCTS, on_threads, set_own_threads
 from wgan.system.warning_filters import quiet
@@ -25,9 +25,9 @@ SMALL = "mlp:width=8,depth=1"
 pytestmark = pytest.mark.filterwarnings("ignore::wgan.runs.RunWarning")
 
 
-def model(**settings):
-    plain = {"steps": 3, "critic_steps": 2, "generator": SMALL, "critic": SMALL, "random_state": 0, "diagnose": "off"}
-    return WGAN(**plain | settings)
+def model(**params):
+    small = {"steps": 3, "critic_steps": 2, "generator": SMALL, "critic": SMALL, "random_state": 0}
+    return WGAN(**small | {"settings": {"diagnose": "off"}} | params)
 
 
 def at_once(work, num=4):
@@ -92,14 +92,14 @@ class TestNumbersOfThreads:
 
             monkeypatch.setattr(sys.modules[module], name, watched)
 
-        noticed("wgan.studies.failures.vanishing.draw")
-        noticed("wgan.studies.failures.games.train")
+        noticed("wgan.studies.failures.vanishing.critic_step")
+        noticed("wgan.studies.failures.fgan_fits.train")
         noticed("wgan.studies.failures.fits.divergence_from_gaussian")
         noticed("wgan.evaluation.comparison._compared")
         noticed("wgan.trust.critics._update")
         with on_threads(torch.get_num_threads() + 2):
             vanishing(critic_steps=30)
-            fit_by_game(TWO_MODES, "kl", generator_steps=2, batch_size=8)
+            fit_by_fgan(TWO_MODES, "kl", generator_steps=2, batch_size=8)
             fit_gaussian(TWO_MODES, "kl")
             compare(POINTS[:9], POINTS[9:20], only=["w1"])
             wgan.trust.critics.fit_critic(POINTS[:9], POINTS[9:20], critic_steps=1)
@@ -137,10 +137,12 @@ class TestWhoMultiplies:
 
 
 class TestFits:
-    @pytest.mark.parametrize("settings", [{}, {"constraint": "spectral"}, {"threads": 2, "precision": "bfloat16"}])
-    def test_equal_fits_at_once_give_the_bytes_of_one_alone(self, settings):
+    @pytest.mark.parametrize(
+        "params", [{}, {"constraint": "spectral"}, {"settings": {"threads": 2, "precision": "bfloat16"}}]
+    )
+    def test_equal_fits_at_once_give_the_bytes_of_one_alone(self, params):
         def work(number):
-            fitted = model(**settings).fit(POINTS)
+            fitted = model(**params).fit(POINTS)
             return fitted.sample(5), [*fitted._files["metrics.jsonl"]]
 
         alone = work(0)
@@ -236,7 +238,7 @@ class TestFits:
     @pytest.mark.skipif(not wgan.training.engine.has_compiler(), reason="needs a C++ compiler")
     def test_compiled_fits_at_once_give_the_bytes_of_one_alone(self):
         def work(number):
-            return model(engine="compiled").fit(POINTS).sample(5)
+            return model(settings={"engine": "compiled", "diagnose": "off"}).fit(POINTS).sample(5)
 
         alone = work(0)
         for samples in at_once(work, num=2):

@@ -20,7 +20,7 @@ from wgan.objectives import OBJECTIVES
 from wgan.optimizers import OPTIMIZERS
 from wgan.randomness import Randomness
 from wgan.report import write_report
-from wgan.studies.failures import TWO_MODES, fit_by_game, fit_gaussian
+from wgan.studies.failures import TWO_MODES, fit_by_fgan, fit_gaussian
 from wgan.system.torch_state import in_usual_state, usual_state
 from wgan.training.engine import Engine
 from wgan.training.game import Game, Prior
@@ -107,8 +107,8 @@ def state():
     }
 
 
-def model(**settings):
-    return WGAN(**{"steps": 2, "critic_steps": 1, "generator": SMALL, "critic": SMALL, "random_state": 0} | settings)
+def model(**params):
+    return WGAN(**{"steps": 2, "critic_steps": 1, "generator": SMALL, "critic": SMALL, "random_state": 0} | params)
 
 
 @functools.cache
@@ -223,7 +223,7 @@ CALLS = {
     ],
     "fit a critic": lambda saved, tmp_path: weights_of(fit_critic(POINTS[:20], POINTS[20:40] + 1, critic_steps=3)),
     "fit a Gaussian": lambda saved, tmp_path: [fit_gaussian(TWO_MODES, "kl").mean],
-    "fit a game": lambda saved, tmp_path: [fit_by_game(TWO_MODES, "kl", generator_steps=3, batch_size=16).mean],
+    "fit a game": lambda saved, tmp_path: [fit_by_fgan(TWO_MODES, "kl", generator_steps=3, batch_size=16).mean],
 }
 
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wgan.data.columns import Category, Column, Constant, Number
+from wgan.data.columns.types import from_plain, is_temporal, is_text, to_plain, type_from_text
 from wgan.data.points import PointsCodec
 from wgan.data.scaling import Floats, Scaling, distances
-from wgan.data.types import from_plain, is_temporal, is_text, to_plain, type_from_text
 from wgan.errors import DataError
 from wgan.evaluation.marginals import coordinates
 from wgan.system.torch_state import in_usual_state
@@ -70,7 +70,7 @@ class Joint:
 
 @dataclass(frozen=True, kw_only=True)
 class TableRows:
-    """Rows of a table, in plain form (see `wgan.data.types.to_plain`).
+    """Rows of a table, in plain form (see `wgan.data.columns.types.to_plain`).
 
     Attributes:
         columns: The type of each column.

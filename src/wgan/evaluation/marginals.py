@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wgan.data.types import is_temporal, to_plain
+from wgan.data.columns.types import is_temporal, to_plain
 
 LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 """Levels of the quantiles that are compared."""

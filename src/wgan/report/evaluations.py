@@ -14,7 +14,7 @@ from wgan.report.markup import Html, element, note, section, table
 from wgan.report.record import Record, number
 from wgan.report.words import distance_name, is_uninformative, significant, times_floor
 from wgan.system.text import listed, shown_p
-from wgan.trust.support import IN_MANY_DIMENSIONS
+from wgan.trust.verdict import UNINFORMATIVE_DISTANCE
 
 if TYPE_CHECKING:
     from wgan.evaluation import Marginal
@@ -48,7 +48,7 @@ def distances(record: Record) -> Html | None:
     left_out = len(record.evaluations) - len(lines)
     text = "Lower is better. A perfect generator would have about the floor, a ratio of 1. The best row is in bold."
     if is_uninformative(record):
-        text += f" However, {IN_MANY_DIMENSIONS}."
+        text += f" However, {UNINFORMATIVE_DISTANCE}."
     return section(
         "Evaluation on held-out data",
         note(text, f" {left_out} more in metrics.jsonl." if left_out else None),

@@ -14,7 +14,7 @@ from wgan.report import evaluations, pictures, trust, words
 from wgan.report.markup import Html, document, element, joined, note, section, terms
 from wgan.report.record import Record, number, read_record
 from wgan.system.storage import replace_file
-from wgan.trust.support import IN_MANY_DIMENSIONS
+from wgan.trust.verdict import UNINFORMATIVE_DISTANCE
 
 
 def write_report(run: Path) -> Path:
@@ -134,7 +134,7 @@ def _evaluation(record: Record, last: dict[str, Any]) -> Html:
         name, value = words.distance_name(key), words.significant(last[key])
         sentences.append(f"The {name} {between}is {value}; {reference}{times}. ")
     if sentences and words.is_uninformative(record):
-        sentences.append(f"However, {IN_MANY_DIMENSIONS}. ")
+        sentences.append(f"However, {UNINFORMATIVE_DISTANCE}. ")
     sentences += [f"{title[0].upper()}{title[1:]}: {text}. " for title, text in other_numbers(last).items()]
     return joined(*sentences)
 

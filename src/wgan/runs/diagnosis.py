@@ -12,8 +12,10 @@ from wgan.data.source import Source
 from wgan.runs import schedule
 from wgan.settings import Settings
 from wgan.training.setup import Setup
-from wgan.trust import CriticEvaluator, most_rows
-from wgan.trust.nearness import number
+from wgan.trust.evaluator import CriticEvaluator
+from wgan.trust.faults import VerdictSettings
+from wgan.trust.samples import most_rows
+from wgan.trust.symptoms import number
 from wgan.trust.verdict import Verdict, verdict_of
 
 ROWS_SQUARED = 400
@@ -51,7 +53,7 @@ class RunDiagnosis:
         self, settings: Settings, evaluator: CriticEvaluator, between: int, lines: Iterable[Mapping[str, Any]] = ()
     ) -> None:
         self.evaluator, self.between = evaluator, between
-        self._settings, self._facts = settings, dataclasses.asdict(settings)
+        self._settings, self._verdict_settings = settings, VerdictSettings.of(dataclasses.asdict(settings))
         self._early = schedule.early_diagnoses(settings)
         self._diagnosed: list[Mapping[str, Any]] = []
         self._curve: list[tuple[int, float]] = []
@@ -114,7 +116,7 @@ class RunDiagnosis:
             more: Lines that were not added yet.
             diverged: How training diverged; empty if it did not.
         """
-        return verdict_of([*self._others(more), *more], self._facts | ({"diverged": diverged} if diverged else {}))
+        return verdict_of([*self._others(more), *more], self._verdict_settings, diverged=diverged)
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Add a line of the record, with evidence and a verdict or without."""

@@ -1,4 +1,4 @@
-"""Dates and times in text: which form they have."""
+"""Find the format of dates and times in text."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from wgan.data.tables.rules import Evidence, Habits, ParsingRules
-from wgan.data.tables.written import DateForm
+from wgan.data.columns.conventions import Conventions, Evidence, ParsingRules
+from wgan.data.columns.text_formats import DateFormat
 
 _SAMPLE = 200
 _DAYS = (
@@ -34,40 +34,40 @@ _TIMELIKE = r"^[^0-9]{0,12}[0-9]{1,4}[-/.: ].{0,24}$|^[A-Za-z]{3,9}[- ].{0,20}$"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Instants:
-    """Dates or times that were found in text.
+class ParsedDates:
+    """Dates or times found in text.
 
     Attributes:
-        values: Of the type of `form`; null where a cell is missing or of another form.
-        form: How they are written.
-        count: Cells that are such.
-        because: What settled the order of day and month where the cells leave it open; None where they do not.
-        unsettled: Other forms that they could have; empty where it is settled.
+        values: In the type of `form`; null where a cell is missing or has another format.
+        form: Their format.
+        count: Number of cells in this format.
+        evidence: The cell of another column that decided the order of day and month; None if none was needed.
+        alternatives: Other formats that fit as well; empty if the format is certain.
     """
 
     values: pa.Array
-    form: DateForm
+    form: DateFormat
     count: int
-    because: Evidence | None = None
-    unsettled: tuple[DateForm, ...] = ()
+    evidence: Evidence | None = None
+    alternatives: tuple[DateFormat, ...] = ()
 
 
-def find_dates(cells: pa.Array, rules: ParsingRules, habits: Habits) -> Instants | None:
-    """Find the form of dates or times that most of the cells have.
+def find_dates(cells: pa.Array, rules: ParsingRules, conventions: Conventions) -> ParsedDates | None:
+    """Find the format of dates or times that most cells have.
 
     Args:
         cells: Trimmed text, large_string; null where missing.
-        rules: What the user says.
-        habits: What the other columns show.
+        rules: The user's options on the column.
+        conventions: The conventions of the table.
 
     Returns:
-        The dates or times, or None where no form of them is that of more than half of the cells.
+        The dates or times; None unless more than half of the cells are in one format.
     """
     present = cells.drop_null()
     sample = present.slice(0, 50 * _SAMPLE).unique().slice(0, _SAMPLE)
-    if not len(sample) or not (rules.date_format or _likely(sample)):
+    if not len(sample) or not (rules.date_format or _look_like_dates(sample)):
         return None
-    found: list[Instants] = []
+    found: list[ParsedDates] = []
     for form in [_lenient(rules.date_format)] if rules.date_format else _forms(sample):
         if rules.is_date and rules.dayfirst is not None and _dayfirst(form) not in (None, rules.dayfirst):
             continue
@@ -76,18 +76,18 @@ def find_dates(cells: pa.Array, rules: ParsingRules, habits: Habits) -> Instants
         values = form.read(cells)
         count = len(values) - values.null_count
         if 2 * count > len(present):
-            found.append(Instants(values=values, form=form, count=count))
+            found.append(ParsedDates(values=values, form=form, count=count))
     most = max((each.count for each in found), default=0)
     found = [each for each in found if each.count == most]
     if not found:
         return None
-    chosen, because, open_forms = _settled(found, rules, habits)
-    unsettled = tuple(each.form for each in open_forms)
-    return replace(chosen, form=_padded(chosen, cells), because=because, unsettled=unsettled)
+    chosen, evidence, others = _choose(found, rules, conventions)
+    alternatives = tuple(each.form for each in others)
+    return replace(chosen, form=_with_padding(chosen, cells), evidence=evidence, alternatives=alternatives)
 
 
-def compact_dates(cells: pa.Array) -> Instants | None:
-    """Days written as whole numbers, such as 20240703, where all of many cells are days of 1900 to 2099."""
+def compact_dates(cells: pa.Array) -> ParsedDates | None:
+    """Dates such as 20240703, if all cells are dates from 1900 to 2099 and at least 10 of them are distinct."""
     import pyarrow.compute as pc
 
     present = cells.drop_null()
@@ -95,57 +95,57 @@ def compact_dates(cells: pa.Array) -> Instants | None:
     format_ = _COMPACT.get(lengths["min"] or 0) if lengths["min"] == lengths["max"] else None
     if format_ is None or not pc.all(pc.match_substring_regex(present, "^(?:19|20)[0-9]+$")).as_py():
         return None
-    form = DateForm(format=format_)
+    form = DateFormat(format=format_)
     values = form.read(cells)
     if values.null_count > cells.null_count or len(values.drop_null().unique()) < _FEW_COMPACT:
         return None
-    return Instants(values=values, form=form, count=len(present))
+    return ParsedDates(values=values, form=form, count=len(present))
 
 
-def _likely(sample: pa.Array) -> bool:
+def _look_like_dates(sample: pa.Array) -> bool:
     import pyarrow.compute as pc
 
     return 2 * (pc.sum(pc.match_substring_regex(sample, _TIMELIKE)).as_py() or 0) > len(sample)
 
 
-def _forms(sample: pa.Array) -> Iterator[DateForm]:
-    """The forms that may be that of more than half of some cells."""
+def _forms(sample: pa.Array) -> Iterator[DateFormat]:
+    """The formats that more than half of some cells may have."""
     import pyarrow.compute as pc
 
     for day in _DAYS:
-        # Most days are not how the cells begin, and then neither are they with any of the times behind them.
-        begins = pc.match_substring_regex(sample, DateForm(format=day).pattern().removesuffix("$"))
+        # If cells do not begin with this date, formats of this date with a time do not fit either.
+        begins = pc.match_substring_regex(sample, DateFormat(format=day).pattern().removesuffix("$"))
         if 2 * (pc.sum(begins).as_py() or 0) <= len(sample):
             continue
-        yield DateForm(format=day)
+        yield DateFormat(format=day)
         for mark, time in itertools.product((" ", ", ", "T"), _TIMES):
             if mark != "T" or "%I" not in time.replace("-", ""):
-                yield DateForm(format=f"{day}{mark}{time}")
-    yield from (DateForm(format=each) for each in (*_MONTHS, *_TIMES))
+                yield DateFormat(format=f"{day}{mark}{time}")
+    yield from (DateFormat(format=each) for each in (*_MONTHS, *_TIMES))
 
 
-def _count(form: DateForm, cells: pa.Array) -> int:
+def _count(form: DateFormat, cells: pa.Array) -> int:
     import pyarrow.compute as pc
 
     matching = cells.filter(pc.match_substring_regex(cells, form.pattern()))
     return len(matching) - form.read(matching).null_count if len(matching) else 0
 
 
-def _lenient(format_: str) -> DateForm:
-    """The same form with or without zeros in front, unless digits stand side by side."""
+def _lenient(format_: str) -> DateFormat:
+    """The format with optional leading zeros, except where directives are adjacent."""
     for letter in "dmHI":
         at = format_.find(f"%{letter}")
-        beside = format_[at + 2 : at + 3] == "%" or (at > 1 and format_[at - 2 : at - 1] == "%")
-        if at >= 0 and not beside:
+        is_adjacent = format_[at + 2 : at + 3] == "%" or (at > 1 and format_[at - 2 : at - 1] == "%")
+        if at >= 0 and not is_adjacent:
             format_ = format_.replace(f"%{letter}", f"%-{letter}")
-    return DateForm(format=format_)
+    return DateFormat(format=format_)
 
 
-def _settled(
-    found: list[Instants], rules: ParsingRules, habits: Habits
-) -> tuple[Instants, Evidence | None, list[Instants]]:
-    """Of forms that fit equally well the one that holds, what settled it, and those that it leaves open."""
-    distinct: list[Instants] = []
+def _choose(
+    found: list[ParsedDates], rules: ParsingRules, conventions: Conventions
+) -> tuple[ParsedDates, Evidence | None, list[ParsedDates]]:
+    """Choose among formats that fit equally well: the format, the evidence for it, and the other candidates."""
+    distinct: list[ParsedDates] = []
     for each in found:
         if not any(each.values.equals(other.values) for other in distinct):
             distinct.append(each)
@@ -153,30 +153,30 @@ def _settled(
         distinct = [each for each in distinct if _dayfirst(each.form) in (None, rules.dayfirst)] or distinct
     if len(distinct) == 1:
         return distinct[0], None, []
-    # Where points separate, the month does not come first.
+    # Dates with points do not begin with the month.
     dotted = [each for each in distinct if "." in each.form.format and _dayfirst(each.form)]
     if len(dotted) == 1:
         return dotted[0], None, []
-    if (evidence := habits.dayfirst) is not None:
-        fitting = [each for each in distinct if _dayfirst(each.form) == (evidence.says == "yes")]
+    if (evidence := conventions.dayfirst) is not None:
+        fitting = [each for each in distinct if _dayfirst(each.form) == (evidence.value == "yes")]
         if len(fitting) == 1:
             return fitting[0], evidence, []
     return distinct[0], None, distinct[1:]
 
 
-def _dayfirst(form: DateForm) -> bool | None:
-    """Whether the day comes before a month in digits; None where that is no question."""
+def _dayfirst(form: DateFormat) -> bool | None:
+    """Whether the day comes before a month in digits; None if that is not ambiguous."""
     letters = form.tokens
     if not {"d", "m"} <= set(letters) or letters[0] == "Y":
         return None
     return letters.index("d") < letters.index("m") and letters[0] != "y"
 
 
-def _padded(found: Instants, cells: pa.Array) -> DateForm:
-    """The form with zeros in front where the cells have them."""
+def _with_padding(found: ParsedDates, cells: pa.Array) -> DateFormat:
+    """The format with leading zeros where the cells have them."""
     import pyarrow.compute as pc
 
-    # Distinct cells are enough, and usually far fewer.
+    # Distinct cells are enough, and there are usually fewer.
     cells = cells.drop_null().unique()
     values = found.form.read(cells)
     date, time = ("%-d", "%-m"), ("%-H", "%-I")
@@ -185,7 +185,7 @@ def _padded(found: Instants, cells: pa.Array) -> DateForm:
         for directive in {*date, *time} - {*bare}:
             format_ = format_.replace(directive, directive.replace("-", ""))
         for upper in (False, True):
-            form = DateForm(format=format_, upper=upper)
+            form = DateFormat(format=format_, upper=upper)
             if pc.all(pc.equal(form.write(values), cells)).as_py():
                 return form
     return found.form

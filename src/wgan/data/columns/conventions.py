@@ -1,4 +1,4 @@
-"""What the user says of how numbers and dates are written, and what the other columns of a file show of it."""
+"""How numbers and dates are written in a table: the user's options, and the conventions that its columns show."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from wgan.data.tables.written import DateForm
+from wgan.data.columns.text_formats import DateFormat
 from wgan.errors import UsageError
 from wgan.settings import PER_COLUMN, DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParsingRules:
-    """What the user says of one column.
+    """The user's options on one column.
 
     Attributes:
-        decimal: What separates the places after the point; empty where nothing is said.
-        thousands: What separates groups of digits, empty for nothing; None where nothing is said.
-        dayfirst: Whether the day comes before the month; None where nothing is said.
-        date_format: The format of its dates; empty where nothing is said.
+        decimal: The decimal mark; empty if not given.
+        thousands: The separator of thousands, empty for none; None if not given.
+        dayfirst: Whether the day comes before the month; None if not given.
+        date_format: The format of dates; empty if not given.
         is_number: Whether `decimal` or `thousands` names this column.
         is_date: Whether `dayfirst` or `date_format` names this column.
     """
@@ -36,39 +36,39 @@ class ParsingRules:
 
 
 def rules_of(options: DataOptions, name: str) -> ParsingRules:
-    """What the options say of a column: what names it comes before what is said of all.
+    """The options on a column. Those that name the column take precedence over those for all columns.
 
     Raises:
-        UsageError: A format of dates that is not known.
+        UsageError: An invalid date format.
     """
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     named: set[str] = set()
     for option in PER_COLUMN:
         for word in getattr(options, option):
             column, equals, value = word.rpartition("=")
             if equals and column == name:
-                said[option] = value
+                values[option] = value
                 named.add(option)
             elif not equals and option not in named:
-                said[option] = value
-    if "date_format" in said:
+                values[option] = value
+    if "date_format" in values:
         try:
-            DateForm(format=said["date_format"])
+            DateFormat(format=values["date_format"])
         except ValueError as error:
             raise UsageError(f"--date-format: {error}", remedy="Use the directives of strptime.") from None
-    thousands = said.get("thousands")
+    thousands = values.get("thousands")
     return ParsingRules(
-        decimal=said.get("decimal", ""),
+        decimal=values.get("decimal", ""),
         thousands=None if thousands is None else {"none": "", "space": " "}.get(thousands, thousands),
-        dayfirst={"yes": True, "no": False}.get(said.get("dayfirst", "")),
-        date_format=said.get("date_format", ""),
+        dayfirst={"yes": True, "no": False}.get(values.get("dayfirst", "")),
+        date_format=values.get("date_format", ""),
         is_number=bool(named & {"decimal", "thousands"}),
         is_date=bool(named & {"dayfirst", "date_format"}),
     )
 
 
 def named_columns(options: DataOptions) -> Iterator[tuple[str, str]]:
-    """The columns that the options on written forms name, each with its option."""
+    """The columns that the options on number and date formats name, each with its option."""
     for option in PER_COLUMN:
         for word in getattr(options, option):
             column, equals, _ = word.rpartition("=")
@@ -78,15 +78,15 @@ def named_columns(options: DataOptions) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a cell of another column shows.
+    """A cell that shows a convention.
 
     Attributes:
-        says: What it shows.
-        column: Its column.
+        value: The convention: a decimal mark, or "yes" or "no" for `dayfirst`.
+        column: The cell's column.
         cell: The cell.
     """
 
-    says: str
+    value: str
     column: str
     cell: str
 
@@ -94,8 +94,8 @@ class Evidence:
         return f"column {self.column!r} has {self.cell!r}"
 
 
-# A mark that can separate nothing but places: before one, two or more than three digits, or after digits that no
-# separator of thousands follows.
+# Numbers whose mark can only be a decimal mark: it stands before one, two or more than three digits, or after digits
+# that have no separator of thousands.
 _DECISIVE = {
     mark: rf"(?:^|[^0-9.,])(?:[0-9]*{re.escape(mark)}(?:[0-9]{{1,2}}|[0-9]{{4,}})|(?:0|[0-9]{{4,}}|"
     rf"[0-9]{{1,3}}(?:{re.escape(other)}[0-9]{{3}})+){re.escape(mark)}[0-9]+)(?:$|[^0-9.,])"
@@ -105,11 +105,11 @@ _NUMBERLIKE = r"^[^0-9,.A-Za-z]{0,4}[A-Z]{0,3}[^0-9A-Za-z]{0,3}[0-9][0-9.,'\s]*(
 _NUMERIC_DATE = r"^\s*(?P<first>[0-9]{1,2})[-/](?P<second>[0-9]{1,2})[-/](?P<year>[0-9]{4}|[0-9]{2})\b"
 
 
-class Habits:
-    """What the columns of one file show of how numbers and dates are written in it; found when first asked for.
+class Conventions:
+    """The conventions that the text columns of one table show, computed on first use.
 
     Args:
-        table: As read; only columns of text count.
+        table: The table.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -122,17 +122,17 @@ class Habits:
 
     @cached_property
     def decimal(self) -> Evidence | None:
-        """What separates places after the point, where the columns agree."""
+        """The decimal mark, if all columns that show one agree."""
         return _agreed([found for name, column in self._texts() if (found := _decimal_of(name, column))])
 
     @cached_property
     def dayfirst(self) -> Evidence | None:
-        """Whether days come before months ("yes" or "no"), where the columns agree."""
+        """Whether days come before months ("yes" or "no"), if all columns that show it agree."""
         return _agreed([found for name, column in self._texts() if (found := _order_of(name, column))])
 
 
 def _agreed(found: list[Evidence]) -> Evidence | None:
-    return found[0] if found and len({evidence.says for evidence in found}) == 1 else None
+    return found[0] if found and len({evidence.value for evidence in found}) == 1 else None
 
 
 def _decimal_of(name: str, column: pa.ChunkedArray) -> Evidence | None:
@@ -145,7 +145,7 @@ def _decimal_of(name: str, column: pa.ChunkedArray) -> Evidence | None:
     for mark, pattern in _DECISIVE.items():
         row = pc.index(pc.match_substring_regex(column, pattern), pa.scalar(True)).as_py()
         if row >= 0:
-            found.append(Evidence(says=mark, column=name, cell=column[row].as_py().strip()))
+            found.append(Evidence(value=mark, column=name, cell=column[row].as_py().strip()))
     return found[0] if len(found) == 1 else None
 
 
@@ -157,10 +157,10 @@ def _order_of(name: str, column: pa.ChunkedArray) -> Evidence | None:
     if 2 * (len(parts) - parts.null_count) <= present:
         return None
     first, second = (pc.struct_field(parts, place).cast(pa.int64()) for place in ("first", "second"))
-    for says, numbers, others in (("yes", first, second), ("no", second, first)):
+    for value, numbers, others in (("yes", first, second), ("no", second, first)):
         large = pc.and_(pc.greater(numbers, 12), pc.less_equal(others, 12))
         row = pc.index(large, pa.scalar(True)).as_py()
         against = pc.any(pc.and_(pc.greater(others, 12), pc.less_equal(numbers, 12))).as_py()
         if row >= 0 and not against:
-            return Evidence(says=says, column=name, cell=column[row].as_py().strip())
+            return Evidence(value=value, column=name, cell=column[row].as_py().strip())
     return None

@@ -1,4 +1,4 @@
-"""Numbers in text: which form they have, and which digits are a name and not a number."""
+"""Find the format of numbers in text, and recognise digits that are identifiers, not numbers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from wgan.data.tables.rules import Evidence, Habits, ParsingRules
-from wgan.data.tables.written import SPACES, Negative, NumberForm, number_pattern
+from wgan.data.columns.conventions import Conventions, Evidence, ParsingRules
+from wgan.data.columns.text_formats import SPACES, Negative, NumberFormat, number_pattern
 
 _LETTERS = (
     "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|RUB|KRW|TRY|ZAR"
@@ -17,57 +17,59 @@ _LETTERS = (
 )
 _CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|{_LETTERS})"
 _UNITS = "%|‰|°[CF]?|kg|mg|g|t|km|cm|mm|m|ms|s|min|h|ml|l|kB|MB|GB|TB|kWh|kW|W|V|A|Hz|px"
-# The parts of a cell that may be a number: signs and brackets, what stands before the digits and after them.
+# The parts of a number: signs, brackets, prefix, digits, exponent and suffix.
 _SHAPE = (
     rf"^(?P<o>\(?)(?P<s>[-+\x{{2212}}]?)(?P<pre>\s*(?:{_CURRENCY}\s*)?)(?P<i>\(?)(?P<t>[-+\x{{2212}}]?)"
     rf"(?P<body>[0-9]+(?:[.,'\x{{2019}}_{SPACES}][0-9]+)*\.?|[.,][0-9]+)(?P<exp>(?:[eE][-+]?[0-9]+)?)(?P<c>\)?)"
     rf"(?P<suf>(?:\s*(?:{_CURRENCY}|{_UNITS})|\s[A-Za-z\x{{aa}}-\x{{1fff}}\x{{2c00}}-\x{{d7ff}}][^0-9()]*)?)(?P<d>\)?)(?P<u>-?)$"
 )
 _MARKS = ("", ",", ".", " ", "'", "\u2019", "_")
-# Of so many numbers at least, a check digit that always fits is not an accident.
+# From this many numbers on, check digits that all fit are not a coincidence.
 _FEW_CHECKED, _MOST_VERSIONS = 8, 100
 _TELEPHONE_DIGITS = 7
 
 
 @dataclass(frozen=True, kw_only=True)
-class Numerals:
-    """Numbers that were found in text.
+class ParsedNumbers:
+    """Numbers found in text.
 
     Attributes:
-        numbers: int64 or float64; null where a cell is missing or of another form.
-        form: How they are written.
-        count: Cells that are such numbers.
+        numbers: int64 or float64; null where a cell is missing or has another format.
+        form: Their format.
+        count: Number of cells in this format.
         cell: An example.
-        because: What settled a form that the cells alone leave open; None where they do not.
-        unsettled: The other forms that they could have; empty where it is settled.
+        evidence: The cell of another column that decided between formats; None if none was needed.
+        alternatives: Other formats that fit as well; empty if the format is certain.
     """
 
     numbers: pa.Array
-    form: NumberForm
+    form: NumberFormat
     count: int
     cell: str
-    because: Evidence | None = None
-    unsettled: tuple[NumberForm, ...] = ()
+    evidence: Evidence | None = None
+    alternatives: tuple[NumberFormat, ...] = ()
 
     @property
     def is_plain(self) -> bool:
-        """Whether they are written as a program would, without any of what a form adds."""
+        """Whether the format is that of a programming language, without prefix, suffix, separators or plus."""
         form = self.form
         is_bare = not (form.prefix or form.suffix or form.thousands or form.plus)
         return is_bare and form.decimal == "." and form.negative == "-x"
 
 
-def find_numbers(cells: pa.Array, rules: ParsingRules, habits: Habits, *, forced: bool) -> Numerals | None:
-    """Find the form of numbers that most of the cells have.
+def find_numbers(
+    cells: pa.Array, rules: ParsingRules, conventions: Conventions, *, forced: bool
+) -> ParsedNumbers | None:
+    """Find the format of numbers that most cells have.
 
     Args:
         cells: Trimmed text, large_string; null where missing.
-        rules: What the user says.
-        habits: What the other columns show.
-        forced: Whether they are numbers whatever they look like.
+        rules: The user's options on the column.
+        conventions: The conventions of the table.
+        forced: Whether the user says that the cells are numbers.
 
     Returns:
-        The numbers, or None where no form of numbers is that of more than half of the cells.
+        The numbers; None unless more than half of the cells are in one format.
     """
     import pyarrow.compute as pc
 
@@ -87,49 +89,49 @@ def find_numbers(cells: pa.Array, rules: ParsingRules, habits: Habits, *, forced
     readings, count = _readings(body, rules)
     if 2 * count <= present:
         return None
-    decimal, thousands, because, unsettled = _settled(readings, top["values"] != "\0", habits)
-    forms = [_form(alike, body, *reading) for reading in ((decimal, thousands), *unsettled)]
+    decimal, thousands, evidence, alternatives = _choose(readings, top["values"] != "\0", conventions)
+    forms = [_form(alike, body, *reading) for reading in ((decimal, thousands), *alternatives)]
     numbers = forms[0].read(cells)
-    if not forced and _are_names(numbers, body, forms[0], alike):
+    if not forced and _are_identifiers(numbers, body, forms[0], alike):
         return None
     mark = thousands or decimal or "."
     telling = pc.match_substring(cells, mark)
     place = pc.index(pc.and_(telling, numbers.is_valid()), pa.scalar(True)).as_py()
     cell = cells[place if place >= 0 else pc.index(numbers.is_valid(), pa.scalar(True)).as_py()].as_py()
-    return Numerals(
+    return ParsedNumbers(
         numbers=numbers,
         form=forms[0],
         count=len(numbers) - numbers.null_count,
         cell=cell,
-        because=because,
-        unsettled=tuple(forms[1:]),
+        evidence=evidence,
+        alternatives=tuple(forms[1:]),
     )
 
 
 def _readings(body: pa.Array, rules: ParsingRules) -> tuple[list[tuple[str, str]], int]:
-    """The pairs of separators (of places, of thousands; empty where there is none) that fit most, and how many."""
+    """The pairs (decimal mark, separator of thousands), empty for none, that fit most cells, and how many they fit."""
     best: dict[tuple[str, str], int] = {}
-    said = rules.thousands
-    there = {mark for mark in _MARKS if _any(body, f"[{SPACES}]" if mark == " " else re.escape(mark))}
+    thousands_option = rules.thousands
+    present = {mark for mark in _MARKS if _any(body, f"[{SPACES}]" if mark == " " else re.escape(mark))}
     for decimal in (rules.decimal,) if rules.decimal else (".", ","):
-        for thousands in _MARKS if said is None else ("", said):
-            if decimal == (said or thousands) or (thousands and thousands not in there):
+        for thousands in _MARKS if thousands_option is None else ("", thousands_option):
+            if decimal == (thousands_option or thousands) or (thousands and thousands not in present):
                 continue
             count = _count(body, f"^{number_pattern(decimal, thousands)}$")
-            used = (decimal if decimal in there else "", thousands)
+            used = (decimal if decimal in present else "", thousands)
             best[used] = max(best.get(used, 0), count)
-    if "," not in (rules.decimal, said) and _is_typo(body):
+    if "," not in (rules.decimal, thousands_option) and _is_typo(body):
         best.pop((",", ""), None)
     most = max(best.values(), default=0)
     found = [used for used, count in best.items() if count == most]
-    # A mark that no cell needs makes no difference.
+    # Leave out pairs with a mark that no cell needs.
     return [used for used in found if not any(other != used and _within(other, used) for other in found)], most
 
 
 def _is_typo(body: pa.Array) -> bool:
-    """Whether commas that could separate places hardly do: most stand before three digits, of which some end in zeros.
+    """Whether commas are separators of thousands with typing errors: most stand before three digits, and some end in 0.
 
-    Decimal commas come with a fixed number of places, or without zeros at the end.
+    Decimal commas come with a fixed number of decimals, or without trailing zeros.
     """
     import pyarrow.compute as pc
 
@@ -143,26 +145,26 @@ def _within(one: tuple[str, str], other: tuple[str, str]) -> bool:
     return all(first in ("", second) for first, second in zip(one, other, strict=True))
 
 
-def _settled(
-    readings: list[tuple[str, str]], is_unit: bool, habits: Habits
+def _choose(
+    readings: list[tuple[str, str]], is_unit: bool, conventions: Conventions
 ) -> tuple[str, str, Evidence | None, list[tuple[str, str]]]:
-    """The one reading that holds, what settled it, and those that it leaves open."""
+    """Choose among readings that fit equally well: the reading, the evidence for it, and the other candidates."""
     if len(readings) == 1:
         return *readings[0], None, []
     readings = sorted(readings, key=lambda reading: reading[0] != ".")
-    if (evidence := habits.decimal) is not None:
-        other = {".": ",", ",": "."}[evidence.says]
-        fitting = [reading for reading in readings if reading[0] in ("", evidence.says) and reading[1] in ("", other)]
+    if (evidence := conventions.decimal) is not None:
+        other = {".": ",", ",": "."}[evidence.value]
+        fitting = [reading for reading in readings if reading[0] in ("", evidence.value) and reading[1] in ("", other)]
         if len(fitting) == 1:
             return *fitting[0], evidence, []
-    # Without a currency, a point before three digits is what programs write.
+    # Without a currency or unit, a point before three digits is a decimal point.
     if readings[0][0] == "." and not is_unit:
         return *readings[0], None, []
     return *readings[0], None, readings[1:]
 
 
-def _form(alike: pa.Array, body: pa.Array, decimal: str, thousands: str) -> NumberForm:
-    """The form of numbers, as their parts show it."""
+def _form(alike: pa.Array, body: pa.Array, decimal: str, thousands: str) -> NumberFormat:
+    """The format of numbers from their parts."""
     import pyarrow.compute as pc
 
     part = {name: pc.struct_field(alike, name) for name in ("o", "s", "pre", "i", "t", "suf", "u")}
@@ -175,7 +177,7 @@ def _form(alike: pa.Array, body: pa.Array, decimal: str, thousands: str) -> Numb
     unsigned = pc.and_(pc.equal(plus, ""), pc.invert(pc.match_substring_regex(body, r"^[0.,]*$")))
     unsigned = pc.and_(unsigned, pc.equal(_joined(part["o"], part["i"], part["u"], mark=""), ""))
     has_exponent, escaped = _any(body, "[eE]"), re.escape(thousands)
-    return NumberForm(
+    return NumberFormat(
         prefix=_commonest(part["pre"]),
         suffix=_commonest(part["suf"]),
         decimal=decimal or ("," if thousands == "." else "."),
@@ -207,13 +209,13 @@ def _commonest(texts: pa.Array) -> str:
 
 
 def _is_address(body: pa.Array) -> bool:
-    """Whether all are addresses of the Internet: four numbers below 256 with points between them."""
+    """Whether all cells are IPv4 addresses."""
     part = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
     return _count(body, rf"^{part}\.{part}\.{part}\.{part}$") == len(body)
 
 
-def _are_names(numbers: pa.Array, body: pa.Array, form: NumberForm, alike: pa.Array) -> bool:
-    """Whether digits with separators name something: telephones with a plus, or groups with spaces of one length."""
+def _are_identifiers(numbers: pa.Array, body: pa.Array, form: NumberFormat, alike: pa.Array) -> bool:
+    """Whether digits with separators are identifiers: telephone numbers, or groups of digits of equal length."""
     import pyarrow.compute as pc
 
     digits = pc.replace_substring_regex(body, "[^0-9]", "")
@@ -227,8 +229,8 @@ def _are_names(numbers: pa.Array, body: pa.Array, form: NumberForm, alike: pa.Ar
     return grouped and not form.prefix and not form.suffix and shortest == longest >= _TELEPHONE_DIGITS
 
 
-def are_mixed(cells: pa.Array) -> bool:
-    """Whether most cells look like numbers, but not all with the same currency or unit."""
+def has_mixed_units(cells: pa.Array) -> bool:
+    """Whether most cells are numbers, but with several currencies or units."""
     import pyarrow.compute as pc
 
     present = len(cells) - cells.null_count
@@ -238,8 +240,8 @@ def are_mixed(cells: pa.Array) -> bool:
     return 2 * sum(counted) > present and len([count for count in counted if 10 * count > present]) > 1
 
 
-def why_text(cells: pa.Array) -> str:
-    """Why cells of plain numbers are names and not numbers, in a few words; empty where they are numbers.
+def reason_for_text(cells: pa.Array) -> str:
+    """Why cells of plain numbers are identifiers, not numbers; empty if they are numbers.
 
     Args:
         cells: Trimmed text, each a plain number; null where missing.
@@ -277,7 +279,7 @@ def _fits_64_bits(cells: pa.Array) -> bool:
 
 
 def _are_versions(cells: pa.Array) -> bool:
-    """Whether numbers such as 1.9 and 1.10 are not decimals: places differ, and some end in a needless zero."""
+    """Whether the cells are versions such as 1.9 and 1.10: the number of decimals varies, and some end in 0."""
     import pyarrow.compute as pc
 
     if _count(cells, r"^[0-9]{1,2}\.(?:0|[1-9][0-9]{0,2})$") < len(cells) or not _any(cells, r"\.[0-9]+0$"):
@@ -288,7 +290,7 @@ def _are_versions(cells: pa.Array) -> bool:
 
 
 def _have_check_digits(cells: pa.Array) -> bool:
-    """Whether the last digit of all of them follows from the others, by Luhn's rule or by that of EAN and ISBN."""
+    """Whether the last digit of all cells is a check digit, by Luhn's rule or that of EAN and ISBN-13."""
     digits = [np.frombuffer(cell.encode(), np.uint8)[::-1].astype(np.int64) - 48 for cell in cells.unique().to_pylist()]
     if len(digits) < _FEW_CHECKED or any((each < 0).any() for each in digits):
         return False

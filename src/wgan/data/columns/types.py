@@ -1,4 +1,4 @@
-"""Arrow's types: written as text, and brought to the few plain ones that columns are learnt in."""
+"""Arrow's types: their text form, and the few plain types in which columns are learnt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def type_from_text(text: str) -> pa.DataType:
     """The inverse of `str(type)`.
 
     Raises:
-        ValueError: The text names no type that a column can have.
+        ValueError: The text is not the name of a type that a column can have.
 
     Example:
         >>> type_from_text("timestamp[us, tz=Europe/Paris]")
@@ -36,7 +36,7 @@ def type_from_text(text: str) -> pa.DataType:
 
 
 def schema_to_text(schema: pa.Schema) -> str:
-    """A schema as text: Arrow's own serialisation, which holds types and metadata and nothing that can be run."""
+    """A schema as text, in Arrow's serialisation: types and metadata, nothing executable."""
     return base64.b64encode(schema.serialize().to_pybytes()).decode("ascii")
 
 
@@ -49,29 +49,29 @@ def schema_from_text(text: str) -> pa.Schema:
     try:
         return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text, validate=True)))
     except (pa.ArrowException, OSError, UnicodeDecodeError, binascii.Error) as error:
-        raise ValueError(f"no schema: {error}") from None
+        raise ValueError(f"not a schema: {error}") from None
 
 
-def as_came(table: pa.Table) -> pa.Schema:
-    """What is known of a table's columns beside their types: metadata, without what pandas says of its index."""
+def schema_as_given(table: pa.Table) -> pa.Schema:
+    """The schema of a table with its metadata, without the index in pandas' metadata."""
     schema = table.schema
     try:
-        described = schema.pandas_metadata
+        metadata = schema.pandas_metadata
     except (ValueError, RecursionError):
-        described = False
-    if described is None or described == {}:
+        metadata = False
+    if metadata is None or metadata == {}:
         return schema
-    if not isinstance(described, dict):
-        # Not what pandas writes, so nothing that samples need.
+    if not isinstance(metadata, dict):
+        # Not written by pandas, so samples do not need it.
         return schema.with_metadata({key: value for key, value in schema.metadata.items() if key != b"pandas"})
-    there, listed = set(schema.names), described.get("columns")
+    names, listed = set(schema.names), metadata.get("columns")
     columns = (
-        [each for each in listed if isinstance(each, dict) and each.get("name") in there]
+        [each for each in listed if isinstance(each, dict) and each.get("name") in names]
         if isinstance(listed, list)
         else []
     )
-    described = described | {"index_columns": [], "columns": columns}
-    return schema.with_metadata({**schema.metadata, b"pandas": json.dumps(described).encode()})
+    metadata = metadata | {"index_columns": [], "columns": columns}
+    return schema.with_metadata({**schema.metadata, b"pandas": json.dumps(metadata).encode()})
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -80,15 +80,15 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def is_temporal(kind: pa.DataType) -> bool:
-    """Whether values are dates, times or durations, each a whole number inside."""
+    """Whether values are dates, times or durations, which Arrow stores as whole numbers."""
     intervals = pa.types.is_interval(kind)
     return bool(pa.types.is_temporal(kind)) and not intervals
 
 
-def is_taken(kind: pa.DataType) -> bool:
+def is_supported(kind: pa.DataType) -> bool:
     """Whether a column of this type can be learnt."""
     if pa.types.is_dictionary(kind):
-        return not pa.types.is_dictionary(kind.value_type) and is_taken(kind.value_type)
+        return not pa.types.is_dictionary(kind.value_type) and is_supported(kind.value_type)
     if pa.types.is_timestamp(kind) and kind.tz is not None and not _is_zone(kind.tz):
         return False
     known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null)
@@ -96,7 +96,7 @@ def is_taken(kind: pa.DataType) -> bool:
 
 
 def _is_zone(name: str) -> bool:
-    """Whether Arrow can tell the local time of a zone; it takes any name for one."""
+    """Whether Arrow knows a time zone. The type itself accepts any name."""
     import pyarrow.compute as pc
 
     try:
@@ -107,9 +107,9 @@ def _is_zone(name: str) -> bool:
 
 
 def to_plain(array: pa.Array) -> pa.Array:
-    """Bring an array of a taken type to large_string, bool, an integer type, float32, float64 or null.
+    """Convert an array of a supported type to large_string, bool, an integer type, float32, float64 or null.
 
-    Dictionaries are looked up; dates, times and durations become their whole numbers; decimals become float64.
+    Dictionaries are decoded; dates, times and durations become their whole numbers; decimals become float64.
     """
     kind = array.type
     if pa.types.is_dictionary(kind):
@@ -127,7 +127,7 @@ def to_plain(array: pa.Array) -> pa.Array:
 
 
 def from_plain(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Bring whole numbers, floats, booleans or text back to the type they came from (dictionaries excepted)."""
+    """The inverse of `to_plain`, except for dictionaries."""
     if is_temporal(kind):
         return array.cast(_storage(kind)).view(kind)
     return array.cast(kind)

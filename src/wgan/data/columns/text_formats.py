@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 SPACES = " \u00a0\u202f\u2009"
 """Spaces that separate thousands."""
 
+PLAIN_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(?i:inf|infinity)"
+"""A regular expression of numbers without separators, currency or unit."""
+
 _SIGNS = "[-+\u2212]?"
 _GROUPS = ("o", "s", "i", "t", "body", "c", "d", "u")
 _MOST_PLACES = 15
@@ -43,7 +46,7 @@ def number_pattern(decimal: str, thousands: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NumberForm:
+class NumberFormat:
     """Numbers with separators, a currency or a unit.
 
     Attributes:
@@ -163,7 +166,7 @@ _TOKEN = re.compile(r"%(-?)([A-Za-z%])")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DateForm:
+class DateFormat:
     """Dates and times in the words of `strftime`, names in English.
 
     Attributes:
@@ -333,25 +336,25 @@ def _seconds_of(parts: dict[str, NDArray[np.int64]], count: int) -> tuple[NDArra
     return hour * 3600 + minute * 60 + second, real & (minute < 60) & (second < 60)
 
 
-Form: TypeAlias = NumberForm | DateForm
+TextFormat: TypeAlias = NumberFormat | DateFormat
 
 
-def form_state(form: Form) -> dict[str, Any]:
+def format_state(form: TextFormat) -> dict[str, Any]:
     """Plain JSON values."""
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(form).items()}
     return {"how": form.how, **values}
 
 
-def form_from_state(state: dict[str, Any]) -> Form:
-    """The inverse of `form_state`.
+def format_from_state(state: dict[str, Any]) -> TextFormat:
+    """The inverse of `format_state`.
 
     Raises:
         ValueError: It is of no known kind.
     """
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in state.items()}
     how = values.pop("how")
-    if how == NumberForm.how:
-        return NumberForm(**values)
-    if how == DateForm.how:
-        return DateForm(**values)
+    if how == NumberFormat.how:
+        return NumberFormat(**values)
+    if how == DateFormat.how:
+        return DateFormat(**values)
     raise ValueError(f"a written form of the kind {how!r}")

@@ -101,7 +101,7 @@ class Calendar:
         """Find what dates or times keep to.
 
         Args:
-            values: In the plain form of `wgan.data.types.to_plain`, as int64; at least two different ones.
+            values: In the plain form of `wgan.data.columns.types.to_plain`, as int64; at least two different ones.
             kind: Their type.
 
         Returns:

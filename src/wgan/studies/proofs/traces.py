@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from wgan.figures import Floats
-from wgan.studies.failures import Claim
-from wgan.trust.ranks import rank_correlation
+from wgan.studies import Claim
+from wgan.trust.spearman import rank_correlation
 
 MEASURED = (
     "certified",
@@ -122,7 +122,7 @@ class Trace:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tracked:
+class Traces:
     """All traces.
 
     Attributes:

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wgan.data.columns.rounding import Calendar, nearest_step
+from wgan.data.columns.text_formats import TextFormat, format_from_state, format_state
+from wgan.data.columns.types import from_plain, is_temporal, is_text, to_plain, type_from_text
 from wgan.data.scaling import Floats, Scaling, above, distances, to_dtype
-from wgan.data.tables.grids import Calendar, nearest_step
-from wgan.data.tables.written import Form, form_from_state, form_state
-from wgan.data.types import from_plain, is_temporal, is_text, to_plain, type_from_text
 
 Value: TypeAlias = str | int | float | bool | None
 
@@ -98,7 +98,7 @@ class Number:
     offset: int = 0
     scaling: Scaling
     calendar: Calendar | None = None
-    form: Form | None = None
+    form: TextFormat | None = None
     text: str = "string"
 
     @property
@@ -180,7 +180,7 @@ class Number:
             values |= {"step": 1, "grid": self.step}
         values |= {"offset": self.offset} if self.offset else {}
         values |= {"calendar": self.calendar.state()} if self.calendar is not None else {}
-        values |= {"form": form_state(self.form), "text": self.text} if self.form is not None else {}
+        values |= {"form": format_state(self.form), "text": self.text} if self.form is not None else {}
         return values | {"how": "number", "scaling": self.scaling.state()}
 
     @classmethod
@@ -190,7 +190,7 @@ class Number:
             **{field: state[field] for field in _NUMBER_FIELDS} | {"step": state.get("grid", state["step"])},
             offset=int(state.get("offset", 0)),
             calendar=Calendar.from_state(state["calendar"]) if "calendar" in state else None,
-            form=form_from_state(state["form"]) if "form" in state else None,
+            form=format_from_state(state["form"]) if "form" in state else None,
             text=state.get("text", "string"),
             scaling=Scaling.from_state(state["scaling"]),
         )
