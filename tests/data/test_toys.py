@@ -5,7 +5,8 @@ import torch
 
 from wgan.data import codec_from_state
 from wgan.data.names import BUILT_IN
-from wgan.data.toys import TOYS, ToySource
+from wgan.data.toy_source import ToySource
+from wgan.data.toys import TOYS
 from wgan.randomness import Randomness
 
 SIZE = 20_000

@@ -13,7 +13,7 @@ from wgan import WGAN, Settings, begin, register
 from wgan.constraints import CONSTRAINTS, Constraint
 from wgan.data.embeddings import EMBEDDINGS
 from wgan.data.names import BUILT_IN
-from wgan.data.toys import TOYS, ring
+from wgan.data.toys import SUMMARIES, TOYS, ring
 from wgan.errors import UsageError
 from wgan.networks import NETWORKS, Critic, Generator
 from wgan.objectives import OBJECTIVES, Wasserstein
@@ -61,7 +61,7 @@ def tables(monkeypatch):
     """Tables as they are in a new process, and again after the test."""
     for catalog in (OBJECTIVES, CONSTRAINTS, NETWORKS, OPTIMIZERS):
         monkeypatch.setattr(catalog, "rows", dict(catalog.rows))
-    kept = {id(table): (table, dict(table)) for table in (TOYS, EMBEDDINGS, BUILT_IN)}
+    kept = {id(table): (table, dict(table)) for table in (TOYS, EMBEDDINGS, SUMMARIES)}
     yield
     for table, rows in kept.values():
         table.clear()

@@ -6,12 +6,14 @@ import lzma
 import struct
 import zipfile
 import zlib
+from collections import ChainMap
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wgan.data.contents import PACKINGS, Content, content_of, foreign_name
 from wgan.data.tables.formats import TABLE_FORMATS, by_content, by_ending, zipped_table
+from wgan.data.toys import SUMMARIES
 from wgan.errors import UsageError
 from wgan.settings import Settings
 from wgan.settings.recipes import RECIPES, recipe
@@ -33,14 +35,9 @@ if TYPE_CHECKING:
 
 Format = Literal["built-in", "array", "table", "images"]
 
-BUILT_IN: dict[str, str] = {
-    "ring": "8 Gaussians on a circle, as in the WGAN-GP code",
-    "grid": "25 Gaussians on a 5×5 grid, as in the WGAN-GP code",
-    "swiss-roll": "a noisy spiral in the plane, as in the WGAN-GP code",
-    "ring-veegan": "8 Gaussians on a circle of radius 1, as in the VEEGAN and PacGAN papers",
-    "grid-veegan": "25 Gaussians on a 5×5 grid of spacing 2, as in the VEEGAN and PacGAN papers",
-    "fashion-mnist": "the 10,000 Fashion-MNIST test images: clothes in grey, 28×28, 10 classes",
-}
+_EMBEDDED = {"fashion-mnist": "the 10,000 Fashion-MNIST test images: clothes in grey, 28×28, 10 classes"}
+BUILT_IN: ChainMap[str, str] = ChainMap(_EMBEDDED, SUMMARIES)
+"""Each built-in name with the line that describes it; `register(TOYS, ...)` adds to it."""
 
 ARRAY_ENDINGS = (".npy", ".npz")
 IMAGE_ENDINGS = (

@@ -19,7 +19,8 @@ from wgan.data.names import format_of
 from wgan.data.points import PointsCodec
 from wgan.data.soundness import check_codec, check_conditions
 from wgan.data.source import Codec, Source
-from wgan.data.toys import TOYS, ToySource
+from wgan.data.toy_source import ToySource
+from wgan.data.toys import TOYS
 from wgan.errors import CheckpointError, DataError, UsageError, WganError
 from wgan.settings import DataOptions, Settings, check
 from wgan.system.memory import memory_faults
