@@ -67,14 +67,20 @@ def test_what_holds_its_numbers_is_read_as_they_are(name):
 
 
 REFUSED = {
-    "subclass": (X.view(OwnArray), r"of the type OwnArray, which may mean more.*\nGive .*numpy.asarray\(array\)"),
+    "subclass": (
+        X.view(OwnArray),
+        r"of the type OwnArray, which may attach.*\nGive .*numpy.asarray\(array\)",
+    ),
     "records": (np.zeros(20, [("a", "f8")]), "holds records"),
     "text": (np.array([["a"]] * 20), "holds text"),
     "objects": (np.array([[1.0, "a"]] * 20, dtype=object), "holds Python objects"),
     "complex": (X.astype(complex), "holds complex numbers"),
     "dates": (np.array(["2020", "2021"], "M8[Y]"), "dtype datetime64"),
-    "images masked": (np.ma.masked_greater(np.ones((4, 5, 5)), 0.5), "100 cells are masked, and what lies under"),
-    "list of masked": ([np.ma.masked_less(row, 0.0) for row in X], "masked, and what lies under a mask is not learnt"),
+    "images masked": (np.ma.masked_greater(np.ones((4, 5, 5)), 0.5), "100 cells are masked, and the values under"),
+    "list of masked": (
+        [np.ma.masked_less(row, 0.0) for row in X],
+        "masked, and the values under a mask are not",
+    ),
     "complex tensor": (torch.complex(T, T), r"holds complex numbers \(dtype torch.complex128"),
     "meta": (T.to("meta"), r"on the device meta, which holds no numbers"),
     "list of meta": ([*T.to("meta")], "cannot be read as an array"),

@@ -220,7 +220,7 @@ def test_nan_and_inf_are_counted_shown_and_dropped_on_request(tmp_path):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((3, 2), complex), r"complex numbers \(dtype complex128, shape \(3, 2\)\)\nTaken: rank 1 or 2"),
+        (np.zeros((3, 2), complex), r"complex numbers \(dtype complex128, shape \(3, 2\)\)\nSupported: rank 1 or 2"),
         (np.array(["a", "b"]), "holds text"),
         (np.array([1, None]), "Python objects|needs pickle"),
         (np.zeros(3, "M8[s]"), "datetime64"),
@@ -256,7 +256,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, form):
         np.save(target, np.array([bomb, bomb], dtype=object), allow_pickle=True)
     else:
         np.savez(target, x=np.array([bomb, bomb], dtype=object))
-    with pytest.raises(DataError, match=r"needs pickle.*refused and nothing was run"):
+    with pytest.raises(DataError, match=r"needs pickle.*refused, and nothing was executed"):
         open_points(target)
     assert not (tmp_path / "ran").exists()
 
@@ -267,7 +267,7 @@ def test_damaged_files_are_refused(tmp_path):
     for content, message in [
         (b"", "empty file"),
         (b"hello world", "not a NumPy file"),
-        (whole[:-8], r"truncated: its header tells of 4,800 bytes of numbers, 4,792 follow"),
+        (whole[:-8], r"truncated: its header states 4,800 bytes of numbers, 4,792 follow"),
         (whole[:20], "cannot be read"),
         (b"PK\x03\x04....", "cannot be read"),
     ]:

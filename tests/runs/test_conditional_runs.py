@@ -164,7 +164,7 @@ def test_a_damaged_description_is_named(ring, tmp_path):
     note = json.loads((run / "source.json").read_text())
     del note["conditions"]["counts"]
     (run / "source.json").write_text(json.dumps(note))
-    with pytest.raises(CheckpointError, match="what the run keeps of its conditions cannot be read: KeyError"):
+    with pytest.raises(CheckpointError, match="the stored conditions of this run cannot be read: KeyError"):
         runs.load(run)
 
 

@@ -88,7 +88,7 @@ def test_the_command_line_says_options(capsys, tmp_path):
         (
             {"categorical": ["x1"]},
             np.ones((50, 2)),
-            r'categorical=\["x1"\] cannot be used with points\nThose that can: held_out,',
+            r'categorical=\["x1"\] cannot be used with points\nOptions that apply: held_out,',
         ),
         ({"fit_images": "pad"}, np.ones((50, 2)), 'fit_images="pad" cannot be used with points'),
         ({"batch_size": 400}, np.random.default_rng(0).random((50, 2)), "batch_size 400 is more than"),

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wgan.data.applying import DESCRIBED, ENCODED_IMAGES, PIXELS, POINTS, SAMPLER, check_applies, of_table
 from wgan.data.names import format_of, kind_of
+from wgan.data.options import CONDITIONS, ENCODED_IMAGES, PIXELS, POINTS, SAMPLER, check_applies, options_of_table
 from wgan.errors import DataError, DataWarning
 from wgan.settings import DataOptions
 from wgan.system.text import escaped
@@ -145,10 +145,10 @@ def _applicable(data: str) -> frozenset[str]:
     elif form == "array":
         readable = POINTS if kind == "points" else PIXELS
     elif form == "table":
-        readable = of_table(Path(data))
+        readable = options_of_table(Path(data))
     else:
         readable = ENCODED_IMAGES
-    return readable - DESCRIBED
+    return readable - CONDITIONS
 
 
 def _restricted(options: DataOptions, applicable: frozenset[str]) -> DataOptions:
@@ -262,7 +262,8 @@ class _Reader:
         )
 
     def _points(self) -> Side:
-        from wgan.data.arrays import open_array, read_array_file
+        from wgan.data.array_files import read_array_file
+        from wgan.data.arrays import open_array
 
         name = escaped(self.data)
         read = read_array_file(Path(self.data), name=name)

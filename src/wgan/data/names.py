@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
-import struct
-import zipfile
-import zlib
 from collections import ChainMap
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +14,6 @@ from wgan.errors import UsageError
 from wgan.settings import Settings
 from wgan.settings.recipes import RECIPES, recipe
 from wgan.system.text import nearest
-
-UNREADABLE_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    struct.error,
-)
-"""What Python's reader of zip archives raises where one is damaged, encrypted or of a kind that it does not know."""
 
 if TYPE_CHECKING:
     from wgan.data.source import Kind
@@ -124,7 +109,9 @@ def kind_of(data: str) -> Kind:
     if form == "built-in":
         return "images" if data == "fashion-mnist" else "points"
     if form == "array":
-        return "images" if _rank(Path(data)) in (3, 4) else "points"
+        from wgan.data.array_files import rank_of
+
+        return "images" if rank_of(Path(data)) in (3, 4) else "points"
     return form
 
 
@@ -142,22 +129,6 @@ def _nearest(path: Path) -> list[str]:
         siblings = {}
     known = {name.lower(): shown for name, shown in siblings.items()} | {name: name for name in BUILT_IN}
     return [repr(known[name]) for name in nearest(missing.name.lower(), known)]
-
-
-def _rank(path: Path) -> int:
-    """The number of axes of the largest array in a .npy or .npz, 0 where its header cannot be read."""
-    from wgan.data.npy import read_header
-
-    try:
-        if content_of(path) == "npy":
-            with path.open("rb") as file:
-                return len(read_header(file)[0])
-        with zipfile.ZipFile(path) as archive:
-            largest = max(archive.infolist(), key=lambda member: member.file_size)
-            with archive.open(largest) as member:
-                return len(read_header(member)[0])
-    except (*UNREADABLE_ZIP, OSError, ValueError, KeyError):
-        return 0
 
 
 def default_recipe(data: str) -> Settings:

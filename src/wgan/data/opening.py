@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from wgan.data.applying import SAMPLER, TABLE, check_applies, of_table
 from wgan.data.arrays import open_array, open_array_file
-from wgan.data.conditions import Conditions
 from wgan.data.labels import refuse_leftovers
 from wgan.data.names import format_of
-from wgan.data.points import PointsCodec
-from wgan.data.soundness import check_codec, check_conditions
-from wgan.data.source import Codec, Source
+from wgan.data.options import SAMPLER, TABLE, check_applies, options_of_table
+from wgan.data.source import Source
 from wgan.data.toy_source import ToySource
 from wgan.data.toys import TOYS
-from wgan.errors import CheckpointError, DataError, UsageError, WganError
+from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions, Settings, check
 from wgan.system.memory import memory_faults
 from wgan.system.text import escaped
@@ -75,70 +69,6 @@ def open_data(
     )
 
 
-def codec_from_state(state: dict[str, Any]) -> Codec:
-    """Build a codec from what its `state` returned.
-
-    Args:
-        state: Plain JSON values, as a run keeps them.
-
-    Returns:
-        The codec.
-
-    Raises:
-        CheckpointError: The state is of an unknown kind or lacks something.
-    """
-    kind = state.get("kind") if isinstance(state, dict) else None
-    if kind not in ("points", "table", "images"):
-        raise CheckpointError(
-            f"the stored preprocessing of this run is of the kind {str(kind)[:80]!r}",
-            remedy="Known: points, table, images.",
-        )
-    with _unreadable(f"the stored preprocessing of this run ({kind})"):
-        codec: Codec = _codec_class(kind).from_state(state)
-        check_codec(codec)
-        return codec
-
-
-@contextlib.contextmanager
-def _unreadable(what: str) -> Iterator[None]:
-    """Turn whatever values that were edited by hand provoke within the block into an error of this project's."""
-    try:
-        yield
-    except WganError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(
-            f"{what} cannot be read: {type(error).__name__}: {reason}", remedy="It is damaged or of another version."
-        ) from None
-
-
-def _codec_class(kind: str) -> Any:  # noqa: ANN401 - three classes with nothing but their protocol in common
-    if kind == "points":
-        return PointsCodec
-    if kind == "table":
-        from wgan.data.tables import TableCodec
-
-        return TableCodec
-    from wgan.data.images import ImageCodec
-
-    return ImageCodec
-
-
-def conditions_from_state(state: dict[str, Any] | None) -> Conditions | None:
-    """Build conditions from what their `state` returned; None for the None of an unconditional run.
-
-    Raises:
-        CheckpointError: The state lacks something, or is of another version.
-    """
-    if state is None:
-        return None
-    with _unreadable("what the run keeps of its conditions"):
-        conditions = Conditions.from_state(state)
-        check_conditions(conditions)
-        return conditions
-
-
 def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) -> Source:
     form = format_of(name)
     if form == "built-in" and name in TOYS:
@@ -154,7 +84,7 @@ def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) 
     if form == "table":
         from wgan.data.tables import open_table
 
-        check_applies(options, of_table(path), f"{name} (a table)")
+        check_applies(options, options_of_table(path), f"{name} (a table)")
         return open_table(path, options, name=name, seed=seed)
     from wgan.data.images import open_images
 

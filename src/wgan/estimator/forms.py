@@ -17,7 +17,7 @@ from torch import Tensor
 from wgan.data.arrays import as_array
 from wgan.data.columns import Category, Column, Constant, Number
 from wgan.data.images.arrays import pixels_from_array
-from wgan.data.images.source import Axes, ImageCodec
+from wgan.data.images.codec import Axes, ImageCodec
 from wgan.data.labels import LABEL
 from wgan.data.points import PointsCodec
 from wgan.data.source import Codec, Labelled, Samples

@@ -12,8 +12,8 @@ from PIL import Image
 
 from wgan import figures
 from wgan.data import conditions_from_state
+from wgan.data.array_files import open_mapped
 from wgan.data.codes import words_of
-from wgan.data.npy import open_mapped
 from wgan.data.tables.written import Form
 from wgan.errors import WganError
 from wgan.figures import Judged

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.data.npy import open_mapped
+from wgan.data.array_files import open_mapped
 from wgan.data.tables.written import Form, form_from_state
 from wgan.errors import CheckpointError, UsageError
 from wgan.runs.checkpoints import read_facts

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from wgan.data.images import open_images
-from wgan.data.images.decoding import BrokenImage, Policy, decode, probe, quiet_pillow
+from wgan.data.images.conversion import Conversion
+from wgan.data.images.decoding import BrokenImage, decode, header_of, quiet_pillow
 from wgan.errors import DataError
 from wgan.settings import DataOptions
 
 
 def policy(mode="RGB", height=8, width=8, fit="crop"):
-    return Policy(mode=mode, height=height, width=width, fit=fit)
+    return Conversion(mode=mode, height=height, width=width, fit=fit)
 
 
 def saved(image: Image.Image, format: str = "PNG", **options) -> bytes:
@@ -34,7 +35,7 @@ def pixels_of(image: Image.Image, mode: str, format: str = "PNG", **options) -> 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
 def test_every_format_that_is_taken(encode, format):
     image = decode(encode(0, "RGB", (8, 12), format), policy(width=12))
-    assert (image.facts.height, image.facts.width) == (8, 12)
+    assert (image.header.height, image.header.width) == (8, 12)
     assert image.pixels.shape == (3, 8, 12)
 
 
@@ -49,7 +50,7 @@ def test_every_format_that_is_taken(encode, format):
 )
 def test_other_content_under_an_image_name_is_refused(folder, content, name):
     (folder / name).write_bytes(content)
-    with pytest.raises(DataError, match=f"{name}: it is none of the formats that are read"):
+    with pytest.raises(DataError, match=f"{name}: it is not in a known format"):
         open_images(folder, DataOptions(), seed=0, cache=None)
 
 
@@ -88,13 +89,13 @@ def test_a_webp_with_a_huge_canvas_is_refused_before_it_is_opened(kind):
     }[kind]
     body = b"WEBP" + kind + struct.pack("<I", len(content)) + content
     with pytest.raises(BrokenImage, match="16383x16383 is too large"):
-        probe(b"RIFF" + struct.pack("<I", len(body)) + body)
+        header_of(b"RIFF" + struct.pack("<I", len(body)) + body)
 
 
 def test_a_bomb_that_pillow_only_warns_of_is_refused():
     header = b"P4\n9500 9500\n"
     with quiet_pillow(), pytest.raises(BrokenImage, match="too large"):
-        probe(header)
+        header_of(header)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
@@ -128,7 +129,7 @@ def test_a_transparent_palette_entry_counts_as_alpha():
     image.putpalette([255, 0, 0, 0, 0, 255])
     image.putdata([0, 1])
     content = saved(image, transparency=0)
-    assert probe(content).has_alpha
+    assert header_of(content).has_alpha
     assert decode(content, policy("RGB", 2, 1)).pixels[:, :, 0].T.tolist() == [[255, 255, 255], [0, 0, 255]]
 
 
@@ -139,7 +140,7 @@ def test_cmyk_and_black_and_white():
 
 def test_floating_point_pixels_are_refused():
     with pytest.raises(BrokenImage, match="floating-point"):
-        probe(saved(Image.new("F", (2, 2)), "TIFF"))
+        header_of(saved(Image.new("F", (2, 2)), "TIFF"))
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -149,7 +150,7 @@ def test_exif_rotation_is_applied(format):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise: the left half comes to the top
     content = saved(image, format, exif=exif)
-    facts = probe(content)
+    facts = header_of(content)
     assert facts.is_rotated
     assert (facts.height, facts.width) == (16, 8)
     pixels = decode(content, policy("L", 16, 8)).pixels[0]
@@ -195,7 +196,7 @@ def test_a_mixed_folder_gets_one_declared_policy(tmp_path: Path, encode):
     (note,) = source.notes
     for part in ("1 grey", "1 RGBA", "1 palette", "1 16-bit grey", "1 CMYK", "-> RGB", "alpha of 1 laid over white"):
         assert part in note
-    assert "1 rotated by EXIF; sizes 20x20 to 30x50 -> 64x64, cut to the middle" in note
+    assert "1 rotated by EXIF; sizes 20x20 to 30x50 -> 64x64, cropped at the centre" in note
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("L", "L"), ("RGBA", "RGBA"), ("RGB", "RGB"), ("I;16", "L")])

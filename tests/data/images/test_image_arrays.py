@@ -97,7 +97,7 @@ def test_one_image_is_too_few():
 def test_mode_and_size_are_applied_and_said():
     source = open_array(noise(3, 20, 40), mode="RGB", size=(10, 10))
     assert source.codec.layout.shape == (3, 10, 10)
-    assert source.notes == ("3 grey -> RGB; size 20x40 -> 10x10, cut to the middle",)
+    assert source.notes == ("3 grey -> RGB; size 20x40 -> 10x10, cropped at the centre",)
 
 
 def test_large_images_are_scaled_by_the_declared_rule():

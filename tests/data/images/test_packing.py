@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from wgan.data.images import images_from_array, open_images, packing, packs
+from wgan.data.images import decoded, images_from_array, open_images, pipeline
 from wgan.errors import CheckpointError, DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
 
@@ -32,8 +32,8 @@ def no_decoding(monkeypatch):
         raise AssertionError("decoded again")
 
     def start():
-        monkeypatch.setattr(packing, "decode", refuse)
-        monkeypatch.setattr(packing, "probe", refuse)
+        monkeypatch.setattr(pipeline, "decode", refuse)
+        monkeypatch.setattr(pipeline, "header_of", refuse)
 
     return start
 
@@ -149,12 +149,12 @@ def test_the_same_images_under_other_times_are_not_decoded_again(folder, tmp_pat
 def test_images_that_lie_there_for_long_are_not_read(folder, tmp_path, monkeypatch):
     open_cached(folder, tmp_path / "cache")
     settle(folder, tmp_path / "cache")
-    monkeypatch.setattr(packing, "load", lambda encoded: pytest.fail("read"))
+    monkeypatch.setattr(pipeline, "load", lambda encoded: pytest.fail("read"))
     open_cached(folder, tmp_path / "cache")
 
 
 def test_every_changed_byte_of_a_pack_is_seen(folder, tmp_path, encode, monkeypatch):
-    monkeypatch.setattr(packs, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(decoded, "BLOCK_BYTES", 100)
     cache = tmp_path / "cache"
     (folder / "tags.csv").write_text("file,hair\n" + "".join(f"{number}.png,red\n" for number in range(3)))
     shutil.make_archive(str(tmp_path / "x"), "zip", folder)
@@ -180,7 +180,7 @@ def test_zeroed_pixels_are_not_trained_on(folder, tmp_path):
     with (place / "pixels.npy").open("r+b") as file:
         file.seek(-first.nbytes // 2, os.SEEK_END)
         file.write(bytes(first.nbytes // 2))
-    with pytest.warns(DataWarning, match=r"pixels.npy does not have the checksum that pack.json notes, from byte 128"):
+    with pytest.warns(DataWarning, match=r"pixels.npy does not match its checksum from byte 128"):
         again = open_cached(folder, tmp_path / "cache")
     np.testing.assert_array_equal(again.pixels, first)
     np.testing.assert_array_equal(open_cached(folder, tmp_path / "cache").pixels, first)
@@ -274,7 +274,7 @@ def test_a_cache_that_cannot_be_made(folder, tmp_path):
 
 
 def test_pixels_that_exceed_memory_ask_for_a_cache(folder, monkeypatch):
-    monkeypatch.setattr(packs, "memory_bytes", lambda: 1000)
+    monkeypatch.setattr(decoded, "memory_bytes", lambda: 1000)
     with pytest.raises(UsageError, match="more than half of this machine's memory") as caught:
         open_cached(folder, None)
     assert "cache" in caught.value.remedy

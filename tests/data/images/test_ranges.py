@@ -102,7 +102,7 @@ def test_any_numbers_are_taken_under_a_range(array):
     assert restored.dtype == array.dtype
     assert np.abs(restored - array).max() <= (high + 1000) / 255 / 2 + 0.5
     source = open_array(array, range=(-1000.0, 400.0))
-    assert "3 images go beyond the range of -1000 to 400 and are cut to it" in source.notes
+    assert "3 images have values outside -1000 to 400, which are clipped" in source.notes
     assert back(source).max() == 400
 
 
@@ -137,7 +137,7 @@ def test_twelve_bits_in_files_of_sixteen(tmp_path):
     assert restored.dtype == np.uint16
     np.testing.assert_array_equal(restored[..., 0], TWELVE_BITS)
     cut = open_images(tmp_path, DataOptions(range=(0.0, 2000.0)), seed=0, cache=None)
-    assert "3 images go beyond the range of 0 to 2000 and are cut to it" in cut.notes
+    assert "3 images have values outside 0 to 2000, which are clipped" in cut.notes
 
 
 def test_eight_bits_in_files_are_stretched_too(tmp_path):
@@ -171,7 +171,7 @@ def test_a_range_with_an_alpha_channel_or_without_shades_is_refused(tmp_path):
         open_images(tmp_path, DataOptions(range=(0.0, 9.0)), seed=0, cache=None)
     for name in "ab":
         Image.new("1", (8, 8)).save(tmp_path / f"{name}.png")
-    with pytest.raises(UsageError, match="means nothing for black and white"):
+    with pytest.raises(UsageError, match="does not apply to black and white"):
         open_images(tmp_path, DataOptions(range=(0.0, 9.0)), seed=0, cache=None)
 
 

@@ -10,23 +10,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wgan.data.applying import ENCODED_IMAGES, PIXELS, check_applies
 from wgan.data.contents import content_of
 from wgan.data.images.archives import TarArchive, ZipArchive
 from wgan.data.images.arrays import pixels_from_array
+from wgan.data.images.cache import decoded_images
+from wgan.data.images.collection import Collection
 from wgan.data.images.decoding import ENDINGS
 from wgan.data.images.folders import Folder
-from wgan.data.images.idx import labels_beside, looks_like_idx, read_idx
+from wgan.data.images.idx import labels_file, looks_like_idx, read_idx
 from wgan.data.images.lsun import Database
-from wgan.data.images.members import Collection
-from wgan.data.images.naming import shown
-from wgan.data.images.packing import pack
 from wgan.data.images.source import ImageSource
 from wgan.data.images.tags import described_images, offered
 from wgan.data.labels import LABEL, described_by_labels, label_column
+from wgan.data.options import ENCODED_IMAGES, PIXELS, check_applies
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
-from wgan.system.text import counted
+from wgan.system.text import counted, escaped
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -63,7 +62,7 @@ def images_from_array(
         DataError: Another shape, type or range, or labels of another number.
         UsageError: An option that does not apply.
     """
-    check_applies(options, PIXELS, f"{shown(name)} (images that are decoded already)")
+    check_applies(options, PIXELS, f"{escaped(name)} (images that are decoded already)")
     read = pixels_from_array(array, name, options)
     pixels, notes = read.array, read.notes
     is_table = isinstance(labels, pa.Table)
@@ -112,11 +111,11 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
         collection = _collection(path, cache)
         if collection is None:
             return open_idx(path, options, seed=seed)
-        check_applies(options, ENCODED_IMAGES, f"{shown(name)} (images)")
-        made = pack(collection, options, cache)
+        check_applies(options, ENCODED_IMAGES, f"{escaped(name)} (images)")
+        made = decoded_images(collection, options, cache)
     except OSError as error:
         raise DataError(
-            f"{shown(name)}: cannot be read: {error.strerror or error}", remedy="Is it still there and readable?"
+            f"{escaped(name)}: cannot be read: {error.strerror or error}", remedy="Is it still there and readable?"
         ) from None
     described = described_images(made, name, options)
     return ImageSource(
@@ -125,7 +124,7 @@ def open_images(path: str | Path, options: DataOptions, *, seed: int, cache: Pat
         made.codec,
         share=options.held_out,
         seed=seed,
-        notes=made.notes + made.passed_over + (described.notes if described is not None else ()),
+        notes=made.notes + made.ignored + (described.notes if described is not None else ()),
         labels=made.labels,
         classes=made.classes,
         digest=made.digest,
@@ -141,9 +140,9 @@ def _collection(path: Path, cache: Path | None) -> Collection | None:
     if path.is_dir():
         return Database(path) if (path / "data.mdb").exists() else Folder(path, cache)
     if not path.exists():
-        raise UsageError(f"{shown(path)}: there is no such file or folder")
+        raise UsageError(f"{escaped(path)}: there is no such file or folder")
     if not path.is_file():
-        raise DataError(f"{shown(path)}: is neither a file nor a folder", remedy="Name a file or a folder of images.")
+        raise DataError(f"{escaped(path)}: is neither a file nor a folder", remedy="Name a file or a folder of images.")
     ending, content = path.name.lower(), content_of(path)
     if content == "zip" or (ending.endswith(".zip") and content != "tar"):
         return ZipArchive(path)
@@ -155,10 +154,10 @@ def _collection(path: Path, cache: Path | None) -> Collection | None:
         return None
     if path.suffix.lower() in ENDINGS:
         raise DataError(
-            f"{shown(path)}: is one image; needs at least 2", remedy="Name the folder that the images are in."
+            f"{escaped(path)}: is one image; needs at least 2", remedy="Name the folder that the images are in."
         )
     raise DataError(
-        f"{shown(path)}: is not a collection of images",
+        f"{escaped(path)}: is not a collection of images",
         remedy="Taken: a folder, .zip, .tar, .tar.gz, IDX .gz, or an LMDB.",
     )
 
@@ -186,11 +185,11 @@ def open_embedded(options: DataOptions, *, seed: int, cache: Path | None = None)
 def open_idx(path: Path, options: DataOptions, *, seed: int) -> ImageSource:
     """Open an IDX file of images, with the labels that lie beside it where there are any."""
     images = read_idx(path, (3, 4))
-    beside = labels_beside(path)
+    beside = labels_file(path)
     labels = None if beside is None else read_idx(beside, (1,))
     if beside is not None and labels is not None and len(labels) != len(images):
         raise DataError(
-            f"{shown(beside)}: {counted(len(labels), 'label')}, but {shown(path.name)} has "
+            f"{escaped(beside)}: {counted(len(labels), 'label')}, but {escaped(path.name)} has "
             f"{counted(len(images), 'image')}",
             remedy="Fetch both files again, or move the labels away: images need none.",
         )
@@ -205,7 +204,7 @@ def _classes(
     given = np.asarray(labels)
     if given.shape != (count,) or given.dtype.kind not in "biuSU":
         raise DataError(
-            f"{shown(name)}: labels of shape {given.shape} and type {given.dtype} for {count:,} images",
+            f"{escaped(name)}: labels of shape {given.shape} and type {given.dtype} for {count:,} images",
             remedy="One whole number or word for each image is taken.",
         )
     known, places = np.unique(given, return_inverse=True)

@@ -12,24 +12,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wgan.data.images.naming import shown
-from wgan.data.images.packs import Pack
+from wgan.data.images.decoded import DecodedImages
 from wgan.data.labels import LABEL, label_column, raw_labels
 from wgan.data.tables.detecting import Described, condition_names, describe_rows
 from wgan.data.tables.reading import Raw, read_csv
 from wgan.errors import DataError
 from wgan.settings import DataOptions
+from wgan.system.text import escaped
 
 _SHOWN = 3
 
 
-def offered(made: Pack) -> tuple[str, ...]:
+def offered(made: DecodedImages) -> tuple[str, ...]:
     """What could be a condition, by name: the columns of the file of tags, and the classes of folders."""
     columns = _header(made)
     return columns if made.labels is None or LABEL in columns else (*columns, LABEL)
 
 
-def described_images(made: Pack, name: str, options: DataOptions) -> Described | None:
+def described_images(made: DecodedImages, name: str, options: DataOptions) -> Described | None:
     """What the conditions that are asked for say of each image.
 
     Args:
@@ -48,21 +48,21 @@ def described_images(made: Pack, name: str, options: DataOptions) -> Described |
         return None
     if made.tags is not None and not _header(made):
         raise DataError(
-            f"{shown(name)}/{shown(made.tags[0])} names nothing in its first line that images could be described by",
+            f"{escaped(name)}/{escaped(made.tags[0])} has no column besides the names of the images",
             remedy="That line must name the columns: the image's first, then those that describe it.",
         )
-    condition_names(options, offered(made), shown(name))
+    condition_names(options, offered(made), escaped(name))
     labels = None
     if made.labels is not None and LABEL not in _header(made):
         labels = label_column(made.labels, len(made.labels), name, made.classes)
     if made.tags is None:
         assert labels is not None
-        return describe_rows(raw_labels(labels, shown(name)), options)
+        return describe_rows(raw_labels(labels, escaped(name)), options)
     inner, content = made.tags
     with tempfile.TemporaryDirectory(prefix="wgan-") as folder:
         path = Path(folder) / "tags.csv"
         path.write_bytes(content)
-        raw = _matched(read_csv(path, name=f"{shown(name)}/{shown(inner)}", header=True), made, inner)
+        raw = _matched(read_csv(path, name=f"{escaped(name)}/{escaped(inner)}", header=True), made, inner)
         if labels is not None:
             raw = Raw(
                 table=raw.table.append_column(LABEL, labels[LABEL]),
@@ -74,7 +74,7 @@ def described_images(made: Pack, name: str, options: DataOptions) -> Described |
         return describe_rows(raw, options)
 
 
-def _header(made: Pack) -> tuple[str, ...]:
+def _header(made: DecodedImages) -> tuple[str, ...]:
     """The columns of the file of tags, but for the first, which names the image."""
     if made.tags is None:
         return ()
@@ -84,7 +84,7 @@ def _header(made: Pack) -> tuple[str, ...]:
     return tuple(next(csv.reader(io.StringIO(first), delimiter=delimiter), [])[1:])
 
 
-def _matched(raw: Raw, made: Pack, inner: str) -> Raw:
+def _matched(raw: Raw, made: DecodedImages, inner: str) -> Raw:
     """The rows of the file of tags in the order of the images, without the column that names them."""
     first = raw.table.column_names[0]
     # ./a.png is a.png; an empty cell names nothing.
@@ -100,7 +100,7 @@ def _matched(raw: Raw, made: Pack, inner: str) -> Raw:
     found = [_row_of(name, folder, rows) for name in made.names]
     lacking = [name for name, row in zip(made.names, found, strict=True) if row < 0]
     if lacking:
-        named = ", ".join(repr(shown(name)) for name in lacking[:_SHOWN]) + (", ..." if len(lacking) > _SHOWN else "")
+        named = ", ".join(repr(escaped(name)) for name in lacking[:_SHOWN]) + (", ..." if len(lacking) > _SHOWN else "")
         raise DataError(
             f"{raw.name}: {len(lacking):,} of {len(found):,} images have no row: {named}",
             remedy="The first column must hold the images' names.",
@@ -120,13 +120,13 @@ def _matched(raw: Raw, made: Pack, inner: str) -> Raw:
     return Raw(table=table, name=raw.name, untyped=True, places=places, notes=notes)
 
 
-def _refuse_shared(raw: Raw, made: Pack, order: NDArray[np.int64], cells: list[str]) -> None:
+def _refuse_shared(raw: Raw, made: DecodedImages, order: NDArray[np.int64], cells: list[str]) -> None:
     """Refuse a row that stands for several images, such as those of one name in two folders."""
     rows, firsts = np.unique(order, return_index=True)
     if len(rows) == len(order):
         return
     again = min(set(range(len(order))) - set(firsts.tolist()))
-    one, other = (shown(made.names[place]) for place in (int((order == order[again]).argmax()), again))
+    one, other = (escaped(made.names[place]) for place in (int((order == order[again]).argmax()), again))
     raise DataError(
         f"{raw.name}, {raw.places([int(order[again])])[0]}: {cells[again]!r} is the name of several images, "
         f"{one!r} and {other!r}",
@@ -136,7 +136,7 @@ def _refuse_shared(raw: Raw, made: Pack, order: NDArray[np.int64], cells: list[s
 
 def _idle(cells: list[str]) -> str:
     """What is said of rows that belong to no image."""
-    named = ", ".join(repr(shown(cell)) for cell in cells[:_SHOWN]) + (", ..." if len(cells) > _SHOWN else "")
+    named = ", ".join(repr(escaped(cell)) for cell in cells[:_SHOWN]) + (", ..." if len(cells) > _SHOWN else "")
     return f"1 row names no image: {named}" if len(cells) == 1 else f"{len(cells):,} rows name no image: {named}"
 
 
