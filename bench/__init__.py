@@ -1,1 +1,1 @@
-"""Measurements that are made, not quoted: run `make bench`."""
+"""Benchmarks of speed, memory and quality: run `make bench`."""

@@ -1,15 +1,15 @@
-"""Speed and memory, measured beside rivals: training, sampling, starting, transport; and the quality of whole runs.
+"""Benchmarks: training, sampling, start-up, memory and transport against other programs; the quality of whole runs.
 
-Contenders take turns, so that whatever else the machine does falls on all of them alike; trust the ratios. "Of peak" is
-the share of the machine's rate of matrix products, measured in the same rounds, in the same precision and on as many
-threads; the operations are those of the plain loop. "Warm-up" is what the first turn takes longer than the
-others: with nothing compiled before, and with what was compiled kept on disk. JAX takes part where it is installed:
+Contenders take turns, so that other load on the machine affects all of them alike. The ratios are more reliable than
+the seconds. "Of peak" is the share of the machine's peak rate of matrix products, measured in the same rounds with the
+same precision and threads; the operations are those of the plain loop. "Warm-up" is the extra time of the first turn,
+with empty ("cold") and with filled ("cached") compiler caches. JAX takes part if it is installed:
 `pip install -e ".[bench]"`.
 
     python -m bench                 everything but quality: half an hour
-    python -m bench --quick         about a minute: fewer, shorter turns and contenders, no 64×64 images
+    python -m bench --quick         about a minute: fewer and shorter turns, fewer contenders, no 64×64 images
     python -m bench mlp-512 start   some cases only
-    python -m bench quality         whole runs of ring, grid and demo: minutes each, how good they are, seconds in all
+    python -m bench quality         whole runs of ring, grid and demo: their quality and total time, minutes each
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from bench import exact_transport, memory, one_dimensional, quality, sampling, starting, training
+from bench import exact_transport, one_dimensional, processes, quality, sampling, training
 from bench.cases import CASES
 from bench.rounds import Options, cores, has_jax
 from bench.table import Row, heading, lines
@@ -36,7 +36,7 @@ _LONG = ("dcgan-64",)
 
 
 def groups_of(name: str, options: Options) -> Iterator[list[Row]]:
-    """Measure a case: the rows of each of its pieces of work."""
+    """Measure a case. Yields the rows of each of its pieces of work."""
     if name in CASES:
         yield training.rows(name, options)
     elif name in sampling.SAMPLING:
@@ -47,18 +47,18 @@ def groups_of(name: str, options: Options) -> Iterator[list[Row]]:
         yield from TRANSPORT[name](quick=options.quick)
 
 
-PROCESSES = {"start": starting.rows, "memory": memory.rows}
+PROCESSES = {"start": processes.start, "memory": processes.memory}
 TRANSPORT = {"exact": exact_transport.cases, "line": one_dimensional.cases}
 KNOWN = (*CASES, *sampling.SAMPLING, *PROCESSES, *TRANSPORT)
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """A description of the machine."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        found = (line for line in info.read_text(encoding="utf-8").splitlines() if line.startswith("model name"))
-        model = next(found, f": {model}").partition(":")[2].strip()
+        models = (line for line in info.read_text(encoding="utf-8").splitlines() if line.startswith("model name"))
+        model = next(models, f": {model}").partition(":")[2].strip()
     return {
         "processor": model,
         "cores": cores(),
@@ -70,30 +70,30 @@ def machine() -> dict[str, Any]:
 
 
 def speed(names: list[str], options: Options) -> list[dict[str, Any]]:
-    """Measure, and print the table as it grows."""
+    """Measure, and print each part of the table as soon as it is ready."""
     if not has_jax() and any(name in CASES or name in sampling.SAMPLING for name in names):
-        print('JAX is not installed and takes no part: pip install -e ".[bench]"')
+        print('JAX is not installed and is left out: pip install -e ".[bench]"')
     print(heading())
-    found: list[Row] = []
+    measured: list[Row] = []
     for name in names:
         for rows in filter(None, groups_of(name, options)):
             print(lines(rows), flush=True)
-            found += rows
-    peaks = {(row.how.split(",")[0], row.threads): row.peak_gflops for row in found if row.peak_gflops}
-    for (precision, threads), lr in sorted(peaks.items()):
-        print(f"\nPeak of {precision} on {threads} thread{'s' * (threads > 1)}: {lr:,.0f} GFLOP/s", end="")
-    return [row.values() for row in found]
+            measured += rows
+    peaks = {(row.how.split(",")[0], row.threads): row.peak_gflops for row in measured if row.peak_gflops}
+    for (precision, threads), gflops in sorted(peaks.items()):
+        print(f"\nPeak of {precision} on {threads} thread{'s' * (threads > 1)}: {gflops:,.0f} GFLOP/s", end="")
+    return [row.values() for row in measured]
 
 
-def judged(names: list[str], seeds: int, steps: int) -> list[dict[str, Any]]:
-    """Train whole runs, and print how good they are."""
+def evaluate(names: list[str], seeds: int, steps: int) -> list[dict[str, Any]]:
+    """Train whole runs, and print their quality."""
     print(quality.heading())
-    found = []
+    finished = []
     for runs in quality.runs(names or quality.RECIPES, seeds, steps):
         print(f"\n{runs[0].recipe}")
         print("\n".join(run.line() for run in runs), flush=True)
-        found += runs
-    return [run.values() for run in found]
+        finished += runs
+    return [run.values() for run in finished]
 
 
 def main() -> None:
@@ -104,33 +104,36 @@ def main() -> None:
     parser.add_argument(
         "cases",
         nargs="*",
-        help=f"which of {', '.join(KNOWN)} (all); or quality, alone or with {', '.join(quality.RECIPES)}",
+        help=f"any of {', '.join(KNOWN)} (default: all); or quality, alone or with {', '.join(quality.RECIPES)}",
     )
-    parser.add_argument("--quick", action="store_true", help="about a minute, less certain")
-    parser.add_argument("--rounds", type=int, default=0, help="turns of each contender (7, or 3 where quick)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (as the project chooses for the work)")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each kind, for quality (1)")
-    parser.add_argument("--steps", type=int, default=0, help="generator updates, for quality (those of the recipe)")
+    parser.add_argument("--quick", action="store_true", help="about a minute, less precise")
+    parser.add_argument("--rounds", type=int, default=0, help="turns of each contender (default: 7, or 3 with --quick)")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: chosen by the package)")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each kind, for quality (default: 1)")
+    parser.add_argument(
+        "--steps", type=int, default=0, help="generator updates, for quality (default: as in the recipe)"
+    )
     options = parser.parse_args()
     is_quality = options.cases[:1] == [QUALITY]
     known: tuple[str, ...] = quality.RECIPES if is_quality else KNOWN
     names = options.cases[1:] if is_quality else options.cases
     unknown = [name for name in names if name not in known]
     if unknown:
-        parser.error(f"no case is called {', '.join(unknown)}. Known: {', '.join(known)}")
-    about = machine()
-    print(", ".join(f"{key} {value}" for key, value in about.items()))
+        parser.error(f"unknown case: {', '.join(unknown)}. Known cases: {', '.join(known)}")
+    description = machine()
+    print(", ".join(f"{key} {value}" for key, value in description.items()))
     if is_quality:
-        rows = judged(names, options.seeds, options.steps)
+        rows = evaluate(names, options.seeds, options.steps)
     else:
         names = names or [name for name in KNOWN if not (options.quick and name in _LONG)]
         rounds = options.rounds or (3 if options.quick else 7)
         rows = speed(names, Options(quick=options.quick, rounds=rounds, threads=options.threads))
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
-    about["load_after"] = machine()["load"]
-    about["jax"] = has_jax()
-    path.write_text(json.dumps({"machine": about, "quick": options.quick, "rows": rows}, indent=1), encoding="utf-8")
+    description["load_after"] = machine()["load"]
+    description["jax"] = has_jax()
+    content = {"machine": description, "quick": options.quick, "rows": rows}
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
     print(f"\nWritten to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 

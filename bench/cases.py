@@ -1,4 +1,7 @@
-"""The published recipes that are timed, each as settings of this project and as a plain loop; JAX has its own table."""
+"""The published recipes that are timed: each as settings of this package and as a plain loop.
+
+`bench.jax_recipes` has them in JAX.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench import plain
-from bench.data import images
+from bench.contenders import images
 from wgan.data import Source, open_data
 from wgan.settings import DataOptions, Settings
 from wgan.training.factory import build_game
@@ -24,9 +27,9 @@ class Case:
     """One recipe.
 
     Attributes:
-        line: What it is, as the table shows it.
-        settings: The recipe in the project's own words.
-        data: What `open_data` takes.
+        line: Its description in the table.
+        settings: The recipe as settings of this package.
+        data: The argument of `open_data`.
         plain: Builds the plain loop.
         iterations: Iterations of one timed turn.
     """
@@ -42,7 +45,7 @@ class Case:
         return open_data(self.data(), DataOptions(), seed=0)
 
     def game(self, source: Source, *, chosen: bool) -> Game:
-        """The project's game: as it chooses for so many steps, or plain float32, operation by operation."""
+        """This package's networks and optimisers, with the engine that it chooses or in eager float32."""
         settings = self.settings if chosen else replace(self.settings, engine="eager", precision="float32")
         return build_game(replace(settings, device="cpu"), source.codec.layout)
 
@@ -58,7 +61,7 @@ def _ring(size: int) -> Callable[[], Tensor]:
     return lambda: (centres[torch.randint(8, (size,))] + 0.02 * torch.randn(size, 2)) / 1.414
 
 
-# So many that the project chooses as for a long run; the loops are stopped from outside.
+# Many steps, so that the package chooses the engine of a long run. The benchmark stops the loops earlier.
 _COMMON = Settings(steps=1_000_000, critic_steps=5)
 
 

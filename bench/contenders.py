@@ -1,10 +1,15 @@
-"""What takes turns: one way to run a piece of work, built in a process of its own."""
+"""What the contenders share: their names, their interface and the data of the image recipes.
+
+This module does not import torch, so that the process of a JAX contender does not hold torch's memory.
+"""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 PLAIN = "plain, float32"
 EAGER = "ours, eager float32"
@@ -18,12 +23,12 @@ class Contender:
     """One way to run a piece of work.
 
     Attributes:
-        turn: Does so many of its units: iterations, or rows.
-        num_weights: Of each network, by which contenders are seen to run the same ones.
-        how: Precision and the like, in words.
+        turn: Runs the given number of units: iterations, or rows.
+        num_weights: Parameters of each network. They must be the same for all contenders.
+        how: Precision and engine, as text.
         precision: Of its matrix products.
         compiles: Whether its first turn compiles something.
-        flops: Counts the floating-point operations of one unit; None where a contender is not asked for it.
+        flops: Counts the floating-point operations of one unit; None where the contender does not count them.
     """
 
     turn: Callable[[int], None]
@@ -34,27 +39,6 @@ class Contender:
     flops: Callable[[], float] | None = None
 
 
-def build(work: str, name: str, size: int, threads: int) -> Contender:
-    """Build a contender.
-
-    Args:
-        work: A key of `bench.cases.CASES` or of `bench.sampling.SAMPLING`.
-        name: One of the names above.
-        size: Units of one turn.
-        threads: CPU threads of torch; JAX is told by its environment.
-    """
-    if name in (JAX, JAX_ALL_CORES):
-        # Without torch, whose memory is none of JAX's.
-        from bench import jax_recipes
-
-        return jax_recipes.contender(work, size)
-    import torch
-
-    from bench import sampling, training
-    from wgan.training.engine import EngineWarning
-
-    # One that went another way than it says would be timed under a false name.
-    warnings.filterwarnings("error", category=EngineWarning)
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    return sampling.contender(work, name) if work in sampling.SAMPLING else training.contender(work, name)
+def images(channels: int, size: int, num: int = 1_000) -> NDArray[np.uint8]:
+    """Random images, channels last. Their content has no influence on the time."""
+    return np.random.default_rng(0).integers(0, 256, (num, size, size, channels), dtype=np.uint8)

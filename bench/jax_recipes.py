@@ -1,17 +1,16 @@
-"""The timed recipes in JAX, by the names of `bench.cases` and `bench.sampling`. Nothing here imports torch."""
+"""The timed recipes in JAX, by the names in `bench.cases` and `bench.sampling`. This module does not import torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from bench import jax_rival as rival
-from bench.contenders import Contender
-from bench.data import images
+from bench.contenders import Contender, images
 from bench.jax_rival import Recipe, Sampler
 
 
 def contender(work: str, size: int) -> Contender:
-    """The JAX contender of a piece of work, with so many units in one turn."""
+    """The JAX contender of a piece of work, compiled for `size` units per turn."""
     if work in SAMPLERS:
         sampler = SAMPLERS[work]()
         return Contender(turn=sampler.turn, num_weights=(sampler.num_weights,), how="float32, jit", compiles=True)

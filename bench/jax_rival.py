@@ -1,8 +1,8 @@
-"""The same recipes in JAX: both players' updates in one `lax.scan`, compiled by one `jit`.
+"""Networks and training loops in JAX: both players' updates in one `lax.scan`, compiled by one `jit`.
 
-As a careful JAX program would have it: weights and optimiser state go through pure functions, data and noise are drawn
-inside the compiled loop, images keep their channels innermost. It is float32 throughout, and batch norm keeps no
-running statistics, which training does not need. JAX is an optional extra: `pip install -e ".[bench]"`.
+Parameters and optimiser state go through pure functions. Data and noise are drawn inside the compiled loop. Images have
+their channels last. Everything is float32. Batch norm keeps no running statistics, which training does not need. JAX is
+an optional extra: `pip install -e ".[bench]"`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 from numpy.typing import NDArray
 
-Array = Any  # jax.Array: JAX need not be installed where types are checked.
+Array = Any  # jax.Array, which is not available to the type checker without JAX.
 Weights = list[dict[str, Array]]
 Real = Callable[[Array], Array]
 
@@ -28,9 +28,9 @@ class Layer(NamedTuple):
     """One layer as data.
 
     Attributes:
-        shapes: Of its weights, by name.
-        apply: From its weights and its input to its output.
-        scale: The bound of its uniform initial weights; norms begin at 1, all shifts at 0.
+        shapes: The shapes of its parameters, by name.
+        apply: From its parameters and its input to its output.
+        scale: Initial weights are uniform within ± scale. Initial norms are 1, initial shifts 0.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -42,7 +42,7 @@ Network = list[Layer]
 
 
 def initial(network: Network, key: Array) -> Weights:
-    """Draw initial weights."""
+    """Draw initial parameters."""
 
     def one(layer: Layer, key: Array) -> dict[str, Array]:
         kept: dict[str, Array] = {"norm": jnp.ones, "shift": jnp.zeros}
@@ -62,12 +62,12 @@ def apply(network: Network, weights: Weights, values: Array) -> Array:
 
 
 def num_weights(weights: Weights) -> int:
-    """How many numbers a network has."""
+    """The number of parameters of a network."""
     return sum(int(value.size) for layer in weights for value in layer.values())
 
 
 def dense(inputs: int, outputs: int, *, bias: bool = True) -> Layer:
-    """A matrix product."""
+    """A dense layer."""
     shapes: dict[str, tuple[int, ...]] = {"weight": (inputs, outputs)} | ({"shift": (outputs,)} if bias else {})
     return Layer(shapes, lambda w, x: _shifted(x @ w["weight"], w), 1 / math.sqrt(inputs))
 
@@ -75,14 +75,14 @@ def dense(inputs: int, outputs: int, *, bias: bool = True) -> Layer:
 def down(inputs: int, outputs: int, *, bias: bool) -> Layer:
     """A convolution of kernel 4, stride 2 and padding 1, as one matrix product.
 
-    XLA's own convolutions and their gradients run about a hundred times more slowly than this on a CPU.
+    XLA's own convolutions and their gradients are about a hundred times slower on a CPU.
     """
 
     def convolve(w: dict[str, Array], x: Array) -> Array:
         num, height, width, _ = x.shape
         height, width = height // 2, width // 2
         x = jnp.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])[:, : 2 * height + 2, : 2 * width + 2]
-        # Blocks of 2 × 2: a window of 4 × 4 is made of four of them.
+        # In blocks of 2 × 2: four of them form a window of 4 × 4.
         x = x.reshape(num, height + 1, 2, width + 1, 2, inputs).transpose(0, 1, 3, 2, 4, 5)
         x = x.reshape(num, height + 1, width + 1, 4 * inputs)
         windows = jnp.concatenate([x[:, a : a + height, b : b + width] for a in (0, 1) for b in (0, 1)], axis=-1)
@@ -92,7 +92,7 @@ def down(inputs: int, outputs: int, *, bias: bool) -> Layer:
 
 
 def up(inputs: int, outputs: int, more: int, *, bias: bool) -> Layer:
-    """A transposed convolution of the same kind, with so much output padding."""
+    """A transposed convolution of kernel 4, stride 2 and padding 1; `more` is its output padding."""
 
     def convolve(w: dict[str, Array], x: Array) -> Array:
         num, height, width, _ = x.shape
@@ -109,7 +109,7 @@ def up(inputs: int, outputs: int, more: int, *, bias: bool) -> Layer:
 
 
 def whole(inputs: int, side: int) -> Layer:
-    """A convolution over whole feature maps to one number: a matrix product."""
+    """A convolution over the whole feature map to one number, as a matrix product."""
     return Layer(
         _kernel(side, inputs, 1, True),
         lambda w, x: _shifted(x.reshape(len(x), -1) @ w["weight"].reshape(-1, 1), w),
@@ -129,7 +129,7 @@ def batch_norm(channels: int) -> Layer:
 
 
 def activation(function: Callable[[Array], Array]) -> Layer:
-    """A layer without weights."""
+    """A layer without parameters."""
     return Layer({}, lambda _, x: function(x))
 
 
@@ -145,7 +145,7 @@ def mlp(inputs: int, width: int, outputs: int) -> Network:
 
 
 def dcgan_generator(latent_dim: int, filters: int, sides: tuple[int, ...], channels: int) -> Network:
-    """From noise through feature maps of these sides, the smallest first, to images."""
+    """From noise to images through square feature maps with these sides, the smallest first."""
     levels = len(sides) - 1
     widths = [filters * 2**level for level in reversed(range(levels))]
     layers = [
@@ -163,7 +163,7 @@ def dcgan_generator(latent_dim: int, filters: int, sides: tuple[int, ...], chann
 
 
 def dcgan_critic(filters: int, sides: tuple[int, ...], channels: int, *, norm: bool) -> Network:
-    """The generator's mirror."""
+    """The critic for `dcgan_generator`."""
     layers: Network = []
     widths = [channels, *(filters * 2**level for level in range(len(sides) - 1))]
     for level, (inputs, outputs) in enumerate(pairwise(widths)):
@@ -174,7 +174,7 @@ def dcgan_critic(filters: int, sides: tuple[int, ...], channels: int, *, norm: b
 
 
 def penalised_loss(critic: Network, weights: Weights, real: Array, fake: Array, mix: Array, weight: float) -> Array:
-    """WGAN-GP's loss of the critic.
+    """The critic's loss of WGAN-GP.
 
     Source: Gulrajani et al. (2017), Algorithm 1.
     """
@@ -188,7 +188,7 @@ def penalised_loss(critic: Network, weights: Weights, real: Array, fake: Array, 
 
 
 def clipped_loss(critic: Network, weights: Weights, real: Array, fake: Array) -> Array:
-    """WGAN's loss of the critic.
+    """The critic's loss of WGAN.
 
     Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1.
     """
@@ -197,17 +197,17 @@ def clipped_loss(critic: Network, weights: Weights, real: Array, fake: Array) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a loop needs to know.
+    """Networks and hyperparameters of a training loop.
 
     Attributes:
         generator: Noise to samples.
         critic: Samples to scores.
-        real: From a key to a batch.
-        batch_size: Samples in it.
+        real: From a key to a batch of real samples.
+        batch_size: Samples per batch.
         latent_dim: Dimensions of the noise.
-        penalty: Weight of the gradient penalty, with Adam; None for clipping at 0.01, with RMSProp.
+        penalty: Weight of the gradient penalty (with Adam); None for clipping at 0.01 (with RMSProp).
         lr: Learning rate.
-        betas: Adam's.
+        betas: Adam's decay rates.
     """
 
     generator: Network
@@ -221,7 +221,7 @@ class Recipe:
 
 
 class Loop:
-    """A recipe's iterations, 5 critic updates and 1 generator update each, so many in one compiled call."""
+    """Iterations of 5 critic updates and 1 generator update, `iterations` of them in one compiled call."""
 
     def __init__(self, recipe: Recipe, iterations: int) -> None:
         keys = jax.random.split(jax.random.key(0), 3)
@@ -234,18 +234,18 @@ class Loop:
         self._run = jax.jit(lambda state: lax.scan(_iteration(recipe), state, None, length=iterations)[0])
 
     def weights(self, player: int) -> Weights:
-        """Those of the generator (0) or the critic (1)."""
+        """The parameters of the generator (0) or the critic (1)."""
         weights: Weights = self._state[player][0]
         return weights
 
     def turn(self, iterations: int) -> None:
-        """Run as many iterations as the loop was made for."""
+        """Run the loop once. `iterations` must be the number that it was compiled for."""
         assert iterations == self.iterations, (iterations, self.iterations)
         self._state = jax.block_until_ready(self._run(self._state))
 
 
 class Sampler:
-    """Draws from a generator in blocks, each drawn and decoded in one compiled call."""
+    """Samples from a generator in blocks. Each block is drawn and decoded in one compiled call."""
 
     def __init__(self, generator: Network, latent_dim: int, block: int, kind: Literal["points", "images"]) -> None:
         weights = initial(generator, jax.random.key(0))
@@ -259,14 +259,14 @@ class Sampler:
         self._draw: Callable[[Array], NDArray[Any]] = lambda key: np.asarray(compiled(weights, key))
 
     def turn(self, rows: int) -> None:
-        """Draw so many rows."""
+        """Draw at least this many rows."""
         for _ in range(-(-rows // self._block)):
             self._key, key = jax.random.split(self._key)
             self._draw(key)
 
 
 def ring(size: int) -> Real:
-    """Batches of 8 Gaussians on a ring."""
+    """Batches from 8 Gaussians on a ring."""
     angles = jnp.arange(8) * (math.pi / 4)
     centres = 2.0 * jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
 
@@ -278,9 +278,9 @@ def ring(size: int) -> Real:
 
 
 def rows(images: NDArray[np.uint8], size: int) -> Real:
-    """Batches of images, held as float32."""
-    held = jnp.asarray(images, jnp.float32) / 127.5 - 1.0
-    return lambda key: held[jax.random.randint(key, (size,), 0, len(held))]
+    """Batches of images, stored as float32."""
+    values = jnp.asarray(images, jnp.float32) / 127.5 - 1.0
+    return lambda key: values[jax.random.randint(key, (size,), 0, len(values))]
 
 
 def _shifted(x: Array, w: dict[str, Array]) -> Array:
@@ -297,13 +297,13 @@ def _in_blocks(weight: Array) -> Array:
 
 
 def slots(weights: Weights) -> tuple[Weights, Weights, Array]:
-    """What an optimiser keeps at the beginning: two averages and a count."""
+    """The initial state of an optimiser: two moving averages and a count."""
     zeros: Weights = jax.tree.map(jnp.zeros_like, weights)
     return zeros, zeros, jnp.zeros(())
 
 
 def _iteration(recipe: Recipe) -> Callable[[Any, None], tuple[Any, None]]:
-    """What the loop is scanned over."""
+    """The body of the outer scan: one iteration."""
 
     def generate(weights: Weights, key: Array) -> Array:
         return apply(recipe.generator, weights, jax.random.normal(key, (recipe.batch_size, recipe.latent_dim)))
@@ -319,7 +319,7 @@ def _iteration(recipe: Recipe) -> Callable[[Any, None], tuple[Any, None]]:
             gradients = jax.grad(lambda w: penalised_loss(recipe.critic, w, real, fake, mix, recipe.penalty or 0.0))(
                 weights
             )
-        weights, slots = moved(recipe, weights, gradients, slots)
+        weights, slots = updated(recipe, weights, gradients, slots)
         if recipe.penalty is None:
             weights = jax.tree.map(lambda w: jnp.clip(w, -0.01, 0.01), weights)
         return (generator, (weights, slots), key), None
@@ -329,23 +329,23 @@ def _iteration(recipe: Recipe) -> Callable[[Any, None], tuple[Any, None]]:
         (weights, slots), critic, key = state
         key, of_noise = jax.random.split(key)
         gradients = jax.grad(lambda w: -apply(recipe.critic, critic[0], generate(w, of_noise)).mean())(weights)
-        return (moved(recipe, weights, gradients, slots), critic, key), None
+        return (updated(recipe, weights, gradients, slots), critic, key), None
 
     return iteration
 
 
-def moved(recipe: Recipe, weights: Weights, gradients: Weights, kept: Any) -> tuple[Weights, Any]:  # noqa: ANN401
-    """Adam under a penalty, RMSProp under clipping, with PyTorch's constants."""
+def updated(recipe: Recipe, weights: Weights, gradients: Weights, kept: Any) -> tuple[Weights, Any]:  # noqa: ANN401
+    """One step of Adam (with a penalty) or RMSProp (with clipping), with PyTorch's constants."""
     first, second, count = kept
     if recipe.penalty is None:
         second = jax.tree.map(lambda s, g: 0.99 * s + 0.01 * g * g, second, gradients)
-        moved = jax.tree.map(lambda w, g, s: w - recipe.lr * g / (jnp.sqrt(s) + 1e-8), weights, gradients, second)
-        return moved, (first, second, count)
+        weights = jax.tree.map(lambda w, g, s: w - recipe.lr * g / (jnp.sqrt(s) + 1e-8), weights, gradients, second)
+        return weights, (first, second, count)
     (b1, b2), count = recipe.betas, count + 1
     first = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, first, gradients)
     second = jax.tree.map(lambda s, g: b2 * s + (1 - b2) * g * g, second, gradients)
     at_first, at_second = 1 - b1**count, 1 - b2**count
-    moved = jax.tree.map(
+    weights = jax.tree.map(
         lambda w, m, s: w - recipe.lr * (m / at_first) / (jnp.sqrt(s / at_second) + 1e-8), weights, first, second
     )
-    return moved, (first, second, count)
+    return weights, (first, second, count)

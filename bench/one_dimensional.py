@@ -1,12 +1,10 @@
-"""Transport on the line and its sliced form, against SciPy, POT and a plain torch program, on one thread.
+"""One-dimensional and sliced transport, compared with SciPy, POT and plain torch code, on one thread.
 
-All contenders of a case take turns in one process; trust the ratios of neighbouring turns, not the seconds.
+All contenders of a case take turns in one process. The ratios within a round are reliable, the seconds are not.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,12 +14,12 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
-from bench.rounds import ratio
+from bench.rounds import rows_of, time_in_turns
 from bench.table import OURS, Row
 from wgan.transport.one_dimensional import one_dimensional
 from wgan.transport.sliced import sliced
 
-# What two exact solvers of a million points may differ by; slices of float32 differ by more.
+# The largest relative difference allowed between two exact solvers of a million points, and between float32 slices.
 _AGREEMENT = 1e-9
 _SLICED_AGREEMENT = 1e-5
 
@@ -35,7 +33,7 @@ def cases(*, quick: bool = False) -> Iterator[list[Row]]:
         quick: A tenth of the points, and fewer turns.
 
     Yields:
-        For each case one row for each contender, this project's first.
+        The rows of one case: this package's first, then one for each other contender.
     """
     num, turns = (100_000, 5) if quick else (1_000_000, 9)
     threads = torch.get_num_threads()
@@ -119,24 +117,8 @@ def _sliced_by_torch(x: Tensor, y: Tensor) -> float:
 
 
 def _rows_of(case: str, contenders: Contenders, turns: int) -> list[Row]:
-    """Time the contenders in turns, the first turn of each not counted, and see that they agree."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    """Check that the contenders agree, which also warms them up, then time them in turns."""
     values = {name: contender() for name, contender in contenders.items()}
     tolerance = _SLICED_AGREEMENT if case.startswith("sliced") else _AGREEMENT
     assert all(abs(value / values[OURS] - 1.0) < tolerance for value in values.values()), values
-    for _ in range(turns):
-        for name, contender in contenders.items():
-            start = time.perf_counter()
-            contender()
-            seconds[name].append(time.perf_counter() - start)
-    return [
-        Row(
-            work=case,
-            contender=name,
-            threads=1,
-            seconds=statistics.median(taken),
-            all_seconds=taken,
-            speed=ratio(seconds[OURS], taken),
-        )
-        for name, taken in seconds.items()
-    ]
+    return rows_of(case, time_in_turns(contenders, turns))

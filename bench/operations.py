@@ -1,8 +1,8 @@
-"""How many floating-point operations a piece of work needs: those of its matrix products and convolutions.
+"""The floating-point operations that training needs: those of its matrix products and convolutions.
 
-A multiplication and an addition are two operations; activations, norms and optimisers are not counted. What is counted
-is what the work needs, not what an implementation does: a plain loop multiplies by zeros where second derivatives of
-piecewise linear activations vanish, and computes the critic's weights' gradients in the generator's update.
+A multiplication and an addition are two operations. Activations, norms and optimisers are not counted. A program may do
+more than is needed: a plain loop multiplies by zeros where second derivatives of piecewise linear activations vanish.
+It also computes the gradients of the critic's parameters in the generator's update.
 """
 
 from __future__ import annotations
@@ -18,19 +18,26 @@ from torch.utils.flop_counter import flop_registry
 from bench.plain import PlainLoop
 
 
+def weights_of(network: nn.Module) -> int:
+    """The number of parameters of a network."""
+    return sum(weight.numel() for weight in network.parameters())
+
+
 def iteration_flops(loop: PlainLoop) -> float:
     """Operations that an iteration of 5 critic updates and 1 generator update needs.
 
-    Let g and c be those of one forward pass of generator and critic, g_1 and c_1 those of their first layers and c_L of
-    the critic's last. The gradient of a layer's weights and that of its input take as many each as the layer itself.
+    Let g and c be the operations of one forward pass of the generator and of the critic, g_1 and c_1 those of their
+    first layers and c_L those of the critic's last. The gradient with respect to a layer's parameters and that with
+    respect to its input take as many operations each as the layer itself.
 
-    - A critic update takes g for its samples and 2 (3 c - c_1) for the scores of both kinds: samples have no gradient.
-    - A penalty takes 4 c - 2 c_L: a pass without its last layer, the slopes, and the gradient of these by the weights
-      and by what flows backwards, the constant at its beginning left out. Activations are piecewise linear.
-    - A generator update takes 3 g - g_1 + 2 c: no gradient of the noise or of the critic's weights.
+    - A critic update takes g for its samples and 2 (3 c - c_1) for the scores of real and fake samples, which need no
+      gradient themselves.
+    - A gradient penalty takes 4 c - 2 c_L: a forward pass without the last layer, the gradient with respect to the
+      input, and the derivatives of that gradient. Activations are piecewise linear.
+    - A generator update takes 3 g - g_1 + 2 c: no gradient of the noise or of the critic's parameters.
 
     Args:
-        loop: Networks that are chains of layers, the critic without norm where it is penalised.
+        loop: Its networks are chains of layers. A penalised critic has no norm.
     """
     generator, critic = layer_flops(loop.generator, loop.noise()), layer_flops(loop.critic, loop.real())
     g, c = sum(generator), sum(critic)
@@ -40,34 +47,24 @@ def iteration_flops(loop: PlainLoop) -> float:
 
 @torch.no_grad()
 def layer_flops(network: nn.Module, values: Tensor) -> list[float]:
-    """Operations of one forward pass through each layer of a chain that has any."""
-    found = []
+    """Operations of one forward pass through each layer of a chain, layers without operations left out."""
+    counts = []
     for layer in network.children():
         with _Counting() as counting:
             values = layer(values)
-        found.append(counting.total)
-    return [count for count in found if count]
-
-
-def count_flops(function: Callable[[], object]) -> float:
-    """Floating-point operations of the matrix products and convolutions of a function, backward ones included.
-
-    A multiplication and an addition are two operations; activations, norms and optimisers are not counted.
-    """
-    with _Counting() as counting:
-        function()
-    return float(counting.total)
+        counts.append(counting.total)
+    return [count for count in counts if count]
 
 
 def counted(function: Callable[[], object]) -> float:
-    """Operations that a function really makes, backward ones included."""
+    """Operations of the matrix products and convolutions that a function executes, backward passes included."""
     with _Counting() as counting:
         function()
     return float(counting.total)
 
 
 class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up what torch's own formulas say of each operation. Its `FlopCounterMode` refuses inner gradients."""
+    """Sums torch's own formulas over the operations. torch's `FlopCounterMode` does not support nested gradients."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The machine's rate of matrix products: what everything that multiplies matrices can be held against."""
+"""The machine's peak rate of matrix products: an upper bound for every network."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Peak:
-    """The rate of square matrix products, of the size and by the library that are best on this machine.
+    """The rate of square matrix products, of the size and with the library that are fastest on this machine.
 
-    torch multiplies float32 matrices by MKL where it was built with it, which runs at half the rate on other makers'
-    processors; oneDNN, which it has for its other layouts, is asked too.
+    torch multiplies float32 matrices with MKL where it was built with it. MKL can run at half the rate on processors of
+    other makers, so that oneDNN is tried too.
 
     Args:
         precision: float32 or bfloat16.
         threads: CPU threads.
 
     Attributes:
-        rates: Operations a second, one number for each turn.
+        rates: Operations per second, one number for each turn.
     """
 
     def __init__(self, precision: str, threads: int) -> None:
@@ -35,14 +35,14 @@ class Peak:
         self._best = max(ways, key=self._rate)
 
     def turn(self) -> None:
-        """Measure once more."""
+        """Measure once and append the result to `rates`."""
         self.rates.append(self._rate(self._best))
 
     def _rate(self, way: tuple[float, Callable[[], object]]) -> float:
         operations, product = way
         with _limited(self._threads):
             product()
-            # The fastest of many: a peak is what the machine can do, not what its other users leave of it.
+            # The fastest of many, so that other processes do not lower the peak.
             best, until = float("inf"), time.perf_counter() + _SECONDS
             while time.perf_counter() < until:
                 start = time.perf_counter()
@@ -52,7 +52,7 @@ class Peak:
 
 
 def _ways(size: int, kind: torch.dtype) -> Iterator[tuple[float, Callable[[], object]]]:
-    """A product's operations and the product."""
+    """Pairs of a product's number of operations and the function that computes it."""
     x = torch.ones(size, size, dtype=kind)
     out = torch.empty_like(x)
     yield 2.0 * size**3, lambda: torch.mm(x, x, out=out)
@@ -63,7 +63,7 @@ def _ways(size: int, kind: torch.dtype) -> Iterator[tuple[float, Callable[[], ob
 
 @contextlib.contextmanager
 def _limited(threads: int) -> Iterator[None]:
-    """So many CPU threads of torch within the block."""
+    """Limit torch's CPU threads within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

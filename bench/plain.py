@@ -1,7 +1,7 @@
-"""Plain eager loops, written from the published recipes alone and sharing no line with the package.
+"""Plain eager loops, written from the papers alone. They share no code with the package.
 
-They are what a careful reader of the papers writes on a first afternoon: float32, one critic pass for real and one for
-fake samples, optimisers with PyTorch's defaults but for the numbers that the papers give.
+float32, one critic pass for real and one for fake samples, and PyTorch's defaults for the optimisers except for the
+numbers in the papers.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class PlainLoop:
-    """Two networks and one iteration over them: 5 critic updates, 1 generator update.
+    """Two networks and their training iteration: 5 critic updates, then 1 generator update.
 
     Attributes:
         generator: Noise to samples.
         critic: Samples to scores.
         iterate: Runs one iteration.
-        noise: Draws what the generator is given.
-        real: Draws a batch.
+        noise: Draws the generator's input.
+        real: Draws a batch of real samples.
         penalised: Whether the critic has a gradient penalty.
     """
 
@@ -36,7 +36,7 @@ class PlainLoop:
 
     @property
     def num_weights(self) -> tuple[int, int]:
-        """Weights of the generator and of the critic."""
+        """The number of parameters of the generator and of the critic."""
         generator, critic = (
             sum(weight.numel() for weight in net.parameters()) for net in (self.generator, self.critic)
         )
@@ -110,7 +110,7 @@ def wgan(generator: nn.Module, critic: nn.Module, real: Callable[[], Tensor], no
 
 
 def mlp(inputs: int, width: int, outputs: int) -> nn.Module:
-    """Three hidden layers with ReLU, as the toy networks of WGAN-GP."""
+    """Three hidden layers with ReLU, as WGAN-GP's networks for toy data."""
     return nn.Sequential(
         nn.Linear(inputs, width),
         nn.ReLU(),
@@ -123,7 +123,7 @@ def mlp(inputs: int, width: int, outputs: int) -> nn.Module:
 
 
 def dcgan_generator(latent_dim: int, filters: int, levels: int) -> nn.Module:
-    """DCGAN's generator of 3 colours, 4 × 4 doubled so many times (Radford, Metz and Chintala 2016, figure 1)."""
+    """DCGAN's generator of colour images: 4 × 4, doubled `levels` times (Radford, Metz and Chintala 2016, figure 1)."""
     widths = [filters * 2**level for level in reversed(range(levels))]
     layers: list[nn.Module] = [
         nn.Unflatten(1, (latent_dim, 1, 1)),
@@ -137,7 +137,7 @@ def dcgan_generator(latent_dim: int, filters: int, levels: int) -> nn.Module:
 
 
 def dcgan_critic(filters: int, levels: int) -> nn.Module:
-    """Its mirror, with batch norm and without the sigmoid, as the WGAN authors use it."""
+    """The critic for `dcgan_generator`, with batch norm and without the sigmoid, as the WGAN authors use it."""
     widths = [filters * 2**level for level in range(levels)]
     layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
     for inputs, outputs in pairwise(widths):
@@ -147,7 +147,7 @@ def dcgan_critic(filters: int, levels: int) -> nn.Module:
 
 
 def dcgan_28_generator(latent_dim: int, filters: int) -> nn.Module:
-    """A generator of 28 × 28 × 1 images in DCGAN's manner: 3 → 7 → 14 → 28."""
+    """A DCGAN-like generator of 28 × 28 × 1 images: 3 → 7 → 14 → 28."""
     f = filters
     return nn.Sequential(
         nn.Linear(latent_dim, 4 * f * 9, bias=False),
@@ -166,7 +166,7 @@ def dcgan_28_generator(latent_dim: int, filters: int) -> nn.Module:
 
 
 def dcgan_28_critic(filters: int) -> nn.Module:
-    """Its mirror, without norm, as a gradient penalty needs."""
+    """The critic for `dcgan_28_generator`, without norm, as a gradient penalty needs."""
     f = filters
     return nn.Sequential(
         nn.Conv2d(1, f, 4, 2, 1),

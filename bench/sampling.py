@@ -1,4 +1,4 @@
-"""Samples from trained networks: rows a second, drawn, decoded and dropped block by block."""
+"""Sampling from a generator: rows per second, drawn and decoded block by block."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench import plain
-from bench.contenders import CHOSEN, JAX, PLAIN, Contender
-from bench.data import images
-from bench.operations import layer_flops
+from bench.contenders import CHOSEN, JAX, PLAIN, Contender, images
+from bench.operations import layer_flops, weights_of
 from bench.rounds import Options, Work, has_jax, measure
 from bench.table import Row
-from bench.training import in_words, weights_of
+from bench.training import engine_text
 from wgan.data import open_data
 from wgan.runs.trained import Trained
 from wgan.settings import DataOptions, Settings
@@ -28,17 +27,17 @@ _QUICK = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """A generator to draw from. What its weights are takes no time: they are those that a run begins with.
+    """A generator to sample from. It has its initial parameters, since their values have no influence on the time.
 
     Attributes:
-        line: What it is, as the table shows it.
-        settings: Of a run that has such a generator.
-        data: What `open_data` takes.
-        plain: The same generator, written plainly.
-        latent_dim: Of its noise.
+        line: Its description in the table.
+        settings: Settings of a run with this generator.
+        data: The argument of `open_data`.
+        plain: Builds the same generator in plain torch.
+        latent_dim: Dimensions of its noise.
         block: Rows that the plain loop draws at once.
-        decode: From its output to what a user wants.
-        rows: How many the time is stated for; a tenth of it is one turn.
+        decode: From the generator's output to data as the user has them.
+        rows: Rows that the reported time refers to. One turn draws a tenth of them.
     """
 
     line: str
@@ -86,7 +85,7 @@ SAMPLING: dict[str, Sampling] = {
 
 
 def contender(work: str, name: str) -> Contender:
-    """Build the contender of a sampling case in this process."""
+    """Build a contender of a sampling case in this process."""
     return _plain(SAMPLING[work]) if name == PLAIN else _ours(SAMPLING[work])
 
 
@@ -95,9 +94,10 @@ def rows(work: str, options: Options) -> list[Row]:
     sampling = SAMPLING[work]
     threads = options.threads or _trained(sampling).game.engine.threads
     size = sampling.rows // _TURNS // (_QUICK if options.quick else 1)
-    line = f"{sampling.line}, {size:,} a turn"
-    drawn = Work(name=work, line=line, size=size, units=sampling.rows, threads=threads, per_second=True)
-    return measure(drawn, [PLAIN, CHOSEN, *([JAX] if has_jax() and not options.quick else [])], options)
+    line = f"{sampling.line}, {size:,} per turn"
+    names = [PLAIN, CHOSEN, *([JAX] if has_jax() and not options.quick else [])]
+    piece = Work(name=work, line=line, size=size, units=sampling.rows, threads=threads, per_second=True)
+    return measure(piece, names, options)
 
 
 def _trained(sampling: Sampling) -> Trained:
@@ -117,7 +117,7 @@ def _ours(sampling: Sampling) -> Contender:
     return Contender(
         turn=turn,
         num_weights=(weights_of(game.generator),),
-        how=in_words(replace(game.engine, compiled=False)),
+        how=engine_text(replace(game.engine, compiled=False)),
         precision=game.engine.precision,
     )
 

@@ -1,4 +1,4 @@
-"""One table for everything that is measured, and the same rows as plain values for the file."""
+"""The table of results, and its rows as plain values for the JSON file."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 OURS = "ours"
-"""The name of this project's own way, where there is but one."""
+"""The name of this package's contender where there is only one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What was measured of one contender at one piece of work.
+    """The measurements of one contender on one piece of work.
 
     Attributes:
-        work: The work.
-        contender: Who did it; the first of each work is the one that the others are compared with.
+        work: The description of the work.
+        contender: Its name. The first contender of each piece of work is the reference.
         how: Precision, solver and the like.
         threads: CPU threads.
-        seconds: Median.
+        seconds: Median over the turns.
         all_seconds: One number for each turn.
-        speed: How many times faster than the first contender: the median of the ratios within each round.
-        share: Of the peak of the machine's matrix products in this precision on so many threads.
-        gflops: 10⁹ operations of one unit: of the plain loop's matrix products and convolutions.
-        peak_gflops: That peak, 10⁹ operations a second.
-        peak_mib: The most memory that its process held at once.
-        cold: Seconds that its first turn took longer than the others, with nothing compiled before.
-        warm: The same with what was compiled before kept on disk.
-        per_second: Units a second.
-        proven: Seconds of a solution with its proof, where there is such.
+        speed: The speed relative to the reference: the median of the ratios within each round.
+        share: The rate as a share of `peak_gflops`.
+        gflops: 10⁹ operations of one unit: matrix products and convolutions of the plain loop.
+        peak_gflops: The machine's peak rate in this precision on these threads, 10⁹ operations per second.
+        peak_mib: Peak memory of its process.
+        cold: Extra seconds of the first turn, with empty compiler caches.
+        warm: Extra seconds of the first turn, with filled compiler caches.
+        per_second: Units per second.
+        proven: Seconds of a solution with a certificate of optimality, where there is one.
     """
 
     work: str
@@ -49,7 +49,7 @@ class Row:
     proven: float | None = None
 
     def values(self) -> dict[str, Any]:
-        """For the file."""
+        """Plain values for the JSON file."""
         return asdict(self)
 
 
@@ -61,18 +61,18 @@ _COLUMNS: tuple[tuple[str, int, Callable[[Row], str]], ...] = (
     ("memory", 10, lambda row: "" if row.peak_mib is None else f"{row.peak_mib:,.0f} MiB"),
     ("warm-up, cold", 14, lambda row: "" if row.cold is None else _time(row.cold)),
     ("cached", 9, lambda row: "" if row.warm is None else _time(row.warm)),
-    ("a second", 11, lambda row: "" if row.per_second is None else f"{row.per_second:,.0f}"),
+    ("per second", 11, lambda row: "" if row.per_second is None else f"{row.per_second:,.0f}"),
 )
 
 
 def heading() -> str:
-    """The columns, and what they mean."""
+    """The names of the columns."""
     names = "".join(f"{name:>{width}}" for name, width, _ in _COLUMNS)
     return f"{'':<68}{names}"
 
 
 def lines(rows: list[Row]) -> str:
-    """One piece of work: its line, and one for each contender."""
+    """The description of a piece of work, and a line for each contender."""
     text = [f"\n{rows[0].work}"]
     for row in rows:
         cells = "".join(f"{cell(row):>{width}}" for _, width, cell in _COLUMNS)

@@ -1,14 +1,12 @@
-"""Seconds an iteration: 5 critic updates and 1 generator update."""
+"""Seconds of one training iteration: 5 critic updates and 1 generator update."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import nn
-
 from bench.cases import CASES
 from bench.contenders import CHOSEN, EAGER, JAX, JAX_ALL_CORES, PLAIN, Contender
-from bench.operations import iteration_flops
+from bench.operations import iteration_flops, weights_of
 from bench.rounds import Options, Work, cores, has_jax, measure
 from bench.table import Row
 from wgan.training.engine import Engine
@@ -17,7 +15,7 @@ from wgan.training.loop import Setup, train
 
 
 def contender(work: str, name: str) -> Contender:
-    """Build the contender of a training case in this process."""
+    """Build a contender of a training case in this process."""
     case = CASES[work]
     if name == PLAIN:
         loop = case.plain()
@@ -36,18 +34,18 @@ def contender(work: str, name: str) -> Contender:
     game, parts = case.game(source, chosen=name == CHOSEN), choose_parts(case.settings)
     steps = train(Setup(game, source, parts.objective, parts.constraint, hparams_of(case.settings)))
 
-    # As a run does it, but on the threads that were asked for.
-    as_asked = replace(game.engine, threads=0)
+    # The number of threads is set by the caller.
+    engine = replace(game.engine, threads=0)
 
     def advance(iterations: int) -> None:
-        with as_asked.limits():
+        with engine.limits():
             for _ in range(iterations):
                 next(steps)
 
     return Contender(
         turn=advance,
         num_weights=(weights_of(game.generator), weights_of(game.critic)),
-        how=in_words(game.engine),
+        how=engine_text(game.engine),
         precision=game.engine.precision,
         compiles=game.engine.compiled,
     )
@@ -58,7 +56,7 @@ def rows(work: str, options: Options) -> list[Row]:
     case = CASES[work]
     threads = options.threads or case.game(case.source(), chosen=True).engine.threads
     names = [PLAIN, CHOSEN] if options.quick else [PLAIN, EAGER, CHOSEN]
-    # JAX takes long to compile convolutions.
+    # JAX compiles convolutions slowly.
     if has_jax() and not (options.quick and work.startswith("dcgan")):
         names += [JAX] if threads == cores() else [JAX, JAX_ALL_CORES]
     size = max(1, case.iterations // 4) if options.quick else case.iterations
@@ -67,12 +65,7 @@ def rows(work: str, options: Options) -> list[Row]:
     )
 
 
-def in_words(engine: Engine) -> str:
-    """Precision, memory layout and whether updates are compiled."""
+def engine_text(engine: Engine) -> str:
+    """The engine as text: precision, memory layout and whether updates are compiled."""
     layout = ", channels last" if engine.channels_last else ""
     return engine.precision + layout + (", compiled" if engine.compiled else "")
-
-
-def weights_of(network: nn.Module) -> int:
-    """How many weights a network has."""
-    return sum(weight.numel() for weight in network.parameters())

@@ -1,4 +1,4 @@
-"""What every public function of the mathematics does with masked arrays, subclasses, and a state set in PyTorch."""
+"""Every public mathematical function with masked arrays, array subclasses, and global PyTorch settings."""
 
 import dataclasses
 import inspect
@@ -42,7 +42,7 @@ def first_column(points):
     return points[:, 0]
 
 
-# From what changes an array to a call of the function with all of its arrays changed.
+# Maps a conversion of arrays to a call of the function with all of its arrays converted.
 CALLS = {
     "certified_dual": lambda as_: transport.certified_dual(as_(SCORES[0]), as_(SCORES[1]), as_(X), as_(Y)),
     "cost_matrix": lambda as_: transport.cost_matrix(as_(X), as_(Y)),
@@ -90,7 +90,7 @@ CALLS = {
     ),
 }
 
-# These take no array: numbers, networks, tensors of the function's own making.
+# Functions without array arguments.
 WITHOUT_ARRAYS = {
     "layer_bound": lambda: transport.layer_bound(network(), torch.from_numpy(X)),
     "as_divergence": lambda: divergences.as_divergence("kl").f(torch.from_numpy(A)),
@@ -107,7 +107,7 @@ EVERY = WITHOUT_ARRAYS | {name: lambda call=call: call(np.array) for name, call 
 
 
 def numbers(answer):
-    """All numbers of an answer, in order."""
+    """All numbers in a result, in order."""
     if isinstance(answer, torch.Tensor):
         return answer.detach().double().flatten().tolist()
     if dataclasses.is_dataclass(answer):
@@ -127,13 +127,13 @@ def test_every_public_function_is_called():
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_what_is_masked_is_not_data(name):
+def test_masked_arrays_are_refused(name):
     with pytest.raises(UsageError, match=r"\d of the \d+ numbers in .* are masked"):
         CALLS[name](lambda array: np.ma.masked_equal(array, array.flat[-1]))
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_rows_of_a_list_keep_their_masks(name):
+def test_masked_rows_of_a_list_are_refused(name):
     with pytest.raises(UsageError, match=r"are masked"):
         CALLS[name](lambda array: [*array[:-1], np.ma.masked_equal(np.atleast_1d(array[-1]), np.ravel(array[-1])[-1])])
 
@@ -151,12 +151,12 @@ def test_rows_of_a_list_keep_their_masks(name):
     ],
     ids=["nothing masked", "matrix", "recarray", "tensor", "sparse", "parameter"],
 )
-def test_other_arrays_of_the_same_numbers_give_the_same_answer(name, changed):
+def test_other_array_types_give_the_same_result(name, changed):
     assert numbers(CALLS[name](changed)) == numbers(CALLS[name](np.array))
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_tensors_without_numbers_are_refused(name):
+def test_meta_tensors_are_refused(name):
     with pytest.raises(UsageError, match="on the device meta"):
         CALLS[name](lambda array: torch.from_numpy(array.copy()).to("meta"))
 
@@ -207,17 +207,17 @@ STATES = {
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("name", EVERY)
-def test_what_is_set_in_torch_changes_no_answer(name, state):
+def test_torch_settings_change_no_result(name, state):
     usual = EVERY[name]()
     expected = numbers(usual)
     with STATES[state]():
         found = EVERY[name]()
-    # Proofs may be asked for later, in another state than the one in which the plan was found.
+    # Certificates may be computed later, under different settings from those of the plan.
     assert [math.isnan(number) for number in expected] == [math.isnan(number) for number in numbers(found)]
     assert [number for number in numbers(found) if number == number] == [n for n in expected if n == n]
 
 
-def test_gradients_are_as_usual_after_inference_mode():
+def test_gradients_work_after_inference_mode():
     with torch.inference_mode():
         inside = transport.exact(X, Y)
     assert inside.optimal

@@ -1,4 +1,4 @@
-"""The JAX rival computes what the plain loops compute: same weights, same batch, same numbers."""
+"""The JAX programs compute the same numbers as the plain loops, given the same parameters and batch."""
 
 from dataclasses import replace
 
@@ -12,24 +12,25 @@ from bench import plain
 jax = pytest.importorskip("jax")
 
 from bench.cases import CASES  # noqa: E402
-from bench.sampling import SAMPLING, weights_of  # noqa: E402
+from bench.operations import weights_of  # noqa: E402
+from bench.sampling import SAMPLING  # noqa: E402
 
 from bench import jax_recipes, jax_rival  # noqa: E402
 
 
-def _carried_over(network: nn.Module, rival: jax_rival.Network) -> jax_rival.Weights:
-    """The weights of a torch network in the layout of its JAX twin."""
+def _converted(network: nn.Module, rival: jax_rival.Network) -> jax_rival.Weights:
+    """The parameters of a torch network in the layout of the JAX network."""
     layers = iter([layer for layer in network.children() if next(layer.parameters(), None) is not None])
-    found = []
+    converted = []
     for spec in rival:
         if not spec.shapes:
-            found.append({})
+            converted.append({})
             continue
         layer = next(layers)
         own = {name: value.detach() for name, value in layer.named_parameters()}
         weight, shape = own["weight"], spec.shapes.get("weight", ())
         if isinstance(layer, nn.ConvTranspose2d) and len(shape) == 2:
-            # From a single place: a matrix to all places, channels last.
+            # From a single pixel: a matrix to all pixels, channels last.
             weight = weight.permute(0, 2, 3, 1).reshape(shape)
         elif isinstance(layer, nn.ConvTranspose2d):
             weight = weight.permute(2, 3, 0, 1)
@@ -43,8 +44,8 @@ def _carried_over(network: nn.Module, rival: jax_rival.Network) -> jax_rival.Wei
         values = {"norm" if isinstance(layer, nn.BatchNorm2d) else "weight": weight}
         values |= {"shift": own["bias"]} if "bias" in own else {}
         assert {name: tuple(value.shape) for name, value in values.items()} == spec.shapes
-        found.append({name: jax.numpy.asarray(value.contiguous().numpy()) for name, value in values.items()})
-    return found
+        converted.append({name: jax.numpy.asarray(value.contiguous().numpy()) for name, value in values.items()})
+    return converted
 
 
 def _channels_last(values: Tensor) -> np.ndarray:
@@ -61,8 +62,8 @@ def _channels_last(values: Tensor) -> np.ndarray:
 )
 def test_generators_agree(mine: nn.Module, theirs: jax_rival.Network, noise: int) -> None:
     z = torch.randn(6, noise, generator=torch.Generator().manual_seed(0))
-    found = jax_rival.apply(theirs, _carried_over(mine, theirs), z.numpy())
-    np.testing.assert_allclose(found, _channels_last(mine(z)), atol=2e-5)
+    samples = jax_rival.apply(theirs, _converted(mine, theirs), z.numpy())
+    np.testing.assert_allclose(samples, _channels_last(mine(z)), atol=2e-5)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_generators_agree(mine: nn.Module, theirs: jax_rival.Network, noise: int
         (plain.dcgan_28_critic(4), jax_rival.dcgan_critic(4, (3, 7, 14, 28), 1, norm=False), (1, 28, 28)),
     ],
 )
-def test_penalised_critics_agree_to_the_gradient(
+def test_gradients_of_penalised_critics_agree(
     mine: nn.Module, theirs: jax_rival.Network, shape: tuple[int, ...]
 ) -> None:
     rng = torch.Generator().manual_seed(0)
@@ -83,7 +84,7 @@ def test_penalised_critics_agree_to_the_gradient(
     penalty = 3.0 * ((slopes.flatten(1).norm(dim=1) - 1) ** 2).mean()
     loss = mine(fake).mean() - mine(real).mean() + penalty
     loss.backward()
-    weights = _carried_over(mine, theirs)
+    weights = _converted(mine, theirs)
     value, gradients = jax.value_and_grad(
         lambda w: jax_rival.penalised_loss(
             theirs, w, _channels_last(real), _channels_last(fake), _channels_last(mix), 3.0
@@ -92,21 +93,21 @@ def test_penalised_critics_agree_to_the_gradient(
     assert float(value) == pytest.approx(loss.item(), rel=1e-4)
     for weight in mine.parameters():
         weight.data = weight.grad
-    for one, other in zip(_carried_over(mine, theirs), gradients, strict=True):
+    for one, other in zip(_converted(mine, theirs), gradients, strict=True):
         for name in one:
             np.testing.assert_allclose(other[name], one[name], atol=2e-4)
 
 
-def test_clipped_critics_agree_to_the_gradient() -> None:
+def test_gradients_of_clipped_critics_agree() -> None:
     mine, theirs = plain.dcgan_critic(4, 3), jax_rival.dcgan_critic(4, (4, 8, 16, 32), 3, norm=True)
     real, fake = torch.randn(2, 6, 3, 32, 32, generator=torch.Generator().manual_seed(0)).unbind()
     (mine(fake).mean() - mine(real).mean()).backward()
     gradients = jax.grad(lambda w: jax_rival.clipped_loss(theirs, w, _channels_last(real), _channels_last(fake)))(
-        _carried_over(mine, theirs)
+        _converted(mine, theirs)
     )
     for weight in mine.parameters():
         weight.data = weight.grad
-    for one, other in zip(_carried_over(mine, theirs), gradients, strict=True):
+    for one, other in zip(_converted(mine, theirs), gradients, strict=True):
         for name in one:
             np.testing.assert_allclose(other[name], one[name], atol=2e-5)
 
@@ -121,33 +122,33 @@ def test_optimisers_agree(penalty: float | None) -> None:
         optimizer: torch.optim.Optimizer = torch.optim.RMSprop([weight], lr=recipe.lr)
     else:
         optimizer = torch.optim.Adam([weight], lr=recipe.lr, betas=recipe.betas)
-    mine = [{"weight": jax.numpy.asarray(start)}]
-    slots = jax_rival.slots(mine)
+    parameters = [{"weight": jax.numpy.asarray(start)}]
+    slots = jax_rival.slots(parameters)
     for gradient in gradients:
         weight.grad = torch.tensor(gradient)
         optimizer.step()
-        mine, slots = jax_rival.moved(recipe, mine, [{"weight": jax.numpy.asarray(gradient)}], slots)
-    np.testing.assert_allclose(mine[0]["weight"], weight.detach().numpy(), rtol=1e-5)
+        parameters, slots = jax_rival.updated(recipe, parameters, [{"weight": jax.numpy.asarray(gradient)}], slots)
+    np.testing.assert_allclose(parameters[0]["weight"], weight.detach().numpy(), rtol=1e-5)
 
 
-def test_loops_move_both_players_of_the_same_size() -> None:
+def test_loops_update_both_players_and_have_the_networks_of_the_plain_loop() -> None:
     loop = jax_rival.Loop(jax_recipes.RECIPES["mlp-128"](), 2)
     before = [jax.tree.map(np.asarray, loop.weights(player)) for player in (0, 1)]
     loop.turn(2)
     assert loop.num_weights == CASES["mlp-128"].plain().num_weights
     for player in (0, 1):
-        moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), before[player], loop.weights(player))
-        # Not so the last shift, which no difference of scores depends on.
-        assert all(0 < layer["weight"] < 0.01 for layer in moved if layer)
+        changes = jax.tree.map(lambda a, b: float(abs(a - b).max()), before[player], loop.weights(player))
+        # The last shift does not change, since no difference of scores depends on it.
+        assert all(0 < layer["weight"] < 0.01 for layer in changes if layer)
 
 
 @pytest.mark.parametrize("work", ["dcgan-28", "dcgan-32"])
 def test_recipes_have_the_networks_of_the_plain_loops(work: str) -> None:
     recipe, key = jax_recipes.RECIPES[work](), jax.random.key(0)
-    found = tuple(
+    num_weights = tuple(
         jax_rival.num_weights(jax_rival.initial(network, key)) for network in (recipe.generator, recipe.critic)
     )
-    assert found == CASES[work].plain().num_weights
+    assert num_weights == CASES[work].plain().num_weights
 
 
 @pytest.mark.parametrize("work", list(SAMPLING))

@@ -12,7 +12,7 @@ from torch import nn
 from bench import plain
 
 
-def test_layers_take_what_their_formulas_say() -> None:
+def test_operations_of_layers_follow_the_formulas() -> None:
     dense = 2 * 256 * (2 * 128 + 2 * 128 * 128 + 128)
     assert sum(layer_flops(plain.mlp(2, 128, 1), torch.randn(256, 2))) == dense
     down = nn.Sequential(nn.Conv2d(3, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 16, 4, 2, 1))
@@ -23,13 +23,13 @@ def test_layers_take_what_their_formulas_say() -> None:
     assert layer_flops(up, torch.randn(5, 3, 16, 16)) == [2 * 5 * 16 * 16 * 3 * 8 * 16]
 
 
-def test_a_clipped_iteration_wastes_the_critics_gradients_in_the_generators_update() -> None:
+def test_a_clipped_plain_iteration_also_computes_the_critics_gradients_in_the_generators_update() -> None:
     loop = plain.wgan(plain.mlp(3, 8, 2), plain.mlp(2, 16, 1), lambda: torch.randn(4, 2), lambda: torch.randn(4, 3))
     critic = sum(layer_flops(loop.critic, loop.real()))
     assert counted(loop.iterate) == iteration_flops(loop) + critic
 
 
-def test_a_penalised_iteration_wastes_products_with_zeros_too() -> None:
+def test_a_penalised_plain_iteration_also_multiplies_by_zeros() -> None:
     loop = plain.wgan_gp(
         plain.mlp(3, 8, 2),
         plain.mlp(2, 16, 1),
@@ -40,10 +40,10 @@ def test_a_penalised_iteration_wastes_products_with_zeros_too() -> None:
         betas=(0.5, 0.9),
     )
     layers = layer_flops(loop.critic, loop.real())
-    # The second derivatives of ReLU are zeros, but go back through all layers: by weights and by inputs. The last layer
-    # of the pass between is made in vain, its slopes are not differentiated by the constant at their beginning, ...
-    wasted = 2 * sum(layers) - layers[-1]
-    assert counted(loop.iterate) == iteration_flops(loop) + sum(layers) + 5 * wasted
+    # The second derivatives of ReLU are zeros, but are propagated through all layers, to parameters and to inputs. The
+    # last layer of the forward pass for the penalty is not needed.
+    unneeded = 2 * sum(layers) - layers[-1]
+    assert counted(loop.iterate) == iteration_flops(loop) + sum(layers) + 5 * unneeded
 
 
 @pytest.mark.parametrize("work", [name for name in CASES if name != "dcgan-64"])
@@ -51,7 +51,7 @@ def test_contenders_run_the_same_networks(work: str) -> None:
     assert contender(work, PLAIN).num_weights == contender(work, EAGER).num_weights
 
 
-def test_ours_is_timed_as_chosen_and_as_plain_float32() -> None:
+def test_this_package_is_timed_as_chosen_and_in_eager_float32() -> None:
     eager = contender("mlp-128", EAGER)
     assert (eager.how, eager.compiles) == ("float32", False)
     game = CASES["mlp-128"].game(CASES["mlp-128"].source(), chosen=True)
@@ -60,12 +60,12 @@ def test_ours_is_timed_as_chosen_and_as_plain_float32() -> None:
 
 
 def test_ratios_are_taken_within_rounds() -> None:
-    # The second round is ten times slower for all: medians of the times alone would say 2, 20 or 0.2.
+    # The second round is ten times slower for all. Medians of the times alone would give 2, 20 or 0.2.
     assert ratio([2.0, 20.0, 2.0], [1.0, 10.0, 1.0]) == 2.0
     assert ratio([4.0, 1.0, 2.0], [1.0, 1.0, 1.0]) == 2.0
 
 
-def test_a_table_has_its_cells_below_their_names() -> None:
+def test_cells_are_aligned_with_the_names_of_their_columns() -> None:
     row = Row(
         work="work",
         contender="plain, float32",
@@ -83,7 +83,7 @@ def test_a_table_has_its_cells_below_their_names() -> None:
         assert heading().index(name) + len(name) == line.index(cell) + len(cell)
 
 
-def test_transport_says_how_it_stands_against_the_best() -> None:
+def test_transport_is_compared_with_the_best_other_contender() -> None:
     rows = [
         Row(work="w", contender=name, threads=1, seconds=1.0, all_seconds=[1.0], speed=speed)
         for name, speed in (("ours", 1.0), ("slow", 0.5), ("best", 0.8))
@@ -91,7 +91,7 @@ def test_transport_says_how_it_stands_against_the_best() -> None:
     assert lines(rows).endswith("ours takes 0.80 times as long as the best of the others")
 
 
-def test_a_contender_in_its_own_process_answers_and_leaves() -> None:
+def test_a_worker_answers_and_ends_its_process() -> None:
     with Worker("mlp-128", PLAIN, 1, 1) as worker:
         assert worker.about["num_weights"] == list(contender("mlp-128", PLAIN).num_weights)
         assert worker.turn() > 0
@@ -100,7 +100,7 @@ def test_a_contender_in_its_own_process_answers_and_leaves() -> None:
     assert worker._process.returncode == 0
 
 
-def test_a_contender_that_dies_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_worker_whose_process_fails_raises(capfd: pytest.CaptureFixture[str]) -> None:
     with (
         Worker("no such work", PLAIN, 1, 1) as worker,
         pytest.raises(RuntimeError, match="'plain, float32' ended with status 1"),

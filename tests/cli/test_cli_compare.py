@@ -84,8 +84,8 @@ def test_runs_are_ranked_and_those_whose_intervals_overlap_are_not_told_apart(sa
     _, out, _ = said("weak", "good")
     text = " ".join(out.split())
     assert "nearest to the data by exact W1: good 0.122 < weak 0.141" in text
-    assert "not told apart from good, as their 95 % intervals overlap: weak" in text
-    assert "by what the critics prove" in text
+    assert "not distinguishable from good, since their 95 % intervals overlap: weak" in text
+    assert "by the critics' lower bounds" in text
     assert "weak 0.0563 < good 0.11" in text
 
 
@@ -115,9 +115,9 @@ def test_runs_whose_exact_distance_cannot_tell_noise_are_ranked_by_the_sliced_on
     beside("weak")
     text = " ".join(said("good", "weak")[1].split())
     assert "nearest to the data by exact W1: good" in text
-    assert "this order says little: in so many dimensions the exact W1 cannot tell samples from noise" in text
+    assert "this ranking is not informative: in so many dimensions the exact W1 cannot tell samples from noise" in text
     assert "as near as other real rows" not in text
-    assert "nearest neighbours alone prove nearly all of it" in text
+    assert "nearest neighbours alone give nearly all of it" in text
     beside("good", 0.29)
     beside("weak", 0.12)
     text = " ".join(said("good", "weak")[1].split())
@@ -135,7 +135,7 @@ def test_one_run_is_in_no_order(said, runs):
 def test_a_run_without_evidence_is_named_and_shown_as_missing(said, runs):
     code, out, err = said("good", "old")
     assert code == 0
-    assert "wgan: warning: old: no evidence was recorded, so nothing of it is on the axis: it is of an earlier" in err
+    assert "wgan: warning: old: it has recorded no evidence and is not drawn: it is of an earlier" in err
     assert row(out, "old")[:3] == ["old", "1,000", "–"]
     assert "cannot-tell" in out
 
@@ -143,15 +143,15 @@ def test_a_run_without_evidence_is_named_and_shown_as_missing(said, runs):
 @pytest.mark.parametrize(
     ("settings", "split", "events", "reason"),
     [
-        ('examine = "off"', {}, [], "it was trained with --diagnose off; train it again without that"),
-        ('examine = "auto"', {"held_out": 0}, [], "only held-out rows show it, and there are 0; train it again"),
-        ('examine = "auto"', {"held_out": 40}, ["diverged"], "training diverged before its first look"),
+        ('examine = "off"', {}, [], "it was trained with --diagnose off; train it again without it"),
+        ('examine = "auto"', {"held_out": 0}, [], "it needs held-out rows, and there are 0; train it again"),
+        ('examine = "auto"', {"held_out": 40}, ["diverged"], "training diverged before the first diagnosis"),
         (
             'examine = "auto"',
             {"held_out": 40},
             ["saved"],
-            "it has had no look yet; go on with it (wgan train --resume old), or end it with a look where it is "
-            "(wgan train --resume old --steps 37)",
+            "it has not reached its first diagnosis; resume it (wgan train --resume old), or end it now with a "
+            "diagnosis (wgan train --resume old --steps 37)",
         ),
     ],
 )
@@ -162,7 +162,7 @@ def test_it_says_why_a_run_has_no_evidence_and_what_to_do_about_it(said, runs, s
         Journal(runs / "old" / "events.jsonl").add(event, 37, message="it did")
     code, _, err = said("old")
     assert code == 0
-    assert f"wgan: warning: old: no evidence was recorded, so nothing of it is on the axis: {reason}" in err
+    assert f"wgan: warning: old: it has recorded no evidence and is not drawn: {reason}" in err
 
 
 def test_json_says_what_the_tables_say(said, runs):
@@ -182,7 +182,7 @@ def test_json_says_what_the_tables_say(said, runs):
         "by": "exact", "order": ["good", "weak"], "not_told_apart_from_the_first": ["weak"],
     }  # fmt: skip
     assert found["rankings"][1]["order"] == ["weak", "good"]
-    assert "old: no evidence" in found["notes"][0]
+    assert "old: it has recorded no evidence" in found["notes"][0]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_runs_are_drawn(said, runs, ending, begins):
         assert b"<script" not in content
         text = content.decode()
         assert text.count("data:image/svg+xml") == 2
-        assert "Can their losses be believed?" in text
+        assert "Can their losses be trusted?" in text
 
 
 @pytest.mark.parametrize("axis", ["updates", "seconds"])
@@ -256,7 +256,7 @@ CODEC = PointsCodec(
         (lambda run: source(run, codec=CODEC.state()), "scaling, spread: 0.333333333, 0.333333333, was 1"),
         (lambda run: source(run, fingerprint="00" * 16), "rows: points ring"),
         (lambda run: source(run, conditions={"parts": [{"name": "hair"}], "counts": []}), "conditions"),
-        (lambda run: setting(run, "packing = 1", "packing = 2"), "samples in one point of the critic's: 2, was 1"),
+        (lambda run: setting(run, "packing = 1", "packing = 2"), "packing: 2, was 1"),
     ],
     ids=["kind", "scaling", "rows", "conditions", "packing"],
 )
@@ -264,7 +264,7 @@ def test_other_data_is_on_another_axis(said, runs, change, message):
     change(runs / "weak")
     code, out, err = said("good", "weak", "--out", "drawn.png")
     assert (code, out) == (2, "")
-    assert "'weak' cannot be put on one axis with 'good': " in err
+    assert "'weak' is not comparable with 'good': " in err
     assert message in err
     assert "Traceback" not in err
     assert not (runs / "drawn.png").exists()
@@ -283,7 +283,7 @@ def test_other_rows_held_out_by_another_seed_are_the_same_data_and_said(said, ru
     setting(runs / "weak", "seed = 0", "seed = 1")
     code, _, err = said("good", "weak")
     assert code == 0
-    assert "seeds or shares held out differ" in err
+    assert "seeds or held-out shares differ" in err
     source(runs / "weak", name="another file")
     assert said("good", "weak")[0] == 2
 
@@ -292,7 +292,7 @@ def test_other_numbers_of_rows_are_said(said, runs):
     examined(runs / "weak", rows=500)
     code, _, err = said("good", "weak")
     assert code == 0
-    assert "other numbers of rows were looked at (1,000 in good, 500 in weak)" in err
+    assert "numbers of held-out rows differ (1,000 in good, 500 in weak)" in err
 
 
 def test_without_exact_distances_sliced_ones_are_shown_and_ranked(said, runs):

@@ -146,10 +146,10 @@ def test_conditions_are_counted_in_all_rows_however_few_are_drawn(tmp_path, caps
 def test_evaluating_says_whether_conditions_are_obeyed(run, capsys):
     assert main(["evaluate", str(run)]) == 0
     text = capsys.readouterr().out
-    for start in ("hair: ", "eyes: ", "all categories at once: ", "hair, combinations never seen: "):
+    for start in ("hair: ", "eyes: ", "all categories jointly: ", "hair, unseen combinations: "):
         assert f"\n{start}" in text, start
-    assert " of the samples as asked (real rows " in text
-    assert "age: correlation with what was asked for " in text
+    assert ": accuracy " in text
+    assert "age: correlation with the condition " in text
     assert "Under wrong conditions the critic's scores of real rows " in text
     assert main(["evaluate", str(run), "--no-conditional-accuracy", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -162,7 +162,7 @@ def test_evaluating_says_whether_conditions_are_obeyed(run, capsys):
 
 def test_the_report_says_it_too(run):
     page = (run / "report.html").read_text()
-    assert "Are conditions obeyed?" in page
-    assert "<td>hair, combinations never seen</td>" in page
+    assert "Conditional accuracy" in page
+    assert "<td>hair, unseen combinations</td>" in page
     assert "<strong>hair</strong>: black: " in page
     assert "Under wrong conditions the critic's scores of real rows " in page.replace("&#x27;", "'")

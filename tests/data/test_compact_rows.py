@@ -111,7 +111,7 @@ def test_the_fingerprint_is_that_of_runs_whose_rows_were_kept_one_hot(condition,
 def test_the_fingerprint_does_not_depend_on_how_many_rows_are_hashed_at_once(monkeypatch):
     source = open_data(FRAME, DataOptions(missing="keep"), seed=0)
     found = source.fingerprint()
-    monkeypatch.setattr("wgan.data.rows._HASHED_BYTES", 1)
+    monkeypatch.setattr("wgan.data.finite._HASHED_BYTES", 1)
     assert source.fingerprint() == found
 
 

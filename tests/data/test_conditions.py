@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wgan.data import open_data
 from wgan.data.columns import Category
 from wgan.data.conditions import Conditions
-from wgan.data.rows import unseen_rows
+from wgan.data.finite import rows_of_unseen_combinations
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions, Settings, check
 
@@ -449,8 +449,8 @@ def test_unseen_combinations_are_in_neither_part_and_their_values_in_others():
 def test_combinations_that_hold_a_value_of_their_own_stay():
     parts = (category("a", "x", "y"), category("b", "x", "y"))
     with pytest.raises(UsageError, match="each has a value that no other has"):
-        unseen_rows(parts, torch.tensor([[0, 0], [1, 1]]), 0.5, 0)
-    apart = unseen_rows(parts, torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]), 0.5, 0)
+        rows_of_unseen_combinations(parts, torch.tensor([[0, 0], [1, 1]]), 0.5, 0)
+    apart = rows_of_unseen_combinations(parts, torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]), 0.5, 0)
     assert apart.sum() == 2
     codes = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])[~apart]
     assert set(codes[:, 0].tolist()) == set(codes[:, 1].tolist()) == {0, 1}

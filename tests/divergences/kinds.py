@@ -1,6 +1,6 @@
-"""The rows that every test of the table runs over, and those of the literature written down once more, independently.
+"""The divergences that the tests run over, with independent formulas and values from the literature.
 
-A row that is added is tested by the identities at once, without an edit here.
+A divergence that is added to the table is tested by the identities without an edit here.
 """
 
 import math
@@ -32,7 +32,7 @@ SYMMETRIC = (
 
 
 def generator(kind):
-    """f as it stands in the literature, by NumPy, for u > 0; a row that is not there is taken at its word."""
+    """f from the literature in NumPy, for u > 0; for a divergence not listed here, its own f."""
     name, _, parameter = kind.partition(":")
     number = float(parameter.partition("=")[2] or 0.5)
     known = {

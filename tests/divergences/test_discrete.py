@@ -26,7 +26,7 @@ def rng(seed=0):
 
 
 def closed_forms(p, q):
-    """The integrals by which the rows are known, written for distributions without zeros."""
+    """The integrals that define the divergences, for distributions without zeros."""
     middle = (p + q) / 2
     kl = lambda a, b: scipy.special.rel_entr(a, b).sum()  # noqa: E731
     mixed = 0.3 * p + 0.7 * q
@@ -67,7 +67,7 @@ def test_js_is_the_usual_one(p, q):
 @pytest.mark.parametrize("kind", KINDS)
 @given(p=distributions(), q=distributions())
 @settings(max_examples=15, deadline=None)
-def test_reverse_swaps_and_nothing_is_below_the_value_at_equality_or_above_that_of_disjoint_supports(kind, p, q):
+def test_reverse_exchanges_p_and_q_and_values_are_in_their_range(kind, p, q):
     row = as_divergence(kind)
     value, least = divergence(p, q, row).item(), row.f(torch.ones((), dtype=torch.float64)).item()
     assert value == pytest.approx(divergence(q, p, row.reverse).item(), rel=1e-9, abs=1e-12)
@@ -90,7 +90,7 @@ def test_disjoint_supports(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_cell_where_both_are_zero_counts_nothing(kind):
+def test_a_cell_where_both_are_zero_contributes_nothing(kind):
     p, q = [0.2, 0.3, 0.5], [0.6, 0.3, 0.1]
     with_empty = divergence([0, 0.2, 0.3, 0.5, 0], [0, 0.6, 0.3, 0.1, 0], kind)
     assert with_empty.item() == pytest.approx(divergence(p, q, kind).item(), rel=1e-14)
@@ -113,13 +113,13 @@ def test_a_cell_where_both_are_zero_counts_nothing(kind):
         ("alpha:alpha=-1.5", math.inf, (2**1.5 - 1) / 3.75),
     ],
 )
-def test_zeros_by_hand(kind, uncovered, overreaching):
+def test_zeros_agree_with_hand_computed_values(kind, uncovered, overreaching):
     assert divergence([1, 0], [0.5, 0.5], kind).item() == pytest.approx(uncovered)
     assert divergence([0.5, 0.5], [1, 0], kind).item() == pytest.approx(overreaching)
 
 
 @pytest.mark.parametrize("kind", ["kl", "reverse_kl", "jeffrey", "jensen_shannon", "gan", "total_variation"])
-def test_tiny_probabilities_are_not_zeros(kind):
+def test_tiny_probabilities_are_not_treated_as_zero(kind):
     tiny = 1e-310
     value = divergence([1 - tiny, tiny], [tiny, 1 - tiny], kind).item()
     expected = {"kl": 310 * math.log(10), "reverse_kl": 310 * math.log(10), "jeffrey": 620 * math.log(10)}
@@ -157,7 +157,7 @@ def test_gradients_agree_with_differences_along_the_simplex(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_are_finite_where_the_value_is_although_cells_are_empty(kind):
+def test_gradients_are_finite_with_empty_cells_if_the_value_is(kind):
     p = torch.tensor([0.0, 0.5, 0.5, 0.0], dtype=torch.float64, requires_grad=True)
     q = torch.tensor([0.3, 0.3, 0.4, 0.0], dtype=torch.float64, requires_grad=True)
     for first, second in ((p, q), (q, p)):
@@ -166,7 +166,7 @@ def test_gradients_are_finite_where_the_value_is_although_cells_are_empty(kind):
             assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(value, [p, q]))
 
 
-def test_second_derivatives_are_there():
+def test_second_derivatives_exist():
     p = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda p: divergence(p / p.sum(), [0.4, 0.4, 0.2], "jeffrey"), p)
 
@@ -182,6 +182,6 @@ def test_second_derivatives_are_there():
         (["a", "b"], [0.5, 0.5], UsageError, "p must hold real numbers"),
     ],
 )
-def test_what_is_no_distribution(p, q, error, message):
+def test_invalid_distributions_are_refused(p, q, error, message):
     with pytest.raises(error, match=message):
         divergence(p, q, "kl")

@@ -39,7 +39,7 @@ def random_pair(dimension, seed=0, *, spread=0.3):
 
 @pytest.mark.parametrize("kind", CLOSED)
 @pytest.mark.parametrize("moments", [(0.0, 1.0, 0.7, 1.3), (-1.0, 0.8, 0.5, 1.2), (2.0, 1.1, 2.0, 1.0)])
-def test_on_the_line_they_are_the_integrals(kind, moments):
+def test_in_one_dimension_they_agree_with_quadrature(kind, moments):
     mean, variance, other_mean, other_variance = moments
     p, q = scipy.stats.norm(mean, math.sqrt(variance)), scipy.stats.norm(other_mean, math.sqrt(other_variance))
     f = generator(kind)
@@ -49,7 +49,7 @@ def test_on_the_line_they_are_the_integrals(kind, moments):
 
 
 @pytest.mark.parametrize("kind", CLOSED)
-def test_in_three_dimensions_they_are_the_means_over_samples(kind):
+def test_in_three_dimensions_they_agree_with_sampling(kind):
     moments = random_pair(3, spread=0.15)
     p, q = scipy.stats.multivariate_normal(*moments[:2]), scipy.stats.multivariate_normal(*moments[2:])
     samples = q.rvs(400_000, random_state=1)
@@ -60,7 +60,7 @@ def test_in_three_dimensions_they_are_the_means_over_samples(kind):
 
 
 @pytest.mark.parametrize("kind", CLOSED)
-def test_independent_coordinates_make_the_power_integrals_multiply_and_the_logarithms_add(kind):
+def test_power_integrals_multiply_and_logarithms_add_over_independent_coordinates(kind):
     means, variances = np.array([0.3, -0.2, 0.5]), np.array([1.1, 0.9, 1.3])
     joint = gaussian_divergence(means, np.diag(variances), np.zeros(3), np.eye(3), kind).item()
     parts = [gaussian_divergence(m, v, 0.0, 1.0, kind).item() for m, v in zip(means, variances, strict=True)]
@@ -74,7 +74,7 @@ def test_independent_coordinates_make_the_power_integrals_multiply_and_the_logar
 
 
 @pytest.mark.parametrize("kind", CLOSED)
-def test_moving_and_shearing_both_changes_nothing_and_swapping_reverses(kind):
+def test_affine_maps_change_nothing_and_exchanging_reverses(kind):
     mean, covariance, other_mean, other_covariance = moments = random_pair(4, seed=3)
     value = gaussian_divergence(*moments, kind).item()
     shear = np.random.default_rng(5).normal(size=(4, 4)) + 3 * np.eye(4)
@@ -110,17 +110,17 @@ def test_moving_and_shearing_both_changes_nothing_and_swapping_reverses(kind):
         ("kl", 1e6, 1.0, True),
     ],
 )
-def test_the_condition_of_existence(kind, p_variance, q_variance, is_finite):
+def test_the_condition_for_finite_values(kind, p_variance, q_variance, is_finite):
     assert math.isfinite(gaussian_divergence(0.0, p_variance, 0.5, q_variance, kind)) == is_finite
     if is_finite:
         return
-    # The integrand itself does not fall: what the formula calls infinite is infinite.
+    # The integrand does not decrease, so the integral is infinite, as the formula says.
     f, p, q = generator(kind), scipy.stats.norm(0, p_variance**0.5), scipy.stats.norm(0.5, q_variance**0.5)
     far = [q.pdf(x) * f(p.pdf(x) / q.pdf(x)) for x in (-8.0, -4.0, 4.0, 8.0)]
     assert max(far[0] / far[1], far[3] / far[2]) > 0.9
 
 
-def test_one_direction_is_enough_to_be_infinite_in_any_basis():
+def test_one_direction_makes_the_value_infinite_in_any_basis():
     rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
     for largest in (2.0, 2.5):
         wide = rotation @ np.diag([0.8, 1.0, largest]) @ rotation.T
@@ -173,12 +173,12 @@ def test_rows_without_a_closed_form_say_so(kind):
         (([], np.zeros((0, 0)), 0.0, 1.0), UsageError, "p_mean must have shape"),
     ],
 )
-def test_what_is_no_gaussian(moments, error, message):
+def test_invalid_gaussians_are_refused(moments, error, message):
     with pytest.raises(error, match=message):
         gaussian_divergence(*moments, "kl")
 
 
-def test_a_covariance_of_fewer_samples_than_dimensions_is_refused_and_scales_are_no_fault():
+def test_degenerate_covariances_are_refused_and_different_scales_are_not():
     few = np.random.default_rng(0).normal(size=(3, 5))
     with pytest.raises(UsageError, match="has a direction without variance"):
         gaussian_divergence(np.zeros(5), np.cov(few.T), np.zeros(5), np.eye(5), "kl")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kinds import FACTS, KINDS, SMOOTH, SYMMETRIC, generator
 
 from wgan.divergences import DIVERGENCES, as_divergence
-from wgan.divergences.omega import log_omega
+from wgan.divergences.logarithms import log_omega
 from wgan.errors import UsageError
 
 logs = st.floats(-6, 6)
@@ -27,7 +27,7 @@ def slope(function, at):
 
 
 def inside(row, count=60):
-    """Points of the domain, up to its end where that belongs to it."""
+    """Points of the domain, including its upper bound if that belongs to it."""
     end = row.domain.upper
     gaps = torch.logspace(-3, 1.3, count, dtype=torch.float64)
     points = end - gaps if math.isfinite(end) else torch.linspace(-20, 8, count, dtype=torch.float64)
@@ -45,7 +45,7 @@ def numeric_supremum(kind, t, *, highest):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_f_is_the_one_of_the_literature(kind):
+def test_f_agrees_with_the_literature(kind):
     row, u = as_divergence(kind), np.logspace(-3, 3, 301)
     torch.testing.assert_close(row.f(torch.from_numpy(u)), torch.from_numpy(generator(kind)(u)), rtol=1e-9, atol=1e-9)
 
@@ -64,7 +64,7 @@ def test_f_has_its_limit_at_zero_and_is_infinite_below(kind):
 
 
 @pytest.mark.parametrize("kind", FACTS)
-def test_the_facts_are_those_computed_by_hand(kind):
+def test_the_facts_agree_with_hand_computed_values(kind):
     row = as_divergence(kind)
     threshold, curvature, disjoint, end = FACTS[kind]
     assert row.threshold == pytest.approx(threshold, abs=1e-15)
@@ -90,7 +90,7 @@ def test_the_conjugate_is_the_supremum_over_nonnegative_ratios(kind):
     points = inside(row)
     found = row.conjugate(points)
     expected = [numeric_supremum(kind, t, highest=13) for t in points.tolist()]
-    is_end = points == row.domain.upper  # where the supremum is a limit, and t u − f(u) loses its digits on the way
+    is_end = points == row.domain.upper  # where the supremum is a limit, and t u − f(u) loses digits
     torch.testing.assert_close(found[~is_end], tensor(*expected)[~is_end], rtol=1e-5, atol=1e-5)
     if is_end.any():
         reached = numeric_supremum(kind, row.domain.upper, highest=6)
@@ -104,7 +104,7 @@ def test_outside_its_domain_the_conjugate_is_infinite(kind):
     beyond = tensor(end + 1e-3, end + 1, end + 100)
     assert row.conjugate(beyond).tolist() == [math.inf] * 3
     suprema = [numeric_supremum(kind, beyond[0].item(), highest=size) for size in (5, 7, 9)]
-    assert suprema[2] > suprema[1] + 1e3 > suprema[0] + 1e3  # and grows with the range of u, so that infinity is right
+    assert suprema[2] > suprema[1] + 1e3 > suprema[0] + 1e3  # grows with the range of u, so infinity is correct
     assert math.isfinite(row.conjugate(tensor(end)).item()) == row.domain.closed
     assert slope(row.conjugate, tensor(end - 0.1, end + 1)).isfinite().all()
 
@@ -130,7 +130,7 @@ def test_the_link_stays_in_the_domain_and_its_conjugate_is_that_of_the_link(kind
     row, v = as_divergence(kind), tensor(*values)
     t = row.link(v)
     assert not row.domain.excludes(t).any()
-    # Near the end of the domain t has lost digits that the stable form still has.
+    # Near the bound of the domain t has lost digits, which the stable form keeps.
     certain = v <= 6
     torch.testing.assert_close(row.conjugate(t)[certain], row.conjugate_of_link(v)[certain], rtol=1e-7, atol=1e-9)
     assert (slope(row.link, v) > 0).all()
@@ -148,10 +148,10 @@ def test_the_link_is_the_slope_of_f_at_the_ratio_e_to_the_v(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_links_and_their_slopes_are_finite_wherever_the_value_is(kind, dtype):
+def test_links_and_their_slopes_are_finite_if_the_value_is(kind, dtype):
     row = as_divergence(kind)
     far = 300.0 if dtype == torch.float64 else 40.0
-    far = far / 2.5 if "1.5" in kind or "2.5" in kind else far  # powers that leave the range of numbers by themselves
+    far = far / 2.5 if "1.5" in kind or "2.5" in kind else far  # powers that overflow by themselves
     v = torch.tensor([-far, -far / 3, 0.0, far / 3, far], dtype=dtype)
     for function in (row.link, row.conjugate_of_link):
         assert function(v).dtype == dtype
@@ -179,14 +179,14 @@ def test_links_and_their_slopes_are_finite_wherever_the_value_is(kind, dtype):
         ("neyman", -300, -math.exp(600), -2 * math.exp(300)),
     ],
 )
-def test_values_far_out(kind, v, link, conjugate):
+def test_values_at_large_arguments(kind, v, link, conjugate):
     row = as_divergence(kind)
     assert row.link(tensor(v)).item() == pytest.approx(link, rel=1e-12)
     assert row.conjugate_of_link(tensor(v)).item() == pytest.approx(conjugate, rel=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_jeffreys_conjugate_far_out(dtype):
+def test_jeffreys_conjugate_at_large_arguments(dtype):
     """f*(t) = w + 1/w + t − 2 nears −log(1 − t) − 1 at one end and e^(t−1) at the other."""
     t = torch.tensor([-1e4, -1e30, 60.0], dtype=dtype)
     found = as_divergence("jeffrey").conjugate(t)
@@ -209,7 +209,7 @@ def test_log_omega_agrees_with_scipy_and_has_its_derivatives():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_reverse_swaps_the_two_distributions(kind):
+def test_the_reverse_exchanges_the_two_distributions(kind):
     row, u = as_divergence(kind), torch.logspace(-4, 4, 41, dtype=torch.float64)
     torch.testing.assert_close(row.reverse.f(u), u * row.f(1 / u), rtol=1e-9, atol=1e-9)
     assert row.reverse.reverse.f(u[0]).item() == pytest.approx(row.f(u[0]).item())
@@ -225,7 +225,7 @@ def test_the_symmetric_rows_are_their_own_reverse(kind):
     assert (row.reverse == row) == (kind in SYMMETRIC)
 
 
-def test_alpha_holds_the_other_powers_and_nears_both_kl():
+def test_alpha_contains_the_other_powers_and_converges_to_both_kl():
     u = torch.logspace(-2, 2, 21, dtype=torch.float64)
     alpha = lambda number: as_divergence(f"alpha:alpha={number}").f(u)  # noqa: E731
     f = lambda kind: as_divergence(kind).f(u)  # noqa: E731
@@ -249,12 +249,12 @@ def test_alpha_holds_the_other_powers_and_nears_both_kl():
         ("alpha:alpha=inf", "alpha must be finite"),
     ],
 )
-def test_words_that_name_no_row(word, message):
+def test_unknown_names_and_parameters_are_refused(word, message):
     with pytest.raises(UsageError, match=message):
         as_divergence(word)
 
 
-def test_each_row_says_what_it_is_and_where_it_comes_from():
+def test_each_divergence_has_a_name_and_a_source():
     for name, row in DIVERGENCES.rows.items():
         assert row.name == name
         assert "Source: " in row.__doc__

@@ -1,4 +1,4 @@
-"""Bounds from a critic: below the value for every critic, equal at the best one."""
+"""Bounds from a critic: below the value for every critic, and equal to it for the optimal one."""
 
 import math
 
@@ -25,7 +25,7 @@ def exact_bound(scores, p, q, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @given(scores=st.lists(st.floats(-30, 30), min_size=5, max_size=5), seed=st.integers(0, 99))
 @settings(max_examples=20, deadline=None)
-def test_with_exact_expectations_no_critic_exceeds_the_value(kind, scores, seed):
+def test_with_exact_expectations_no_bound_exceeds_the_value(kind, scores, seed):
     p, q = pair(seed=seed)
     p[0] = 0.0 if seed % 3 == 0 else p[0]
     p /= p.sum()
@@ -34,7 +34,7 @@ def test_with_exact_expectations_no_critic_exceeds_the_value(kind, scores, seed)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_best_critic_attains_the_value(kind):
+def test_the_optimal_critic_attains_the_value(kind):
     p, q = pair()
     row, best = as_divergence(kind), np.log(p / q)
     best = best if row.curvature is not None else 50 * np.sign(best)
@@ -43,7 +43,7 @@ def test_the_best_critic_attains_the_value(kind):
         assert exact_bound(best + 0.1 * np.arange(5), p, q, kind) < divergence(p, q, kind).item() - 1e-7
 
 
-def test_total_variation_is_bounded_although_its_scores_are_not():
+def test_the_bound_of_total_variation_holds_for_large_scores():
     """The conjugate that is t everywhere would give 1.05 here."""
     p, q = np.array([0.5, 0.5]), np.array([0.2, 0.8])
     assert exact_bound([100.0, -100.0], p, q, "total_variation") == pytest.approx(0.3)
@@ -62,14 +62,14 @@ def test_the_bound_from_samples_by_hand():
     ("kind", "loss"),
     [("squared_hellinger", math.expm1(50)), ("gan", 100), ("neyman", 2), ("jensen_shannon", 100 - math.log(2))],
 )
-def test_confident_critics_that_are_wrong_pay_a_finite_price(kind, loss):
-    """There the link has reached the end of its domain in floating point, where the conjugate itself is infinite."""
+def test_confident_wrong_critics_have_finite_bounds(kind, loss):
+    """There the link has rounded to the bound of the domain, where the conjugate itself is infinite."""
     row = as_divergence(kind)
     value = variational_bound([0.0], [100.0], kind)
     assert value.item() == pytest.approx(row.threshold - loss, rel=1e-12)
 
 
-def test_a_point_without_mass_says_nothing_even_where_its_conjugate_is_infinite():
+def test_points_of_weight_0_are_ignored_even_if_their_conjugate_is_infinite():
     value = variational_bound([0.0, 0.0], [0.0, 1e6], "kl", fake_weights=[1.0, 0.0])
     assert value.item() == pytest.approx(0.0)
     assert variational_bound([0.0], [1e6], "kl").item() == -math.inf
@@ -77,7 +77,7 @@ def test_a_point_without_mass_says_nothing_even_where_its_conjugate_is_infinite(
 
 @pytest.mark.parametrize("kind", ["kl", "jeffrey", "squared_hellinger"])
 def test_the_true_ratio_estimates_the_value_without_bias(kind):
-    """Between N(1, 1) and N(0, 1) the logarithm of the ratio is x − 1/2: over many samples the bound is the value."""
+    """Between N(1, 1) and N(0, 1) the logarithm of the ratio is x − 1/2: the mean bound is the value."""
     rng = torch.Generator().manual_seed(0)
     x = torch.randn(200_000, 1, generator=rng, dtype=torch.float64) + 1.0
     y = torch.randn(200_000, 1, generator=rng, dtype=torch.float64)
@@ -116,12 +116,12 @@ def test_a_network_is_trained_towards_the_value():
         ([0.0], [math.nan], NumericError, "fake_scores are NaN"),
     ],
 )
-def test_what_are_no_scores(real, fake, error, message):
+def test_invalid_scores_are_refused(real, fake, error, message):
     with pytest.raises(error, match=message):
         variational_bound(real, fake, "kl")
 
 
-def test_weights_and_critics_that_do_not_fit():
+def test_invalid_weights_and_critics_are_refused():
     with pytest.raises(UsageError, match="fake_weights must sum to 1"):
         variational_bound([0.0], [0.0, 1.0], "kl", fake_weights=[0.5, 0.6])
     with pytest.raises(UsageError, match=r"one score for each sample of x, which has shape \(3, 2\), not \(3, 2\)"):

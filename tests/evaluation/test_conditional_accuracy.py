@@ -9,7 +9,7 @@ from wgan.batch import Batch
 from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.evaluation.conditional_accuracy import ConditionClassifier, conditional_accuracy
-from wgan.report.conditional_accuracy import conditional_accuracies, score_drop
+from wgan.report.evaluations import conditional_accuracies, score_drop
 from wgan.settings import DataOptions
 from wgan.training.engine import Engine
 
@@ -181,9 +181,9 @@ def test_what_was_found_is_read_from_an_evaluation(people):
     found = found_by(people, honest(people), lambda rows: rows.values[:, 0])
     parts = conditional_accuracies({"score": 1.0, **found})
     assert [part.title for part in parts] == [
-        "all categories at once", "town", "job", "age",
-        "all categories at once, combinations never seen", "town, combinations never seen",
-        "job, combinations never seen", "age, combinations never seen",
+        "all categories jointly", "town", "job", "age",
+        "all categories jointly, unseen combinations", "town, unseen combinations",
+        "job, unseen combinations", "age, unseen combinations",
     ]  # fmt: skip
     assert [part.is_share for part in parts] == [True, True, True, False] * 2
     town = parts[1]
@@ -193,9 +193,9 @@ def test_what_was_found_is_read_from_an_evaluation(people):
         found["chance_town"],
     )
     assert dict(town.values) == {value: found[f"accuracy_town={value}"] for value in ("Ayr", "Bern", "Cork")}
-    assert town.line().startswith(f"town: {100 * town.samples:.1f} % of the samples as asked (real rows ")
+    assert town.line().startswith(f"town: accuracy {100 * town.samples:.1f} % (real rows ")
     assert "; lowest: " in town.line()
-    assert parts[3].line().startswith("age: correlation with what was asked for 0.9")
+    assert parts[3].line().startswith("age: correlation with the condition 0.9")
     assert score_drop({"score_drop": 0.5}).startswith(
         "Under wrong conditions the critic's scores of real rows fall by 0.50 of"
     )

@@ -445,7 +445,7 @@ READERS: dict[str, Reader] = {
     "csv without header": file_reader(
         "data.tables.reading", "a.csv", lambda: _csv().partition(b"\n")[2], header=False, missing="keep"
     ),
-    "parquet": file_reader("data.tables.reading", "a.parquet", _parquet, missing="keep"),
+    "parquet": file_reader("data.tables.files", "a.parquet", _parquet, missing="keep"),
     "jsonl": file_reader("data.tables.formats", "a.jsonl", _jsonl, missing="keep"),
     "feather": file_reader("data.tables.files", "a.feather", _feather, missing="keep"),
     "csv.gz": file_reader("data.tables.files", "a.csv.gz", lambda: gzip.compress(_csv()), missing="keep"),

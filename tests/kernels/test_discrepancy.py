@@ -54,7 +54,7 @@ def between_two_points(kernel, a, b):
 
 @pytest.mark.parametrize("estimator", ["biased", "unbiased"])
 @pytest.mark.parametrize("kernel", FITTED, ids=name)
-def test_it_is_the_definition_pair_by_pair(kernel, estimator):
+def test_it_agrees_with_the_definition_pair_by_pair(kernel, estimator):
     x, y = sample(7), sample(5, seed=1, shift=0.5)
 
     def mean(first, second, others):
@@ -86,16 +86,16 @@ def test_blocks_change_neither_values_nor_gradients(monkeypatch):
 def test_biased_discrepancies_are_distances(seed, num_x, num_y, shift):
     x, y, z = sample(num_x, 2, seed), sample(num_y, 2, seed + 1, shift), sample(num_x, 2, seed + 2)
     for kernel in FITTED:
-        there, back = (mmd(*pair, kernel=kernel, estimator="biased") for pair in ((x, y), (y, x)))
-        assert float(there.squared) > -1e-9
-        assert float(there.squared) == pytest.approx(float(back.squared), rel=1e-9, abs=1e-9)
+        forward, backward = (mmd(*pair, kernel=kernel, estimator="biased") for pair in ((x, y), (y, x)))
+        assert float(forward.squared) > -1e-9
+        assert float(forward.squared) == pytest.approx(float(backward.squared), rel=1e-9, abs=1e-9)
         assert float(mmd(x, x, kernel=kernel, estimator="biased").squared) == pytest.approx(0.0, abs=1e-9)
-        sides = sum(float(mmd(*pair, kernel=kernel, estimator="biased").distance) for pair in ((x, z), (z, y)))
-        assert float(there.distance) <= sides + 1e-4  # a root of rounding
+        detour = sum(float(mmd(*pair, kernel=kernel, estimator="biased").distance) for pair in ((x, z), (z, y)))
+        assert float(forward.distance) <= detour + 1e-4  # the root of a rounding error
 
 
 @pytest.mark.parametrize("kernel", [Gaussian(), GaussianMixture(), Laplacian()], ids=name)
-def test_the_median_bandwidth_is_said_aloud_and_makes_the_value_free_of_units(kernel):
+def test_the_median_bandwidth_is_reported_and_makes_the_value_independent_of_units(kernel):
     x, y = sample(30, 4), sample(20, 4, seed=1, shift=0.5)
     found = mmd(x, y, kernel=kernel)
     metric = "cityblock" if isinstance(kernel, Laplacian) else "euclidean"
@@ -136,14 +136,14 @@ def test_the_closed_form_between_gaussians():
     assert abs(np.mean(found) - truth) < 4 * error < 0.05
 
 
-def test_the_median_of_many_points_depends_on_neither_their_order_nor_their_number():
+def test_the_median_of_many_points_is_independent_of_order_and_number():
     points = sample(4000, 2)
     assert median_distance(points) == pytest.approx(float(np.median(pdist(points.numpy()))), rel=0.02)
     shuffled = points[torch.randperm(4000, generator=rng())]
     assert median_distance(shuffled) == pytest.approx(median_distance(points), rel=1e-12)
 
 
-def test_bandwidths_of_points_that_coincide():
+def test_bandwidths_of_coincident_points():
     mostly = torch.tensor([[0.0]] * 9 + [[4.0]], dtype=torch.float64)
     assert median_distance(mostly) == 4.0
     assert median_distance(torch.zeros(5, 2, dtype=torch.float64)) == 1.0
@@ -173,7 +173,7 @@ def test_a_negative_estimate_has_distance_zero():
     assert float(found.distance) == 0.0
 
 
-def test_kernels_are_named_in_text():
+def test_kernels_are_named_with_parameters():
     assert KERNELS.build("gaussian:bandwidth=2") == Gaussian(2.0)
     assert KERNELS.build("gaussian-mixture:num_bandwidths=3") == GaussianMixture(None, 3)
     assert GaussianMixture(2.0, 3).bandwidths == (1.0, 2.0, 4.0)
@@ -193,9 +193,9 @@ def test_energy_distance_on_the_line_agrees_with_scipy_and_with_the_integral(num
     x, y = sample(num_x, 1), sample(num_y, 1, seed=1, shift=0.4)
     found = energy_distance(x, y)
     assert float(found.distance) == pytest.approx(scipy.stats.energy_distance(x[:, 0], y[:, 0]), rel=1e-10)
-    places = np.sort(np.concatenate([x, y])[:, 0])
-    below_x, below_y = ((side.numpy() <= places[:-1]).mean(axis=0) for side in (x, y))
-    integral = np.sum(np.diff(places) * (below_x - below_y) ** 2)
+    points = np.sort(np.concatenate([x, y])[:, 0])
+    below_x, below_y = ((side.numpy() <= points[:-1]).mean(axis=0) for side in (x, y))
+    integral = np.sum(np.diff(points) * (below_x - below_y) ** 2)
     assert float(found.squared) == pytest.approx(2 * integral, rel=1e-10)
 
 
@@ -207,7 +207,7 @@ def test_energy_distance_on_the_line_agrees_with_scipy_and_with_the_integral(num
     coarse=st.booleans(),
 )
 @settings(max_examples=30, deadline=None)
-def test_energy_distance_is_its_definition(num_x, num_y, size, seed, coarse):
+def test_energy_distance_agrees_with_its_definition(num_x, num_y, size, seed, coarse):
     x, y = sample(num_x, size, seed), sample(num_y, size, seed + 1, 0.4)
     if coarse:
         x, y = x.round(), y.round()
@@ -222,7 +222,7 @@ def test_energy_distance_is_its_definition(num_x, num_y, size, seed, coarse):
 
 
 @pytest.mark.parametrize("copies", [1, 40])
-def test_in_many_dimensions_products_lose_nothing(copies):
+def test_in_many_dimensions_matrix_products_lose_no_digits(copies):
     """Points that coincide or nearly do, far from the origin; with 40 copies of each, most pairs are such."""
     x = (sample(120 // copies, 50) + 1e4).repeat(copies, 1)
     y = torch.cat([x[:60] + 1e-9 * sample(60, 50, 2), sample(20, 50, 3) + 1e4])
@@ -244,16 +244,16 @@ def test_gradients_of_the_energy_distance(size, estimator):
 
 
 @pytest.mark.parametrize("estimator", ["biased", "unbiased"])
-def test_on_the_line_splits_are_compared_as_in_any_dimension(estimator, monkeypatch):
-    """The quick way on the line against the matrix of a plane that contains it; sorted, so that splits are the same."""
+def test_in_one_dimension_p_values_agree_with_the_general_case(estimator, monkeypatch):
+    """The one-dimensional method against the Gram matrix in two dimensions; sorted, so that splits are the same."""
     x, y = sample(12, 1).sort(dim=0).values - 10, sample(9, 1, seed=1, shift=0.7).sort(dim=0).values + 10
-    beside = [torch.cat([side, torch.zeros_like(side)], dim=1) for side in (x, y)]
+    in_plane = [torch.cat([side, torch.zeros_like(side)], dim=1) for side in (x, y)]
     monkeypatch.setattr("wgan.kernels.discrepancy.add_one_p_value", lambda values, scale: values.tolist())
     monkeypatch.setattr("wgan.kernels.permutations.add_one_p_value", lambda values, scale: values.tolist())
     line = energy_distance(x, y, estimator=estimator, num_permutations=50, rng=rng(1))
-    plane = energy_distance(*beside, estimator=estimator, num_permutations=50, rng=rng(1))
+    plane = energy_distance(*in_plane, estimator=estimator, num_permutations=50, rng=rng(1))
     assert float(line.squared) == pytest.approx(float(plane.squared), rel=1e-9)
-    assert line.p_value == pytest.approx(plane.p_value, rel=1e-9)  # here all 51 statistics
+    assert line.p_value == pytest.approx(plane.p_value, rel=1e-9)  # of all 51 statistics
     monkeypatch.setattr("wgan.kernels.discrepancy._BLOCK", 63)  # three splits at a time
     in_blocks = energy_distance(x, y, estimator=estimator, num_permutations=50, rng=rng(1))
     assert in_blocks.p_value == pytest.approx(line.p_value, rel=1e-12)
@@ -264,7 +264,7 @@ def test_on_the_line_splits_are_compared_as_in_any_dimension(estimator, monkeypa
 
 @pytest.mark.parametrize("distance", [mmd, energy_distance])
 @pytest.mark.parametrize("size", [1, 3])
-def test_p_values_reject_equal_distributions_as_often_as_they_say_and_find_a_shift(distance, size):
+def test_p_values_have_the_nominal_level_and_detect_a_shift(distance, size):
     def values(num, repeats, shift):
         return [
             distance(
@@ -282,7 +282,7 @@ def test_p_values_reject_equal_distributions_as_often_as_they_say_and_find_a_shi
     assert sum(value <= 0.05 for value in values(30, 30, 1.2)) >= 28
 
 
-def test_p_values_follow_from_the_generator_alone():
+def test_p_values_depend_only_on_the_generator():
     x, y = sample(20), sample(20, seed=1, shift=0.3)
     first = mmd(x, y, num_permutations=99, rng=rng(1))
     torch.manual_seed(5)
@@ -300,10 +300,10 @@ def test_p_values_follow_from_the_generator_alone():
         ([np.inf, 1.0], [1.0, 2.0], {}, NumericError, "1 of the 2 numbers in x"),
         ([1.0], [1.0, 2.0], {"estimator": "unbiased"}, UsageError, "at least 2 samples on both sides, not 1 and 2"),
         ([1.0], [2.0], {"estimator": "both"}, UsageError, "must be 'biased' or 'unbiased', not 'both'"),
-        ([1.0, 2.0], [2.0, 3.0], {"num_permutations": 9}, UsageError, "Give rng"),
+        ([1.0, 2.0], [2.0, 3.0], {"num_permutations": 9}, UsageError, "Pass rng"),
         ([1.0, 2.0], [2.0, 3.0], {"num_permutations": -1}, UsageError, "num_permutations must be at least 0"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(distance, x, y, options, error, message):
+def test_invalid_input_is_refused(distance, x, y, options, error, message):
     with pytest.raises(error, match=message):
         distance(x, y, **options)

@@ -17,7 +17,7 @@ def sample(num, size=5, seed=0, shift=0.0):
 
 
 def by_loops(x, y):
-    """The definition, pair by pair, with nothing shared with the implementation."""
+    """The definition, pair by pair, independent of the implementation."""
 
     def kernel(a, b):
         return (sum(p * q for p, q in zip(a, b, strict=True)) / len(a) + 1) ** 3
@@ -36,12 +36,12 @@ def by_loops(x, y):
     shift=st.floats(-3, 3),
 )
 @settings(max_examples=25, deadline=None)
-def test_it_is_the_definition_pair_by_pair(num_x, num_y, size, seed, shift):
+def test_it_agrees_with_the_definition_pair_by_pair(num_x, num_y, size, seed, shift):
     x, y = sample(num_x, size, seed), sample(num_y, size, seed + 1, shift)
     assert float(squared_mmd(x, y)) == pytest.approx(by_loops(x, y), rel=1e-9, abs=1e-9)
 
 
-def test_its_average_over_samples_of_two_known_distributions_is_the_closed_form():
+def test_its_average_over_samples_agrees_with_the_closed_form():
     # In one dimension, x = 0 always and y = +-1 with equal odds: k(0, .) = 1, and E k(y, y') = (8 + 0) / 2.
     signs = torch.randint(0, 2, (4000, 6, 1), generator=rng(), dtype=torch.float64) * 2 - 1
     zeros = torch.zeros(6, 1, dtype=torch.float64)
@@ -50,7 +50,7 @@ def test_its_average_over_samples_of_two_known_distributions_is_the_closed_form(
     assert abs(float(estimates.mean()) - 3.0) < 4 * deviation < 0.2
 
 
-def test_it_is_unbiased_so_that_equal_distributions_give_values_on_both_sides_of_zero():
+def test_equal_distributions_give_values_on_both_sides_of_zero():
     estimates = [float(squared_mmd(sample(40, seed=seed), sample(40, seed=seed + 1000))) for seed in range(200)]
     assert min(estimates) < 0 < max(estimates)
     assert abs(np.mean(estimates)) < 4 * np.std(estimates) / len(estimates) ** 0.5
@@ -61,14 +61,14 @@ def test_the_kernel_divides_by_the_number_of_features():
     assert float(cubic_kernel(ones, ones)) == 8.0
 
 
-def test_small_samples_are_compared_once_and_whole():
+def test_small_samples_are_compared_once_as_a_whole():
     x, y = sample(20), sample(30, seed=1, shift=1.0)
     mean, deviation = kernel_distance(x, y, rng=rng(), num_subsets=7, subset_size=30)
     assert mean == pytest.approx(by_loops(x, y), rel=1e-9)
     assert deviation == 0.0
 
 
-def test_subsets_agree_with_the_whole_and_follow_from_the_generator_alone():
+def test_subsets_agree_with_the_whole_and_depend_only_on_the_generator():
     x, y = sample(400), sample(500, seed=1, shift=1.0)
     whole = float(squared_mmd(x, y))
     mean, deviation = kernel_distance(x, y, rng=rng(3), num_subsets=60, subset_size=100)
@@ -90,11 +90,11 @@ def test_float32_features_are_compared_in_float64():
     [
         (torch.ones(3, 2), torch.ones(3, 4), {}, r"not \(3, 2\) and \(3, 4\)"),
         (torch.ones(3), torch.ones(3), {}, r"must have shapes"),
-        (torch.ones(1, 2), torch.ones(3, 2), {}, "at least 2 rows of each sample, not 1 and 3"),
+        (torch.ones(1, 2), torch.ones(3, 2), {}, "at least 2 rows in each sample, not 1 and 3"),
         (torch.ones(3, 2), torch.ones(3, 2), {"num_subsets": 0}, "num_subsets must be at least 1"),
         (torch.ones(3, 2), torch.ones(3, 2), {"subset_size": 1}, "subset_size at least 2, not 100 and 1"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(x, y, options, message):
+def test_invalid_input_is_refused(x, y, options, message):
     with pytest.raises(UsageError, match=message):
         kernel_distance(x, y, rng=rng(), **options)

@@ -24,13 +24,13 @@ def of_means(x, y):
 
 def test_it_converges_to_the_share_of_all_splits():
     x, y = line(5), line(4, 1, 0.8)
-    pooled, came = torch.cat([x, y]), float(of_means(x, y))
+    pooled, observed = torch.cat([x, y]), float(of_means(x, y))
     splits = [set(split) for split in itertools.combinations(range(9), 5)]
     values = [
         float(of_means(pooled[[i in split for i in range(9)]], pooled[[i not in split for i in range(9)]]))
         for split in splits
     ]
-    exact = np.mean([value >= came - 1e-12 for value in values])
+    exact = np.mean([value >= observed - 1e-12 for value in values])
     found = permutation_p_value(of_means, x, y, rng(), num_permutations=4000)
     assert found == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 4000))
 
@@ -42,7 +42,7 @@ def test_it_is_never_zero_and_counts_ties():
 
 
 @pytest.mark.parametrize("statistic", [of_means, one_dimensional])
-def test_equal_distributions_are_rejected_as_often_as_it_says(statistic):
+def test_equal_distributions_are_rejected_at_the_nominal_rate(statistic):
     values = [
         permutation_p_value(statistic, line(8, seed), line(6, seed + 5000), rng(seed), num_permutations=19)
         for seed in range(200)
@@ -78,8 +78,8 @@ def test_a_matrix_and_the_statistic_of_its_parts_agree_on_the_same_splits(unbias
     assert by_rows == at_once
 
 
-def test_a_split_and_its_mirror_image_are_equally_far_apart_whatever_the_rounding():
-    """Of 70 splits into fours, the one that came and its mirror image are the furthest apart."""
+def test_a_split_and_its_mirror_image_tie_despite_rounding():
+    """Of 70 splits into fours, the observed one and its mirror image have the largest statistic."""
     for seed in range(8):
         points = torch.cat([line(12, seed), line(12, seed + 50, 9.0)]).reshape(8, 3)
         gram = torch.exp(-torch.cdist(points, points) / 7)
@@ -96,8 +96,8 @@ def test_splits_are_of_the_right_size_and_equally_likely():
     assert scipy.stats.chisquare(counts).pvalue > 0.001
 
 
-def test_too_many_splits_for_the_memory_are_refused(monkeypatch):
-    monkeypatch.setattr("wgan.transport.measures._HARMLESS", 0)
+def test_splits_that_do_not_fit_in_memory_are_refused(monkeypatch):
+    monkeypatch.setattr("wgan.transport.measures._ALWAYS_ALLOWED", 0)
     monkeypatch.setattr("wgan.transport.measures.available", lambda: 2**20)
     with pytest.raises(UsageError, match=r"100 samples with 999 splits needs .*\n?Use fewer permutations"):
         gram_permutation_p_value(torch.eye(100, dtype=torch.float64), 50, 50, rng())
@@ -111,20 +111,20 @@ def test_no_permutations_are_refused(num):
         gram_permutation_p_value(torch.eye(4), 2, 2, rng(), num_permutations=num)
 
 
-def test_another_shape_of_the_matrix_is_refused():
+def test_a_matrix_of_the_wrong_shape_is_refused():
     with pytest.raises(UsageError, match=r"must have shape \(5, 5\), not \(4, 4\)"):
         gram_permutation_p_value(torch.eye(4), 2, 3, rng())
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_statistic_that_is_not_finite_is_refused(bad):
-    """NaN is larger than nothing and would make the smallest p-value of all."""
+    """No statistic is larger than NaN, so it would give the smallest p-value."""
     with pytest.raises(NumericError, match="NaN or infinite on 10 of 10 splits"):
         permutation_p_value(lambda x, y: bad, [1.0], [2.0], rng(), num_permutations=9)
 
 
-def test_splits_tie_up_to_the_rounding_of_what_cancels():
-    """A statistic near 0 that rounds otherwise in each order: half of the splits would seem smaller."""
+def test_splits_tie_up_to_rounding_after_cancellation():
+    """A statistic near 0 rounds differently in each order: half of the splits would appear smaller."""
     noise = itertools.cycle([0.0, -1e-16, 1e-16])
 
     def cancelled(x, y):

@@ -1,4 +1,4 @@
-"""Kernels of distances are differentiable as often as a penalty on a critic's slopes asks for."""
+"""Kernels of distances are twice differentiable, as gradient penalties need."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def test_first_and_second_derivatives_agree_with_differences(name, offset):
 
 
 @pytest.mark.parametrize("name", ["energy", "laplacian:bandwidth=2"])
-def test_both_ways_to_a_first_derivative_agree_and_are_finite_at_coincident_points(name):
+def test_both_backward_passes_agree_and_are_finite_at_coincident_points(name):
     kernel, x = KERNELS.build(name), points(5, 0)
     y = torch.cat([x[:2].detach(), points(2, 1).detach()]).requires_grad_(True)
     pull = torch.randn(5, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)

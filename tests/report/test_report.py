@@ -14,18 +14,19 @@ from wgan.errors import UsageError
 from wgan.objectives import OBJECTIVES
 from wgan.report import write_report
 from wgan.report.markup import Html, element, joined
+from wgan.report.page import summary
 from wgan.report.record import columns, forms_of, read_record
-from wgan.report.words import axis_label, duration, significant, summary
+from wgan.report.words import axis_label, duration, significant
 
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Curves are laid out but not drawn, which takes most of the time of a report, where only its words matter."""
+    """Do not draw figures, which takes most of the time of a report. Tests of its text do not need them."""
     monkeypatch.setattr(figures, "svg", lambda figure, theme: b"<svg/>")
 
 
 class Page(HTMLParser):
-    """Collects what a browser would act on."""
+    """Collects the tags, attributes, addresses and text of a page."""
 
     def __init__(self, text):
         super().__init__()
@@ -66,12 +67,14 @@ def test_summary_states_the_numbers(tmp_path):
     text = report(fake_run(tmp_path / "run", constraint="penalty:weight=0.1")).text
     assert "a Wasserstein GAN with the constraint penalty:weight=0.1 on its critic, trained on" in text
     assert "It made 8,000 generator updates in 2 min 1 s and finished." in text
-    assert "is 0.0501, against a floor of 0.044 between two sets of real ones of that size, 1.14 times as far." in text
+    assert (
+        "is 0.0501; the floor, the distance between two sets of real rows of that size, is 0.044 (ratio 1.14)." in text
+    )
     assert "8 of 8 modes" in text
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_an_early_end_and_a_way_back_are_told(tmp_path):
+def test_an_early_end_and_a_rollback_are_reported(tmp_path):
     run = fake_run(tmp_path / "run", steps=8_000)
     path = run / "events.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -85,7 +88,7 @@ def test_an_early_end_and_a_way_back_are_told(tmp_path):
     assert "Warning. training diverged at step 25: it is enough; going back" in text
 
 
-def test_hostile_names_are_shown_and_not_run(tmp_path):
+def test_hostile_names_are_escaped(tmp_path):
     run = fake_run(tmp_path / SCRIPT.replace("/", "%"), "table", steps=1_000, label=f'{SCRIPT}"onload=x')
     content = write_report(run).read_text(encoding="utf-8")
     page = Page(content)
@@ -127,7 +130,7 @@ def test_run_in_progress_with_a_torn_last_line(tmp_path):
         file.write('{"step": 3010, "esti')
     text = report(run).text
     assert (
-        "It has made 3,000 of 8,000 generator updates in 45 s. It is still running, or was cut short, and can" in text
+        "It has made 3,000 of 8,000 generator updates in 45 s. It is still running or was interrupted, and can" in text
     )
 
 
@@ -140,13 +143,13 @@ def test_stopped_run(tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_diverged_run_says_why_and_what_is_left(tmp_path):
+def test_a_diverged_run_reports_the_reason_and_the_last_good_checkpoint(tmp_path):
     run = fake_run(tmp_path / "run", made=1_000)
     with (run / "events.jsonl").open("a") as file:
         file.write(json.dumps({"time": 1.9e9, "event": "diverged", "step": 1_200, "message": f"NaN {SCRIPT}"}) + "\n")
     text = report(run).text
     assert "It has made 1,200 of 8,000 generator updates in 15 s. Then training diverged" in text
-    assert "The last good checkpoint is that of update 1,000." in text
+    assert "The last good checkpoint is of update 1,000." in text
     assert f"Diverged. NaN {SCRIPT}" in text
     assert "resumed" not in text
     with (run / "events.jsonl").open("a") as file:
@@ -155,30 +158,30 @@ def test_a_diverged_run_says_why_and_what_is_left(tmp_path):
 
 
 @pytest.mark.parametrize("name", [*CONSTRAINTS])
-def test_the_curve_claims_what_its_constraint_claims(tmp_path, name):
+def test_the_label_of_the_curve_has_the_scale_of_the_constraint(tmp_path, name):
     label = axis_label(read_record(fake_run(tmp_path / "run", steps=10, constraint=name)))
     assert label == f"estimate of the earth mover's distance, {CONSTRAINTS.build(name).scale}"
 
 
-def test_the_curve_of_an_unknown_constraint_claims_no_unit(tmp_path):
+def test_the_label_of_the_curve_has_no_scale_for_an_unknown_constraint(tmp_path):
     label = axis_label(read_record(fake_run(tmp_path / "run", steps=10, constraint="of-tomorrow")))
     assert label == "estimate of the earth mover's distance"
 
 
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "wasserstein"])
-def test_the_curve_of_another_game_is_in_its_own_unit_and_the_report_says_which_game_it_was(tmp_path, name):
+def test_label_and_summary_name_the_objective(tmp_path, name):
     objective, directory = OBJECTIVES.build(name), fake_run(tmp_path / "run", steps=10, objective=name)
     assert axis_label(read_record(directory)) == f"estimate of the {objective.unit}, {objective.scale}"
     text = str(summary(read_record(directory)))
     assert f"This is {objective.title} with the constraint" in text
 
 
-def test_the_curve_of_packs_says_so(tmp_path):
+def test_the_label_of_the_curve_names_packs(tmp_path):
     record = read_record(fake_run(tmp_path / "run", steps=10, packing=4, objective="gan"))
     assert axis_label(record).startswith("estimate of the Jensen-Shannon divergence of packs of 4, ")
 
 
-def test_a_game_that_is_known_no_more_is_called_a_gan(tmp_path):
+def test_an_unknown_objective_is_called_a_gan(tmp_path):
     record = read_record(fake_run(tmp_path / "run", steps=10, objective="of-tomorrow"))
     assert "This is a GAN with the constraint" in str(summary(record))
     assert axis_label(record).startswith("estimate of the distance, up to an unknown")
@@ -192,12 +195,12 @@ def test_one_line_and_empty_records(tmp_path):
     empty.mkdir()
     (empty / "settings.toml").write_text('data = "ring"\n')
     text = report(empty).text
-    assert "It has made no generator update yet." in text
-    assert "No samples have been drawn yet." in text
+    assert "It has not made a generator update yet." in text
+    assert "The run has not drawn samples yet." in text
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_numbers_that_are_not_finite_are_passed_over(tmp_path):
+def test_numbers_that_are_not_finite_are_ignored(tmp_path):
     run = fake_run(tmp_path / "run", steps=100)
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 110, "estimate": NaN}\n{"step": 120, "estimate": null, "w1": NaN, "w1_floor": 0.0}\n[]\n')
@@ -208,7 +211,7 @@ def test_numbers_that_are_not_finite_are_passed_over(tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_warnings_stand_at_the_top(tmp_path):
+def test_warnings_are_at_the_top(tmp_path):
     run = fake_run(tmp_path / "run", steps=10)
     with (run / "events.jsonl").open("a") as file:
         file.write(json.dumps({"time": 1.8e9, "event": "warning", "step": 10, "message": "training diverged"}) + "\n")
@@ -217,7 +220,7 @@ def test_warnings_stand_at_the_top(tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_broken_samples_are_told(tmp_path):
+def test_unreadable_samples_are_reported(tmp_path):
     run = fake_run(tmp_path / "run", "images", steps=1_000)
     (run / "samples" / "00001000.png").write_text("no picture")
     assert "The samples could not be read" in report(run).text
@@ -243,53 +246,53 @@ def test_points_of_many_columns_show_marginals(tmp_path):
 
 
 def probe_run(run, *, is_classifier):
-    """Lines of the record as a run leaves them whose generator's gradient vanishes."""
+    """Add vanishing gradients of the generator to the metrics of a run."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    for place, line in enumerate(lines):
-        line |= {"gradient_at_weights": 10.0 ** (1 - place), "gradient_at_samples": 0.1**place}
+    for index, line in enumerate(lines):
+        line |= {"gradient_at_weights": 10.0 ** (1 - index), "gradient_at_samples": 0.1**index}
         if is_classifier:
             line |= {
-                "saturated_real": 0.1 * place,
-                "saturated_fake": 0.1 * place,
-                "saturation_slope": 0.25 - 0.02 * place,
+                "saturated_real": 0.1 * index,
+                "saturated_fake": 0.1 * index,
+                "saturation_slope": 0.25 - 0.02 * index,
             }
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return run
 
 
 @pytest.mark.parametrize("is_classifier", [True, False])
-def test_what_reached_the_generator_is_drawn_as_it_was_recorded(tmp_path, monkeypatch, is_classifier):
+def test_gradients_of_the_generator_are_drawn_as_recorded(tmp_path, monkeypatch, is_classifier):
     drawn, draw_it = [], figures.reaching
     monkeypatch.setattr(figures, "reaching", lambda *given, theme: drawn.append(given) or draw_it(*given, theme=theme))
     text = report(probe_run(fake_run(tmp_path / "run", steps=50), is_classifier=is_classifier)).text
-    assert text.index("The curve") < text.index("What reaches the generator")
+    assert text.index("Training curve") < text.index("Gradients of the generator")
     assert ("the share of saturated scores" in text) == is_classifier
-    assert "falls towards zero while" in text
-    steps, gradients, sureness = drawn[0]
+    assert "fall towards zero" in text
+    steps, gradients, saturation = drawn[0]
     np.testing.assert_array_equal(steps, [10, 20, 30, 40, 50])
-    np.testing.assert_allclose(gradients["at the generator's weights"], [10, 1, 0.1, 0.01, 0.001])
-    np.testing.assert_allclose(gradients["at a sample, on average"], [1, 0.1, 0.01, 0.001, 0.0001])
-    assert bool(sureness) == is_classifier
+    np.testing.assert_allclose(gradients["with respect to the parameters"], [10, 1, 0.1, 0.01, 0.001])
+    np.testing.assert_allclose(gradients["with respect to a sample, mean"], [1, 0.1, 0.01, 0.001, 0.0001])
+    assert bool(saturation) == is_classifier
     if is_classifier:
-        np.testing.assert_allclose(sureness["of real"], [0, 0.1, 0.2, 0.3, 0.4])
-        np.testing.assert_allclose(sureness["slope of the sigmoid × 4"], [1, 0.92, 0.84, 0.76, 0.68])
+        np.testing.assert_allclose(saturation["real"], [0, 0.1, 0.2, 0.3, 0.4])
+        np.testing.assert_allclose(saturation["slope of the sigmoid × 4"], [1, 0.92, 0.84, 0.76, 0.68])
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_runs_from_before_gradients_were_recorded_still_open(tmp_path):
+def test_runs_without_recorded_gradients_can_be_read(tmp_path):
     page = report(fake_run(tmp_path / "run", steps=1_000))
-    assert "What reaches the generator" not in page.text
-    assert "The curve" in page.text
+    assert "Gradients of the generator" not in page.text
+    assert "Training curve" in page.text
 
 
-def test_no_run(tmp_path):
+def test_a_directory_that_is_not_a_run_is_refused(tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         write_report(tmp_path / "none")
     with pytest.raises(UsageError, match="has no settings"):
         write_report(tmp_path)
 
 
-def test_same_record_same_bytes(tmp_path):
+def test_the_report_is_deterministic(tmp_path):
     run = fake_run(tmp_path / "run", steps=200)
     assert write_report(run).read_bytes() == write_report(run).read_bytes()
 
@@ -311,7 +314,7 @@ def test_columns_of_a_table(tmp_path):
     assert read["when"].dtype.kind == "M"
 
 
-def test_columns_of_text_are_drawn_as_the_numbers_and_dates_that_they_are(tmp_path):
+def test_formatted_numbers_and_dates_are_parsed(tmp_path):
     path = tmp_path / "00000001.csv"
     path.write_text('pay,when,name\n"$1,200.50",03.07.2024,1\n$3.00,,2\n')
     forms = {"pay": NumberForm(prefix="$", thousands=","), "when": DateForm(format="%d.%m.%Y"), "gone": NumberForm()}
@@ -325,7 +328,7 @@ def test_columns_of_text_are_drawn_as_the_numbers_and_dates_that_they_are(tmp_pa
     assert forms_of(read_record(run)) == forms
 
 
-def test_text_enters_html_escaped():
+def test_text_is_escaped():
     assert element("p", "<b>", Html("<i></i>"), ["&"], None, title='"') == '<p title="&quot;">&lt;b&gt;<i></i>&amp;</p>'
     assert joined("a\x1b[31m") == "a\\x1b[31m"
 
@@ -346,7 +349,7 @@ def test_three_significant_digits(value, said):
 
 
 @pytest.mark.filterwarnings("error")
-def test_columns_up_to_the_ends_of_float64_are_drawn(tmp_path):
+def test_columns_near_the_limits_of_float64_are_drawn(tmp_path):
     run = fake_run(tmp_path / "run", steps=10)
     rng = np.random.default_rng(0)
     for name in ("real", "00000010"):
@@ -356,7 +359,7 @@ def test_columns_up_to_the_ends_of_float64_are_drawn(tmp_path):
     assert "Each column's distribution" in page.text
 
 
-def test_a_picture_that_fails_does_not_cost_the_report(tmp_path, monkeypatch):
+def test_a_figure_that_fails_does_not_prevent_the_report(tmp_path, monkeypatch):
     run = fake_run(tmp_path / "run", steps=10)
     np.save(run / "samples" / "00000010.npy", np.random.default_rng(0).normal(size=(50, 2)))
 

@@ -1,4 +1,4 @@
-"""The section of a report on whether the loss can be believed."""
+"""The section of a report on the critic and its loss."""
 
 import dataclasses
 import json
@@ -12,22 +12,21 @@ from fake_runs import SCRIPT, examined, fake_run, lines_of, rewrite
 from wgan import figures
 from wgan.report import questions
 from wgan.report.record import _OF_EVIDENCE, read_record
-from wgan.report.trust import verdict_block
-from wgan.report.verdicts import line_of, title_of, verdict_of
+from wgan.report.trust import line_of, title_of, verdict_block, verdict_of
 from wgan.report.words import _EVIDENCE, distance_unit
 from wgan.trust import Evidence
 from wgan.trust.verdict import KINDS, Verdict
 
-HEADING = "Can the loss be believed?"
+HEADING = "Can the loss be trusted?"
 ALL = [value for value in vars(questions).values() if isinstance(value, questions.Question)]
 
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Figures are laid out but not drawn, and what they were given is kept by the name of what draws them."""
+    """Do not draw figures, and keep the arguments of the functions that would draw them, by name."""
     given = {}
 
-    def kept(name):
+    def recording(name):
         make = getattr(figures, name)
 
         def draw(*values, **more):
@@ -37,13 +36,13 @@ def undrawn(monkeypatch):
         return draw
 
     for name in ("bracket", "small_lines", "by_layer", "scores"):
-        monkeypatch.setattr(figures, name, kept(name))
+        monkeypatch.setattr(figures, name, recording(name))
     monkeypatch.setattr(figures, "svg", lambda figure, theme: b"<svg/>")
     return given
 
 
 def small(given, line):
-    """What the small figure with a line of that name was given."""
+    """The arguments of the small figure with a line of that name."""
     return next((values, more) for values, more in given["small_lines"] if line in values[1])
 
 
@@ -51,30 +50,30 @@ def test_the_section_follows_the_curve_and_holds_the_verdict(tmp_path, undrawn):
     run = examined(fake_run(tmp_path / "run"))
     text = report(run).text
     verdict = verdict_of(read_record(run))
-    assert text.index("The curve") < text.index(HEADING) < text.index("Judged against held-out data")
-    assert f"Can its loss be believed? {title_of(verdict)}." in text[: text.index("The curve")]
+    assert text.index("Training curve") < text.index(HEADING) < text.index("Evaluation on held-out data")
+    assert f"Can its loss be trusted? {title_of(verdict)}." in text[: text.index("Training curve")]
     assert f"{title_of(verdict)}." in text[text.index(HEADING) :]
     for question in ALL:
-        is_there = question not in (questions.SLICED, questions.FEATURES)
-        assert (question.title in text) == is_there
-        assert (question.words in text) == is_there
+        is_expected = question not in (questions.SLICED, questions.FEATURES)
+        assert (question.title in text) == is_expected
+        assert (question.words in text) == is_expected
 
 
-def test_the_distance_is_drawn_as_it_was_recorded(tmp_path, undrawn):
+def test_the_distance_is_drawn_as_recorded(tmp_path, undrawn):
     run = examined(fake_run(tmp_path / "run"))
     report(run)
     looks = [line for line in lines_of(run) if "exact" in line]
-    (found, raw), more = undrawn["bracket"][0]
-    np.testing.assert_array_equal(found.at, np.arange(1_000, 8_001, 1_000))
+    (bracket, raw), more = undrawn["bracket"][0]
+    np.testing.assert_array_equal(bracket.at, np.arange(1_000, 8_001, 1_000))
     for name, key in (("certified", "certified"), ("exact", "exact"), ("low", "exact_low"), ("high", "exact_high")):
-        np.testing.assert_array_equal(getattr(found, name), [line[key] for line in looks])
-    np.testing.assert_array_equal(found.floor, 0.07)
+        np.testing.assert_array_equal(getattr(bracket, name), [line[key] for line in looks])
+    np.testing.assert_array_equal(bracket.floor, 0.07)
     assert len(raw[0]) == 800
     assert more["unit"] == "W1 between held-out rows and samples, in units of the data"
     assert more["scale"].endswith("raw estimate of the earth mover's distance, up to an unknown constant factor")
 
 
-def test_small_figures_are_drawn_as_they_were_recorded(tmp_path, undrawn):
+def test_small_figures_are_drawn_as_recorded(tmp_path, undrawn):
     run = examined(fake_run(tmp_path / "run"))
     text = report(run).text
     looks = [line for line in lines_of(run) if "exact" in line]
@@ -84,13 +83,13 @@ def test_small_figures_are_drawn_as_they_were_recorded(tmp_path, undrawn):
         ("copy trained further", "further_estimate"),
     ):  # fmt: skip
         np.testing.assert_array_equal(lines[name], [line[key] for line in looks])
-    (_, lines), more = small(undrawn, "by the critic")
-    np.testing.assert_allclose(lines["by the critic"], 90)
-    np.testing.assert_allclose(lines["without any"], 60)
+    (_, lines), more = small(undrawn, "critic")
+    np.testing.assert_allclose(lines["critic"], 90)
+    np.testing.assert_allclose(lines["without a critic"], 60)
     assert more["limits"][0] < 0 < 100 < more["limits"][1]
     (_, lines), _ = small(undrawn, "gap")
     np.testing.assert_allclose(lines["gap"], 1.5)
-    (_, lines), more = small(undrawn, "climbed to")
+    (_, lines), more = small(undrawn, "by ascent")
     assert [values[0] for values in lines.values()] == [0.02, 0.021, 0.025, 0.03]
     assert [*more["marks"].values()] == [1.0]
     (_, lines), _ = small(undrawn, "at the bound")
@@ -112,11 +111,11 @@ def test_small_figures_are_drawn_as_they_were_recorded(tmp_path, undrawn):
     }
     (edges, real, fake), _ = undrawn["scores"][0]
     assert (edges, real, fake) == ([-1, 0, 1], [250, 750], [500, 500])
-    assert "after update 8,000" in text
-    assert "no slope exceeds 4.25" in text
+    assert "of update 8,000" in text
+    assert "bound all slopes by 4.25" in text
 
 
-def test_images_show_sliced_distances_and_what_is_missing_is_not_asked(tmp_path, undrawn):
+def test_images_show_sliced_distances_and_omit_what_is_missing(tmp_path, undrawn):
     exact = ("exact", "exact_low", "exact_high", "exact_floor", "efficiency", "at_bound", "slope_bound")
     run = examined(fake_run(tmp_path / "run", "images", steps=2_000), without=exact)
     lines = lines_of(run)
@@ -127,18 +126,18 @@ def test_images_show_sliced_distances_and_what_is_missing_is_not_asked(tmp_path,
     assert questions.SLICED.title in text
     assert questions.EFFICIENCY.title not in text
     assert questions.AT_BOUND.title not in text
-    assert "no slope exceeds" not in text
-    assert "stands above it" not in text
+    assert "bound all slopes" not in text
+    assert "is above it" not in text
 
 
-def test_a_game_that_measures_no_distance_is_not_held_to_a_slope_of_1(tmp_path, undrawn):
+def test_objectives_other_than_wasserstein_have_no_mark_at_slope_1(tmp_path, undrawn):
     text = report(examined(fake_run(tmp_path / "run", objective="gan", constraint="none"))).text
-    assert small(undrawn, "climbed to")[1]["marks"] is None
-    assert "formula allows 1" not in text
+    assert small(undrawn, "by ascent")[1]["marks"] is None
+    assert "slopes up to 1" not in text
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_floors_of_evidence_are_not_taken_for_the_judge_s(tmp_path):
+def test_floors_of_evidence_are_not_evaluations(tmp_path):
     run = examined(fake_run(tmp_path / "run"), every=500)
     record = read_record(run)
     assert record.distances == ["w1"]
@@ -148,7 +147,7 @@ def test_floors_of_evidence_are_not_taken_for_the_judge_s(tmp_path):
     assert {name for name in names if name.endswith("_floor")} == _OF_EVIDENCE
 
 
-def test_every_number_of_evidence_has_a_name_for_readers():
+def test_every_number_of_evidence_has_a_display_name():
     numbers = {
         field.name for field in dataclasses.fields(Evidence)
         if field.type in ("float", "float | None")
@@ -157,28 +156,28 @@ def test_every_number_of_evidence_has_a_name_for_readers():
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_runs_from_before_say_so(tmp_path):
+def test_runs_without_evidence_say_so(tmp_path):
     text = report(fake_run(tmp_path / "run", steps=1_000)).text
-    assert f"{HEADING} No evidence was recorded that could tell" in text
+    assert f"{HEADING} The run has recorded no evidence on its critic" in text
     assert not [question for question in ALL if question.title in text]
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_run_that_diverged_before_its_first_look_has_its_verdict(tmp_path):
+def test_a_run_that_diverged_before_its_first_diagnosis_has_a_verdict(tmp_path):
     run = fake_run(tmp_path / "run", steps=1_000)
     with (run / "events.jsonl").open("a") as file:
         message = f"training diverged at step 1,000: {SCRIPT} is not finite. The last good checkpoint is /a/b"
         file.write(json.dumps({"time": 1.9e9, "event": "diverged", "step": 1_000, "message": message}) + "\n")
     text = report(run).text
-    said = text[text.index(HEADING) :]
-    assert f"{SCRIPT} is not finite at step 1,000." in said
-    assert "/a/b" not in said
+    section = text[text.index(HEADING) :]
+    assert f"{SCRIPT} is not finite at step 1,000." in section
+    assert "/a/b" not in section
     assert verdict_of(read_record(run)).kind == "diverged"
 
 
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
-    "strange",
+    "malformed",
     [
         {"score_histogram": [1, 2]},
         {"score_histogram": {"edges": [0, 1], "real": "x", "fake": [3, 4]}},
@@ -187,22 +186,22 @@ def test_a_run_that_diverged_before_its_first_look_has_its_verdict(tmp_path):
         {"diversity_real": 0.0, "nearest_held_out": 0},
     ],
 )
-def test_odd_evidence_is_passed_over(tmp_path, strange):
+def test_malformed_evidence_is_ignored(tmp_path, malformed):
     run = examined(fake_run(tmp_path / "run", steps=2_000))
-    rewrite(run, [line | (strange if "certified" in line else {}) for line in lines_of(run)])
+    rewrite(run, [line | (malformed if "certified" in line else {}) for line in lines_of(run)])
     text = report(run).text
     assert "could not be drawn" not in text
     assert not re.search(r"\bnan\b", text, re.IGNORECASE)
 
 
-def test_one_look_is_drawn_without_a_word(tmp_path):
+def test_a_single_diagnosis_is_drawn_without_warnings(tmp_path):
     page = report(examined(fake_run(tmp_path / "run", steps=1_000)))
     assert "could not be drawn" not in page.text
     assert page.tags.count("img") > 10
     assert (tmp_path / "run" / "report.html").stat().st_size < 3e6
 
 
-def test_verdicts_are_said_with_reason_remedy_and_evidence():
+def test_verdicts_are_shown_with_reason_remedy_and_evidence():
     verdict = Verdict(
         kind="clip-too-small", reason="the gradient falls by 1e-9", remedy=f"use {SCRIPT}", evidence={"at_bound": 0.97}
     )
@@ -228,4 +227,4 @@ def test_units_of_distances(tmp_path):
     points.settings["packing"] = 2
     assert distance_unit(points) == "in units of the data, in packs of 2"
     unknown = read_record(fake_run(tmp_path / "images", "images", steps=10))
-    assert distance_unit(unknown) == "as the networks see them"
+    assert distance_unit(unknown) == "in the units of the networks"

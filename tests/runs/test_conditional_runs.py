@@ -295,7 +295,7 @@ def test_pictures_come_with_a_file_that_describes_them(faces, tmp_path):
 
 def test_the_report_says_what_the_rows_were_asked_for(faces):
     page = write_report(Path(faces.settings.data).with_name("run")).read_text()
-    assert "Asked for, from above: hair black, green, red." in page
+    assert "Conditions of the rows, from top to bottom: hair black, green, red." in page
 
 
 def test_real_rows_are_laid_out_like_the_samples():

@@ -145,4 +145,4 @@ def test_a_discriminator_that_outruns_its_generator_shows_in_the_record(tmp_path
     for name in ("gradient_at_weights", "gradient_at_samples", "saturation_slope"):
         assert found[-1][name] < 1e-4 * found[0][name]
         assert found[-1][name] < 1e-4
-    assert "the discriminator is sure of everything" in write_report(tmp_path / "run").read_text()
+    assert "The discriminator then separates all samples" in write_report(tmp_path / "run").read_text()

@@ -25,7 +25,7 @@ LOG_2 = math.log(2)
 
 @pytest.mark.parametrize("theta", [2.5, 1.0, 0.25, 1e-9, 0.0, -1e-9, -0.25, -3.0])
 @pytest.mark.parametrize("num", [1, 7])
-def test_the_discrete_lines_meet_the_closed_forms_of_example_1(theta, num):
+def test_the_discrete_lines_agree_with_the_closed_forms_of_example_1(theta, num):
     measured, said = parallel_lines(theta, num=num).distances().as_numbers(), example_1(theta).as_numbers()
     assert measured == pytest.approx(said, rel=1e-12)
     apart = theta != 0
@@ -39,7 +39,7 @@ def test_the_discrete_lines_meet_the_closed_forms_of_example_1(theta, num):
     }
 
 
-def test_of_example_1_only_w_has_a_gradient_to_descend():
+def test_in_example_1_only_w_has_a_gradient():
     theta = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     distances = parallel_lines(theta).distances()
     (gradient,) = torch.autograd.grad(distances.wasserstein, theta)
@@ -50,7 +50,7 @@ def test_of_example_1_only_w_has_a_gradient_to_descend():
     assert not distances.total_variation.requires_grad
 
 
-def test_the_snapshots_of_training_tell_js_nothing_until_the_end():
+def test_js_is_constant_over_the_snapshots_until_the_end():
     snapshots = training_snapshots(4.0, 0.7)
     distances = {name: pair.distances() for name, pair in snapshots.items()}
     assert list(distances) == ["P_G0", "P_G50", "P_G100"]
@@ -59,7 +59,7 @@ def test_the_snapshots_of_training_tell_js_nothing_until_the_end():
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.name)
-def test_a_sequence_is_shown_where_it_has_atoms_and_refused_elsewhere(sequence):
+def test_n_must_be_in_the_range_of_the_sequence(sequence):
     assert float(sequence.pair(ATOMS - 1).distances().wasserstein) >= 0
     for n in (1, 0, -3, *((ATOMS, 1000) if sequence.is_cut else ())):
         with pytest.raises(UsageError, match=rf"must be at least 2.*, not {n}"):
@@ -69,7 +69,7 @@ def test_a_sequence_is_shown_where_it_has_atoms_and_refused_elsewhere(sequence):
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.name)
-def test_each_sequence_does_what_it_claims(sequence):
+def test_each_sequence_has_its_limits(sequence):
     steps = (4, 16, 64, 256)
     along = [sequence.pair(n).distances().as_numbers() for n in steps]
     assert set(sequence.limits) == set(along[0])
@@ -78,7 +78,7 @@ def test_each_sequence_does_what_it_claims(sequence):
         if math.isinf(limit):
             assert all(math.isinf(value) for value in values), name
         elif limit == 0:
-            # Each is of the order 1 / n, or log n / n at worst.
+            # Each is of order 1 / n, or at most log n / n.
             assert values == sorted(values, reverse=True), name
             assert values[-1] < values[0] / 8, name
             assert values[-1] < 0.05, name
@@ -89,13 +89,13 @@ def test_each_sequence_does_what_it_claims(sequence):
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.name)
-def test_a_sequence_is_compact_where_it_says_so(sequence):
-    # The diameter is that of where the mass is.
-    coverage = [float(pair.points[(pair.p > 0)].abs().max()) for pair in map(sequence.pair, (4, 64, 256))]
+def test_compact_sequences_have_bounded_supports(sequence):
+    # The diameter of the points with mass.
+    reached = [float(pair.points[(pair.p > 0)].abs().max()) for pair in map(sequence.pair, (4, 64, 256))]
     if sequence.compact:
-        assert max(coverage) <= 2.0
+        assert max(reached) <= 2.0
     else:
-        assert coverage[-1] >= 256.0
+        assert reached[-1] >= 256.0
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.name)
@@ -110,7 +110,7 @@ def test_no_sequence_breaks_an_implication_of_the_theorem(sequence):
         assert ("wasserstein" in converges) == ("weak" in converges)
 
 
-# What does not follow from what, by theorem 2: each must have its sequence on a compact space.
+# Implications that are false by theorem 2: each needs a counterexample on a compact space.
 STRICT = [
     ("total_variation", "kl"),
     ("total_variation", "reverse_kl"),
@@ -124,7 +124,7 @@ STRICT = [
 
 
 @pytest.mark.parametrize(("weaker", "stronger"), STRICT)
-def test_every_line_that_is_strict_has_its_witness(weaker, stronger):
+def test_every_strict_line_has_a_counterexample_for_the_converse(weaker, stronger):
     def tells(sequence):
         return weaker in sequence.converges_in and stronger not in sequence.converges_in
 
@@ -134,7 +134,7 @@ def test_every_line_that_is_strict_has_its_witness(weaker, stronger):
 @pytest.mark.parametrize(
     "implication", [each for each in IMPLICATIONS if each.needs_compact], ids=lambda each: each.text
 )
-def test_every_bound_that_needs_a_diameter_fails_without_one(implication):
+def test_every_bound_that_needs_a_diameter_fails_without_it(implication):
     assert any(
         implication.stronger in sequence.converges_in and implication.weaker not in sequence.converges_in
         for sequence in SEQUENCES
@@ -142,7 +142,7 @@ def test_every_bound_that_needs_a_diameter_fails_without_one(implication):
     )
 
 
-def test_total_variation_and_w_part_just_as_the_space_grows():
+def test_the_ratio_of_w_and_total_variation_grows_with_the_diameter():
     for n in (2, 10, 1000):
         distances = discrete_distances([0.0, n], [1 - 1 / n, 1 / n], [1.0, 0.0])
         assert float(distances.wasserstein) == pytest.approx(1.0, rel=1e-12)
@@ -171,7 +171,7 @@ def test_every_bound_holds_for_every_pair(data, size, dim):
 
 
 @pytest.mark.parametrize("implication", IMPLICATIONS, ids=lambda implication: implication.text)
-def test_every_bound_goes_to_zero_with_what_it_is_taken_of(implication):
+def test_every_bound_goes_to_zero_with_its_argument(implication):
     bounds = [implication.bound(10.0**-digits, 3.0) for digits in (0, 4, 8, 12)]
     assert bounds == sorted(bounds, reverse=True)
     assert bounds[-1] < 1e-5
@@ -179,7 +179,7 @@ def test_every_bound_goes_to_zero_with_what_it_is_taken_of(implication):
 
 
 @pytest.mark.parametrize("text", ["JS <= log 2 TV", "W <= diameter TV", "weak <= W", "weak <= TV"])
-def test_bounds_that_can_be_met_are_met(text):
+def test_tight_bounds_are_attained(text):
     (implication,) = [each for each in IMPLICATIONS if each.text == text]
     pair = DiscretePair.of([0.0, 1.0], [1.0, 0.0], [0.0, 1.0])
     distances = pair.distances().as_numbers()
@@ -187,7 +187,7 @@ def test_bounds_that_can_be_met_are_met(text):
     assert distances[implication.weaker] == pytest.approx(most, rel=1e-12)
 
 
-def test_equal_points_are_one_point():
+def test_equal_points_are_merged():
     split = discrete_distances([[0, 1], [0, 1], [2, 2]], [0.25, 0.25, 0.5], [0.5, 0.0, 0.5])
     assert set(split.as_numbers().values()) == {0.0}
 
@@ -197,11 +197,11 @@ def test_equal_points_are_one_point():
     [
         (lambda: parallel_lines(1.0, num=0), UsageError, "num must be at least 1"),
         (lambda: parallel_lines(math.nan), NumericError, "theta are NaN or infinite"),
-        (lambda: training_snapshots(1.0, 2.0), UsageError, "the distances must fall"),
+        (lambda: training_snapshots(1.0, 2.0), UsageError, "the distances must decrease"),
         (lambda: discrete_distances([0.0, 1.0], [1.0], [0.5, 0.5]), UsageError, r"p must have shape \(2,\)"),
         (lambda: discrete_distances([0.0, 1.0], [0.5, 0.5], [0.5, 0.7]), UsageError, "q must sum to 1"),
     ],
 )
-def test_what_is_no_distribution_is_refused(call, error, message):
+def test_invalid_distributions_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()

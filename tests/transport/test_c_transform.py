@@ -1,4 +1,4 @@
-"""What any scores prove about a transport cost: never more than the cost, and all of it from an optimal potential."""
+"""Certified lower bounds of a transport cost: never above the cost, and equal to it for an optimal potential."""
 
 import numpy as np
 import ot
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wgan.errors import NumericError, UsageError
-from wgan.transport import c_transform, tiles
+from wgan.transport import c_transform, costs
 from wgan.transport.c_transform import certified_dual
 from wgan.transport.costs import cost_matrix
 
@@ -31,7 +31,7 @@ def solved(costs, a=None, b=None):
 
 
 def by_hand(costs, f, g, a, b, scale, side):
-    """Both c-transforms and the value, as the definition says them."""
+    """Both c-transforms and the value, by their definition."""
     if side == "source":
         v = (costs - scale * f[:, None]).amin(dim=0)
         u = (costs - v).amin(dim=1)
@@ -58,7 +58,7 @@ METRICS = [("euclidean", 1.0), ("euclidean", 2.0), ("euclidean", 1.5), ("squared
     slope=st.floats(1e-6, 1e6),
 )
 @settings(deadline=None, max_examples=60)
-def test_no_scores_prove_more_than_the_cost(seed, sizes, dim, metric, weighted, slope):
+def test_no_bound_exceeds_the_cost(seed, sizes, dim, metric, weighted, slope):
     x, y = points(sizes[0], dim, seed), points(sizes[1], dim, seed + 1, shift=0.5)
     a, b = (weights(sizes[0], seed), weights(sizes[1], seed)) if weighted else (None, None)
     f, g = slope * points(sizes[0], 1, seed + 2)[:, 0] + 3.0, slope * points(sizes[1], 1, seed + 3)[:, 0]
@@ -81,14 +81,14 @@ def test_no_scores_prove_more_than_the_cost(seed, sizes, dim, metric, weighted, 
 
 @pytest.mark.parametrize("factor", [1e-5, 1.0, 3e4])
 @pytest.mark.parametrize(("cost", "p"), METRICS)
-def test_an_optimal_potential_in_any_unit_proves_the_cost_itself(cost, p, factor):
+def test_an_optimal_potential_in_any_unit_gives_the_cost(cost, p, factor):
     x, y = points(40, 2, 0), points(50, 2, 1, shift=1.0)
     a, b = weights(40, 2), weights(50, 3)
     costs = cost_matrix(x, y, cost, p)
     exact, u, v = solved(costs, a, b)
-    asked = certified_dual(factor * u, -factor * v, x, y, x_weights=a, y_weights=b, cost=cost, p=p, scales=[1 / factor])
-    assert float(asked.value) == pytest.approx(exact, rel=1e-9)
-    # The search knows nothing of the unit and comes within a tenth of the scale, where the bound is nearly flat.
+    best = certified_dual(factor * u, -factor * v, x, y, x_weights=a, y_weights=b, cost=cost, p=p, scales=[1 / factor])
+    assert float(best.value) == pytest.approx(exact, rel=1e-9)
+    # The search does not know the unit. It finds the scale up to 10 %, where the bound is nearly flat.
     found = certified_dual(factor * u, -factor * v, x, y, x_weights=a, y_weights=b, cost=cost, p=p)
     assert float(found.value) > 0.98 * exact
     assert found.scale * factor == pytest.approx(
@@ -96,7 +96,7 @@ def test_an_optimal_potential_in_any_unit_proves_the_cost_itself(cost, p, factor
     )
 
 
-def test_each_side_can_be_the_better_one():
+def test_each_side_can_give_the_better_bound():
     x, y = points(60, 2, 0), points(70, 2, 1, shift=0.7)
     _, u, v = solved(cost_matrix(x, y))
     noise = points(70, 1, 2)[:, 0]
@@ -104,7 +104,7 @@ def test_each_side_can_be_the_better_one():
     assert certified_dual(noise[:60], -v, x, y).side == "target"
 
 
-def test_constant_scores_prove_what_nearest_neighbours_know():
+def test_constant_scores_give_the_nearest_neighbour_bound():
     x, y = points(30, 2, 0), points(20, 2, 1, shift=2.0)
     costs = cost_matrix(x, y)
     dual = certified_dual(torch.full((30,), 5.0), torch.full((20,), 5.0), x, y)
@@ -117,7 +117,7 @@ def test_constant_scores_prove_what_nearest_neighbours_know():
     assert dual.scale == 0.0
 
 
-def test_the_search_misses_little_of_the_best_scale():
+def test_the_search_finds_nearly_the_best_scale():
     x, y = points(300, 2, 0), points(300, 2, 1, shift=0.3)
     f, g = (0.2 * torch.sin(2 * side[:, 0]) - side.sum(dim=1) for side in (x, y))
     costs, equal = cost_matrix(x, y), torch.full((300,), 1 / 300, dtype=torch.float64)
@@ -128,7 +128,7 @@ def test_the_search_misses_little_of_the_best_scale():
     assert float(dual.value) > float(dual.without_critic) * 1.2
 
 
-def test_a_scale_that_is_asked_for_proves_the_classical_bound():
+def test_a_given_scale_yields_the_classical_bound():
     x, y = points(50, 3, 0), points(60, 3, 1, shift=0.4)
     f, g = -x[:, 0].sin(), -y[:, 0].sin()
     slope = float(((f[:, None] - g).abs() / cost_matrix(x, y)).max())
@@ -142,7 +142,7 @@ def test_blocks_and_tiles_change_nothing(metric, monkeypatch):
     f, g = -x.sum(dim=1), -y.sum(dim=1)
     whole = certified_dual(f, g, x, y, cost=metric[0], p=metric[1])
     assert whole.scale > 0
-    monkeypatch.setattr(tiles, "_CACHED", 50)
+    monkeypatch.setattr(costs, "_TILE", 50)
     for held in (1, 24, 100, 37 * 23):
         dual = certified_dual(f, g, x, y, cost=metric[0], p=metric[1], held=held)
         assert dual.scale == whole.scale
@@ -150,20 +150,20 @@ def test_blocks_and_tiles_change_nothing(metric, monkeypatch):
         assert torch.allclose(dual.target_potential, whole.target_potential, rtol=0, atol=1e-13)
 
 
-def test_no_more_rows_than_are_held_are_ever_asked_for():
-    asked = []
+def test_a_cost_function_gets_no_more_rows_than_fit_in_memory():
+    sizes = []
 
     def distance(x, y):
-        asked.append(len(x) * len(y))
+        sizes.append(len(x) * len(y))
         return torch.cdist(x, y)
 
     x, y = points(200, 2, 0), points(100, 2, 1)
     certified_dual(x[:, 0], y[:, 0], x, y, cost=distance, held=1000, searched=20)
-    assert max(asked) == 1000
-    assert sum(asked) == 2 * 200 * 100 + 20 * 20
+    assert max(sizes) == 1000
+    assert sum(sizes) == 2 * 200 * 100 + 20 * 20
 
 
-def test_few_points_are_enough_to_find_the_scale_among_many():
+def test_a_few_points_suffice_to_find_the_scale():
     x, y = points(800, 2, 0), points(700, 2, 1, shift=1.0)
     f, g = -x.sum(dim=1), -y.sum(dim=1)
     whole, few = (certified_dual(f, g, x, y, searched=searched) for searched in (800, 100))
@@ -171,20 +171,20 @@ def test_few_points_are_enough_to_find_the_scale_among_many():
     assert_feasible(few, cost_matrix(x, y))
 
 
-def test_a_search_on_some_points_follows_the_weights():
-    # All mass is on the last tenth of x, whose scores have another unit than those of the rest.
+def test_a_search_on_a_subset_follows_the_weights():
+    # All mass is on the last tenth of x, whose scores have a different unit from the rest.
     x, y = points(1000, 2, 0), points(900, 2, 1, shift=1.0)
     a = torch.zeros(1000, dtype=torch.float64)
     a[900:] = 1 / 100
     f = torch.where(a > 0, -x.sum(dim=1), -1e6 * x.sum(dim=1))
-    some, _ = c_transform._some(a, 50)
+    some, _ = c_transform._subset(a, 50)
     assert int(some.min()) >= 900
     assert len(some.unique()) > 40
     heavy = certified_dual(f, -y.sum(dim=1), x, y, x_weights=a, searched=50)
     assert float(heavy.value) > 0.9 * solved(cost_matrix(x, y), a, torch.full((900,), 1 / 900).double())[0]
 
 
-def test_a_matrix_is_as_good_as_its_points():
+def test_a_cost_matrix_gives_the_same_result_as_points():
     x, y = points(30, 2, 0), points(40, 2, 1, shift=1.0)
     f, g = -x[:, 0], -y[:, 0]
     from_points = certified_dual(f, g, x, y, p=2)
@@ -195,7 +195,7 @@ def test_a_matrix_is_as_good_as_its_points():
 
 @given(seed=st.integers(0, 10**6), offset=st.sampled_from([0.0, 1e3, -1e6, 1e9]), factor=st.sampled_from([0.25, 1e6]))
 @settings(deadline=None, max_examples=15)
-def test_offsets_cost_no_digits_and_units_scale(seed, offset, factor):
+def test_offsets_lose_no_digits_and_units_scale(seed, offset, factor):
     x, y = points(25, 2, seed), points(30, 2, seed + 1, shift=2.0)
     x, y = (torch.round(side * 2**12) / 2**12 for side in (x, y))  # so that offsets are added without rounding
     f, g = -x[:, 0] - 0.75 * x[:, 1], -y[:, 0] - 0.75 * y[:, 1]
@@ -209,8 +209,8 @@ def test_offsets_cost_no_digits_and_units_scale(seed, offset, factor):
 
 @pytest.mark.parametrize("seed", [2, 3])  # the source is the better side, then the target
 @pytest.mark.parametrize("cached", [1, 10, 2**17])
-def test_the_gradient_is_that_of_finite_differences(seed, cached, monkeypatch):
-    monkeypatch.setattr(tiles, "_CACHED", cached)
+def test_gradients_agree_with_finite_differences(seed, cached, monkeypatch):
+    monkeypatch.setattr(costs, "_TILE", cached)
     x, y = points(6, 2, 0).requires_grad_(), points(5, 2, 1, shift=1.0).requires_grad_()
     f = points(6, 1, seed)[:, 0].requires_grad_()
     g = points(5, 1, seed + 1)[:, 0].requires_grad_()
@@ -223,7 +223,7 @@ def test_the_gradient_is_that_of_finite_differences(seed, cached, monkeypatch):
             step = torch.zeros(inputs.numel(), dtype=torch.float64)
             step[entry] = 1e-6
             step = step.reshape(inputs.shape)
-            # The scale is held: its own share of the change is what the search makes of it.
+            # The scale is fixed: its change is due to the search and has no gradient.
             ends = [held_at(found, f, g, *shifted, a, b) for shifted in both_ways(x, y, inputs, step)]
             assert float(gradient.flatten()[entry]) == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-7)
     for scores, gradient in zip((f, g), gradients[2:], strict=True):
@@ -259,11 +259,11 @@ def test_gradients_reach_weights_and_matrices_and_are_finite_at_coincident_point
     dual = certified_dual([0.0, -1.0], [-3.0, -5.0], None, None, x_weights=raw, cost=costs)
     gradients = torch.autograd.grad(dual.value, (raw, costs))
     assert torch.equal(gradients[0], dual.source_potential)
-    # Of each row and each column one entry is binding, and the plan that the gradient is has the sum of a plan.
+    # One entry of each row and column is binding, and the gradient sums to 1 like a plan.
     assert float(gradients[1].sum()) == pytest.approx(1.0)
 
 
-def test_it_takes_arrays_lists_and_images():
+def test_arrays_lists_and_images_are_accepted():
     x, y = points(8, 12, 0), points(9, 12, 1)
     f, g = x[:, 0], y[:, 0]
     plain = certified_dual(f, g, x, y).value
@@ -278,7 +278,7 @@ def test_it_takes_arrays_lists_and_images():
         (([1.0], [1.0, 2.0], [1.0], [1.0]), {}, UsageError, "target_scores must hold 1 scores"),
         (([float("nan")], [1.0], [1.0], [1.0]), {}, NumericError, "source_scores are NaN or infinite"),
         (([1.0], [1.0], [1.0], [[1.0, 2.0]]), {}, UsageError, "cannot be compared"),
-        (([1.0], [1.0], None, [1.0]), {}, UsageError, "points are missing"),
+        (([1.0], [1.0], None, [1.0]), {}, UsageError, "x is missing"),
         (([1.0], [1.0], [1.0], [1.0]), {"x_weights": [-1.0]}, UsageError, "x_weights must be at least 0"),
         (([1.0], [1.0], [1.0], [1.0]), {"p": 0.5}, UsageError, "p must be a number of at least 1|p must be at least 1"),
         (([1.0], [1.0], [1.0], [1.0]), {"cost": "cosine"}, UsageError, "there is no cost 'cosine'"),
@@ -286,7 +286,7 @@ def test_it_takes_arrays_lists_and_images():
         (([1.0], [1.0], [1.0], [1.0]), {"scales": [float("inf")]}, UsageError, "scales must be finite"),
     ],
 )
-def test_what_cannot_be_certified_is_refused(arguments, options, error, message):
+def test_invalid_input_is_refused(arguments, options, error, message):
     with pytest.raises(error, match=message):
         certified_dual(*arguments, **options)
 
@@ -294,8 +294,8 @@ def test_what_cannot_be_certified_is_refused(arguments, options, error, message)
 @pytest.mark.parametrize("gradient", [False, True])
 @pytest.mark.parametrize("steepness", [1e3, 1e17, 1e250])
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_scores_next_to_which_costs_have_no_digits_prove_nothing_untrue(side, steepness, gradient):
-    """One score of a point without weight is all that is steep, so that the search cannot see it; or a scale is."""
+def test_bounds_are_valid_for_scores_too_steep_for_float64(side, steepness, gradient):
+    """Either one score of a point of weight 0, which the search ignores, is steep, or a given scale is."""
     x, y, a = points(30, 2, 0), points(25, 2, 1, 1.0).requires_grad_(gradient), weights(30, 2)
     a[0] = 0.0
     a, b = a / a.sum(), weights(25, 3)

@@ -1,4 +1,4 @@
-"""Everything that a critic says of W1 stays below it, in the order that the mathematics gives."""
+"""All bounds of W1 from a critic are below it, and in the order of the theory."""
 
 import itertools
 import math
@@ -47,7 +47,7 @@ def mlp(seed, activation, dim, spectral):
     weighted=st.booleans(),
 )
 @settings(deadline=None, max_examples=40)
-def test_every_number_is_below_the_exact_distance_and_in_its_order(seed, sizes, dim, activation, spectral, weighted):
+def test_all_bounds_are_below_the_exact_distance_and_ordered(seed, sizes, dim, activation, spectral, weighted):
     x, y = points(sizes[0], dim, seed), points(sizes[1], dim, seed + 1, shift=0.5)
     a, b = (weights(sizes[0], seed), weights(sizes[1], seed + 1)) if weighted else (None, None)
     dual = critic_dual(x, y, mlp(seed, activation, dim, spectral), x_weights=a, y_weights=b, climb_steps=5)
@@ -64,8 +64,8 @@ def test_every_number_is_below_the_exact_distance_and_in_its_order(seed, sizes, 
     assert dual.efficiency == pytest.approx(float(dual.certified.value) / w1)
 
 
-def test_the_estimate_over_the_secants_is_a_bound_where_one_over_gradients_is_not():
-    # A step between the samples: flat at every point, so that gradients see nothing of the slope.
+def test_division_by_the_secant_slope_gives_a_bound_where_the_gradient_norm_does_not():
+    # A step between the samples: the gradient is 0 at every sample.
     x, y = torch.zeros(3, 1).double(), torch.ones(3, 1).double()
 
     def critic(values):
@@ -78,7 +78,7 @@ def test_the_estimate_over_the_secants_is_a_bound_where_one_over_gradients_is_no
     assert float(dual.by_measured) == pytest.approx(1.0)
 
 
-def test_the_certified_bound_is_above_that_of_the_secants_whatever_the_search_finds(monkeypatch):
+def test_the_certified_bound_is_at_least_the_secant_bound_for_any_search_result(monkeypatch):
     monkeypatch.setattr(c_transform, "_search", lambda *_: ("source", 0.0))
     x, y = points(30, 2, 0), points(30, 2, 1, shift=3.0)
     dual = critic_dual(x, y, lambda values: -values.sum(dim=1))
@@ -86,7 +86,7 @@ def test_the_certified_bound_is_above_that_of_the_secants_whatever_the_search_fi
     assert float(dual.certified.value) >= float(dual.by_secant)
 
 
-def test_the_secant_is_the_least_constant_that_makes_the_potentials_feasible():
+def test_the_secant_slope_is_the_least_constant_with_feasible_potentials():
     x, y = points(12, 2, 0), points(9, 2, 1, shift=1.0)
     dual = critic_dual(x, y, lambda values: -(values.sum(dim=1) ** 3))
     f, g = -(x.sum(dim=1) ** 3), -(y.sum(dim=1) ** 3)
@@ -94,8 +94,8 @@ def test_the_secant_is_the_least_constant_that_makes_the_potentials_feasible():
     assert float(slack.min()) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_a_perfect_critic_leaves_no_gap():
-    # Along a line all mass moves one way: f(x) = -x is optimal.
+def test_an_optimal_critic_has_no_gap():
+    # In one dimension all mass moves in one direction: f(x) = -x is optimal.
     x = torch.linspace(0, 1, 40, dtype=torch.float64)
     dual = critic_dual(x, x + 2.5, lambda values: -7.0 * values[:, 0])
     assert float(dual.estimate) == pytest.approx(17.5)
@@ -108,7 +108,7 @@ def test_a_perfect_critic_leaves_no_gap():
     assert dual.lipschitz_bound is None
 
 
-def test_equal_samples_have_no_distance_and_nothing_to_prove():
+def test_equal_samples_have_distance_0_and_efficiency_1():
     x = points(20, 2, 0)
     dual = critic_dual(x, x.flip(0), nn.Linear(2, 1))
     assert float(dual.certified.value) == pytest.approx(0.0, abs=1e-12)
@@ -117,14 +117,14 @@ def test_equal_samples_have_no_distance_and_nothing_to_prove():
     assert dual.efficiency == 1.0 or float(dual.exact.distance) > 0
 
 
-def test_rounding_at_coincident_points_is_taken_off():
-    # A critic that gives one place two scores, as rounding can: what it gains by it proves nothing.
-    seen = []
+def test_rounding_at_coincident_points_is_subtracted():
+    # A critic with two scores at the same point, as rounding can produce: the difference must not count.
+    calls = []
 
     def critic(values):
-        seen.append(len(values))
+        calls.append(len(values))
         return (
-            torch.tensor([1.0, 0.0, 0.5, 0.0], dtype=torch.float64)[: len(values)] if len(seen) == 1 else values[:, 0]
+            torch.tensor([1.0, 0.0, 0.5, 0.0], dtype=torch.float64)[: len(values)] if len(calls) == 1 else values[:, 0]
         )
 
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
@@ -133,13 +133,13 @@ def test_rounding_at_coincident_points_is_taken_off():
     assert float(dual.by_secant) <= 0.0 == float(dual.exact.distance)
 
 
-def test_a_flat_critic_proves_nothing_of_its_own():
+def test_a_constant_critic_gives_the_bound_0():
     dual = critic_dual(points(6, 2, 0), points(5, 2, 1), lambda values: 0.0 * values[:, 0])
     assert float(dual.by_secant) == float(dual.by_measured) == 0.0
     assert float(dual.certified.value) == float(dual.certified.without_critic) > 0
 
 
-def test_scores_without_gradients_do_and_the_exact_value_is_optional():
+def test_scores_need_no_gradients_and_the_exact_value_is_optional():
     x, y = points(6, 2, 0), points(5, 2, 1, shift=1.0)
     dual = critic_dual(x, y, lambda values: torch.from_numpy(-values.detach().numpy().sum(axis=1)), solve=False)
     assert dual.gradient_norm is None
@@ -148,7 +148,7 @@ def test_scores_without_gradients_do_and_the_exact_value_is_optional():
     assert dual.exact is dual.gap is dual.efficiency is None
 
 
-def test_the_critic_sees_samples_in_their_shape():
+def test_the_critic_receives_samples_in_their_shape():
     shapes = []
 
     def critic(values):
@@ -165,8 +165,8 @@ def test_the_critic_sees_samples_in_their_shape():
     assert set(shapes) == {(1,)}
 
 
-def test_searching_between_the_samples_finds_slopes_that_no_sample_has():
-    # Steep only in the gap between the two samples, and there between secants' ends as well.
+def test_the_search_between_the_samples_finds_steeper_gradients():
+    # Steep only in the gap between the two samples.
     def critic(values):
         return -torch.sigmoid(40.0 * (values[:, 0] - 0.5))
 

@@ -15,12 +15,12 @@ from scipy.optimize import linear_sum_assignment
 
 from wgan.errors import NumericError, UsageError
 from wgan.transport import solvers
-from wgan.transport.choosing import choose
+from wgan.transport.certificates import OPTIMALITY
 from wgan.transport.column_generation import column_generation
 from wgan.transport.costs import cost_matrix
 from wgan.transport.exact import exact
-from wgan.transport.proving import OPTIMALITY
-from wgan.transport.solvers import Solved, assignment, network_simplex
+from wgan.transport.solver_choice import choose_solver
+from wgan.transport.solvers import Solution, assignment, network_simplex
 
 
 def cloud(n, d, seed=0, shift=0.0):
@@ -36,7 +36,7 @@ def simplex(n, seed=0, zeros=0):
 
 
 def refuse_unless_proven(found, costs, a, b):
-    """The plan has the weights as marginals, the potentials are feasible, and nothing lies between their values."""
+    """The plan has the weights as marginals, the potentials are feasible, and the gap is 0."""
     plan = found.plan.dense()
     assert (plan >= 0).all()
     assert torch.allclose(plan.sum(1), a, atol=1e-14)
@@ -57,7 +57,7 @@ def pairwise(x, y):
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 5), (40, 40), (40, 25), (230, 230), (330, 420)])
 @pytest.mark.parametrize("d", [1, 2, 7, 64])
-def test_it_agrees_with_an_independent_solver_and_proves_it(n, m, d):
+def test_it_agrees_with_an_independent_solver_and_is_certified(n, m, d):
     x, y = cloud(n, d), cloud(m, d, seed=1, shift=0.3)
     found, costs = exact(x, y), pairwise(x, y)
     assert float(found.cost) == pytest.approx(ot.emd2([], [], costs.numpy(), numItermax=10**9), rel=1e-12)
@@ -108,8 +108,8 @@ def test_column_generation_with_very_unequal_weights_ties_and_clusters(seed):
         (np.random.default_rng(1).integers(0, 3, (392, 2)), np.full((436, 2), 1e4), (1.0, 1.0)),
     ],
 )
-def test_column_generation_where_prices_are_all_tied(x, y, weights):
-    """Whole rows of equal costs, and weights of next to nothing, leave the simplex with prices of any size."""
+def test_column_generation_with_tied_potentials(x, y, weights):
+    """Rows of equal costs and tiny weights leave potentials of arbitrary size."""
     a, b = (np.ones(len(side)) for side in (x, y))
     a[::3], b[1:] = weights
     a, b, costs = torch.from_numpy(a / a.sum()), torch.from_numpy(b / b.sum()), cost_matrix(x, y)
@@ -120,8 +120,8 @@ def test_column_generation_where_prices_are_all_tied(x, y, weights):
 
 @pytest.mark.parametrize("n", [40, 330, 1100])
 @pytest.mark.parametrize("m", [40, 350])
-def test_costs_below_zero(n, m):
-    """The plan is that of costs lifted above 0, and only the value moves with them."""
+def test_negative_costs(n, m):
+    """Adding a constant to the costs changes the value by it, and not the plan."""
     costs = torch.rand(n, m, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found, lifted = exact(cost=costs - 60.0), exact(cost=costs)
     refuse_unless_proven(found, costs - 60.0, *(torch.full((num,), 1 / num, dtype=torch.float64) for num in (n, m)))
@@ -147,7 +147,7 @@ def test_squared_manhattan_callable_matrix_and_powers():
 
 
 @pytest.mark.parametrize("p", [1, 2])
-def test_on_the_line_squared_costs_and_powers_mean_what_they_mean_elsewhere(p):
+def test_squared_costs_and_powers_agree_in_one_and_more_dimensions(p):
     x, y = cloud(30, 1), cloud(40, 1, seed=1)
     on_line = exact(x, y, cost="squared", p=p)
     padded = exact(torch.cat([x, 0 * x], 1), torch.cat([y, 0 * y], 1), cost="squared", p=p)
@@ -163,7 +163,7 @@ def test_on_the_line_squared_costs_and_powers_mean_what_they_mean_elsewhere(p):
     p=st.sampled_from([1.0, 1.5, 2.0]),
     scale=st.floats(1e-3, 1e3),
 )
-def test_it_is_a_distance_that_moves_and_scales_with_the_points(seed, n, d, p, scale):
+def test_it_is_a_metric_with_translation_and_scaling_properties(seed, n, d, p, scale):
     x, y, z = (cloud(n + k, d, seed=seed + k) for k in range(3))
     move = torch.linspace(-3, 5, d, dtype=torch.float64)
 
@@ -181,7 +181,7 @@ def test_it_is_a_distance_that_moves_and_scales_with_the_points(seed, n, d, p, s
 
 @pytest.mark.parametrize("unit", [1e-150, 1e-12, 1e-6, 1e6, 1e12, 1e150])
 @pytest.mark.parametrize("m", [40, 50])
-def test_any_unit_will_do(unit, m):
+def test_the_unit_of_the_points_does_not_matter(unit, m):
     x, y = cloud(40, 3), cloud(m, 3, seed=1)
     found = exact(unit * x, unit * y)
     assert float(found.cost) == pytest.approx(unit * float(exact(x, y).cost), rel=1e-11)
@@ -208,7 +208,7 @@ def test_gradients_are_finite_at_coincident_points(d, p):
     assert bool(x.grad.isfinite().all())
 
 
-def test_a_cost_matrix_has_the_plan_as_its_gradient():
+def test_the_gradient_with_respect_to_a_cost_matrix_is_the_plan():
     costs = pairwise(cloud(8, 2), cloud(8, 2, seed=1)).requires_grad_()
     found = exact(cost=costs)
     found.cost.backward()
@@ -216,8 +216,8 @@ def test_a_cost_matrix_has_the_plan_as_its_gradient():
 
 
 @pytest.mark.parametrize("d", [2, 30])
-def test_it_is_right_far_from_the_origin_in_float32(d):
-    """Steps of 1/64 are exact in float32 beside 1,000, and so is the distance between the shifted sets."""
+def test_it_is_accurate_far_from_the_origin_in_float32(d):
+    """Steps of 1/64 are exact in float32 near 1,000, and so is the distance between the shifted sets."""
     x = (cloud(60, d) * 64).round() / 64
     far = (x + 1000.0).float()
     moved = far.clone()
@@ -226,7 +226,7 @@ def test_it_is_right_far_from_the_origin_in_float32(d):
     assert float(exact(far, far).cost) == 0.0
 
 
-def test_an_assignment_is_proven_when_the_proof_is_asked_for(monkeypatch):
+def test_an_assignment_is_certified_on_first_access(monkeypatch):
     x, y = cloud(50, 2), cloud(50, 2, seed=1)
     found = exact(x, y)
     assert "certificate" not in vars(found)
@@ -236,15 +236,15 @@ def test_an_assignment_is_proven_when_the_proof_is_asked_for(monkeypatch):
 
     def wrong(costs, a, b):
         columns = swapped.columns[torch.arange(49, -1, -1)]
-        return Solved(rows=swapped.rows, columns=columns, masses=a, potentials=None, solver="a wrong one")
+        return Solution(rows=swapped.rows, columns=columns, masses=a, potentials=None, solver="a wrong one")
 
-    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose", lambda *_, **__: wrong)
+    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose_solver", lambda *_, **__: wrong)
     with pytest.raises(NumericError, match=r"the plan of a wrong one for 50 x 50 samples may cost .* more"):
         assert exact(x, y).optimal
 
 
 @pytest.mark.parametrize(("n", "d"), [(50, 2), (300, 64)])
-def test_who_wants_potentials_gets_them_with_the_plan(n, d):
+def test_proven_computes_potentials_with_the_plan(n, d):
     x, y = cloud(n, d), cloud(n, d, seed=1)
     late, at_once = exact(x, y), exact(x, y, proven=True)
     assert callable(late.proof)
@@ -254,7 +254,7 @@ def test_who_wants_potentials_gets_them_with_the_plan(n, d):
 
 
 @pytest.mark.parametrize("as_matrix", [False, True])
-def test_what_is_proven_late_is_the_problem_that_was_solved(as_matrix):
+def test_a_late_certificate_is_that_of_the_original_problem(as_matrix):
     x, y = cloud(50, 2), cloud(50, 2, seed=1)
     costs = pairwise(x, y)
     found = exact(cost=costs) if as_matrix else exact(x, y)
@@ -263,25 +263,25 @@ def test_what_is_proven_late_is_the_problem_that_was_solved(as_matrix):
     assert found.optimal
 
 
-def test_what_a_solver_lost_is_found_again(monkeypatch):
+def test_masses_lost_by_a_solver_are_restored(monkeypatch):
     def leaky(costs, a, b):
         found = network_simplex(costs, a, b)
         return dataclasses.replace(found, masses=found.masses * 0.9)
 
     x, y = cloud(50, 2), cloud(40, 2, seed=1)
-    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose", lambda *_, **__: leaky)
+    monkeypatch.setattr(importlib.import_module("wgan.transport.exact"), "choose_solver", lambda *_, **__: leaky)
     found = exact(x, y)
     assert float(found.cost) == pytest.approx(ot.emd2([], [], pairwise(x, y).numpy()), rel=1e-12)
     refuse_unless_proven(found, pairwise(x, y), *(torch.full((n,), 1 / n, dtype=torch.float64) for n in (50, 40)))
 
 
-def test_a_solver_that_stops_short_is_an_error(monkeypatch):
-    monkeypatch.setattr(solvers, "_ITERATIONS", 3)
+def test_a_solver_that_stops_early_is_an_error(monkeypatch):
+    monkeypatch.setattr(solvers, "_MAX_ITERATIONS", 3)
     with pytest.raises(NumericError, match="300 x 200 samples was not solved: the network simplex stopped"):
         exact(cloud(300, 2), cloud(200, 2, 1))
 
 
-def test_scipy_pairs_points_where_lapx_is_not_installed(monkeypatch):
+def test_scipy_solves_assignments_if_lapx_is_not_installed(monkeypatch):
     monkeypatch.setattr(solvers.importlib.util, "find_spec", lambda name: None)
     x, y = cloud(50, 2), cloud(50, 2, seed=1)
     found = exact(x, y)
@@ -312,9 +312,9 @@ def test_scipy_pairs_points_where_lapx_is_not_installed(monkeypatch):
 def test_the_choice_of_the_solver(n, d, shift, is_assignment, expected):
     x, y = cloud(n, d), cloud(n, d, 1, shift)
     costs = pairwise(x, y)
-    assert choose(costs, (x, y), is_assignment=is_assignment) is expected
-    if shift < 20:  # costs alone do not tell one dimension from another when the sets are far apart
-        assert choose(costs, None, is_assignment=is_assignment) is expected
+    assert choose_solver(costs, (x, y), is_assignment=is_assignment) is expected
+    if shift < 20:  # costs alone do not show the dimension of distant sets
+        assert choose_solver(costs, None, is_assignment=is_assignment) is expected
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_the_choice_of_the_solver(n, d, shift, is_assignment, expected):
         ({"x": torch.zeros(3, 2), "y": torch.zeros(4, 2), "cost": lambda x, y: x @ x.T}, UsageError, r"shape \(3, 4\)"),
         ({"cost": [[1e200, 0.0]], "p": 2}, NumericError, "beyond the range of float64"),
         ({"cost": [[-1e200, 0.0]], "p": 3}, NumericError, "beyond the range of float64"),
-        ({"cost": [[-1.0, 0.0]], "p": 1.5}, NumericError, "were below 0 and have no such power"),
+        ({"cost": [[-1.0, 0.0]], "p": 1.5}, NumericError, "are negative and have no such power"),
         ({"cost": torch.zeros(3)}, UsageError, "a cost matrix must have shape"),
     ],
 )
@@ -348,16 +348,18 @@ def test_a_cost_matrix_of_another_shape_than_the_samples_is_refused():
         exact(cloud(5, 2), cloud(3, 2), torch.ones(3, 3))
 
 
-def test_what_no_digit_can_prove_is_an_error():
-    """A few grains that may go to either of two places tie their prices together, 1e20 apart; the rest costs 0.3."""
+def test_a_problem_without_float64_certificate_is_an_error():
+    """A tiny mass that may go to either of two targets couples their potentials, 1e20 apart; the rest costs 0.3."""
     grain = 2.0**-44
     costs = [[0.3, 1e25], [1e25, 0.3], [1e20, 3e20]]
     weights = {"x_weights": [0.5 - grain, 0.5 - grain, 2 * grain], "y_weights": [0.5, 0.5]}
-    with pytest.raises(NumericError, match=r"for 3 x 2 samples may cost .* more than the best, at a cost of 2.27e\+07"):
+    with pytest.raises(
+        NumericError, match=r"for 3 x 2 samples may cost .* more than the optimum, .* cost of 2.27e\+07"
+    ):
         exact(cost=costs, **weights)
 
 
-def test_more_pairs_than_memory_holds_are_refused():
+def test_pairs_that_do_not_fit_in_memory_are_refused():
     with pytest.raises(UsageError, match=r"cost matrix of 3,000,000 x 3,000,000 samples needs .* GiB"):
         exact(torch.zeros(3_000_000, 2), torch.zeros(3_000_000, 2))
 

@@ -37,7 +37,7 @@ def bures(s1, s2):
 
 @few
 @given(st.floats(-5, 5), st.floats(0, 4), st.floats(-5, 5), st.floats(0, 4))
-def test_on_the_line_it_is_the_distance_of_mean_and_deviation(m1, s1, m2, s2):
+def test_in_one_dimension_it_is_the_distance_of_means_and_standard_deviations(m1, s1, m2, s2):
     found = gaussian_transport(m1, s1**2, m2, s2**2)
     assert float(found.distance) == pytest.approx(math.hypot(m1 - m2, s1 - s2), abs=1e-12)
     assert float(found.mean_part) == pytest.approx((m1 - m2) ** 2)
@@ -45,14 +45,14 @@ def test_on_the_line_it_is_the_distance_of_mean_and_deviation(m1, s1, m2, s2):
 
 @few
 @given(seeds, st.integers(2, 5))
-def test_commuting_covariances_have_the_distance_of_their_roots(seed, size):
+def test_for_commuting_covariances_it_is_the_distance_of_their_roots(seed, size):
     axes = rotation(seed, size)
     first, second = normals(seed + 1, size).square(), normals(seed + 2, size).square()
     found = bures(axes @ torch.diag(first) @ axes.T, axes @ torch.diag(second) @ axes.T)
     assert float(found.cost) == pytest.approx(float((first.sqrt() - second.sqrt()).square().sum()), rel=1e-9)
 
 
-def test_the_general_case_is_the_formula_with_matrix_roots():
+def test_the_general_case_agrees_with_the_formula_with_matrix_roots():
     m1, m2 = normals(1, 4), normals(2, 4)
     s1, s2 = covariance(3, 4), covariance(4, 4)
     root = sqrtm(s1.numpy())
@@ -79,7 +79,7 @@ def test_symmetry_triangle_scaling_rotation_and_translation(seed, scale):
 
 
 def test_nearly_equal_covariances_keep_their_digits():
-    # The trace formula would subtract numbers of size 4 to find one of size 1e-20.
+    # The trace formula would subtract numbers of size 4 with a result of size 1e-20.
     s = torch.eye(2, dtype=torch.float64)
     found = bures(s, torch.diag(torch.tensor([(1 + 1e-10) ** 2, 1.0], dtype=torch.float64)))
     assert float(found.distance) == pytest.approx(1e-10, rel=1e-5)
@@ -109,13 +109,13 @@ def test_at_0_the_distance_has_the_gradient_0():
     assert [float(grad) for grad in torch.autograd.grad(found.distance, (mean, variance))] == [0.0, 0.0]
 
 
-def test_lines_across_each_other_pay_both_variances():
+def test_orthogonal_degenerate_gaussians_have_the_sum_of_both_variances():
     found = bures(torch.diag(torch.tensor([4.0, 0.0])), torch.diag(torch.tensor([0.0, 9.0])))
     assert float(found.cost) == pytest.approx(13.0)
 
 
 @pytest.mark.parametrize("repeated", [False, True])
-def test_gradients_are_the_numeric_ones(repeated):
+def test_gradients_agree_with_numeric_ones(repeated):
     roots = torch.eye(3, dtype=torch.float64) if repeated else normals(1, 3, 3)
     others = 2 * torch.eye(3, dtype=torch.float64) if repeated else normals(2, 3, 3)
     inputs = [normals(3, 3), roots, normals(4, 3), others]
@@ -129,7 +129,7 @@ def test_gradients_are_the_numeric_ones(repeated):
 
 @few
 @given(seeds, st.integers(1, 4))
-def test_the_map_carries_one_gaussian_to_the_other_at_the_cost(seed, size):
+def test_the_map_transports_one_gaussian_to_the_other_at_the_cost(seed, size):
     m1, m2 = normals(seed, size), normals(seed + 1, size)
     s1, s2 = covariance(seed + 2, size, size + 3), covariance(seed + 3, size, size + 3)
     found = gaussian_map(m1, s1, m2, s2)
@@ -142,11 +142,11 @@ def test_the_map_carries_one_gaussian_to_the_other_at_the_cost(seed, size):
     assert float(cost) == pytest.approx(float(gaussian_transport(m1, s1, m2, s2).cost), rel=1e-7)
 
 
-def test_a_flat_source_has_a_map_to_what_lies_in_its_plane_only():
+def test_a_degenerate_source_has_maps_only_within_its_support():
     flat, other = torch.diag(torch.tensor([4.0, 0.0])), torch.diag(torch.tensor([9.0, 0.0]))
     found = gaussian_map([0, 0], flat, [1, 1], other)
     assert found.matrix[0, 0] == pytest.approx(1.5)
-    with pytest.raises(UsageError, match="no map carries a flat Gaussian"):
+    with pytest.raises(UsageError, match="no map exists from a degenerate Gaussian"):
         gaussian_map([0, 0], flat, [0, 0], torch.eye(2))
     with pytest.raises(UsageError, match="takes points of 2 numbers, not 3"):
         found(torch.zeros(5, 3))
@@ -161,7 +161,7 @@ def test_the_bound_is_never_above_w2_of_the_samples(seed, size, num_x, num_y):
     assert float(gaussian_bound(x, y, x_weights=a, y_weights=b).cost) <= exact * (1 + 1e-9)
 
 
-def test_the_bound_is_reached_where_one_set_is_the_other_stretched():
+def test_the_bound_is_tight_if_one_set_is_the_other_scaled():
     x = normals(1, 30, 3)
     stretch = covariance(2, 3)
     y = x @ stretch + 5
@@ -169,7 +169,7 @@ def test_the_bound_is_reached_where_one_set_is_the_other_stretched():
     assert float(gaussian_bound(x, y).cost) == pytest.approx(exact, rel=1e-9)
 
 
-def test_moments_are_those_of_numpy_and_right_far_from_the_origin():
+def test_moments_agree_with_numpy_and_are_accurate_far_from_the_origin():
     x = normals(1, 20, 3)
     weights = torch.softmax(normals(2, 20), dim=0)
     mean, found = fit_gaussian(x.reshape(20, 3, 1), weights)
@@ -200,6 +200,6 @@ def test_the_bound_has_gradients_with_respect_to_samples_and_weights():
     ],
 )
 @pytest.mark.parametrize("function", [gaussian_transport, gaussian_map])
-def test_what_is_no_gaussian_is_refused(function, arguments, error, message):
+def test_invalid_gaussians_are_refused(function, arguments, error, message):
     with pytest.raises(error, match=message):
         function(*arguments)

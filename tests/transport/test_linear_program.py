@@ -22,7 +22,7 @@ def clouds(seed, num_x=5, num_y=6, size=2):
     return rng.normal(size=(num_x, size)), rng.normal(size=(num_y, size)) + 1, *weights
 
 
-def test_the_constraints_add_up_rows_and_columns():
+def test_the_constraints_sum_rows_and_columns():
     x, y, a, b = clouds(0, 3, 4)
     program = transport_program(x, y, x_weights=a, y_weights=b)
     plan = np.random.default_rng(1).random((3, 4))
@@ -50,7 +50,7 @@ def test_primal_dual_and_the_network_simplex_agree(seed, num_x, num_y, cost, p):
 
 @few
 @given(seeds, sizes, sizes)
-def test_any_prices_earn_at_most_what_any_plan_costs(seed, num_x, num_y):
+def test_weak_duality_holds_for_any_potentials_and_plan(seed, num_x, num_y):
     x, y, a, b = clouds(seed, num_x, num_y)
     program = transport_program(x, y, x_weights=a, y_weights=b)
     f = np.random.default_rng(seed).normal(size=num_x)
@@ -63,7 +63,7 @@ def test_any_prices_earn_at_most_what_any_plan_costs(seed, num_x, num_y):
     assert float(program.primal_value(plan)) >= optimum - 1e-9
 
 
-def test_what_breaks_the_constraints_is_measured():
+def test_constraint_violations_are_measured():
     program = transport_program([0.0, 10.0], [1.0, 11.0])
     assert program.dual_violation([3, 1, 0, 0]) == pytest.approx(2)
     assert program.primal_violation([[0.5, 0], [0, 0.25]]) == pytest.approx(0.25)
@@ -72,7 +72,7 @@ def test_what_breaks_the_constraints_is_measured():
 
 @few
 @given(seeds, sizes, sizes, st.sampled_from(["euclidean", "manhattan"]))
-def test_where_the_cost_is_a_metric_one_lipschitz_function_is_enough(seed, num_x, num_y, cost):
+def test_for_a_metric_one_lipschitz_function_is_enough(seed, num_x, num_y, cost):
     x, y, a, b = clouds(seed, num_x, num_y)
     y[0] = x[0]  # a point that both sides share
     found = linear_program(x, y, cost, x_weights=a, y_weights=b)
@@ -85,15 +85,15 @@ def test_where_the_cost_is_a_metric_one_lipschitz_function_is_enough(seed, num_x
     assert float(found.program.dual_value(found.lipschitz.potentials)) == pytest.approx(float(found.primal), abs=1e-8)
 
 
-def test_on_the_line_all_three_are_the_area_between_the_distribution_functions():
+def test_in_one_dimension_all_three_are_the_area_between_the_distribution_functions():
     x, y = np.random.default_rng(1).normal(size=(2, 30))
     found = linear_program(x, 2 * y + 1)
     truth = wasserstein_distance(x, 2 * y + 1)
     assert [float(found.primal), float(found.dual), float(found.lipschitz.value)] == pytest.approx([truth] * 3)
 
 
-def test_one_set_moved_onto_itself_by_a_matrix_is_reduced_too():
-    # The slides' setting: two distributions on the same four states, one matrix of distances.
+def test_a_matrix_on_one_set_is_reduced_too():
+    # Two distributions on the same four states, with one matrix of distances.
     states = np.array([0.0, 1.0, 3.0, 7.0])
     matrix = np.abs(states[:, None] - states)
     a, b = [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]
@@ -109,13 +109,13 @@ def test_one_set_moved_onto_itself_by_a_matrix_is_reduced_too():
         ("squared", 1, "triangle inequality"),
         ("euclidean", 2, "triangle inequality"),
         (lambda x, y: (x[:, None, 0] - y[None, :, 0]).clamp(min=0.0), 1, "not symmetric"),
-        (lambda x, y: 1 + torch.cdist(x, y), 1, "cost of staying is not 0"),
-        (np.ones((5, 6)), 1, "leaves the distances within each unknown"),
-        (np.ones((5, 5)), 1, "leaves the distances within each unknown"),
+        (lambda x, y: 1 + torch.cdist(x, y), 1, "cost of a point to itself is not 0"),
+        (np.ones((5, 6)), 1, "does not contain the distances within each"),
+        (np.ones((5, 5)), 1, "does not contain the distances within each"),
         (lambda x, y: -torch.cdist(x, y), 1, "the cost is negative somewhere"),
     ],
 )
-def test_no_metric_means_no_reduction_and_a_reason(cost, p, reason):
+def test_without_a_metric_there_is_a_reason_instead_of_a_reduction(cost, p, reason):
     x, y, _, _ = clouds(3)
     samples = (None, None) if isinstance(cost, np.ndarray) else (x, y)
     found = linear_program(*samples, cost, p)
@@ -130,7 +130,7 @@ def test_a_metric_given_as_a_function_is_reduced():
     assert float(found.lipschitz.value) == pytest.approx(float(found.primal))
 
 
-def test_one_point_that_stays_where_it_is():
+def test_a_single_point():
     found = linear_program([[2.0, 3.0]], [[2.0, 3.0]])
     assert float(found.primal) == float(found.dual) == float(found.lipschitz.value) == 0.0
 
@@ -144,7 +144,7 @@ def test_the_unit_of_the_data_does_not_matter(unit):
     assert abs(found.gap) <= 1e-8 * unit * float(first.program.c.max())
 
 
-def test_weights_that_are_0_are_allowed():
+def test_weights_of_0_are_allowed():
     x, y, _, _ = clouds(5, 3, 3)
     found = linear_program(x, y, x_weights=[0, 1, 0], y_weights=[0, 0, 1])
     assert float(found.primal) == pytest.approx(float(np.linalg.norm(x[1] - y[2])))
@@ -153,7 +153,7 @@ def test_weights_that_are_0_are_allowed():
 @pytest.mark.parametrize(
     ("arguments", "settings", "error", "message"),
     [
-        ((np.zeros((301, 1)), np.zeros((2, 1))), {}, UsageError, "at most 300 points a side, not 301 and 2"),
+        ((np.zeros((301, 1)), np.zeros((2, 1))), {}, UsageError, "at most 300 points per side, not 301 and 2"),
         ((None, None, np.zeros((2, 400))), {}, UsageError, "not 2 and 400"),
         (([0.0, np.nan], [1.0]), {}, NumericError, "1 of the 2 numbers in x are NaN"),
         (([[0.0, 1.0]], [1.0]), {}, UsageError, "samples of 2 numbers"),
@@ -169,7 +169,7 @@ def test_bad_input_is_refused(arguments, settings, error, message):
         assert "`exact`" in caught.value.remedy
 
 
-def test_potentials_of_another_size_are_refused():
+def test_potentials_of_the_wrong_size_are_refused():
     with pytest.raises(UsageError, match=r"potentials must hold 3 numbers for a problem of \(1, 2\), not 2"):
         transport_program([0.0], [1.0, 2.0]).dual_value([1.0, 2.0])
 

@@ -1,4 +1,4 @@
-"""Slopes of critics against those that are known in closed form, and bounds against slopes that were met."""
+"""Slopes of critics against closed forms, and upper bounds against lower bounds."""
 
 import math
 
@@ -37,21 +37,21 @@ def test_the_steepest_secant_is_the_largest_over_all_pairs_in_any_block():
         assert steepest_secant(f, g, x, y, held=held) == (pytest.approx(by_hand, rel=1e-12), 0.0)
 
 
-def test_coincident_points_have_a_jump_and_no_slope():
+def test_coincident_points_contribute_a_jump_and_no_slope():
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     f, g = torch.tensor([0.0, 2.0]).double(), torch.tensor([0.5, 2.0]).double()
     assert steepest_secant(f, g, x, x, held=100) == (2.0, 0.5)
 
 
-def test_a_linear_critic_is_as_steep_as_its_weights_say():
+def test_the_slope_of_a_linear_critic_is_the_norm_of_its_weights():
     critic = nn.Linear(3, 1)
     norm = float(critic.weight.detach().norm())
     assert steepest_gradient(critic, points(5, 3, 0), climb_steps=3) == pytest.approx(norm, rel=1e-6)
     assert layer_bound(critic, points(5, 3, 0)) == pytest.approx(norm, rel=1e-6)
 
 
-def test_the_climb_finds_the_steepest_place_of_a_smooth_critic():
-    # sin has its steepest slope at 0, and none of the points is there.
+def test_the_ascent_finds_the_steepest_point_of_a_smooth_critic():
+    # sin is steepest at 0, which is none of the starting points.
     start = torch.tensor([[0.9], [1.4], [2.0]], dtype=torch.float64)
 
     def critic(values):
@@ -62,8 +62,8 @@ def test_the_climb_finds_the_steepest_place_of_a_smooth_critic():
     assert 3.0 - 1e-3 < climbed <= 3.0
 
 
-def test_the_climb_follows_the_gradients_norm_and_not_the_critic():
-    # From (0, 1) the critic itself rises along the first axis, where no slope exceeds 0.86; the steepest place is 0.
+def test_the_ascent_follows_the_gradient_norm_and_not_the_critic():
+    # At (0, 1) the critic increases along the first axis, where no slope exceeds 0.86; it is steepest at 0.
     def critic(values):
         return values[:, 0].sin() * (-values[:, 1].square()).exp()
 
@@ -71,8 +71,8 @@ def test_the_climb_follows_the_gradients_norm_and_not_the_critic():
     assert steepest_gradient(critic, start, climb_steps=30) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_the_climb_finds_a_steeper_piece_of_a_critic_without_curvature():
-    # Slope 1 where the points are, and 5 beyond 2.
+def test_the_ascent_finds_a_steeper_piece_of_a_piecewise_linear_critic():
+    # Slope 1 at the starting points, and 5 beyond 2.
     def critic(values):
         return values[:, 0] + 4.0 * torch.relu(values[:, 0] - 2.0)
 
@@ -81,13 +81,13 @@ def test_the_climb_finds_a_steeper_piece_of_a_critic_without_curvature():
     assert steepest_gradient(critic, start, climb_steps=20) == pytest.approx(5.0)
 
 
-def test_what_has_no_gradient_has_none_and_what_is_flat_has_zero():
+def test_scores_without_gradient_give_none_and_constant_scores_zero():
     assert steepest_gradient(lambda values: values.detach()[:, 0], points(4, 2, 0), climb_steps=5) is None
     assert steepest_gradient(lambda values: 0.0 * values[:, 0], points(4, 2, 0), climb_steps=5) == 0.0
 
 
 @pytest.mark.parametrize("activation", list(_ACTIVATIONS))
-def test_every_activation_of_our_mlps_is_known(activation):
+def test_every_activation_of_the_mlp_has_a_known_constant(activation):
     critic, samples = mlp(activation), points(300, 3, 0)
     bound = layer_bound(critic, samples)
     layers = [part for part in critic.modules() if isinstance(part, nn.Linear)]
@@ -100,7 +100,7 @@ def test_every_activation_of_our_mlps_is_known(activation):
     "layer",
     [nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.Sigmoid(), nn.Tanh(), nn.ELU(3.0), nn.LeakyReLU(-2.0)],
 )
-def test_the_constants_of_activations_are_the_steepest_slopes_rounded_up(layer):
+def test_the_constants_of_activations_are_their_steepest_slopes(layer):
     line = torch.linspace(-8, 8, 100_001, dtype=torch.float64, requires_grad=True)
     steepest = float(torch.autograd.grad(layer(line).sum(), line)[0].abs().max())
     network = nn.Sequential(nn.Linear(1, 1), layer)
@@ -109,18 +109,18 @@ def test_the_constants_of_activations_are_the_steepest_slopes_rounded_up(layer):
     assert bound <= steepest * 1.01
 
 
-def test_spectral_normalisation_is_seen_as_it_is():
+def test_the_bound_uses_the_true_norm_of_spectrally_normalised_weights():
     critic = mlp("leaky")
     SpectralNorm().attach(critic)
     early = layer_bound(critic, points(5, 3, 0))
     for _ in range(200):
         critic(points(5, 3, 0).float())
     assert layer_bound(critic, points(5, 3, 0)) == pytest.approx(1.0, rel=1e-3)
-    # After few power iterations the estimate of the norm is too small, and the bound above 1.
+    # After few power iterations the estimated norm is too small, and the bound above 1.
     assert early > 1.0
 
 
-def test_judging_leaves_modes_and_weights_as_they_were():
+def test_evaluation_mode_restores_modes_and_weights():
     critic = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.9), nn.Linear(4, 1))
     SpectralNorm().attach(critic)
     critic[0].eval()
@@ -146,7 +146,7 @@ class Residual(nn.Module):
 
 
 class Scaled(nn.Module):
-    """Something happens to the scores that no layer knows of."""
+    """A critic that changes the scores outside of its layers."""
 
     def __init__(self, before, after):
         super().__init__()
@@ -179,11 +179,11 @@ class OwnWeight(nn.Module):
     ],
     ids=["residual", "scaled before", "scaled after", "own weight", "layer norm", "softmax"],
 )
-def test_a_network_that_is_no_chain_of_known_layers_has_no_bound(critic):
+def test_a_network_that_is_not_a_chain_of_known_layers_has_no_bound(critic):
     assert layer_bound(critic, points(5, 3, 0)) is None
 
 
-def test_a_chain_is_known_by_what_it_does_and_not_by_its_class():
+def test_a_chain_is_recognised_by_its_calls_and_not_by_its_class():
     critic = Scaled(1.0, 1.0)
     assert layer_bound(critic, points(5, 3, 0)) == pytest.approx(float(critic.inner.weight.detach().norm()), rel=1e-6)
     in_place = nn.Sequential(nn.Linear(3, 3), nn.ReLU(inplace=True), nn.Linear(3, 1))
@@ -201,7 +201,7 @@ def test_convolutions_have_no_bound_and_images_have_slopes():
     assert steepest_gradient(critic, images, climb_steps=2) > 0
 
 
-def test_scores_come_in_the_precision_of_the_critic():
+def test_scores_are_computed_in_the_dtype_of_the_critic():
     critic = nn.Linear(2, 1).double()
     samples = points(5, 2, 0)
     assert torch.equal(scores_of(critic, samples), critic(samples)[:, 0].detach())
@@ -217,6 +217,6 @@ def test_scores_come_in_the_precision_of_the_critic():
         (lambda values: values[:, 0] / 0.0, NumericError, "critic's scores are NaN or infinite"),
     ],
 )
-def test_a_critic_that_returns_no_scores_is_refused(critic, error, message):
+def test_a_critic_that_does_not_return_scores_is_refused(critic, error, message):
     with pytest.raises(error, match=message):
         scores_of(critic, points(5, 2, 0))

@@ -1,4 +1,4 @@
-"""What is refused at the doors of the mathematics says what to do instead."""
+"""Errors for invalid arguments have a remedy."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from wgan.transport.measures import as_pair, as_points, as_weights
 
 
 @pytest.mark.parametrize("values", [[[1.0, 2.0], [3.0]], [torch.zeros(2, requires_grad=True)] * 2])
-def test_lists_that_are_no_array_are_refused(values):
+def test_lists_that_are_not_arrays_are_refused(values):
     with pytest.raises(UsageError, match=r"x is not an array of numbers(.|\n)*torch.stack"):
         as_points(values, "x")
 
@@ -25,7 +25,7 @@ def test_lists_that_are_no_array_are_refused(values):
         lambda: as_weights([1.0], 2, "x_weights"),
     ],
 )
-def test_every_refusal_has_a_remedy_of_one_line(ask):
+def test_every_error_has_a_one_line_remedy(ask):
     with pytest.raises(UsageError) as caught:
         ask()
     assert caught.value.remedy

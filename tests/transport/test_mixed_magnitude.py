@@ -1,4 +1,4 @@
-"""Costs of very different size in one problem, and forbidden pairs: judged in whole numbers, which round nothing."""
+"""Costs of very different magnitudes and forbidden pairs, against an exact integer solver."""
 
 import math
 from fractions import Fraction
@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from judge import least_cost
+from reference_solver import least_cost
 
 from wgan.errors import UsageError
 from wgan.transport import (
@@ -19,7 +19,7 @@ from wgan.transport import (
     sinkhorn,
 )
 from wgan.transport.column_generation import column_generation
-from wgan.transport.costs import without_forbidden
+from wgan.transport.costs import replace_forbidden
 from wgan.transport.refinement import refine
 from wgan.transport.solvers import network_simplex
 
@@ -38,7 +38,7 @@ WEIGHTS = ("some", "degenerate", "over 18 orders", "equal")
 
 
 def drawn_costs(rng, kind, n, m):
-    """Costs from 1e-6 up to 1e32, or ordinary ones, before pairs are forbidden."""
+    """Costs from 1e-6 to 1e32, or ordinary ones, before pairs are forbidden."""
     match kind:
         case "log-uniform":
             return 10.0 ** rng.uniform(-6, 32, (n, m))
@@ -53,7 +53,7 @@ def drawn_costs(rng, kind, n, m):
             return rng.normal(size=(n, m)) * 10.0 ** rng.uniform(-6, 20, (n, 1))
         case "dear columns":
             return 10.0 ** rng.uniform(-6, 0, (n, m)) * 10.0 ** rng.choice([0, 25], (1, m))
-        case "points":  # duplicates on both sides, and places that both share
+        case "points":  # duplicates on both sides, and points that both share
             places = rng.normal(size=(4, 3)) * 10.0 ** rng.integers(0, 16, (4, 1))
             return np.linalg.norm(places[rng.integers(0, 4, n)][:, None] - places[rng.integers(0, 4, m)], axis=2)
         case _:
@@ -61,7 +61,7 @@ def drawn_costs(rng, kind, n, m):
 
 
 def drawn_weights(rng, kind, num):
-    """Whole numbers, of which the weights are the rounded shares."""
+    """Integers whose rounded shares are the weights."""
     match kind:
         case "some":
             return [int(weight) for weight in rng.integers(1, 100, num)]
@@ -74,7 +74,7 @@ def drawn_weights(rng, kind, num):
 
 
 class Problem:
-    """A random problem, and its optimum in whole numbers."""
+    """A random problem with its exact optimum."""
 
     def __init__(self, seed, most=12):
         rng = np.random.default_rng(seed)
@@ -90,12 +90,12 @@ class Problem:
         self.weights = {"x_weights": self.a, "y_weights": self.b}
 
     def size_of(self, plan):
-        """What the moves of a plan cost, none counted as a gain."""
+        """The sum of the absolute costs of a plan's moves."""
         rows, columns = plan.nonzero()
         return float(plan[rows, columns] @ np.abs(self.costs[rows, columns]))
 
-    def judge(self, plan, f, g, cost, gap):
-        """The plan has its marginals, the potentials are feasible to the last bit, and both are worth the optimum."""
+    def check(self, plan, f, g, cost, gap):
+        """The plan has its marginals, the potentials are exactly feasible, and both have the optimal value."""
         size = self.size_of(plan)
         assert np.abs(plan.sum(axis=1) - self.a).max() <= 1e-13
         assert np.abs(plan.sum(axis=0) - self.b).max() <= 1e-13
@@ -104,7 +104,7 @@ class Problem:
         for (i, j), price in np.ndenumerate(self.costs):
             if price < math.inf:
                 assert Fraction(float(f[i])) + Fraction(float(g[j])) <= Fraction(float(price))
-        # At the plan's own marginals, so that no rounding of the weights comes between.
+        # At the plan's own marginals, to exclude the rounding of the weights.
         value = sum(
             Fraction(float(plan[i, j])) * (Fraction(float(f[i])) + Fraction(float(g[j]))) for i, j in np.argwhere(plan)
         )
@@ -112,7 +112,7 @@ class Problem:
 
 
 def refused(problem, call):
-    """Whether a problem without a finite plan was refused; others must be answered."""
+    """Whether a problem without a finite plan was refused; others must be solved."""
     if problem.best is not None:
         return False
     with pytest.raises(UsageError, match=r"forbidden|no target"):
@@ -128,11 +128,11 @@ def check_exact(seed, most=12):
         found = exact(cost=problem.costs, **problem.weights, proven=proven)
         assert found.optimal
         plan, potentials = found.plan.dense().numpy(), (found.source_potential.numpy(), found.target_potential.numpy())
-        problem.judge(plan, *potentials, float(found.cost), found.gap)
+        problem.check(plan, *potentials, float(found.cost), found.gap)
 
 
 @pytest.mark.parametrize("first", range(0, 320, 40))
-def test_exact_transport_is_optimal_beside_its_own_cost(first):
+def test_exact_transport_is_optimal_relative_to_its_own_cost(first):
     for seed in range(first, first + 40):
         check_exact(seed)
 
@@ -156,13 +156,13 @@ def check_linear_program(seed):
         return
     found = linear_program(None, None, problem.costs, **problem.weights)
     potentials = found.source_potential.numpy(), found.target_potential.numpy()
-    problem.judge(found.plan.numpy(), *potentials, float(found.primal), found.gap)
+    problem.check(found.plan.numpy(), *potentials, float(found.primal), found.gap)
     assert abs(float(found.dual) - float(problem.best)) <= SHARE * problem.size_of(found.plan.numpy())
     assert found.dual_violation == 0.0
 
 
 @pytest.mark.parametrize("first", range(0, 96, 32))
-def test_linear_programs_are_solved_beside_their_own_cost(first):
+def test_linear_programs_are_solved_relative_to_their_own_cost(first):
     for seed in range(first, first + 32):
         check_linear_program(seed)
 
@@ -174,7 +174,7 @@ def test_linear_programs_on_many_problems():
 
 
 @pytest.mark.parametrize("first", range(0, 64, 32))
-def test_bounds_hold_whatever_the_sizes_of_costs(first):
+def test_bounds_hold_for_all_magnitudes_of_costs(first):
     for seed in range(first, first + 32):
         problem, rng = Problem(seed, most=8), np.random.default_rng(seed)
         f, g = (rng.normal(size=len(side)) * 10.0 ** rng.integers(-5, 30) for side in (problem.a, problem.b))
@@ -196,8 +196,8 @@ def test_bounds_hold_whatever_the_sizes_of_costs(first):
 
 
 @pytest.mark.parametrize("first", range(0, 200, 50))
-def test_on_the_line_levels_that_coincide_move_nothing(first):
-    """Points up to 1e25 apart: a mass of 1e-16 between levels that should coincide would be all that is seen."""
+def test_in_one_dimension_coincident_levels_move_no_mass(first):
+    """Points up to 1e25 apart: a mass of 1e-16 between levels that should coincide would dominate the cost."""
     for seed in range(first, first + 50):
         rng = np.random.default_rng(seed)
         n, m = (int(size) for size in rng.integers(1, 10, 2))
@@ -221,8 +221,8 @@ def test_on_the_line_levels_that_coincide_move_nothing(first):
 
 @pytest.mark.parametrize("large", [1e9, 1e15, 1e32, math.inf])
 @pytest.mark.parametrize("n", [40, 320])
-def test_a_large_cost_forbids_as_infinity_does(n, large):
-    """Also for column generation, which takes over from some 300 points on."""
+def test_a_large_cost_avoids_a_pair_like_an_infinite_cost(n, large):
+    """Also for column generation, which is used from about 300 points."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
     costs, forbidden = np.linalg.norm(x[:, None] - y, axis=2), rng.random((n, n)) < 0.3
@@ -239,7 +239,7 @@ def test_a_large_cost_forbids_as_infinity_does(n, large):
     assert float(by_columns.masses @ dear[by_columns.rows, by_columns.columns]) == pytest.approx(expected, rel=SHARE)
 
 
-def test_assignments_are_not_left_to_a_solver_without_digits():
+def test_inaccurate_assignments_are_refined():
     rng = np.random.default_rng(0)
     costs = 10.0 ** rng.uniform(-6, 32, (30, 30))
     best = least_cost(costs.tolist(), [1] * 30, [1] * 30)
@@ -248,31 +248,31 @@ def test_assignments_are_not_left_to_a_solver_without_digits():
     assert float(found.cost) == pytest.approx(float(best), rel=SHARE)
 
 
-def test_a_slip_of_the_judged_is_seen():
-    """The plain network simplex fails what `refine` passes: the judge does judge."""
+def test_the_reference_solver_detects_errors_of_a_plain_solver():
+    """The plain network simplex fails the check that `refine` passes."""
     failed = 0
     for seed in range(0, 80, len(KINDS)):
         problem = Problem(seed)
         if problem.best is None or not (problem.a.all() and problem.b.all()):
             continue
         parts = [torch.from_numpy(part) for part in (problem.costs, problem.a, problem.b)]
-        plain = network_simplex(without_forbidden(parts[0]), *parts[1:])
+        plain = network_simplex(replace_forbidden(parts[0]), *parts[1:])
         cost = float(plain.masses @ parts[0][plain.rows, plain.columns])
         failed += not abs(cost - float(problem.best)) <= SHARE * float(problem.best)
-        _, proof = refine(*parts)
-        assert proof.size == pytest.approx(float(problem.best), rel=SHARE)
+        _, certificate = refine(*parts)
+        assert certificate.absolute_cost == pytest.approx(float(problem.best), rel=SHARE)
     assert failed >= 3
 
 
-def test_what_no_plan_can_do_is_said_with_the_points_that_cannot():
+def test_an_infeasible_problem_names_the_points():
     costs = [[1.0, math.inf, math.inf], [2.0, math.inf, math.inf], [1.0, 1.0, 1.0]]
     with pytest.raises(
-        UsageError, match=r"0.333 of the mass .* points 0, 1 hold 0.666667 and reach targets of 0.333333"
+        UsageError, match=r"0.333 of the mass.* points 0, 1 have weight 0.666667 and reach targets of weight 0.333333"
     ):
         exact(cost=costs)
     with pytest.raises(UsageError, match="every pair of target point 1 is forbidden"):
         exact(cost=[[1.0, math.inf]])
-    with pytest.raises(UsageError, match="1 of 1 samples may be moved to no target"):
+    with pytest.raises(UsageError, match="1 of 1 samples cannot be moved to any target"):
         semidual([[0.0]], [[1.0]], lambda x, y: torch.full((len(x), 1), math.inf), rng=torch.Generator(), batch_size=1)
 
 
@@ -287,7 +287,7 @@ def test_a_point_without_weight_may_have_all_of_its_pairs_forbidden():
         assert bool(found.source_potential.isfinite().all() and found.target_potential.isfinite().all())
 
 
-def test_gradients_beside_forbidden_pairs_are_finite():
+def test_gradients_with_forbidden_pairs_are_finite():
     costs = torch.tensor([[1.0, math.inf], [2.0, 1.0]], dtype=torch.float64, requires_grad=True)
     for value in (
         exact(cost=costs).cost,
@@ -299,7 +299,7 @@ def test_gradients_beside_forbidden_pairs_are_finite():
         assert float(gradient[0, 1]) == 0.0
 
 
-def test_infinite_costs_of_points_beyond_float64_are_no_forbidden_pairs():
+def test_costs_that_overflow_do_not_forbid_pairs():
     with pytest.raises(ArithmeticError, match="beyond the range of float64"):
         exact([[1e200, 0.0]], [[-1e200, 0.0]], p=2)
     with pytest.raises(ArithmeticError, match="NaN or minus infinity"):

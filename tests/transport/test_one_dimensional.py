@@ -29,7 +29,7 @@ def masses(num, seed=0, zeros=0):
 
 
 def cost_by_program(x, y, a, b, p):
-    """W_p^p as a linear programme over all plans: it knows nothing of sorting."""
+    """W_p^p as a linear program over all plans, without sorting."""
     cost = np.abs(x.numpy()[:, None] - y.numpy()[None]) ** p
     num_x, num_y = cost.shape
     rows = np.kron(np.eye(num_x), np.ones(num_y))
@@ -41,7 +41,7 @@ def cost_by_program(x, y, a, b, p):
 
 @given(num_x=SIZES, num_y=SIZES, seed=SEEDS, p=POWERS, coarse=st.booleans(), zeros=st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
-def test_it_is_the_best_of_all_plans(num_x, num_y, seed, p, coarse, zeros):
+def test_it_is_the_optimum_over_all_plans(num_x, num_y, seed, p, coarse, zeros):
     x, y = line(num_x, seed, coarse=coarse), line(num_y, seed + 1, 0.4, coarse=coarse)
     a, b = masses(num_x, seed, zeros), masses(num_y, seed + 1, zeros)
     truth = cost_by_program(x, y, a.numpy(), b.numpy(), p)
@@ -68,21 +68,21 @@ def _np(weights):
 
 @given(seed=SEEDS, num=st.integers(1, 30), p=POWERS, shift=st.floats(-50, 50), scale=st.floats(0.01, 100))
 @settings(max_examples=30, deadline=None)
-def test_symmetry_translation_scaling_and_the_triangle(seed, num, p, shift, scale):
+def test_symmetry_translation_scaling_and_triangle_inequality(seed, num, p, shift, scale):
     x, y, z = line(num, seed), line(num + 3, seed + 1, 1.0), line(num, seed + 2)
     a, b = masses(num, seed), masses(num + 3, seed)
-    there = float(one_dimensional(x, y, x_weights=a, y_weights=b, p=p))
-    assert float(one_dimensional(y, x, x_weights=b, y_weights=a, p=p)) == pytest.approx(there, rel=1e-12)
+    distance = float(one_dimensional(x, y, x_weights=a, y_weights=b, p=p))
+    assert float(one_dimensional(y, x, x_weights=b, y_weights=a, p=p)) == pytest.approx(distance, rel=1e-12)
     moved = one_dimensional(x * scale + shift, y * scale + shift, x_weights=a, y_weights=b, p=p)
-    assert float(moved) == pytest.approx(scale * there, rel=1e-9, abs=1e-9)
+    assert float(moved) == pytest.approx(scale * distance, rel=1e-9, abs=1e-9)
     assert float(one_dimensional(x, x + shift, p=p)) == pytest.approx(abs(shift), rel=1e-9, abs=1e-9)
     assert float(one_dimensional(x, x, x_weights=a, y_weights=a, p=p)) == pytest.approx(0.0, abs=1e-12)
-    sides = one_dimensional(x, z, p=p) + one_dimensional(z, y, p=p)
-    assert float(one_dimensional(x, y, p=p)) <= float(sides) + 1e-12
+    detour = one_dimensional(x, z, p=p) + one_dimensional(z, y, p=p)
+    assert float(one_dimensional(x, y, p=p)) <= float(detour) + 1e-12
     assert float(one_dimensional(x, y)) <= float(one_dimensional(x, y, p=p)) + 1e-12  # W_1 <= W_p
 
 
-def test_equal_sizes_and_equal_weights_agree_with_equal_weights_spelt_out():
+def test_default_weights_agree_with_explicit_equal_weights():
     x, y = line(1000), line(1000, 1) * 2
     equal = torch.full((1000,), 1e-3, dtype=torch.float64)
     for p in (1, 2, 2.5):
@@ -90,15 +90,15 @@ def test_equal_sizes_and_equal_weights_agree_with_equal_weights_spelt_out():
         assert float(spelt) == pytest.approx(float(one_dimensional(x, y, p=p)), rel=1e-12)
 
 
-def test_lists_arrays_columns_and_float32_are_taken():
-    wanted = 2.0
-    assert float(one_dimensional([1, 2, 3], [3, 4, 5])) == wanted
-    assert float(one_dimensional(np.array([[1], [2], [3]]), torch.tensor([[3.0], [4.0], [5.0]]))) == wanted
+def test_lists_arrays_columns_and_float32_are_accepted():
+    expected = 2.0
+    assert float(one_dimensional([1, 2, 3], [3, 4, 5])) == expected
+    assert float(one_dimensional(np.array([[1], [2], [3]]), torch.tensor([[3.0], [4.0], [5.0]]))) == expected
     near = torch.tensor([1e6, 1e6 + 0.25], dtype=torch.float32)
     assert float(one_dimensional(near, near.double() + 1e-4)) == pytest.approx(1e-4, rel=1e-6)
 
 
-def test_the_points_that_came_are_left_as_they_are():
+def test_the_input_is_not_modified():
     x, y = line(50), line(50, 1)
     before = x.clone(), y.clone()
     one_dimensional(x, y)
@@ -106,7 +106,7 @@ def test_the_points_that_came_are_left_as_they_are():
     torch.testing.assert_close((x, y), before, rtol=0, atol=0)
 
 
-def test_no_power_overflows_or_vanishes():
+def test_no_power_overflows_or_underflows():
     huge = torch.tensor([1e200, 5e200], dtype=torch.float64)
     assert float(one_dimensional(huge, huge - 2e200, p=4)) == pytest.approx(2e200)
     tiny = torch.tensor([0.0, 1e-200], dtype=torch.float64)
@@ -140,7 +140,7 @@ def test_it_is_differentiable_twice():
 @pytest.mark.parametrize("p", [1.0, 2.0])
 @pytest.mark.parametrize("function", [one_dimensional, lambda *args, **named: monotone_transport(*args, **named).cost])
 def test_gradients_with_respect_to_weights(p, function):
-    """Moving along the simplex: the logits of a softmax are free."""
+    """Gradients along the simplex, with weights as a softmax."""
     x, y = line(6), line(9, 1, 0.3)
     logits = torch.randn(2, 9, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     first, second = logits[0, :6].clone().requires_grad_(), logits[1].clone().requires_grad_()
@@ -161,8 +161,8 @@ def test_the_gradient_with_respect_to_weights_is_the_potential_up_to_a_constant(
         torch.testing.assert_close(difference, difference[0].expand_as(difference))
 
 
-def test_points_without_weight_have_their_potential_as_gradient_too():
-    """Their levels coincide, by the hundred: what merges them must keep their order."""
+def test_the_gradient_is_the_potential_also_for_points_of_weight_0():
+    """Hundreds of their levels coincide, and merging must keep their order."""
     x, y = line(400), line(300, 1, 0.3)
     a, b = masses(400, 0, zeros=200).requires_grad_(), masses(300, 1, zeros=150).requires_grad_()
     solved = monotone_transport(x, y, x_weights=a, y_weights=b)
@@ -172,8 +172,8 @@ def test_points_without_weight_have_their_potential_as_gradient_too():
         torch.testing.assert_close(difference, difference[0].expand_as(difference))
 
 
-def test_no_move_has_a_negative_mass():
-    """Rounded weights may add up to more than 1 before the last point, which weighs nothing and is far away."""
+def test_all_masses_are_nonnegative():
+    """Rounded weights may sum to more than 1 before the last point, which has weight 0 and is far away."""
     for seed in range(20):
         x = torch.cat([line(50, seed), torch.tensor([1e3], dtype=torch.float64)])
         y = torch.cat([x[:-1], torch.tensor([1e12], dtype=torch.float64)])
@@ -197,7 +197,7 @@ def test_gradients_are_finite_where_points_coincide(p, weighted):
 
 
 def test_at_a_kink_the_gradient_is_a_subgradient():
-    """Equal weights are where the value has a kink: a line through it by the gradient stays below."""
+    """At equal weights the value has a kink, and the linearisation there is a lower bound."""
     x, y = line(5), line(5, 1, 0.3)
     equal = torch.full((5,), 0.2, dtype=torch.float64)
     a = equal.clone().requires_grad_()
@@ -214,7 +214,7 @@ def test_at_a_kink_the_gradient_is_a_subgradient():
 
 @given(num_x=SIZES, num_y=SIZES, seed=SEEDS, p=POWERS, coarse=st.booleans(), zeros=st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
-def test_the_plan_and_the_potentials_prove_one_another(num_x, num_y, seed, p, coarse, zeros):
+def test_the_plan_and_the_potentials_certify_each_other(num_x, num_y, seed, p, coarse, zeros):
     x, y = line(num_x, seed, coarse=coarse), line(num_y, seed + 1, 0.4, coarse=coarse)
     a, b = masses(num_x, seed, zeros), masses(num_y, seed + 1, zeros)
     solved = monotone_transport(x, y, x_weights=a, y_weights=b, p=p)
@@ -232,28 +232,28 @@ def test_the_plan_and_the_potentials_prove_one_another(num_x, num_y, seed, p, co
     assert float(solved.distance) == pytest.approx(float(one_dimensional(x, y, x_weights=a, y_weights=b, p=p)))
 
 
-def test_equal_weights_give_a_plan_without_crumbs():
-    """1/3 and 2/6 must be one level: sums of sixths would leave moves of 1e-17 between them."""
+def test_equal_weights_give_a_plan_without_rounding_masses():
+    """1/3 and 2/6 must be the same level: sums of sixths would leave moves of 1e-17 between them."""
     solved = monotone_transport(line(30), line(60, 1))
     assert len(solved.plan.masses) == 60
     assert float(solved.plan.masses.min()) == pytest.approx(1 / 60, rel=1e-12)
     assert solved.plan.shape == (30, 60)
 
 
-def test_a_large_problem_is_still_proved_optimal():
+def test_a_large_problem_is_certified():
     solved = monotone_transport(line(20_000), line(30_000, 1, 5.0), p=2)
     assert solved.optimal
     assert solved.solver == "monotone"
 
 
-def test_many_lines_at_once_are_each_line():
+def test_a_batch_of_lines_agrees_with_single_lines():
     x, y = line(60).reshape(4, 15), line(80, 1, 0.3).reshape(4, 20)
     a, b = masses(15), masses(20, 1)
     for first, second in ((None, None), (a, None), (None, b), (a, b)):
         for p in (1, 2):
-            together = line_distances(x, y, first, second, p)
-            apart = [one_dimensional(*pair, x_weights=first, y_weights=second, p=p) for pair in zip(x, y, strict=True)]
-            torch.testing.assert_close(together, torch.stack(apart))
+            batched = line_distances(x, y, first, second, p)
+            single = [one_dimensional(*pair, x_weights=first, y_weights=second, p=p) for pair in zip(x, y, strict=True)]
+            torch.testing.assert_close(batched, torch.stack(single))
 
 
 @pytest.mark.parametrize(
@@ -271,14 +271,14 @@ def test_many_lines_at_once_are_each_line():
         ([1.0], [1.0, 2.0], {"y_weights": [1.0]}, UsageError, r"y_weights must have shape \(2,\)"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(x, y, options, error, message):
+def test_invalid_input_is_refused(x, y, options, error, message):
     for function in (one_dimensional, monotone_transport):
         with pytest.raises(error, match=message):
             function(x, y, **options)
 
 
-def test_points_much_nearer_to_each_other_than_the_ends_are_proved_optimal():
-    """Each step of the plan costs a millionth of what the potentials are made of."""
+def test_points_much_closer_than_the_range_are_certified():
+    """Each move costs a millionth of the size of the potentials."""
     rng = np.random.default_rng(0)
     x, weights, order = np.linspace(0.0, 1.0, 10**6), rng.random(10**6), rng.permutation(10**6)
     weights /= weights.sum()
@@ -288,11 +288,11 @@ def test_points_much_nearer_to_each_other_than_the_ends_are_proved_optimal():
         assert float(solved.cost) < 1e-15
 
 
-def test_potentials_that_rounding_spoilt_are_refused(monkeypatch):
+def test_a_gap_left_by_rounding_is_an_error(monkeypatch):
     module = importlib.import_module("wgan.transport.one_dimensional")
     right = module._potentials
     monkeypatch.setattr(module, "_potentials", lambda *given: tuple(side - 1e-6 for side in right(*given)))
     assert monotone_transport([0.0, 1.0], [2.0, 4.0]).gap <= 1e-10 * 2.5  # found again from all pairs
     monkeypatch.setattr(module, "_MOST_PAIRS", 3)
-    with pytest.raises(NumericError, match="rounding left a gap of"):
+    with pytest.raises(NumericError, match="rounding left a duality gap of"):
         monotone_transport([0.0, 1.0], [2.0, 4.0])

@@ -1,4 +1,4 @@
-"""The stochastic semi-dual: closed forms on the line, exact solvers on clouds, and bounds that hold at every moment."""
+"""The stochastic semi-dual: closed forms in one dimension, exact solvers on sets of points, and lower bounds."""
 
 import math
 
@@ -45,20 +45,20 @@ def line_cost(y, weights, p):
 
 
 @pytest.mark.parametrize("p", [1, 2])
-def test_on_the_line_it_comes_to_the_closed_form(p):
+def test_in_one_dimension_it_converges_to_the_closed_form(p):
     y, weights = [-0.2, 0.1, 0.5, 1.4], [0.3, 0.1, 0.4, 0.2]
     truth = line_cost(y, weights, p)
     found = semidual(uniform, y, p=p, y_weights=weights, rng=generator(), num_steps=1500, num_test=40_000)
     assert float(found.value) == pytest.approx(truth, rel=0.02)
-    # Never above but for noise, and the noise is what it says.
+    # At most the closed form, up to the standard error.
     assert float(found.value) <= truth + 4 * found.standard_error
     answers = found.source_potential(uniform(20_000, generator(9)))
     assert found.standard_error == pytest.approx(float(answers.std()) / 200, rel=0.05)
-    if p == 2:  # for p = 1 all points right of 0.1 like the first two targets equally well
+    if p == 2:  # for p = 1 the first two targets are equally good for all points right of 0.1
         assert found.marginal_error < 0.05
 
 
-def test_the_potential_on_the_line_is_the_known_one():
+def test_the_potential_in_one_dimension_agrees_with_the_closed_form():
     # At the border between two cells both targets are equally good: |t - y_j| - g_j agree there.
     found = semidual(uniform, [0.0, 1.0], y_weights=[0.25, 0.75], rng=generator(1), num_steps=2000)
     g = found.target_potential
@@ -67,7 +67,7 @@ def test_the_potential_on_the_line_is_the_known_one():
 
 
 @pytest.mark.parametrize("cost", ["euclidean", "squared", "manhattan"])
-def test_a_fixed_cloud_comes_to_the_exact_cost_from_below(cost):
+def test_a_set_of_points_converges_to_the_exact_cost_from_below(cost):
     x, y, a, b = clouds()
     metric = {"euclidean": "euclidean", "squared": "sqeuclidean", "manhattan": "cityblock"}[cost]
     exact = ot.emd2(a, b, ot.dist(x, y, metric))
@@ -76,7 +76,7 @@ def test_a_fixed_cloud_comes_to_the_exact_cost_from_below(cost):
     assert found.standard_error == 0.0
 
 
-def test_with_entropy_it_comes_to_the_value_of_sinkhorn():
+def test_with_regularisation_it_converges_to_the_value_of_sinkhorn():
     x, y, a, b = clouds(1)
     truth = sinkhorn(x, y, x_weights=a, y_weights=b, epsilon=0.2)
     found = semidual(x, y, x_weights=a, y_weights=b, epsilon=0.2, rng=generator(), num_steps=1500)
@@ -88,7 +88,7 @@ def test_with_entropy_it_comes_to_the_value_of_sinkhorn():
     )
 
 
-def test_a_stream_comes_to_the_exact_cost_of_a_large_sample():
+def test_a_stream_converges_to_the_exact_cost_of_a_large_sample():
     y = normal(60, generator(5)) + 1
     draw = normal(3000, generator(6)).numpy()
     exact = ot.emd2([], [], ot.dist(draw, y.numpy(), "euclidean"), numItermax=10**7)
@@ -106,7 +106,7 @@ def test_after_any_number_of_steps_it_is_a_lower_bound(seed, num_steps, num_y, e
     assert float(found.value) <= float(best) + 1e-6
 
 
-def test_the_way_rises_and_is_recorded():
+def test_the_trajectory_increases_and_is_recorded():
     x, y, _, _ = clouds(2)
     found = semidual(x, y + 3, rng=generator(), num_steps=1000)
     assert len(found.trajectory) == len(found.trajectory_steps) == 100
@@ -117,7 +117,7 @@ def test_the_way_rises_and_is_recorded():
     assert again.trajectory_steps.tolist() == [0, 1, 2]
 
 
-def test_the_default_step_follows_the_unit_and_not_the_distance():
+def test_the_default_step_scales_with_the_unit_and_not_with_the_distance():
     x, y, _, _ = clouds(3)
     first = semidual(x, y, "squared", rng=generator(), num_steps=50)
     scaled = semidual(10 * x, 10 * y, "squared", rng=generator(), num_steps=50)
@@ -126,14 +126,14 @@ def test_the_default_step_follows_the_unit_and_not_the_distance():
     assert semidual(x, y + np.array([1000, 0]), rng=generator(), num_steps=1).step_size < 3 * first.step_size
 
 
-def test_equal_generators_give_equal_answers_and_others_do_not():
+def test_equal_generators_give_equal_results_and_others_do_not():
     _, y, _, _ = clouds(4)
     values = [float(semidual(normal, y, rng=generator(seed), num_steps=20).value) for seed in (0, 0, 1)]
     assert values[0] == values[1] != values[2]
 
 
 def test_batches_follow_the_weights():
-    # All mass on the second point: the first, however far, never counts.
+    # All mass is on the second point; the first has no influence.
     found = semidual([[1e6], [2.0]], [[0.0]], x_weights=[0, 1], rng=generator(), num_steps=5)
     assert float(found.value) == 2.0
     assert found.marginal_error == 0.0
@@ -146,18 +146,18 @@ def test_the_source_potential_has_gradients():
         assert torch.autograd.gradcheck(found.source_potential, torch.tensor(x).requires_grad_())
 
 
-def test_only_batches_are_ever_drawn():
-    asked = []
+def test_only_batches_are_drawn():
+    sizes = []
 
     def draw(num, rng):
-        asked.append(num)
+        sizes.append(num)
         return uniform(num, rng)
 
     semidual(draw, [0.0, 1.0], rng=generator(), num_steps=3, batch_size=8, num_test=20)
-    assert asked == [8, 8, 8, 8, 8, 8, 4]
+    assert sizes == [8, 8, 8, 8, 8, 8, 4]
 
 
-def test_a_set_is_judged_as_a_whole_in_blocks():
+def test_the_value_of_a_set_of_points_is_exact_and_computed_in_blocks():
     x, y, a, b = clouds(6)
     found = semidual(x, y, x_weights=a, y_weights=b, rng=generator(), num_steps=5, batch_size=7)
     g = found.target_potential.numpy()
@@ -169,13 +169,13 @@ def test_a_set_is_judged_as_a_whole_in_blocks():
     [
         (uniform, [], {}, UsageError, "y must hold at least one sample"),
         (uniform, [0.0, math.nan], {}, NumericError, "1 of the 2 numbers in y"),
-        (uniform, [[0.0, 1.0]], {}, UsageError, r"samples of 1 numbers \(the samples drawn\) .* of 2"),
+        (uniform, [[0.0, 1.0]], {}, UsageError, r"samples of 1 numbers \(the samples\) .* of 2"),
         ([[0.0]], [[0.0, 1.0]], {}, UsageError, r"samples of 1 numbers \(source\)"),
-        (lambda num, rng: uniform(3, rng), [0.0], {}, UsageError, "asked for 256 samples and drew 3"),
-        (lambda num, rng: uniform(num, rng) / 0, [0.0], {}, NumericError, "the samples drawn are NaN or infinite"),
+        (lambda num, rng: uniform(3, rng), [0.0], {}, UsageError, "must draw 256 samples, but drew 3"),
+        (lambda num, rng: uniform(num, rng) / 0, [0.0], {}, NumericError, "the samples are NaN or infinite"),
         (uniform, [0.0, 1.0], {"y_weights": [1.0, 0.0]}, UsageError, "above 0, but weight 1 is 0"),
         (uniform, [0.0, 1.0], {"y_weights": [1.0, 1.0]}, UsageError, "y_weights must sum to 1"),
-        (uniform, [0.0], {"x_weights": [1.0]}, UsageError, "has no x_weights"),
+        (uniform, [0.0], {"x_weights": [1.0]}, UsageError, "x_weights apply to points"),
         (uniform, [0.0], {"epsilon": -1.0}, UsageError, "epsilon must be at least 0"),
         (uniform, [0.0], {"epsilon": math.nan}, UsageError, "epsilon must be at least 0"),
         (uniform, [0.0], {"num_steps": 0}, UsageError, "num_steps must be at least 1"),
@@ -184,7 +184,7 @@ def test_a_set_is_judged_as_a_whole_in_blocks():
         (uniform, [0.0], {"step_size": 0.0}, UsageError, "step_size must be above 0"),
         (uniform, [0.0], {"cost": [[1.0]]}, UsageError, "a stream has no cost matrix"),
         (uniform, [0.0], {"batch_size": 10**12}, UsageError, "batch of 1,000,000,000,000 samples"),
-        (uniform, [0.0, 5.0], {"step_size": 1e308, "epsilon": 1e-3, "num_steps": 9}, NumericError, "range of float64"),
+        (uniform, [0.0, 5.0], {"step_size": 1e308, "epsilon": 1e-3, "num_steps": 9}, NumericError, "beyond float64"),
     ],
 )
 def test_bad_input_is_refused(source, y, settings, error, message):

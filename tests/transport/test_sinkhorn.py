@@ -1,4 +1,4 @@
-"""Entropic transport: closed forms, an independent solver, the bracket of the exact cost, the debiased divergence."""
+"""Entropic transport: closed forms, an independent solver, bounds of the exact cost, the debiased divergence."""
 
 import math
 
@@ -46,7 +46,7 @@ def test_two_points_against_themselves_in_closed_form(epsilon):
 
 
 @pytest.mark.parametrize("epsilon", [0.03, 0.2, 3.0])
-def test_plan_cost_and_value_are_those_of_another_solver(epsilon):
+def test_plan_cost_and_value_agree_with_another_solver(epsilon):
     x, y, a, b = clouds(1, 20, 30)
     found = sinkhorn(x, y, x_weights=a, y_weights=b, epsilon=epsilon, tolerance=1e-10)
     matrix = torch.cdist(x, y).numpy()
@@ -58,7 +58,7 @@ def test_plan_cost_and_value_are_those_of_another_solver(epsilon):
 
 @few
 @given(seeds, sizes, sizes, costs, shares)
-def test_the_bracket_holds_the_exact_cost_and_the_plan_its_marginals(seed, num_x, num_y, cost, share):
+def test_the_bounds_contain_the_exact_cost_and_the_plan_has_its_marginals(seed, num_x, num_y, cost, share):
     x, y, a, b = clouds(seed, num_x, num_y)
     matrix = cost_matrix(x, y, cost)
     found = sinkhorn(x, y, cost, x_weights=a, y_weights=b, epsilon=share * float(matrix.mean()))
@@ -77,7 +77,7 @@ def test_the_bracket_holds_the_exact_cost_and_the_plan_its_marginals(seed, num_x
 
 
 @pytest.mark.parametrize("max_steps", [1, 2, 7])
-def test_the_bracket_holds_long_before_convergence(max_steps):
+def test_the_bounds_hold_long_before_convergence(max_steps):
     x, y, a, b = clouds(2, 30, 40)
     found = sinkhorn(x, y, x_weights=a, y_weights=b, epsilon=0.01, max_steps=max_steps, strict=False)
     exact = ot.emd2(a.numpy(), b.numpy(), torch.cdist(x, y).numpy())
@@ -87,21 +87,21 @@ def test_the_bracket_holds_long_before_convergence(max_steps):
     assert float(found.lower) <= exact <= float(found.upper)
 
 
-def test_a_plan_that_stays_where_it_must_move_is_rounded_to_one_that_moves():
-    # After one step the halves stay where they are, for nothing; 0.4 of the mass has to go from 0 to 10.
+def test_a_plan_far_from_its_marginals_is_rounded_to_a_feasible_one():
+    # After one step no mass moves, at cost 0; 0.4 of the mass has to move from 0 to 10.
     found = sinkhorn([0.0, 10.0], [0.0, 10.0], y_weights=[0.1, 0.9], epsilon=0.1, max_steps=1, strict=False)
     assert float(found.cost) < 1.0
     assert float(found.lower) <= 4.0 <= float(found.upper)
 
 
-def test_the_bracket_closes_as_epsilon_falls():
+def test_the_bounds_close_as_epsilon_decreases():
     x, y, a, b = clouds(3, 30, 30)
     gaps = [sinkhorn(x, y, x_weights=a, y_weights=b, epsilon=epsilon).gap for epsilon in (1.0, 0.1, 0.01, 0.001)]
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[-1] <= 0.01 * gaps[0]
 
 
-def test_it_overshoots_and_the_debiased_one_undershoots_the_distance_in_the_plane():
+def test_the_value_is_above_and_the_debiased_divergence_below_the_distance():
     x, y, _, _ = clouds(0, 200, 200)
     exact = ot.emd2([], [], torch.cdist(x, y).numpy())
     found, debiased = sinkhorn(x, y), sinkhorn_divergence(x, y)
@@ -111,8 +111,8 @@ def test_it_overshoots_and_the_debiased_one_undershoots_the_distance_in_the_plan
     assert float(debiased.value) < 0.8 * exact
 
 
-def test_clusters_that_hardly_feel_each_other_take_few_steps():
-    # A thousandth of the mass has to cross where the kernel is exp(-50): plain updates would take for ever.
+def test_distant_clusters_converge_in_few_steps():
+    # 0.1 % of the mass has to cross where the kernel is exp(-50): Sinkhorn's updates alone would not converge.
     matrix, a, b, epsilon = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0.4, 0.6]), np.array([0.401, 0.599]), 0.02
     plain = ot.bregman.sinkhorn_log(a, b, matrix, epsilon, numItermax=2000, warn=False)
     assert np.abs(plain.sum(axis=0) - b).sum() + np.abs(plain.sum(axis=1) - a).sum() > 1e-3
@@ -124,7 +124,7 @@ def test_clusters_that_hardly_feel_each_other_take_few_steps():
 
 
 @pytest.mark.parametrize("offset", [0.0, 2.0**20])
-def test_points_without_mass_change_nothing_but_have_potentials(offset):
+def test_points_of_weight_0_change_nothing_but_have_potentials(offset):
     x, y, a, b = clouds(5)
     without = sinkhorn(x, y, x_weights=a, y_weights=b, epsilon=0.1, tolerance=1e-10)
     more_x, more_y = torch.cat([x, x[:2] + 50]), torch.cat([y[:1] - 50, y])
@@ -165,7 +165,7 @@ def test_the_debiased_divergence_is_0_at_itself_and_never_negative(seed, num_x, 
     assert float(sinkhorn_divergence(x, y, cost, x_weights=a, y_weights=b, **settings).value) >= -1e-9
 
 
-def test_the_debiased_divergence_is_put_together_from_three_terms_of_another_solver():
+def test_the_debiased_divergence_agrees_with_three_terms_of_another_solver():
     x, y, a, b = clouds(6, 10, 12)
     found = sinkhorn_divergence(x, y, x_weights=a, y_weights=b, epsilon=0.3, tolerance=1e-10)
     terms = [independent_value(*term, 0.3) for term in ((x, y, a, b), (x, x, a, a), (y, y, b, b))]
@@ -173,7 +173,7 @@ def test_the_debiased_divergence_is_put_together_from_three_terms_of_another_sol
     assert float(found.value) == pytest.approx(terms[0] - (terms[1] + terms[2]) / 2, rel=1e-6)
 
 
-def test_it_leads_from_the_transport_cost_to_half_the_energy_distance():
+def test_it_interpolates_between_the_transport_cost_and_half_the_energy_distance():
     x, y, a, b = clouds(7)
     exact = ot.emd2(a.numpy(), b.numpy(), torch.cdist(x, y).numpy())
     energy = 2 * a @ torch.cdist(x, y) @ b - a @ torch.cdist(x, x) @ a - b @ torch.cdist(y, y) @ b
@@ -186,7 +186,7 @@ def test_it_leads_from_the_transport_cost_to_half_the_energy_distance():
 
 @pytest.mark.parametrize("function", [sinkhorn, sinkhorn_divergence])
 @pytest.mark.parametrize("cost", ["euclidean", "squared"])
-def test_gradients_are_the_numeric_ones(function, cost):
+def test_gradients_agree_with_numeric_ones(function, cost):
     x, y, a, b = clouds(8, 4, 5)
 
     def value(x, y, source, target):
@@ -211,14 +211,14 @@ def test_gradients_at_coincident_points_are_finite_and_0():
     assert float(grad.abs().max()) <= 1e-8
 
 
-def test_sets_that_coincide_in_one_point_need_no_epsilon():
+def test_sets_that_coincide_in_one_point():
     found = sinkhorn(np.ones((3, 2)), np.ones((4, 2)))
     assert float(found.value) == pytest.approx(0.0, abs=1e-12)
     assert float(found.upper) == float(found.lower) == 0.0
     assert found.epsilon == 1.0
 
 
-def test_too_few_steps_are_an_error_that_says_what_was_reached():
+def test_too_few_steps_are_an_error_with_the_bounds():
     x, y, _, _ = clouds(2, 30, 40)
     with pytest.raises(NumericError, match=r"marginal error of .* after \d+ steps.*exact cost is in \[") as caught:
         sinkhorn(x, y, epsilon=0.01, max_steps=5)
@@ -228,7 +228,7 @@ def test_too_few_steps_are_an_error_that_says_what_was_reached():
     assert not sinkhorn_divergence(x, y, epsilon=0.01, max_steps=5, strict=False).converged
 
 
-def test_an_epsilon_below_the_reach_of_float64_is_an_error():
+def test_an_epsilon_too_small_for_float64_is_an_error():
     x, y, _, _ = clouds(2)
     with pytest.raises(NumericError, match="marginal error"):
         sinkhorn(x, y, epsilon=1e-320, max_steps=3000)
@@ -254,6 +254,6 @@ def test_bad_input_is_refused(function, arguments, settings, error, message):
         function(*arguments, **settings)
 
 
-def test_a_matrix_is_not_enough_for_the_debiased_divergence():
+def test_the_debiased_divergence_refuses_a_matrix():
     with pytest.raises(UsageError, match="costs within each set"):
         sinkhorn_divergence([0.0], [1.0], [[1.0]])

@@ -45,20 +45,20 @@ def test_it_agrees_with_pot_along_the_same_directions(num_x, num_y, weighted, p)
 
 @given(seed=st.integers(0, 2**20), p=st.sampled_from([1.0, 2.0, 3.0]), scale=st.floats(0.01, 100))
 @settings(max_examples=20, deadline=None)
-def test_symmetry_translation_scaling_and_the_triangle(seed, p, scale):
+def test_symmetry_translation_scaling_and_triangle_inequality(seed, p, scale):
     x, y, z = cloud(12, 3, seed), cloud(9, 3, seed + 1, 0.5), cloud(12, 3, seed + 2)
 
     def distance(x, y):
         return float(sliced(x, y, rng(seed), num_directions=20, p=p).distance)
 
-    there = distance(x, y)
-    assert distance(y, x) == pytest.approx(there, rel=1e-9)
-    assert distance(x * scale + 7.0, y * scale + 7.0) == pytest.approx(scale * there, rel=1e-9)
+    value = distance(x, y)
+    assert distance(y, x) == pytest.approx(value, rel=1e-9)
+    assert distance(x * scale + 7.0, y * scale + 7.0) == pytest.approx(scale * value, rel=1e-9)
     assert distance(x, x) == pytest.approx(0.0, abs=1e-12)
-    assert there <= distance(x, z) + distance(z, y) + 1e-12
+    assert value <= distance(x, z) + distance(z, y) + 1e-12
 
 
-def test_of_a_translation():
+def test_a_translation_has_the_closed_form():
     """||v|| / sqrt(D) for p = 2, and ||v|| times 2 / pi in the plane for p = 1: within 4 standard errors."""
     x, shift = cloud(10, 2), torch.tensor([3.0, 4.0])
     for p, truth in ((1, 5 * 2 / math.pi), (2, 5 / math.sqrt(2))):
@@ -75,7 +75,7 @@ def test_the_standard_error_is_how_much_the_distance_varies(p):
     assert np.mean([one.standard_error for one in found]) == pytest.approx(scatter, rel=0.15)
 
 
-def test_on_the_line_every_direction_gives_the_exact_distance():
+def test_in_one_dimension_every_direction_gives_the_exact_distance():
     x, y = cloud(30, 1), cloud(20, 1, 1, 2.0)
     found = sliced(x, y, rng(), num_directions=8)
     assert float(found.distance) == pytest.approx(float(one_dimensional(x, y)), rel=1e-12)
@@ -97,7 +97,7 @@ def test_gradients_with_respect_to_points_and_weights(weighted):
 
 
 @pytest.mark.parametrize("p", [1, 2])
-def test_gradients_are_finite_where_all_points_coincide(p):
+def test_gradients_are_finite_if_all_points_coincide(p):
     x = cloud(4, 2).requires_grad_()
     (gradient,) = torch.autograd.grad(sliced(x, x.detach(), rng(), p=p).distance, x)
     assert bool(gradient.isfinite().all())
@@ -118,7 +118,7 @@ def test_blocks_change_neither_values_nor_gradients(monkeypatch):
     torch.testing.assert_close(sliced(x.detach(), y.detach(), rng(), num_directions=11).distance, without)
 
 
-def test_float32_draws_the_same_directions_and_loses_little_anywhere():
+def test_float32_draws_the_same_directions_and_is_accurate_everywhere():
     x, y = cloud(300, 20), cloud(300, 20, 1) + 0.2
     exact = sliced(x, y, rng())
     rough = sliced(x.float(), y.float(), rng(), dtype=torch.float32)
@@ -131,7 +131,7 @@ def test_float32_draws_the_same_directions_and_loses_little_anywhere():
     assert float(rough.distance) == pytest.approx(float(exact.distance), rel=1e-5)
 
 
-def test_float32_takes_every_kind_of_input_and_every_branch():
+def test_float32_accepts_every_kind_of_input():
     x, y = cloud(30, 4), cloud(20, 4, 1, 0.3)
     a = masses(30)
     exact = float(sliced(x, y, rng(), p=2, x_weights=a).distance)
@@ -169,11 +169,11 @@ def test_images_are_flattened_and_the_global_generator_is_left_alone():
         (torch.zeros(3, 2), torch.zeros(3, 2), {"x_weights": [1.0]}, UsageError, r"x_weights must have shape \(3,\)"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(x, y, options, error, message, dtype):
+def test_invalid_input_is_refused(x, y, options, error, message, dtype):
     with pytest.raises(error, match=message):
         sliced(x, y, rng(), **options, dtype=dtype)
 
 
-def test_another_dtype_is_refused():
+def test_an_unsupported_dtype_is_refused():
     with pytest.raises(UsageError, match=r"dtype must be torch.float64 or torch.float32, not torch.float16"):
         sliced(torch.zeros(3, 2), torch.zeros(3, 2), rng(), dtype=torch.float16)

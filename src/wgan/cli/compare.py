@@ -26,7 +26,7 @@ _NUMBERS = (
     "efficiency", "gap", "training_estimate", "held_out_estimate", "estimate_by_slope",
 )  # fmt: skip
 
-_TEXTS = ("run", "game", "verdict")
+_TEXTS = ("run", "objective", "verdict")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +112,8 @@ def _untimed(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _lines(runs: Sequence[Run]) -> Iterator[str]:
-    from wgan.report.table import estimates, ranked, reached
-    from wgan.report.verdicts import line_of
+    from wgan.report.comparison import estimates, ranked, reached
+    from wgan.report.trust import line_of
     from wgan.report.words import distance_unit, significant
 
     record = runs[0].record
@@ -150,7 +150,7 @@ def _wrapped(line: str) -> str:
 
 def _facts(runs: Sequence[Run], notes: Sequence[str], out: Path | None) -> dict[str, Any]:
     """What JSON says; what a run does not know is null."""
-    from wgan.report.runs import rankings
+    from wgan.report.comparison import rankings
     from wgan.report.words import distance_unit
 
     facts: dict[str, Any] = {

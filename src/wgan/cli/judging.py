@@ -12,8 +12,7 @@ _NUM_COLUMNS = 10
 
 def lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """A line for each number, distances beside their floors; nothing for an empty evaluation."""
-    from wgan.report.conditional_accuracy import conditional_accuracies, score_drop
-    from wgan.report.marginals import read_columns
+    from wgan.report.evaluations import conditional_accuracies, read_columns, score_drop
     from wgan.report.words import distance_name, significant
 
     for key, value in evaluation.items():

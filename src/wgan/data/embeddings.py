@@ -1,18 +1,21 @@
-"""What can embed text, by the name that settings call it. To add one, give it a row in `EMBEDDINGS`.
+"""Text embeddings by name. To add one, give it a row in `EMBEDDINGS`.
 
-A callable of one's own is added where the program begins: `register(EMBEDDINGS, "mine", lambda: embed)`. Settings then
-name it, and a run that was trained with it is sampled from in any program that has added it under the same name.
+A program registers its own callable when it starts: `register(EMBEDDINGS, "mine", lambda: embed)`. Settings then name
+it. To sample from a run that was trained with it, register it under the same name.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
-from wgan.data.texts import Embedding
 from wgan.errors import UsageError
 from wgan.settings.registry import Table
 from wgan.system.text import did_you_mean
+
+Embedding = Callable[[list[str]], Any]
+"""From N texts to an array or tensor of shape (N, K)."""
 
 
 def _minilm() -> Embedding:
@@ -22,7 +25,7 @@ def _minilm() -> Embedding:
 
 
 def _fault(row: object) -> str:
-    """What is wrong with a row: most often that it is the embedding itself."""
+    """Why a row is not valid, or an empty string. The most frequent mistake is to pass the embedding itself."""
     if not callable(row):
         return f"must be a function without arguments that returns an embedding, not {row!r}"
     try:
@@ -36,7 +39,7 @@ EMBEDDINGS: Table[Callable[[], Embedding]] = Table("embedding", {"minilm": _mini
 
 
 def find_embedding(name: str) -> Embedding:
-    """The embedding of a name, made ready.
+    """Load the embedding of a name.
 
     Raises:
         UsageError: There is none of that name, or its package is not installed.

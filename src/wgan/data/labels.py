@@ -12,20 +12,20 @@ from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
 
 if TYPE_CHECKING:
-    from wgan.data.tables.detecting import Described
+    from wgan.data.conditions import RowConditions
     from wgan.data.tables.reading import Raw
 
 LABEL = "label"
 """What class labels are called as a condition."""
 
 
-def described_by_labels(
+def conditions_of_labels(
     labels: NDArray[np.generic] | pa.Table | None,
     count: int,
     name: str,
     options: DataOptions,
     rows: NDArray[np.int64] | None = None,
-) -> tuple[tuple[str, ...], Described | None]:
+) -> tuple[tuple[str, ...], RowConditions | None]:
     """What could be a condition, and what the conditions that are asked for say of each row.
 
     Args:

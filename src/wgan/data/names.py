@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wgan.data.contents import PACKINGS, Content, content_of, foreign_name
+from wgan.data.formats import ARRAY_CONTENTS, ARRAY_ENDINGS, IMAGE_FORMATS
 from wgan.data.tables.formats import TABLE_FORMATS, by_content, by_ending, zipped_table
 from wgan.data.toys import SUMMARIES
 from wgan.errors import UsageError
@@ -24,17 +25,16 @@ _EMBEDDED = {"fashion-mnist": "the 10,000 Fashion-MNIST test images: clothes in 
 BUILT_IN: ChainMap[str, str] = ChainMap(_EMBEDDED, SUMMARIES)
 """Each built-in name with the line that describes it; `register(TOYS, ...)` adds to it."""
 
-ARRAY_ENDINGS = (".npy", ".npz")
-IMAGE_ENDINGS = (
-    *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
-    *("-ubyte.gz", "-ubyte", ".idx", ".idx.gz", ".mdb"),
-)
-_BY_CONTENT: dict[Content, Format] = {"npy": "array", "npz": "array", "zip": "images", "tar": "images", "idx": "images"}
+_BY_CONTENT: dict[Content, Format] = {
+    **dict.fromkeys(ARRAY_CONTENTS, "array"),
+    **{known.content: "images" for known in IMAGE_FORMATS if known.content},
+}
+_IMAGE_ENDINGS = tuple(ending for known in IMAGE_FORMATS for ending in known.endings)
 
 TAKEN = (
     f"Taken: a built-in name ({', '.join(BUILT_IN)}), an array (.npy, .npz), a table "
     f"({', '.join(known.endings[0] for known in TABLE_FORMATS)}; text also with {', '.join(PACKINGS)}), "
-    "or images: a folder, .zip, .tar, .tar.gz, .tgz, IDX (*-ubyte.gz) or an LMDB folder."
+    f"or images: a folder, {', '.join(f'{known.name} ({known.endings[0]})' for known in IMAGE_FORMATS)}."
 )
 
 
@@ -86,7 +86,7 @@ def format_of(data: str) -> Format:
 
 
 def _by_ending(name: str) -> Format | None:
-    if name.endswith(IMAGE_ENDINGS):
+    if name.endswith(_IMAGE_ENDINGS):
         return "images"
     if name.endswith(ARRAY_ENDINGS):
         return "array"

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wgan.batch import Batch, Layout
-from wgan.data.labels import LABEL, described_by_labels
-from wgan.data.rows import Rows
+from wgan.batch import Layout
+from wgan.data.finite import FiniteSource
+from wgan.data.labels import LABEL, conditions_of_labels
 from wgan.data.scaling import EXACT, Floats, Scaling, distances, shifted, to_dtype
-from wgan.data.source import Kind, RowsOf
+from wgan.data.source import Kind
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
 from wgan.system.text import counted
@@ -145,7 +145,7 @@ class PointsCodec:
         )
 
 
-class PointsSource:
+class PointsSource(FiniteSource):
     """The rows of an array as a `Source`.
 
     Scales and constant columns are found over all rows, those held out among them.
@@ -164,6 +164,8 @@ class PointsSource:
         DataError: Fewer than 2 rows, NaN or infinite values that are not to be dropped, nothing that changes.
         UsageError: `missing="keep"`, which only tables have; a condition that is not there.
     """
+
+    codec: PointsCodec
 
     def __init__(
         self,
@@ -188,15 +190,12 @@ class PointsSource:
                 array = array.astype(np.float64)
             notes += (f"{extended} is learnt as float64",)
         array = array.reshape(len(array), -1)
-        self.name = name
         rows = _usable_rows(array, name, options)
         # What lies under a mask is in rows that are dropped by now.
         array = array.data if isinstance(array, np.ma.MaskedArray) else array
-        self.offers, described = described_by_labels(labels, len(array), name, options, rows)
-        if labels_name and not self.offers:
-            self.offers = (LABEL,)
-        if described is not None and described.kept is not None:
-            rows = (np.arange(len(array)) if rows is None else rows)[described.kept]
+        offers, row_conditions = conditions_of_labels(labels, len(array), name, options, rows)
+        if row_conditions is not None and row_conditions.kept is not None:
+            rows = (np.arange(len(array)) if rows is None else rows)[row_conditions.kept]
         count = len(array) if rows is None else len(rows)
         if count < 2 or not array.shape[1]:
             left = f" after dropping {len(array) - count:,}" if count < len(array) else ""
@@ -207,38 +206,22 @@ class PointsSource:
             )
         if count < len(array):
             notes += (f"{counted(len(array) - count, 'row')} with NaN or infinite values dropped",)
-        codec, said = _fit(array, rows, name, options)
-        self.codec = replace(codec, rank=rank, extended=extended)
-        self.notes = notes + said + (described.notes if described is not None else ())
-        self._rows = Rows(
-            _fetcher(array, self.codec),
+        codec, note = _fit(array, rows, name, options)
+        codec = replace(codec, rank=rank, extended=extended)
+        super().__init__(
+            name,
+            codec,
+            _row_encoder(array, codec),
             count if rows is None else torch.from_numpy(rows),
             held_out=options.held_out,
             seed=seed,
-            described=described,
+            notes=(*notes, note),
+            offers=offers or ((LABEL,) if labels_name else ()),
+            row_conditions=row_conditions,
             unseen=options.unseen,
         )
-        self.conditions = self._rows.conditions
-        self.size = len(self._rows.train)
-        self.num_held_out = len(self._rows.held)
         self._dtype, self._count = array.dtype, count
-        self._unused = labels_name if described is None else ""
-
-    def sample(self, size: int, rng: torch.Generator) -> Batch:
-        """Draw training rows with replacement, shape (size, D), float32."""
-        return self._rows.sample(size, rng)
-
-    def held_out(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw rows that training never sees, without repetition, shape (at most size, D), float32."""
-        return self._rows.held_out(size, rng)
-
-    def distinct(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw training rows without repetition, shape (at most size, D), float32."""
-        return self._rows.distinct(size, rng)
-
-    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
-        """Draw rows of one part with their conditions, without repetition, shape (at most size, D), float32."""
-        return self._rows.labelled(part, size, rng)
+        self._unused = labels_name if row_conditions is None else ""
 
     def describe(self) -> str:
         """Say in one line what was found."""
@@ -247,11 +230,7 @@ class PointsSource:
         noun = "column" if columns == 1 else "columns"
         line = f"points {self.name}: {self._count:,} rows, {columns:,} {noun}{constant} of {self._dtype.name}"
         labels = f", labels {self._unused!r} not used" if self._unused else ""
-        return f"{line}{labels}, {self.num_held_out:,} held out{self._rows.describe()}"
-
-    def fingerprint(self) -> str:
-        """A digest of the training rows as the networks see them, and of the codec."""
-        return self._rows.digest(self.codec)
+        return f"{line}{labels}, {self.num_held_out:,} held out{self._describe_conditions()}"
 
 
 def _blocks(array: NDArray[np.generic]) -> Iterator[slice]:
@@ -261,8 +240,8 @@ def _blocks(array: NDArray[np.generic]) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
-def _fetcher(array: NDArray[np.generic], codec: PointsCodec) -> Callable[[Tensor], Tensor]:
-    """How rows are got by their numbers: from an encoded copy, or off the disk where that would be too large."""
+def _row_encoder(array: NDArray[np.generic], codec: PointsCodec) -> Callable[[Tensor], Tensor]:
+    """Encode rows by their numbers: from an encoded copy in memory, or from disk where that would be too large."""
     if isinstance(array, np.memmap) and array.nbytes > _KEEP_BYTES:
         return lambda numbers: codec.encode(array[numbers.numpy()])
     encoded = torch.empty(len(array), *codec.layout.shape, dtype=torch.float32, device="cpu")
@@ -306,8 +285,8 @@ def _usable_rows(array: NDArray[np.generic], name: str, options: DataOptions) ->
 
 def _fit(
     array: NDArray[np.generic], rows: NDArray[np.int64] | None, name: str, options: DataOptions
-) -> tuple[PointsCodec, tuple[str, ...]]:
-    """Find constant columns and the scaling of the others."""
+) -> tuple[PointsCodec, str]:
+    """Find constant columns and the scaling of the others; also a note on the scaling."""
     good = None
     if rows is not None:
         good = np.zeros(len(array), dtype=bool)
@@ -351,7 +330,7 @@ def _fit(
         scaling=scaling,
         bounded=bounded,
     )
-    return codec, (said,)
+    return codec, said
 
 
 def _offsets(low: NDArray[np.generic], high: NDArray[np.generic]) -> tuple[int, ...]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wgan.batch import Batch, Layout
-from wgan.randomness import Randomness
 
 if TYPE_CHECKING:
     from wgan.data.conditions import Conditions
@@ -205,22 +204,3 @@ def decode_batch(
     fields = sorted(columns, key=lambda field: order.get(field.name, len(order)))
     schema = codec.as_came(pa.schema(fields)) if isinstance(codec, _Described) else pa.schema(fields)
     return pa.table([columns[field] for field in fields], schema=schema)
-
-
-def split(size: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Split row numbers into those to train on and those to judge on.
-
-    Args:
-        size: Number of rows, at least 2.
-        share: Share to hold out, 0 to 0.5. At least one row is held out unless the share is 0.
-        seed: The run's seed.
-
-    Returns:
-        Two int64 tensors of row numbers, each in ascending order, whatever the order that decided the split.
-    """
-    held = min(max(1, round(size * share)), size - 1) if share > 0 else 0
-    order = torch.randperm(size, generator=Randomness(seed).at("held-out split"), device="cpu")
-    is_held = torch.zeros(size, dtype=torch.bool, device="cpu")
-    is_held[order[:held]] = True
-    del order
-    return (~is_held).nonzero()[:, 0], is_held.nonzero()[:, 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,12 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wgan.data.embeddings import Embedding, find_embedding
 from wgan.data.types import from_plain, type_from_text
 from wgan.errors import DataError, UsageError
 from wgan.system.text import did_you_mean
-
-Embedding = Callable[[list[str]], Any]
-"""From N texts to an array or tensor of shape (N, K)."""
 
 _AT_ONCE = 1024
 
@@ -111,8 +109,6 @@ class Text:
 
     def _by_name(self, text: str) -> Embedding:
         if self.embedding:
-            from wgan.data.embeddings import find_embedding
-
             return find_embedding(self.embedding)
         raise UsageError(
             f"{self.name}: {text!r} is not among the texts of the data, and the embedding is not at hand",

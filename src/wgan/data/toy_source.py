@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wgan.batch import Batch
 from wgan.data.conditions import Conditions
-from wgan.data.labels import described_by_labels
+from wgan.data.labels import conditions_of_labels
 from wgan.data.points import PointsCodec
 from wgan.data.source import RowsOf
 from wgan.data.toys import TOYS, SwissRoll
@@ -46,8 +46,9 @@ class ToySource:
         self.sigma: float | None = getattr(self.toy, "sigma", None)
         can_be_asked = self.modes is not None and hasattr(self.toy, "draw_with_modes")
         numbers = np.arange(len(self.modes)) if self.modes is not None and can_be_asked else None
-        self.offers, described = described_by_labels(numbers, len(numbers) if numbers is not None else 0, name, options)
-        self.conditions = None if described is None else Conditions.of_rows(described.parts, described.codes)
+        count = 0 if numbers is None else len(numbers)
+        self.offers, found = conditions_of_labels(numbers, count, name, options)
+        self.conditions = None if found is None else Conditions.of_rows(found.parts, found.codes)
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         """Draw fresh points, shape (size, columns), float32."""

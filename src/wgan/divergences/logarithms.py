@@ -1,4 +1,4 @@
-"""Divergences made of logarithms of the ratio: Kullback and Leibler's, Jeffreys's, and those of Jensen and Shannon.
+"""Divergences with logarithms of the density ratio: Kullback-Leibler, Jeffreys and Jensen-Shannon.
 
 To add one, write its class here and name it in `ROWS`.
 """
@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from wgan.divergences.divergence import REALS, Divergence, Domain
+from wgan.divergences.base import REALS, Divergence, Domain
 from wgan.divergences.normal import Normal, kullback_leibler
-from wgan.divergences.omega import log_omega
 
 _LOG_2 = math.log(2.0)
+
+_NEWTON_STEPS = 8
+"""Six are enough for every finite argument in float64."""
 
 
 @dataclass(frozen=True)
 class KullbackLeibler(Divergence):
-    """∫ p log(p/q), infinite unless Q covers P.
+    """∫ p log(p/q), infinite unless P is absolutely continuous with respect to Q.
 
     Source: Kullback and Leibler (1951); Nowozin, Cseke and Tomioka (2016), table 1.
     """
@@ -37,7 +39,7 @@ class KullbackLeibler(Divergence):
 
     @property
     def reverse(self) -> ReverseKullbackLeibler:
-        """The row `reverse_kl`."""
+        """The divergence `reverse_kl`."""
         return ReverseKullbackLeibler()
 
     def _f(self, u: Tensor) -> Tensor:
@@ -61,7 +63,7 @@ class KullbackLeibler(Divergence):
 
 @dataclass(frozen=True)
 class ReverseKullbackLeibler(Divergence):
-    """∫ q log(q/p), infinite unless P covers Q.
+    """∫ q log(q/p), infinite unless Q is absolutely continuous with respect to P.
 
     Source: Nowozin, Cseke and Tomioka (2016), table 1; the activation −e^v printed there decreases.
     """
@@ -76,7 +78,7 @@ class ReverseKullbackLeibler(Divergence):
 
     @property
     def reverse(self) -> KullbackLeibler:
-        """The row `kl`."""
+        """The divergence `kl`."""
         return KullbackLeibler()
 
     def _f(self, u: Tensor) -> Tensor:
@@ -100,10 +102,10 @@ class ReverseKullbackLeibler(Divergence):
 
 @dataclass(frozen=True)
 class Jeffrey(Divergence):
-    """∫ (p − q) log(p/q): kl and reverse_kl together.
+    """∫ (p − q) log(p/q): the sum of kl and reverse_kl.
 
-    With w = W(e^(1−t)), which is Wright's omega function of 1 − t, the conjugate w + 1/w + t − 2 is 1/w − 1 − log w.
-    It is computed from log w, so that nothing overflows at either end of the t axis before the conjugate does.
+    With w = W(e^(1−t)), which is Wright's omega function of 1 − t, the conjugate w + 1/w + t − 2 is 1/w − 1 − log w. It
+    is computed from log w, so that for no t an intermediate result overflows before the conjugate does.
 
     Source: Jeffreys (1946); Nowozin, Cseke and Tomioka (2016), supplement, for f.
     """
@@ -115,11 +117,6 @@ class Jeffrey(Divergence):
     at_zero: ClassVar[float] = math.inf
     threshold: ClassVar[float] = 0.0
     curvature: ClassVar[float] = 2.0
-
-    @property
-    def reverse(self) -> Jeffrey:
-        """Itself."""
-        return self
 
     def _f(self, u: Tensor) -> Tensor:
         return (u - 1.0) * u.log()
@@ -145,7 +142,7 @@ class Jeffrey(Divergence):
 class JensenShannon(Divergence):
     """KL(P‖M) + KL(Q‖M) with M = (P + Q)/2: twice the usual JS, in [0, 2 log 2].
 
-    The usual JS, whose largest value is log 2, is `js`, and `weighted_jensen_shannon` at pi = ½.
+    The usual JS, with maximum log 2, is `js`, and `weighted_jensen_shannon` at pi = ½.
 
     Source: Lin (1991); Nowozin, Cseke and Tomioka (2016), table 1.
     """
@@ -157,11 +154,6 @@ class JensenShannon(Divergence):
     at_zero: ClassVar[float] = _LOG_2
     threshold: ClassVar[float] = 0.0
     curvature: ClassVar[float] = 0.5
-
-    @property
-    def reverse(self) -> JensenShannon:
-        """Itself."""
-        return self
 
     def _f(self, u: Tensor) -> Tensor:
         middle = 0.5 * (1.0 + u)
@@ -183,8 +175,8 @@ class JensenShannon(Divergence):
 class WeightedJensenShannon(Divergence):
     """π KL(P‖M) + (1 − π) KL(Q‖M) with M = πP + (1 − π)Q, in [0, H(π)]; at pi = ½ the usual JS.
 
-    It is what a sample of M tells about which of the two it was drawn from. Near pi = 0 it is π KL(P‖Q), near pi = 1
-    (1 − π) KL(Q‖P).
+    It is the mutual information between a sample of M and the distribution it was drawn from. It is about π KL(P‖Q)
+    near pi = 0, and about (1 − π) KL(Q‖P) near pi = 1.
 
     Source: Lin (1991), section 4; Nowozin, Cseke and Tomioka (2016), supplement, for f.
     """
@@ -225,8 +217,8 @@ class WeightedJensenShannon(Divergence):
         return self.pi * u * (u / mixture).log() - (1.0 - self.pi) * mixture.log()
 
     def _conjugate(self, t: Tensor) -> Tensor:
-        below_end = (t - self.domain.upper) / self.pi
-        return (1.0 - self.pi) * (math.log1p(-self.pi) - _log_complement(below_end))
+        scaled = (t - self.domain.upper) / self.pi
+        return (1.0 - self.pi) * (math.log1p(-self.pi) - _log_complement(scaled))
 
     def link(self, v: Tensor) -> Tensor:
         """π (v − m), where m = log(1 − π + π e^v)."""
@@ -242,7 +234,7 @@ class WeightedJensenShannon(Divergence):
 
 @dataclass(frozen=True)
 class Gan(Divergence):
-    """What the original GAN's critic maximises: 2 JS − log 4, with the usual JS; −log 4 where P = Q, at most 0.
+    """The objective of the original GAN's discriminator: 2 JS − log 4, with the usual JS, in [−log 4, 0].
 
     T = log D, where D = sigmoid(v) is the probability that a sample is real.
 
@@ -256,11 +248,6 @@ class Gan(Divergence):
     at_zero: ClassVar[float] = 0.0
     threshold: ClassVar[float] = -_LOG_2
     curvature: ClassVar[float] = 0.5
-
-    @property
-    def reverse(self) -> Gan:
-        """Itself."""
-        return self
 
     def _f(self, u: Tensor) -> Tensor:
         return u * (u / (1.0 + u)).log() - u.log1p()
@@ -278,11 +265,52 @@ class Gan(Divergence):
 
 
 def _log_complement(x: Tensor) -> Tensor:
-    """log(1 − e^x) for x < 0, to the last digits at both ends."""
+    """log(1 − e^x) for x < 0, accurate near 0 and for very negative x."""
     is_near = x > -_LOG_2
     near = (-torch.where(is_near, x, -1.0).expm1()).log()
     far = (-torch.where(is_near, -1.0, x).exp()).log1p()
     return torch.where(is_near, near, far)
+
+
+class _LogOmega(torch.autograd.Function):
+    """λ with e^λ + λ = z, whose derivative is 1 / (1 + e^λ)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(z: Tensor) -> Tensor:
+        # e^λ + λ is convex and at least z at both starting points, so Newton's method converges monotonically.
+        root = torch.where(z > 1.0, z.clamp(min=1.0).log(), z)
+        for _ in range(_NEWTON_STEPS):
+            power = root.exp()
+            root = root - (power + root - z) / (1.0 + power)
+        return root
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:  # noqa: ANN401 - torch's own
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
+        (root,) = ctx.saved_tensors
+        return gradients[0] * torch.sigmoid(-root)
+
+
+def log_omega(z: Tensor) -> Tensor:
+    """The logarithm λ of Wright's omega function, for real numbers: e^λ + λ = z, so that W(e^z) = e^λ.
+
+    No intermediate result is larger than |z|.
+
+    Args:
+        z: Any shape, float32 or float64.
+
+    Returns:
+        The same shape and dtype, differentiable any number of times.
+
+    Source: Corless and Jeffrey (2002), "The Wright omega function".
+    """
+    value: Tensor = _LogOmega.apply(z)  # type: ignore[no-untyped-call]
+    return value
 
 
 ROWS: tuple[type[Divergence], ...] = (

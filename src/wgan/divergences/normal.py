@@ -1,4 +1,4 @@
-"""Normal distributions in any dimension, and the two integrals that every closed form between them is made of."""
+"""Normal distributions in any dimension, and the two integrals behind all closed forms between them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from wgan.errors import UsageError
 from wgan.transport.measures import Array, as_float64
 
 _ASYMMETRY = 1e-6
-"""How far from symmetric a covariance may be, relative to its variances: as far as float32 arithmetic strays."""
+"""The asymmetry of a covariance that counts as float32 rounding, relative to its variances."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normal:
-    """A normal distribution that has a density.
+    """A nondegenerate normal distribution.
 
     Attributes:
         mean: Shape (D,), float64.
         covariance: Shape (D, D), float64, symmetric and positive definite.
-        factor: Its Cholesky factor L, lower triangular: the covariance is L Lᵀ.
+        factor: The Cholesky factor L of the covariance L Lᵀ, lower triangular.
     """
 
     mean: Tensor
@@ -41,15 +41,15 @@ class Normal:
 
 
 def as_normal(mean: Array | float, covariance: Array | float, name: str) -> Normal:
-    """A normal distribution from its moments, which may be numbers on the line.
+    """A normal distribution from its mean and covariance, which may be numbers in one dimension.
 
     Args:
         mean: Shape (D,), or a number.
         covariance: Shape (D, D), or the variance as a number.
-        name: The distribution, as the messages call it.
+        name: The name of the distribution in messages.
 
     Raises:
-        UsageError: Shapes that do not fit, or a covariance that is not symmetric and positive definite.
+        UsageError: Shapes that do not match, or a covariance that is not symmetric and positive definite.
         NumericError: Numbers that are not finite.
     """
     centre, spread = _as_moment(mean, f"{name}_mean"), _as_moment(covariance, f"{name}_covariance")
@@ -59,21 +59,21 @@ def as_normal(mean: Array | float, covariance: Array | float, name: str) -> Norm
         raise UsageError(
             f"{name}_mean must have shape (D,) and {name}_covariance (D, D), not {tuple(centre.shape)} and "
             f"{tuple(spread.shape)}",
-            remedy="Give one variance for each dimension by torch.diag(variances).",
+            remedy="For one variance per dimension use torch.diag(variances).",
         )
     variances = spread.diagonal().detach()
     scales = variances.clamp(min=0.0).sqrt()
     if bool(((spread - spread.T).abs() > _ASYMMETRY * torch.outer(scales, scales)).any()):
         raise UsageError(f"{name}_covariance must be symmetric", remedy="Take the mean of it and its transpose.")
     spread = 0.5 * (spread + spread.T)
-    # On the scale of correlations a pivot says how much of a variance the dimensions before it leave unexplained.
+    # A pivot of the correlation matrix is the share of a variance that the preceding dimensions do not explain.
     correlations = spread.detach() / torch.outer(scales, scales)
     pivots, failed = torch.linalg.cholesky_ex(correlations)
     rounding = 8.0 * len(centre) * torch.finfo(torch.float64).eps
     if bool((variances <= 0).any()) or int(failed) or float(pivots.diagonal().square().min()) <= rounding:
         raise UsageError(
             f"{name}_covariance must be positive definite, but has a direction without variance",
-            remedy="Leave out dimensions that follow from others, or add a small multiple of the identity.",
+            remedy="Leave out dimensions that depend on others, or add a small multiple of the identity.",
         )
     return Normal(mean=centre, covariance=spread, factor=torch.linalg.cholesky(spread))
 
@@ -99,9 +99,9 @@ def kullback_leibler(p: Normal, q: Normal) -> Tensor:
 
 
 def log_power_integral(p: Normal, q: Normal, order: float) -> Tensor:
-    """The logarithm of the integral of p to the power a times q to the power 1 − a.
+    """The logarithm of ∫ p^a q^(1−a).
 
-    With S = a Σq + (1 − a) Σp it is ½ ((1 − a) log|Σp| + a log|Σq| − log|S|) − ½ a (1 − a) δᵀ S⁻¹ δ, and the integral
+    With S = a Σq + (1 − a) Σp it is ½ ((1 − a) log|Σp| + a log|Σq| − log|S|) − ½ a (1 − a) δᵀ S⁻¹ δ. The integral
     exists if and only if S is positive definite: for a = 2 if 2 Σp⁻¹ − Σq⁻¹ is, for a between 0 and 1 always.
 
     Args:
@@ -110,11 +110,11 @@ def log_power_integral(p: Normal, q: Normal, order: float) -> Tensor:
         order: The power a.
 
     Returns:
-        0-d, differentiable; +inf where the integral does not exist. What is singular up to rounding counts as singular.
+        0-d, differentiable; +inf if the integral does not exist, also if S is singular up to rounding.
 
     Source: Liese and Vajda (1987), chapter 2; Nielsen and Nock (2014) for a = 2.
     """
-    # In coordinates where q is standard, S is a I + (1 − a) W, and its smallest eigenvalue has a scale to be judged on.
+    # In coordinates where q is standard normal, S is a I + (1 − a) W, which has a scale to compare eigenvalues with.
     whitened = torch.linalg.solve_triangular(q.factor, p.factor, upper=False)
     shift = torch.linalg.solve_triangular(q.factor, (p.mean - q.mean)[:, None], upper=False)
     ratio = whitened @ whitened.T

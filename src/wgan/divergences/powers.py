@@ -1,4 +1,4 @@
-"""Divergences made of powers of the ratio: total variation, both χ², Hellinger's, and the family of them.
+"""Divergences with powers of the density ratio: total variation, both χ², squared Hellinger and the alpha family.
 
 To add one, write its class here and name it in `ROWS`.
 """
@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from wgan.divergences.divergence import REALS, Divergence, Domain
+from wgan.divergences.base import REALS, Divergence, Domain
 from wgan.divergences.normal import Normal, log_power_integral
 
 
@@ -20,9 +20,9 @@ from wgan.divergences.normal import Normal, log_power_integral
 class TotalVariation(Divergence):
     """½ ∫ |p − q|, the largest difference of the probabilities of one event, in [0, 1].
 
-    f has a kink at 1: f'(1) = 0 is a subgradient, link is ½ tanh v, increasing and onto the open interval that matters,
-    and the supremum is at v = ±∞ with the sign of log p/q. The conjugate max(t, −½) is often printed as t, which is no
-    bound below −½.
+    f has a kink at 1, where f'(1) = 0 is a subgradient. The link ½ tanh v is increasing and maps onto (−½, ½). The
+    supremum is at v = ±∞ with the sign of log p/q. The conjugate max(t, −½) is often given as t, which is not a bound
+    for t < −½.
 
     Source: Nowozin, Cseke and Tomioka (2016), supplement, for f.
     """
@@ -34,11 +34,6 @@ class TotalVariation(Divergence):
     at_zero: ClassVar[float] = 0.5
     threshold: ClassVar[float] = 0.0
     curvature: ClassVar[None] = None
-
-    @property
-    def reverse(self) -> TotalVariation:
-        """Itself."""
-        return self
 
     def _f(self, u: Tensor) -> Tensor:
         return 0.5 * (u - 1.0).abs()
@@ -59,7 +54,7 @@ class TotalVariation(Divergence):
 class Pearson(Divergence):
     """χ² of P from Q: ∫ (p − q)²/q = ∫ p²/q − 1.
 
-    Below t = −2 the supremum that makes the conjugate is at u = 0.
+    For t < −2 the supremum in the conjugate is at u = 0.
 
     Source: Pearson (1900); Nowozin, Cseke and Tomioka (2016), table 1, for f.
     """
@@ -74,7 +69,7 @@ class Pearson(Divergence):
 
     @property
     def reverse(self) -> Neyman:
-        """The row `neyman`."""
+        """The divergence `neyman`."""
         return Neyman()
 
     def _f(self, u: Tensor) -> Tensor:
@@ -114,7 +109,7 @@ class Neyman(Divergence):
 
     @property
     def reverse(self) -> Pearson:
-        """The row `pearson`."""
+        """The divergence `pearson`."""
         return Pearson()
 
     def _f(self, u: Tensor) -> Tensor:
@@ -138,7 +133,7 @@ class Neyman(Divergence):
 
 @dataclass(frozen=True)
 class SquaredHellinger(Divergence):
-    """∫ (√p − √q)², in [0, 2]: twice the squared distance of those who put ½ in front.
+    """∫ (√p − √q)², in [0, 2]: twice the squared Hellinger distance with the factor ½.
 
     Source: Hellinger (1909); Nowozin, Cseke and Tomioka (2016), table 1.
     """
@@ -150,11 +145,6 @@ class SquaredHellinger(Divergence):
     at_zero: ClassVar[float] = 1.0
     threshold: ClassVar[float] = 0.0
     curvature: ClassVar[float] = 0.5
-
-    @property
-    def reverse(self) -> SquaredHellinger:
-        """Itself."""
-        return self
 
     def _f(self, u: Tensor) -> Tensor:
         return (u.sqrt() - 1.0).square()
@@ -179,7 +169,7 @@ class SquaredHellinger(Divergence):
 class Alpha(Divergence):
     """(∫ p^α q^(1−α) − 1)/(α(α − 1)): half of pearson at 2, half of neyman at −1, twice squared_hellinger at ½.
 
-    Its limits at α = 1 and 0 are kl and reverse_kl, which have rows of their own. f is normalised so that f'(1) = 0 and
+    Its limits at α = 1 and 0 are kl and reverse_kl, which have classes of their own. f is normalised to f'(1) = 0 and
     f''(1) = 1.
 
     Source: Cressie and Read (1984); Liese and Vajda (2006).
@@ -198,11 +188,11 @@ class Alpha(Divergence):
             raise ValueError(f"alpha must be finite, not {self.alpha}")
         if self.alpha == 1.0 or 1.0 - self.alpha == 1.0:
             limit = "kl" if self.alpha == 1.0 else "reverse_kl"
-            raise ValueError(f"at alpha = {self.alpha:g} the divergence is {limit}, which has a row of its own")
+            raise ValueError(f"at alpha = {self.alpha:g} the divergence is {limit}: use that name instead")
 
     @property
     def domain(self) -> Domain:
-        """All t for α > 1; otherwise t below 1/(1 − α), which belongs to it for α < 0."""
+        """All t for α > 1; otherwise t below 1/(1 − α), including the bound for α < 0."""
         if self.alpha > 1.0:
             return REALS
         text = "t ≤ 1/(1−α)" if self.alpha < 0.0 else "t < 1/(1−α)"
@@ -219,7 +209,7 @@ class Alpha(Divergence):
         return Alpha(alpha=1.0 - self.alpha)
 
     def _f(self, u: Tensor) -> Tensor:
-        # Of the two ways to write it, the one whose small exponent keeps its digits as α nears 0 or 1.
+        # The form with the smaller exponent keeps its digits near α = 0 and α = 1.
         alpha, log_u = self.alpha, u.log()
         if alpha < 0.5:
             excess = (alpha * log_u).expm1() - alpha * (u - 1.0)

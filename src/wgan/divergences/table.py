@@ -1,7 +1,7 @@
-"""The table of f-divergences, by word.
+"""The table of f-divergences by name.
 
-Published tables of these rows name no domains, exchange the integrals of Pearson and Neyman, or give total variation a
-conjugate that is no bound; here every formula holds on u >= 0 and is compared with a numeric supremum by the tests.
+Published tables omit the domains, exchange the integrals of Pearson and Neyman, or give total variation a conjugate
+that is not a bound. Here every formula holds for u >= 0, and tests compare it with a numeric supremum.
 """
 
 from __future__ import annotations
@@ -9,28 +9,28 @@ from __future__ import annotations
 import math
 
 from wgan.divergences import logarithms, powers
-from wgan.divergences.divergence import Divergence
+from wgan.divergences.base import Divergence
 from wgan.settings.registry import Registry
 
 DIVERGENCES: Registry[Divergence] = Registry("divergence", {row.name: row for row in (*logarithms.ROWS, *powers.ROWS)})
-"""Word to row; a row's parameters follow its word: "weighted_jensen_shannon:pi=0.3"."""
+"""Name to class. Parameters follow the name: "weighted_jensen_shannon:pi=0.3"."""
 
 
 def as_divergence(kind: Divergence | str) -> Divergence:
-    """A row of the table: itself, or by its word.
+    """A divergence, given as itself or by its name with parameters.
 
     Raises:
-        UsageError: An unknown word or parameter.
+        UsageError: An unknown name or parameter.
     """
     return kind if isinstance(kind, Divergence) else DIVERGENCES.build(kind)
 
 
 COLUMNS = ("word", "f(u)", "f*(t)", "domain of f*", "f'(1)", "f''(1)", "disjoint")
-"""What `listing` says of each row; the last is its value on disjoint supports."""
+"""The columns of `listing`; the last is the value on disjoint supports."""
 
 
 def listing() -> list[tuple[str, ...]]:
-    """The table for a reader: for each row, its parameters at their defaults, the cells that `COLUMNS` names."""
+    """The table as text: a row of cells for each divergence, with parameters at their defaults."""
     cells = []
     for row in map(DIVERGENCES.build, DIVERGENCES):
         numbers = (_spell(value) for value in (row.threshold, row.curvature, row.disjoint))

@@ -1,4 +1,4 @@
-"""f-divergences from below: what a critic's scores prove about them."""
+"""Lower bounds of f-divergences from a critic's scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from wgan.divergences.divergence import Divergence
+from wgan.divergences.base import Divergence
 from wgan.divergences.table import as_divergence
 from wgan.errors import UsageError
 from wgan.transport.measures import Array, as_float64, as_weights
@@ -23,25 +23,25 @@ def variational_bound(
 ) -> Tensor:
     """A lower bound of an f-divergence from a critic's raw scores.
 
-    mean of link(v) over samples of P − mean of f*(link(v)) over samples of Q. With expectations in place of means it is
-    at most D(P‖Q) for every critic, and equal to it at v = log p/q (for total_variation in the limit of large scores
-    of that sign). With finite samples it is a lower bound *in expectation* only, and only for a critic that does not
-    depend on these very samples: a single value can lie above D(P‖Q), and a critic fitted to the samples that it is
-    judged on can prove anything up to the value on disjoint supports.
+    The mean of link(v) over samples of P minus the mean of f*(link(v)) over samples of Q. With expectations in place of
+    means it is at most D(P‖Q) for every critic, and equal to it for v = log p/q (for total_variation in the limit of
+    large scores of that sign). With finite samples it is a lower bound *in expectation* only, and only for a critic
+    that is independent of these samples: a single value can exceed D(P‖Q), and for a critic fitted to the same samples
+    it can reach the value on disjoint supports.
 
     Args:
         real_scores: Raw scores of samples of P, the data: shape (N,).
         fake_scores: Raw scores of samples of Q, the model: shape (M,).
-        kind: A row of the table, or its word.
-        real_weights: Probabilities of P's samples, shape (N,); None for equal ones. With all of a discrete
-            distribution's points and their probabilities the bound is exact.
+        kind: A divergence, or its name with parameters.
+        real_weights: Probabilities of P's samples, shape (N,); None for equal weights. With all points of a discrete
+            distribution and their probabilities the expectation is exact.
         fake_weights: Probabilities of Q's samples, shape (M,).
 
     Returns:
-        0-d, float64, in nats, differentiable; −inf where a score is so large that the conjugate is beyond float64.
+        0-d, float64, in nats, differentiable; −inf if a score is so large that the conjugate overflows float64.
 
     Raises:
-        UsageError: Not one score for each sample, weights that are no probabilities, or an unknown divergence.
+        UsageError: Not one score per sample, weights that are not probabilities, or an unknown divergence.
         NumericError: Scores that are not finite.
 
     Cost: O(N + M) time and memory.
@@ -54,8 +54,8 @@ def variational_bound(
     """
     row = as_divergence(kind)
     real, fake = _as_scores(real_scores, "real_scores"), _as_scores(fake_scores, "fake_scores")
-    above = _mean(row.link(real), real_weights, "real_weights")
-    return above - _mean(row.conjugate_of_link(fake), fake_weights, "fake_weights").to(above.device)
+    of_real = _mean(row.link(real), real_weights, "real_weights")
+    return of_real - _mean(row.conjugate_of_link(fake), fake_weights, "fake_weights").to(of_real.device)
 
 
 def critic_bound(
@@ -69,39 +69,40 @@ def critic_bound(
 ) -> Tensor:
     """A lower bound of an f-divergence from a critic and samples: `variational_bound` of its scores.
 
-    It is a lower bound in expectation, for a critic that was not fitted to these samples; see there.
+    It is a lower bound in expectation, for a critic that was not fitted to these samples.
 
     Args:
-        critic: From samples to one raw score each: shape (N,) or (N, 1).
-        x: Samples of P, the data, of the shape that the critic takes. A tensor is handed over as it is, anything else
-            as a float64 tensor.
+        critic: Maps samples to one raw score each: shape (N,) or (N, 1).
+        x: Samples of P, the data, in the shape that the critic takes. A tensor is passed on as it is, anything else as
+            a float64 tensor.
         y: Samples of Q, the model.
-        kind: A row of the table, or its word.
-        x_weights: Probabilities of P's samples, shape (N,); None for equal ones.
+        kind: A divergence, or its name with parameters.
+        x_weights: Probabilities of P's samples, shape (N,); None for equal weights.
         y_weights: Probabilities of Q's samples, shape (M,).
 
     Returns:
         0-d, float64, in nats, differentiable with respect to samples and critic.
 
     Raises:
-        UsageError: Not one score for each sample, weights that are no probabilities, or an unknown divergence.
+        UsageError: Not one score per sample, weights that are not probabilities, or an unknown divergence.
         NumericError: Samples or scores that are not finite.
 
-    Cost: One call of the critic for each of x and y, whole; for sets too large for that, score them in parts and give
-    the scores to `variational_bound`.
+    Cost: One call of the critic for each of x and y. For large sets, compute the scores in batches and use
+    `variational_bound`.
     """
     scores = []
     for samples, name in ((x, "x"), (y, "y")):
         checked = as_float64(samples, name)
-        given = samples if isinstance(samples, Tensor) else checked
-        found = critic(given)
-        if not isinstance(found, Tensor) or given.dim() == 0 or found.shape not in ((len(given),), (len(given), 1)):
-            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        inputs = samples if isinstance(samples, Tensor) else checked
+        output = critic(inputs)
+        num = len(inputs) if inputs.dim() else 0
+        if not isinstance(output, Tensor) or output.shape not in ((num,), (num, 1)):
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise UsageError(
-                f"the critic must give one score for each sample of {name}, which has shape {tuple(given.shape)}, "
+                f"the critic must return one score for each sample of {name}, which has shape {tuple(inputs.shape)}, "
                 f"not {shape}"
             )
-        scores.append(found)
+        scores.append(output)
     return variational_bound(scores[0], scores[1], kind, real_weights=x_weights, fake_weights=y_weights)
 
 
@@ -118,5 +119,5 @@ def _mean(values: Tensor, weights: Array | None, name: str) -> Tensor:
     if weights is None:
         return values.mean()
     masses = as_weights(weights, len(values), name).to(values.device)
-    # A point without mass says nothing, not even where its value is infinite.
+    # Points of weight 0 are left out, since their values may be infinite.
     return torch.dot(masses[masses > 0], values[masses > 0])

@@ -1,6 +1,6 @@
-"""Distances between two samples by a kernel: mean discrepancy, energy distance, and the kernel distance of features."""
+"""Kernel distances between two samples: maximum mean discrepancy, energy distance and kernel distance of features."""
 
-from wgan.kernels.discrepancy import Discrepancy, energy_distance, mmd, squared_mmd
+from wgan.kernels.discrepancy import Discrepancy, energy_distance, kernel_distance, mmd, squared_mmd
 from wgan.kernels.functions import (
     KERNELS,
     Cubic,
@@ -12,7 +12,6 @@ from wgan.kernels.functions import (
     cubic_kernel,
     median_distance,
 )
-from wgan.kernels.subsets import kernel_distance
 
 __all__ = [
     "KERNELS",

@@ -1,4 +1,4 @@
-"""Kernels: how alike two points are. A row of `KERNELS` is a frozen dataclass, and its fields are its parameters."""
+"""Kernel functions. Each kernel of `KERNELS` is a frozen dataclass whose fields are its parameters."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from wgan.errors import UsageError
 from wgan.settings.registry import Registry
 from wgan.transport.measures import as_tensor
 
-# Half a million pairs of points fix a median to about a thousandth.
+# Half a million pairs of points give the median to about 0.1 %.
 _MEDIAN_POINTS = 1000
 
-# Up to here, subtracting is as fast as multiplying; beyond, products take a tenth of the time.
+# Up to this dimension differences are as fast as matrix products; beyond it products take a tenth of the time.
 _FEW_DIMENSIONS = 16
 _CLOSE = 1e-6
 _PAIRS = 1 << 12
 
 
 class Kernel:
-    """A symmetric function of two points."""
+    """A symmetric kernel function of two points."""
 
     @abstractmethod
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Evaluate it on all pairs.
+        """Evaluate the kernel on all pairs.
 
         Args:
             x: Shape (N, D), float64.
             y: Shape (M, D), float64.
 
         Returns:
-            Shape (N, M), differentiable, with finite gradients where two points coincide.
+            Shape (N, M), differentiable, with finite gradients at coincident points.
         """
 
     def fitted(self, points: Tensor) -> Self:
-        """This kernel, with each parameter that was left open chosen for `points`, shape (N, D), in whatever order."""
+        """This kernel with unset parameters chosen from `points`, shape (N, D), independent of their order."""
         del points
         return self
 
 
 @dataclass(frozen=True)
 class _WithBandwidth(Kernel):
-    """A kernel of the distance in units of a bandwidth.
+    """Base class of kernels that depend on the distance divided by a bandwidth.
 
     Attributes:
         bandwidth: In the units of the points, above 0; None for the median distance between two of them.
@@ -60,7 +60,7 @@ class _WithBandwidth(Kernel):
             raise UsageError(f"bandwidth must be above 0 and finite, not {self.bandwidth:g}")
 
     def fitted(self, points: Tensor) -> Self:
-        """This kernel, with the median distance as its bandwidth unless it has one."""
+        """This kernel, with the median distance as its bandwidth if none is set."""
         if self.bandwidth is not None:
             return self
         return dataclasses.replace(self, bandwidth=median_distance(points, norm=self._norm()))
@@ -68,9 +68,9 @@ class _WithBandwidth(Kernel):
     def _norm(self) -> float:
         return 2.0
 
-    def _chosen(self) -> float:
+    def _set_bandwidth(self) -> float:
         if self.bandwidth is None:
-            raise UsageError("the kernel has no bandwidth yet", remedy="Give one, or call `fitted(points)` first.")
+            raise UsageError("the kernel has no bandwidth yet", remedy="Set one, or call `fitted(points)` first.")
         return self.bandwidth
 
 
@@ -82,16 +82,16 @@ class Gaussian(_WithBandwidth):
     """
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Evaluate it on all pairs."""
-        return torch.exp(_squared_distances(x, y) / (-2.0 * self._chosen() ** 2))
+        """Evaluate the kernel on all pairs."""
+        return torch.exp(_squared_distances(x, y) / (-2.0 * self._set_bandwidth() ** 2))
 
 
 @dataclass(frozen=True)
 class GaussianMixture(_WithBandwidth):
-    """The mean of Gaussians whose bandwidths double from one to the next, `bandwidth` in their middle.
+    """The mean of Gaussian kernels whose bandwidths double from one to the next, centred at `bandwidth`.
 
     Attributes:
-        num_bandwidths: How many.
+        num_bandwidths: The number of bandwidths.
 
     Source: Li, Swersky and Zemel (2015), Generative moment matching networks, with bandwidths relative to the points.
     """
@@ -105,12 +105,12 @@ class GaussianMixture(_WithBandwidth):
 
     @property
     def bandwidths(self) -> tuple[float, ...]:
-        """All of them, the narrowest first."""
+        """All bandwidths in increasing order."""
         middle = (self.num_bandwidths - 1) / 2
-        return tuple(self._chosen() * 2.0 ** (index - middle) for index in range(self.num_bandwidths))
+        return tuple(self._set_bandwidth() * 2.0 ** (index - middle) for index in range(self.num_bandwidths))
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Evaluate it on all pairs."""
+        """Evaluate the kernel on all pairs."""
         squared = _squared_distances(x, y)
         mixed = torch.zeros_like(squared)
         for bandwidth in self.bandwidths:
@@ -120,7 +120,7 @@ class GaussianMixture(_WithBandwidth):
 
 @dataclass(frozen=True)
 class Laplacian(_WithBandwidth):
-    """exp(-||x - y||₁ / bandwidth), with the sum of absolute differences; the median is of that distance too.
+    """exp(-||x - y||₁ / bandwidth), with the L1 distance, which is also used for the median.
 
     Source: Muandet, Fukumizu, Sriperumbudur and Schölkopf (2017).
     """
@@ -129,19 +129,19 @@ class Laplacian(_WithBandwidth):
         return 1.0
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Evaluate it on all pairs."""
-        return torch.exp(_distances(x, y, norm=1.0) / -self._chosen())
+        """Evaluate the kernel on all pairs."""
+        return torch.exp(_distances(x, y, norm=1.0) / -self._set_bandwidth())
 
 
 @dataclass(frozen=True)
 class Cubic(Kernel):
-    """(x . y / D + 1)³, whose discrepancy compares moments up to the third.
+    """(x . y / D + 1)³, whose discrepancy compares the first three moments.
 
     Source: Bińkowski, Sutherland, Arbel and Gretton (2018), section 3.
     """
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Evaluate it on all pairs."""
+        """Evaluate the kernel on all pairs."""
         return cubic_kernel(x, y)
 
 
@@ -149,13 +149,13 @@ class Cubic(Kernel):
 class Energy(Kernel):
     """-||x - y||, whose squared discrepancy is the energy distance.
 
-    It is positive definite on differences of distributions only, which is all that a discrepancy needs.
+    It is conditionally positive definite, which is sufficient for a discrepancy.
 
     Source: Sejdinovic, Sriperumbudur, Gretton and Fukumizu (2013), theorem 22.
     """
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Evaluate it on all pairs."""
+        """Evaluate the kernel on all pairs."""
         return -_distances(x, y, norm=2.0)
 
 
@@ -188,28 +188,28 @@ def cubic_kernel(x: Tensor, y: Tensor) -> Tensor:
 
 
 def median_distance(points: Tensor, *, norm: float = 2.0) -> float:
-    """The median distance between two of the points: a bandwidth that follows the units of the data.
+    """The median distance between two points: a bandwidth in the units of the data.
 
-    Of more than 1,000 points, 1,000 stand for all: every so manyth in the order of the distance from the mean. Which
-    ones depends on the set alone and not on the order, so that a test that permutes the points stays exact.
+    Of more than 1,000 points, 1,000 are used, evenly spaced in the order of their distance from the mean. This choice
+    does not depend on the order of the points, so a permutation test stays exact.
 
     Args:
         points: Shape (N, D).
-        norm: 2 for the Euclidean distance, 1 for the sum of absolute differences.
+        norm: 2 for the Euclidean distance, 1 for the L1 distance.
 
     Returns:
-        In the units of the points, a plain float. Where more than half of the pairs coincide, the median of the
-        others; where all do, 1, and every kernel is then constant whatever its bandwidth.
+        The median, in the units of the points. If more than half of the pairs coincide, the median of the others. If
+        all coincide, 1: every kernel is then constant, whatever its bandwidth.
 
     Source: Gretton et al. (2012), section 8.
     """
     points = as_tensor(points, "points").detach()
     if len(points) > _MEDIAN_POINTS:
-        outwards = torch.linalg.vector_norm(points - points.mean(dim=0), dim=1).argsort()
-        places = torch.linspace(0, len(points) - 1, _MEDIAN_POINTS, dtype=torch.float64, device=points.device).long()
-        points = points[outwards[places]]
-    above = torch.ones(len(points), len(points), dtype=torch.bool, device=points.device).triu_(1)
-    distances = _distances(points, points, norm=norm)[above]
+        order = torch.linalg.vector_norm(points - points.mean(dim=0), dim=1).argsort()
+        indices = torch.linspace(0, len(points) - 1, _MEDIAN_POINTS, dtype=torch.float64, device=points.device).long()
+        points = points[order[indices]]
+    upper = torch.ones(len(points), len(points), dtype=torch.bool, device=points.device).triu_(1)
+    distances = _distances(points, points, norm=norm)[upper]
     apart = distances[distances > 0]
     if not len(apart):
         return 1.0
@@ -218,11 +218,11 @@ def median_distance(points: Tensor, *, norm: float = 2.0) -> float:
 
 
 def _distances(x: Tensor, y: Tensor, *, norm: float) -> Tensor:
-    """All distances, by subtraction or as good as that: 0 where two points coincide, and right far from the origin."""
+    """All distances with the accuracy of differences: 0 for coincident points, and accurate far from the origin."""
     tracked = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)
     if norm == 2.0 and x.shape[1] > _FEW_DIMENSIONS and not tracked:
         squared = _squared_distances(x, y)
-        # Products are off by 1e-16 of the largest square, which is much to a small one: those are subtracted after all.
+        # Products have an error of 1e-16 of the largest square. Small entries are recomputed from differences.
         rows, columns = (squared < _CLOSE * squared.max()).nonzero(as_tuple=True)
         if len(rows) < squared.numel() / 4:
             for i, j in zip(torch.split(rows, _PAIRS), torch.split(columns, _PAIRS), strict=True):
@@ -233,7 +233,7 @@ def _distances(x: Tensor, y: Tensor, *, norm: float) -> Tensor:
 
 
 class _Distances(torch.autograd.Function):
-    """torch.cdist without products, but differentiable more than once: a penalty on a critic's slopes asks for that."""
+    """torch.cdist from differences, but twice differentiable, as gradient penalties on a critic need."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, norm: float) -> Tensor:  # noqa: ANN401
@@ -244,29 +244,29 @@ class _Distances(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
-        (x, y, distances), (pull,) = ctx.saved_tensors, gradients
+        (x, y, distances), (gradient,) = ctx.saved_tensors, gradients
         if not torch.is_grad_enabled():
-            once = torch.ops.aten._cdist_backward
-            back = pull.T.contiguous(), distances.T.contiguous()
+            backward = torch.ops.aten._cdist_backward
+            transposed = gradient.T.contiguous(), distances.T.contiguous()
             return (
-                once(pull.contiguous(), x, y, ctx.norm, distances),
-                once(back[0], y, x, ctx.norm, back[1]),
+                backward(gradient.contiguous(), x, y, ctx.norm, distances),
+                backward(transposed[0], y, x, ctx.norm, transposed[1]),
                 None,
             )
         if ctx.norm == 1.0:
-            ways = pull[:, :, None] * (x[:, None] - y).sign()
-            return ways.sum(dim=1), -ways.sum(dim=0), None
+            signed = gradient[:, :, None] * (x[:, None] - y).sign()
+            return signed.sum(dim=1), -signed.sum(dim=0), None
         centre = y.detach().mean(dim=0)
         x, y = x - centre, y - centre
-        again = _Distances.apply(x, y, ctx.norm)  # type: ignore[no-untyped-call]
-        apart = again > 0
-        pulls = torch.where(apart, pull / torch.where(apart, again, 1.0), 0.0)
-        of_x = pulls.sum(dim=1)[:, None] * x - pulls @ y
-        return of_x, pulls.sum(dim=0)[:, None] * y - pulls.T @ x, None
+        distances = _Distances.apply(x, y, ctx.norm)  # type: ignore[no-untyped-call]
+        apart = distances > 0
+        scaled = torch.where(apart, gradient / torch.where(apart, distances, 1.0), 0.0)
+        of_x = scaled.sum(dim=1)[:, None] * x - scaled @ y
+        return of_x, scaled.sum(dim=0)[:, None] * y - scaled.T @ x, None
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """By products, about a common centre lest digits go far from the origin; off by 1e-16 of the largest."""
+    """Squared distances by a matrix product of centred points, with an error of 1e-16 of the largest."""
     centre = y.detach().mean(dim=0)
     x, y = x - centre, y - centre
     squares = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)

@@ -1,7 +1,7 @@
-"""Permutation tests: are two samples further apart than two random halves of them pooled?
+"""Permutation tests of the hypothesis that two samples come from one distribution.
 
-Under the hypothesis that both come from one distribution, every split of the pooled sample is as likely as the one that
-came. The share of splits at least as far apart, the one that came counted among them, is an exact p-value.
+Under the hypothesis every split of the pooled sample is equally likely. The share of splits that are at least as far
+apart as the observed one, which is counted among them, is an exact p-value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wgan.transport.measures import Array, as_pair, refuse_beyond_memory
 
 # Entries of the matrix at a time: 16 MiB.
 _BLOCK = 1 << 21
-# Two splits of equal statistic must count as equal, though they were added up in another order.
+# Equal statistics may differ by rounding, since their terms are summed in different orders.
 _ROUNDING = 1e-12
 
 
@@ -28,18 +28,18 @@ def permutation_p_value(
     *,
     num_permutations: int = 999,
 ) -> float:
-    """The p-value of any statistic that is larger the further two samples are apart.
+    """The p-value of any statistic that increases with the distance between two samples.
 
-    p = (1 + #{splits at least as far apart}) / (1 + num_permutations), which is at most alpha with probability at most
-    alpha when both samples come from one distribution, for every alpha and every size.
+    p = (1 + #{splits at least as far apart}) / (1 + num_permutations). If both samples come from one distribution, p is
+    at most alpha with probability at most alpha, for every alpha and all sample sizes.
 
     Args:
-        statistic: From two samples, shapes (N, D) and (M, D), to a number, the same for the same samples: one that
-            draws directions must draw the same each time.
+        statistic: Maps two samples, shapes (N, D) and (M, D), to a number. It must be deterministic: random directions
+            must be the same in each call.
         x: Shape (N, ...); samples are flattened.
         y: Shape (M, ...), of the same size after flattening.
         rng: Draws the splits.
-        num_permutations: How many.
+        num_permutations: The number of splits.
 
     Returns:
         Between 1 / (1 + num_permutations) and 1.
@@ -48,7 +48,7 @@ def permutation_p_value(
         UsageError: No permutations, or sets that are empty or of different dimensions.
         NumericError: Numbers, or statistics, that are not finite.
 
-    Cost: the statistic, num_permutations + 1 times.
+    Cost: num_permutations + 1 evaluations of the statistic.
 
     Source: Phipson and Smyth (2010), Permutation p-values should never be zero.
 
@@ -66,7 +66,7 @@ def permutation_p_value(
         for _ in range(num_permutations):
             shuffled = pooled[torch.randperm(len(pooled), generator=rng, device=rng.device).to(pooled.device)]
             values.append(float(statistic(shuffled[:num_x], shuffled[num_x:])))
-    # What was added up cannot be seen; where it cancels, as in an unbiased estimate near 0, other splits show its size.
+    # The scale of the summed terms is unknown. If they cancel, as in an unbiased estimate near 0, other splits show it.
     return add_one_p_value(torch.tensor(values, dtype=torch.float64, device="cpu"), scale=max(map(abs, values)))
 
 
@@ -79,28 +79,28 @@ def gram_permutation_p_value(
     num_permutations: int = 999,
     unbiased: bool = False,
 ) -> float:
-    """The p-value of mean k(x, x') + mean k(y, y') - 2 mean k(x, y), for all splits from one matrix.
+    """The p-value of mean k(x, x') + mean k(y, y') - 2 mean k(x, y), for all splits from one Gram matrix.
 
-    With z the indicator of a split and G the matrix of the pooled sample, the sums are z'Gz within, z'G1 - z'Gz between
-    and 1'G1 - 2 z'G1 + z'Gz within the others: one product of G with all z at once, block by block, so that neither G
-    nor a statistic is ever computed twice and G is never kept. For distances d, take k = -d.
+    With z the indicator of a split and G the Gram matrix of the pooled sample, the sums are z'Gz within x, z'G1 - z'Gz
+    between, and 1'G1 - 2 z'G1 + z'Gz within y. One product of G with all z, block by block, gives them all, so that G
+    is computed once and never stored. For distances d use k = -d.
 
     Args:
         gram: A symmetric matrix of the pooled sample, shape (n, n) with n = num_x + num_y, x first; or a function
             (start, stop) of its rows from start to stop and its columns from start on, shape (stop - start, n - start).
-        num_x: Samples in x.
-        num_y: Samples in y.
+        num_x: The number of samples in x.
+        num_y: The number of samples in y.
         rng: Draws the splits.
-        num_permutations: How many.
-        unbiased: Leave the diagonal out of the means within a sample.
+        num_permutations: The number of splits.
+        unbiased: Whether to leave the diagonal out of the means within a sample.
 
     Returns:
         Between 1 / (1 + num_permutations) and 1.
 
     Raises:
-        UsageError: No permutations, a matrix of another shape, or more splits than memory holds.
+        UsageError: No permutations, a matrix of the wrong shape, or more splits than fit in memory.
 
-    Cost: O(n² B) time for B splits; O(n B) memory and a block of the matrix.
+    Cost: O(n² B) time for B splits; O(n B) memory plus a block of the matrix.
 
     Source: Phipson and Smyth (2010) for the p-value.
     """
@@ -135,8 +135,8 @@ def _from_rows(
     unbiased: bool,
 ) -> float:
     num = num_x + num_y
-    came = (torch.arange(num, device="cpu") < num_x)[:, None]
-    labels = torch.cat([came, random_labels(num, num_x, num_permutations, rng)], dim=1).double()
+    observed = (torch.arange(num, device="cpu") < num_x)[:, None]
+    labels = torch.cat([observed, random_labels(num, num_x, num_permutations, rng)], dim=1).double()
     row_sums, diagonal = (torch.zeros(num, dtype=torch.float64, device="cpu") for _ in range(2))
     within_x = torch.zeros(labels.shape[1], dtype=torch.float64, device="cpu")
     size = max(1, _BLOCK // num)
@@ -147,17 +147,18 @@ def _from_rows(
             labels, row_sums, diagonal, within_x = (
                 values.to(block.device) for values in (labels, row_sums, diagonal, within_x)
             )
-        square, beside = block[:, : stop - start], block[:, stop - start :]
-        # The part beside the diagonal block stands for its mirror image too.
-        within_x += (labels[start:stop] * (square @ labels[start:stop] + 2.0 * (beside @ labels[stop:]))).sum(dim=0)
+        square, off_diagonal = block[:, : stop - start], block[:, stop - start :]
+        # By symmetry the off-diagonal part counts twice.
+        product = square @ labels[start:stop] + 2.0 * (off_diagonal @ labels[stop:])
+        within_x += (labels[start:stop] * product).sum(dim=0)
         row_sums[start:stop] += block.sum(dim=1)
-        row_sums[stop:] += beside.sum(dim=0)
+        row_sums[stop:] += off_diagonal.sum(dim=0)
         diagonal[start:stop] = square.diagonal()
     of_x, total = row_sums @ labels, row_sums.sum()
     between, within_y = of_x - within_x, total - 2.0 * of_x + within_x
     if unbiased:
-        own = diagonal @ labels
-        within_x, within_y = within_x - own, within_y - (diagonal.sum() - own)
+        diagonal_x = diagonal @ labels
+        within_x, within_y = within_x - diagonal_x, within_y - (diagonal.sum() - diagonal_x)
     statistics = two_sample_statistic(within_x, within_y, between, num_x, num_y, unbiased=unbiased)
     return add_one_p_value(statistics, scale=float(row_sums.abs().sum()) / num**2)
 
@@ -165,14 +166,14 @@ def _from_rows(
 def two_sample_statistic(
     within_x: Tensor, within_y: Tensor, between: Tensor, num_x: int, num_y: int, *, unbiased: bool
 ) -> Tensor:
-    """The mean within x plus the mean within y less twice the mean between, from sums of any shape."""
-    own = 1 if unbiased else 0
-    pairs_x, pairs_y = num_x * (num_x - own), num_y * (num_y - own)
+    """The mean within x plus the mean within y minus twice the mean between, from sums of any shape."""
+    excluded = 1 if unbiased else 0
+    pairs_x, pairs_y = num_x * (num_x - excluded), num_y * (num_y - excluded)
     return within_x / pairs_x + within_y / pairs_y - 2.0 * (between / (num_x * num_y))
 
 
 def random_labels(num: int, num_x: int, num_splits: int, rng: torch.Generator) -> Tensor:
-    """Random splits: which `num_x` of `num` samples are called x, shape (num, num_splits), bool."""
+    """Random splits: which `num_x` of `num` samples are assigned to x, shape (num, num_splits), bool."""
     labels = torch.zeros(num_splits, num, dtype=torch.bool, device="cpu")
     for split in labels:
         split[torch.randperm(num, generator=rng, device=rng.device)[:num_x].cpu()] = True
@@ -183,20 +184,20 @@ def add_one_p_value(statistics: Tensor, *, scale: float) -> float:
     """(1 + b) / (1 + B), where b of the B statistics after the first are at least as large as the first.
 
     Args:
-        statistics: That of the samples as they came, then those of the random splits, shape (1 + B,).
-        scale: The size of the numbers that were added up: rounding is a share of it.
+        statistics: The observed statistic, then those of the random splits, shape (1 + B,).
+        scale: The magnitude of the summed terms, to which the rounding error is relative.
 
     Raises:
-        NumericError: A statistic that is not finite, which no other is larger than.
+        NumericError: A statistic that is not finite.
     """
     num_bad = int((~statistics.isfinite()).sum())
     if num_bad:
         raise NumericError(
             f"the statistic is NaN or infinite on {num_bad:,} of {len(statistics):,} splits",
-            remedy="Divide the samples by their size, or give the kernel another bandwidth.",
+            remedy="Divide the samples by their size, or use another bandwidth of the kernel.",
         )
-    came, splits = statistics[0], statistics[1:]
-    as_large = int((splits >= came - _ROUNDING * scale).sum())
+    observed, splits = statistics[0], statistics[1:]
+    as_large = int((splits >= observed - _ROUNDING * scale).sum())
     return (1 + as_large) / (1 + len(splits))
 
 

@@ -1,4 +1,4 @@
-"""A run's record as one HTML file that opens offline, runs no script, and shows what the run learnt."""
+"""The report of a run: one HTML file without scripts that opens offline."""
 
 from wgan.report.page import write_report
 

@@ -1,72 +1,65 @@
-"""The page itself: sections in the order in which a reader asks."""
+"""The report of a run: its page and its summary."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from wgan.report import marginals, pictures, trust, words
-from wgan.report.conditional_accuracy import conditional_accuracies, score_drop
-from wgan.report.markup import Html, Part, document, element, joined
+from wgan.figures import median_filtered, median_width
+from wgan.report import evaluations, pictures, trust, words
+from wgan.report.markup import Html, document, element, joined, note, section, terms
 from wgan.report.record import Record, number, read_record
 from wgan.system.storage import replace_file
 from wgan.trust.support import IN_MANY_DIMENSIONS
 
-_MOST_LINES = 14
-
 
 def write_report(run: Path) -> Path:
-    """Write RUN/report.html from what the run directory holds, whatever state the run is in.
+    """Write RUN/report.html. The run may be finished, in progress or interrupted.
 
     Args:
         run: A run directory.
 
     Returns:
-        The file: self-contained, without scripts, readable offline, replaced only when complete.
+        The path of the file. It is self-contained, has no scripts and is replaced atomically.
 
     Raises:
         UsageError: `run` is not a run directory.
         CheckpointError: The file cannot be written.
     """
     out = run / "report.html"
-    replace_file(out, _page(read_record(run)).encode("utf-8"))
+    record, title = read_record(run), run.resolve().name
+    replace_file(out, document(title, _main(record, title)).encode("utf-8"))
     return out
-
-
-def _page(record: Record) -> str:
-    title = record.directory.resolve().name
-    return document(title, _main(record, title))
 
 
 def _main(record: Record, title: str) -> Html:
     return element(
         "main",
         element("header", element("p", _kicker(record), class_="kicker"), element("h1", title)),
-        words.summary(record),
+        summary(record),
         _warnings(record),
-        words.key_numbers(record),
-        element("section", element("h2", "Samples"), pictures.samples(record)),
-        element("section", element("h2", "The curve"), pictures.curve(record)),
+        _key_numbers(record),
+        section("Samples", pictures.samples(record)),
+        section("Training curve", pictures.curve(record)),
         trust.section(record),
-        _reaching(record),
-        _judged(record),
-        marginals.section(record),
-        _obeyed(record),
+        section("Gradients of the generator", pictures.reaching(record)) if record.probed else None,
+        evaluations.distances(record),
+        evaluations.columns(record),
+        evaluations.obeyed(record),
         _data(record),
         _details("Settings", _facts(_flat(record.settings))),
         _details("Versions and machine", _facts(_flat(record.environment))) if record.environment else None,
-        element("footer", "Made by wgan from the run's own record. This file holds no script and asks no network."),
+        element("footer", "Written by wgan from the records of the run. No scripts, no network requests."),
     )
 
 
 def _warnings(record: Record) -> Html | None:
     events = [event for event in record.events if event.get("event") in ("warning", "rolled-back")]
-    said = [str(event["message"]) for event in events if "message" in event]
-    items = [element("p", element("strong", "Warning. "), message) for message in dict.fromkeys(said)]
+    messages = [str(event["message"]) for event in events if "message" in event]
+    items = [element("p", element("strong", "Warning. "), message) for message in dict.fromkeys(messages)]
     if record.divergence is not None:
         items.insert(0, element("p", element("strong", "Diverged. "), record.divergence))
     return element("div", items, class_="warning") if items else None
@@ -76,105 +69,106 @@ def _kicker(record: Record) -> str:
     started = next((number(event.get("time")) for event in record.events), float("nan"))
     if not 0 <= started < 1e11:
         return "Report of a training run"
-    return f"Report of a training run, begun {datetime.fromtimestamp(started, UTC):%d %B %Y, %H:%M} UTC".replace(
+    return f"Report of a training run, started {datetime.fromtimestamp(started, UTC):%d %B %Y, %H:%M} UTC".replace(
         " 0", " "
     )
 
 
-def _reaching(record: Record) -> Html | None:
-    if not record.probed:
-        return None
-    return element("section", element("h2", "What reaches the generator"), pictures.reaching(record))
+def summary(record: Record) -> Html:
+    """The summary in one paragraph."""
+    constraint = element("code", words.word(record, "constraint"))
+    data = str(record.source.get("describe") or record.settings.get("data") or "data passed from Python")
+    objective = words.objective_of(record)
+    model = "a GAN" if objective is None else objective.title
+    kind = (f"This is {model} with the constraint ", constraint, " on its critic")
+    text = [*kind, ", trained on ", element("em", data), ". ", _progress(record), _last_estimate(record)]
+    last = record.evaluations[-1] if record.evaluations else None
+    if last is not None:
+        text.append(_evaluation(record, last))
+    if record.looks:
+        text.append(f"Can its loss be trusted? {trust.title_of(trust.verdict_of(record))}.")
+    return element("p", *text, class_="lead")
 
 
-def _judged(record: Record) -> Html | None:
-    if not record.evaluations:
-        return None
-    has_modes = any("modes" in line for line in record.evaluations)
-    head = ["updates"]
-    for key in record.distances:
-        head += [words.distance_name(key), "floor", "ratio"]
-    head += ["modes", "high quality"] if has_modes else []
-    chosen = np.unique(np.linspace(0, len(record.evaluations) - 1, _MOST_LINES).round().astype(int))
-    shown = [record.evaluations[index] for index in chosen]
-    if record.best is not None and record.best not in shown:
-        shown = sorted([*shown, record.best], key=lambda line: number(line.get("step")))
-    body = [
-        element("tr", [element("td", cell) for cell in _cells(record, line, has_modes)], class_=_mark(record, line))
-        for line in shown
-    ]
-    table = element("table", element("tr", [element("th", name) for name in head]), body, class_="measured")
-    left_out = len(record.evaluations) - len(shown)
-    note = (
-        "Lower is better; a perfect generator would score about the floor, a ratio of 1. The best is set in bold"
-        + (f". But {IN_MANY_DIMENSIONS}" if words.is_told_too_little(record) else "")
-        + "."
-    )
-    return element(
-        "section",
-        element("h2", "Judged against held-out data"),
-        element("p", note, f" {left_out} more in metrics.jsonl." if left_out else None, class_="note"),
-        element("div", table, class_="scroll"),
-    )
+def _progress(record: Record) -> str:
+    steps = record.settings.get("steps")
+    total = f" of {steps:,}" if isinstance(steps, int) and steps != record.step else ""
+    time = f" in {words.duration(record.seconds)}" if record.seconds is not None else ""
+    updates = "generator update" + "s" * (record.step != 1 or bool(total))
+    if record.step == 0:
+        return "It has not made a generator update yet. "
+    if record.is_finished:
+        early = record.events[-1].get("reason")
+        ended = f"ended early: {early}" if early else "finished"
+        return f"It made {record.step:,}{total} {updates}{time} and {ended}. "
+    progress = f"It has made {record.step:,}{total} {updates}{time}."
+    if record.divergence is not None:
+        last = record.last_saved
+        good = "" if last is None else f" The last good checkpoint is of update {last:,}."
+        return f"{progress} Then training diverged and the run ended.{good} "
+    was_stopped = record.last_event == "stopped"
+    status = "It was stopped" if was_stopped else "It is still running or was interrupted,"
+    return f"{progress} {status} and can be resumed. "
 
 
-def _obeyed(record: Record) -> Html | None:
-    """Whether conditions are obeyed, as the last evaluation that looked found."""
-    line = next((line for line in reversed(record.evaluations) if conditional_accuracies(line)), None)
-    if line is None:
-        return None
-    parts = conditional_accuracies(line)
-    head = ["condition", "samples as asked", "real rows read right", "if it were ignored"]
-    body = [element("tr", [element("td", cell) for cell in (part.title, *part.cells())]) for part in parts]
-    table = element("table", element("tr", [element("th", name) for name in head]), body, class_="measured")
-    by_value = [
-        element("p", element("strong", part.title), ": ", ", ".join(map(": ".join, part.shares())))
-        for part in parts
-        if part.values
-    ]
-    note = (
-        "A small network learnt from the real rows alone to tell what a row is described by, and says of each sample "
-        "what it shows; for numbers and texts these are correlations."
-    )
-    drop = element("p", f"{score_drop(line)}.") if "score_drop" in line else None
-    return element(
-        "section",
-        element("h2", "Are conditions obeyed?"),
-        element("p", note, class_="note"),
-        element("div", table, class_="scroll"),
-        by_value,
-        drop,
-    )
+def _last_estimate(record: Record) -> str:
+    _, values = record.estimates
+    if len(values) == 0:
+        return ""
+    width = median_width(len(values))
+    smoothing = f" (median of {width} records)" if width > 1 else ""
+    last = words.significant(float(median_filtered(values)[-1]))
+    return f"The critic's last estimate of the {words.unit_of(record)} is {last}{smoothing}. "
 
 
-def _mark(record: Record, line: Mapping[str, Any]) -> str | None:
-    return "best" if line is record.best else None
+def _evaluation(record: Record, last: dict[str, Any]) -> Html:
+    sentences: list[str] = []
+    for index, key in enumerate(record.distances):
+        if not math.isfinite(number(last.get(key))):
+            continue
+        floor, ratio = last.get(f"{key}_floor"), words.times_floor(last, key)
+        reference = f"the floor, the distance between two sets of real rows of that size, is {words.significant(floor)}"
+        times = f" (ratio {ratio:.2f})" if math.isfinite(ratio) else ""
+        between = "between held-out rows and samples " if index == 0 else ""
+        name, value = words.distance_name(key), words.significant(last[key])
+        sentences.append(f"The {name} {between}is {value}; {reference}{times}. ")
+    if sentences and words.is_uninformative(record):
+        sentences.append(f"However, {IN_MANY_DIMENSIONS}. ")
+    if "modes" in last:
+        sentences.append(f"The samples cover {last['modes']} of {last.get('num_modes', '?')} modes")
+        share = number(last.get("high_quality"))
+        sentences.append(f", and {100 * share:.1f} % of them lie within three standard deviations of one. ")
+    return joined(*sentences)
 
 
-def _cells(record: Record, line: dict[str, Any], has_modes: bool) -> Iterator[str]:
-    yield f"{number(line.get('step')):,.0f}"
-    for key in record.distances:
-        ratio = words.times_floor(line, key)
-        yield words.significant(line.get(key))
-        yield words.significant(line.get(f"{key}_floor"))
-        yield f"{ratio:.2f}" if np.isfinite(ratio) else "–"
-    if has_modes:
-        yield f"{line.get('modes', '–')} / {line.get('num_modes', '–')}"
-        share = number(line.get("high_quality"))
-        yield f"{100 * share:.1f} %" if np.isfinite(share) else "–"
+def _key_numbers(record: Record) -> Html | None:
+    """The most important numbers, in large print."""
+    entries: list[tuple[str, str]] = []
+    last = record.evaluations[-1] if record.evaluations else {}
+    for key in record.distances[:1]:
+        floor = words.significant(last.get(f"{key}_floor"))
+        entries.append((f"{words.distance_name(key)}, floor {floor}", words.significant(last.get(key))))
+        if math.isfinite(words.times_floor(last, key)):
+            entries.append(("ratio to the floor", f"{words.times_floor(last, key):.2f}"))
+    if "modes" in last:
+        entries.append(("modes covered", f"{last['modes']} / {last.get('num_modes', '?')}"))
+        entries.append(("high quality", f"{100 * number(last.get('high_quality')):.1f} %"))
+    entries.append(("generator updates", f"{record.step:,}"))
+    if record.seconds is not None:
+        entries.append(("training time", words.duration(record.seconds)))
+    return terms(entries, class_="numbers") if record.step else None
 
 
 def _data(record: Record) -> Html:
     notes = record.source.get("notes")
     lines = list(map(str, notes)) if isinstance(notes, list) else []
-    described = record.source.get("describe") or record.settings.get("data") or "Nothing is known about the data."
+    description = record.source.get("describe") or record.settings.get("data") or "No description is recorded."
     fingerprint = record.source.get("fingerprint")
-    return element(
-        "section",
-        element("h2", "Data"),
-        element("p", str(described)),
+    return section(
+        "Data",
+        element("p", str(description)),
         element("ul", [element("li", line) for line in lines]) if lines else None,
-        element("p", "Fingerprint ", element("code", str(fingerprint)), class_="note") if fingerprint else None,
+        note("Fingerprint ", element("code", str(fingerprint))) if fingerprint else None,
     )
 
 
@@ -183,7 +177,7 @@ def _details(title: str, content: Html) -> Html:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as pairs of a dotted name and a value in words."""
+    """Nested settings as pairs of a dotted name and a value as text."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
@@ -194,7 +188,5 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 
 def _facts(pairs: Iterator[tuple[str, str]]) -> Html:
-    lines: list[Part] = [
-        element("tr", element("th", key), element("td", element("code", value))) for key, value in pairs
-    ]
-    return element("div", element("table", joined(lines), class_="facts"), class_="scroll")
+    lines = [element("tr", element("th", key), element("td", element("code", value))) for key, value in pairs]
+    return element("div", element("table", lines, class_="facts"), class_="scroll")

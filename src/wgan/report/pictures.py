@@ -1,4 +1,4 @@
-"""The pictures of a report, embedded: sample sheets over time, scatters, marginals, and the curve, in both themes."""
+"""The figures of a report: the training curve, gradients, and samples as images, scatter plots or marginals."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from wgan.data.codes import words_of
 from wgan.data.tables.written import Form
 from wgan.errors import WganError
 from wgan.figures import Judged
-from wgan.report.markup import Html, Part, data_uri, element, joined
+from wgan.report.markup import Html, Part, data_uri, element, in_both_themes, note, table
 from wgan.report.record import Frame, Record, columns, forms_of, number, rows, series
-from wgan.report.themes import in_both_themes
 from wgan.report.words import axis_label, distance_name, has_common_unit
 from wgan.runs.drawing import sheet_part
-from wgan.system.text import listed
+from wgan.system.text import counted, listed
 
 _MOST_FRAMES = 6
 _MOST_DOTS = 5_000
-# Together the pictures of a report stay below two megabytes, three as text.
+# All images of a report take less than two megabytes, three in base 64.
 _SHEET_BYTES = 220_000
 _LARGE_BYTES = 450_000
 
@@ -34,53 +33,53 @@ _PROBED = ("gradient_at_weights", "gradient_at_samples", "saturated_real", "satu
 
 
 def curve(record: Record) -> Html:
-    """The estimate, and what was judged beside it."""
+    """The training curve: the estimate, and the distances of the evaluations."""
     steps, estimate = record.estimates
-    judged = []
+    evaluated = []
     for key in record.distances:
         lines = [line for line in record.evaluations if np.isfinite(number(line.get(key)))]
         at, values, floors = (series(lines, name) for name in ("step", key, f"{key}_floor"))
-        judged.append(Judged(label=_judged_label(record, key), steps=at, values=values, floors=floors))
+        evaluated.append(Judged(label=_evaluated_label(record, key), steps=at, values=values, floors=floors))
     return in_both_themes(
-        lambda theme: figures.curve(steps, estimate, unit=axis_label(record), judged=judged, theme=theme),
+        lambda theme: figures.curve(steps, estimate, unit=axis_label(record), judged=evaluated, theme=theme),
         "Curve of the estimate against generator updates",
         element(
             "figcaption",
-            "Faint: every record. Strong: the same through a median filter, as in the Wasserstein GAN paper. "
-            "The floor is the distance between two sets of real samples, which a perfect generator would reach.",
+            "Faint: every record. Strong: median-filtered, as in the Wasserstein GAN paper. The floor is the distance "
+            "between two sets of real samples, which a perfect generator would reach.",
         ),
     )
 
 
 def reaching(record: Record) -> Html:
-    """What reached the generator, and where the critic is a classifier how sure it was."""
+    """Norms of the generator's gradients, and the saturation of a critic that is a classifier."""
     steps, at_weights, at_samples, real, fake, slope = (series(record.probed, name) for name in ("step", *_PROBED))
-    gradients = {"at the generator's weights": at_weights, "at a sample, on average": at_samples}
-    # The slope of a sigmoid is at most a quarter.
-    sureness = {"of real": real, "of generated": fake, "slope of the sigmoid × 4": 4.0 * slope}
-    sureness = sureness if np.isfinite(np.concatenate([*sureness.values()])).any() else {}
+    gradients = {"with respect to the parameters": at_weights, "with respect to a sample, mean": at_samples}
+    # The slope of a sigmoid is at most 1/4.
+    saturation = {"real": real, "generated": fake, "slope of the sigmoid × 4": 4.0 * slope}
+    saturation = saturation if np.isfinite(np.concatenate([*saturation.values()])).any() else {}
     return in_both_themes(
-        lambda theme: figures.reaching(steps, gradients, sureness, theme=theme),
-        "Gradient that reaches the generator against generator updates",
-        element("figcaption", _what_to_see(is_classifier=bool(sureness))),
+        lambda theme: figures.reaching(steps, gradients, saturation, theme=theme),
+        "Norms of the generator's gradients against generator updates",
+        element("figcaption", _gradient_caption(is_classifier=bool(saturation))),
     )
 
 
-def _what_to_see(*, is_classifier: bool) -> str:
+def _gradient_caption(*, is_classifier: bool) -> str:
     if is_classifier:
         return (
-            "Where gradients vanish, the norm falls towards zero while the share of saturated scores, those whose "
-            "probability is within 0.001 of 0 or 1, goes to 1 and the slope to 0: the discriminator is sure of "
-            "everything, and the generator has nothing left to learn from."
+            "If gradients vanish, the norms fall towards zero, the share of saturated scores (probability within 0.001 "
+            "of 0 or 1) goes to 1, and the slope goes to 0. The discriminator then separates all samples, and the "
+            "generator no longer learns."
         )
     return (
-        "A generator learns from this alone: a norm that falls towards zero while its samples are still far from the "
-        "data says that its critic has nothing left to tell it."
+        "If the norms fall towards zero while samples are still far from the data, gradients vanish and the generator "
+        "no longer learns."
     )
 
 
 def samples(record: Record) -> list[Part]:
-    """What the generator made from the same noise over time, then its last samples beside real ones."""
+    """The last samples next to real ones, and samples from the same noise over time."""
     ending = record.frames[-1].path.suffix if record.frames else ""
     frames = [frame for frame in record.frames if frame.path.suffix == ending]
     real = record.real if record.real is not None and record.real.suffix == ending else None
@@ -91,46 +90,46 @@ def samples(record: Record) -> list[Part]:
     }
     draw = drawing.get(ending)
     if draw is None:
-        return [element("p", "No samples have been drawn yet.", class_="note")]
+        return [note("The run has not drawn samples yet.")]
     try:
         return draw(frames, real)
     except Exception as error:
-        return [element("p", f"The samples could not be read: {error}", class_="note")]
+        return [note(f"The samples could not be read: {error}")]
 
 
-def _judged_label(record: Record, key: str) -> str:
+def _evaluated_label(record: Record, key: str) -> str:
     unit = ", in units of the data" if key == "w1" and has_common_unit(record) else ""
     return f"{distance_name(key)} between held-out rows and samples{unit}"
 
 
 def _spread(frames: Sequence[Frame], most: int) -> list[Frame]:
-    """At most so many of the frames: the first, the last, and others evenly between."""
+    """At most `most` frames, evenly spaced, the first and the last among them."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int))
     return [frames[index] for index in chosen]
 
 
 def _moment(frame: Frame) -> str:
-    return f"{frame.step:,} update{'s' * (frame.step != 1)}"
+    return counted(frame.step, "update")
 
 
 def _rows_of_sheets(record: Record) -> str:
-    """What the rows of sheets were asked for, in words; empty where they were asked for nothing."""
+    """The conditions of the rows of a sheet as text; empty without conditions."""
     try:
         conditions = conditions_from_state(record.source.get("conditions"))
     except WganError:
         return ""
-    place = None if conditions is None else sheet_part(conditions)
-    if conditions is None or place is None:
+    index = None if conditions is None else sheet_part(conditions)
+    if conditions is None or index is None:
         return ""
-    part = conditions.parts[place]
-    return f"Asked for, from above: {part.name} {listed(words_of(part))}."
+    part = conditions.parts[index]
+    return f"Conditions of the rows, from top to bottom: {part.name} {listed(words_of(part))}."
 
 
 def _sheets(frames: list[Frame], real: Path | None, rows: str = "") -> list[Part]:
     pair = [_sheet(frames[-1].path, f"generated, {_moment(frames[-1])}", _LARGE_BYTES)]
     if real is not None:
         pair.insert(0, _sheet(real, "real, held out", _LARGE_BYTES))
-    parts: list[Part] = [element("p", rows, class_="note")] if rows else []
+    parts: list[Part] = [note(rows)] if rows else []
     parts.append(element("div", pair, class_="sheets pair"))
     if len(frames) > 1:
         small = [_sheet(frame.path, _moment(frame), _SHEET_BYTES) for frame in _spread(frames, _MOST_FRAMES)]
@@ -147,7 +146,7 @@ def _sheet(path: Path, caption: str, most: int) -> Html:
 
 
 def _compact(path: Path, most: int) -> tuple[bytes, str, bool]:
-    """The picture in at most about `most` bytes: as it is, or else compressed with loss, then made smaller."""
+    """The image in about `most` bytes at most: unchanged, or compressed with loss and scaled down as needed."""
     content = path.read_bytes()
     with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
         is_small = image.width <= 480
@@ -172,9 +171,7 @@ def _points(frames: list[Frame], real: Path | None) -> list[Part]:
     title, last = drawn[-1]
     parts: list[Part] = [in_both_themes(lambda theme: figures.scatter(last, true, theme=theme), f"Points, {title}")]
     if len(drawn) > 1:
-        over_time = in_both_themes(
-            lambda theme: figures.scatters(drawn, true, theme=theme), "Points at several moments"
-        )
+        over_time = in_both_themes(lambda theme: figures.scatters(drawn, true, theme=theme), "Points over time")
         parts += [
             element("h3", "Over time, from the same noise", None if true is None else "; real points in grey"),
             over_time,
@@ -191,9 +188,10 @@ def _marginals(frame: Frame, real: Path | None, forms: Mapping[str, Form] | None
     generated, true = columns(frame.path, forms=forms), None if real is None else columns(real, forms=forms)
     if not generated:
         return []
-    names = list(generated)
-    note = f"The first {figures.MAX_MARGINALS} of {len(names)} columns. " if len(names) > figures.MAX_MARGINALS else ""
-    caption = element("figcaption", note, f"{len(next(iter(generated.values()))):,} generated rows, {_moment(frame)}.")
+    num, most = len(generated), figures.MAX_MARGINALS
+    limit = f"The first {most} of {num} columns. " if num > most else ""
+    num_rows = len(next(iter(generated.values())))
+    caption = element("figcaption", f"{limit}{num_rows:,} generated rows, {_moment(frame)}.")
     return [
         element("h3", "Each column's distribution"),
         in_both_themes(
@@ -211,6 +209,4 @@ def _table(frames: list[Frame], real: Path | None, forms: Mapping[str, Form]) ->
 
 def _cells(path: Path, most: int = 10) -> Html:
     header, *body = rows(path, most) or [[]]
-    head = element("tr", [element("th", name) for name in header])
-    lines = [element("tr", [element("td", cell[:200]) for cell in line]) for line in body]
-    return element("div", element("table", joined(head, lines), class_="cells"), class_="scroll")
+    return table(header, ((cell[:200] for cell in line) for line in body), class_="cells")

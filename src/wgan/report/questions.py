@@ -1,4 +1,4 @@
-"""What the small figures on a critic ask of it, and how each is read."""
+"""The questions that the small figures on the critic answer, and how to read each figure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One question, and what its figure shows.
+    """One question and the explanation of its figure.
 
     Attributes:
         title: The question.
-        words: What is drawn, and how it is read.
+        words: What the figure shows and how to read it.
     """
 
     title: str
@@ -19,76 +19,74 @@ class Question:
 
 
 OVERFITTING = Question(
-    title="Has the critic memorised rows?",
-    words="Its estimate on rows that it was trained on, and on as many that it has never seen. Where the first stays "
-    "above the second, it recognises rows, and its number says less of the distance.",
+    title="Does the critic overfit?",
+    words="The critic's estimate on training rows and on as many held-out rows. If the first stays above the second, "
+    "the critic recognises training rows, and its estimate is less informative about the distance.",
 )
 EFFICIENCY = Question(
     title="How good is the critic?",
-    words="The share of the exact distance that Ŵ proves; a perfect critic proves all of it. Beside it, what the "
-    "distances to nearest neighbours prove without any critic: in many dimensions nearly everything, and the "
-    "critic's share then says little.",
+    words="Ŵ as a share of the exact distance: 100 % for an optimal critic. The other curve is a lower bound from "
+    "distances to nearest neighbours, without a critic. In many dimensions that bound alone is nearly the whole "
+    "distance, and the critic's share is then not informative.",
 )
 GAP = Question(
-    title="Is it as good as it can be?",
-    words="A copy of the critic was trained further against the same generator. This is the share of what the copy "
-    "proves that the critic does not prove yet. Near 0 there is nothing left to gain; far above, the generator "
-    "has moved on before the critic had caught up. Where samples are as near as real rows, it is noise.",
+    title="Is the critic optimal?",
+    words="A copy of the critic is trained further on the same generator. The gap is the share of the copy's lower "
+    "bound that the critic has not reached. Near 0 the critic is optimal. A large gap means that the critic does not "
+    "keep up with the generator. If samples are as near as real rows, the gap is noise.",
 )
 SLICED = Question(
-    title="How far along single directions?",
-    words="The mean distance of rows and samples when they are projected on random directions: smaller than the exact "
-    "distance, affordable where that one is too expensive, and telling samples from noise in many dimensions, where "
-    "that one hardly does.",
+    title="What is the sliced distance?",
+    words="The mean distance between rows and samples projected onto random directions. It is smaller than the exact "
+    "distance and cheaper. In many dimensions it tells samples from noise where the exact distance hardly does.",
 )
 FEATURES = Question(
-    title="How far to the eye of a network?",
-    words="The exact distance between the features that a network trained on photographs sees in rows and in samples.",
+    title="What is the distance between features?",
+    words="The exact distance between the features of rows and of samples in a network trained on photographs.",
 )
 SLOPES = Question(
     title="How steep is the critic?",
-    words="The largest norm of its gradient at real rows, at samples, between the two, and where climbing from there "
-    "ends.",
+    words="The largest norm of its gradient at real rows, at samples, between the two, and at points found by gradient "
+    "ascent.",
 )
 LAYERS = Question(
-    title="What reaches each layer?",
-    words="The mean length of the loss's gradient at what each layer puts out, from the first layer to the last. "
-    "Where it falls by powers of ten towards the first layer, it vanishes on its way, as when weights are "
-    "clipped too tightly; where it grows, it explodes.",
+    title="Do gradients vanish?",
+    words="The mean norm of the loss's gradient with respect to the output of each layer, from the first layer to the "
+    "last. If it falls by orders of magnitude towards the first layer, gradients vanish, as they do when weights are "
+    "clipped too tightly. If it grows, they explode.",
 )
 AT_BOUND = Question(
     title="How many weights are clipped?",
-    words="The share of the critic's weights that sit at the bound. Where nearly all do, it can say little more than "
-    "how their signs are set; where none does, the bound does not hold it yet.",
+    words="The share of the critic's weights at the clipping bound. If nearly all are, the critic is limited to the "
+    "signs of its weights. If none is, the bound is not active.",
 )
 COSINE = Question(
-    title="Does it step where the gradient points?",
-    words="The cosine between the critic's next step and the way down its loss. Where it is below 0, the momentum of "
-    "earlier gradients carries it uphill: the Wasserstein GAN paper saw that where training became unstable, "
-    "and only there.",
+    title="Does momentum point uphill?",
+    words="The cosine between the critic's next step and the negative gradient of its loss. Below 0, momentum moves "
+    "the critic uphill. The Wasserstein GAN paper observed this only where training became unstable.",
 )
 SCORES = Question(
-    title="What does it say of rows?",
-    words="How it scores held-out rows and samples. Where the two are apart, it tells them from one another; where "
-    "they are on top of one another, there is no difference, or it sees none.",
+    title="How are the scores distributed?",
+    words="The critic's scores of held-out rows and of samples. If the histograms are apart, the critic separates the "
+    "two. If they overlap, there is no difference, or the critic does not detect it.",
 )
 COLLAPSE = Question(
     title="Do samples repeat one another?",
-    words="The mean distance from a sample to the nearest other one, divided by the same among as many held-out "
-    "rows. Far below 1, the generator makes fewer different things than there are.",
+    words="The mean distance from a sample to the nearest other sample, divided by the same distance among as many "
+    "held-out rows. Far below 1, samples are less diverse than the data.",
 )
-REACHED = Question(
-    title="Is anything missing?",
-    words="The share of the held-out rows around which there are samples. The rest the generator has lost: without "
-    "one of eight equally likely modes, 88 % are left.",
+COVERAGE = Question(
+    title="Is a part of the data missing?",
+    words="Coverage: the share of held-out rows with samples nearby. Without one of eight equally likely modes it is "
+    "88 %.",
 )
-MEMORY = Question(
-    title="Do samples repeat the data?",
-    words="The mean distance from a sample to the nearest training row, divided by that to the nearest of as many "
-    "held-out rows, which the generator cannot know. Far below 1, it recites what it was shown.",
+TRAINING_ROWS = Question(
+    title="Are samples near training rows?",
+    words="The mean distance from a sample to the nearest training row, divided by the distance to the nearest of as "
+    "many held-out rows, which the generator has not seen. Far below 1, the generator memorises training rows.",
 )
-COPIED = Question(
-    title="How many are copies?",
-    words="The share of the samples that are nearer to training rows than chance would have them. Chance alone seldom "
-    "goes beyond twice its error, which is drawn beside it.",
+MEMORISED = Question(
+    title="How many samples are memorised?",
+    words="The share of samples that are nearer to training rows than expected by chance. By chance alone it seldom "
+    "exceeds twice its error, which is drawn too.",
 )

@@ -1,4 +1,4 @@
-"""What a run directory says about its run, read leniently: in progress, interrupted, or with nothing in it yet."""
+"""The record of a run directory. Missing or incomplete files are tolerated, as in runs that are in progress."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from wgan.settings import read_toml
 
 _FLOOR = "_floor"
 _OF_EVIDENCE = frozenset({"exact_floor", "sliced_floor", "exact_features_floor"})
-"""Floors of what is measured to know the critic's number by, not to judge samples."""
+"""Floors among the evidence on the critic. They are not floors of evaluations."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """Samples that the run drew from the same noise at one moment.
+    """Samples that the run drew from fixed noise at one step.
 
     Attributes:
-        step: Generator updates made by then.
-        path: The file that holds them.
+        step: Generator updates made before.
+        path: The file with the samples.
     """
 
     step: int
@@ -41,17 +41,17 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """All that a report is made from.
+    """The contents of a run directory that reports use.
 
     Attributes:
-        directory: The run.
-        settings: `settings.toml`, as it is.
+        directory: The run directory.
+        settings: `settings.toml`.
         source: `source.json`.
         environment: `environment.json`.
         metrics: The lines of `metrics.jsonl`.
         events: The lines of `events.jsonl`.
         frames: The samples in `samples/`, by step.
-        real: The file of real samples to compare them with, if there is one.
+        real: The file of real samples, if there is one.
     """
 
     directory: Path
@@ -72,85 +72,85 @@ class Record:
 
     @cached_property
     def evaluations(self) -> list[dict[str, Any]]:
-        """The lines of the record that hold judged numbers."""
-        return [line for line in self.metrics if "score" in line or any(map(_is_judged, line))]
+        """The lines of the metrics with an evaluation."""
+        return [line for line in self.metrics if "score" in line or any(map(_is_evaluation, line))]
 
     @cached_property
     def looks(self) -> list[dict[str, Any]]:
-        """The lines of the record that hold evidence of what the critic's number is worth; none in earlier runs."""
+        """The lines of the metrics with evidence on the critic, the diagnoses. Earlier versions wrote none."""
         return [line for line in self.metrics if np.isfinite(number(line.get("held_out_estimate")))]
 
     @cached_property
     def probed(self) -> list[dict[str, Any]]:
-        """The lines of the record that say what reached the generator; none in runs from before that was asked."""
+        """The lines of the metrics with norms of the generator's gradients. Earlier versions wrote none."""
         return [line for line in self.metrics if np.isfinite(number(line.get("gradient_at_weights")))]
 
     @cached_property
     def distances(self) -> list[str]:
-        """The names of the judged distances, those that have a floor, in the order of the record."""
-        names = (name.removesuffix(_FLOOR) for line in self.evaluations for name in line if _is_judged(name))
+        """The names of the evaluated distances (those with a floor), in the order of the metrics."""
+        names = (name.removesuffix(_FLOOR) for line in self.evaluations for name in line if _is_evaluation(name))
         return list(dict.fromkeys(names))
 
     @cached_property
     def best(self) -> dict[str, Any] | None:
-        """The evaluation with the lowest score, the first of them."""
+        """The first evaluation with the lowest score."""
         scored = [line for line in self.evaluations if np.isfinite(number(line.get("score")))]
         return min(scored, key=lambda line: number(line["score"])) if scored else None
 
     @property
     def step(self) -> int:
-        """Generator updates made, as far as the record knows."""
-        known = [number(line.get("step")) for line in (*self.metrics[-1:], *self.events)]
-        return int(max((step for step in known if np.isfinite(step)), default=0))
+        """Generator updates made, according to the record."""
+        steps = [number(line.get("step")) for line in (*self.metrics[-1:], *self.events)]
+        return int(max((step for step in steps if np.isfinite(step)), default=0))
 
     @property
     def seconds(self) -> float | None:
-        """Training time so far."""
-        known = [number(event.get("seconds")) for event in self.events]
-        return next((seconds for seconds in reversed(known) if np.isfinite(seconds)), None)
+        """Training time so far, in seconds."""
+        times = [number(event.get("seconds")) for event in self.events]
+        return next((seconds for seconds in reversed(times) if np.isfinite(seconds)), None)
 
     @property
     def last_event(self) -> str:
-        """The last word of the run, empty where it has said nothing."""
+        """The name of the last event; empty without events."""
         return str(self.events[-1].get("event", "")) if self.events else ""
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run's last event is its end: after all its updates, early, or by hand."""
+        """Whether the run has ended: after all its updates, early, or by hand."""
         return self.last_event == "finished"
 
     @property
     def divergence(self) -> str | None:
-        """What went wrong, if the last word of the run was that training diverged."""
+        """The message of the divergence, if training diverged last."""
         return str(self.events[-1].get("message", "")) if self.last_event == "diverged" else None
 
     @property
     def last_saved(self) -> int | None:
-        """Generator updates made at the last save, None where nothing was saved."""
+        """Generator updates made at the last save; None if nothing was saved."""
         saved = [number(event.get("step")) for event in self.events if event.get("event") == "saved"]
         return int(saved[-1]) if saved and np.isfinite(saved[-1]) else None
 
 
-def _is_judged(name: str) -> bool:
-    """Whether a number's name is that of the floor of a judged distance."""
+def _is_evaluation(name: str) -> bool:
+    """Whether a name is that of the floor of an evaluated distance."""
     return name.endswith(_FLOOR) and name not in _OF_EVIDENCE
 
 
 def series(lines: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float64]:
-    """A number along lines of the record, shape (K,): NaN where a line does not have it."""
+    """A number in each line of the metrics, shape (K,); NaN where it is missing."""
     return np.array([number(line.get(name)) for line in lines], dtype=np.float64)
 
 
 def read_record(run: Path) -> Record:
-    """Read a run directory. What is missing or half-written in it is left out.
+    """Read a run directory. Missing and incomplete files are left out.
 
     Raises:
         UsageError: It is not a run directory.
-        CheckpointError: A file of it was changed after the run had written it.
+        CheckpointError: One of its files was changed after the run had written it.
     """
     if not (run / "settings.toml").is_file():
         missing = "does not exist" if not run.exists() else "is not a run directory: it has no settings.toml"
-        raise UsageError(f"'{run}' {missing}", remedy="Name a directory that `wgan train` has made.")
+        raise UsageError(f"'{run}' {missing}", remedy="Name a directory that `wgan train` has written.")
     run_files = RunFiles(run)
     facts = read_facts(run_files.checkpoints)
     settings_seal(run_files, facts)
@@ -176,7 +176,7 @@ def read_record(run: Path) -> Record:
 
 
 def number(value: object) -> float:
-    """The value as a float, NaN where it is none."""
+    """The value as a float; NaN if it is not a number."""
     try:
         return float(value) if isinstance(value, int | float) else float("nan")
     except OverflowError:
@@ -184,28 +184,28 @@ def number(value: object) -> float:
 
 
 def forms_of(record: Record) -> dict[str, Form]:
-    """How numbers and dates are written in the samples of a run, by the column's name."""
-    found: dict[str, Form] = {}
+    """The formats of numbers and dates in a run's samples, by column."""
+    forms: dict[str, Form] = {}
     for group, key in (("codec", "columns"), ("conditions", "parts")):
         state = record.source.get(group)
         for column in state.get(key, ()) if isinstance(state, dict) else ():
             try:
-                found[column["name"]] = form_from_state(column["form"])
+                forms[column["name"]] = form_from_state(column["form"])
             except (KeyError, TypeError, ValueError, AttributeError):
                 continue
-    return found
+    return forms
 
 
 def columns(path: Path, most: int = 20_000, forms: Mapping[str, Form] | None = None) -> dict[str, NDArray[Any]]:
-    """Read samples of points (.npy) or of a table (.csv), at most the first `most` rows.
+    """Read samples of points (.npy) or of a table (.csv).
 
     Args:
         path: The file.
-        most: Rows to read.
-        forms: How numbers and dates are written in the columns of these names.
+        most: The largest number of rows to read.
+        forms: The formats of numbers and dates, by column.
 
     Returns:
-        For each column a one-dimensional array: numbers, datetime64, or strings with "" for what is missing.
+        A one-dimensional array for each column: numbers, datetime64, or strings with "" for missing cells.
     """
     if path.suffix == ".npy":
         array = open_mapped(path)[:most]
@@ -218,23 +218,23 @@ def columns(path: Path, most: int = 20_000, forms: Mapping[str, Form] | None = N
     as_text = csv.ConvertOptions(column_types=dict.fromkeys(forms, pa.string()))
     table = csv.read_csv(path, convert_options=as_text).slice(0, most)
     for name in forms.keys() & {*table.column_names}:
-        place, text = table.column_names.index(name), table[name].combine_chunks()
-        table = table.set_column(place, name, forms[name].read(text.cast(pa.large_string())))
-    read: dict[str, NDArray[Any]] = {}
+        index, text = table.column_names.index(name), table[name].combine_chunks()
+        table = table.set_column(index, name, forms[name].read(text.cast(pa.large_string())))
+    arrays: dict[str, NDArray[Any]] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-            read[name] = column.cast(pa.timestamp("s"), safe=False).to_numpy()
+            arrays[name] = column.cast(pa.timestamp("s"), safe=False).to_numpy()
         elif pa.types.is_integer(column.type) and not column.null_count:
-            read[name] = column.to_numpy()
+            arrays[name] = column.to_numpy()
         elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            read[name] = column.cast(pa.float64(), safe=False).to_numpy()
+            arrays[name] = column.cast(pa.float64(), safe=False).to_numpy()
         else:
-            read[name] = np.array(["" if value is None else str(value) for value in column.to_pylist()], dtype=object)
-    return read
+            arrays[name] = np.array(["" if value is None else str(value) for value in column.to_pylist()], dtype=object)
+    return arrays
 
 
 def rows(path: Path, most: int) -> list[list[str]]:
-    """The first lines of a .csv, its header first, as text."""
+    """The header and the first rows of a .csv, as text."""
     import csv
     import itertools
 
@@ -250,7 +250,7 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _note(path: Path, digests: Mapping[str, str]) -> dict[str, Any]:
-    """A note of the run; empty where there is none that can be read, and no checksum that says what it was."""
+    """A JSON file of the run; empty if it cannot be read and has no checksum."""
     try:
         return read_note(path, digests=digests)
     except CheckpointError:

@@ -1,9 +1,10 @@
-"""Optimal transport between samples: exact and certified, on the line, sliced, entropic, in closed form, by critics.
+"""Optimal transport: exact with certificates, one-dimensional, sliced, entropic, Gaussian, and bounds from critics.
 
-Nothing here imports POT or SciPy before it is needed.
+POT and SciPy are imported only when they are needed.
 """
 
 from wgan.transport.c_transform import CertifiedDual, certified_dual
+from wgan.transport.certificates import Certificate, Plan, Transport
 from wgan.transport.costs import Cost, cost_matrix
 from wgan.transport.critic_dual import CriticDual, critic_dual
 from wgan.transport.exact import exact
@@ -24,7 +25,6 @@ from wgan.transport.linear_program import (
 from wgan.transport.lipschitz import layer_bound
 from wgan.transport.lipschitz_program import LipschitzFunction
 from wgan.transport.one_dimensional import monotone_transport, one_dimensional
-from wgan.transport.plans import Certificate, Plan, Transport
 from wgan.transport.semidual import Sampler, SemiDual, Targets, semidual
 from wgan.transport.sinkhorn import EntropicTransport, SinkhornDivergence, sinkhorn, sinkhorn_divergence
 from wgan.transport.sliced import SlicedTransport, sliced

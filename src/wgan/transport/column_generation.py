@@ -1,53 +1,51 @@
-"""Exact transport over few pairs: those that potentials find too dear are added until none is left."""
+"""Exact transport by column generation: add pairs of negative reduced cost until none is left."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from wgan.randomness import Randomness
-from wgan.transport.costs import without_forbidden
-from wgan.transport.proving import is_exact_enough, prove, source_transform
+from wgan.transport.arithmetic import row_blocks
+from wgan.transport.certificates import c_transform, certify, is_rounding_negligible
+from wgan.transport.costs import replace_forbidden
 from wgan.transport.refinement import refine
-from wgan.transport.solvers import Solved, network_simplex, sparse_network_simplex
+from wgan.transport.solvers import Solution, network_simplex, sparse_network_simplex
 
-LEAF = 300
-"""At most so many points on the smaller side are solved over all pairs at once."""
+MAX_DENSE_SIZE = 300
+"""Problems with at most this many points on the smaller side are solved over all pairs at once."""
 
-_BLOCK = 64
-"""Rows that are handled together: with some thousands of columns they stay in a core's cache."""
-
-_SHARE = 4
-"""One point in so many makes the coarse problem."""
+_COARSENING = 4
+"""The coarse problem has one in this many points."""
 
 _PAIRS = 40
-"""Pairs of each point to begin with, and about the most that are added for each at a time."""
+"""Initial pairs of each point, and about the most pairs added for each point in a round."""
 
 _SAMPLE = 256
-"""Rows or columns in which the thresholds of each point are read off."""
+"""Rows or columns sampled to estimate the thresholds of each point."""
 
 _PRICED = 64
-"""Rows in which the threshold of a round is read off."""
+"""Rows sampled to estimate the threshold of a round."""
 
 _TIED = 1e-9
-"""Reduced costs that differ by this share are one."""
+"""The relative difference up to which reduced costs count as equal."""
 
 _TOLERANCE = 1e-12
 _COARSE_TOLERANCE = 1e-3
-"""Of the duality gap, in units of the largest cost."""
+"""Tolerances of the duality gap, in units of the largest cost."""
 
 _MAX_ROUNDS = 200
 
 
-def column_generation(costs: Tensor, source: Tensor, target: Tensor) -> Solved:
+def column_generation(costs: Tensor, source: Tensor, target: Tensor) -> Solution:
     """Solve the transport problem over a growing set of pairs.
 
-    A quarter of the points, solved first, has nearly the potentials of all, and the pairs that are nearly tight under
-    those are enough to begin with. The potentials of each answer are either feasible for all pairs, which proves the
-    answer, or they name the pairs that are missing.
+    A quarter of the points is solved first. Its potentials are close to those of all points, and the pairs that are
+    nearly tight under them are the initial set. The potentials of each solution are either feasible for all pairs,
+    which proves that it is optimal, or show which pairs to add.
 
     Args:
         costs: Shape (N, M), float64, on the CPU, at least 0; infinite for forbidden pairs.
@@ -55,86 +53,82 @@ def column_generation(costs: Tensor, source: Tensor, target: Tensor) -> Solved:
         target: Weights, shape (M,), above 0.
 
     Returns:
-        The plan and its potentials. Each round costs O(N M) for the check, and the network simplex on the chosen pairs;
-        memory is O(N + M) beside the costs. Where rounding hides the pairs that are missing, all are taken at once, and
-        where costs differ too much in size for plain float64, `refine` goes on from there.
+        The plan and its potentials. Each round costs O(N M) for the check plus a network simplex on the selected pairs;
+        memory is O(N + M) besides the costs. If rounding hides the missing pairs, all pairs are used at once. If the
+        magnitudes of the costs differ too much for float64, `refine` continues from the solution.
 
     Raises:
         UsageError: Every plan needs forbidden pairs.
-        NumericError: The network simplex stopped short of the optimum, or the gap is more than rounding leaves.
+        NumericError: The network simplex stopped before the optimum, or the gap is larger than rounding explains.
 
-    Source: column generation is Gilmore and Gomory's (1961); to start from a coarser problem, Schmitzer (2016).
+    Source: Gilmore and Gomory (1961) for column generation; Schmitzer (2016) for starting from a coarser problem.
     """
-    found = _generated(without_forbidden(costs), source, target, _TOLERANCE)
-    if is_exact_enough(costs, source, target, found) and prove(costs, source, target, found).holds:
+    found = _generate(replace_forbidden(costs), source, target, _TOLERANCE)
+    if is_rounding_negligible(costs, source, target, found) and certify(costs, source, target, found).optimal:
         return found
     return refine(costs, source, target, found)[0]
 
 
-def _generated(costs: Tensor, source: Tensor, target: Tensor, tolerance: float) -> Solved:
+def _generate(costs: Tensor, source: Tensor, target: Tensor, tolerance: float) -> Solution:
     """Solve up to a gap in units of the largest cost; all pairs are allowed."""
-    if min(costs.shape) <= LEAF:
+    if min(costs.shape) <= MAX_DENSE_SIZE:
         return network_simplex(costs, source, target)
     allowed = tolerance * float(costs.max())
     rng = Randomness(0).at("points of the coarse problem")
     codes = _first_pairs(costs, source, target, rng)
     flat, num_columns = costs.reshape(-1), costs.shape[1]
-    looked_at = _some(len(costs), _PRICED, rng)
+    priced = _sample(len(costs), _PRICED, rng)
     start = None
     for _ in range(_MAX_ROUNDS):
         rows = torch.div(codes, num_columns, rounding_mode="floor")
-        found = sparse_network_simplex(rows, codes - rows * num_columns, flat[codes], source, target, start)
-        # Degenerate plans leave a large constant, up on one side and down on the other, next to which gaps are rounded.
-        shift = found.source_potential.median()
-        f, g = start = found.source_potential - shift, found.target_potential + shift
-        missing, feasible = _price(costs, f, g, looked_at)
-        if found.cost - float(source @ f + target @ feasible) <= allowed:
-            return Solved(
-                rows=found.rows,
-                columns=found.columns,
-                masses=found.masses,
-                potentials=(f, feasible),
-                solver="column generation (POT, network simplex)",
-            )
+        found, cost = sparse_network_simplex(rows, codes - rows * num_columns, flat[codes], source, target, start)
+        assert found.potentials is not None
+        f, g = found.potentials
+        # Degenerate plans leave a large constant, added to f and subtracted from g, whose rounding would hide the gap.
+        shift = f.median()
+        f, g = start = f - shift, g + shift
+        missing, feasible = _price(costs, f, g, priced)
+        if cost - float(source @ f + target @ feasible) <= allowed:
+            return replace(found, potentials=(f, feasible), solver="column generation (POT, network simplex)")
         if not len(missing):
             break
-        # A pair of the problem is never priced below 0 in it, so that none is added twice.
+        # Pairs already in the problem have reduced costs of at least 0, so no pair is added twice.
         codes = torch.cat([codes, missing])
     return network_simplex(costs, source, target)
 
 
 def _first_pairs(costs: Tensor, source: Tensor, target: Tensor, rng: torch.Generator) -> Tensor:
-    """Codes (row · M + column) of pairs nearly tight under coarse potentials, and of a plan that is always possible."""
+    """Codes (row · M + column) of the pairs nearly tight under coarse potentials, and of a feasible plan."""
     num_rows, num_columns = costs.shape
     f, g = _coarse_potentials(costs, source, target, rng)
-    some = _some(num_columns, _SAMPLE, rng)
-    rank = max(2, _PAIRS * len(some) // num_columns)
-    row_limit = f + _ranked((costs[:, some] - g[some]).sub_(f[:, None]), rank)
-    some = _some(num_rows, _SAMPLE, rng)
-    rank = max(2, _PAIRS * len(some) // num_rows)
-    column_limit = g + _ranked((costs[some] - f[some, None]).sub_(g).T, rank)
-    codes = [_staircase(source, target)]
-    for begin, block in _blocks(costs):
-        end = begin + len(block)
-        is_near = (block - g < row_limit[begin:end, None]).logical_or_(block - f[begin:end, None] < column_limit)
-        codes.append(is_near.view(-1).nonzero().flatten() + begin * num_columns)
+    sample = _sample(num_columns, _SAMPLE, rng)
+    rank = max(2, _PAIRS * len(sample) // num_columns)
+    row_limit = f + _order_statistic((costs[:, sample] - g[sample]).sub_(f[:, None]), rank)
+    sample = _sample(num_rows, _SAMPLE, rng)
+    rank = max(2, _PAIRS * len(sample) // num_rows)
+    column_limit = g + _order_statistic((costs[sample] - f[sample, None]).sub_(g).T, rank)
+    codes = [_north_west_corner(source, target)]
+    for rows in row_blocks(num_rows):
+        block = costs[rows]
+        is_near = (block - g < row_limit[rows, None]).logical_or_(block - f[rows, None] < column_limit)
+        codes.append(is_near.view(-1).nonzero().flatten() + rows.start * num_columns)
     found: Tensor = torch.unique(torch.cat(codes))
     return found
 
 
 def _coarse_potentials(costs: Tensor, source: Tensor, target: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Feasible potentials of all points, by c-transforms from those of a part of them."""
-    rows, columns = (_some(size, max(size // _SHARE, 1), rng) for size in costs.shape)
-    some_source, some_target = (part / part.sum() for part in (source[rows], target[columns]))
-    coarse = _generated(costs[rows][:, columns].contiguous(), some_source, some_target, _COARSE_TOLERANCE)
+    """Feasible potentials of all points, by c-transforms of those of the coarse problem."""
+    rows, columns = (_sample(size, max(size // _COARSENING, 1), rng) for size in costs.shape)
+    coarse_source, coarse_target = (weights / weights.sum() for weights in (source[rows], target[columns]))
+    coarse = _generate(costs[rows][:, columns].contiguous(), coarse_source, coarse_target, _COARSE_TOLERANCE)
     assert coarse.potentials is not None
-    g = source_transform(costs[rows], coarse.potentials[0])
-    f = torch.cat([(block - g).amin(dim=1) for _, block in _blocks(costs)])
-    return f, source_transform(costs, f)
+    g = c_transform(costs[rows], coarse.potentials[0])
+    f = torch.cat([(costs[block] - g).amin(dim=1) for block in row_blocks(len(costs))])
+    return f, c_transform(costs, f)
 
 
-def _staircase(source: Tensor, target: Tensor) -> Tensor:
-    """Codes of the pairs that the north-west corner rule uses: at most N + M - 1, over which a plan is possible."""
+def _north_west_corner(source: Tensor, target: Tensor) -> Tensor:
+    """Codes of the pairs of the north-west corner rule, over which a plan is feasible."""
     levels = (
         torch.cat([torch.zeros(1, dtype=torch.float64, device="cpu"), source.cumsum(0)[:-1], target.cumsum(0)[:-1]])
         .sort()
@@ -142,38 +136,33 @@ def _staircase(source: Tensor, target: Tensor) -> Tensor:
     )
     rows = torch.searchsorted(source.cumsum(0)[:-1].contiguous(), levels, right=True)
     columns = torch.searchsorted(target.cumsum(0)[:-1].contiguous(), levels, right=True)
-    # Between the two steps of a level that rounding splits, or that both sides share, both corners are kept.
+    # Where rounding splits a level, or both sides share it, both corners are kept.
     corners = [(rows, columns), (rows[1:], columns[:-1]), (rows[:-1], columns[1:])]
     return torch.cat([row * len(target) + column for row, column in corners])
 
 
-def _price(costs: Tensor, f: Tensor, g: Tensor, looked_at: Tensor) -> tuple[Tensor, Tensor]:
-    """The pairs that f and g overrate the most, as codes, and the largest target potential that is feasible with f."""
+def _price(costs: Tensor, f: Tensor, g: Tensor, priced: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes of the pairs of most negative reduced cost, and the largest target potential that is feasible with f."""
     num_columns = costs.shape[1]
-    reduced = (costs[looked_at] - f[looked_at, None]).sub_(g).flatten()
-    limit = _ranked(reduced, max(1, _PAIRS * len(reduced) // num_columns))
-    # Pairs tied at the limit count, since all may be tied. The last number is far below the tolerance, and above what
-    # rounding makes of a tight pair.
+    reduced = (costs[priced] - f[priced, None]).sub_(g).flatten()
+    limit = _order_statistic(reduced, max(1, _PAIRS * len(reduced) // num_columns))
+    # Pairs tied at the limit are included, since all may be tied. The bound -1e-14 is far below the tolerance, and
+    # above the rounding error of a tight pair.
     threshold = g + (limit + _TIED * limit.abs()).clamp(max=-1e-14 * float(costs.max()))
     feasible, missing = g.clone(), []
-    for begin, block in _blocks(costs):
-        rest = block - f[begin : begin + len(block), None]
+    for rows in row_blocks(len(costs)):
+        rest = costs[rows] - f[rows, None]
         torch.minimum(feasible, rest.amin(dim=0), out=feasible)
-        missing.append((rest < threshold).view(-1).nonzero().flatten() + begin * num_columns)
+        missing.append((rest < threshold).view(-1).nonzero().flatten() + rows.start * num_columns)
     return torch.cat(missing), feasible
 
 
-def _blocks(costs: Tensor) -> Iterator[tuple[int, Tensor]]:
-    for begin in range(0, len(costs), _BLOCK):
-        yield begin, costs[begin : begin + _BLOCK]
-
-
-def _some(size: int, most: int, rng: torch.Generator) -> Tensor:
-    """At most so many of `size` numbers, at random, in ascending order."""
+def _sample(size: int, most: int, rng: torch.Generator) -> Tensor:
+    """At most `most` of `size` indices, at random, in ascending order."""
     return torch.randperm(size, generator=rng, device=rng.device)[:most].sort().values
 
 
-def _ranked(values: Tensor, rank: int) -> Tensor:
-    """The number of that rank, the smallest being 1, along the last dimension."""
-    # NumPy selects several times faster than torch on a CPU.
+def _order_statistic(values: Tensor, rank: int) -> Tensor:
+    """The `rank`-th smallest value along the last dimension, counted from 1."""
+    # On a CPU NumPy's partition is several times faster than torch's.
     return torch.from_numpy(np.asarray(np.partition(values.numpy(), rank - 1, axis=-1)[..., rank - 1]))

@@ -1,7 +1,7 @@
-"""The masses of a plan from the pairs that it uses, in whole numbers: what rounding left on dear pairs is gone.
+"""Exact masses of a plan from the pairs that it uses, in integer arithmetic.
 
-The pairs of a basic plan form a forest, on which the weights decide every mass. A solver in float64 leaves a rounding
-of some 1e-17 here and there, which is dear where a pair costs 1e32, and loses masses below 1e-15 altogether.
+The pairs of a basic plan form a forest, on which the weights determine every mass. A float64 solver leaves rounding
+errors of about 1e-17, which are expensive on a pair of cost 1e32, and loses masses below 1e-15.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan.errors import NumericError
-from wgan.transport.arithmetic import Floats, whole_numbers
+from wgan.transport.arithmetic import Floats, to_integers
 
 _ROUNDING_BITS = 48
-"""A mass of less than 2^-48 (16 roundings) of all weights on one side of its pair is what weights are rounded by."""
+"""A mass below 2^-48 (16 roundings) of the total weight on one side of its edge counts as rounding of the weights."""
 
 _BALANCE_BITS = 44
-"""Weights of connected points that differ by less than 2^-44 of their sum are equal up to rounding."""
+"""Total weights of a tree that differ by less than 2^-44 of their sum count as equal."""
 
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Moves:
-    """A plan: `masses[k]` from source point `rows[k]` to target point `columns[k]`."""
+    """A plan in NumPy arrays: `masses[k]` is moved from source point `rows[k]` to target point `columns[k]`."""
 
-    rows: Places
-    columns: Places
+    rows: Indices
+    columns: Indices
     masses: Floats
 
 
 @dataclass
 class _Flow:
-    """What weights decide on a forest.
+    """The flow on a forest that the weights determine.
 
     Attributes:
-        masses: Of each edge, in whole numbers; below 0 where the forest belongs to no plan.
-        sides: The weights on the lighter side of each edge.
-        imbalance: Whether some tree holds more of one side than of the other.
+        masses: The mass of each edge, as integers; negative if no plan uses these edges.
+        sides: The total weight on the lighter side of each edge.
+        imbalance: Whether the source and target weights of some tree differ.
     """
 
     masses: list[int]
@@ -49,7 +49,7 @@ class _Flow:
 
 
 class Forest:
-    """Edges between source and target points without a cycle.
+    """A set of edges between source and target points without a cycle.
 
     Args:
         a: Source weights, shape (N,), above 0.
@@ -58,60 +58,60 @@ class Forest:
 
     def __init__(self, a: Floats, b: Floats) -> None:
         self.shape = len(a), len(b)
-        source, target = whole_numbers(a, b)
+        source, target = to_integers(a, b)
         self.supply = source + [-weight for weight in target]
-        self.one = sum(source)
+        self.total = sum(source)
         self.heaviest_first = sorted(range(len(self.supply)), key=lambda node: -abs(self.supply[node]))
         self.edges: list[tuple[int, int]] = []
 
-    def settled(
-        self, rows: Places, columns: Places, masses: Floats, reduced: Callable[[], Floats] | None = None
+    def exact_plan(
+        self, rows: Indices, columns: Indices, masses: Floats, reduced: Callable[[], Floats] | None = None
     ) -> Moves:
-        """The plan on the pairs that a solver used, with exact masses and without what rounding left.
+        """The plan on the pairs of a solver's plan, with exact masses and without masses left by rounding.
 
         Args:
             rows: Source points of the solver's plan, shape (K,).
-            columns: Its target points.
-            masses: What the solver moved; only their order counts.
-            reduced: Computes reduced costs, shape (N, M), finite: which pairs may be taken where those of the solver
-                are not enough, the least first.
+            columns: Target points, shape (K,).
+            masses: The masses of the solver, shape (K,), which only rank the pairs.
+            reduced: Computes finite reduced costs, shape (N, M). They rank further pairs if those of the solver do not
+                suffice.
 
         Returns:
-            At most N + M - 1 moves, each rounded once. Sums of rows and columns are the weights, but for what rounding
-            weights up or down leaves, which the heaviest point of each tree takes.
+            At most N + M - 1 moves, each rounded once. Row and column sums are the weights; the rounding error of their
+            totals is left at the heaviest point of each tree.
 
         Raises:
-            NumericError: The pairs belong to no plan.
+            NumericError: No plan uses these pairs.
 
-        Source: the dual simplex on trees, as in Ahuja, Magnanti and Orlin (1993), section 11.
+        Source: Ahuja, Magnanti and Orlin (1993), section 11, for the dual simplex on trees.
         """
         self.edges = self._acyclic(rows, columns, masses)
         flow = self._flow()
-        if flow.imbalance or any(mass < 0 for mass in self._but_rounding(flow)):
+        if flow.imbalance or any(mass < 0 for mass in self._significant_masses(flow)):
             if reduced is None:
-                raise NumericError("the solver's pairs belong to no plan")
+                raise NumericError("no plan uses the solver's pairs")
             costs = reduced()
             self.edges = self._spanning(rows, columns, masses, costs)
-            flow = self._made_possible(costs)
+            flow = self._make_feasible(costs)
         while True:
-            kept = [number for number, mass in enumerate(self._but_rounding(flow)) if mass > 0]
+            kept = [number for number, mass in enumerate(self._significant_masses(flow)) if mass > 0]
             if len(kept) == len(self.edges):
                 break
             self.edges = [self.edges[number] for number in kept]
             flow = self._flow()
             if flow.imbalance:
-                raise NumericError("rounding of the weights decides which pairs are used")
-        places = np.array(self.edges, dtype=np.int64).reshape(-1, 2)
+                raise NumericError("the rounding of the weights determines which pairs are used")
+        edges = np.array(self.edges, dtype=np.int64).reshape(-1, 2)
         return Moves(
-            rows=places[:, 0],
-            columns=places[:, 1] - self.shape[0],
-            masses=np.array([mass / self.one for mass in flow.masses]),
+            rows=edges[:, 0],
+            columns=edges[:, 1] - self.shape[0],
+            masses=np.array([mass / self.total for mass in flow.masses]),
         )
 
-    def tightened(self, costs: Floats, f: Floats, g: Floats) -> tuple[Floats, Floats]:
-        """Potentials with f_i + g_j = c_ij on every edge, and the given one at the heaviest point of each tree.
+    def tighten(self, costs: Floats, f: Floats, g: Floats) -> tuple[Floats, Floats]:
+        """Potentials with f_i + g_j = c_ij on every edge, unchanged at the heaviest point of each tree.
 
-        The network simplex leaves points of less than some 1e-15 of the mass out, and their potentials wrong.
+        The network simplex ignores points of less than about 1e-15 of the mass, so their potentials are wrong.
 
         Args:
             costs: Shape (N, M).
@@ -126,13 +126,13 @@ class Forest:
                 potentials[node] = edge_costs[number] - potentials[parent]
         return np.array(potentials[:num_rows]), np.array(potentials[num_rows:])
 
-    def _but_rounding(self, flow: _Flow) -> list[int]:
-        """Masses, 0 where rounding of the weights explains them."""
+    def _significant_masses(self, flow: _Flow) -> list[int]:
+        """The masses, with 0 in place of those that the rounding of the weights explains."""
         pairs = zip(flow.masses, flow.sides, strict=True)
         return [0 if abs(mass) << _ROUNDING_BITS <= side else mass for mass, side in pairs]
 
-    def _acyclic(self, rows: Places, columns: Places, masses: Floats) -> list[tuple[int, int]]:
-        """The heaviest pairs that form a forest (Kruskal)."""
+    def _acyclic(self, rows: Indices, columns: Indices, masses: Floats) -> list[tuple[int, int]]:
+        """The forest of the pairs of largest mass (Kruskal)."""
         leader = list(range(len(self.supply)))
 
         def leader_of(node: int) -> int:
@@ -149,8 +149,8 @@ class Forest:
                 edges.append((row, column))
         return edges
 
-    def _spanning(self, rows: Places, columns: Places, masses: Floats, reduced: Floats) -> list[tuple[int, int]]:
-        """A tree over all points: the pairs of the solver, the heaviest first, then those of least reduced cost."""
+    def _spanning(self, rows: Indices, columns: Indices, masses: Floats, reduced: Floats) -> list[tuple[int, int]]:
+        """A spanning tree: the pairs of the solver by decreasing mass, then the others by increasing reduced cost."""
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import minimum_spanning_tree
 
@@ -164,12 +164,12 @@ class Forest:
         first, second = tree.tocoo().coords
         return list(zip(first.tolist(), second.tolist(), strict=True))
 
-    def _made_possible(self, reduced: Floats) -> _Flow:
-        """Exchange pairs until no mass is below 0, always for the pair of least reduced cost that helps."""
+    def _make_feasible(self, reduced: Floats) -> _Flow:
+        """Exchange pairs of negative mass for the pair of least reduced cost, until no mass is negative."""
         num_rows = self.shape[0]
         for _ in range(2 * len(self.supply)):
             flow = self._flow()
-            masses = self._but_rounding(flow)
+            masses = self._significant_masses(flow)
             worst = min(range(len(masses)), key=masses.__getitem__)
             if masses[worst] >= 0:
                 return flow
@@ -179,10 +179,10 @@ class Forest:
             from_rows, to_columns = (~inside[:num_rows]).nonzero()[0], inside[num_rows:].nonzero()[0]
             if not (len(from_rows) and len(to_columns)):
                 break
-            some = reduced[np.ix_(from_rows, to_columns)]
-            best_row, best_column = np.unravel_index(some.argmin(), some.shape)
+            candidates = reduced[np.ix_(from_rows, to_columns)]
+            best_row, best_column = np.unravel_index(candidates.argmin(), candidates.shape)
             self.edges.append((int(from_rows[best_row]), num_rows + int(to_columns[best_column])))
-        raise NumericError("no plan was found on a tree of pairs")
+        raise NumericError("no feasible tree of pairs was found")
 
     def _neighbours(self) -> list[list[tuple[int, int]]]:
         neighbours: list[list[tuple[int, int]]] = [[] for _ in self.supply]
@@ -204,7 +204,7 @@ class Forest:
         return inside
 
     def _trees(self) -> Iterator[list[tuple[int, int, int]]]:
-        """Each tree from its heaviest point onwards: (node, its parent, the edge between them), parents first."""
+        """Each tree as (node, parent, edge between them), parents first, from its heaviest point as the root."""
         neighbours = self._neighbours()
         seen = [False] * len(self.supply)
         for root in self.heaviest_first:
@@ -212,7 +212,7 @@ class Forest:
                 continue
             seen[root] = True
             tree = [(root, -1, -1)]
-            for node, _, _ in tree:  # grows as it goes
+            for node, _, _ in tree:  # grows during the loop
                 for other, number in neighbours[node]:
                     if not seen[other]:
                         seen[other] = True
@@ -220,7 +220,7 @@ class Forest:
             yield tree
 
     def _flow(self) -> _Flow:
-        """Add up from the leaves to the heaviest point of each tree, which takes what is left."""
+        """Sum the weights from the leaves to the root of each tree, where the imbalance remains."""
         surplus, weight = list(self.supply), [abs(supply) for supply in self.supply]
         masses, sides = [0] * len(self.edges), [0] * len(self.edges)
         imbalance = False

@@ -1,11 +1,11 @@
-"""W2 between Gaussians: the one transport problem in many dimensions whose answer is a formula.
+"""W2 between Gaussians, in closed form in any dimension.
 
 W2^2(N(m1, S1), N(m2, S2)) = ||m1 - m2||^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2)).
 
 The second term is the squared Bures distance of the covariances. It is computed as the distance of two square roots
-after the best rotation of one of them, min_U ||S1^(1/2) - S2^(1/2) U||^2 (Bhatia, Jain and Lim 2019, theorem 1): a sum
-of squares that neither loses its digits nor turns negative where the covariances are nearly equal, as the trace does.
-Its gradient is known in closed form, where that of eigenvectors would be NaN at repeated eigenvalues.
+after the best rotation of one of them, min_U ||S1^(1/2) - S2^(1/2) U||^2 (Bhatia, Jain and Lim 2019, theorem 1). Unlike
+the trace, this sum of squares keeps its digits and stays nonnegative for nearly equal covariances. Its gradient has a
+closed form; the gradient through eigenvectors would be NaN at repeated eigenvalues.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from torch.autograd.function import once_differentiable
 from wgan.errors import UsageError
 from wgan.transport.measures import Array, as_float64, as_pair, as_points, as_weights, root
 
-# How far a covariance may be from symmetric, and its eigenvalues below 0, as shares of its largest entry.
+# The asymmetry and the negative eigenvalues of a covariance that count as rounding, relative to its largest entry.
 _ROUNDING = 1e-8
-# A map whose image has another covariance by more than this share is no map between the two.
+# The relative error of the image's covariance up to which a map exists.
 _MAP_TOLERANCE = 1e-6
 
 
@@ -33,8 +33,8 @@ class GaussianTransport:
     Attributes:
         cost: W2^2, 0-d, float64, in squared units of the data; differentiable.
         distance: W2, 0-d, float64, in units of the data; differentiable, with the gradient 0 at 0.
-        mean_part: ||m1 - m2||^2, which the means pay, 0-d.
-        covariance_part: The squared Bures distance, which the covariances pay, 0-d; the two sum to the cost.
+        mean_part: ||m1 - m2||^2, the part of the cost due to the means, 0-d.
+        covariance_part: The squared Bures distance, the part due to the covariances, 0-d.
     """
 
     cost: Tensor
@@ -48,7 +48,7 @@ class GaussianMap:
     """The optimal map between two Gaussians, T(x) = m2 + matrix (x - m1): the gradient of a convex function.
 
     Attributes:
-        matrix: Shape (D, D), symmetric, at least 0, float64; matrix S1 matrix = S2.
+        matrix: Shape (D, D), symmetric, positive semidefinite, float64; matrix S1 matrix = S2.
         source_mean: m1, shape (D,).
         target_mean: m2, shape (D,).
     """
@@ -58,7 +58,7 @@ class GaussianMap:
     target_mean: Tensor
 
     def __call__(self, x: Array) -> Tensor:
-        """Where points go.
+        """Map points.
 
         Args:
             x: Shape (N, ...); samples are flattened to (N, D).
@@ -67,7 +67,7 @@ class GaussianMap:
             Shape (N, D), float64, differentiable with respect to x. O(N D^2) time.
 
         Raises:
-            UsageError: Points of another dimension.
+            UsageError: Points of the wrong dimension.
             NumericError: Points that are not finite.
         """
         points = as_points(x, "x")
@@ -80,24 +80,24 @@ class GaussianMap:
 def gaussian_transport(
     source_mean: Array, source_covariance: Array, target_mean: Array, target_covariance: Array
 ) -> GaussianTransport:
-    """W2 between two Gaussians, exact.
+    """The exact W2 between two Gaussians.
 
     W2^2 = ||m1 - m2||^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2)).
 
-    The same number bounds W2 of any two distributions with these moments from below (Gelbrich 1990).
+    It is a lower bound of W2 between any two distributions with these moments (Gelbrich 1990).
 
     Args:
         source_mean: m1, shape (D,), or a number.
-        source_covariance: S1, shape (D, D), symmetric, at least 0, singular or not; or a variance.
+        source_covariance: S1, shape (D, D), symmetric, positive semidefinite; or a variance.
         target_mean: m2, like m1.
         target_covariance: S2, like S1.
 
     Returns:
-        The distance and its parts. First derivatives are finite everywhere, also at equal covariances; where S1 is
-        singular and the distance has no derivative, they are those within its range. O(D^3) time, O(D^2) memory.
+        The distance and its parts. First derivatives are finite everywhere, also at equal covariances. If S1 is
+        singular and the distance has no derivative, they are those within the range of S1. O(D^3) time, O(D^2) memory.
 
     Raises:
-        UsageError: Shapes that do not fit, or a matrix that is no covariance.
+        UsageError: Shapes that do not match, or a matrix that is not a covariance.
         NumericError: Entries that are not finite.
 
     Source: Dowson and Landau (1982); Gelbrich (1990), theorem 2.1; Peyré and Cuturi (2019), remark 2.31.
@@ -106,12 +106,9 @@ def gaussian_transport(
         >>> float(gaussian_transport(0.0, 1.0, 3.0, 25.0).distance)
         5.0
     """
-    m1, s1 = _as_gaussian(source_mean, source_covariance, "source")
-    m2, s2 = _as_gaussian(target_mean, target_covariance, "target")
-    if len(m1) != len(m2):
-        raise UsageError(f"a Gaussian of {len(m1)} dimensions (source) cannot be moved to one of {len(m2)} (target)")
-    mean_part = (m1 - m2.to(m1.device)).square().sum()
-    covariance_part: Tensor = _SquaredBures.apply(s1, s2.to(s1.device))  # type: ignore[no-untyped-call]
+    m1, s1, m2, s2 = _as_gaussians(source_mean, source_covariance, target_mean, target_covariance)
+    mean_part = (m1 - m2).square().sum()
+    covariance_part: Tensor = _SquaredBures.apply(s1, s2)  # type: ignore[no-untyped-call]
     cost = mean_part + covariance_part
     return GaussianTransport(cost=cost, distance=root(cost, 2.0), mean_part=mean_part, covariance_part=covariance_part)
 
@@ -123,48 +120,46 @@ def gaussian_map(
 
     Args:
         source_mean: m1, shape (D,), or a number.
-        source_covariance: S1, shape (D, D), or a variance. It may be singular where S2 needs no more than its range.
+        source_covariance: S1, shape (D, D), or a variance. It may be singular if its range contains that of S2.
         target_mean: m2, like m1.
         target_covariance: S2, like S1.
 
     Returns:
-        The map, detached from the Gaussians. O(D^3) time.
+        The map, detached. O(D^3) time.
 
     Raises:
-        UsageError: Shapes that do not fit, a matrix that is no covariance, or a source that lacks a dimension in which
-            the target has some width: mass would have to be split, which no map does.
+        UsageError: Shapes that do not match, a matrix that is not a covariance, or a source without variance in a
+            direction in which the target has some: its mass would have to be split, which no map does.
         NumericError: Entries that are not finite.
 
     Source: Peyré and Cuturi (2019), remark 2.31.
     """
-    m1, s1 = (part.detach() for part in _as_gaussian(source_mean, source_covariance, "source"))
-    m2, s2 = (part.detach().to(m1.device) for part in _as_gaussian(target_mean, target_covariance, "target"))
-    if len(m1) != len(m2):
-        raise UsageError(f"a Gaussian of {len(m1)} dimensions (source) cannot be moved to one of {len(m2)} (target)")
+    gaussians = _as_gaussians(source_mean, source_covariance, target_mean, target_covariance)
+    m1, s1, m2, s2 = (moment.detach() for moment in gaussians)
     (root_1, inverse_1), (root_2, _) = _roots(s1), _roots(s2)
     _, values, right = _factors(root_1, root_2)
     matrix = _map_matrix(inverse_1, values, right)
-    off = float((matrix @ s1 @ matrix - s2).abs().max())
-    if off > _MAP_TOLERANCE * max(float(s2.abs().max()), torch.finfo(torch.float64).tiny):
+    error = float((matrix @ s1 @ matrix - s2).abs().max())
+    if error > _MAP_TOLERANCE * max(float(s2.abs().max()), torch.finfo(torch.float64).tiny):
         raise UsageError(
-            "no map carries a flat Gaussian (source) to one with width outside its plane (target)",
-            remedy="Exchange the two, or add a little variance to the source. The distance exists all the same.",
+            "no map exists from a degenerate Gaussian (source) to one with variance outside its support (target)",
+            remedy="Exchange the two, or add a little variance to the source. The distance exists in any case.",
         )
     return GaussianMap(matrix=matrix, source_mean=m1, target_mean=m2)
 
 
 def fit_gaussian(x: Array, weights: Array | None = None) -> tuple[Tensor, Tensor]:
-    """The mean and covariance of samples: of the samples themselves, so divided by N and not by N - 1.
+    """The mean and covariance of samples, divided by N and not by N - 1.
 
     Args:
         x: Shape (N, ...); samples are flattened to (N, D).
-        weights: Shape (N,), summing to 1; None for equal ones.
+        weights: Shape (N,), summing to 1; None for equal weights.
 
     Returns:
         Mean, shape (D,), and covariance, shape (D, D), float64, differentiable. O(N D^2) time.
 
     Raises:
-        UsageError: No samples, or weights that do not fit.
+        UsageError: No samples, or weights that do not match.
         NumericError: Entries that are not finite.
     """
     points = as_points(x, "x")
@@ -179,19 +174,19 @@ def gaussian_bound(
     Args:
         x: Samples, shape (N, ...).
         y: Samples, shape (M, ...), of the same size each.
-        x_weights: Shape (N,), summing to 1; None for equal ones.
+        x_weights: Shape (N,), summing to 1; None for equal weights.
         y_weights: Shape (M,).
 
     Returns:
-        The distance, never above W2 of the samples with the Euclidean distance, and equal to it where one set is the
-        other stretched and moved. Differentiable with respect to samples and weights. O((N + M) D^2 + D^3) time.
+        The distance: at most the Euclidean W2 of the samples, and equal to it if one set is a scaled and translated
+        copy of the other. Differentiable with respect to samples and weights. O((N + M) D^2 + D^3) time.
 
     Raises:
-        UsageError: Sets that are empty or of other dimensions, or weights that do not fit.
+        UsageError: Sets that are empty or differ in dimension, or weights that do not match.
         NumericError: Entries that are not finite.
 
-    Source: Gelbrich (1990), theorem 2.1. On features of images the cost is what is called a Fréchet distance (Heusel et
-    al. 2017, equation 6), up to their N - 1.
+    Source: Gelbrich (1990), theorem 2.1. On features of images the cost is the Fréchet distance of Heusel et al.
+    (2017), equation 6, except that theirs divides by N - 1.
     """
     first, second = as_pair(x, y)
     a = as_weights(x_weights, len(first), "x_weights").to(first.device)
@@ -220,6 +215,17 @@ class _SquaredBures(torch.autograd.Function):
         )
 
 
+def _as_gaussians(
+    source_mean: Array, source_covariance: Array, target_mean: Array, target_covariance: Array
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Both Gaussians, checked and on the device of the source."""
+    m1, s1 = _as_gaussian(source_mean, source_covariance, "source")
+    m2, s2 = _as_gaussian(target_mean, target_covariance, "target")
+    if len(m1) != len(m2):
+        raise UsageError(f"a Gaussian of {len(m1)} dimensions (source) cannot be moved to one of {len(m2)} (target)")
+    return m1, s1, m2.to(m1.device), s2.to(m1.device)
+
+
 def _as_gaussian(mean: Array, covariance: Array, side: str) -> tuple[Tensor, Tensor]:
     """A mean of shape (D,) and a covariance of shape (D, D), checked and made exactly symmetric."""
     m, s = as_float64(mean, f"{side}_mean"), as_float64(covariance, f"{side}_covariance")
@@ -229,7 +235,7 @@ def _as_gaussian(mean: Array, covariance: Array, side: str) -> tuple[Tensor, Ten
         raise UsageError(f"{side}_mean must have shape (D,), not {tuple(m.shape)}")
     if s.shape != (len(m), len(m)):
         raise UsageError(
-            f"{side}_covariance must have shape ({len(m)}, {len(m)}) as the mean has, not {tuple(s.shape)}"
+            f"{side}_covariance must have shape ({len(m)}, {len(m)}) to match the mean, not {tuple(s.shape)}"
         )
     largest = float(s.detach().abs().max())
     if float((s - s.T).detach().abs().max()) > _ROUNDING * largest:
@@ -239,13 +245,13 @@ def _as_gaussian(mean: Array, covariance: Array, side: str) -> tuple[Tensor, Ten
     if least < -_ROUNDING * largest:
         raise UsageError(
             f"{side}_covariance must have no negative eigenvalue, but one is {least:.6g}",
-            remedy="A matrix with negative eigenvalues is no covariance: was it a correlation filled in by pairs?",
+            remedy="Matrices of pairwise correlations, computed with missing values, can have negative eigenvalues.",
         )
     return m, s.to(m.device)
 
 
 def _moments(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    # A point of the set is taken off first, so that a common offset costs no digits.
+    # One of the points is subtracted first, so that a common offset loses no digits.
     origin = points[0].detach()
     shifted = points - origin
     mean = weights @ shifted
@@ -254,11 +260,11 @@ def _moments(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _roots(s: Tensor) -> tuple[Tensor, Tensor]:
-    """S^(1/2) and its pseudo-inverse: what rounding left of eigenvalues that are 0 is 0 again."""
+    """S^(1/2) and its pseudo-inverse. Eigenvalues that are 0 up to rounding are set to 0."""
     values, vectors = torch.linalg.eigh(s)
-    there = values > len(s) * torch.finfo(s.dtype).eps * values[-1].clamp(min=0.0)
-    roots = torch.where(there, values, 0.0).sqrt()
-    inverses = torch.where(there, 1.0 / torch.where(there, roots, 1.0), 0.0)
+    is_positive = values > len(s) * torch.finfo(s.dtype).eps * values[-1].clamp(min=0.0)
+    roots = torch.where(is_positive, values, 0.0).sqrt()
+    inverses = torch.where(is_positive, 1.0 / torch.where(is_positive, roots, 1.0), 0.0)
     return (vectors * roots) @ vectors.T, (vectors * inverses) @ vectors.T
 
 

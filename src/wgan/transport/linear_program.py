@@ -1,19 +1,18 @@
-"""The earth mover's problem as a linear program, written out: for learning, and for checking faster solvers.
+"""Optimal transport written out as a linear program: for teaching, and for checking faster solvers.
 
-A plan Gamma says how much mass goes from x_i to y_j. Flattened row by row it is one long vector, and all about it is
-linear:
+A plan Gamma says how much mass moves from x_i to y_j. Flattened row by row it is a vector, and the problem is linear:
 
     primal    min over Gamma of <c, Gamma>    subject to   A Gamma = b,   Gamma >= 0
     dual      max over F     of <b, F>        subject to   A^T F <= c
 
-Here c holds the costs, b the weights of x and then those of y, and each row of A adds up one row or one column of the
-plan. F = (f, g) holds one price for each point: f_i to pick a unit of mass up at x_i and g_j to put it down at y_j, and
-the constraint says that no pair costs more than moving the mass oneself.
+Here c holds the costs, b the weights of x followed by those of y, and each row of A sums one row or one column of the
+plan. F = (f, g) holds the potentials, which can be read as prices: f_i for picking up a unit of mass at x_i and g_j for
+delivering it at y_j. The constraint says that for no pair the prices exceed the cost.
 
-Weak duality: <b, F> = <A Gamma, F> = <Gamma, A^T F> <= <Gamma, c> for any two that satisfy their constraints, so that
-any prices prove a lower bound of the cost, and any plan an upper one. Strong duality: at the optimum they are equal.
+Weak duality: <b, F> = <A Gamma, F> = <Gamma, A^T F> <= <Gamma, c> for any feasible Gamma and F. So any feasible
+potentials give a lower bound of the cost, and any plan an upper bound. Strong duality: at the optimum they are equal.
 
-Kantorovich and Rubinstein: where c is a metric d, one function is enough, F = (f, -f), and the constraint becomes
+Kantorovich-Rubinstein duality: if c is a metric d, one function is enough, F = (f, -f), and the constraint becomes
 |f(x) - f(y)| <= d(x, y) on all points of both sides: f is 1-Lipschitz. That is the critic of a Wasserstein GAN.
 
 Sources: Arjovsky, Chintala and Bottou (2017), section 2 and equation 2; Villani (2009), theorem 5.10 and remark 6.5;
@@ -23,7 +22,7 @@ Peyré and Cuturi (2019), sections 2.3, 2.5, 3.1 and 6.1.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,19 +31,24 @@ from torch import Tensor
 
 from wgan.errors import UsageError
 from wgan.transport.arithmetic import weighted_value
-from wgan.transport.costs import Cost, cost_matrix, is_matrix, without_forbidden
-from wgan.transport.highs import BeyondTolerancesError, constraints, primal_and_dual
+from wgan.transport.certificates import (
+    Certificate,
+    certificate_of,
+    feasible_transform,
+    is_rounding_negligible,
+    solve_on_support,
+)
+from wgan.transport.costs import Cost, cost_matrix, is_matrix, replace_forbidden
 from wgan.transport.lipschitz_program import LipschitzFunction, joint_support, solve_lipschitz
 from wgan.transport.measures import Array, as_float64, as_pair, as_weights
-from wgan.transport.proving import Proof, below, extended, is_exact_enough, weigh
 from wgan.transport.refinement import refine
-from wgan.transport.solvers import Solved
+from wgan.transport.solvers import BeyondTolerancesError, Solution, constraint_matrix, primal_and_dual
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 MAX_POINTS = 300
-"""The most points a side: the plan then has 90,000 entries, which HiGHS handles in seconds."""
+"""The most points per side: the plan then has 90,000 entries, which HiGHS handles in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +64,8 @@ class TransportProgram:
         shape: (N, M).
 
     Example:
-        Two points on the line, each to move by 1. The prices f = (1, 1), g = (0, 0) are affordable and prove that no
-        plan costs less than 1.
+        Two points on the line, each of which moves by 1. The potentials f = (1, 1), g = (0, 0) are feasible and prove
+        that no plan costs less than 1.
 
         >>> program = transport_program([0.0, 10.0], [1.0, 11.0])
         >>> program.A.toarray().astype(int).tolist()
@@ -79,7 +83,7 @@ class TransportProgram:
     shape: tuple[int, int]
 
     def primal_value(self, plan: Array) -> Tensor:
-        """<c, Gamma>: what a plan costs, an upper bound of the optimum where `primal_violation` is 0.
+        """<c, Gamma>: the cost of a plan, an upper bound of the optimum if `primal_violation` is 0.
 
         Args:
             plan: Gamma, shape (N, M) or (N M,).
@@ -87,19 +91,19 @@ class TransportProgram:
         Returns:
             0-d, in units of the distance to the power p, differentiable with respect to the plan.
         """
-        flat = self._sized(plan, len(self.c), "plan")
-        # A forbidden pair costs nothing as long as it is not used.
+        flat = self._flatten(plan, len(self.c), "plan")
+        # A forbidden pair without mass costs nothing.
         unused = (self.c == torch.inf) & (flat.detach() == 0.0)
         value: Tensor = flat @ self.c.masked_fill(unused, 0.0)
         return value
 
     def primal_violation(self, plan: Array) -> float:
-        """By how much a plan breaks its constraints: the largest entry of |A Gamma - b| and of -Gamma, at least 0."""
-        flat = self._sized(plan, len(self.c), "plan").detach().cpu().numpy()
+        """The constraint violation of a plan: the largest entry of |A Gamma - b| and of -Gamma, at least 0."""
+        flat = self._flatten(plan, len(self.c), "plan").detach().cpu().numpy()
         return float(max(np.abs(self.A @ flat - self.b.cpu().numpy()).max(), -flat.min(), 0.0))
 
     def dual_value(self, potentials: Array) -> Tensor:
-        """<b, F>: what prices earn, a lower bound of the optimum where `dual_violation` is 0.
+        """<b, F>: the value of potentials, a lower bound of the optimum if `dual_violation` is 0.
 
         Args:
             potentials: F = (f, g), shape (N + M,).
@@ -107,15 +111,15 @@ class TransportProgram:
         Returns:
             0-d, in units of the distance to the power p, differentiable with respect to the potentials.
         """
-        value: Tensor = self._sized(potentials, len(self.b), "potentials") @ self.b
+        value: Tensor = self._flatten(potentials, len(self.b), "potentials") @ self.b
         return value
 
     def dual_violation(self, potentials: Array) -> float:
-        """By how much prices break their constraints: the largest entry of A^T F - c, at least 0."""
-        prices = self._sized(potentials, len(self.b), "potentials").detach().cpu().numpy()
-        return float(max((self.A.T @ prices - self.c.cpu().numpy()).max(), 0.0))
+        """The constraint violation of potentials: the largest entry of A^T F - c, at least 0."""
+        flat = self._flatten(potentials, len(self.b), "potentials").detach().cpu().numpy()
+        return float(max((self.A.T @ flat - self.c.cpu().numpy()).max(), 0.0))
 
-    def _sized(self, values: Array, size: int, name: str) -> Tensor:
+    def _flatten(self, values: Array, size: int, name: str) -> Tensor:
         flat = as_float64(values, name).reshape(-1).to(self.b.device)
         if len(flat) != size:
             raise UsageError(f"{name} must hold {size} numbers for a problem of {self.shape}, not {len(flat)}")
@@ -124,21 +128,21 @@ class TransportProgram:
 
 @dataclass(frozen=True, kw_only=True)
 class LinearProgramSolution:
-    """A transport problem solved three times: as a plan, as prices, and where the cost is a metric as one function.
+    """A transport problem solved as primal, as dual, and if the cost is a metric as a dual with one function.
 
     Attributes:
         program: A, b and c.
-        primal: <c, Gamma> of the best plan, 0-d, float64: W_p^p. Not differentiable; `exact` is.
-        dual: <b, F> of the best potentials, found by a solve of their own, 0-d, float64, added up without rounding.
-        gap: primal - dual: 0 up to rounding, by strong duality; at most 1e-10 of what the plan's moves cost.
+        primal: <c, Gamma> of the optimal plan, 0-d, float64: W_p^p. Not differentiable; `exact` is.
+        dual: <b, F> of the optimal potentials, from a separate solve, 0-d, float64, summed without rounding.
+        gap: primal - dual: 0 up to rounding by strong duality, and at most 1e-10 of the cost of the plan's moves.
         plan: Gamma, shape (N, M).
         source_potential: f, shape (N,).
-        target_potential: g, shape (M,); f_0 = 0, since f + t and g - t earn the same, unless costs of very different
-            sizes would lose their digits by it.
-        primal_violation: By how much the plan breaks its constraints.
-        dual_violation: By how much the potentials break theirs.
+        target_potential: g, shape (M,). f_0 = 0, since f + t and g - t have the same value, unless this loses digits
+            because of costs of very different magnitudes.
+        primal_violation: The constraint violation of the plan.
+        dual_violation: The constraint violation of the potentials.
         lipschitz: The reduction to one function, or None.
-        no_lipschitz: Why there is none: the axiom of a metric that the cost breaks; "" where there is one.
+        no_lipschitz: Why there is none: the axiom of a metric that the cost breaks; "" if there is one.
     """
 
     program: TransportProgram
@@ -166,18 +170,18 @@ def transport_program(
     """Write a transport problem as a linear program, without solving it.
 
     Args:
-        x: Points, shape (N, ...), N at most 300; None with a cost matrix.
-        y: Points, shape (M, ...), M at most 300; None with a cost matrix.
+        x: Points, shape (N, ...), N at most 300; None if the cost is a matrix.
+        y: Points, shape (M, ...), M at most 300; None if the cost is a matrix.
         cost: "euclidean", "squared", "manhattan", a function of points, or a matrix of shape (N, M).
         p: The power of the distance, at least 1.
-        x_weights: Shape (N,), summing to 1; None for equal ones.
+        x_weights: Shape (N,), summing to 1; None for equal weights.
         y_weights: Shape (M,).
 
     Returns:
         A, b and c, detached. O(N M) time and memory.
 
     Raises:
-        UsageError: More than 300 points a side, or sets, costs or weights that do not fit together.
+        UsageError: More than 300 points per side, or sets, costs or weights that do not match.
         NumericError: Entries that are not finite.
 
     Source: Peyré and Cuturi (2019), section 3.1.
@@ -187,14 +191,16 @@ def transport_program(
         sizes = tuple(map(len, as_pair(x, y)))
     if max(sizes, default=0) > MAX_POINTS:
         raise UsageError(
-            f"a linear program takes at most {MAX_POINTS} points a side, not {' and '.join(map(str, sizes))}",
+            f"a linear program takes at most {MAX_POINTS} points per side, not {' and '.join(map(str, sizes))}",
             remedy="`exact` solves the same problem for thousands of points.",
         )
     costs = cost_matrix(x, y, cost, p).detach()
     num_x, num_y = costs.shape
     a = as_weights(x_weights, num_x, "x_weights").detach().to(costs.device)
     b = as_weights(y_weights, num_y, "y_weights").detach().to(costs.device)
-    return TransportProgram(A=constraints(num_x, num_y), b=torch.cat([a, b]), c=costs.reshape(-1), shape=(num_x, num_y))
+    return TransportProgram(
+        A=constraint_matrix(num_x, num_y), b=torch.cat([a, b]), c=costs.reshape(-1), shape=(num_x, num_y)
+    )
 
 
 def linear_program(
@@ -207,31 +213,31 @@ def linear_program(
     y_weights: Array | None = None,
     reduce: bool = True,
 ) -> LinearProgramSolution:
-    """Solve the primal, the dual, and the dual with one Lipschitz function, each on its own by HiGHS.
+    """Solve the primal, the dual, and the dual with one Lipschitz function, each separately with HiGHS.
 
     Args:
-        x: Points, shape (N, ...), N at most 300; None with a cost matrix.
-        y: Points, shape (M, ...), M at most 300; None with a cost matrix.
-        cost: "euclidean", "squared", "manhattan", a function of points, or a matrix of shape (N, M). A square matrix
-            with zeros on its diagonal says that x_i and y_i are one point. A matrix or a function may forbid pairs by
-            infinite costs.
+        x: Points, shape (N, ...), N at most 300; None if the cost is a matrix.
+        y: Points, shape (M, ...), M at most 300; None if the cost is a matrix.
+        cost: "euclidean", "squared", "manhattan", a function of points, or a matrix of shape (N, M). In a
+            square matrix with a zero diagonal x_i and y_i are the same point. A matrix or a function may forbid pairs
+            by infinite costs.
         p: The power of the distance, at least 1.
-        x_weights: Shape (N,), summing to 1; None for equal ones.
+        x_weights: Shape (N,), summing to 1; None for equal weights.
         y_weights: Shape (M,).
-        reduce: Whether to solve the reduction to one function too, which takes longest.
+        reduce: Whether to solve the reduction to one function too, which takes the longest.
 
     Returns:
-        Values, solutions and the gap between them, detached. At 300 points a side about 2 s for the primal, 3 s for the
-        dual and 8 s for the reduction, on one thread; the time grows with about the cube of the number, and the memory
-        with its square.
+        Values, solutions and the gap between them, detached. With 300 points per side on one thread, the primal takes
+        about 2 s, the dual 3 s and the reduction 8 s. Time grows about cubically with the number, memory
+        quadratically.
 
     Raises:
-        UsageError: More than 300 points a side, sets, costs or weights that do not fit together, or no plan without
+        UsageError: More than 300 points per side, sets, costs or weights that do not match, or no plan without
             forbidden pairs.
         NumericError: Entries that are not finite, or a solver that did not reach its optimum.
 
-    Source: Arjovsky et al. (2017), equations 1 and 2; Peyré and Cuturi (2019), sections 3.1 and 6.1; HiGHS: Huangfu
-    and Hall (2018).
+    Source: Arjovsky et al. (2017), equations 1 and 2; Peyré and Cuturi (2019), sections 3.1 and 6.1; Huangfu and Hall
+    (2018) for HiGHS.
 
     Example:
         >>> solution = linear_program([0.0, 1.0, 5.0], [2.0, 3.0, 5.0])
@@ -244,54 +250,50 @@ def linear_program(
     num_x, device = program.shape[0], program.b.device
     costs = program.c.reshape(program.shape).cpu().contiguous()
     a, b = program.b[:num_x].cpu(), program.b[num_x:].cpu()
-    found, proof = _solve(costs, a, b)
+    found, certificate = _solve(costs, a, b)
     plan = torch.zeros(program.shape, dtype=torch.float64, device="cpu")
     plan[found.rows, found.columns] = found.masses
-    f, g = proof.source_potential, proof.target_potential
-    prices, plan = torch.cat([f, g]).to(device), plan.to(device)
-    support = joint_support(x, y, cost, p, costs.to(device)) if reduce else "it was not asked for"
+    f, g = certificate.source_potential, certificate.target_potential
+    dual_value = weighted_value(*(values.numpy() for values in (a, f, b, g)))
+    potentials, plan = torch.cat([f, g]).to(device), plan.to(device)
+    support = joint_support(x, y, cost, p, costs.to(device)) if reduce else "it was not requested"
     return LinearProgramSolution(
         program=program,
         primal=program.primal_value(plan),
-        dual=torch.tensor(weighted_value(*(side.numpy() for side in (a, f, b, g))), dtype=torch.float64, device=device),
-        gap=proof.gap,
+        dual=torch.tensor(dual_value, dtype=torch.float64, device=device),
+        gap=certificate.gap,
         plan=plan,
-        source_potential=prices[:num_x],
-        target_potential=prices[num_x:],
+        source_potential=potentials[:num_x],
+        target_potential=potentials[num_x:],
         primal_violation=program.primal_violation(plan),
-        dual_violation=program.dual_violation(prices),
-        lipschitz=None if isinstance(support, str) else solve_lipschitz(a, b, support, proof),
+        dual_violation=program.dual_violation(potentials),
+        lipschitz=None if isinstance(support, str) else solve_lipschitz(a, b, support, certificate),
         no_lipschitz=support if isinstance(support, str) else "",
     )
 
 
-def _solve(costs: Tensor, a: Tensor, b: Tensor) -> tuple[Solved, Proof]:
-    """Solve over points that weigh something; the potentials of the others are c-transforms of theirs."""
-    rows, columns = a.nonzero().flatten(), b.nonzero().flatten()
-    found, proof = _solve_weighted(costs[rows][:, columns].contiguous(), a[rows], b[columns])
-    proof = extended(proof, costs, rows, columns)
-    potentials = proof.source_potential, proof.target_potential
-    found = replace(found, rows=rows[found.rows], columns=columns[found.columns], potentials=potentials)
+def _solve(costs: Tensor, a: Tensor, b: Tensor) -> tuple[Solution, Certificate]:
+    """Solve with any weights, by potentials with f_0 = 0 if they certify the plan."""
+    found, certificate = solve_on_support(costs, a, b, _solve_positive)
     anchored = _anchored(costs, found)
-    return found, anchored if anchored.holds else proof
+    return found, anchored if anchored.optimal else certificate
 
 
-def _solve_weighted(costs: Tensor, a: Tensor, b: Tensor) -> tuple[Solved, Proof]:
-    """Solve by HiGHS, and in rounds where costs differ too much in size for one."""
-    found: Solved | None = None
-    possible = without_forbidden(costs)
+def _solve_positive(costs: Tensor, a: Tensor, b: Tensor) -> tuple[Solution, Certificate]:
+    """Solve with weights above 0 by HiGHS, and refine the solution if one solve is too inaccurate."""
+    found: Solution | None = None
     with contextlib.suppress(BeyondTolerancesError):
-        found = primal_and_dual(possible, a, b)
-        if is_exact_enough(costs, a, b, found) and (proof := _anchored(costs, found)).holds:
-            return found, proof
+        found = primal_and_dual(replace_forbidden(costs), a, b)
+        if is_rounding_negligible(costs, a, b, found) and (certificate := _anchored(costs, found)).optimal:
+            return found, certificate
     try:
         return refine(costs, a, b, found, primal_and_dual)
     except BeyondTolerancesError:
         return refine(costs, a, b, found)
 
 
-def _anchored(costs: Tensor, found: Solved) -> Proof:
-    """The proof by potentials with f_0 = 0, as they are reported where float64 has the digits."""
+def _anchored(costs: Tensor, found: Solution) -> Certificate:
+    """The certificate by potentials with f_0 = 0."""
     assert found.potentials is not None
     f = found.potentials[0] - found.potentials[0][0]
-    return weigh(costs, found, f, below(costs, f))
+    return certificate_of(costs, found, f, feasible_transform(costs, f))

@@ -1,6 +1,6 @@
-"""How steep a critic is: slopes that were met, which bound its Lipschitz constant from below, and one bound from above.
+"""Lower and upper bounds of a critic's Lipschitz constant.
 
-All with respect to Euclidean distances between flattened samples.
+All bounds are with respect to Euclidean distances between flattened samples.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from wgan.transport.costs import cost_matrix
 from wgan.transport.measures import as_float64
 
 Critic = Callable[[Tensor], Tensor]
-"""From samples (N, ...) to N scores in any shape: a module or a function."""
+"""Maps samples (N, ...) to N scores in any shape: a module or a function."""
 
 SCORED = 4096
 """Samples scored at once."""
 
 NUM_CLIMBERS = 64
-"""Points from which the steepest gradient is searched for."""
+"""Starting points of the search for the steepest gradient."""
 
-# Steps tried at once, to and fro, in units that begin at the samples' root mean square distance from their mean.
+# Step lengths tried in both directions, in units that start at the samples' root mean square distance from their mean.
 _STEPS = (1.0, -1.0, 0.25, -0.25, 0.0625, -0.0625)
-_PROBED = 16
+_NUM_PROBED = 16
 
-# Steepest slopes of activations, rounded up; 1 for the rest of the table.
-_SLOPES: dict[type[nn.Module], float] = {
+# Lipschitz constants of activations, rounded up.
+_LIPSCHITZ_CONSTANTS: dict[type[nn.Module], float] = {
     nn.Identity: 1.0,
     nn.Flatten: 1.0,
     nn.Unflatten: 1.0,
-    nn.Dropout: 1.0,  # where critics are judged it does nothing
+    nn.Dropout: 1.0,  # the identity in evaluation mode
     nn.ReLU: 1.0,
     nn.ReLU6: 1.0,
     nn.Hardtanh: 1.0,
@@ -49,51 +49,51 @@ _SLOPES: dict[type[nn.Module], float] = {
 
 
 @contextlib.contextmanager
-def judging(critic: Critic) -> Iterator[None]:
-    """Within the block a module is in evaluation mode; afterwards each of its parts is as it was."""
-    parts = [(part, part.training) for part in critic.modules()] if isinstance(critic, nn.Module) else []
-    for part, _ in parts:
-        part.training = False
+def evaluation_mode(critic: Critic) -> Iterator[None]:
+    """Put a module into evaluation mode, and restore the mode of each submodule afterwards."""
+    modes = [(module, module.training) for module in critic.modules()] if isinstance(critic, nn.Module) else []
+    for module, _ in modes:
+        module.training = False
     try:
         yield
     finally:
-        for part, training in parts:
-            part.training = training
+        for module, training in modes:
+            module.training = training
 
 
-def brought_to(critic: Critic, samples: Tensor) -> Tensor:
-    """Samples on the critic's device, in the widest floating precision among its parameters and buffers."""
+def as_critic_input(critic: Critic, samples: Tensor) -> Tensor:
+    """Samples on the critic's device, in the widest floating dtype among its parameters and buffers."""
     if not isinstance(critic, nn.Module):
         return samples
-    held = [tensor for tensor in (*critic.parameters(), *critic.buffers()) if tensor.is_floating_point()]
-    if not held:
+    tensors = [tensor for tensor in (*critic.parameters(), *critic.buffers()) if tensor.is_floating_point()]
+    if not tensors:
         return samples
-    widest = max((tensor.dtype for tensor in held), key=lambda dtype: torch.finfo(dtype).bits)
-    return samples.to(device=held[0].device, dtype=widest)
+    widest = max((tensor.dtype for tensor in tensors), key=lambda dtype: torch.finfo(dtype).bits)
+    return samples.to(device=tensors[0].device, dtype=widest)
 
 
 @torch.no_grad()
 def scores_of(critic: Critic, samples: Tensor) -> Tensor:
-    """Score samples, some at a time.
+    """Score samples in batches.
 
     Args:
-        critic: From samples to one number each.
-        samples: Shape (N, ...), as the critic takes them.
+        critic: Maps samples to one score each.
+        samples: Shape (N, ...), in the shape that the critic takes.
 
     Returns:
         Shape (N,), float64, on the samples' device.
 
     Raises:
-        UsageError: Not one score for each sample.
+        UsageError: The number of scores is not the number of samples.
         NumericError: Scores that are not finite.
     """
     parts = []
-    with judging(critic):
-        for some in torch.split(samples, SCORED):
-            scores = critic(brought_to(critic, some))
-            if scores.numel() != len(some):
+    with evaluation_mode(critic):
+        for batch in torch.split(samples, SCORED):
+            scores = critic(as_critic_input(critic, batch))
+            if scores.numel() != len(batch):
                 raise UsageError(
-                    f"a critic must return one score for each sample: {len(some)} samples gave shape "
+                    f"a critic must return one score for each sample: {len(batch)} samples gave shape "
                     f"{tuple(scores.shape)}"
                 )
             parts.append(scores.reshape(-1).to(samples.device))
@@ -104,18 +104,18 @@ def scores_of(critic: Critic, samples: Tensor) -> Tensor:
 def steepest_secant(
     source_scores: Tensor, target_scores: Tensor, x: Tensor, y: Tensor, *, held: int
 ) -> tuple[float, float]:
-    """The steepest slope between a point of one sample and a point of the other, and the largest jump at one place.
+    """The steepest secant between a point of one sample and a point of the other, and the largest jump at one point.
 
     Args:
         source_scores: f(x), shape (N,), float64.
         target_scores: f(y), shape (M,), float64.
         x: Shape (N, D), float64.
         y: Shape (M, D), float64.
-        held: Distances kept in memory at once.
+        held: The most distances in memory at once.
 
     Returns:
-        max |f(x_i) - f(y_j)| / ||x_i - y_j|| over pairs that are apart, and max |f(x_i) - f(y_j)| over pairs that are
-        not, which rounding alone can make differ from 0. O(N M D) time.
+        max |f(x_i) - f(y_j)| / ||x_i - y_j|| over distinct pairs, and max |f(x_i) - f(y_j)| over coincident pairs,
+        which is 0 up to the critic's rounding. O(N M D) time.
     """
     slope, jump = 0.0, 0.0
     block = max(1, held // len(y))
@@ -130,18 +130,18 @@ def steepest_secant(
 
 @torch.no_grad()
 def gradient_norms(critic: Critic, samples: Tensor, *, at_once: int = SCORED) -> Tensor | None:
-    """How steep a critic is at samples.
+    """The norms of a critic's gradients at samples.
 
     Args:
-        critic: Differentiable, scoring each sample by itself.
+        critic: Differentiable, scoring each sample independently.
         samples: Shape (N, ...).
-        at_once: Samples that go through the critic at once.
+        at_once: The batch size.
 
     Returns:
-        The norms of its gradients, shape (N,), float64, on the samples' device; None where the scores have no gradient.
+        Shape (N,), float64, on the samples' device; None if the scores have no gradient.
     """
-    with judging(critic), torch.enable_grad():
-        parts = [_gradient_norms(critic, some) for some in torch.split(samples, at_once)]
+    with evaluation_mode(critic), torch.enable_grad():
+        parts = [_gradient_norms(critic, batch) for batch in torch.split(samples, at_once)]
     found = [part for part in parts if part is not None]
     return torch.cat(found) if len(found) == len(parts) else None
 
@@ -149,20 +149,20 @@ def gradient_norms(critic: Critic, samples: Tensor, *, at_once: int = SCORED) ->
 def steepest_gradient(
     critic: Critic, samples: Tensor, *, climb_steps: int, norms: Tensor | None = None
 ) -> float | None:
-    """The largest norm of a critic's gradient that was found, from samples upwards.
+    """The largest norm of a critic's gradient found by gradient ascent on the norm.
 
-    From the samples with the steepest gradients, points climb: along the gradient of the gradient's norm where there is
-    one, and elsewhere, as inside a linear piece of a ReLU network, along the critic's own gradient. Each time steps of
-    several lengths to and fro are tried; a point moves to the best where the norm grows, and else halves its steps.
+    The ascent starts at the samples with the largest norms. It follows the gradient of the norm, or where that is 0, as
+    inside a linear piece of a ReLU network, the critic's own gradient. Each step tries several lengths in both
+    directions. A point moves to the best of them if the norm increases, and otherwise halves its step length.
 
     Args:
-        critic: Differentiable, scoring each sample by itself.
-        samples: Where to start, shape (N, ...), float64.
-        climb_steps: Steps of each climb.
-        norms: From `gradient_norms`, where they are known already.
+        critic: Differentiable, scoring each sample independently.
+        samples: Starting points, shape (N, ...), float64.
+        climb_steps: The number of ascent steps.
+        norms: The result of `gradient_norms` at the samples, if known.
 
     Returns:
-        A norm that the critic's gradient has somewhere, so that no Lipschitz constant of it is smaller; None where the
+        The norm of the critic's gradient at some point, hence a lower bound of its Lipschitz constant; None if the
         scores have no gradient.
     """
     centred = samples.flatten(1) - samples.flatten(1).mean(dim=0)
@@ -171,23 +171,23 @@ def steepest_gradient(
         norms = gradient_norms(critic, samples)
         if norms is None:
             return None
-    with judging(critic), torch.enable_grad():
+    with evaluation_mode(critic), torch.enable_grad():
         best, where = norms.topk(min(NUM_CLIMBERS, len(norms)))
         points = samples[where]
         units = torch.full_like(best, reach)
         for _ in range(climb_steps):
-            uphill = _uphill(critic, points)
+            direction = _ascent_direction(critic, points)
             lengths = units * torch.tensor(_STEPS, dtype=units.dtype, device=units.device)[:, None]
-            moved = points + lengths.reshape(*lengths.shape, *[1] * (points.dim() - 1)) * uphill
-            reached = _gradient_norms(critic, moved.flatten(0, 1))
-            assert reached is not None
-            highest, which = reached.reshape(lengths.shape).max(dim=0)
-            higher = highest > best
+            moved = points + lengths.reshape(*lengths.shape, *[1] * (points.dim() - 1)) * direction
+            new_norms = _gradient_norms(critic, moved.flatten(0, 1))
+            assert new_norms is not None
+            highest, which = new_norms.reshape(lengths.shape).max(dim=0)
+            is_higher = highest > best
             points = torch.where(
-                _expand(higher, points), moved[which, torch.arange(len(points), device=which.device)], points
+                _expand(is_higher, points), moved[which, torch.arange(len(points), device=which.device)], points
             )
             best = torch.maximum(best, highest)
-            units = torch.where(higher, units, units / 2)
+            units = torch.where(is_higher, units, units / 2)
     return float(best.max())
 
 
@@ -196,8 +196,8 @@ def _expand(values: Tensor, points: Tensor) -> Tensor:
 
 
 def _gradient_norms(critic: Critic, points: Tensor) -> Tensor | None:
-    """The norms of the critic's gradients at points, shape (N,), float64; None where there are no gradients."""
-    values = brought_to(critic, points.detach()).requires_grad_(True)
+    """As `gradient_norms`, in one batch and in the critic's current mode."""
+    values = as_critic_input(critic, points.detach()).requires_grad_(True)
     scores = critic(values)
     if not scores.requires_grad:
         return None
@@ -206,16 +206,16 @@ def _gradient_norms(critic: Critic, points: Tensor) -> Tensor | None:
     return norms.to(points.device)
 
 
-def _uphill(critic: Critic, points: Tensor) -> Tensor:
-    """The direction to climb in, of length 1 or 0, shaped like the points."""
-    values = brought_to(critic, points.detach()).requires_grad_(True)
+def _ascent_direction(critic: Critic, points: Tensor) -> Tensor:
+    """The direction of ascent, of length 1 or 0, in the shape of the points."""
+    values = as_critic_input(critic, points.detach()).requires_grad_(True)
     (gradient,) = torch.autograd.grad(critic(values).sum(), values, create_graph=True, materialize_grads=True)
     norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
-    bend = torch.zeros_like(gradient)
+    slope = torch.zeros_like(gradient)
     if norms.requires_grad:
-        (bend,) = torch.autograd.grad(norms.sum(), values, allow_unused=True, materialize_grads=True)
-    curved = bend.flatten(1).abs().amax(dim=1) > 0
-    direction = torch.where(_expand(curved, bend), bend, gradient.detach()).flatten(1).double()
+        (slope,) = torch.autograd.grad(norms.sum(), values, allow_unused=True, materialize_grads=True)
+    is_curved = slope.flatten(1).abs().amax(dim=1) > 0
+    direction = torch.where(_expand(is_curved, slope), slope, gradient.detach()).flatten(1).double()
     lengths = torch.linalg.vector_norm(direction, dim=1, keepdim=True)
     return (direction / torch.where(lengths > 0, lengths, 1.0)).reshape(points.shape).to(points.device)
 
@@ -223,29 +223,29 @@ def _uphill(critic: Critic, points: Tensor) -> Tensor:
 def layer_bound(network: nn.Module, samples: Tensor) -> float | None:
     """An upper bound of a network's Lipschitz constant: the product of those of its layers.
 
-    For a chain of layers, Lip(h_L o ... o h_1) <= Lip(h_L) ... Lip(h_1); that of a linear layer is its largest singular
-    value, here by a singular value decomposition, and those of the usual activations are known. Spectral normalisation
-    divides a weight by an estimate of that value, which the bound sees as it is: a product near 1. A module of another
-    kind may say its own constant in an attribute `lipschitz_constant`.
+    For a chain of layers, Lip(h_L o ... o h_1) <= Lip(h_L) ... Lip(h_1). The constant of a linear layer is its largest
+    singular value, computed here by a singular value decomposition; those of the usual activations are known. Spectral
+    normalisation divides a weight by an estimate of its largest singular value, so its constant here is near 1, not
+    exactly 1. Other modules can declare their constant in an attribute `lipschitz_constant`.
 
-    Whether the network is such a chain is watched while it scores a few samples: each layer must take what the one
-    before put out, and nothing else may happen to the scores.
+    Forward hooks on a few samples check that the network is a chain: each layer must receive the output of the layer
+    before it, and the scores must be the output of the last.
 
     Args:
-        network: In evaluation mode or not; it is judged in evaluation mode.
-        samples: A few samples, shape (N, ...), on which to watch it.
+        network: The network; evaluated in evaluation mode.
+        samples: A few samples, shape (N, ...), for the check.
 
     Returns:
-        The bound; None for a network that is no chain, or that has layers of a kind whose constant is not known.
+        The bound; None if the network is not a chain, or has a layer whose constant is unknown.
 
     Source: Szegedy et al. (2014), section 4.3; Miyato et al. (2018), equation 7.
     """
     layers = list(dict.fromkeys(_layers(network)))
-    known = {id(weight) for layer in layers for weight in layer.parameters()}
-    if any(id(weight) not in known for weight in network.parameters()):
+    in_layers = {id(parameter) for layer in layers for parameter in layer.parameters()}
+    if any(id(parameter) not in in_layers for parameter in network.parameters()):
         return None
-    with judging(network), torch.no_grad():
-        order = _order_of_calls(network, layers, brought_to(network, samples[:_PROBED]))
+    with evaluation_mode(network), torch.no_grad():
+        order = _order_of_calls(network, layers, as_critic_input(network, samples[:_NUM_PROBED]))
         if order is None:
             return None
         bound = 1.0
@@ -258,7 +258,7 @@ def layer_bound(network: nn.Module, samples: Tensor) -> float | None:
 
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
-    """The parts of a network that do not consist of others: a parametrised layer is one."""
+    """The leaf modules of a network; a parametrised linear layer counts as a leaf."""
     children = list(module.children())
     if isinstance(module, nn.Linear) or not children:
         yield module
@@ -268,16 +268,16 @@ def _layers(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _order_of_calls(network: nn.Module, layers: list[nn.Module], samples: Tensor) -> list[nn.Module] | None:
-    """The layers in the order in which they were called, if each took what the one before it put out."""
-    calls: list[tuple[nn.Module, Tensor]] = []
-    carried, broken = [samples.clone()], []
+    """The layers in the order of their calls, or None if one did not receive the output of the layer before it."""
+    calls: list[nn.Module] = []
+    last_output, mismatches = [samples.clone()], []
 
-    def before(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
-        broken.append(len(given) != 1 or not _same(given[0], carried[0]))
+    def before(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        mismatches.append(len(inputs) != 1 or not _equal(inputs[0], last_output[0]))
 
-    def after(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        calls.append((layer, output))
-        carried[0] = output.clone()  # a later layer may work in place
+    def after(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        calls.append(layer)
+        last_output[0] = output.clone()  # a later layer may work in place
 
     hooks = [layer.register_forward_pre_hook(before) for layer in layers]
     hooks += [layer.register_forward_hook(after) for layer in layers]
@@ -286,20 +286,20 @@ def _order_of_calls(network: nn.Module, layers: list[nn.Module], samples: Tensor
     finally:
         for hook in hooks:
             hook.remove()
-    if any(broken) or not _same(scores, carried[0]):
+    if any(mismatches) or not _equal(scores, last_output[0]):
         return None
-    return [layer for layer, _ in calls]
+    return calls
 
 
-def _same(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors hold the same numbers, whatever their shape, up to the rounding of float32."""
+def _equal(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors hold the same values in any shape, up to float32 rounding."""
     if not (isinstance(first, Tensor) and first.numel() == second.numel()):
         return False
     return torch.allclose(first.flatten().double(), second.flatten().double(), rtol=1e-6, atol=0.0)
 
 
 def _constant(layer: nn.Module) -> float | None:
-    """The Lipschitz constant of one layer, or a bound of it; None where it is not known."""
+    """The Lipschitz constant of one layer, or an upper bound of it; None if unknown."""
     declared = getattr(layer, "lipschitz_constant", None)
     if declared is not None:
         return float(declared)
@@ -309,4 +309,4 @@ def _constant(layer: nn.Module) -> float | None:
         return max(1.0, abs(layer.negative_slope))
     if isinstance(layer, nn.ELU):
         return max(1.0, abs(layer.alpha))
-    return _SLOPES.get(type(layer))
+    return _LIPSCHITZ_CONSTANTS.get(type(layer))

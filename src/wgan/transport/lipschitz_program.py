@@ -1,4 +1,4 @@
-"""The dual of a transport problem with one 1-Lipschitz function on the points of both sides, as a linear program.
+"""The Kantorovich-Rubinstein dual, with one 1-Lipschitz function on the points of both sides, as a linear program.
 
 Source: Kantorovich and Rubinstein; Villani (2009), remark 6.5.
 """
@@ -14,16 +14,16 @@ from torch import Tensor
 
 from wgan.errors import NumericError
 from wgan.transport.arithmetic import Floats, weighted_value
+from wgan.transport.certificates import Certificate
 from wgan.transport.costs import Cost, cost_matrix, is_matrix
-from wgan.transport.highs import first_at_zero, minimise
 from wgan.transport.measures import Array, as_pair
-from wgan.transport.proving import Proof
+from wgan.transport.solvers import anchored_bounds, solve_program
 
 OPTIMALITY_OF_FUNCTION = 1e-9
-"""By what share the value of the function may differ from the plan's cost."""
+"""The relative difference allowed between the value of the function and the plan's cost."""
 
 _SLACK = 1e-9
-"""By what share of a distance rounding may break an axiom."""
+"""The relative violation of a metric's axioms that counts as rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,9 @@ class LipschitzFunction:
 
     Attributes:
         value: sum_k (a_k - b_k) f_k, 0-d, float64: equal to the optimum of the transport problem.
-        function: f on the K distinct points of both sides, shape (K,); f_0 = 0, since a constant changes nothing.
-        x_places: Which of the K points each x_i is, shape (N,), int64.
-        y_places: Which of the K points each y_j is, shape (M,), int64.
+        function: f on the K distinct points of both sides, shape (K,); f_0 = 0, since f is unique up to a constant.
+        x_places: The index of each x_i among the K points, shape (N,), int64.
+        y_places: The index of each y_j among the K points, shape (M,), int64.
         distances: d between the K points, shape (K, K).
         violation: The largest |f_k - f_l| - d_kl, at least 0.
     """
@@ -53,7 +53,7 @@ class LipschitzFunction:
 
 
 class Support(NamedTuple):
-    """The distinct points of both sides: the distances between them, and which of them x and y are."""
+    """The distinct points of both sides: their distances, and the indices of x and y among them."""
 
     distances: Tensor
     x_places: Tensor
@@ -61,14 +61,14 @@ class Support(NamedTuple):
 
 
 def joint_support(x: Array | None, y: Array | None, cost: Cost, p: float, costs: Tensor) -> Support | str:
-    """The joint support where the cost is a metric on it, and otherwise why not.
+    """The joint support if the cost is a metric on it, and otherwise the reason why it is not.
 
     Args:
-        x: Shape (N, ...); None with a matrix.
-        y: Shape (M, ...); None with a matrix.
+        x: Shape (N, ...); None if the cost is a matrix.
+        y: Shape (M, ...); None if the cost is a matrix.
         cost: As in `cost_matrix`.
         p: The power of the distance.
-        costs: Those of all pairs, shape (N, M).
+        costs: The costs of all pairs, shape (N, M).
     """
     num_x, num_y = costs.shape
     if not bool(costs.isfinite().all()):
@@ -77,8 +77,8 @@ def joint_support(x: Array | None, y: Array | None, cost: Cost, p: float, costs:
         distances = costs
         if num_x != num_y or bool(distances.diagonal().any()):
             return (
-                "a matrix of costs between two sets leaves the distances within each unknown, unless it is square "
-                "with zeros on the diagonal: then both are one set"
+                "a cost matrix between two sets does not contain the distances within each, unless it is square with a "
+                "zero diagonal: then both are one set"
             )
         x_places = y_places = torch.arange(num_x, device=distances.device)
     else:
@@ -92,20 +92,20 @@ def joint_support(x: Array | None, y: Array | None, cost: Cost, p: float, costs:
 
 
 def _broken_axiom(distances: Floats) -> str:
-    """What keeps a matrix from being a metric up to rounding, or "". Distinct points may be at distance 0."""
+    """The axiom of a metric that a matrix breaks by more than rounding, or "". Distinct points may be at distance 0."""
     if not np.isfinite(distances).all():
         return "the cost forbids pairs, and a metric is finite"
-    # Rounding is a share of what is compared, not of the largest distance.
-    staying = np.abs(distances.diagonal())
-    if (staying > _SLACK * np.median(np.abs(distances))).any():
-        return f"the cost of staying is not 0 everywhere: {staying.max():.6g}"
+    # The tolerance is relative to the distances that are compared, not to the largest distance.
+    diagonal = np.abs(distances.diagonal())
+    if (diagonal > _SLACK * np.median(np.abs(distances))).any():
+        return f"the cost of a point to itself is not 0 everywhere: {diagonal.max():.6g}"
     if (off_diagonal := distances - np.diag(distances.diagonal())).min() < 0.0:
         return f"the cost is negative somewhere: {off_diagonal.min():.6g}"
     difference = np.abs(distances - distances.T) - _SLACK * (distances + distances.T)
     if difference.max() > 0.0 and len(distances) > 1:
         i, j = np.unravel_index(difference.argmax(), distances.shape)
         if i != j:
-            return f"the cost is not symmetric: {distances[i, j]:.6g} there and {distances[j, i]:.6g} back"
+            return f"the cost is not symmetric: {distances[i, j]:.6g} and {distances[j, i]:.6g} between two points"
     worst, where = 0.0, None
     allowed = (1.0 - _SLACK) * off_diagonal
     for k in range(len(distances)):
@@ -121,32 +121,32 @@ def _broken_axiom(distances: Floats) -> str:
     )
 
 
-def solve_lipschitz(a: Tensor, b: Tensor, support: Support, proof: Proof) -> LipschitzFunction:
+def solve_lipschitz(a: Tensor, b: Tensor, support: Support, certificate: Certificate) -> LipschitzFunction:
     """Solve max <a - b, f> subject to f_k - f_l <= d_kl for all pairs k != l, with f_0 = 0.
 
-    Where distances differ too much in size for HiGHS, the function is the c-transform of proven potentials instead,
-    which is 1-Lipschitz because a distance is.
+    If the magnitudes of the distances differ too much for HiGHS, the function is instead the c-transform of optimal
+    potentials, which is 1-Lipschitz because the cost is a metric.
 
     Args:
         a: Weights of x, shape (N,).
         b: Weights of y, shape (M,).
         support: The points of both sides.
-        proof: Optimal potentials of the problem.
+        certificate: Optimal potentials of the problem.
 
     Raises:
-        NumericError: Neither function is worth what the plan costs.
+        NumericError: The value of neither function equals the cost of the plan.
     """
     d, x_places, y_places = (part.cpu() for part in support)
-    for is_second in (False, True):
-        function = _from_potentials(d, y_places, proof) if is_second else _by_highs(a, b, d, x_places, y_places)
+    transform = (d[:, y_places] - certificate.target_potential).amin(dim=1)
+    for function in (_solve_program(a, b, d, x_places, y_places), transform):
         if function is None:
             continue
-        # The smallest function above it that is 1-Lipschitz on all points, rounding aside (McShane).
+        # The largest 1-Lipschitz function below it on all points, up to rounding (McShane).
         function = (d + function).amin(dim=1)
         function = function - function[0]
         value = _value(a, b, function, x_places, y_places)
         violation = float(((function[:, None] - function).abs() - d).max().clamp(min=0.0))
-        if abs(value - proof.size) <= OPTIMALITY_OF_FUNCTION * proof.size:
+        if abs(value - certificate.absolute_cost) <= OPTIMALITY_OF_FUNCTION * certificate.absolute_cost:
             device = support.distances.device
             return LipschitzFunction(
                 value=torch.tensor(value, dtype=torch.float64, device=device),
@@ -157,17 +157,17 @@ def solve_lipschitz(a: Tensor, b: Tensor, support: Support, proof: Proof) -> Lip
                 violation=violation,
             )
     raise NumericError(
-        f"no 1-Lipschitz function was found that is worth the cost of the plan, {proof.size:.6g}",
-        remedy="Leave it out by reduce=False: float64 has too few digits for distances of such different sizes.",
+        f"no 1-Lipschitz function was found whose value is the cost of the plan, {certificate.absolute_cost:.6g}",
+        remedy="Skip it with reduce=False: float64 has too few digits for distances of such different magnitudes.",
     )
 
 
 def _value(a: Tensor, b: Tensor, function: Tensor, x_places: Tensor, y_places: Tensor) -> float:
-    sides = (a, function[x_places], b, -function[y_places])
-    return weighted_value(*(side.numpy() for side in sides))
+    potentials = (a, function[x_places], b, -function[y_places])
+    return weighted_value(*(values.numpy() for values in potentials))
 
 
-def _by_highs(a: Tensor, b: Tensor, d: Tensor, x_places: Tensor, y_places: Tensor) -> Tensor | None:
+def _solve_program(a: Tensor, b: Tensor, d: Tensor, x_places: Tensor, y_places: Tensor) -> Tensor | None:
     from scipy.sparse import csr_array
 
     num = len(d)
@@ -178,19 +178,15 @@ def _by_highs(a: Tensor, b: Tensor, d: Tensor, x_places: Tensor, y_places: Tenso
     first, second = np.nonzero(~np.eye(num, dtype=bool))
     pairs = np.arange(len(first))
     entries = np.concatenate([np.ones(len(pairs)), -np.ones(len(pairs))])
-    places = (np.concatenate([pairs, pairs]), np.concatenate([first, second]))
+    indices = (np.concatenate([pairs, pairs]), np.concatenate([first, second]))
     try:
-        values = minimise(
+        values = solve_program(
             -difference.numpy(),
             "Lipschitz",
-            A_ub=csr_array((entries, places), shape=(len(pairs), num)) if len(pairs) else None,
+            A_ub=csr_array((entries, indices), shape=(len(pairs), num)) if len(pairs) else None,
             b_ub=distances[first, second] / scale if len(pairs) else None,
-            bounds=first_at_zero(num),
+            bounds=anchored_bounds(num),
         )
     except NumericError:
         return None
     return torch.from_numpy(scale * values)
-
-
-def _from_potentials(d: Tensor, y_places: Tensor, proof: Proof) -> Tensor:
-    return (d[:, y_places] - proof.target_potential).amin(dim=1)

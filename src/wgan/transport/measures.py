@@ -1,7 +1,7 @@
-"""Arguments of the mathematical functions: points and weights, as float64 tensors that are fit to compute with.
+"""Validation of the arguments of mathematical functions: points and weights as float64 tensors.
 
-An array, a tensor or a list becomes a tensor on its own device, still part of its graph. What cannot be computed with
-is refused here, once, in words that name the argument.
+An array, a tensor or a list becomes a tensor on its own device, still part of its graph. Invalid input raises an error
+that names the argument.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from wgan.errors import NumericError, UsageError
 from wgan.system.memory import available
 
 Array: TypeAlias = Tensor | NDArray[Any] | Sequence[Any]
-"""What mathematics takes: a tensor, a NumPy array, or nested lists of numbers."""
+"""A tensor, a NumPy array, or nested lists of numbers."""
 
 SUM_TOLERANCE = 1e-6
-"""How far from 1 weights may sum: as far as a million float32 weights stray when they were divided by their sum."""
+"""The tolerance for the sum of weights: the rounding error of a million float32 weights divided by their sum."""
 
 _SHARE_OF_MEMORY = 0.9
-_HARMLESS = 2**27
+_ALWAYS_ALLOWED = 2**27
 
 
 def as_float64(values: Array, name: str, *, infinite_allowed: bool = False) -> Tensor:
@@ -32,36 +32,36 @@ def as_float64(values: Array, name: str, *, infinite_allowed: bool = False) -> T
 
     Args:
         values: Numbers of any shape.
-        name: The argument, as the messages call it.
-        infinite_allowed: Whether plus infinity may be among them.
+        name: The name of the argument in messages.
+        infinite_allowed: Whether plus infinity is allowed.
 
     Raises:
-        UsageError: What is not an array of real numbers.
-        NumericError: Some are NaN or infinite.
+        UsageError: Not an array of real numbers.
+        NumericError: Numbers that are NaN or infinite.
     """
-    _refuse_hidden(values, name)
+    _check_unmasked(values, name)
     if isinstance(values, Tensor):
         values = _plain(values, name)
     else:
         try:
-            # Of a subclass of arrays, such as np.matrix, only the numbers count.
+            # Subclasses such as np.matrix become plain arrays.
             array = np.asarray(values)
         except (ValueError, RuntimeError) as error:
             raise UsageError(
                 f"{name} is not an array of numbers: its rows differ in length, or hold tensors in a graph",
-                remedy="Give rows of one length; make one tensor of many by torch.stack.",
+                remedy="Give rows of the same length; combine tensors with torch.stack.",
             ) from error
         if array.dtype.kind not in "biuf":
             raise UsageError(
                 f"{name} must hold real numbers, not {array.dtype}",
                 remedy="Give an array of numbers; `wgan.open_data` and `wgan distance` read files.",
             )
-        # torch shares memory only if it may write to it, and knows no negative strides.
+        # torch.from_numpy needs writable memory without negative strides.
         values = torch.from_numpy(np.require(array, np.float64, ["C_CONTIGUOUS", "WRITEABLE"]))
     if values.is_complex():
         raise UsageError(f"{name} must hold real numbers, not {values.dtype}")
     converted: Tensor = values.to(torch.float64)
-    # A finite sum has finite terms, and is found in a quarter of the time.
+    # A finite sum has finite terms, and takes a quarter of the time.
     if not bool(converted.detach().sum().isfinite()):
         detached = converted.detach()
         is_good = detached.isfinite() | (detached == torch.inf) if infinite_allowed else detached.isfinite()
@@ -76,15 +76,15 @@ def as_float64(values: Array, name: str, *, infinite_allowed: bool = False) -> T
     return converted
 
 
-def _refuse_hidden(values: Array, name: str) -> None:
-    """Refuse arrays in which some numbers are masked: what lies under a mask is not data.
+def _check_unmasked(values: Array, name: str) -> None:
+    """Raise a UsageError for arrays with masked values, whose data are undefined.
 
-    Rows of a list are looked at too, since NumPy drops their masks when it makes one array of them.
+    Rows of a list are checked too, since NumPy drops their masks when it combines them.
     """
     if isinstance(values, list | tuple):
         for row in values:
             if isinstance(row, list | tuple | np.ma.MaskedArray):
-                _refuse_hidden(row, name)
+                _check_unmasked(row, name)
     elif isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise UsageError(
             f"{int(np.ma.getmaskarray(values).sum()):,} of the {values.size:,} numbers in {name} are masked",
@@ -93,14 +93,14 @@ def _refuse_hidden(values: Array, name: str) -> None:
 
 
 def _plain(values: Tensor, name: str) -> Tensor:
-    """A dense tensor that holds its numbers, in its graph."""
+    """A dense, unquantised tensor, still part of its graph."""
     kind = type(values).__name__
     if values.is_nested or kind == "MaskedTensor":
         raise UsageError(f"{name} must be a plain tensor, not a {'nested one' if values.is_nested else kind}")
     if values.device.type == "meta":
         raise UsageError(
-            f"{name} is on the device meta, where tensors have a shape but no numbers",
-            remedy="Move real numbers there, or look whether torch.set_default_device was called with meta.",
+            f"{name} is on the device meta, where tensors have a shape but no values",
+            remedy="Use a tensor with values; check whether torch.set_default_device was called with meta.",
         )
     if values.is_quantized:
         return values.dequantize()
@@ -108,21 +108,21 @@ def _plain(values: Tensor, name: str) -> Tensor:
 
 
 def as_tensor(values: Array, name: str) -> Tensor:
-    """Numbers as a tensor: one that came as such stays as it is, in its dtype, and all else becomes float64.
+    """Numbers as a tensor: tensors keep their dtype, anything else becomes float64.
 
     Raises:
-        UsageError: What is not an array of real numbers.
+        UsageError: Not an array of real numbers.
         NumericError: An array with numbers that are NaN or infinite.
     """
     return _plain(values, name) if isinstance(values, Tensor) else as_float64(values, name)
 
 
 def as_points(values: Array, name: str) -> Tensor:
-    """Samples as points: each is flattened, and numbers alone are points on the line.
+    """Samples as points: each sample is flattened, and a vector holds points on the line.
 
     Args:
         values: Shape (N, ...), or (N,) for points on the line.
-        name: The argument, as the messages call it.
+        name: The name of the argument in messages.
 
     Returns:
         Shape (N, D), float64, differentiable.
@@ -141,7 +141,7 @@ def as_points(values: Array, name: str) -> Tensor:
 
 
 def as_pair(x: Array, y: Array) -> tuple[Tensor, Tensor]:
-    """Two sets of samples as points of one space: shapes (N, D) and (M, D).
+    """Two sets of samples as points of the same space: shapes (N, D) and (M, D).
 
     Raises:
         UsageError: Sets that are empty, or whose samples differ in size.
@@ -161,14 +161,14 @@ def as_weights(values: Array | None, num: int, name: str) -> Tensor:
 
     Args:
         values: Shape (num,), at least 0, summing to 1; None for equal weights.
-        num: The number of samples that they belong to.
-        name: The argument, as the messages call it.
+        num: The number of samples.
+        name: The name of the argument in messages.
 
     Returns:
-        Shape (num,), float64, differentiable; what rounding the sum was off by is divided out.
+        Shape (num,), float64, differentiable; divided by their sum.
 
     Raises:
-        UsageError: Another shape, a negative weight, or another sum.
+        UsageError: The wrong shape, a negative weight, or a sum that is not 1.
         NumericError: Weights that are not finite.
     """
     if values is None:
@@ -183,7 +183,7 @@ def as_weights(values: Array | None, num: int, name: str) -> Tensor:
         where = int((weights < 0).nonzero()[0, 0])
         raise UsageError(
             f"{name} must be at least 0, but weight {where} is {float(weights[where]):.6g}",
-            remedy="Set it to 0, or leave out its sample, and divide the weights by their sum.",
+            remedy="Set it to 0 or leave out its sample, and divide the weights by their sum.",
         )
     total = float(weights.detach().sum())
     if not abs(total - 1.0) <= SUM_TOLERANCE:
@@ -192,20 +192,20 @@ def as_weights(values: Array | None, num: int, name: str) -> Tensor:
 
 
 def check_power(p: float) -> None:
-    """Refuse a p of which there is no Wasserstein distance.
+    """Check that p is a power for which the Wasserstein distance is defined.
 
     Raises:
-        UsageError: p is below 1, infinite or no number.
+        UsageError: p is below 1, infinite or NaN.
     """
     if not 1.0 <= p < float("inf"):
         raise UsageError(f"p must be a number of at least 1, not {p:g}", remedy="Use p=1 or p=2.")
 
 
 def finite(values: Tensor, what: str) -> Tensor:
-    """The values, if finite.
+    """Return the values if they are finite.
 
     Raises:
-        NumericError: Finite points gave a number beyond float64.
+        NumericError: The values overflowed float64.
     """
     if not bool(values.detach().isfinite().all()):
         raise NumericError(f"the {what} is too large for float64", remedy="Divide the points by their size first.")
@@ -213,14 +213,14 @@ def finite(values: Tensor, what: str) -> Tensor:
 
 
 def root(value: Tensor, p: float) -> Tensor:
-    """value^(1 / p): a distance from a cost.
+    """value^(1 / p), which turns a cost into a distance.
 
     Args:
         value: Any shape, float64.
         p: Above 0.
 
     Returns:
-        The same shape; 0, with the gradient 0, where the value is not above 0, instead of an infinite slope.
+        The same shape; 0 with gradient 0 where the value is not above 0.
     """
     if p == 1:
         return value
@@ -229,17 +229,17 @@ def root(value: Tensor, p: float) -> Tensor:
 
 
 def refuse_beyond_memory(num_bytes: int, what: str, remedy: str) -> None:
-    """Refuse a computation before it starts to swap or is killed.
+    """Raise an error for a computation that does not fit in memory, before it swaps or is killed.
 
     Args:
-        num_bytes: What it needs.
-        what: The computation, with its size.
-        remedy: What would need less.
+        num_bytes: The memory that it needs.
+        what: The computation and its size, for the message.
+        remedy: What needs less memory, for the message.
 
     Raises:
-        UsageError: More than the memory that is free.
+        UsageError: It needs more than 90 % of the free memory.
     """
-    if num_bytes < _HARMLESS:
+    if num_bytes < _ALWAYS_ALLOWED:
         return
     free = available()
     if free is not None and num_bytes > _SHARE_OF_MEMORY * free:

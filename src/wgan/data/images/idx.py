@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wgan.data.images.decoded import memory_bytes
 from wgan.errors import DataError
-from wgan.system.text import escaped
+from wgan.system.text import counted, escaped
 
 _UBYTE = 0x08
 _TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
@@ -81,6 +81,25 @@ def read_idx(path: Path, ranks: tuple[int, ...]) -> NDArray[np.uint8]:
                     f"({unpacked.tell():,} uncompressed): {error}",
                     remedy="The file is truncated or damaged: download it again.",
                 ) from None
+
+
+def read_images(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Read an IDX file of images, and the labels from the file in the same folder, if there is one.
+
+    Raises:
+        DataError: A file is damaged, or the numbers of images and labels differ.
+    """
+    images, labels_path = read_idx(path, (3, 4)), labels_file(path)
+    if labels_path is None:
+        return images, None
+    labels = read_idx(labels_path, (1,))
+    if len(labels) != len(images):
+        raise DataError(
+            f"{escaped(labels_path)}: {counted(len(labels), 'label')}, but {escaped(path.name)} has "
+            f"{counted(len(images), 'image')}",
+            remedy="Download both files again, or move the file of labels away, which is optional.",
+        )
+    return images, labels
 
 
 def _read_header(file: BinaryIO | gzip.GzipFile, path: Path, ranks: tuple[int, ...]) -> tuple[tuple[int, ...], int]:

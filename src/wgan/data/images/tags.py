@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wgan.data.conditions import RowConditions
 from wgan.data.images.decoded import DecodedImages
 from wgan.data.labels import LABEL, label_column, raw_labels
-from wgan.data.tables.detecting import Described, condition_names, describe_rows
+from wgan.data.tables.detecting import condition_names, describe_rows
 from wgan.data.tables.reading import Raw, read_csv
 from wgan.errors import DataError
 from wgan.settings import DataOptions
@@ -29,7 +30,7 @@ def offered(made: DecodedImages) -> tuple[str, ...]:
     return columns if made.labels is None or LABEL in columns else (*columns, LABEL)
 
 
-def described_images(made: DecodedImages, name: str, options: DataOptions) -> Described | None:
+def image_conditions(made: DecodedImages, name: str, options: DataOptions) -> RowConditions | None:
     """What the conditions that are asked for say of each image.
 
     Args:

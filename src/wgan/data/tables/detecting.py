@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wgan.data.codes import Part, codes_of
 from wgan.data.columns import Category, Column, Constant, Number, less
+from wgan.data.conditions import RowConditions
 from wgan.data.inferring import TypedColumn, typed_column
 from wgan.data.scaling import EXACT, Floats, Scaling
 from wgan.data.tables.codec import TableCodec
@@ -41,32 +41,15 @@ class Detected:
         codec: A column for each column that is no condition.
         arrays: The rows that are kept, in plain form, an array for each column of the codec.
         notes: What the user should be told.
-        described: What the rows are described by, where conditions are asked for.
+        row_conditions: The conditions of the rows that are kept; None in an unconditional run.
         order: Names of all columns, conditions among them, in the table's order.
     """
 
     codec: TableCodec
     arrays: list[pa.Array]
     notes: tuple[str, ...]
-    described: Described | None = None
+    row_conditions: RowConditions | None = None
     order: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Described:
-    """What rows are described by.
-
-    Attributes:
-        parts: What each entry of a description is.
-        codes: The description of each row that is kept, shape (n, parts), float32.
-        kept: Which of the rows that came these are, shape (N,); None where all are kept.
-        notes: What the user should be told.
-    """
-
-    parts: tuple[Part, ...]
-    codes: Tensor
-    kept: NDArray[np.bool_] | None = None
-    notes: tuple[str, ...] = ()
 
 
 def detect(raw: Raw, options: DataOptions) -> Detected:
@@ -96,7 +79,7 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
     habits = Habits(raw.table)
     typed, kept = _settle_missing(raw, [typed_column(raw, name, options, habits) for name in names], options)
     dropped = 0 if kept is None else int((~kept).sum())
-    described = _described(raw, [_named(typed, name) for name in asked], options) if asked else None
+    row_conditions = _row_conditions(raw, [_named(typed, name) for name in asked], options) if asked else None
     all_typed, typed = typed, [column for column in typed if column.name not in asked]
     columns = tuple(_column(raw, column, options) for column in typed)
     constant = [column.name for column in columns if isinstance(column, Constant)]
@@ -121,12 +104,12 @@ def detect(raw: Raw, options: DataOptions) -> Detected:
         ),
         arrays=arrays,
         notes=notes,
-        described=described,
+        row_conditions=row_conditions,
         order=tuple(names),
     )
 
 
-def describe_rows(raw: Raw, options: DataOptions) -> Described:
+def describe_rows(raw: Raw, options: DataOptions) -> RowConditions:
     """Decide what each condition is, where the conditions have a table of their own.
 
     Args:
@@ -141,7 +124,7 @@ def describe_rows(raw: Raw, options: DataOptions) -> Described:
     asked = condition_names(options, raw.table.column_names, raw.name)
     habits = Habits(raw.table)
     typed, kept = _settle_missing(raw, [typed_column(raw, name, options, habits) for name in asked], options)
-    described = _described(raw, typed, options)
+    described = _row_conditions(raw, typed, options)
     notes = raw.notes + tuple(column.note for column in typed if column.note)
     if kept is not None:
         notes += (_dropped(int((~kept).sum()), "conditions"),)
@@ -191,10 +174,10 @@ def _named(typed: list[TypedColumn], name: str) -> TypedColumn:
     return next(column for column in typed if column.name == name)
 
 
-def _described(raw: Raw, typed: list[TypedColumn], options: DataOptions) -> Described:
+def _row_conditions(raw: Raw, typed: list[TypedColumn], options: DataOptions) -> RowConditions:
     parts = tuple(_part(raw, column, options) for column in typed)
     codes = [codes_of(part, column.array) for part, column in zip(parts, typed, strict=True)]
-    return Described(parts=parts, codes=torch.stack(codes, dim=1))
+    return RowConditions(parts=parts, codes=torch.stack(codes, dim=1))
 
 
 def _part(raw: Raw, column: TypedColumn, options: DataOptions) -> Part:

@@ -1,4 +1,4 @@
-"""Read Feather and JSON lines into Arrow, and unpack compressed files without trusting their size."""
+"""Read Parquet, Feather and JSON lines into Arrow, and unpack compressed files without trusting their size."""
 
 from __future__ import annotations
 
@@ -60,6 +60,36 @@ def _too_large(name: str) -> DataError:
         f"{name} takes more than {memory_limit():,} bytes once it is read, half of this machine's memory",
         remedy="Give fewer rows or columns, or another machine.",
     )
+
+
+def read_parquet(path: Path, *, name: str, header: bool = True) -> Raw:
+    """Read a Parquet file.
+
+    Args:
+        path: The file.
+        name: As the user called it.
+        header: Has no meaning here: columns always have names.
+
+    Raises:
+        DataError: The file is empty, damaged or too large, or two columns share a name.
+    """
+    import pyarrow.parquet
+
+    if not path.stat().st_size:
+        raise DataError(f"{name} is an empty file; needs at least 2 rows", remedy="Give more data.")
+    try:
+        # Arrow opens no path that is not UTF-8; Python does.
+        with path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
+            refuse_flood(file.metadata.num_rows, file.schema_arrow, name)
+            # In batches, since a small file can state any number of rows.
+            table = pa.Table.from_batches(within_memory(file.iter_batches(), name), schema=file.schema_arrow)
+    except DataError:
+        raise
+    # A damaged header can also hold names that are not text, or sizes beyond all memory.
+    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{name} cannot be read as parquet: {reason}", remedy="Write the file again.") from None
+    return typed(table, name)
 
 
 def read_feather(path: Path, *, name: str, header: bool = True) -> Raw:

@@ -78,7 +78,7 @@ TABLE_FORMATS: tuple[TableFormat, ...] = (
         name="Parquet",
         endings=(".parquet", ".pq", ".parq"),
         content="parquet",
-        reader=f"{_READING}:read_parquet",
+        reader=f"{_FILES}:read_parquet",
         writer=f"{_WRITING}:write_parquet",
     ),
     TableFormat(

@@ -1,4 +1,4 @@
-"""Read text, Parquet and data frames into Arrow, saying on which line or row anything is wrong."""
+"""Read text and data frames into Arrow. Errors name the line or row."""
 
 from __future__ import annotations
 
@@ -108,38 +108,6 @@ def read_csv(path: Path, *, name: str, header: bool, first: str = ",") -> Raw:
         delimiter=delimiter,
         notes=() if delimiter == usual else (said,),
     )
-
-
-def read_parquet(path: Path, *, name: str, header: bool = True) -> Raw:
-    """Read a Parquet file.
-
-    Args:
-        path: The file.
-        name: As the user called it.
-        header: Has no meaning here: columns always have names.
-
-    Raises:
-        DataError: The file is empty, damaged or too large, or two columns share a name.
-    """
-    import pyarrow.parquet
-
-    from wgan.data.tables.files import refuse_flood, within_memory
-
-    if not path.stat().st_size:
-        raise DataError(f"{name} is an empty file; needs at least 2 rows", remedy="Give more data.")
-    try:
-        # Arrow opens no path that is not UTF-8; Python does.
-        with path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
-            refuse_flood(file.metadata.num_rows, file.schema_arrow, name)
-            # In batches, since a small file can state any number of rows.
-            table = pa.Table.from_batches(within_memory(file.iter_batches(), name), schema=file.schema_arrow)
-    except DataError:
-        raise
-    # A damaged header can also hold names that are not text, or sizes beyond all memory.
-    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{name} cannot be read as parquet: {reason}", remedy="Write the file again.") from None
-    return typed(table, name)
 
 
 def read_frame(frame: object, *, name: str) -> Raw:

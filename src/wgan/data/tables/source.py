@@ -7,13 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
-import torch
-from torch import Tensor
 
-from wgan.batch import Batch
 from wgan.data.columns import Category, Constant, Number
-from wgan.data.rows import Rows
-from wgan.data.source import RowsOf
+from wgan.data.finite import FiniteSource
+from wgan.data.tables.codec import TableCodec
 from wgan.data.tables.detecting import Detected, detect
 from wgan.data.tables.formats import read_table
 from wgan.data.tables.reading import Raw, read_frame
@@ -21,54 +18,36 @@ from wgan.errors import DataError
 from wgan.settings import DataOptions
 
 
-class TableSource:
-    """The rows of a table, kept as `CompactRows` and expanded by batch.
+class TableSource(FiniteSource):
+    """The rows of a table, stored as `CompactRows` and expanded by batch.
 
-    Bounds, scales and categories are found over all rows, those held out among them: a category that only held-out rows
-    have could not be judged otherwise.
+    Bounds, scales and categories are those of all rows, held-out rows included: a category that only held-out rows have
+    could not be evaluated otherwise.
 
     Args:
-        detected: What was decided about the columns. Its arrays are released as they are encoded.
-        name: As the user called it.
+        detected: The columns of the table. Its arrays are released as they are encoded.
+        name: The data's name, as the user gave it.
         options: `held_out` and `unseen` apply.
-        seed: Of the split.
+        seed: Seed of the split.
     """
 
+    codec: TableCodec
+
     def __init__(self, detected: Detected, *, name: str, options: DataOptions, seed: int) -> None:
-        self.name = name
-        self.codec = detected.codec
-        self.notes = detected.notes
-        self.offers = detected.order
-        num_rows = len(detected.arrays[0])
-        compact = self.codec.compact(_taken_out(detected.arrays), num_rows)
-        self._rows = Rows(
-            compact.expand,
-            num_rows,
+        self._num_rows = len(detected.arrays[0])
+        super().__init__(
+            name,
+            detected.codec,
+            detected.codec.compact(_popped(detected.arrays), self._num_rows).expand,
+            self._num_rows,
             held_out=options.held_out,
             seed=seed,
-            described=detected.described,
-            order=detected.order,
+            notes=detected.notes,
+            offers=detected.order,
+            row_conditions=detected.row_conditions,
             unseen=options.unseen,
+            order=detected.order,
         )
-        self.conditions = self._rows.conditions
-        self.size = len(self._rows.train)
-        self.num_held_out = len(self._rows.held)
-
-    def sample(self, size: int, rng: torch.Generator) -> Batch:
-        """Draw training rows with replacement, shape (size, D), float32."""
-        return self._rows.sample(size, rng)
-
-    def held_out(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw rows that training never sees, without repetition, shape (at most size, D), float32."""
-        return self._rows.held_out(size, rng)
-
-    def distinct(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw training rows without repetition, shape (at most size, D), float32."""
-        return self._rows.distinct(size, rng)
-
-    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
-        """Draw rows of one part with their conditions, without repetition, shape (at most size, D), float32."""
-        return self._rows.labelled(part, size, rng)
 
     def describe(self) -> str:
         """Say in one line what was found."""
@@ -79,13 +58,8 @@ class TableSource:
         }
         found = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
         noun = "column" if len(columns) == 1 else "columns"
-        rows = self.size + self.num_held_out + len(self._rows.unseen)
-        line = f"table {self.name}: {rows:,} rows, {len(columns):,} {noun} ({found}), {self.num_held_out:,} held out"
-        return line + self._rows.describe()
-
-    def fingerprint(self) -> str:
-        """A digest of the training rows as the networks see them, and of the codec."""
-        return self._rows.digest(self.codec)
+        size = f"{self._num_rows:,} rows, {len(columns):,} {noun} ({found})"
+        return f"table {self.name}: {size}, {self.num_held_out:,} held out{self._describe_conditions()}"
 
 
 def open_table(path: Path, options: DataOptions, *, name: str, seed: int) -> TableSource:
@@ -154,8 +128,8 @@ def _open(raw: Raw, options: DataOptions, seed: int) -> TableSource:
     return source
 
 
-def _taken_out(arrays: list[pa.Array]) -> Iterator[pa.Array]:
-    """Take each array out of the list, so that it is released once it has been encoded."""
+def _popped(arrays: list[pa.Array]) -> Iterator[pa.Array]:
+    """The arrays in order, each removed from the list, so that it is released once it has been encoded."""
     arrays.reverse()
     while arrays:
         yield arrays.pop()

@@ -1,9 +1,9 @@
-"""What tells distances between distributions apart: in which of them a sequence of distributions converges.
+"""Convergence of sequences of distributions in different distances.
 
-A generator that learns is a sequence of distributions. Whether its loss falls as it comes nearer depends on the
-distance that the loss is: some call every pair of distributions without common points equally far apart. This room
-holds the paper's example of that, and for each line of its theorem 2 both halves: a bound that proves the implication,
-and a sequence that shows that it cannot be turned round.
+A generator in training is a sequence of distributions. Whether its loss decreases as it approaches the data depends on
+the distance that the loss measures: some distances are constant for all distributions with disjoint supports. This
+package contains the paper's example 1, and both halves of each line of its theorem 2: a bound that proves the
+implication, and a sequence that shows that the converse is false.
 
 Throughout, P_n are the members of a sequence and P is their limit, or the candidate for it.
 

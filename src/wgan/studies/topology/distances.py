@@ -1,4 +1,4 @@
-"""Two distributions on finitely many points, and how far apart they are in six senses."""
+"""Two distributions on finitely many points, and six distances between them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from wgan.transport.measures import Array, as_points, as_weights
 
 @dataclass(frozen=True, kw_only=True)
 class Distances:
-    """How far two distributions P_n and P are apart, in six senses; each 0-d, float64.
+    """Six distances between two distributions P_n and P; each 0-d, float64.
 
     Attributes:
         wasserstein: W1(P_n, P), in the units of the points.
-        weak: The same under the bounded metric min(d, 1), at most 1: it converges to 0 just where P_n converges to P in
-            distribution, on every complete separable space.
+        weak: W1 under the bounded metric min(d, 1), at most 1. On a complete separable space it converges to 0 if and
+            only if P_n converges to P in distribution.
         total_variation: sup over sets A of |P_n(A) - P(A)|, at most 1.
-        jensen_shannon: The usual one, in nats, at most log 2.
+        jensen_shannon: The usual JS, in nats, at most log 2.
         kl: KL(P_n || P), in nats.
         reverse_kl: KL(P || P_n), in nats.
     """
@@ -44,7 +44,7 @@ class DiscretePair:
     """Two distributions on finitely many points.
 
     Attributes:
-        points: Different points, shape (K, D), float64.
+        points: Distinct points, shape (K, D), float64.
         p: Probabilities under P_n, shape (K,), float64.
         q: Probabilities under P, shape (K,), float64.
     """
@@ -55,7 +55,7 @@ class DiscretePair:
 
     @classmethod
     def of(cls, points: Array, p: Array, q: Array) -> DiscretePair:
-        """Two distributions on points of which some may be equal: those are made one.
+        """Two distributions on points that may repeat: equal points are merged.
 
         Args:
             points: Shape (K, ...), or (K,) for points on the line.
@@ -63,24 +63,24 @@ class DiscretePair:
             q: Shape (K,), at least 0, summing to 1.
 
         Raises:
-            UsageError: Shapes that do not fit, or probabilities that are none.
+            UsageError: Shapes that do not match, or invalid probabilities.
             NumericError: Numbers that are not finite.
         """
-        given = as_points(points, "points")
-        masses = as_weights(p, len(given), "p"), as_weights(q, len(given), "q")
-        different, place = torch.unique(given.detach(), dim=0, return_inverse=True)
-        first = torch.zeros(len(different), dtype=torch.int64, device=place.device)
-        first[place] = torch.arange(len(given), device=place.device)  # one of the equal ones, with its graph
-        p, q = (mass.to(place.device) for mass in masses)
-        return cls(points=given[first], p=_gathered(p, place, len(first)), q=_gathered(q, place, len(first)))
+        repeated = as_points(points, "points")
+        weights = as_weights(p, len(repeated), "p"), as_weights(q, len(repeated), "q")
+        distinct, index = torch.unique(repeated.detach(), dim=0, return_inverse=True)
+        representative = torch.zeros(len(distinct), dtype=torch.int64, device=index.device)
+        representative[index] = torch.arange(len(repeated), device=index.device)  # keeps the graph of the points
+        p, q = (w.new_zeros(len(distinct)).index_add(0, index, w) for w in (w.to(index.device) for w in weights))
+        return cls(points=repeated[representative], p=p, q=q)
 
     def distances(self) -> Distances:
-        """All distances of the pair: W differentiable with respect to points, the others as far as they are.
+        """All distances of the pair, W1 differentiable with respect to the points.
 
         O(K²) memory, and the time of two transport problems.
 
         Raises:
-            NumericError: A transport problem that was not solved.
+            NumericError: A transport problem was not solved.
         """
         of_p, of_q = self.p > 0, self.q > 0
         x, y, a, b = self.points[of_p], self.points[of_q], self.p[of_p], self.q[of_q]
@@ -96,27 +96,23 @@ class DiscretePair:
 
     @property
     def diameter(self) -> float:
-        """The largest distance between two of the points: what makes the space compact, in a number."""
+        """The largest distance between two of the points."""
         return float(cost_matrix(self.points, self.points).max())
-
-
-def _gathered(masses: Tensor, place: Tensor, num: int) -> Tensor:
-    return masses.new_zeros(num).index_add(0, place, masses)
 
 
 def discrete_distances(points: Array, p: Array, q: Array) -> Distances:
     """All distances between two discrete distributions.
 
     Args:
-        points: Shape (K, ...), or (K,) for points on the line; equal ones are made one.
+        points: Shape (K, ...), or (K,) for points on the line; equal points are merged.
         p: Probabilities under P_n, shape (K,).
         q: Probabilities under P, shape (K,).
 
     Returns:
-        Six numbers, each 0-d, float64.
+        The six distances, each 0-d, float64.
 
     Raises:
-        UsageError: Shapes that do not fit, or probabilities that are none.
+        UsageError: Shapes that do not match, or invalid probabilities.
         NumericError: Numbers that are not finite.
 
     Example:

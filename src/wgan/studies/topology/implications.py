@@ -1,4 +1,4 @@
-"""Theorem 2 of the paper, one half: which convergence implies which, with the bound that proves it."""
+"""Theorem 2 of the paper, first half: which convergence implies which, with the bounds that prove it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Implication:
-    """One arrow of theorem 2: if `stronger` goes to 0, so does `weaker`, because of the bound.
+    """One implication of theorem 2: if `stronger` converges to 0, so does `weaker`, by the bound.
 
     Attributes:
         line: The line of the theorem.
         stronger: A field of `Distances`.
         weaker: A field of `Distances`.
-        text: The bound as a reader sees it.
-        bound: What `weaker` is at most, from the value of `stronger` and the diameter of the space.
-        needs_compact: Whether the bound says nothing in a space without a diameter.
-        source: Where it is proved.
+        text: The bound as a formula.
+        bound: Maps the value of `stronger` and the diameter of the space to an upper bound of `weaker`.
+        needs_compact: Whether the bound needs a space of finite diameter.
+        source: Where the bound is proved.
     """
 
     line: int
@@ -45,7 +45,7 @@ IMPLICATIONS: tuple[Implication, ...] = (
         weaker="total_variation",
         text="TV <= sqrt(2 JS)",
         bound=lambda value, _: math.sqrt(2.0 * value),
-        source="Pinsker's inequality for both halves against their mean",
+        source="Pinsker's inequality between each distribution and their mean",
     ),
     Implication(
         line=2,
@@ -86,7 +86,7 @@ IMPLICATIONS: tuple[Implication, ...] = (
         weaker="weak",
         text="weak <= TV",
         bound=lambda value, _: value,
-        source="the plan that leaves the common mass where it is",
+        source="the plan that does not move the common mass",
     ),
     Implication(
         line=4,
@@ -95,7 +95,7 @@ IMPLICATIONS: tuple[Implication, ...] = (
         text="W <= diameter TV",
         bound=lambda value, diameter: diameter * value,
         needs_compact=True,
-        source="the plan that leaves the common mass where it is; Villani (2009), theorem 6.15",
+        source="the plan that does not move the common mass; Villani (2009), theorem 6.15",
     ),
 )
-"""The arrows of theorem 2. Its fourth line with its second gives convergence in distribution."""
+"""The implications of theorem 2. Lines 4 and 2 together give convergence in distribution."""

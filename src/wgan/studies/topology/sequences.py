@@ -1,4 +1,4 @@
-"""Theorem 2 of the paper, the other half: sequences that converge in one distance and not in another."""
+"""Theorem 2 of the paper, second half: sequences that converge in one distance and not in another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wgan.studies.topology.distances import DiscretePair, Distances
 from wgan.studies.topology.lines import parallel_lines
 
 ATOMS = 512
-"""Where the tails of distributions with infinitely many atoms are cut: those sequences are to be looked at below it."""
+"""The number of atoms to which distributions with infinitely many are truncated: an upper limit of n for those."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +22,13 @@ class ConvergingSequence:
     """A sequence P_n of distributions that converges to P in some distances and not in others.
 
     Attributes:
-        name: A word.
-        line: The line of theorem 2 that it shows to be strict; 0 where it shows something else.
-        claim: What is to be learnt from it.
-        member: What `pair` calls once n is known to be fit.
-        limits: What each distance goes to as n grows; inf where it is infinite for every n.
-        compact: Whether all P_n live in one bounded set.
-        is_cut: Whether infinitely many atoms are cut to `ATOMS`, so that n must stay below.
+        name: A short name.
+        line: The line of theorem 2 whose converse it disproves; 0 if it shows something else.
+        claim: What the sequence shows.
+        member: Maps a valid n to the pair of P_n and P.
+        limits: The limit of each distance as n grows; inf if it is infinite for every n.
+        compact: Whether the supports of all P_n lie in one bounded set.
+        is_cut: Whether infinitely many atoms are truncated to `ATOMS`, so that n must be smaller.
     """
 
     name: str
@@ -46,16 +46,16 @@ class ConvergingSequence:
             n: At least 2, and below `ATOMS` where the sequence is cut.
 
         Raises:
-            UsageError: Another n.
+            UsageError: n is out of range.
         """
         if n < 2 or (self.is_cut and n >= ATOMS):
-            upper = f" and below {ATOMS}, where its atoms end" if self.is_cut else ""
+            upper = f" and below {ATOMS}, its number of atoms" if self.is_cut else ""
             raise UsageError(f"n of the sequence '{self.name}' must be at least 2{upper}, not {n}", remedy="Use n=100.")
         return self.member(n)
 
     @property
     def converges_in(self) -> tuple[str, ...]:
-        """The distances that go to 0."""
+        """The distances that converge to 0."""
         return tuple(name for name, limit in self.limits.items() if limit == 0)
 
 
@@ -66,18 +66,19 @@ def _limits(**not_zero: float) -> dict[str, float]:
 _APART = _limits(total_variation=1.0, jensen_shannon=math.log(2.0), kl=math.inf, reverse_kl=math.inf)
 
 
+def _count(num: int) -> Tensor:
+    """1, 2, ..., num."""
+    return torch.arange(1, num + 1, dtype=torch.float64, device="cpu")
+
+
 def _moving_point(n: int) -> DiscretePair:
     return DiscretePair.of([1.0 / n, 0.0], [1.0, 0.0], [0.0, 1.0])
 
 
 def _quantised(n: int) -> DiscretePair:
-    few, many = ((torch.arange(num, dtype=torch.float64, device="cpu") + 0.5) / num for num in (n, ATOMS))
-    p, q = (
-        torch.zeros(n + ATOMS, dtype=torch.float64, device="cpu"),
-        torch.zeros(n + ATOMS, dtype=torch.float64, device="cpu"),
-    )
-    p[:n], q[n:] = 1.0 / n, 1.0 / ATOMS
-    return DiscretePair.of(torch.cat([few, many]), p, q)
+    points = torch.cat([(_count(num) - 0.5) / num for num in (n, ATOMS)])
+    is_coarse = torch.arange(n + ATOMS, device="cpu") < n
+    return DiscretePair.of(points, is_coarse.double() / n, (~is_coarse).double() / ATOMS)
 
 
 def _rare_outlier(n: int) -> DiscretePair:
@@ -85,23 +86,18 @@ def _rare_outlier(n: int) -> DiscretePair:
 
 
 def _power_law(exponent: float) -> Tensor:
-    masses = torch.arange(1, ATOMS + 1, dtype=torch.float64, device="cpu") ** -exponent
+    masses = _count(ATOMS) ** -exponent
     return masses / masses.sum()
 
 
 def _lost_tail(n: int, outlier: float = 0.0) -> DiscretePair:
-    """P has atoms at 1, 1/2, 1/3, ...; P_n only the first n of them, and perhaps another at 2."""
-    places = torch.cat(
-        [
-            1.0 / torch.arange(1, ATOMS + 1, dtype=torch.float64, device="cpu"),
-            torch.tensor([2.0], dtype=torch.float64, device="cpu"),
-        ]
-    )
-    q = torch.cat([_power_law(2.0), torch.zeros(1, dtype=torch.float64, device="cpu")])
+    """P has atoms at 1, 1/2, 1/3, ...; P_n has the first n of them, and an outlier at 2 if its mass is above 0."""
+    pad = torch.nn.functional.pad
+    points, q = pad(1.0 / _count(ATOMS), (0, 1), value=2.0), pad(_power_law(2.0), (0, 1))
     p = torch.where(torch.arange(ATOMS + 1, device="cpu") < n, q, 0.0)
     p = (1.0 - outlier) * p / p.sum()
     p[-1] = outlier
-    return DiscretePair.of(places, p, q)
+    return DiscretePair.of(points, p, q)
 
 
 def _tilting_coin(n: int) -> DiscretePair:
@@ -116,14 +112,14 @@ def _escape_along_a_tail(n: int) -> DiscretePair:
     q = _power_law(3.0)
     p = (1.0 - 1.0 / n) * q
     p[n - 1] += 1.0 / n
-    return DiscretePair.of(torch.arange(1, ATOMS + 1, dtype=torch.float64, device="cpu"), p, q)
+    return DiscretePair.of(_count(ATOMS), p, q)
 
 
 SEQUENCES: tuple[ConvergingSequence, ...] = (
     ConvergingSequence(
         name="tilting coin",
         line=0,
-        claim="Where the stronger distances converge, all do: a coin with heads 1/2 + 1/(2n) becomes a fair one.",
+        claim="If the stronger distances converge, all do: a coin with heads 1/2 + 1/(2n) converges to a fair one.",
         member=_tilting_coin,
         limits=_limits(),
     ),
@@ -137,7 +133,7 @@ SEQUENCES: tuple[ConvergingSequence, ...] = (
     ConvergingSequence(
         name="lost tail",
         line=3,
-        claim="TV does not imply reverse KL, nor KL reverse KL: P_n is P without all atoms but the first n.",
+        claim="TV does not imply reverse KL, nor KL reverse KL: P_n is P restricted to its first n atoms.",
         member=_lost_tail,
         is_cut=True,
         limits=_limits(reverse_kl=math.inf),
@@ -153,7 +149,7 @@ SEQUENCES: tuple[ConvergingSequence, ...] = (
     ConvergingSequence(
         name="moving point",
         line=4,
-        claim="W does not imply TV or JS: a point at 1/n has nothing in common with a point at 0.",
+        claim="W does not imply TV or JS: points at 1/n and at 0 have disjoint supports.",
         member=_moving_point,
         limits=_APART,
     ),
@@ -167,7 +163,7 @@ SEQUENCES: tuple[ConvergingSequence, ...] = (
     ConvergingSequence(
         name="quantised",
         line=4,
-        claim="W does not imply TV or JS: n points fill an interval, and remain points. So do samples.",
+        claim="W does not imply TV or JS: n points approximate an interval, but remain discrete, like samples.",
         member=_quantised,
         is_cut=True,
         limits=_APART,
@@ -190,4 +186,4 @@ SEQUENCES: tuple[ConvergingSequence, ...] = (
         compact=False,
     ),
 )
-"""Sequences for the lines of theorem 2. Lines 1 and 2 are equivalences, which no sequence on a compact space breaks."""
+"""Sequences for the lines of theorem 2. Lines 1 and 2 are equivalences, without counterexamples on a compact space."""

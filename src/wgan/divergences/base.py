@@ -1,4 +1,4 @@
-"""What an f-divergence is: a convex function, its conjugate with its domain, and a link from a critic's raw output."""
+"""The base class of f-divergences: a convex function, its conjugate with its domain, and a link for critics."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from wgan.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """Where a conjugate is finite: every t below an upper end.
+    """The set where a conjugate is finite: all t below an upper bound.
 
     Attributes:
-        upper: The end; infinite where there is none.
-        closed: Whether the end belongs to it.
-        text: The same for a reader.
+        upper: The upper bound; infinite if there is none.
+        closed: Whether the upper bound belongs to the domain.
+        text: The domain as a formula.
     """
 
     upper: float
@@ -30,7 +30,7 @@ class Domain:
     text: str
 
     def excludes(self, t: Tensor) -> Tensor:
-        """Whether each t lies outside, bool, of t's shape; NaN does not."""
+        """Whether each t lies outside the domain, bool, of t's shape; False for NaN."""
         return t > self.upper if self.closed else t >= self.upper
 
 
@@ -40,21 +40,22 @@ REALS = Domain(upper=math.inf, closed=True, text="ℝ")
 class Divergence(ABC):
     """One f-divergence D(P‖Q) = ∫ q f(p/q), P the data and Q the model, in nats.
 
-    f is convex on u >= 0. It is unique up to c (u − 1), which moves the conjugate and f'(1): the row says which is
-    meant. The variational form D(P‖Q) = sup over T of E_P T − E_Q f*(T) needs T inside the conjugate's domain. With
-    T = link(v) any critic's raw output v is allowed, the threshold between real and fake is v = 0, and the supremum is
-    at v = log p/q wherever f is smooth.
+    f is convex on u >= 0. It is unique up to c (u − 1), which changes the conjugate and f'(1); the subclass fixes c.
+    The variational form D(P‖Q) = sup over T of E_P T − E_Q f*(T) needs T in the domain of the conjugate. T = link(v) is
+    in the domain for every raw output v of a critic. The decision threshold between real and fake is v = 0, and
+    wherever f is smooth the supremum is at v = log p/q.
 
-    A row defines the abstract members, and the closed form between Gaussians if it has one.
+    A subclass defines the abstract members, `reverse` unless the divergence is symmetric, and the closed form between
+    Gaussians if there is one.
 
     Attributes:
-        name: Its word in the table.
+        name: The name in the table.
         f_text: The formula of f, in u.
         conjugate_text: The formula of f*, in t.
 
     Source: Csiszár (1967); Nguyen, Wainwright and Jordan (2010) for the variational form; Nowozin, Cseke and Tomioka
-        (2016), whose output activations differ from the links here: they keep T in the domain, but their thresholds
-        are not at 0, and some decrease.
+        (2016), whose output activations also keep T in the domain, but have other thresholds than 0, and some of which
+        decrease.
     """
 
     name: ClassVar[str]
@@ -64,27 +65,27 @@ class Divergence(ABC):
     @property
     @abstractmethod
     def domain(self) -> Domain:
-        """Where the conjugate is finite."""
+        """The set where the conjugate is finite."""
 
     @property
     @abstractmethod
     def at_zero(self) -> float:
-        """The limit of f at 0: what each unit of Q's mass costs where P has none."""
+        """The limit of f at 0: the divergence per unit of Q's mass where P has none."""
 
     @property
     @abstractmethod
     def threshold(self) -> float:
-        """f'(1), which link gives at v = 0; a subgradient where f has a kink there."""
+        """f'(1) = link(0); a subgradient if f has a kink at 1."""
 
     @property
     @abstractmethod
     def curvature(self) -> float | None:
-        """f''(1): near P = Q the divergence is half of it times χ². None where f has a kink there."""
+        """f''(1): near P = Q the divergence is f''(1)/2 times χ². None if f has a kink at 1."""
 
     @property
-    @abstractmethod
     def reverse(self) -> Divergence:
-        """The row with P and Q swapped, whose f is u f(1/u)."""
+        """The divergence with P and Q exchanged, whose f is u f(1/u); by default itself."""
+        return self
 
     @abstractmethod
     def _f(self, u: Tensor) -> Tensor:
@@ -96,24 +97,24 @@ class Divergence(ABC):
 
     @abstractmethod
     def link(self, v: Tensor) -> Tensor:
-        """T from a critic's raw output v: f'(e^v), increasing, of v's shape and type, differentiable."""
+        """T = f'(e^v) for a critic's raw output v: increasing, of v's shape and dtype, differentiable."""
 
     @abstractmethod
     def conjugate_of_link(self, v: Tensor) -> Tensor:
-        """f*(link(v)) = e^v f'(e^v) − f(e^v), of v's shape and type, differentiable; infinite only beyond the range."""
+        """f*(link(v)) = e^v f'(e^v) − f(e^v), of v's shape and dtype, differentiable; infinite only on overflow."""
 
     def of_gaussians(self, p: Normal, q: Normal) -> Tensor:
         """The closed form between two normal distributions.
 
         Returns:
-            0-d, float64, differentiable; +inf where the integral does not exist.
+            0-d, float64, differentiable; +inf if the integral does not exist.
 
         Raises:
-            UsageError: There is none.
+            UsageError: There is no closed form.
         """
         raise UsageError(
             f"{self.name} has no closed form between Gaussians",
-            remedy="Take the probabilities of both in small cells for `divergence`, or samples for `critic_bound`.",
+            remedy="Use `divergence` with the probabilities of small cells, or `critic_bound` with samples.",
         )
 
     def f(self, u: Tensor) -> Tensor:
@@ -123,7 +124,7 @@ class Divergence(ABC):
             u: Any shape, float32 or float64.
 
         Returns:
-            The same shape and type, differentiable at u > 0: the limit at u = 0, +inf below.
+            The same shape and dtype, differentiable for u > 0: the limit at u = 0, +inf for u < 0.
         """
         inside = ~(u <= 0)
         value = self._f(torch.where(inside, u, 1.0))
@@ -137,7 +138,7 @@ class Divergence(ABC):
             t: Any shape, float32 or float64.
 
         Returns:
-            The same shape and type, differentiable inside the domain, +inf outside.
+            The same shape and dtype, differentiable inside the domain, +inf outside.
         """
         outside = self.domain.excludes(t)
         return torch.where(outside, math.inf, self._conjugate(torch.where(outside, self.threshold, t)))
@@ -149,6 +150,7 @@ class Divergence(ABC):
 
     @property
     def word(self) -> str:
-        """The text that names this row with its parameters."""
-        given = [f"{field.name}={getattr(self, field.name)}" for field in dataclasses.fields(self)]  # type: ignore[arg-type]
-        return f"{self.name}:{','.join(given)}" if given else self.name
+        """The name with all parameters, as in "alpha:alpha=0.5"."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        parameters = ",".join(f"{field.name}={getattr(self, field.name)}" for field in fields)
+        return f"{self.name}:{parameters}" if parameters else self.name

@@ -1,4 +1,4 @@
-"""A judge of transport problems in whole numbers, which rounds nothing: successive shortest paths.
+"""A reference solver of transport problems in exact integer arithmetic, by successive shortest paths.
 
 Source: Ahuja, Magnanti and Orlin (1993), Network flows, section 9.7.
 """
@@ -8,12 +8,12 @@ from fractions import Fraction
 
 
 def least_cost(costs, supply, demand):
-    """The least cost of moving `supply` to `demand`, as a fraction for the whole mass; None where no plan is allowed.
+    """The least cost of moving `supply` to `demand`, divided by the total mass, as a fraction; None if infeasible.
 
     Args:
-        costs: Rows of numbers, float or Fraction; infinite where a pair is forbidden.
-        supply: Whole numbers, one for each row.
-        demand: Whole numbers with the same sum, one for each column.
+        costs: Rows of numbers, float or Fraction; infinite for forbidden pairs.
+        supply: Integers, one for each row.
+        demand: Integers with the same sum, one for each column.
     """
     assert sum(supply) == sum(demand)
     num_rows, num_columns = len(supply), len(demand)
