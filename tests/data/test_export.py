@@ -10,7 +10,8 @@ from PIL import Image
 from pyarrow import csv, parquet
 
 from wgan.data import export
-from wgan.data.export import check_target, sample_ending, sheet, write_samples
+from wgan.data.export import check_target, sample_ending, write_samples
+from wgan.data.sample_formats import sheet
 from wgan.data.tables import writing
 from wgan.errors import CheckpointError, UsageError
 
@@ -230,7 +231,7 @@ def test_a_full_disk_says_so(tmp_path, monkeypatch):
         ("images", "a.csv", r"ending \.csv.*\nFormats for images: \.png, a folder, \.npy or \.npz"),
         ("images", "none/a.png", r"folder '.*none' for 'a.png' does not exist"),
         ("points", "folder.csv", r"is a folder"),
-        ("images", "file", r"is there and is not a folder"),
+        ("images", "file", r"exists and is not a folder"),
         ("points", "x" * 300 + ".csv", r"File name too long"),
     ],
 )
@@ -261,7 +262,7 @@ def test_numbers_that_cannot_be_are_refused_before_anything_is_drawn(tmp_path):
 
 
 def test_too_few_samples_are_a_fault_of_ours(tmp_path):
-    with pytest.raises(AssertionError, match="1 of 6 samples never came"):
+    with pytest.raises(AssertionError, match="1 of 6 samples are missing"):
         write_samples(blocks(points(5)), 6, tmp_path / "a.npy", "points")
     assert names(tmp_path) == []
 

@@ -16,8 +16,9 @@ from PIL import Image
 from wgan.cli.inputs import open_sides
 from wgan.data import kind_of, open_data
 from wgan.data.contents import PACKINGS, open_unpacked, packed
-from wgan.data.export import FORMATS, check_target, write_samples
+from wgan.data.export import check_target, write_samples
 from wgan.data.names import format_of
+from wgan.data.sample_formats import FORMATS
 from wgan.data.tables import files
 from wgan.data.tables.formats import TABLE_FORMATS, read_table, written_endings
 from wgan.errors import DataError, UsageError

@@ -37,7 +37,7 @@ READING = {
 """Calls by which files or their bytes are parsed."""
 
 OTHERS = {
-    "data.export": "writes .npz members, and reads nothing",
+    "data.sample_formats": "writes .npz members, and reads nothing",
     "system.storage": "parses what the other modules read",
     "evaluation.features": "reads the weights of an installed package, which could run code anyway",
     "data.minilm": "reads the weights of an installed package, which could run code anyway",
