@@ -17,9 +17,9 @@ from torch import Tensor
 from bench import plain
 from bench.contenders import images
 from wgan.data import Source, open_data
+from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions, Settings
-from wgan.training.factory import build_game
-from wgan.training.game import Game
+from wgan.training.setup import Setup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,10 @@ class Case:
         """The data, in memory."""
         return open_data(self.data(), DataOptions(), seed=0)
 
-    def game(self, source: Source, *, chosen: bool) -> Game:
+    def setup(self, source: Source, *, chosen: bool) -> Setup:
         """This package's networks and optimisers, with the engine that it chooses or in eager float32."""
         settings = self.settings if chosen else replace(self.settings, engine="eager", precision="float32")
-        return build_game(replace(settings, device="cpu"), source.codec.layout)
+        return build_setup(replace(settings, device="cpu"), source)
 
 
 def _rows(images: NDArray[np.uint8], size: int) -> Callable[[], Tensor]:

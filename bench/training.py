@@ -10,8 +10,7 @@ from bench.operations import iteration_flops, weights_of
 from bench.rounds import Options, Work, cores, has_jax, measure
 from bench.table import Row
 from wgan.training.engine import Engine
-from wgan.training.factory import choose_parts, hparams_of
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 
 
 def contender(work: str, name: str) -> Contender:
@@ -31,8 +30,8 @@ def contender(work: str, name: str) -> Contender:
             flops=lambda: iteration_flops(loop),
         )
     source = case.source()
-    game, parts = case.game(source, chosen=name == CHOSEN), choose_parts(case.settings)
-    steps = train(Setup(game, source, parts.objective, parts.constraint, hparams_of(case.settings)))
+    setup = case.setup(source, chosen=name == CHOSEN)
+    game, steps = setup.game, train(setup)
 
     # The number of threads is set by the caller.
     engine = replace(game.engine, threads=0)
@@ -54,7 +53,7 @@ def contender(work: str, name: str) -> Contender:
 def rows(work: str, options: Options) -> list[Row]:
     """Measure one training case."""
     case = CASES[work]
-    threads = options.threads or case.game(case.source(), chosen=True).engine.threads
+    threads = options.threads or case.setup(case.source(), chosen=True).game.engine.threads
     names = [PLAIN, CHOSEN] if options.quick else [PLAIN, EAGER, CHOSEN]
     # JAX compiles convolutions slowly.
     if has_jax() and not (options.quick and work.startswith("dcgan")):

@@ -11,7 +11,7 @@ import sys
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from floors import picture
 
@@ -19,8 +19,10 @@ from wgan.data.names import BUILT_IN
 from wgan.divergences import DIVERGENCES
 from wgan.divergences.table import COLUMNS, listing
 from wgan.errors import WganError
+from wgan.kernels import KERNELS
 from wgan.settings import DataOptions, Settings
 from wgan.settings.recipes import RECIPES
+from wgan.settings.registry import Registry
 from wgan.training.factory import REGISTRIES
 
 REFERENCE = Path(__file__).parent / "reference.md"
@@ -46,13 +48,6 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def attributes(settings: type) -> dict[str, str]:
-    """What the docstring of a settings class says of each field."""
-    text = (settings.__doc__ or "").partition("Attributes:")[2]
-    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", text, flags=re.MULTILINE)
-    return {name: " ".join(meaning.split()) for name, meaning in found}
-
-
 def spell(value: object) -> str:
     """A default as a settings file would have it."""
     if isinstance(value, bool):
@@ -75,26 +70,31 @@ def kinds(hint: object) -> str:
 
 def settings_table(settings: type) -> str:
     """Each field of a settings class: name, what it may hold, default, meaning."""
-    hints, meanings = typing.get_type_hints(settings), attributes(settings)
+    hints = typing.get_type_hints(settings)
     rows = []
     for field in dataclasses.fields(settings):
         if dataclasses.is_dataclass(hints[field.name]):
             continue
-        rows.append([f"`{field.name}`", kinds(hints[field.name]), f"`{spell(field.default)}`", meanings[field.name]])
+        meaning = field.metadata["meaning"]
+        rows.append([f"`{field.name}`", kinds(hints[field.name]), f"`{spell(field.default)}`", meaning])
     return table(["setting", "takes", "default", "meaning"], rows)
 
 
-def catalog_sections() -> list[str]:
-    """Each table of choices once, under the settings that take them."""
+def registry_table(registry: Registry[Any]) -> str:
+    """The rows of a registry, with their defaults."""
+    rows = [[f"`{text}`", line] for text, line in registry.describe()]
+    return table(["name, with its defaults", "meaning"], rows)
+
+
+def registry_sections() -> list[str]:
+    """Each registry once, with the settings that name its rows."""
     users: dict[str, list[str]] = {}
-    for setting, catalog in REGISTRIES.items():
-        users.setdefault(catalog.noun, []).append(setting)
+    for setting, registry in REGISTRIES.items():
+        users.setdefault(registry.noun, []).append(setting)
     sections = []
     for noun, settings in users.items():
-        catalog = REGISTRIES[settings[0]]
         taken = " and ".join(f"`{setting}`" for setting in settings)
-        rows = [[f"`{text}`", line] for text, line in catalog.describe()]
-        sections += [f"### {noun.capitalize()}", f"Taken by {taken}.", table(["word, with its defaults", "what"], rows)]
+        sections += [f"### {noun.capitalize()}", f"Value of {taken}.", registry_table(REGISTRIES[settings[0]])]
     return sections
 
 
@@ -134,13 +134,16 @@ def reference() -> str:
         table(["name", "what"], [[f"`{name}`", line] for name, line in BUILT_IN.items()]),
         "## Choices",
         "A choice is a name, or a name with parameters: `penalty:weight=0.1,one_sided=true`.",
-        *catalog_sections(),
+        *registry_sections(),
         "## f-divergences",
         "D(P‖Q) = ∫ q f(p/q) in nats, P the data and Q the model. The conjugate f\\*(t) = sup over u ≥ 0 of t u − f(u) "
         "is +∞ outside its domain; f'(1) is the threshold of t between real and fake; near P = Q a divergence rises by "
         "f''(1)/2 times χ²; the last number is its value on disjoint supports. `wgan divergences` prints the table; "
         "`wgan.divergences` computes with it.",
         divergence_table(),
+        "## Kernels",
+        "Value of `kernel` in `mmd:kernel=laplacian`; `wgan.kernels` has their classes.",
+        registry_table(KERNELS),
         "## Settings",
         settings_table(Settings),
         "### How data is read",

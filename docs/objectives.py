@@ -18,12 +18,11 @@ from wgan.data import Source, open_data
 from wgan.divergences import DIVERGENCES
 from wgan.errors import WganError
 from wgan.evaluation.metrics import SampleEvaluator
-from wgan.objectives import OBJECTIVES
 from wgan.randomness import Randomness
+from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions, Settings
 from wgan.settings.recipes import RECIPES
-from wgan.training.factory import build_game, choose_parts, hparams_of
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 
 PAGE = Path(__file__).parent / "objectives.md"
 MARK = "<!-- rows: "
@@ -81,7 +80,8 @@ def games() -> dict[str, Settings]:
 
 def play(name: str, settings: Settings, source: Source, judge: SampleEvaluator) -> Row:
     """Train and judge one."""
-    objective, parts = OBJECTIVES.build(settings.objective), choose_parts(settings)
+    setup = build_setup(settings, source)
+    game = setup.game
     extra = [f", packed by {settings.packing}"] if settings.packing > 1 else []
     extra += [f", {settings.unrolled_steps} steps ahead"] if settings.unrolled_steps else []
     row = Row(
@@ -89,13 +89,12 @@ def play(name: str, settings: Settings, source: Source, judge: SampleEvaluator) 
         game="".join([f"`{settings.objective}`", *extra]),
         constraint=settings.constraint,
         steps=settings.steps,
-        unit=objective.unit,
+        unit=setup.objective.unit,
     )
-    game = build_game(settings, source.codec.layout)
     began = time.process_time()
     with game.engine.limits():
         estimate = float("nan")
-        for step in train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings))):
+        for step in train(setup):
             if step.number % 100 == 0 or step.number == settings.steps:
                 estimate = step.estimate.item()
         seconds = time.process_time() - began

@@ -54,7 +54,7 @@ class FunctionalOptimizer(torch.optim.Optimizer):
         """What it keeps for each weight now, empty before the first update."""
         return [dict(self.state[weight]) for group in self.param_groups for weight in group["params"]]
 
-    def prepared(self) -> Slots:
+    def initialised_slots(self) -> Slots:
         """What it keeps for each weight, made now where there was no update yet: to be changed in place."""
         weights = [weight for group in self.param_groups for weight in group["params"]]
         for weight in weights:
@@ -62,7 +62,7 @@ class FunctionalOptimizer(torch.optim.Optimizer):
                 self.state[weight] = self._first_slot(weight)
         return [self.state[weight] for weight in weights]
 
-    def foresee(
+    def functional_step(
         self,
         weights: Sequence[Tensor],
         gradients: Sequence[Tensor | None],
@@ -85,12 +85,12 @@ class FunctionalOptimizer(torch.optim.Optimizer):
         else:
             rates = [lr] * len(weights)
         updated = [
-            (weight, slot) if gradient is None else self._foresee(weight, gradient, slot, pace)
+            (weight, slot) if gradient is None else self._functional_step(weight, gradient, slot, pace)
             for weight, gradient, slot, pace in zip(weights, gradients, slots, rates, strict=True)
         ]
         return [weight for weight, _ in updated], [slot for _, slot in updated]
 
-    def _foresee(
+    def _functional_step(
         self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], lr: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         raise NotImplementedError
@@ -112,7 +112,7 @@ class _RMSprop(torch.optim.RMSprop, FunctionalOptimizer):
                     self.state[weight] = self._first_slot(weight)
         return cast(float | None, super().step(closure))
 
-    def _foresee(
+    def _functional_step(
         self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], lr: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         square = slot.get("square_avg", torch.zeros_like(weight))
@@ -130,7 +130,7 @@ class _Adam(torch.optim.Adam, FunctionalOptimizer):
         betas = (numbers.beta1, numbers.beta2)
         super().__init__(_group(parameters), lr=numbers.lr, betas=betas, eps=_EPSILON, fused=True)
 
-    def _foresee(
+    def _functional_step(
         self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], lr: Tensor | float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         none, beta1, beta2 = torch.zeros_like(weight), self.numbers.beta1, self.numbers.beta2

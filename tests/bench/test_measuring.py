@@ -54,7 +54,7 @@ def test_contenders_run_the_same_networks(work: str) -> None:
 def test_this_package_is_timed_as_chosen_and_in_eager_float32() -> None:
     eager = contender("mlp-128", EAGER)
     assert (eager.how, eager.compiles) == ("float32", False)
-    game = CASES["mlp-128"].game(CASES["mlp-128"].source(), chosen=True)
+    game = CASES["mlp-128"].setup(CASES["mlp-128"].source(), chosen=True).game
     chosen = contender("mlp-128", CHOSEN)
     assert (chosen.precision, chosen.compiles) == (game.engine.precision, game.engine.compiled)
 

@@ -16,10 +16,11 @@ from wgan.networks import NETWORKS, Given, given_to, ties_samples
 from wgan.networks.conditioning import ConditionalNorm, Projecting
 from wgan.objectives import MMD, OBJECTIVES
 from wgan.randomness import Randomness
+from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions, Settings
-from wgan.training.batches import draw, draw_mismatched, draw_real
-from wgan.training.factory import build_game, choose_parts, hparams_of
-from wgan.training.loop import Setup, train
+from wgan.training.batches import draw_critic_batch, draw_mismatched, draw_real, with_loss_draws
+from wgan.training.factory import build_game
+from wgan.training.loop import train
 from wgan.training.losses import critic_loss
 
 SMALL = {
@@ -177,16 +178,16 @@ GAME = Settings(
 
 
 def played(settings: Settings):
-    source = open_data("ring", settings.input, seed=0)
-    size = 0 if source.conditions is None else source.conditions.size
-    game = build_game(settings, source.codec.layout, size)
-    parts = choose_parts(settings)
-    return game, list(train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings))))
+    setup = conditional(settings)
+    return setup.game, list(train(setup))
+
+
+def conditional(settings: Settings = GAME, **changes):
+    return build_setup(dataclasses.replace(settings, **changes), open_data("ring", settings.input, seed=0))
 
 
 def test_the_wrong_conditions_take_the_generated_samples_place_in_a_third_term():
     """(1 - w) L(real, fake) + w L(real, wrong), for every objective, with what it draws written out."""
-    source = open_data("ring", RING, seed=0)
     for name in OBJECTIVES:
         word = {"mmd": "mmd:features=3", "energy": "energy"}.get(name, name)
         critic = (
@@ -194,19 +195,13 @@ def test_the_wrong_conditions_take_the_generated_samples_place_in_a_third_term()
             if OBJECTIVES.build(word).__class__.__name__ == "EnergyBased"
             else "mlp:width=8"
         )
-        settings = dataclasses.replace(GAME, objective=word, constraint="none", critic=critic, mismatch=0.25)
-        parts, hparams = choose_parts(settings), hparams_of(settings)
-        game = build_game(settings, source.codec.layout, 8)
-        real, mismatched = draw_real(game, source, hparams, "real", 0, 0)
-        assert torch.equal(mismatched.batch.condition, real.condition)
-        assert mismatched.weight == 0.25
-        fake = Batch(torch.randn(12, 2), real.condition)
-        drawn = draw(game, parts.objective, parts.constraint, real, 0, 0)
-        whole, estimate = critic_loss(
-            game, parts.objective, parts.constraint, real, fake, drawn._replace(mismatched=mismatched)
-        )
-        right, same = critic_loss(game, parts.objective, parts.constraint, real, fake, drawn)
-        wrong, _ = critic_loss(game, parts.objective, parts.constraint, real, mismatched.batch, drawn)
+        setup = conditional(objective=word, constraint="none", critic=critic, mismatch=0.25)
+        batch = with_loss_draws(setup, draw_critic_batch(setup, "real", "noise of the critic", 0, 0), 0, 0)
+        assert torch.equal(batch.mismatched.condition, batch.real.condition)
+        fake = Batch(torch.randn(12, 2), batch.condition)
+        whole, estimate = critic_loss(setup, batch, fake)
+        right, same = critic_loss(setup, batch._replace(mismatched=None), fake)
+        wrong, _ = critic_loss(setup, batch._replace(mismatched=None), batch.mismatched)
         torch.testing.assert_close(whole, 0.75 * right + 0.25 * wrong, msg=name)
         assert torch.equal(estimate, same)
 
@@ -216,17 +211,13 @@ def modes_of(points: torch.Tensor) -> torch.Tensor:
 
 
 def test_no_mismatched_sample_fits_the_condition_that_it_stands_under():
-    source = open_data("ring", RING, seed=0)
-    game, hparams = (
-        build_game(GAME, source.codec.layout, 8),
-        hparams_of(dataclasses.replace(GAME, mismatch=0.5)),
-    )
+    setup = conditional(mismatch=0.5)
     asked, shown = [], []
     for step in range(200):
-        real, mismatched = draw_real(game, source, hparams, "real", step)
+        real, mismatched = draw_real(setup, "real", step)
         assert torch.equal(modes_of(real.values), real.condition.argmax(dim=1))
-        asked.append(mismatched.batch.condition.argmax(dim=1))
-        shown.append(modes_of(mismatched.batch.values))
+        asked.append(mismatched.condition.argmax(dim=1))
+        shown.append(modes_of(mismatched.values))
     asked, shown = torch.cat(asked), torch.cat(shown)
     assert not (asked == shown).any()
     # Of the seven others each comes as often as it does among them.
@@ -236,28 +227,23 @@ def test_no_mismatched_sample_fits_the_condition_that_it_stands_under():
 
 
 def test_wrong_samples_are_many_and_not_one_again_and_again():
-    source = open_data("ring", RING, seed=0)
-    game, hparams = (
-        build_game(GAME, source.codec.layout, 8),
-        hparams_of(dataclasses.replace(GAME, mismatch=0.5)),
-    )
+    setup = conditional(mismatch=0.5)
     for step in range(20):
-        _, mismatched = draw_real(game, source, hparams, "real", step)
-        assert len(torch.unique(mismatched.batch.values, dim=0)) > hparams.batch_size / 2
+        _, mismatched = draw_real(setup, "real", step)
+        assert len(torch.unique(mismatched.values, dim=0)) > setup.hparams.batch_size / 2
 
 
 def test_a_generator_that_is_shown_real_samples_is_asked_for_what_these_are():
     """Moments without a critic: its outputs are samples with their conditions beside them."""
-    source, seen = open_data("ring", RING, seed=0), []
+    seen = []
 
     class Diary(MMD):
         def generator_loss(self, fake, real=None):
             seen.append((fake[:, 2:], real[:, 2:]))
             return super().generator_loss(fake, real)
 
-    settings = dataclasses.replace(GAME, objective="mmd", critic="identity", constraint="none", steps=3)
-    game = build_game(settings, source.codec.layout, 8)
-    list(train(Setup(game, source, Diary(), Unconstrained(), hparams_of(settings))))
+    setup = conditional(objective="mmd", critic="identity", constraint="none", steps=3)
+    list(train(dataclasses.replace(setup, objective=Diary())))
     assert len(seen) == 3
     assert all(torch.equal(of_fake, of_real) and of_fake.shape == (12, 8) for of_fake, of_real in seen)
 
@@ -288,15 +274,6 @@ def test_all_conditions_alike_can_have_no_wrong_one():
 
 def test_the_penalty_looks_between_classes_too():
     """It sees real and generated samples in their shares, and real and mismatched ones in theirs."""
-    source = open_data("ring", RING, seed=0)
-    settings = dataclasses.replace(GAME, mismatch=0.25)
-    game, parts, hparams = (
-        build_game(settings, source.codec.layout, 8),
-        choose_parts(settings),
-        hparams_of(settings),
-    )
-    real, mismatched = draw_real(game, source, hparams, "real", 0)
-    fake = Batch(torch.zeros(12, 2), real.condition)
     seen = []
 
     class Watching(Unconstrained):
@@ -304,32 +281,31 @@ def test_the_penalty_looks_between_classes_too():
             seen.append((real, fake))
             return 0.0
 
-    drawn = draw(game, parts.objective, parts.constraint, real, 0, mismatched=mismatched)
-    critic_loss(game, parts.objective, Watching(), real, fake, drawn)
+    setup = dataclasses.replace(conditional(mismatch=0.25), constraint=Watching())
+    batch = draw_critic_batch(setup, "real", "noise of the critic", 0)
+    real, mismatched, fake = batch.real, batch.mismatched, Batch(torch.zeros(12, 2), batch.condition)
+    critic_loss(setup, batch, fake)
     ((right, wrong),) = seen
     assert right is real
-    assert torch.equal(wrong.values[:3], mismatched.batch.values[:3])
+    assert torch.equal(wrong.values[:3], mismatched.values[:3])
     assert torch.equal(wrong.values[3:], fake.values[3:])
     assert torch.equal(wrong.condition, real.condition)
 
 
 def test_packed_samples_are_wrong_in_each_place():
     settings = dataclasses.replace(GAME, packing=3, mismatch=0.5)
-    source = open_data("ring", RING, seed=0)
-    game = build_game(settings, source.codec.layout, 8)
-    _, mismatched = draw_real(game, source, hparams_of(settings), "real", 0, 0)
-    assert mismatched.batch.condition.shape == (4, 24)
-    asked = mismatched.batch.condition.reshape(12, 8).argmax(dim=1)
-    assert not (asked == modes_of(mismatched.batch.values.reshape(12, 2))).any()
+    mismatched = draw_critic_batch(conditional(settings), "real", "noise of the critic", 0, 0).mismatched
+    assert mismatched.condition.shape == (4, 24)
+    asked = mismatched.condition.reshape(12, 8).argmax(dim=1)
+    assert not (asked == modes_of(mismatched.values.reshape(12, 2))).any()
     assert len(played(settings)[1]) == 3
 
 
 def test_wrong_conditions_draw_of_their_own():
     """The batches of a game with wrong conditions are those of the game without."""
     plain = open_data("ring", RING, seed=0)
-    game = build_game(GAME, plain.codec.layout, 8)
-    first, none = draw_real(game, plain, hparams_of(GAME), "real", 4, 1)
-    second, some = draw_real(game, plain, hparams_of(dataclasses.replace(GAME, mismatch=0.5)), "real", 4, 1)
+    first, none = draw_real(conditional(), "real", 4, 1)
+    second, some = draw_real(conditional(mismatch=0.5), "real", 4, 1)
     assert none is None
     assert some is not None
     assert torch.equal(first.values, second.values)
@@ -345,11 +321,11 @@ def test_conditional_games_play_and_repeat(changes):
 
 
 def test_the_generator_is_asked_for_conditions_of_its_own_draw():
-    source = open_data("ring", RING, seed=0)
-    game, parts = build_game(GAME, source.codec.layout, 8), choose_parts(GAME)
+    setup = conditional()
+    game, source = setup.game, setup.source
     asked, generate = [], game.generate
     game.generate = lambda noise, condition=None: asked.append(condition) or generate(noise, condition)
-    list(train(Setup(game, source, parts.objective, parts.constraint, hparams_of(GAME))))
+    list(train(setup))
     streams = Randomness(0)
     expected = []
     for step in range(3):

@@ -13,12 +13,13 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from wgan.batch import Batch, Layout
+from wgan.batch import Batch
+from wgan.data.points import PointsCodec
 from wgan.divergences import DIVERGENCES, as_divergence
 from wgan.objectives import FGAN, GAN, OBJECTIVES
+from wgan.runs.setups import build_setup
 from wgan.settings import Settings
-from wgan.training.factory import build_game, choose_parts, hparams_of
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 
 # Weights, means and standard deviations of the data. The broad part keeps all integrals far from diverging.
 MIXTURE = ((0.5, -1.2, 0.5), (0.25, 1.4, 0.6), (0.25, 0.3, 1.5))
@@ -116,6 +117,9 @@ def test_forward_kl_covers_both_modes_and_reverse_kl_seeks_one():
 class Mixed:
     """Draws from the mixture."""
 
+    conditions = None
+    codec = PointsCodec.identity(1)
+
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         shares, means, deviations = torch.tensor(MIXTURE).T
         chosen = torch.multinomial(shares, size, replacement=True, generator=rng)
@@ -134,12 +138,12 @@ def test_a_learned_critic_leads_the_generator_there_too(objective):
         generator_optimizer="adam:lr=0.004,beta1=0.5", critic_optimizer="adam:lr=0.004,beta1=0.5,beta2=0.99",
         latent_dim=1, batch_size=1024, critic_steps=4, steps=1500, lr_schedule="linear", threads=1, device="cpu",
     )  # fmt: skip
-    game, parts = build_game(settings, Layout(shape=(1,))), choose_parts(settings)
-    layer = game.generator.body[0]
+    setup = build_setup(settings, Mixed())
+    layer = setup.game.generator.body[0]
     with torch.no_grad():
         layer.weight.fill_(1.0)
         layer.bias.fill_(0.3)
-    for _ in train(Setup(game, Mixed(), parts.objective, parts.constraint, hparams_of(settings))):
+    for _ in train(setup):
         pass
     word = "jensen_shannon" if objective.startswith("gan") else objective.rpartition("=")[2]
     expected = direct(((1.0, word),), MIXTURE, (0.3, 1.0))

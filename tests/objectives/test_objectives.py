@@ -1,6 +1,7 @@
 """What holds for every objective: its players pull apart, and each constraint trains with it or says why it cannot."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,9 +12,9 @@ from wgan.constraints import CONSTRAINTS
 from wgan.errors import UsageError
 from wgan.kernels import KERNELS
 from wgan.objectives import OBJECTIVES
+from wgan.runs.setups import build_setup
 from wgan.settings import Settings
-from wgan.training.factory import build_game, choose_parts, hparams_of
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 
 SCORED = [name for name in OBJECTIVES if name not in ("mmd", "semidual")]
 
@@ -53,8 +54,10 @@ def test_logits_are_those_whose_cross_entropy_a_classifier_descends():
 class Anything:
     """Normal numbers, one-hot blocks and pixels, as the layout asks."""
 
+    conditions = None
+
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+        self.layout, self.codec = layout, SimpleNamespace(layout=layout)
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
         values = torch.randn(size, *self.layout.shape, generator=rng)
@@ -72,9 +75,10 @@ def play(layout: Layout, **changes: object) -> list[float]:
         }
         | changes
     )  # fmt: skip
-    game, parts = build_game(settings, layout), choose_parts(settings)
+    setup = build_setup(settings, Anything(layout))
+    game = setup.game
     before = [weight.clone() for weight in game.generator.parameters()]
-    steps = list(train(Setup(game, Anything(layout), parts.objective, parts.constraint, hparams_of(settings))))
+    steps = list(train(setup))
     assert all(not torch.equal(old, new) for old, new in zip(before, game.generator.parameters(), strict=True))
     assert all(weight.isfinite().all() for weight in (*game.generator.parameters(), *game.critic.parameters()))
     return [value.item() for step in steps for value in (step.estimate, step.critic_loss, step.generator_loss)]

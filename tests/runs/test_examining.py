@@ -17,9 +17,9 @@ from wgan.data import open_data
 from wgan.errors import CheckpointError, Interrupted
 from wgan.runs import running
 from wgan.runs.diagnosis import RunDiagnosis
+from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions
-from wgan.training.factory import build_game, choose_parts, hparams_of
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 from wgan.trust import CriticEvaluator
 
 # All that a look could disturb: statistics of both players, an average, random labels, momentum, falling rates.
@@ -113,14 +113,14 @@ def test_a_stop_during_a_look_saves_the_state_from_before_it_at_once(examined, t
     """The game is in the middle of a look, its statistics moved, when the signal comes."""
     call, calls = CriticEvaluator.__call__, itertools.count(1)
 
-    def slow(self, game, **options):
+    def slow(self, **options):
         if next(calls) == 1:
-            for player in (game.generator, game.critic):
+            for player in (self.setup.game.generator, self.setup.game.critic):
                 for buffer in player.buffers():
                     buffer.add_(1)
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(10)
-        return call(self, game, **options)
+        return call(self, **options)
 
     monkeypatch.setattr(CriticEvaluator, "__call__", slow)
     monkeypatch.setattr(running, "_PATIENCE", 0.1)
@@ -136,7 +136,7 @@ def test_a_stop_during_a_look_saves_the_state_from_before_it_at_once(examined, t
 def examination(steps=10_000, data="ring", **changes) -> RunDiagnosis | None:
     settings = dataclasses.replace(SETTINGS, **{"steps": steps, "data": data, "critic_steps": 5} | changes)
     source = open_data(settings.data, settings.input, seed=0)
-    return RunDiagnosis.of(settings, source, choose_parts(settings))
+    return RunDiagnosis.of(settings, build_setup(settings, source))
 
 
 @pytest.mark.parametrize(
@@ -185,13 +185,11 @@ def test_there_are_looks_where_most_of_the_way_is_made(eval_every, steps, early)
 
 
 def test_an_early_look_trains_no_copy_of_the_critic_further():
-    found, settings = examination(eval_every=0, steps=200), dataclasses.replace(SETTINGS, steps=200, critic_steps=5)
-    source = open_data("ring", settings.input, seed=0)
-    game, parts = build_game(settings, source.codec.layout), choose_parts(settings)
+    found = examination(eval_every=0, steps=200)
     seen = {}
-    for step in train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings))):
+    for step in train(found.examiner.setup):
         if found.is_due(step.number):
-            seen[step.number] = found(game, step.estimate.item())
+            seen[step.number] = found(step.estimate.item())
         if step.number == 200:
             break
     assert not {"gap", "further_estimate"} & seen[100].keys()
@@ -224,16 +222,14 @@ def test_a_long_run_that_is_examined_often_pays_less_than_a_tenth():
     settings = dataclasses.replace(
         SETTINGS, batch_size=64, generator="mlp:width=64", critic="mlp:width=64", eval_every=200, steps=400
     )
-    source = open_data("ring", DataOptions(), seed=0)
-    parts, game = choose_parts(settings), build_game(settings, source.codec.layout)
-    found = RunDiagnosis.of(settings, source, parts)
-    steps = train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings)))
+    setup = build_setup(settings, open_data("ring", DataOptions(), seed=0))
+    found, steps = RunDiagnosis.of(settings, setup), train(setup)
     list(itertools.islice(steps, 3))
-    found(game, 0.0)
+    found(0.0)
     began = time.process_time()
     list(itertools.islice(steps, 200))
     trained = time.process_time()
-    found(game, 0.0)
+    found(0.0)
     assert time.process_time() - trained < 0.15 * (trained - began)
 
 

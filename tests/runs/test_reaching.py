@@ -17,8 +17,8 @@ from wgan.errors import Interrupted
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.report import write_report
 from wgan.runs import checkpoints, running
+from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions, from_toml
-from wgan.training.factory import build_game, choose_parts, hparams_of
 from wgan.trust.gradients import gradient_stats
 
 # All that a probe could disturb or depend on: statistics, a decaying rate that a look ahead uses, random labels.
@@ -61,12 +61,12 @@ def test_each_judging_records_what_reaches_the_generator(straight, unbroken):
 
 def test_the_record_says_what_the_saved_state_says(unbroken):
     settings, saved = from_toml(unbroken / "settings.toml"), checkpoints.load(unbroken / "checkpoints")
-    source, parts = open_data("ring", DataOptions(), seed=0), choose_parts(settings)
-    game = build_game(settings, source.codec.layout)
+    setup = build_setup(settings, open_data("ring", DataOptions(), seed=0))
+    game = setup.game
     game.restore(saved.tensors, saved.facts["game"])
     # Sums depend on the number of threads.
     with game.engine.limits():
-        found = gradient_stats(game, source, parts.objective, parts.constraint, hparams_of(settings))
+        found = gradient_stats(setup)
     assert found.numbers() == probed(unbroken)[40]
 
 

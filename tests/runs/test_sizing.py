@@ -39,7 +39,7 @@ def test_weights_and_what_is_kept_for_them_are_counted(layout, changes):
         (game.critic, game.critic_optimizer, need.critic),
     ):
         weights = sum(weight.nbytes for weight in player.parameters())
-        slots = sum(v.nbytes for slot in optimizer.prepared() for v in slot.values() if v.dim())
+        slots = sum(v.nbytes for slot in optimizer.initialised_slots() for v in slot.values() if v.dim())
         averaged = weights if player is game.generator and settings.ema_decay else 0
         assert counted == 2 * weights + slots + averaged
 

@@ -25,7 +25,8 @@ from wgan.system.torch_state import in_usual_state, usual_state
 from wgan.training.engine import Engine
 from wgan.training.game import Game, Prior
 from wgan.training.hyperparameters import Hyperparameters
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
+from wgan.training.setup import Setup
 from wgan.trust.critics import fit_critic
 from wgan.trust.gradients import generator_gradient
 
@@ -156,9 +157,10 @@ def by_hand(objective="wasserstein", constraint="penalty"):
         engine=Engine(),
         averaged=False,
     )
-    steps = [step.estimate for step in train(Setup(game, source, aim, held, hparams))]
+    setup = Setup(game, source, aim, held, hparams)
+    steps = [step.estimate for step in train(setup)]
     noise = Prior(2).sample(8, Randomness(0).at("noise"))
-    pull = generator_gradient(game, aim, noise, source.sample(8, Randomness(0).at("real")))
+    pull = generator_gradient(setup, noise, source.sample(8, Randomness(0).at("real")))
     return [*steps, game.draw(noise), pull.at_weights, *weights_of(game.generator), *weights_of(game.critic)]
 
 

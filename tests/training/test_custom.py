@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from custom_parts import ADAMW, BatchSpread, ConvCritic, Counting, Drift, Mine, Pair, ToldGenerator, dense
-from wgan import WGAN, Settings, Setup, register, setup, train
+from wgan import WGAN, Settings, register, setup, train
 from wgan.batch import Layout
 from wgan.constraints import CONSTRAINTS, Constraint, GradientPenalty
 from wgan.errors import CheckpointError, UsageError
@@ -327,12 +327,10 @@ class TestSetup:
 
     def test_words_give_what_the_parts_side_by_side_give(self):
         from wgan.data import open_data
-        from wgan.training.factory import build_game, choose_parts, hparams_of
+        from wgan.runs.setups import build_setup
 
         settings = Settings(data="ring", steps=3, generator="mlp:width=8", critic="mlp:width=8", latent_dim=2, seed=3)
-        source, parts = open_data("ring", settings.input, seed=3), choose_parts(settings)
-        game = build_game(settings, source.codec.layout)
-        apart = list(train(Setup(game, source, parts.objective, parts.constraint, hparams_of(settings))))
+        apart = list(train(build_setup(settings, open_data("ring", settings.input, seed=3))))
         whole = list(train(setup("ring", dataclasses.replace(settings, seed=5), seed=3)))
         assert [step.critic_loss for step in apart] == [step.critic_loss for step in whole]
 

@@ -60,7 +60,7 @@ def test_looking_leaves_statistics_iterations_and_modes_as_they_were():
     game = build_game(settings, Layout(shape=(1, 8, 8), bounded=True))
     before = [buffer.clone() for player in (game.generator, game.critic) for buffer in player.buffers()]
     noise = torch.randn(11, 3, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad(), game.only_looked_at():
+    with torch.no_grad(), game.preserved():
         game.critic.eval()
         game.critic.train()
         scores = game.score(game.generate(noise).values)
@@ -75,13 +75,13 @@ def test_looking_leaves_statistics_iterations_and_modes_as_they_were():
 
 def test_going_back_halves_the_rates_and_is_saved():
     game, again = build_game(SMALL, Layout(shape=(2,))), build_game(SMALL, Layout(shape=(2,)))
-    game.set_rates(0.5)
+    game.set_lr(0.5)
     rates = [group["lr"] for group in game.critic_optimizer.param_groups]
-    assert game.place == (0,)
+    assert game.position == (0,)
     game.rollbacks = 2
-    game.set_rates(0.5)
+    game.set_lr(0.5)
     assert [group["lr"] for group in game.critic_optimizer.param_groups] == [lr / 4 for lr in rates]
-    assert game.place == (0, 2)
+    assert game.position == (0, 2)
     tensors, facts = game.state()
     again.restore(tensors, facts)
     assert again.rollbacks == 2

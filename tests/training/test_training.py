@@ -16,7 +16,8 @@ from wgan.training.engine import Engine
 from wgan.training.factory import build_game, choose_parts, hparams_of
 from wgan.training.game import Game, Prior
 from wgan.training.hyperparameters import Hyperparameters
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
+from wgan.training.setup import Setup
 
 
 @dataclasses.dataclass
@@ -128,9 +129,9 @@ def test_fresh_batches_for_each_critic_update_and_the_authors_schedule():
 def test_rates_fall_to_zero():
     for decay, half in (("none", 1.0), ("linear", 0.5), ("cosine", 0.5)):
         hparams = Hyperparameters(generator_steps=10, lr_schedule=decay)
-        assert hparams.rate_at(0) == 1.0
-        assert hparams.rate_at(5) == pytest.approx(half)
-        assert hparams.rate_at(10) == pytest.approx(1.0 if decay == "none" else 0.0)
+        assert hparams.lr_factor_at(0) == 1.0
+        assert hparams.lr_factor_at(5) == pytest.approx(half)
+        assert hparams.lr_factor_at(10) == pytest.approx(1.0 if decay == "none" else 0.0)
     game, settings = small_game(steps=4, lr_schedule="linear", critic_optimizer="adam:lr=0.1")
     run(game, settings)
     assert game.critic_optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.25)
@@ -332,7 +333,7 @@ def test_rules_out_of_range_are_refused(changes, fault):
 
 @pytest.mark.parametrize("decay", ["none", "linear", "cosine"])
 def test_no_steps_are_rules_too(decay):
-    assert Hyperparameters(generator_steps=0, lr_schedule=decay).rate_at(0) == 1.0
+    assert Hyperparameters(generator_steps=0, lr_schedule=decay).lr_factor_at(0) == 1.0
     game, _ = small_game()
     assert list(train(Setup(game, Shifted(), Wasserstein(), Unconstrained(), Hyperparameters(generator_steps=0)))) == []
 

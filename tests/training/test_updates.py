@@ -7,14 +7,15 @@ import warnings
 import pytest
 import torch
 
-from wgan.batch import Batch, Layout
+from wgan.batch import Batch
 from wgan.constraints import CONSTRAINTS
+from wgan.data.points import PointsCodec
 from wgan.objectives import OBJECTIVES
+from wgan.runs.setups import build_setup
 from wgan.settings import Settings
 from wgan.training import updates
 from wgan.training.engine import EngineWarning, has_compiler
-from wgan.training.factory import build_game, choose_parts, hparams_of
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 
 TINY = Settings(
     constraint="penalty:weight=1",
@@ -40,15 +41,15 @@ class Shifted:
     """N(1, 1) in the plane."""
 
     conditions = None
+    codec = PointsCodec.identity(2)
 
     def sample(self, size, rng):
         return Batch(torch.randn(size, 2, generator=rng) + 1.0)
 
 
 def played(settings, *, stop=None):
-    game, parts = build_game(settings, Layout(shape=(2,))), choose_parts(settings)
-    steps = train(Setup(game, Shifted(), parts.objective, parts.constraint, hparams_of(settings)))
-    return game, list(itertools.islice(steps, stop))
+    setup = build_setup(settings, Shifted())
+    return setup.game, list(itertools.islice(train(setup), stop))
 
 
 def compare(settings):
@@ -143,11 +144,11 @@ def test_a_compiled_game_that_is_restored_goes_on_bit_for_bit():
     settings = dataclasses.replace(TINY, engine="compiled")
     straight, _ = played(settings)
     stopped, _ = played(settings, stop=3)
-    again = build_game(settings, Layout(shape=(2,)))
+    setup = build_setup(settings, Shifted())
+    again = setup.game
     tensors, facts = stopped.state()
     again.restore({name: value.clone() for name, value in tensors.items()}, facts)
-    parts = choose_parts(settings)
-    for _ in train(Setup(again, Shifted(), parts.objective, parts.constraint, hparams_of(settings))):
+    for _ in train(setup):
         pass
     for name, value in straight.state()[0].items():
         assert torch.equal(value, again.state()[0][name]), name

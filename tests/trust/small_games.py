@@ -3,13 +3,13 @@
 import itertools
 
 from wgan.data import open_data
+from wgan.runs.setups import build_setup
 from wgan.settings import Settings
-from wgan.training.factory import build_game, choose_parts, hparams_of
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 
 
 def small(**changes):
-    """Game, source, objective, constraint and rules of a small run, on the ring if not told otherwise."""
+    """The setup of a small run, by default on the ring."""
     settings = Settings(
         **{
             "data": "ring", "generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1,activation=tanh",
@@ -19,16 +19,13 @@ def small(**changes):
         }
         | changes
     )  # fmt: skip
-    source = open_data(settings.data, settings.input, seed=0)
-    size = 0 if source.conditions is None else source.conditions.size
-    parts, game = choose_parts(settings), build_game(settings, source.codec.layout, size)
-    return game, source, parts.objective, parts.constraint, hparams_of(settings)
+    return build_setup(settings, open_data(settings.data, settings.input, seed=0))
 
 
-def played(run, num):
-    """Train a small run for so many generator updates more; returns its game."""
-    list(itertools.islice(train(Setup(*run)), num))
-    return run[0]
+def played(setup, num):
+    """Train for so many more generator updates; returns the game."""
+    list(itertools.islice(train(setup), num))
+    return setup.game
 
 
 def state_of(game):

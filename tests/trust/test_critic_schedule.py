@@ -6,13 +6,14 @@ import itertools
 import pytest
 import torch
 
-from wgan.batch import Batch, Layout
+from wgan.batch import Batch
+from wgan.data.points import PointsCodec
 from wgan.errors import UsageError
+from wgan.runs.setups import build_setup
 from wgan.settings import Settings, problems
 from wgan.training.engine import has_compiler
-from wgan.training.factory import build_game, choose_parts, hparams_of
 from wgan.training.hyperparameters import Hyperparameters
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 from wgan.trust import critic_schedule
 from wgan.trust.optimality import trained_further
 
@@ -39,20 +40,18 @@ class Shifted:
     """N(3, 1) in the plane."""
 
     conditions = None
+    codec = PointsCodec.identity(2)
 
     def sample(self, size, rng):
         return Batch(torch.randn(size, 2, generator=rng) + 3.0)
 
 
-def small_game(settings=SMALL):
-    return build_game(settings, Layout(shape=(2,))), choose_parts(settings), hparams_of(settings)
+def small(**changes):
+    return build_setup(dataclasses.replace(SMALL, **changes), Shifted())
 
 
-def played(settings=SMALL, *, game=None, stop=None):
-    own, parts, hparams = small_game(settings)
-    schedule = critic_schedule.critic_schedule(hparams)
-    steps = train(Setup(game or own, Shifted(), parts.objective, parts.constraint, hparams, schedule))
-    return game or own, list(itertools.islice(steps, stop))
+def played(setup, *, stop=None):
+    return setup.game, list(itertools.islice(train(setup), stop))
 
 
 @pytest.fixture
@@ -67,10 +66,8 @@ def proving(monkeypatch):
 
 
 def numbered(**changes):
-    settings = dataclasses.replace(SMALL, **changes)
-    game, parts, hparams = small_game(settings)
-    schedule = critic_schedule.critic_schedule(hparams)
-    return list(schedule(Setup(game, Shifted(), parts.objective, parts.constraint, hparams, schedule)))
+    setup = small(**changes)
+    return list(setup.critic_schedule(setup))
 
 
 @pytest.mark.parametrize(
@@ -103,14 +100,15 @@ def test_the_authors_schedule_comes_first(proving):
 
 def test_what_is_proven_is_what_nearest_neighbours_do_not_know():
     """A critic that says nothing proves nothing; one that knows the direction proves most of what they do not."""
-    game, parts, hparams = small_game(dataclasses.replace(SMALL, generator="mlp:depth=0", critic="mlp:depth=0"))
+    setup = small(generator="mlp:depth=0", critic="mlp:depth=0")
+    game = setup.game
     with torch.no_grad():
         layer = game.generator.body[0]
         layer.weight.copy_(torch.eye(2))
         layer.bias.zero_()
         score = game.critic.body[1][0]
         score.weight.zero_()
-    proven = critic_schedule._Proven(Setup(game, Shifted(), parts.objective, parts.constraint, hparams))
+    proven = critic_schedule._Proven(setup)
     assert proven() == 0.0
     with torch.no_grad():
         score.weight.copy_(torch.tensor([[1e-5, 1e-5]]))
@@ -132,9 +130,10 @@ def test_what_is_proven_is_what_nearest_neighbours_do_not_know():
     ],
 )
 def test_measuring_moves_nothing(changes):
-    game, parts, hparams = small_game(dataclasses.replace(SMALL, **changes))
+    setup = small(**changes)
+    game = setup.game
     before = {name: value.clone() for name, value in game.state()[0].items()}
-    proven = critic_schedule._Proven(Setup(game, Shifted(), parts.objective, parts.constraint, hparams))
+    proven = critic_schedule._Proven(setup)
     assert proven() == proven()
     for name, value in game.state()[0].items():
         assert torch.equal(value, before[name]), name
@@ -144,21 +143,17 @@ def test_a_critic_so_trained_knows_what_another_does_not_yet():
     """Against generators that stand still: of what either proves after 200 updates more, how much it proves now."""
     known = []
     for tolerance in (0.0, 0.05):
-        settings = dataclasses.replace(
-            SMALL,
+        setup = small(
             optimality=tolerance,
             max_critic_steps=200,
             generator_optimizer="adam:lr=0.0000001",
             steps=1,
             seed=1,
         )
-        game, parts, hparams = small_game(settings)
-        (step,) = train(
-            Setup(game, Shifted(), parts.objective, parts.constraint, hparams, critic_schedule.critic_schedule(hparams))
-        )
-        proven = critic_schedule._Proven(Setup(game, Shifted(), parts.objective, parts.constraint, hparams))
+        (step,) = train(setup)
+        proven = critic_schedule._Proven(setup)
         now = proven()
-        proven.game = trained_further(game, Shifted(), parts.objective, parts.constraint, hparams, steps=200)
+        proven.setup = trained_further(setup, steps=200)
         known.append(now / proven())
     assert known[0] < 0.05
     assert known[1] > 0.4
@@ -167,13 +162,12 @@ def test_a_critic_so_trained_knows_what_another_does_not_yet():
 
 @pytest.mark.parametrize("changes", [{}, {"constraint": "r1:every=4", "objective": "gan", "packing": 2}])
 def test_a_restored_game_goes_on_bit_for_bit(changes):
-    settings = dataclasses.replace(SMALL, **changes)
-    straight, steps = played(settings)
-    stopped, _ = played(settings, stop=3)
-    again, _, _ = small_game(settings)
+    straight, steps = played(small(**changes))
+    stopped, _ = played(small(**changes), stop=3)
+    setup = small(**changes)
     tensors, facts = stopped.state()
-    again.restore({name: value.clone() for name, value in tensors.items()}, facts)
-    _, rest = played(settings, game=again)
+    setup.game.restore({name: value.clone() for name, value in tensors.items()}, facts)
+    again, rest = played(setup)
     assert [step.critic_updates for step in rest] == [step.critic_updates for step in steps[3:]]
     for name, value in straight.state()[0].items():
         assert torch.equal(value, again.state()[0][name]), name
@@ -183,8 +177,7 @@ def test_a_restored_game_goes_on_bit_for_bit(changes):
 @pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler")
 def test_compiled_updates_are_trained_to_optimality_too(proving):
     proving(*([0.1, 0.5, 0.5] * 3))
-    settings = dataclasses.replace(SMALL, engine="compiled", steps=3)
-    game, steps = played(settings)
+    game, steps = played(small(engine="compiled", steps=3))
     assert game.engine.compiled
     assert [step.critic_updates for step in steps] == [4, 4, 4]
 
@@ -197,4 +190,4 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(UsageError, match="max_critic_steps must be at least the 5 of one round, not 4"):
         Hyperparameters(generator_steps=1, optimality=0.1, max_critic_steps=4)
     with pytest.raises(UsageError, match="a critic without weights has no optimum"):
-        small_game(dataclasses.replace(SMALL, objective="mmd", critic="identity", constraint="none"))
+        small(objective="mmd", critic="identity", constraint="none")

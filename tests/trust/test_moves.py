@@ -1,54 +1,38 @@
 """How both players are about to move, against closed forms of linear players and updates that were really made."""
 
 import copy
+import dataclasses
 import itertools
 import math
 
 import pytest
 import torch
+from small_games import played, small
 from torch import nn
 
 from wgan.constraints import Unconstrained, WeightClipping
-from wgan.data import open_data
 from wgan.networks import Critic
 from wgan.optimizers import Adam, RMSProp
 from wgan.randomness import Randomness
-from wgan.settings import DataOptions, Settings
-from wgan.training.batches import draw, draw_real
-from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.settings import DataOptions
+from wgan.training.batches import draw_critic_batch, generate, with_loss_draws
 from wgan.training.game import Game
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 from wgan.training.losses import critic_loss
 from wgan.training.updates import descend
-from wgan.trust.gradient_diagnostics import moves, share_at_bound, step_cosine
-
-
-def small(**changes):
-    """Game, source, objective, constraint and rules of a small run on the ring."""
-    settings = Settings(
-        **{
-            "data": "ring", "generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1,activation=tanh",
-            "constraint": "penalty", "latent_dim": 2, "threads": 1, "batch_size": 16, "steps": 8, "critic_steps": 2,
-            "critic_optimizer": "adam:lr=0.03,beta1=0.5", "generator_optimizer": "adam:lr=0.01",
-            "precision": "float32", "device": "cpu", "engine": "eager",
-        }
-        | changes
-    )  # fmt: skip
-    source = open_data(settings.data, settings.input, seed=0)
-    size = 0 if source.conditions is None else source.conditions.size
-    parts, game = choose_parts(settings), build_game(settings, source.codec.layout, size)
-    return game, source, parts.objective, parts.constraint, hparams_of(settings)
+from wgan.trust.gradient_diagnostics import diagnose_gradients, share_at_bound, step_cosine
 
 
 def test_the_gradients_of_linear_players_are_known():
-    game, source, *run = small(generator="mlp:depth=0", critic="mlp:depth=0", constraint="none")
+    setup = small(generator="mlp:depth=0", critic="mlp:depth=0", constraint="none")
+    game, source = setup.game, setup.source
     slopes = next(game.critic.parameters()).detach().double()[0]
     streams = Randomness(game.seed)
     real = source.sample(16, streams.at("real of the moves")).values.double()
     noise = game.prior.sample(16, streams.at("noise of the moves"))
     with torch.no_grad():
         fake = game.generate(noise).values.double()
-    found = moves(game, source, *run)
+    found = diagnose_gradients(setup)
     # The critic's one layer puts out the score itself; the generator's, the sample.
     assert found.critic_layers == (pytest.approx(1.0),)
     assert found.generator_layers == (pytest.approx(float(slopes.norm()), rel=1e-5),)
@@ -61,13 +45,13 @@ def test_the_gradients_of_linear_players_are_known():
 def clipped(bound, width, depth=12):
     """A game whose critic is a deep ReLU network that was clipped from weights drawn far outside."""
     changes = {"critic": f"mlp:width={width},depth={depth}", "constraint": f"clipping:bound={bound}"}
-    game, *rest = small(**changes, batch_size=64)
+    setup = small(**changes, batch_size=64)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        for weight in game.critic.parameters():
+        for weight in setup.game.critic.parameters():
             weight.copy_(torch.randn_like(weight))
-        WeightClipping(bound=bound).project(game.critic)
-    return game, *rest
+        WeightClipping(bound=bound).project(setup.game.critic)
+    return setup
 
 
 @pytest.mark.parametrize(
@@ -76,7 +60,7 @@ def clipped(bound, width, depth=12):
 )
 def test_a_clip_lets_the_gradient_die_or_explode_by_one_factor_in_each_layer(bound, width, least, most):
     # A row of `width` weights of size c hands c sqrt(width / 2) on, in the mean: .0057, .057, .16 and 1.6.
-    found = moves(*clipped(bound, width))
+    found = diagnose_gradients(clipped(bound, width))
     assert len(found.critic_layers) == 13
     assert found.critic_layers[-1] == pytest.approx(1.0)
     hidden = found.critic_layers[:-1]
@@ -86,7 +70,7 @@ def test_a_clip_lets_the_gradient_die_or_explode_by_one_factor_in_each_layer(bou
 
 
 def test_what_dies_from_layer_to_layer_is_hidden_at_the_weights():
-    found = moves(*clipped(0.01, 512, depth=6))
+    found = diagnose_gradients(clipped(0.01, 512, depth=6))
     # The first two layers are not as wide, and in the last two the biases stand in for the signal.
     inner = found.critic_weights[1:4]
     assert max(inner) < 5 * min(inner)
@@ -94,7 +78,7 @@ def test_what_dies_from_layer_to_layer_is_hidden_at_the_weights():
 
 
 def test_a_gradient_that_dies_in_the_critic_does_not_reach_the_generator():
-    healthy, starved = (moves(*clipped(bound, 64, depth=4)).generator_layers for bound in (0.2, 0.002))
+    healthy, starved = (diagnose_gradients(clipped(bound, 64, depth=4)).generator_layers for bound in (0.2, 0.002))
     assert len(healthy) == len(starved) == 2
     assert all(low < 1e-6 * high for low, high in zip(starved, healthy, strict=True))
 
@@ -110,20 +94,16 @@ def test_a_gradient_that_dies_in_the_critic_does_not_reach_the_generator():
 )
 def test_the_step_is_the_one_that_the_next_update_makes(constraint, objective, packing):
     changes = {"constraint": constraint, "objective": objective, "packing": packing}
-    game, source, objective, constraint, hparams = small(**changes)
-    for step in train(Setup(game, source, objective, constraint, hparams)):
-        if step.number == 3:
-            break
-    found = moves(game, source, objective, constraint, hparams)
+    setup = small(**changes)
+    game = played(setup, 3)
+    found = diagnose_gradients(setup)
     # The same batch again, by an update that is really made.
-    streams = Randomness(game.seed)
-    real, _ = draw_real(game, source, hparams, "real of the moves")
+    batch = draw_critic_batch(setup, "real of the moves", "noise of the moves")
     with torch.no_grad():
-        fake = game.generate(game.prior.sample(16, streams.at("noise of the moves")))
-    real, fake = real.packed(packing), fake.packed(packing)
+        fake = generate(setup, batch.noise, batch.condition)
     # Three generator updates of two critic updates each: the coming one is number 6.
-    held = constraint.at(6)
-    loss, _ = critic_loss(game, objective, held, real, fake, draw(game, objective, held, real, -1))
+    current = setup.at(6)
+    loss, _ = critic_loss(current, with_loss_draws(current, batch, -1), fake)
     weights = list(game.critic.parameters())
     before = [weight.detach().clone() for weight in weights]
     descend(loss, game.critic, game.critic_optimizer)
@@ -194,12 +174,13 @@ RUNS = [
 @pytest.mark.parametrize("changes", RUNS, ids=lambda changes: " ".join(map(str, changes.values())) or "penalty")
 def test_a_run_that_was_looked_at_goes_on_as_if_it_had_not_been(changes):
     def played(is_looked_at):
-        game, source, *run = small(**changes)
-        for step in train(Setup(game, source, *run)):
+        setup = small(**changes, steps=8)
+        game = setup.game
+        for step in train(setup):
             if is_looked_at and step.number in (1, 5):
                 before = copy.deepcopy([game.state(), game.critic.training, game.generator.training])
-                first = moves(game, source, *run)
-                assert first == moves(game, source, *run)
+                first = diagnose_gradients(setup)
+                assert first == diagnose_gradients(setup)
                 after = [game.state(), game.critic.training, game.generator.training]
                 torch.testing.assert_close(after, before, rtol=0, atol=0)
         return game.state()
@@ -209,8 +190,9 @@ def test_a_run_that_was_looked_at_goes_on_as_if_it_had_not_been(changes):
 
 @pytest.mark.parametrize("changes", RUNS, ids=lambda changes: " ".join(map(str, changes.values())) or "penalty")
 def test_every_layer_of_every_game_has_a_finite_gradient(changes):
-    game, source, *run = small(**changes)
-    found = moves(game, source, *run)
+    setup = small(**changes)
+    game = setup.game
+    found = diagnose_gradients(setup)
     for player, network in (("critic", game.critic), ("generator", game.generator)):
         layers, matrices = getattr(found, f"{player}_layers"), getattr(found, f"{player}_weights")
         linear = [part for name, part in network.named_modules() if isinstance(part, nn.Linear) and "emb" not in name]
@@ -222,14 +204,15 @@ def test_every_layer_of_every_game_has_a_finite_gradient(changes):
 
 
 def test_a_critic_without_weights_makes_no_moves():
-    found = moves(*small(objective="mmd", critic="identity", constraint="none", critic_steps=1))
+    found = diagnose_gradients(small(objective="mmd", critic="identity", constraint="none", critic_steps=1))
     assert found.critic_layers == found.critic_weights == ()
     assert found.step_cosine is None
     assert len(found.generator_layers) == 2
 
 
 def test_a_weight_that_no_loss_touches_is_pulled_at_by_nothing():
-    game, source, *run = small(critic="mlp:depth=0", constraint="none")
+    setup = small(critic="mlp:depth=0", constraint="none")
+    game = setup.game
     body = nn.Linear(2, 1)
     body.register_parameter("idle", nn.Parameter(torch.ones(2, 2)))
     critic = Critic(body)
@@ -238,15 +221,16 @@ def test_a_weight_that_no_loss_touches_is_pulled_at_by_nothing():
         critic_optimizer=Adam().build(critic.parameters()), prior=game.prior, seed=0, engine=game.engine,
         averaged=False,
     )  # fmt: skip
-    found = moves(idle, source, *run)
+    found = diagnose_gradients(dataclasses.replace(setup, game=idle))
     assert len(found.critic_layers) == 1
     assert sorted(found.critic_weights)[0] == 0.0 < found.step_cosine
 
 
 def test_convolutions_are_layers_from_the_samples_to_the_scores():
     changes = {"generator": "dcgan:filters=2", "critic": "dcgan:filters=2", "constraint": "clipping", "latent_dim": 4}
-    game, source, *run = small(data="fashion-mnist", **changes)
-    found = moves(game, source, *run)
+    setup = small(data="fashion-mnist", **changes)
+    game = setup.game
+    found = diagnose_gradients(setup)
     assert len(found.critic_layers) == sum(isinstance(part, nn.Conv2d) for part in game.critic.modules())
     kinds = nn.ConvTranspose2d | nn.Linear
     assert len(found.generator_layers) == sum(isinstance(part, kinds) for part in game.generator.modules())
@@ -254,15 +238,16 @@ def test_convolutions_are_layers_from_the_samples_to_the_scores():
 
 
 def test_the_length_of_a_pull_is_that_of_one_sample_whatever_the_batch():
-    one = moves(*small(critic="mlp:depth=0", constraint="none", batch_size=16))
-    other = moves(*small(critic="mlp:depth=0", constraint="none", batch_size=64))
+    one = diagnose_gradients(small(critic="mlp:depth=0", constraint="none", batch_size=16))
+    other = diagnose_gradients(small(critic="mlp:depth=0", constraint="none", batch_size=64))
     # Below a linear critic the pull at a sample is its slope for each of them.
     assert one.generator_layers[-1] == pytest.approx(other.generator_layers[-1], rel=1e-5)
 
 
 def test_layers_of_a_critic_alone_are_those_of_its_own_function():
-    game, source, objective, constraint, hparams = small(critic="mlp:width=8,depth=2,activation=tanh")
-    found = moves(game, source, objective, constraint, hparams)
+    setup = small(critic="mlp:width=8,depth=2,activation=tanh")
+    game, source = setup.game, setup.source
+    found = diagnose_gradients(setup)
     real = source.sample(16, Randomness(game.seed).at("real of the moves")).values
     noise = game.prior.sample(16, Randomness(game.seed).at("noise of the moves"))
     with torch.no_grad():

@@ -8,11 +8,10 @@ import pytest
 import torch
 from small_games import assert_same_state, played, small, state_of
 
-from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.evaluation.features import EfficientNetLite0
 from wgan.settings import DataOptions
-from wgan.trust import CriticEvaluator, Evidence, Look, Rows
+from wgan.trust import CriticEvaluator, Evidence, Rows, Snapshot
 from wgan.trust.distances import SOLVED
 
 TINY_IMAGES = {
@@ -38,8 +37,8 @@ GAMES = {
 }
 
 
-def examiner(run, *, size=40, gap_steps=3, **options):
-    return CriticEvaluator(*run[1:], size=size, gap_steps=gap_steps, seed=0, **options)
+def examiner(setup, *, size=40, gap_steps=3, **options):
+    return CriticEvaluator(setup, size=size, gap_steps=gap_steps, seed=0, **options)
 
 
 @pytest.mark.parametrize("kind", GAMES)
@@ -48,16 +47,17 @@ def test_looking_at_a_game_is_of_no_consequence_for_it(kind):
     examine = examiner(run)
     for num in (1, 2):
         before = state_of(played(run, num))
-        found = examine(run[0])
-        assert_same_state(state_of(run[0]), before)
-        assert examine(run[0]).numbers() == found.numbers()
+        found = examine()
+        assert_same_state(state_of(run.game), before)
+        assert examine().numbers() == found.numbers()
     assert_same_state(state_of(played(run, 2)), state_of(played(undisturbed, 5)))
 
 
 @pytest.mark.parametrize("kind", GAMES)
 def test_every_game_has_evidence(kind):
     run = small(**GAMES[kind])
-    found = examiner(run)(played(run, 2))
+    played(run, 2)
+    found = examiner(run)()
     numbers = found.numbers()
     assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
     assert found.without_critic <= found.certified <= found.exact * (1 + 1e-9)
@@ -75,14 +75,15 @@ def test_every_game_has_evidence(kind):
 
 
 def test_a_linear_critic_is_known_in_all_its_numbers():
-    run = game, *_ = small(critic="mlp:depth=0", generator="mlp:depth=0", constraint="none")
+    run = small(critic="mlp:depth=0", generator="mlp:depth=0", constraint="none")
+    game = run.game
     slope = torch.tensor([[3.0, 4.0]])
     with torch.no_grad():
         next(game.critic.parameters()).copy_(slope)
         game.generator.body[-1].weight.copy_(torch.eye(2) * 0.5)
         game.generator.body[-1].bias.copy_(torch.tensor([-2.0, 0.0]))
     examine = examiner(run, size=200)
-    found, seen = examine(game), examine.look(game)
+    found, seen = examine(), examine.snapshot()
     means = [
         side.rows.values.double().mean(dim=0) @ slope[0].double() for side in (seen.held_out, seen.training, seen.fake)
     ]
@@ -102,9 +103,11 @@ def test_a_linear_critic_is_known_in_all_its_numbers():
 
 def test_slopes_are_those_of_a_function_of_single_points():
     """Batch norm goes by its running statistics, for in a batch no sample has a slope of its own."""
-    run = game, *_ = small(**GAMES["normed images"])
+    run = small(**GAMES["normed images"])
+    game = run.game
     examine = examiner(run)
-    found, seen = examine(played(run, 2)), examine.look(game)
+    played(run, 2)
+    found, seen = examine(), examine.snapshot()
     game.critic.eval()
     for side, wanted in ((seen.held_out, found.slope_real), (seen.fake, found.slope_fake)):
         values = side.points.values.clone().requires_grad_(True)
@@ -113,16 +116,17 @@ def test_slopes_are_those_of_a_function_of_single_points():
 
 
 def test_what_a_copy_learns_is_told():
-    run = game, *_ = small(critic="mlp:width=32,depth=2", generator="mlp:depth=0", batch_size=64, seed=1,
-                           constraint="penalty:weight=0.1", critic_optimizer="adam:lr=0.005,beta1=0.5")  # fmt: skip
+    run = small(critic="mlp:width=32,depth=2", generator="mlp:depth=0", batch_size=64, seed=1,
+                constraint="penalty:weight=0.1", critic_optimizer="adam:lr=0.005,beta1=0.5")  # fmt: skip
+    game = run.game
     with torch.no_grad():
         game.generator.body[-1].weight.copy_(torch.tensor([[0.9, 0.0], [0.0, 0.3]]))
         game.generator.body[-1].bias.copy_(torch.tensor([0.6, 0.0]))
-    found = examiner(run, size=300, gap_steps=60)(game)
+    found = examiner(run, size=300, gap_steps=60)()
     assert found.gap > 0.1
     assert found.further_estimate > found.held_out_estimate + 1
     assert found.certified / (1 - found.gap) <= found.exact
-    without = examiner(run, size=300, gap_steps=0)(game)
+    without = examiner(run, size=300, gap_steps=0)()
     assert without.gap is without.further_estimate is None
     assert without.certified == found.certified
 
@@ -133,8 +137,8 @@ def test_distances_are_in_the_units_of_the_data(tmp_path):
     for name, unit in (("plain", 1.0), ("large", 1000.0)):
         np.save(tmp_path / f"{name}.npy", points * unit)
         run = small(data=str(tmp_path / f"{name}.npy"))
-        assert run[1].codec.unit is not None
-        found.append(examiner(run)(run[0]))
+        assert run.source.codec.unit is not None
+        found.append(examiner(run)())
     plain, large = found
     for name in ("certified", "without_critic", "exact", "exact_low", "exact_high", "exact_floor", "estimate_by_slope"):
         assert getattr(large, name) == pytest.approx(1000 * getattr(plain, name), rel=1e-3), name
@@ -145,12 +149,13 @@ def test_distances_are_in_the_units_of_the_data(tmp_path):
 def test_a_generator_that_repeats_itself_and_one_that_repeats_the_data_are_told_apart(tmp_path):
     points = np.random.default_rng(0).normal(size=(2000, 2))
     np.save(tmp_path / "points.npy", points)
-    run = game, source, *_ = small(data=str(tmp_path / "points.npy"), generator="mlp:depth=0")
+    run = small(data=str(tmp_path / "points.npy"), generator="mlp:depth=0")
+    game, source = run.game, run.source
     examine = examiner(run, size=200, gap_steps=0)
     with torch.no_grad():
         game.generator.body[-1].weight.zero_()
         game.generator.body[-1].bias.copy_(source.sample(1, torch.Generator().manual_seed(0)).values[0])
-    found = examine(game)
+    found = examine()
     assert found.diversity_samples == pytest.approx(0.0, abs=1e-6)
     assert found.diversity_real > 0.02 * source.codec.unit
     assert found.coverage < 0.5
@@ -161,7 +166,7 @@ def test_a_generator_that_repeats_itself_and_one_that_repeats_the_data_are_told_
 
 def test_a_sampler_that_never_repeats_cannot_be_learnt_by_heart():
     run = small()
-    found = examiner(run, gap_steps=0)(run[0])
+    found = examiner(run, gap_steps=0)()
     assert found.memorised is found.nearest_training is None
     assert found.diversity_samples > 0
     assert 0 <= found.coverage <= 1
@@ -170,14 +175,15 @@ def test_a_sampler_that_never_repeats_cannot_be_learnt_by_heart():
 def test_distances_to_the_nearest_rows_are_in_the_units_of_the_data(tmp_path):
     points = np.arange(400.0).reshape(200, 2)
     np.save(tmp_path / "points.npy", points)
-    run = game, source, *_ = small(data=str(tmp_path / "points.npy"), generator="mlp:depth=0")
+    run = small(data=str(tmp_path / "points.npy"), generator="mlp:depth=0")
+    game, source = run.game, run.source
     # Rows lie on a line, each as far from the next as any two neighbours; these samples, far behind its end.
     end = source.codec.encode(np.array([[600.0, 601.0]]))
     with torch.no_grad():
         game.generator.body[-1].weight.zero_()
         game.generator.body[-1].bias.copy_(end[0])
     examine = examiner(run, gap_steps=0)
-    found = examine(game)
+    found = examine()
     last = source.codec.decode(examine.rows.held_out.values).max(axis=0)
     assert found.nearest_held_out == pytest.approx(float(np.linalg.norm([600.0, 601.0] - last)), rel=1e-4)
     assert found.off_support == pytest.approx(found.nearest_held_out, rel=1e-4)
@@ -188,10 +194,12 @@ def test_a_table_is_looked_at_as_the_critic_sees_it(tmp_path):
     rng = np.random.default_rng(0)
     lines = [f"{age:.3f},{'red' if dark < 0.3 else 'blue'}" for age, dark in rng.random((300, 2))]
     (tmp_path / "table.csv").write_text("\n".join(["age,colour", *lines]))
-    run = game, source, *_ = small(data=str(tmp_path / "table.csv"))
+    run = small(data=str(tmp_path / "table.csv"))
+    source = run.source
     assert source.codec.layout.groups
     examine = examiner(run)
-    found, seen = examine(played(run, 2)), examine.look(game)
+    played(run, 2)
+    found, seen = examine(), examine.snapshot()
     (start, stop), shares = source.codec.layout.groups[0], seen.fake.rows.values
     assert ((shares[:, start:stop] > 0.01) & (shares[:, start:stop] < 0.99)).any()
     assert found.certified <= found.exact
@@ -203,13 +211,14 @@ def test_a_table_is_looked_at_as_the_critic_sees_it(tmp_path):
 
 
 def test_the_floor_is_that_of_as_many_real_rows_and_stays():
-    run = game, source, *_ = small()
+    run = small()
+    source = run.source
     examine = examiner(run, size=100)
     rows = Rows.of(source, size=100, packing=1, seed=0)
     with torch.no_grad():
-        before = examine(game)
+        before = examine()
     played(run, 3)
-    after = examine(game)
+    after = examine()
     assert after.exact_floor == before.exact_floor
     assert after.exact != before.exact
     assert examine.size == 100
@@ -218,10 +227,11 @@ def test_the_floor_is_that_of_as_many_real_rows_and_stays():
 
 @pytest.mark.parametrize("player", ["generator", "critic"])
 def test_a_game_that_has_diverged_has_what_evidence_there_is(player):
-    run = game, *_ = small(constraint="clipping")
+    run = small(constraint="clipping")
+    game = run.game
     with torch.no_grad():
         next(getattr(game, player).parameters()).fill_(math.nan)
-    found = examiner(run)(game)
+    found = examiner(run)()
     assert found.certified is found.gap is found.efficiency is None
     assert (found.exact is None) == (player == "generator")
     numbers = found.numbers()
@@ -238,16 +248,15 @@ def test_numbers_leave_out_what_is_not_there_or_no_number():
 
 
 def test_where_the_exact_distance_is_too_dear_the_sliced_one_stands():
-    run = game, *_ = small(generator="mlp:width=4,depth=1")
-    found = examiner(run, size=SOLVED + 1, gap_steps=0)(game)
+    run = small(generator="mlp:width=4,depth=1")
+    found = examiner(run, size=SOLVED + 1, gap_steps=0)()
     assert found.exact is found.exact_floor is found.exact_low is found.efficiency is None
     assert found.certified > found.sliced > found.sliced_floor > 0
 
 
 def test_nothing_held_out_is_refused(tmp_path):
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(50, 2)))
-    run = list(small(data=str(tmp_path / "points.npy")))
-    run[1] = open_data(str(tmp_path / "points.npy"), DataOptions(held_out=0.0), seed=0)
+    run = small(data=str(tmp_path / "points.npy"), input=DataOptions(held_out=0.0))
     with pytest.raises(UsageError, match="0 rows were held out"):
         examiner(run)
 
@@ -256,13 +265,13 @@ def test_nothing_held_out_is_refused(tmp_path):
 @pytest.mark.skipif(not EfficientNetLite0.available(), reason="the extra 'features' is not installed")
 def test_images_are_compared_by_features_where_that_is_asked_for():
     run = small(**TINY_IMAGES)
-    found = examiner(run, size=12, features=True)(run[0])
+    found = examiner(run, size=12, features=True)()
     assert found.exact_features > 1.1 * found.exact_features_floor > 0
-    assert examiner(run, size=12)(run[0]).exact_features is None
+    assert examiner(run, size=12)().exact_features is None
 
 
 def test_a_look_can_be_had_alone():
     run = small()
-    seen = examiner(run).look(run[0])
-    assert isinstance(seen, Look)
+    seen = examiner(run).snapshot()
+    assert isinstance(seen, Snapshot)
     assert seen.fake.scores.shape == (40,)

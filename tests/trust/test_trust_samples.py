@@ -11,7 +11,7 @@ from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
-from wgan.trust import Rows, look, most_rows, scored
+from wgan.trust import Rows, most_rows, rescore, snapshot
 
 
 @pytest.fixture
@@ -61,10 +61,10 @@ def test_fewer_images_are_looked_at_than_points():
 
 
 def test_samples_are_those_of_the_generator_under_training():
-    game, source, objective, _, rules = run = small(ema_decay=0.9)
-    played(run, 3)
+    setup = small(ema_decay=0.9)
+    game, source = played(setup, 3), setup.source
     rows = Rows.of(source, size=40, packing=1, seed=0)
-    seen = look(game, objective, rules, rows)
+    seen = snapshot(setup, rows)
     noise = game.prior.sample(40, Randomness(game.seed).at("noise of the evidence"))
     with torch.no_grad():
         wanted, averaged = game.generator(noise), game.best_generator(noise)
@@ -79,8 +79,9 @@ def test_samples_are_those_of_the_generator_under_training():
 
 
 def test_a_discriminator_is_looked_at_by_its_logits():
-    game, source, objective, _, rules = small(objective="gan", constraint="none")
-    seen = look(game, objective, rules, Rows.of(source, size=40, packing=1, seed=0))
+    setup = small(objective="gan", constraint="none")
+    game, source = setup.game, setup.source
+    seen = snapshot(setup, Rows.of(source, size=40, packing=1, seed=0))
     with torch.no_grad():
         torch.testing.assert_close(seen.fake.scores, game.critic(seen.fake.rows.values))
 
@@ -92,10 +93,10 @@ IMAGES = {
 
 
 def test_batch_norm_is_met_as_training_meets_it():
-    game, source, objective, _, rules = run = small(**IMAGES)
-    played(run, 2)
+    setup = small(**IMAGES)
+    game, source = played(setup, 2), setup.source
     before = state_of(game)
-    seen = look(game, objective, rules, Rows.of(source, size=40, packing=1, seed=0))
+    seen = snapshot(setup, Rows.of(source, size=40, packing=1, seed=0))
     assert_same_state(state_of(game), before)
     noise = game.prior.sample(40, Randomness(game.seed).at("noise of the evidence"))
     # 40 samples are three batches of at most 16, as even as can be; real rows and samples do not share one.
@@ -112,10 +113,10 @@ def test_batch_norm_is_met_as_training_meets_it():
 
 @pytest.mark.parametrize("constraint", ["spectral", "penalty"])
 def test_looking_twice_shows_the_same(constraint):
-    game, source, objective, _, rules = run = small(constraint=constraint)
-    played(run, 2)
+    setup = small(constraint=constraint)
+    game, source = played(setup, 2), setup.source
     before, rows = state_of(game), Rows.of(source, size=600, packing=1, seed=0)
-    seen, again = look(game, objective, rules, rows), look(game, objective, rules, rows)
+    seen, again = snapshot(setup, rows), snapshot(setup, rows)
     assert_same_state(state_of(game), before)
     assert torch.equal(seen.held_out.scores, again.held_out.scores)
     assert torch.equal(seen.fake.scores, again.fake.scores)
@@ -126,8 +127,9 @@ def test_looking_twice_shows_the_same(constraint):
 
 
 def test_packs_are_the_points_of_a_critic_that_sees_packs():
-    game, source, objective, _, rules = small(packing=4)
-    seen = look(game, objective, rules, Rows.of(source, size=30, packing=4, seed=0))
+    setup = small(packing=4)
+    source = setup.source
+    seen = snapshot(setup, Rows.of(source, size=30, packing=4, seed=0))
     assert seen.fake.rows.values.shape == (120, 2)
     assert seen.fake.points.values.shape == (30, 8)
     assert seen.held_out.scores.shape == seen.fake.scores.shape == (30,)
@@ -138,9 +140,10 @@ CONDITIONAL = {"input": DataOptions(condition=("label",))}
 
 
 def test_samples_share_the_conditions_of_the_held_out_rows():
-    game, source, objective, _, rules = small(**CONDITIONAL)
+    setup = small(**CONDITIONAL)
+    game, source = setup.game, setup.source
     rows = Rows.of(source, size=50, packing=1, seed=0)
-    seen = look(game, objective, rules, rows)
+    seen = snapshot(setup, rows)
     assert torch.equal(seen.fake.rows.condition, rows.held_out.condition)
     noise = game.prior.sample(50, Randomness(game.seed).at("noise of the evidence"))
     with torch.no_grad():
@@ -148,32 +151,35 @@ def test_samples_share_the_conditions_of_the_held_out_rows():
 
 
 def test_a_bias_for_each_condition_is_in_no_estimate():
-    game, source, objective, _, rules = small(**CONDITIONAL, critic="mlp:depth=0")
+    setup = small(**CONDITIONAL, critic="mlp:depth=0")
+    game, source = setup.game, setup.source
     weight = next(game.critic.parameters())
     with torch.no_grad():
         weight[:, 2:] = torch.arange(8.0)
         weight[:, :2] = 0.0
-    seen = look(game, objective, rules, Rows.of(source, size=50, packing=1, seed=0))
+    seen = snapshot(setup, Rows.of(source, size=50, packing=1, seed=0))
     assert seen.held_out.scores.std() > 1
     assert seen.held_out.scores.mean() != seen.training.scores.mean()
     assert seen.held_out_estimate == seen.training_estimate == 0.0
 
 
 def test_another_critic_scores_the_same_points():
-    game, source, objective, _, rules = run = small()
-    seen = look(game, objective, rules, Rows.of(source, size=50, packing=1, seed=0))
-    same = scored(game, objective, rules, seen)
+    setup = small()
+    game, source = setup.game, setup.source
+    seen = snapshot(setup, Rows.of(source, size=50, packing=1, seed=0))
+    same = rescore(setup, seen)
     assert torch.equal(same.held_out, seen.held_out.scores)
     assert torch.equal(same.fake, seen.fake.scores)
     assert same.held_out_estimate == seen.held_out_estimate
-    played(run, 2)
+    played(setup, 2)
     with torch.no_grad():
-        torch.testing.assert_close(scored(game, objective, rules, seen).fake, game.critic(seen.fake.rows.values))
+        torch.testing.assert_close(rescore(setup, seen).fake, game.critic(seen.fake.rows.values))
 
 
 def test_the_witness_of_moments_is_that_of_training_rows():
-    game, source, objective, _, rules = small(objective="mmd:kernel=energy", critic="identity", constraint="none")
+    setup = small(objective="mmd:kernel=energy", critic="identity", constraint="none")
+    source = setup.source
     rows = Rows.of(source, size=50, packing=1, seed=0)
-    seen = look(game, objective, rules, rows)
-    wanted = objective.witness(rows.held_out.values, rows.training.values, seen.fake.rows.values)
+    seen = snapshot(setup, rows)
+    wanted = setup.objective.witness(rows.held_out.values, rows.training.values, seen.fake.rows.values)
     torch.testing.assert_close(seen.held_out.scores, wanted)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from wgan.data.tables.formats import table_format
 from wgan.errors import UsageError
-from wgan.settings import WRITTEN, DataOptions
+from wgan.settings import PER_COLUMN, DataOptions
 
 SAMPLER = frozenset({"condition"})
 CONDITIONS = frozenset({"condition", "text", "embedding", "unseen"})
 POINTS = frozenset({"held_out", "scaling", "missing"}) | CONDITIONS
-_COLUMNS = frozenset({"categorical", "numeric", "missing", "max_categories"}) | set(WRITTEN)
+_COLUMNS = frozenset({"categorical", "numeric", "missing", "max_categories"}) | set(PER_COLUMN)
 TABLE = frozenset({"held_out", "ignore"}) | _COLUMNS | CONDITIONS
 CSV = TABLE | {"header"}
 PIXELS = frozenset({"held_out", "size", "mode", "fit", "range"}) | CONDITIONS

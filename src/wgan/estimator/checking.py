@@ -10,7 +10,7 @@ from typing import Any
 
 from wgan.errors import UsageError
 from wgan.estimator.forms import name_of
-from wgan.settings import WRITTEN, DataOptions, Settings, problems, refuse
+from wgan.settings import PER_COLUMN, DataOptions, Settings, problems, refuse
 from wgan.settings.recipes import recipe
 from wgan.training.custom import Own, fault_of, own_parts
 from wgan.training.factory import REGISTRIES, word_faults
@@ -37,7 +37,7 @@ def given_options(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_option(name: str, value: Any) -> Any:  # noqa: ANN401 - what the caller gave
-    if name in WRITTEN:
+    if name in PER_COLUMN:
         return _in_words(value)
     return _names(_plain(value)) if name in _COLUMNS else _plain(value)
 

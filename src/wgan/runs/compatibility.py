@@ -13,7 +13,7 @@ from wgan.data import codec_differences
 from wgan.data.source import Source
 from wgan.errors import CheckpointError
 from wgan.runs.checkpoints import Checkpoint
-from wgan.settings import WORDS, Settings
+from wgan.settings import FIXED, Settings
 from wgan.training.game import Game
 
 _SHOWN = 8
@@ -32,29 +32,6 @@ _ADDED_FACTS: dict[str, tuple[type, ...]] = {"record_check": (str,), "files": (d
 """Facts that runs of earlier versions do not note."""
 
 _GAME_FACTS: dict[str, tuple[type, ...]] = {"steps_done": (int,), "seed": (int,)}
-
-# The settings that decide what a run computes, all but its length: a checkpoint goes on under no others.
-_DECIDING = (
-    *WORDS,
-    "noise",
-    "latent_dim",
-    "seed",
-    "batch_size",
-    "critic_steps",
-    "critic_schedule",
-    "optimality",
-    "max_critic_steps",
-    "packing",
-    "unrolled_steps",
-    "mismatch",
-    "conditioning",
-    "lr_schedule",
-    "ema_decay",
-    # Scores compare only under one judge, and the best checkpoint is chosen by them.
-    "eval_size",
-    "eval_repeats",
-    "best_by",
-)
 
 
 def source_state(source: Source) -> dict[str, Any]:
@@ -135,8 +112,8 @@ def refuse_other_settings(checkpoint: Checkpoint, settings: Settings, directory:
         CheckpointError: They differ; each setting is listed.
     """
     # A checkpoint from before there was a setting has what is now its default.
-    now = {name: getattr(settings, name) for name in _DECIDING}
-    before = {name: getattr(Settings(), name) for name in _DECIDING} | checkpoint.facts["settings"]
+    now = {name: getattr(settings, name) for name in FIXED}
+    before = {name: getattr(Settings(), name) for name in FIXED} | checkpoint.facts["settings"]
     differences = [f"{name}: {now[name]}, was {before[name]}" for name in now if now[name] != before[name]]
     _refuse(differences, f"the settings of '{directory}' do not fit its checkpoint", "the settings it was begun with")
 

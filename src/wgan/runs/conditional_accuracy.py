@@ -8,26 +8,23 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Batch
-from wgan.data.source import Source
 from wgan.evaluation.conditional_accuracy import conditional_accuracy
-from wgan.objectives import Objective
 from wgan.runs.drawing import draw_for
 from wgan.settings import Settings
-from wgan.training.game import Game
+from wgan.training.setup import Setup
 
 _BLOCK = 512
 
 
-def obeyed(game: Game, source: Source, settings: Settings, objective: Objective, size: int) -> dict[str, float]:
+def obeyed(setup: Setup, settings: Settings, size: int) -> dict[str, float]:
     """What `wgan.evaluation.conditional_accuracy.conditional_accuracy` finds; nothing in a run without conditions.
 
     Args:
-        game: As it stands.
-        source: The data.
+        setup: What is trained; not changed.
         settings: Of the run; a short one gets a reader that is trained no longer than itself.
-        objective: What the two players optimise.
         size: Samples to look at.
     """
+    game, source = setup.game, setup.source
     if source.conditions is None:
         return {}
 
@@ -36,16 +33,16 @@ def obeyed(game: Game, source: Source, settings: Settings, objective: Objective,
         return draw_for(game.draw, game.prior, layout, condition, seed=game.seed, purpose="noise of the reader")
 
     # Where the critic gives features, or the samples themselves, what tells real rows from samples is made of both.
-    packing = settings.packing
+    packing = setup.hparams.packing
     real = source.labelled("train", _BLOCK * packing, torch.Generator().manual_seed(0))
     known = [
-        _outputs(game, batch, packing)
+        _outputs(setup, batch)
         for batch in (real, Batch(draw(cast(Tensor, real.condition)), real.condition))
         if len(real.values) >= packing
     ]
 
     def score(rows: Batch) -> Tensor:
-        return objective.witness(_outputs(game, rows, packing), *known)
+        return setup.objective.witness(_outputs(setup, rows), *known)
 
     return conditional_accuracy(
         source,
@@ -59,8 +56,9 @@ def obeyed(game: Game, source: Source, settings: Settings, objective: Objective,
 
 
 @torch.no_grad()
-def _outputs(game: Game, rows: Batch, packing: int) -> Tensor:
+def _outputs(setup: Setup, rows: Batch) -> Tensor:
     """What the critic puts out, its statistics as they stand, in blocks; rows left over by packing are left out."""
+    game, packing = setup.game, setup.hparams.packing
     critic, step = game.critic, _BLOCK * packing
     training = critic.training
     critic.eval()
@@ -68,7 +66,7 @@ def _outputs(game: Game, rows: Batch, packing: int) -> Tensor:
     for start in range(0, len(rows.values) // packing * packing, step):
         part = slice(start, min(start + step, len(rows.values) // packing * packing))
         condition = None if rows.condition is None else rows.condition[part]
-        packed = game.engine.bring_batch(Batch(rows.values[part], condition)).packed(packing)
+        packed = setup.pack(game.engine.bring_batch(Batch(rows.values[part], condition)))
         outputs.append(game.score(*packed).cpu())
     critic.train(training)
     return torch.cat(outputs) if outputs else torch.empty(0, dtype=torch.float32, device="cpu")

@@ -10,8 +10,7 @@ from typing import Any
 
 from wgan.data.source import Source
 from wgan.settings import Settings
-from wgan.training.factory import Parts, hparams_of
-from wgan.training.game import Game
+from wgan.training.setup import Setup
 from wgan.trust import CriticEvaluator, most_rows
 from wgan.trust.nearness import number
 from wgan.trust.verdict import Verdict, verdict_of
@@ -98,27 +97,21 @@ class RunDiagnosis:
             self.add(line)
 
     @classmethod
-    def of(
-        cls, settings: Settings, source: Source, parts: Parts, lines: Iterable[Mapping[str, Any]] = ()
-    ) -> RunDiagnosis | None:
+    def of(cls, settings: Settings, setup: Setup, lines: Iterable[Mapping[str, Any]] = ()) -> RunDiagnosis | None:
         """The examination of a run; None where it is not wanted, or too few rows are held out for any.
 
         Args:
             settings: Of the run, its engine chosen.
-            source: Its data.
-            parts: What its words name.
+            setup: What is trained.
             lines: Those that the record holds already.
         """
-        if settings.diagnose == "off" or not has_rows_for_looks(settings, source):
+        if settings.diagnose == "off" or not has_rows_for_looks(settings, setup.source):
             return None
         between = updates_between_looks(settings)
         updates, critic_updates = between * (settings.critic_steps + 1), between * settings.critic_steps
         examiner = CriticEvaluator(
-            source,
-            parts.objective,
-            parts.constraint,
-            hparams_of(settings),
-            size=max(2, min(most_rows(source.codec.layout), math.isqrt(ROWS_SQUARED * updates))),
+            setup,
+            size=max(2, min(most_rows(setup.source.codec.layout), math.isqrt(ROWS_SQUARED * updates))),
             gap_steps=math.ceil(GAP_SHARE.get(settings.engine, GAP_SHARE["eager"]) * critic_updates),
             seed=settings.seed,
         )
@@ -131,21 +124,21 @@ class RunDiagnosis:
     def _is_regular(self, step: int) -> bool:
         return step == self._settings.steps or step % self.between == 0
 
-    def __call__(self, game: Game, estimate: float) -> dict[str, object]:
+    def __call__(self, estimate: float) -> dict[str, object]:
         """Evidence by name, as plain JSON; the game is left as it was.
 
         Args:
-            game: As it stands.
             estimate: The critic's of the last update. The evidence holds the median of it and of those recorded just
                 before as "curve": of one batch alone, an estimate has more noise than a curve that is looked at.
         """
         # A run that was stopped may have recorded this very update already.
+        game = self.examiner.setup.game
         before = [value for step, value in self._curve if step < game.steps_done]
         latest = [*before[1 - SMOOTHED :], estimate]
         # A copy of the critic is trained by a share of the updates since the last look: an early one has none for it.
         further = self._is_regular(game.steps_done)
         with game.engine.limits():
-            return self.examiner(game, further=further).numbers() | {"curve": statistics.median(latest)}
+            return self.examiner(further=further).numbers() | {"curve": statistics.median(latest)}
 
     @property
     def verdict(self) -> Verdict | None:

@@ -45,12 +45,12 @@ class DivergedError(NumericError):
 def may_be_slowed(game: Game, parts: Parts) -> bool:
     """Whether half the learning rates are such that something can be learnt."""
     fastest = max(parts.generator_optimizer.lr, parts.critic_optimizer.lr)
-    return fastest * game.slowing / 2 < SENSELESS_RATE
+    return fastest * game.lr_factor / 2 < SENSELESS_RATE
 
 
 def rates(game: Game, parts: Parts) -> str:
     """The learning rates at the start of the run, as they are after as many halvings as there were rollbacks."""
-    generator, critic = (each.lr * game.slowing for each in (parts.generator_optimizer, parts.critic_optimizer))
+    generator, critic = (each.lr * game.lr_factor for each in (parts.generator_optimizer, parts.critic_optimizer))
     return f"{generator:g} for the generator, {critic:g} for the critic"
 
 
@@ -94,7 +94,7 @@ def fault_of(game: Game, parts: Parts, numbers: Mapping[str, float], scale: floa
         if largest > limit:
             return f"a weight of the {player} has grown to {largest:.3g} (the limit is {limit:.3g})"
     if isinstance(parts.constraint, WeightClipping):
-        lr, width = parts.critic_optimizer.lr * game.slowing, 2 * parts.constraint.bound
+        lr, width = parts.critic_optimizer.lr * game.lr_factor, 2 * parts.constraint.bound
         if lr > MOST_CROSSINGS * width:
             return f"each update of the critic, at a rate of {lr:g}, throws its weights across a box {width:g} wide"
     return None

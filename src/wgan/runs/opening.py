@@ -30,6 +30,7 @@ from wgan.runs.record import Journal, Record, read_lines
 from wgan.runs.running import Experiment
 from wgan.runs.samples import remove_later_samples, remove_samples
 from wgan.runs.selection import refuse_blind_choice
+from wgan.runs.setups import build_setup
 from wgan.runs.sizing import refuse_what_cannot_fit
 from wgan.settings import DataOptions, Settings, check, problems, refuse, sealed_toml
 from wgan.settings.recipes import recipe_faults
@@ -38,7 +39,7 @@ from wgan.system.storage import Ownership, canonical_json, disk_faults, replace_
 from wgan.system.text import counted
 from wgan.system.torch_state import in_usual_state
 from wgan.training.custom import Own, own_parts, try_out
-from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.factory import choose_parts
 from wgan.training.game import Game
 
 FEW_HELD_OUT = 100
@@ -92,8 +93,9 @@ def begin(
         _refuse_mismatch(settings, source)
         refuse_blind_choice(settings, source)
         refuse_what_cannot_fit(settings, source.codec.layout, _condition_size(source), given.parts)
-        game = build_game(settings, source.codec.layout, _condition_size(source), chosen)
-        try_out(game, chosen, hparams_of(settings), source.codec.layout, given)
+        setup = build_setup(settings, source, chosen)
+        game = setup.game
+        try_out(setup, given)
         # Chosen once: the last bits depend on them, and a resumed run may find itself with other cores.
         settings = dataclasses.replace(
             settings,
@@ -123,11 +125,10 @@ def begin(
             files=files,
             ownership=ownership,
             settings=settings,
-            source=source,
-            game=game,
+            setup=setup,
             parts=chosen,
             judge=judge,
-            examination=RunDiagnosis.of(settings, source, chosen),
+            examination=RunDiagnosis.of(settings, setup),
             record=Record(files.metrics, length=0),
         )
         experiment.save()
@@ -203,7 +204,8 @@ def _resume(
     refuse_other_data(stored, source, files.root)
     refuse_blind_choice(longer, source)
     refuse_what_cannot_fit(longer, source.codec.layout, _condition_size(source), given.parts)
-    game = build_game(longer, source.codec.layout, _condition_size(source), parts)
+    setup = build_setup(longer, source, parts)
+    game = setup.game
     restore(game, checkpoint)
 
     journal.add("resumed", done, seconds=journal.seconds_until(done))
@@ -224,11 +226,10 @@ def _resume(
         files=files,
         ownership=ownership,
         settings=longer,
-        source=source,
-        game=game,
+        setup=setup,
         parts=parts,
         judge=_judge(longer, source),
-        examination=RunDiagnosis.of(longer, source, parts, read_lines(files.metrics)),
+        examination=RunDiagnosis.of(longer, setup, read_lines(files.metrics)),
         record=record,
         pending=pending,
         last=facts.get("last"),

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 from torch import Tensor
 
-from wgan.data.source import Source
 from wgan.errors import Interrupted, NumericError
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.randomness import Randomness
@@ -35,10 +34,9 @@ from wgan.system.storage import Ownership
 from wgan.system.text import counted
 from wgan.system.torch_state import in_usual_state
 from wgan.training.custom import how_to_go_on
-from wgan.training.factory import Parts, hparams_of
-from wgan.training.game import Game
-from wgan.training.loop import Setup, Step, train
-from wgan.trust.critic_schedule import critic_schedule
+from wgan.training.factory import Parts
+from wgan.training.loop import Step, train
+from wgan.training.setup import Setup
 from wgan.trust.gradients import gradient_stats
 from wgan.trust.verdict import Verdict
 
@@ -76,8 +74,7 @@ class Experiment:
         files: RunFiles,
         ownership: Ownership,
         settings: Settings,
-        source: Source,
-        game: Game,
+        setup: Setup,
         parts: Parts,
         judge: SampleEvaluator | None,
         examination: RunDiagnosis | None,
@@ -85,10 +82,11 @@ class Experiment:
         pending: dict[str, float] | None = None,
         last: dict[str, float] | None = None,
     ) -> None:
+        source, game = setup.source, setup.game
         self.directory, self.settings, self.source, self.game = files.root, settings, source, game
         self._files, self._ownership, self._parts = files, ownership, parts
         self._judge, self._examination = judge, examination
-        self._hparams = hparams_of(settings)
+        self._setup = setup
         self._record, self._journal = record, Journal(files.events)
         self._pending = pending
         self._last: Step | dict[str, float] | None = last
@@ -227,16 +225,7 @@ class Experiment:
 
     def _update(self) -> Step | None:
         if self._steps is None:
-            self._steps = train(
-                Setup(
-                    self.game,
-                    self.source,
-                    self._parts.objective,
-                    self._parts.constraint,
-                    self._hparams,
-                    critic_schedule(self._hparams),
-                )
-            )
+            self._steps = train(self._setup)
         try:
             return next(self._steps, None)
         except NumericError as error:
@@ -287,9 +276,7 @@ class Experiment:
                 found = judge(
                     lambda num: drawn(self.game, self.source, num, "noise of the judge").values, by_column=is_last
                 )
-                return found | (
-                    obeyed(self.game, self.source, self.settings, self._parts.objective, judge.size) if is_last else {}
-                )
+                return found | (obeyed(self._setup, self.settings, judge.size) if is_last else {})
 
         evaluation, unfinished = self._stop.meanwhile(work)
         if evaluation is None:
@@ -305,7 +292,7 @@ class Experiment:
         # The game is as it was only once the look is over.
         tensors, facts = self.game.state()
         tensors = _copied(tensors)
-        evidence, unfinished = self._stop.meanwhile(lambda: examination(self.game, numbers["estimate"]))
+        evidence, unfinished = self._stop.meanwhile(lambda: examination(numbers["estimate"]))
         if evidence is None:
             self._stopped_meanwhile(self._save(tensors, facts, pending=numbers), unfinished)
         return evidence
@@ -327,9 +314,7 @@ class Experiment:
     def _probe(self) -> dict[str, float]:
         """What reaches the generator."""
         with self.game.engine.limits():
-            return gradient_stats(
-                self.game, self.source, self._parts.objective, self._parts.constraint, self._hparams
-            ).numbers()
+            return gradient_stats(self._setup).numbers()
 
     def _save_copy(self) -> Path:
         assert self._safe.tensors is not None

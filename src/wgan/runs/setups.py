@@ -12,8 +12,8 @@ from wgan.settings import DataOptions, Settings, check
 from wgan.settings.recipes import recipe
 from wgan.system.text import did_you_mean
 from wgan.training.custom import own_parts, try_out
-from wgan.training.factory import REGISTRIES, build_game, choose_parts, hparams_of
-from wgan.training.loop import Setup
+from wgan.training.factory import REGISTRIES, Parts, build_game, choose_parts, hparams_of
+from wgan.training.setup import Setup
 from wgan.trust.critic_schedule import critic_schedule
 
 
@@ -68,8 +68,23 @@ def setup(
             f"batch_size {chosen.batch_size:,} is more than the data has to train on: {source.size:,} samples",
             remedy=f"The largest batch size is {source.size}.",
         )
-    parts, hparams = choose_parts(chosen, own.parts), hparams_of(chosen)
+    built = build_setup(chosen, source, choose_parts(chosen, own.parts))
+    try_out(built, own)
+    return built
+
+
+def build_setup(settings: Settings, source: Source, parts: Parts | None = None) -> Setup:
+    """All that `train` takes, from settings and open data.
+
+    Args:
+        settings: The run's settings.
+        source: The data.
+        parts: What the words of the settings name; looked up if None.
+
+    Raises:
+        UsageError: Words that no table has, or parts that do not fit one another or the data.
+    """
+    parts, hparams = parts or choose_parts(settings), hparams_of(settings)
     size = 0 if source.conditions is None else source.conditions.size
-    game = build_game(chosen, source.codec.layout, size, parts)
-    try_out(game, parts, hparams, source.codec.layout, own)
+    game = build_game(settings, source.codec.layout, size, parts)
     return Setup(game, source, parts.objective, parts.constraint, hparams, critic_schedule(hparams))

@@ -267,5 +267,5 @@ def _measured(build: Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]) -> tupl
 def _kept(optimizer: Optimizer, weights: float) -> float:
     """Bytes of so many weights, their gradients and what the optimiser keeps."""
     trial = optimizer.build([nn.Parameter(torch.zeros(_FEW))])
-    slots = trial.prepared()[0].values() if isinstance(trial, FunctionalOptimizer) else ()
+    slots = trial.initialised_slots()[0].values() if isinstance(trial, FunctionalOptimizer) else ()
     return _FLOAT * weights * (2 + sum(value.numel() == _FEW for value in slots))

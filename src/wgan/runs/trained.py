@@ -34,8 +34,9 @@ from wgan.system.memory import memory_faults
 from wgan.system.torch_state import in_usual_state
 from wgan.training.custom import Own, own_parts
 from wgan.training.engine import has_fast_bfloat16
-from wgan.training.factory import Parts, build_game, choose_parts
+from wgan.training.factory import Parts, build_game, choose_parts, hparams_of
 from wgan.training.game import Game
+from wgan.training.setup import Setup
 
 Where: TypeAlias = Mapping[str, Any]
 """What samples are asked for by: names of conditions to a value, or to several."""
@@ -343,9 +344,10 @@ def evaluate(
 
     with game.engine.limits():
         found = judge(lambda num: drawn(game, source, num, "noise of the judge").values, by_column=True)
-        return found | (
-            obeyed(game, source, settings, trained.parts.objective, judge.size) if conditional_accuracy else {}
-        )
+        if not conditional_accuracy:
+            return found
+        setup = Setup(game, source, trained.parts.objective, trained.parts.constraint, hparams_of(settings))
+        return found | obeyed(setup, settings, judge.size)
 
 
 def _for_this_machine(settings: Settings, environment: dict[str, Any]) -> Settings:

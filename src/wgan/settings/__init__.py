@@ -1,17 +1,16 @@
-"""Everything that a user can set for a run, what it may be, and its TOML file; all without importing torch."""
+"""The settings of a run: their fields, checks and TOML file. Nothing here imports torch."""
 
 from __future__ import annotations
 
-from wgan.settings.checking import MOST_JUDGED, check, problems, refuse
-from wgan.settings.fields import ADDED, WORDS, WRITTEN, DataOptions, Settings
+from wgan.settings.checking import check, problems, range_fault, refuse
+from wgan.settings.fields import ADDED, FIXED, PER_COLUMN, DataOptions, Settings, settings_fields
 from wgan.settings.toml import Seal, from_mapping, from_toml, read_toml, seal_of, sealed_toml, to_toml
 from wgan.settings.wording import in_python, on_command_line
 
 __all__ = [
     "ADDED",
-    "MOST_JUDGED",
-    "WORDS",
-    "WRITTEN",
+    "FIXED",
+    "PER_COLUMN",
     "DataOptions",
     "Seal",
     "Settings",
@@ -21,9 +20,11 @@ __all__ = [
     "in_python",
     "on_command_line",
     "problems",
+    "range_fault",
     "read_toml",
     "refuse",
     "seal_of",
     "sealed_toml",
+    "settings_fields",
     "to_toml",
 ]

@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from wgan.training.factory import build_game, choose_parts
     from wgan.training.game import Game, Prior
     from wgan.training.hyperparameters import Hyperparameters
-    from wgan.training.loop import Setup, Step, train
+    from wgan.training.loop import Step, train
+    from wgan.training.setup import Setup
 
 # Fetched at their first use: the settings read `hyperparameters`, and do not wait for torch.
 _HOME = {
     "Game": "game",
     "Hyperparameters": "hyperparameters",
     "Prior": "game",
-    "Setup": "loop",
+    "Setup": "setup",
     "Step": "loop",
     "build_game": "factory",
     "choose_parts": "factory",

@@ -1,4 +1,4 @@
-"""What an update of either player draws, so that its loss is a pure function of what was drawn."""
+"""Draw what an update of either player needs, so that its loss is a pure function of the batch."""
 
 from __future__ import annotations
 
@@ -8,93 +8,156 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Batch
-from wgan.constraints import Constraint
 from wgan.data.conditions import Conditions
 from wgan.data.source import Source
 from wgan.errors import UsageError
-from wgan.objectives import Objective
 from wgan.randomness import Randomness
-from wgan.training.game import Game
-from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.setup import Setup
 
 _ATTEMPTS = 8
-"""Batches that are looked through for samples that do not fit a condition."""
+"""Batches that are searched for samples that do not fit a condition."""
 
 LOOKING_AHEAD = -1
-"""In place of the number of a critic update, in the draws of those that are only looked at."""
+"""Stands for the number of the critic update in the random streams of updates that are computed but not applied."""
 
 
-class Drawn(NamedTuple):
-    """What the critic's loss draws besides its samples, so that it is a pure function of them.
-
-    Attributes:
-        by_objective: Such as labels to be flipped.
-        by_constraint: Such as the places of a gradient penalty.
-        mismatched: Real samples under wrong conditions; None where these play no part.
-    """
-
-    by_objective: Tensor | None
-    by_constraint: Tensor | None
-    mismatched: Mismatched | None = None
-
-
-class Mismatched(NamedTuple):
-    """Real samples under the conditions of others, which are not theirs.
+class CriticBatch(NamedTuple):
+    """What one critic update is computed from. Of "packs": samples joined to one, as the critic sees them.
 
     Attributes:
-        batch: The samples, packed, under the conditions of the batch of real ones row by row.
-        weight: Their weight in the critic's loss.
+        real: Real samples, N packs.
+        noise: For as many generated samples, shape (N * packing, latent_dim), on the CPU.
+        condition: The condition of each generated sample, not packed; None for an unconditional game.
+        objective_draw: What the objective draws, such as the labels to flip.
+        constraint_draw: What the constraint draws, such as the positions between real and generated samples.
+        mismatched: Real samples under wrong conditions, N packs; None without a mismatch.
     """
 
-    batch: Batch
-    weight: float
+    real: Batch
+    noise: Tensor
+    condition: Tensor | None = None
+    objective_draw: Tensor | None = None
+    constraint_draw: Tensor | None = None
+    mismatched: Batch | None = None
 
 
-def draw(
-    game: Game,
-    objective: Objective,
-    constraint: Constraint,
-    real: Batch,
-    *counters: int,
-    mismatched: Mismatched | None = None,
-) -> Drawn:
-    """Draw for one batch, on the CPU whatever the device, and bring it there."""
-    streams, shape = Randomness(game.seed), tuple(real.values.shape)
-    by_objective = objective.draw(shape[0], streams.at("objective", *counters))
-    by_constraint = constraint.draw(shape, streams.at("constraint", *counters))
-    return Drawn(
-        None if by_objective is None else game.engine.bring(by_objective),
-        None if by_constraint is None else game.engine.bring(by_constraint),
-        mismatched,
+class GeneratorBatch(NamedTuple):
+    """What one generator update is computed from.
+
+    Attributes:
+        noise: Shape (N * packing, latent_dim), on the CPU.
+        condition: The condition of each sample, not packed; None for an unconditional game.
+        real: Real samples, N packs, where the objective's generator sees them.
+        unrolled: The batch of the critic updates that are unrolled; None without unrolling.
+    """
+
+    noise: Tensor
+    condition: Tensor | None = None
+    real: Batch | None = None
+    unrolled: CriticBatch | None = None
+
+
+def draw_critic_batch(setup: Setup, real: str, noise: str, *counters: int) -> CriticBatch:
+    """Draw real samples, and noise for as many generated ones under their conditions.
+
+    Args:
+        setup: Its game's seed decides which are drawn.
+        real: Random stream of the real samples.
+        noise: Random stream of the noise.
+        counters: Where in the run.
+
+    Returns:
+        A batch without the draws of objective and constraint, which `with_loss_draws` adds.
+
+    Raises:
+        UsageError: As `draw_real`.
+    """
+    samples, mismatched = draw_real(setup, real, *counters)
+    return CriticBatch(
+        real=setup.pack(samples),
+        noise=setup.game.prior.sample(setup.hparams.batch_size, Randomness(setup.game.seed).at(noise, *counters)),
+        condition=samples.condition,
+        mismatched=None if mismatched is None else setup.pack(mismatched),
     )
 
 
-def draw_real(
-    game: Game, source: Source, hparams: Hyperparameters, purpose: str, *counters: int
-) -> tuple[Batch, Mismatched | None]:
-    """Draw a batch from the data, and others for its conditions that these do not fit, where rules want them.
+def with_loss_draws(setup: Setup, batch: CriticBatch, *counters: int) -> CriticBatch:
+    """The batch with what objective and constraint draw: on the CPU at first, so that all devices draw alike.
 
     Args:
-        game: Where they are brought to; its seed decides which are drawn.
-        source: The data.
-        hparams: Batch size, packing of the others, and whether they are wanted.
-        purpose: What they are drawn for.
+        setup: With the constraint of this update (`Setup.at`).
+        batch: Real samples and noise.
+        counters: Where in the run.
+    """
+    streams, shape, bring = Randomness(setup.game.seed), tuple(batch.real.values.shape), setup.game.engine.bring
+    of_objective = setup.objective.draw(shape[0], streams.at("objective", *counters))
+    of_constraint = setup.constraint.draw(shape, streams.at("constraint", *counters))
+    return batch._replace(
+        objective_draw=None if of_objective is None else bring(of_objective),
+        constraint_draw=None if of_constraint is None else bring(of_constraint),
+    )
+
+
+def draw_generator_batch(setup: Setup) -> GeneratorBatch:
+    """Draw the batch of the next generator update: noise, conditions, and real samples where its loss sees them."""
+    game, position = setup.game, setup.game.position
+    if setup.objective.generator_sees_real or setup.hparams.unrolled_steps:
+        batch = draw_critic_batch(setup, "real of the generator", "noise of the generator", *position)
+        return as_generator_batch(setup, batch, game.steps_done)
+    streams, condition = Randomness(game.seed), None
+    noise = game.prior.sample(setup.hparams.batch_size, streams.at("noise of the generator", *position))
+    if game.generator.given.size:
+        conditions = setup.source.conditions
+        assert conditions is not None, "the generator takes conditions, but the data has none"
+        drawn = conditions.draw(len(noise), streams.at("conditions of the generator", *position))
+        condition = game.engine.bring(drawn)
+    return GeneratorBatch(noise, condition)
+
+
+def as_generator_batch(setup: Setup, batch: CriticBatch, step: int) -> GeneratorBatch:
+    """The batch of a generator update on the samples of a critic's batch.
+
+    Args:
+        setup: With the constraint of the run.
+        batch: Real samples and noise.
+        step: Generator updates before this one.
+    """
+    unrolled = with_loss_draws(setup, batch, step, LOOKING_AHEAD) if setup.hparams.unrolled_steps else None
+    real = batch.real if setup.objective.generator_sees_real else None
+    return GeneratorBatch(batch.noise, batch.condition, real, unrolled)
+
+
+def generate(setup: Setup, noise: Tensor, condition: Tensor | None) -> Batch:
+    """Samples of the generator under training, packed as the critic sees them."""
+    return setup.pack(setup.game.generate(noise, condition))
+
+
+def draw_real(setup: Setup, purpose: str, *counters: int) -> tuple[Batch, Batch | None]:
+    """Draw real samples and, with a mismatch, others that do not fit the conditions of these.
+
+    Args:
+        setup: Its game's seed decides which are drawn.
+        purpose: The random stream.
         counters: Where in the run.
 
+    Returns:
+        Both batches on the game's device, not packed; the second is None without a mismatch.
+
     Raises:
-        UsageError: They are wanted, and there are no conditions, or all rows have the same.
+        UsageError: A mismatch is set, but there are no conditions, or all rows have the same.
     """
-    batch = source.sample(hparams.batch_size, Randomness(game.seed).at(purpose, *counters))
+    game, source = setup.game, setup.source
+    batch = source.sample(setup.hparams.batch_size, Randomness(game.seed).at(purpose, *counters))
     real = game.engine.bring_batch(batch)
-    if not hparams.mismatch:
+    if not setup.hparams.mismatch:
         return real, None
     if batch.condition is None or source.conditions is None:
         raise UsageError(
-            f"a mismatch of {hparams.mismatch:g} needs conditions, of which the data has none that are asked for",
+            f"a mismatch of {setup.hparams.mismatch:g} needs conditions, of which the data has none that are asked for",
             remedy="Name conditions (--condition), or set --mismatch to 0.",
         )
     wrong = draw_mismatched(source, source.conditions, batch, Randomness(game.seed), purpose, *counters)
-    return real, Mismatched(game.engine.bring_batch(wrong).packed(hparams.packing), hparams.mismatch)
+    return real, game.engine.bring_batch(wrong)
 
 
 def draw_mismatched(
@@ -135,11 +198,3 @@ def draw_mismatched(
     condition = batch.condition.clone()
     condition[left] = conditions.mismatched(condition[left], streams.at(f"wrong conditions of {purpose}", *counters))
     return Batch(values, condition)
-
-
-def draw_conditions(game: Game, source: Source, num: int, rng: torch.Generator) -> Tensor | None:
-    """Conditions as they occur in the data, for a generator that was made for them; None for any other."""
-    if not game.generator.given.size:
-        return None
-    assert source.conditions is not None, "the generator was made for conditions that the data has not"
-    return game.engine.bring(source.conditions.draw(num, rng))

@@ -24,11 +24,10 @@ from wgan.randomness import Randomness
 from wgan.settings import Settings
 from wgan.settings.registry import OWN
 from wgan.system.text import did_you_mean
-from wgan.training.batches import draw
-from wgan.training.factory import REGISTRIES, Parts
-from wgan.training.game import Game
-from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.batches import CriticBatch, GeneratorBatch, generate, with_loss_draws
+from wgan.training.factory import REGISTRIES
 from wgan.training.losses import critic_loss, generator_loss
+from wgan.training.setup import Setup
 
 _ROWS = 4
 
@@ -189,28 +188,23 @@ def how_to_go_on(settings: Settings, directory: Path) -> str:
     return f"in Python, {_resumed(own, str(directory), in_memory=settings.data.startswith('<'))}"
 
 
-def try_out(game: Game, parts: Parts, hparams: Hyperparameters, layout: Layout, own: Own) -> None:
-    """Compute both losses and their gradients on a few random rows, so that parts that cannot play fail at once.
-
-    The game stays as it is.
+def try_out(setup: Setup, own: Own) -> None:
+    """Compute both losses and their gradients on a few random rows, so that parts that do not work fail at once.
 
     Args:
-        game: As built.
-        parts: What it is played with.
-        hparams: For the packing.
-        layout: What a sample is.
-        own: The parts of the user's own; where there are none, nothing is tried.
+        setup: Not changed.
+        own: The parts of the user's own; without any, nothing is tried.
 
     Raises:
-        UsageError: A loss that fails, is not a number, or has no gradient.
+        UsageError: A loss that fails, is not finite, or has no gradient.
     """
     if not own.parts:
         return
     named = " and ".join(f"{setting} {_class_of(own.words[setting])}" for setting in own.parts)
     what = f"a trial of your own parts ({named}) on a few random rows failed"
     try:
-        with game.engine.limits(), game.only_looked_at():
-            fault = _fault_of_trial(game, parts, hparams, layout)
+        with setup.game.engine.limits(), setup.game.preserved():
+            fault = _fault_of_trial(setup.at(0))
     except WganError:
         raise
     except Exception as error:
@@ -220,25 +214,25 @@ def try_out(game: Game, parts: Parts, hparams: Hyperparameters, layout: Layout, 
         raise UsageError(f"{what}: {fault}")
 
 
-def _fault_of_trial(game: Game, parts: Parts, hparams: Hyperparameters, layout: Layout) -> str:
-    """What is wrong with the losses on a few random rows, in a few words; empty if nothing."""
-    objective, constraint = parts.objective, parts.constraint.at(0)
+def _fault_of_trial(setup: Setup) -> str:
+    """What is wrong with the losses on a few random rows; empty if nothing."""
+    game, constraint = setup.game, setup.constraint
     hash(constraint)
-    num = hparams.packing * max(_ROWS, objective.fewest)
+    num = setup.hparams.packing * max(_ROWS, setup.objective.fewest)
     rng = Randomness(0).at("rows of a trial")
-    real = game.engine.bring_batch(_rows(layout, num, game.generator.given.size, rng))
-    noise = game.prior.sample(num, rng)
-    packed = real.packed(hparams.packing)
+    rows = game.engine.bring_batch(_rows(setup.source.codec.layout, num, game.generator.given.size, rng))
+    batch = CriticBatch(setup.pack(rows), game.prior.sample(num, rng), rows.condition)
     with torch.no_grad():
-        fake = game.generate(noise, real.condition).packed(hparams.packing)
-    drawn = draw(game, objective, constraint, packed, 0)
-    loss, estimate = critic_loss(game, objective, constraint, packed, fake, drawn)
+        fake = generate(setup, batch.noise, batch.condition)
+    loss, estimate = critic_loss(setup, with_loss_draws(setup, batch, 0), fake)
     if fault := _fault_of(loss, game.critic, "critic"):
         return fault
     if not isinstance(estimate, Tensor) or estimate.dim():
         return "the estimate is not a tensor without axes (a mean)"
-    fake = game.generate(noise, real.condition).packed(hparams.packing)
-    if fault := _fault_of(generator_loss(game, objective, fake, packed), game.generator, "generator"):
+    real = batch.real if setup.objective.generator_sees_real else None
+    fake = generate(setup, batch.noise, batch.condition)
+    loss = generator_loss(setup, GeneratorBatch(batch.noise, batch.condition, real), fake)
+    if fault := _fault_of(loss, game.generator, "generator"):
         return fault
     if next(game.critic.parameters(), None) is not None:
         _project(constraint, game.critic)

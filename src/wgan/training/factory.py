@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from torch import nn
@@ -157,19 +157,8 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0, part
 
 def hparams_of(settings: Settings) -> Hyperparameters:
     """The numbers of Algorithm 1."""
-    return Hyperparameters(
-        generator_steps=settings.steps,
-        batch_size=settings.batch_size,
-        critic_steps=settings.critic_steps,
-        critic_schedule=settings.critic_schedule,
-        optimality=settings.optimality,
-        max_critic_steps=settings.max_critic_steps,
-        packing=settings.packing,
-        unrolled_steps=settings.unrolled_steps,
-        mismatch=settings.mismatch,
-        lr_schedule=settings.lr_schedule,
-        ema_decay=settings.ema_decay,
-    )
+    shared = {item.name for item in fields(Hyperparameters)} - {"generator_steps"}
+    return Hyperparameters(generator_steps=settings.steps, **{name: getattr(settings, name) for name in shared})
 
 
 def _refuse_what_needs_weights(hparams: Hyperparameters, critic: Critic) -> None:

@@ -75,18 +75,18 @@ class Game:
         self.average: Generator | None = copy.deepcopy(generator) if averaged else None
         self.steps_done = 0
         self.rollbacks = 0
-        self._rates = {
+        self._initial_lr = {
             optimizer: [group["lr"] for group in optimizer.param_groups]
             for optimizer in (generator_optimizer, critic_optimizer)
         }
 
     @property
-    def slowing(self) -> float:
+    def lr_factor(self) -> float:
         """The factor on both learning rates that is left after going back: each time they are halved."""
         return 0.5**self.rollbacks
 
     @property
-    def place(self) -> tuple[int, ...]:
+    def position(self) -> tuple[int, ...]:
         """What training counts its draws by: steps done and, after going back, how often, lest the same come again."""
         return (self.steps_done, self.rollbacks) if self.rollbacks else (self.steps_done,)
 
@@ -147,7 +147,7 @@ class Game:
         return (drawn[0] if len(drawn) == 1 else torch.cat(drawn)).cpu()
 
     @contextlib.contextmanager
-    def only_looked_at(self) -> Iterator[None]:
+    def preserved(self) -> Iterator[None]:
         """Within the block players may be asked anything, gradients included, that does not move their weights.
 
         Running statistics and power iterations, which forward passes move, and the modes of all layers are put back.
@@ -171,14 +171,14 @@ class Game:
         own = copy.copy(self)
         # One call for both, so that the copied optimiser moves the copied weights.
         own.critic, own.critic_optimizer = copy.deepcopy((self.critic, self.critic_optimizer))
-        own._rates = {own.critic_optimizer: self._rates[self.critic_optimizer]}
+        own._initial_lr = {own.critic_optimizer: self._initial_lr[self.critic_optimizer]}
         return own
 
-    def set_rates(self, factor: float) -> None:
+    def set_lr(self, factor: float) -> None:
         """Set both optimisers' learning rates to `factor` times their start, or less after going back."""
-        for optimizer, rates in self._rates.items():
+        for optimizer, rates in self._initial_lr.items():
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = lr * factor * self.slowing
+                group["lr"] = lr * factor * self.lr_factor
 
     @torch.no_grad()
     def update_average(self, decay: float) -> None:

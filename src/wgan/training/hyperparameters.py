@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from wgan.errors import UsageError
+from wgan.settings import range_fault
 
 AUTHORS_CRITIC_STEPS = 100
 
@@ -47,23 +48,14 @@ class Hyperparameters:
     mismatch: float = 0.0
 
     def __post_init__(self) -> None:
-        wanted = {
-            "generator_steps": (self.generator_steps >= 0, "at least 0"),
-            "batch_size": (self.batch_size >= 1, "at least 1"),
-            "critic_steps": (self.critic_steps >= 1, "at least 1"),
-            "optimality": (0 <= self.optimality < 1, "at least 0 and below 1"),
-            "max_critic_steps": (
-                not self.optimality or self.max_critic_steps >= self.critic_steps,
-                f"at least the {self.critic_steps} of one round",
-            ),
-            "ema_decay": (0 <= self.ema_decay < 1, "at least 0 and below 1"),
-            "packing": (self.packing >= 1, "at least 1"),
-            "unrolled_steps": (self.unrolled_steps >= 0, "at least 0"),
-            "mismatch": (0 <= self.mismatch < 1, "at least 0 and below 1"),
-        }
-        faults = [
-            f"{name} must be {must}, not {getattr(self, name)}" for name, (holds, must) in wanted.items() if not holds
-        ]
+        values = {item.name: getattr(self, item.name) for item in fields(self)} | {"generator_steps": None}
+        faults = [fault for name, value in values.items() if value is not None and (fault := range_fault(name, value))]
+        if not self.generator_steps >= 0:
+            faults.append(f"generator_steps must be at least 0, not {self.generator_steps}")
+        if self.optimality and self.max_critic_steps < self.critic_steps:
+            faults.append(
+                f"max_critic_steps must be at least the {self.critic_steps} of one round, not {self.max_critic_steps}"
+            )
         if faults:
             raise UsageError("; ".join(faults))
         if self.batch_size % self.packing:
@@ -85,7 +77,7 @@ class Hyperparameters:
         long = min(step, 25) + max(0, step - 1) // 500
         return long * AUTHORS_CRITIC_STEPS + (step - long) * self.critic_steps
 
-    def rate_at(self, step: int) -> float:
+    def lr_factor_at(self, step: int) -> float:
         """The factor on both learning rates after `step` generator updates, from 1 down to 0."""
         done = step / max(1, self.generator_steps)
         if self.lr_schedule == "linear":

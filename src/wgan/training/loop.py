@@ -6,27 +6,23 @@ saving belong in the body of the caller's loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from wgan.constraints import Constraint
-from wgan.data.source import Source
 from wgan.errors import UsageError
-from wgan.objectives import Objective
-from wgan.randomness import Randomness
 from wgan.system.threads import PRODUCTS
 from wgan.system.torch_state import in_usual_state
-from wgan.training.batches import draw, draw_conditions, draw_real
+from wgan.training.batches import draw_critic_batch, draw_generator_batch, with_loss_draws
 from wgan.training.game import Game
-from wgan.training.hyperparameters import Hyperparameters
-from wgan.training.updates import updates
+from wgan.training.setup import Setup
+from wgan.training.updates import CompiledUpdates, Updates
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one generator update left to look at: 0-d detached tensors, so that nothing waits until they are read.
+    """One generator update: 0-d detached tensors, so that nothing waits for a device until they are read.
 
     Attributes:
         number: Generator updates done, this one included.
@@ -41,41 +37,6 @@ class Step:
     critic_loss: Tensor
     generator_loss: Tensor
     critic_updates: int
-
-
-def fixed_critic_steps(setup: Setup) -> Iterator[int]:
-    """Number the critic updates before the next generator update, as many as the hyperparameters say.
-
-    Raises:
-        UsageError: The hyperparameters ask for a critic at its optimum, which takes another schedule.
-    """
-    if setup.hparams.optimality:
-        raise UsageError(
-            f"an optimality of {setup.hparams.optimality:g} needs a critic schedule that measures it",
-            remedy="Build the setup with wgan.setup, or pass wgan.trust.critic_schedule.until_optimal.",
-        )
-    yield from range(setup.hparams.critic_steps_at(setup.game.steps_done))
-
-
-@dataclass(frozen=True)
-class Setup:
-    """All that `train` needs.
-
-    Attributes:
-        game: Generator, critic, optimisers, prior; changed by training.
-        source: The data.
-        objective: The losses of both players.
-        constraint: What keeps the critic Lipschitz.
-        hparams: The numbers of Algorithm 1.
-        critic_schedule: Called before each generator update; yields once for each critic update.
-    """
-
-    game: Game
-    source: Source
-    objective: Objective
-    constraint: Constraint
-    hparams: Hyperparameters
-    critic_schedule: Callable[[Setup], Iterator[int]] = fixed_critic_steps
 
 
 @in_usual_state
@@ -97,38 +58,57 @@ def train(setup: Setup) -> Iterator[Step]:
 
     Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1.
     """
-    game, source, hparams = setup.game, setup.source, setup.hparams
-    objective, constraint = setup.objective, setup.constraint
-    if (game.average is not None) != (hparams.ema_decay > 0):
-        kept = "keeps no average" if game.average is None else "keeps an average"
-        raise UsageError(
-            f"the game {kept} of its generator, but hparams.ema_decay is {hparams.ema_decay}",
-            remedy="Build the game with averaged=True if hparams.ema_decay is above 0, and with averaged=False if not.",
-        )
-    streams, m = Randomness(game.seed), hparams.batch_size
-    step = updates(game, objective, constraint, hparams)
+    game, hparams = setup.game, setup.hparams
+    _check_average(game, hparams.ema_decay)
+    updates = CompiledUpdates() if game.engine.compiled else Updates()
     while game.steps_done < hparams.generator_steps:  # 1
         # The choice of oneDNN or MKL is global to the process: other threads must find it unchanged between steps.
         with PRODUCTS.by(onednn=game.engine.onednn):
-            k, position = game.steps_done, game.place
-            game.set_rates(hparams.rate_at(k))
-            critic_updates = hparams.critic_steps_before(k)
+            game.set_lr(hparams.lr_factor_at(game.steps_done))
+            first = hparams.critic_steps_before(game.steps_done)
             for t in setup.critic_schedule(setup):  # 2
-                real, mismatched = draw_real(game, source, hparams, "real", *position, t)  # 3
-                noise = game.prior.sample(m, streams.at("noise of the critic", *position, t))  # 4
-                current = constraint.at(critic_updates + t)
-                drawn = draw(
-                    game, objective, current, real.packed(hparams.packing), *position, t, mismatched=mismatched
-                )
-                critic_loss, estimate = step.critic(current, real, noise, drawn)  # 5, 6
-                constraint.project(game.critic)  # 7
-            noise = game.prior.sample(m, streams.at("noise of the generator", *position))  # 9
-            shown = mismatched = None
-            condition = draw_conditions(game, source, m, streams.at("conditions of the generator", *position))
-            if objective.generator_sees_real or hparams.unrolled_steps:
-                shown, mismatched = draw_real(game, source, hparams, "real of the generator", *position)
-                condition = shown.condition
-            generator_loss = step.generator(noise, condition, shown, mismatched)  # 10, 11
+                critic_loss, estimate = critic_step(setup, updates, first + t, (*game.position, t))  # 3 to 7
+            batch = draw_generator_batch(setup)  # 9
+            generator_loss = updates.generator(setup, batch)  # 10, 11
             game.update_average(hparams.ema_decay)
             game.steps_done += 1
         yield Step(game.steps_done, estimate, critic_loss, generator_loss, t + 1)
+
+
+def critic_step(
+    setup: Setup,
+    updates: Updates,
+    update: int,
+    counters: tuple[int, ...],
+    *,
+    real: str = "real",
+    noise: str = "noise of the critic",
+    loss_counters: tuple[int, ...] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Draw a batch and update the critic on it: the inner loop of Algorithm 1.
+
+    Args:
+        setup: With the constraint of the run; its critic is changed in place.
+        updates: How the update is computed.
+        update: Number of this critic update in the run, from 0: lazy penalties depend on it.
+        counters: Where in the run, for the random streams of real samples and noise.
+        real: Random stream of the real samples.
+        noise: Random stream of the noise.
+        loss_counters: Where in the run, for what objective and constraint draw; `counters` if None.
+
+    Returns:
+        The critic's loss and the objective's estimate, both 0-d and before the update.
+    """
+    current = setup.at(update)
+    batch = draw_critic_batch(current, real, noise, *counters)  # 3, 4
+    batch = with_loss_draws(current, batch, *(loss_counters or counters))
+    return updates.critic(current, batch)  # 5, 6, 7
+
+
+def _check_average(game: Game, ema_decay: float) -> None:
+    if (game.average is not None) != (ema_decay > 0):
+        kept = "keeps no average" if game.average is None else "keeps an average"
+        raise UsageError(
+            f"the game {kept} of its generator, but hparams.ema_decay is {ema_decay}",
+            remedy="Build the game with averaged=True if hparams.ema_decay is above 0, and with averaged=False if not.",
+        )

@@ -8,7 +8,7 @@ import torch
 
 from wgan.randomness import Randomness
 from wgan.training.hyperparameters import Hyperparameters
-from wgan.training.loop import Setup, fixed_critic_steps
+from wgan.training.setup import Setup, fixed_critic_steps
 from wgan.trust.distances import certify, flat
 from wgan.trust.optimality import relative_rise
 from wgan.trust.samples import generated, outputs_of
@@ -67,21 +67,19 @@ class _Proven:
     """What the critic of a game proves, now and again, of points that stay the same."""
 
     def __init__(self, setup: Setup) -> None:
-        game, source, hparams = setup.game, setup.source, setup.hparams
-        self.game, self.objective, self.hparams = game, setup.objective, hparams
-        streams, k = Randomness(game.seed), game.steps_done
-        num = POINTS * hparams.packing
-        real = game.engine.bring_batch(source.sample(num, streams.at("real of the rounds", k)))
+        game, streams, k = setup.game, Randomness(setup.game.seed), setup.game.steps_done
+        num = POINTS * setup.hparams.packing
+        real = game.engine.bring_batch(setup.source.sample(num, streams.at("real of the rounds", k)))
         noise = game.prior.sample(num, streams.at("noise of the rounds", k))
-        with game.only_looked_at(), torch.no_grad():
-            fake = generated(game, hparams, noise, real.condition)
-        self.real, self.fake = real.packed(hparams.packing), fake.packed(hparams.packing)
+        with game.preserved(), torch.no_grad():
+            fake = generated(setup, noise, real.condition)
+        self.setup, self.real, self.fake = setup, setup.pack(real), setup.pack(fake)
         self._flat = flat(self.real), flat(self.fake)
 
     def __call__(self) -> float | None:
         """In units of the networks; None where that is not finite, so that nothing is proven."""
-        with self.game.only_looked_at(), torch.no_grad():
-            real, fake = (outputs_of(self.game, self.hparams, points) for points in (self.real, self.fake))
-            of_real, of_fake = (self.objective.witness(outputs, real, fake) for outputs in (real, fake))
+        with self.setup.game.preserved(), torch.no_grad():
+            real, fake = (outputs_of(self.setup, points) for points in (self.real, self.fake))
+            of_real, of_fake = (self.setup.objective.witness(outputs, real, fake) for outputs in (real, fake))
         found = certify(of_real, of_fake, *self._flat)
         return None if found is None else found.value - found.without_critic

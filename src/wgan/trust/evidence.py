@@ -11,21 +11,17 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Batch
-from wgan.constraints import Constraint
-from wgan.data.source import Source
 from wgan.evaluation.features import EfficientNetLite0
 from wgan.evaluation.metrics import LOW_DIMENSIONS, harden
-from wgan.objectives import Objective
 from wgan.randomness import Randomness
 from wgan.system.torch_state import in_usual_state
-from wgan.training.game import Game
-from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.setup import Setup
 from wgan.transport import exact, sliced
 from wgan.trust.distances import SOLVED, Certified, certify, flat, solve
 from wgan.trust.diversity import Reference, diversity, memory
-from wgan.trust.gradient_diagnostics import moves
+from wgan.trust.gradient_diagnostics import diagnose_gradients
 from wgan.trust.optimality import relative_rise, trained_further
-from wgan.trust.samples import Look, Rows, look, scored
+from wgan.trust.samples import Rows, Snapshot, rescore, snapshot
 from wgan.trust.scores import lead, score_histogram
 from wgan.trust.slopes import slopes
 
@@ -134,10 +130,8 @@ class CriticEvaluator:
     """Looks at a game after any of its updates, always at the same real rows, so that evidence along a run compares.
 
     Args:
-        source: The data.
-        objective: What the two optimise.
-        constraint: What holds the critic.
-        hparams: The numbers.
+        setup: The run. Its game is left as it was: parameters, running statistics, optimisers and modes. Nothing is
+            drawn from the random streams of training. Learning rates become those of the last update.
         size: Points on each side, at most: rows, or packs of them where the critic sees several as one, which are then
             the points of all distances but those of diversity. `most_rows` says what is affordable.
         gap_steps: Updates by which a copy of the critic is trained further; 0 for none.
@@ -152,23 +146,18 @@ class CriticEvaluator:
     @in_usual_state
     def __init__(
         self,
-        source: Source,
-        objective: Objective,
-        constraint: Constraint,
-        hparams: Hyperparameters,
+        setup: Setup,
         *,
         size: int,
         gap_steps: int,
         seed: int,
         features: bool = False,
     ) -> None:
-        self.source, self.objective, self.constraint, self.hparams = source, objective, constraint, hparams
-        self.gap_steps = gap_steps
-        self.rows = Rows.of(source, size=size, packing=hparams.packing, seed=seed)
+        source = setup.source
+        self.setup, self.gap_steps = setup, gap_steps
+        self.rows = Rows.of(source, size=size, packing=setup.hparams.packing, seed=seed)
         self._streams = Randomness(seed)
-        self._held_out, self._training = (
-            flat(rows.packed(hparams.packing)) for rows in (self.rows.held_out, self.rows.training)
-        )
+        self._held_out, self._training = (flat(setup.pack(rows)) for rows in (self.rows.held_out, self.rows.training))
         self._extractor = EfficientNetLite0() if features and source.codec.layout.is_image else None
         self._held_out_features = self._features_of(self.rows.held_out)
         self._reference = Reference.of(source, seed=seed)
@@ -182,40 +171,38 @@ class CriticEvaluator:
     @property
     def unit(self) -> float:
         """Data units in one unit of the networks: distances are multiplied by it. 1 where there is no common unit."""
-        return getattr(self.source.codec, "unit", None) or 1.0
+        return getattr(self.setup.source.codec, "unit", None) or 1.0
 
-    def __call__(self, game: Game, *, further: bool = True) -> Evidence:
+    def __call__(self, *, further: bool = True) -> Evidence:
         """Gather evidence.
 
         Args:
-            game: As it stands. Weights, running statistics, optimisers and modes are left as they were, and nothing is
-                drawn that training draws; learning rates become those of the last update.
             further: Whether to train a copy of the critic further, which takes longest.
 
         Raises:
             UsageError: As `wgan.training.loop.train`.
         """
-        seen = self.look(game)
+        seen = self.snapshot()
         fake = flat(seen.fake.points)
         proven = certify(seen.held_out.scores, seen.fake.scores, self._held_out, fake, unit=self.unit)
         return Evidence(
             training_estimate=seen.training_estimate,
             held_out_estimate=seen.held_out_estimate,
             **self._distances(seen, fake, proven),
-            **(self._further(game, seen, fake, proven) if further else {}),
-            **self._slopes(game, seen),
-            **self._moves(game),
+            **(self._further(seen, fake, proven) if further else {}),
+            **self._slopes(seen),
+            **self._moves(),
             **self._variety(seen),
             score_histogram=score_histogram(seen.held_out.scores, seen.fake.scores),
             training_lead=lead(seen.training.scores, seen.held_out.scores),
         )
 
     @in_usual_state
-    def look(self, game: Game) -> Look:
+    def snapshot(self) -> Snapshot:
         """The rows, as many samples of the generator under training, and the critic's scores."""
-        return look(game, self.objective, self.hparams, self.rows)
+        return snapshot(self.setup, self.rows)
 
-    def _distances(self, seen: Look, fake: Tensor, proven: Certified | None) -> dict[str, Any]:
+    def _distances(self, seen: Snapshot, fake: Tensor, proven: Certified | None) -> dict[str, Any]:
         """What the critic proves, and what is true."""
         solved = solve(self._held_out, fake, self._streams.at("resampled pairs"), unit=self.unit)
         if self._floors is None:
@@ -240,29 +227,27 @@ class CriticEvaluator:
             **self._floors,
         }
 
-    def _further(self, game: Game, seen: Look, fake: Tensor, proven: Certified | None) -> dict[str, Any]:
+    def _further(self, seen: Snapshot, fake: Tensor, proven: Certified | None) -> dict[str, Any]:
         """What a copy of the critic makes of the same points after some more updates."""
-        if not self.gap_steps or proven is None or next(game.critic.parameters(), None) is None:
+        if not self.gap_steps or proven is None or next(self.setup.game.critic.parameters(), None) is None:
             return {}
-        further = trained_further(
-            game, self.source, self.objective, self.constraint, self.hparams, steps=self.gap_steps
-        )
-        found = scored(further, self.objective, self.hparams, seen)
+        found = rescore(trained_further(self.setup, steps=self.gap_steps), seen)
         after = certify(found.held_out, found.fake, self._held_out, fake, unit=self.unit)
         return {
             "further_estimate": found.held_out_estimate,
             "gap": None if after is None else relative_rise(proven.value, after.value),
         }
 
-    def _slopes(self, game: Game, seen: Look) -> dict[str, Any]:
+    def _slopes(self, seen: Snapshot) -> dict[str, Any]:
         """How steep the critic is as a function of single points, and what its estimate says of W1 by that."""
+        game, objective = self.setup.game, self.setup.objective
         made_of = seen.training.outputs, seen.fake.outputs
 
         def function(values: Tensor, condition: Tensor | None) -> Tensor:
-            return self.objective.witness(game.score(values, condition), *made_of)
+            return objective.witness(game.score(values, condition), *made_of)
 
-        is_score = self.objective.critic_outputs == 1
-        with game.only_looked_at():
+        is_score = objective.critic_outputs == 1
+        with game.preserved():
             game.critic.eval()
             found = slopes(function, seen.held_out.points, seen.fake.points, network=game.critic if is_score else None)
         if found is None:
@@ -277,9 +262,9 @@ class CriticEvaluator:
             "estimate_by_slope": self.unit * difference / found.climbed if found.climbed > 0 else None,
         }
 
-    def _moves(self, game: Game) -> dict[str, Any]:
+    def _moves(self) -> dict[str, Any]:
         """What both players would go by next."""
-        found = moves(game, self.source, self.objective, self.constraint, self.hparams)
+        found = diagnose_gradients(self.setup)
         return {
             "layer_gradients": found.critic_layers,
             "generator_layer_gradients": found.generator_layers,
@@ -287,9 +272,9 @@ class CriticEvaluator:
             "step_cosine": found.step_cosine,
         }
 
-    def _variety(self, seen: Look) -> dict[str, Any]:
+    def _variety(self, seen: Snapshot) -> dict[str, Any]:
         """What samples are like as the user gets them, single and with one category each, whatever the critic sees."""
-        samples = harden(seen.fake.rows.values.cpu(), self.source.codec.layout.groups)
+        samples = harden(seen.fake.rows.values.cpu(), self.setup.source.codec.layout.groups)
         various = diversity(samples, self.rows.held_out.values)
         near = None
         if self._reference is not None:

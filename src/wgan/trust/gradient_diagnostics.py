@@ -16,14 +16,10 @@ from torch import Tensor, nn
 
 from wgan.batch import Batch
 from wgan.constraints import Constraint, WeightClipping
-from wgan.data.source import Source
-from wgan.objectives import Objective
 from wgan.optimizers import FunctionalOptimizer
-from wgan.randomness import Randomness
-from wgan.training.batches import Mismatched, draw, draw_real
-from wgan.training.game import Game
-from wgan.training.hyperparameters import Hyperparameters
-from wgan.training.losses import critic_loss, ruled_generator_loss
+from wgan.training.batches import CriticBatch, as_generator_batch, draw_critic_batch, generate, with_loss_draws
+from wgan.training.losses import critic_loss, generator_loss
+from wgan.training.setup import Setup
 
 NEAR_BOUND = 1e-3
 """A weight whose size is closer than this share of the bound to it counts as clipped."""
@@ -31,11 +27,11 @@ NEAR_BOUND = 1e-3
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 
 # Where training counts generator updates and critic updates, one number stands for neither.
-_LOOKED_AT = -1
+_NO_UPDATE = -1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moves:
+class GradientDiagnostics:
     """What the next updates of both players would go by; empty or None where there is no such thing.
 
     Attributes:
@@ -59,7 +55,7 @@ class Moves:
     at_bound: float | None
 
 
-def moves(game: Game, source: Source, objective: Objective, constraint: Constraint, hparams: Hyperparameters) -> Moves:
+def diagnose_gradients(setup: Setup) -> GradientDiagnostics:
     """Look at the updates that both players would make next, without making them.
 
     All is of one batch that is drawn as training draws its own, the same at whatever moment of the run, so that numbers
@@ -86,12 +82,8 @@ def moves(game: Game, source: Source, objective: Objective, constraint: Constrai
     anything. `at_bound` was .73, .76, .55, .55, .40, .33 and .06.
 
     Args:
-        game: As it stands; neither weights, optimisers nor running statistics change, and nothing is drawn that
-            training draws. Learning rates become those of the last update.
-        source: The data.
-        objective: What the two optimise.
-        constraint: What holds the critic.
-        hparams: The numbers.
+        setup: Parameters, optimisers and running statistics do not change, and nothing is drawn from the random streams
+            of training. Learning rates become those of the last update.
 
     Returns:
         Numbers, which may be infinite or NaN in a run that has diverged.
@@ -105,27 +97,28 @@ def moves(game: Game, source: Source, objective: Objective, constraint: Constrai
     Arjovsky, Chintala and Bottou (2017), section 3, for the cosine, which "usually turned negative" where momentum made
     training of a critic unstable.
     """
-    last = max(0, game.steps_done - 1)
-    # A look ahead goes at the critic's rate, which in a game just restored the next update would be the first to set.
-    game.set_rates(hparams.rate_at(last))
-    real, mismatched = draw_real(game, source, hparams, "real of the moves")
-    noise = game.prior.sample(hparams.batch_size, Randomness(game.seed).at("noise of the moves"))
-    with game.only_looked_at():
+    game, last = setup.game, max(0, setup.game.steps_done - 1)
+    # Unrolled updates use the critic's learning rate. In a game just restored it has not been set yet.
+    game.set_lr(setup.hparams.lr_factor_at(last))
+    batch = draw_critic_batch(setup, "real of the moves", "noise of the moves")
+    with game.preserved():
         game.critic.train()
         game.generator.train()
-        held = constraint.at(hparams.critic_steps_before(game.steps_done))
+        current = setup.at(setup.hparams.critic_steps_before(game.steps_done))
         with torch.no_grad():
-            fake = game.generate(noise, real.condition)
-        critic_layers = _critic_layers(game, objective, real.packed(hparams.packing), fake.packed(hparams.packing))
-        gradients = _critic_gradients(game, objective, held, hparams, real, fake, mismatched)
-        generator_layers, pulls = _generator_layers(game, objective, constraint, hparams, real, noise, mismatched, last)
-    return Moves(
+            fake = generate(setup, batch.noise, batch.condition)
+        batch = with_loss_draws(current, batch, _NO_UPDATE)
+        critic_layers = _critic_layers(setup, batch, fake)
+        loss, _ = critic_loss(current, batch, fake)
+        critic_gradients = _gradients(loss, list(game.critic.parameters()))
+        generator_layers, generator_gradients = _generator_layers(setup, batch, last)
+    return GradientDiagnostics(
         critic_layers=critic_layers,
-        critic_weights=_matrix_norms(gradients),
+        critic_weights=_matrix_norms(critic_gradients),
         generator_layers=generator_layers,
-        generator_weights=_matrix_norms(pulls),
-        step_cosine=step_cosine(game.critic_optimizer, gradients),
-        at_bound=share_at_bound(game.critic, constraint),
+        generator_weights=_matrix_norms(generator_gradients),
+        step_cosine=step_cosine(game.critic_optimizer, critic_gradients),
+        at_bound=share_at_bound(game.critic, setup.constraint),
     )
 
 
@@ -144,7 +137,7 @@ def step_cosine(optimizer: torch.optim.Optimizer, gradients: list[Tensor]) -> fl
     if not isinstance(optimizer, FunctionalOptimizer):
         return None
     # From weights 0 and at the rate 1 the new weights are the step itself, with all its digits.
-    steps, _ = optimizer.foresee(
+    steps, _ = optimizer.functional_step(
         [torch.zeros_like(gradient) for gradient in gradients],
         gradients,
         optimizer.slots(),
@@ -179,50 +172,22 @@ def share_at_bound(critic: nn.Module, constraint: Constraint) -> float | None:
     return clipped / sum(weight.numel() for weight in weights)
 
 
-def _critic_layers(game: Game, objective: Objective, real: Batch, fake: Batch) -> tuple[float, ...]:
-    """At the critic's layers, of the objective's loss without any penalty: that is of other samples."""
-    real, fake = (Batch(batch.values.detach().requires_grad_(True), batch.condition) for batch in (real, fake))
-    with _outputs(game.critic) as outputs:
-        scores = game.score_both(real, fake)
-        drawn = objective.draw(len(real.values), Randomness(game.seed).at("objective", _LOOKED_AT))
-        loss = objective.critic_loss(*scores, None if drawn is None else game.engine.bring(drawn))
-    return _lengths(outputs, _slopes(loss, [each for parts in outputs.values() for each in parts]), len(real.values))
+def _critic_layers(setup: Setup, batch: CriticBatch, fake: Batch) -> tuple[float, ...]:
+    """At the critic's layers, of the objective's loss without the penalty, which is of other samples."""
+    real, fake = (Batch(each.values.detach().requires_grad_(True), each.condition) for each in (batch.real, fake))
+    with _outputs(setup.game.critic) as outputs:
+        loss = setup.objective.critic_loss(*setup.game.score_both(real, fake), batch.objective_draw)
+    return _lengths(outputs, _gradients(loss, [each for parts in outputs.values() for each in parts]), len(real.values))
 
 
-def _critic_gradients(
-    game: Game,
-    objective: Objective,
-    held: Constraint,
-    hparams: Hyperparameters,
-    real: Batch,
-    fake: Batch,
-    mismatched: Mismatched | None,
-) -> list[Tensor]:
-    """Of the critic's whole loss, at each of its weights."""
-    real, fake = real.packed(hparams.packing), fake.packed(hparams.packing)
-    drawn = draw(game, objective, held, real, _LOOKED_AT, mismatched=mismatched)
-    loss, _ = critic_loss(game, objective, held, real, fake, drawn)
-    return _slopes(loss, list(game.critic.parameters()))
-
-
-def _generator_layers(
-    game: Game,
-    objective: Objective,
-    constraint: Constraint,
-    hparams: Hyperparameters,
-    real: Batch,
-    noise: Tensor,
-    mismatched: Mismatched | None,
-    last: int,
-) -> tuple[tuple[float, ...], list[Tensor]]:
-    """At the generator's layers and at each of its weights, of its own loss."""
-    with _outputs(game.generator) as outputs:
-        fake = game.generate(noise.clone().requires_grad_(True), real.condition)
-    shown = real if objective.generator_sees_real or hparams.unrolled_steps else None
-    loss = ruled_generator_loss(game, objective, constraint, hparams, fake, shown, mismatched, last)
-    places = [each for parts in outputs.values() for each in parts]
-    found = _slopes(loss, [*places, *game.generator.parameters()])
-    return _lengths(outputs, found[: len(places)], len(noise)), found[len(places) :]
+def _generator_layers(setup: Setup, batch: CriticBatch, step: int) -> tuple[tuple[float, ...], list[Tensor]]:
+    """At the generator's layers and at each of its parameters, of its own loss."""
+    with _outputs(setup.game.generator) as outputs:
+        fake = generate(setup, batch.noise.clone().requires_grad_(True), batch.condition)
+    loss = generator_loss(setup, as_generator_batch(setup, batch, step), fake, step)
+    layers = [each for parts in outputs.values() for each in parts]
+    found = _gradients(loss, [*layers, *setup.game.generator.parameters()])
+    return _lengths(outputs, found[: len(layers)], len(batch.noise)), found[len(layers) :]
 
 
 @contextlib.contextmanager
@@ -245,16 +210,16 @@ def _outputs(player: nn.Module) -> Iterator[dict[nn.Module, list[Tensor]]]:
             hook.remove()
 
 
-def _slopes(loss: Tensor, places: list[Tensor]) -> list[Tensor]:
-    """The gradient at each; what the loss does not touch is pulled at by nothing."""
-    if not places:
+def _gradients(loss: Tensor, tensors: list[Tensor]) -> list[Tensor]:
+    """The gradient at each tensor; 0 where the loss does not depend on it."""
+    if not tensors:
         return []
-    return list(torch.autograd.grad(loss, places, allow_unused=True, materialize_grads=True))
+    return list(torch.autograd.grad(loss, tensors, allow_unused=True, materialize_grads=True))
 
 
-def _lengths(outputs: dict[nn.Module, list[Tensor]], slopes: list[Tensor], num: int) -> tuple[float, ...]:
+def _lengths(outputs: dict[nn.Module, list[Tensor]], gradients: list[Tensor], num: int) -> tuple[float, ...]:
     """The mean length at each layer of the gradient of one sample's loss, whatever the number of samples."""
-    lengths, rest = [], iter(slopes)
+    lengths, rest = [], iter(gradients)
     for parts in outputs.values():
         each = torch.cat([next(rest).flatten(1).double().norm(dim=1) for _ in parts])
         lengths.append(num * float(each.mean()))

@@ -12,16 +12,11 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Batch
-from wgan.constraints import Constraint
-from wgan.data.source import Source
 from wgan.errors import UsageError
-from wgan.objectives import Objective
-from wgan.randomness import Randomness
 from wgan.system.torch_state import in_usual_state, usable
-from wgan.training.batches import draw_real
-from wgan.training.game import Game
-from wgan.training.hyperparameters import Hyperparameters
-from wgan.training.losses import generator_loss, ruled_generator_loss
+from wgan.training.batches import GeneratorBatch, as_generator_batch, draw_critic_batch, generate
+from wgan.training.losses import generator_loss
+from wgan.training.setup import Setup
 from wgan.transport.measures import Array, as_float64
 
 SURE = 1e-3
@@ -87,9 +82,7 @@ class GradientStats:
 
 
 @in_usual_state
-def gradient_stats(
-    game: Game, source: Source, objective: Objective, constraint: Constraint, hparams: Hyperparameters
-) -> GradientStats:
+def gradient_stats(setup: Setup) -> GradientStats:
     """The gradient that reaches the generator of a run as it stands, and how sure the critic is.
 
     Both are of one batch, the same at whatever step of the run, so that they compare along it. The loss is that of the
@@ -97,12 +90,9 @@ def gradient_stats(
     critic that are looked ahead to.
 
     Args:
-        game: Neither weights, gradients, optimisers nor running statistics change, and nothing is drawn that training
-            draws; learning rates become those of the last update, which they are unless the game was just restored.
-        source: The data.
-        objective: What the two optimise.
-        constraint: What holds the critic.
-        hparams: The numbers.
+        setup: Parameters, gradients, optimisers and running statistics do not change, and nothing is drawn from the
+            random streams of training. Learning rates become those of the last update, which differs only after a
+            game was restored.
 
     Returns:
         Tensors that nothing waits for until they are read.
@@ -112,40 +102,32 @@ def gradient_stats(
 
     Cost: One generator update without the step, and one pass of the critic forwards.
     """
-    streams, last = Randomness(game.seed), max(0, game.steps_done - 1)
-    # A look ahead goes at the critic's rate, which in a game just restored the next update would be the first to set.
-    game.set_rates(hparams.rate_at(last))
-    real, mismatched = draw_real(game, source, hparams, "real of the probe")
-    noise = game.prior.sample(hparams.batch_size, streams.at("noise of the probe"))
-    shown = real if objective.generator_sees_real or hparams.unrolled_steps else None
-    with game.only_looked_at():
-        fake = game.generate(noise, real.condition)
-        loss = ruled_generator_loss(game, objective, constraint, hparams, fake, shown, mismatched, last)
-        gradient = _norms(*_pulls(game, fake, loss))
+    game, last = setup.game, max(0, setup.game.steps_done - 1)
+    # Unrolled updates use the critic's learning rate. In a game just restored it has not been set yet.
+    game.set_lr(setup.hparams.lr_factor_at(last))
+    batch = draw_critic_batch(setup, "real of the probe", "noise of the probe")
+    with game.preserved():
+        fake = generate(setup, batch.noise, batch.condition)
+        loss = generator_loss(setup, as_generator_batch(setup, batch, last), fake, last)
+        gradient = _norms(*_gradients_of(setup, loss, fake))
         with torch.no_grad():
-            made = Batch(fake.values.detach(), fake.condition)
-            scores = game.score_both(real.packed(hparams.packing), made.packed(hparams.packing))
-            logits = objective.logits(*scores)
+            logits = setup.objective.logits(*game.score_both(batch.real, Batch(fake.values.detach(), fake.condition)))
     if logits is None or not all(bool(side.isfinite().all()) for side in logits):
         return GradientStats(gradient=gradient, saturation=None)
     return GradientStats(gradient=gradient, saturation=saturation(*logits))
 
 
 @in_usual_state
-def generator_gradient(
-    game: Game, objective: Objective, noise: Tensor, real: Batch | None = None, *, packing: int = 1
-) -> GeneratorGradient:
-    """The gradient of an objective's generator loss, at the samples and at the generator's weights.
+def generator_gradient(setup: Setup, noise: Tensor, real: Batch | None = None) -> GeneratorGradient:
+    """The gradient of the generator's loss, at the samples and at the generator's parameters, without unrolling.
 
-    Any objective can be asked of any critic whose outputs it understands, not only the one that the critic was trained
-    by: that is how the two losses of the original GAN are compared on one discriminator.
+    The objective may be any whose inputs the critic's outputs can be, not only the one that the critic was trained by:
+    the two losses of the original GAN, for example, can be compared on one discriminator.
 
     Args:
-        game: Neither weights, gradients nor running statistics change.
-        objective: Whose loss.
-        noise: Shape (N, latent_dim).
-        real: As many real samples, for an objective whose generator sees them, and for their conditions.
-        packing: Samples that the critic sees as one, of which N is a multiple.
+        setup: Its game does not change: parameters, gradients and running statistics.
+        noise: Shape (N, latent_dim), N a multiple of `hparams.packing`.
+        real: N real samples, not packed, for an objective whose generator sees them, and for their conditions.
 
     Returns:
         Two norms, 0-d.
@@ -153,23 +135,19 @@ def generator_gradient(
     Raises:
         UsageError: An objective that needs real samples got none, or a number of samples that cannot be packed.
 
-    Cost: One generator update without the step.
+    Cost: One generator update without the optimiser's step.
     """
-    return _norms(*_gradients(game, objective, noise, real, packing))
+    return _norms(*_generator_gradients(setup, noise, real))
 
 
 @in_usual_state
-def weight_gradient(
-    game: Game, objective: Objective, noise: Tensor, real: Batch | None = None, *, packing: int = 1
-) -> Tensor:
-    """The gradient of an objective's generator loss with respect to all of the generator's weights.
+def weight_gradient(setup: Setup, noise: Tensor, real: Batch | None = None) -> Tensor:
+    """The gradient of the generator's loss with respect to all of the generator's parameters, without unrolling.
 
     Args:
-        game: As in `generator_gradient`.
-        objective: Likewise.
+        setup: As in `generator_gradient`.
         noise: Likewise.
         real: Likewise.
-        packing: Likewise.
 
     Returns:
         Shape (W,), float64, detached, in the order of `generator.parameters()`.
@@ -177,7 +155,7 @@ def weight_gradient(
     Raises:
         UsageError: As `generator_gradient`.
     """
-    return _gradients(game, objective, noise, real, packing)[1]
+    return _generator_gradients(setup, noise, real)[1]
 
 
 @in_usual_state
@@ -212,36 +190,40 @@ def saturation(real_scores: Array, fake_scores: Array) -> Saturation:
     )
 
 
-def _gradients(
-    game: Game, objective: Objective, noise: Tensor, real: Batch | None, packing: int
-) -> tuple[Tensor, Tensor]:
-    """At the samples, shape (N, *layout.shape), and at all weights, shape (W,), float64."""
-    if objective.generator_sees_real and real is None:
+def _generator_gradients(setup: Setup, noise: Tensor, real: Batch | None) -> tuple[Tensor, Tensor]:
+    """At the samples, shape (N, *layout.shape), and at all parameters, shape (W,), float64."""
+    if setup.objective.generator_sees_real and real is None:
         raise UsageError(
-            f"the generator of {objective.title} is told of real samples, and none came",
+            f"the generator of {setup.objective.title} is told of real samples, and none came",
             remedy="Give a batch of as many real samples as there is noise.",
         )
-    if len(noise) % packing:
+    if len(noise) % setup.hparams.packing:
         raise UsageError(
-            f"{len(noise)} samples cannot be packed by {packing}", remedy="Take a number of them that is a multiple."
+            f"{len(noise)} samples cannot be packed by {setup.hparams.packing}",
+            remedy="Take a number of them that is a multiple.",
         )
-    shown = None if real is None else game.engine.bring_batch(_usable(real))
-    with game.only_looked_at():
-        fake = game.generate(usable(noise), None if shown is None else shown.condition)
-        packed = None if shown is None else shown.packed(packing)
-        return _pulls(game, fake, generator_loss(game, objective, fake.packed(packing), packed))
+    shown = None if real is None else setup.game.engine.bring_batch(_usable(real))
+    condition = None if shown is None else shown.condition
+    seen = setup.pack(shown) if shown is not None and setup.objective.generator_sees_real else None
+    with setup.game.preserved():
+        batch = GeneratorBatch(usable(noise), condition, seen)
+        fake = generate(setup, batch.noise, condition)
+        return _gradients_of(setup, generator_loss(setup, batch, fake), fake)
 
 
 def _usable(batch: Batch) -> Batch:
     return Batch(usable(batch.values), None if batch.condition is None else usable(batch.condition))
 
 
-def _pulls(game: Game, fake: Batch, loss: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient of a loss of generated samples at these and at all weights of the generator, as above."""
-    touched = [fake.values, *game.generator.parameters()]
-    # What the loss does not touch is pulled at by nothing.
-    pull, *slopes = torch.autograd.grad(loss, touched, allow_unused=True, materialize_grads=True)
-    return pull.double(), torch.cat([slope.flatten().double() for slope in slopes])
+def _gradients_of(setup: Setup, loss: Tensor, fake: Batch) -> tuple[Tensor, Tensor]:
+    """The gradient of a loss at generated samples, which come packed, and at all parameters, as above."""
+    generator = setup.game.generator
+    # The gradient is 0 where the loss does not depend on a tensor.
+    at_packs, *at_parameters = torch.autograd.grad(
+        loss, [fake.values, *generator.parameters()], allow_unused=True, materialize_grads=True
+    )
+    at_samples = at_packs.reshape(-1, *generator.layout.shape).double()
+    return at_samples, torch.cat([gradient.flatten().double() for gradient in at_parameters])
 
 
 def _norms(at_samples: Tensor, at_weights: Tensor) -> GeneratorGradient:

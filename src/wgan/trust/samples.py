@@ -16,11 +16,9 @@ from wgan.batch import Batch, Layout
 from wgan.data.source import Source
 from wgan.errors import UsageError
 from wgan.networks import ties_samples
-from wgan.objectives import Objective
 from wgan.randomness import Randomness
 from wgan.system.text import counted
-from wgan.training.game import Game
-from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.setup import Setup
 
 _POINTS, _IMAGES = 1_000, 512
 _AT_ONCE = 256
@@ -74,7 +72,7 @@ class Rows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looked:
+class ScoredSamples:
     """Some rows, and what the critic says of them.
 
     Attributes:
@@ -91,7 +89,7 @@ class Looked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class Snapshot:
     """A game at one moment: real rows and samples, as many of each, with the critic's scores.
 
     Attributes:
@@ -103,15 +101,15 @@ class Look:
         held_out_estimate: The same of held-out rows.
     """
 
-    held_out: Looked
-    training: Looked
-    fake: Looked
+    held_out: ScoredSamples
+    training: ScoredSamples
+    fake: ScoredSamples
     training_estimate: float
     held_out_estimate: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class Rescored:
     """What a critic says of points that were looked at before.
 
     Attributes:
@@ -125,7 +123,7 @@ class Scored:
     held_out_estimate: float
 
 
-def look(game: Game, objective: Objective, hparams: Hyperparameters, rows: Rows) -> Look:
+def snapshot(setup: Setup, rows: Rows) -> Snapshot:
     """Generate as many samples as there are rows, of the same noise at every moment, and score all.
 
     Networks are evaluated as training evaluates them. Where batch norm ties the samples of a batch together, that is in
@@ -134,9 +132,7 @@ def look(game: Game, objective: Objective, hparams: Hyperparameters, rows: Rows)
     rest, so that all scores are of one function.
 
     Args:
-        game: Left as it was; nothing is drawn that training draws.
-        objective: Whose witness tells real from fake.
-        hparams: Batch size and packing.
+        setup: Not changed. Nothing is drawn from the random streams of training.
         rows: The real ones.
 
     Returns:
@@ -144,24 +140,25 @@ def look(game: Game, objective: Objective, hparams: Hyperparameters, rows: Rows)
 
     Cost: One pass of each player over the samples, and of the critic over the rows.
     """
+    game, objective = setup.game, setup.objective
     held_out, training = game.engine.bring_batch(rows.held_out), game.engine.bring_batch(rows.training)
     noise = game.prior.sample(len(held_out.values), Randomness(game.seed).at("noise of the evidence"))
-    with game.only_looked_at(), torch.no_grad():
-        fake = generated(game, hparams, noise, held_out.condition)
+    with game.preserved(), torch.no_grad():
+        fake = generated(setup, noise, held_out.condition)
         # Under conditions a critic may have a bias for each, which cancels only between samples that share them.
-        alike = fake if training.condition is None else generated(game, hparams, noise, training.condition)
+        alike = fake if training.condition is None else generated(setup, noise, training.condition)
         batches = (held_out, training, fake)
-        points = [batch.packed(hparams.packing) for batch in batches]
-        of_held_out, of_training, of_fake = outputs = [outputs_of(game, hparams, each) for each in points]
-        of_alike = of_fake if alike is fake else outputs_of(game, hparams, alike.packed(hparams.packing))
+        points = [setup.pack(batch) for batch in batches]
+        of_held_out, of_training, of_fake = outputs = [outputs_of(setup, each) for each in points]
+        of_alike = of_fake if alike is fake else outputs_of(setup, setup.pack(alike))
         estimates = [objective.estimate(of_training, of_alike), objective.estimate(of_held_out, of_fake)]
         # What a witness is made of besides the critic comes from training, as the critic does.
         scores = [objective.witness(each, of_training, of_fake) for each in outputs]
     looked = [
-        Looked(rows=batch, points=each, outputs=output, scores=score)
+        ScoredSamples(rows=batch, points=each, outputs=output, scores=score)
         for batch, each, output, score in zip(batches, points, outputs, scores, strict=True)
     ]
-    return Look(
+    return Snapshot(
         held_out=looked[0],
         training=looked[1],
         fake=looked[2],
@@ -170,30 +167,30 @@ def look(game: Game, objective: Objective, hparams: Hyperparameters, rows: Rows)
     )
 
 
-def scored(game: Game, objective: Objective, hparams: Hyperparameters, seen: Look) -> Scored:
+def rescore(setup: Setup, seen: Snapshot) -> Rescored:
     """What a game's critic, which may be another by now, says of held-out rows and of samples already made.
 
     Args:
-        game: Whose critic; left as it was.
-        objective: Whose witness.
-        hparams: Batch size and packing.
+        setup: Whose critic; not changed.
         seen: The points.
     """
-    with game.only_looked_at(), torch.no_grad():
+    objective = setup.objective
+    with setup.game.preserved(), torch.no_grad():
         of_held_out, of_training, of_fake = (
-            outputs_of(game, hparams, each.points) for each in (seen.held_out, seen.training, seen.fake)
+            outputs_of(setup, each.points) for each in (seen.held_out, seen.training, seen.fake)
         )
-        return Scored(
+        return Rescored(
             held_out=objective.witness(of_held_out, of_training, of_fake),
             fake=objective.witness(of_fake, of_training, of_fake),
             held_out_estimate=float(objective.estimate(of_held_out, of_fake)),
         )
 
 
-def generated(game: Game, hparams: Hyperparameters, noise: Tensor, condition: Tensor | None) -> Batch:
+def generated(setup: Setup, noise: Tensor, condition: Tensor | None) -> Batch:
     """Samples as the critic meets them, not packed; running statistics move."""
+    game = setup.game
     game.generator.train()
-    at_once = hparams.batch_size if ties_samples(game.generator) else _AT_ONCE
+    at_once = setup.hparams.batch_size if ties_samples(game.generator) else _AT_ONCE
     values = [
         game.generate(noise[part], None if condition is None else condition[part]).values
         for part in _even(len(noise), at_once)
@@ -201,8 +198,9 @@ def generated(game: Game, hparams: Hyperparameters, noise: Tensor, condition: Te
     return Batch(torch.cat(values), condition)
 
 
-def outputs_of(game: Game, hparams: Hyperparameters, points: Batch) -> Tensor:
+def outputs_of(setup: Setup, points: Batch) -> Tensor:
     """What the critic puts out for points; running statistics move."""
+    game, hparams = setup.game, setup.hparams
     tied = ties_samples(game.critic)
     game.critic.train(tied)
     at_once = hparams.batch_size // hparams.packing if tied else _AT_ONCE

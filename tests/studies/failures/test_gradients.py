@@ -10,13 +10,26 @@ from hypothesis import strategies as st
 from torch import nn
 
 from wgan.batch import Batch, Layout
+from wgan.constraints import Unconstrained
+from wgan.data.toys import ToySource
 from wgan.errors import NumericError, UsageError
 from wgan.networks import MLP, Critic, Generator
 from wgan.objectives import FGAN, GAN, Hinge, LeastSquares, Relativistic, Wasserstein
 from wgan.optimizers import Adam
 from wgan.training.engine import Engine
 from wgan.training.game import Game, Prior
+from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.setup import Setup
 from wgan.trust.gradients import generator_gradient, saturation, weight_gradient
+
+
+def linear(objective, **numbers):
+    return setup_of(linear_game(**numbers), objective)
+
+
+def setup_of(game, objective, packing=1):
+    hparams = Hyperparameters(generator_steps=0, batch_size=len(NOISE), packing=packing)
+    return Setup(game, ToySource("ring"), objective, Unconstrained(), hparams)
 
 
 def linear_game(mean=1.5, deviation=0.7, slope=-2.0, offset=0.3):
@@ -66,11 +79,11 @@ def test_the_gradient_of_linear_players_is_known(name):
     game = linear_game()
     z = NOISE[:, 0].double()
     pull = slope_at(-2.0 * (1.5 + 0.7 * z) + 0.3) * -2.0
-    found = generator_gradient(game, objective, NOISE)
+    found = generator_gradient(setup_of(game, objective), NOISE)
     assert found.at_samples.item() == pytest.approx(pull.abs().mean().item(), rel=1e-5)
     at_weight, at_bias = (pull * z).mean().item(), pull.mean().item()
     assert found.at_weights.item() == pytest.approx(math.hypot(at_weight, at_bias), rel=1e-5)
-    assert weight_gradient(game, objective, NOISE).tolist() == pytest.approx([at_weight, at_bias], rel=1e-5)
+    assert weight_gradient(setup_of(game, objective), NOISE).tolist() == pytest.approx([at_weight, at_bias], rel=1e-5)
 
 
 def test_a_critic_of_packs_pulls_at_each_of_their_samples():
@@ -79,14 +92,16 @@ def test_a_critic_of_packs_pulls_at_each_of_their_samples():
     with torch.no_grad():
         critic.body.weight.copy_(torch.tensor([[3.0, 4.0]]))
     game, z = game_of(generator, critic), NOISE[:, 0].reshape(-1, 2).double()
-    found = generator_gradient(game, Wasserstein(), NOISE, packing=2)
+    found = generator_gradient(setup_of(game, Wasserstein(), packing=2), NOISE)
     assert found.at_samples.item() == pytest.approx(2 * 3.5)
     at_weight = -(3.0 * z[:, 0] + 4.0 * z[:, 1]).mean().item()
-    assert weight_gradient(game, Wasserstein(), NOISE, packing=2).tolist() == pytest.approx([at_weight, -7.0], rel=1e-5)
+    assert weight_gradient(setup_of(game, Wasserstein(), packing=2), NOISE).tolist() == pytest.approx(
+        [at_weight, -7.0], rel=1e-5
+    )
     real = Batch(torch.zeros(64, 1))
-    assert generator_gradient(game, Relativistic(), NOISE, real, packing=2).at_samples > 0
-    with pytest.raises(UsageError, match="64 samples cannot be packed by 3"):
-        generator_gradient(game, Wasserstein(), NOISE, packing=3)
+    assert generator_gradient(setup_of(game, Relativistic(), packing=2), NOISE, real).at_samples > 0
+    with pytest.raises(UsageError, match="63 samples cannot be packed by 2"):
+        generator_gradient(setup_of(game, Wasserstein(), packing=2), NOISE[1:])
 
 
 def test_a_relativistic_generator_is_told_of_real_samples():
@@ -94,26 +109,23 @@ def test_a_relativistic_generator_is_told_of_real_samples():
     score = -2.0 * (1.5 + 0.7 * NOISE[:, 0].double()) + 0.3
     other = -2.0 * NOISE.flip(0)[:, 0].double() + 0.3
     pull = -(other - score).sigmoid() * -2.0
-    found = generator_gradient(game, Relativistic(), NOISE, real)
+    found = generator_gradient(setup_of(game, Relativistic()), NOISE, real)
     assert found.at_samples.item() == pytest.approx(pull.abs().mean().item(), rel=1e-5)
     with pytest.raises(UsageError, match="is told of real samples, and none came"):
-        generator_gradient(game, Relativistic(), NOISE)
+        generator_gradient(setup_of(game, Relativistic()), NOISE)
 
 
 def test_the_pull_on_a_sample_does_not_depend_on_the_size_of_the_batch():
     game = linear_game()
-    twice = generator_gradient(game, GAN(), NOISE.repeat(2, 1))
-    once = generator_gradient(game, GAN(), NOISE)
+    twice = generator_gradient(setup_of(game, GAN()), NOISE.repeat(2, 1))
+    once = generator_gradient(setup_of(game, GAN()), NOISE)
     assert twice.at_samples.item() == pytest.approx(once.at_samples.item(), rel=1e-6)
     assert twice.at_weights.item() == pytest.approx(once.at_weights.item(), rel=1e-6)
 
 
 def test_a_surer_discriminator_leaves_less_by_one_loss_and_more_by_the_other():
     minimax, other = [
-        [
-            generator_gradient(linear_game(slope=slope), GAN(generator=form), NOISE).at_weights.item()
-            for slope in (-2, -6)
-        ]
+        [generator_gradient(linear(GAN(generator=form), slope=slope), NOISE).at_weights.item() for slope in (-2, -6)]
         for form in ("minimax", "nonsaturating")
     ]
     assert minimax[1] < minimax[0]
@@ -121,7 +133,7 @@ def test_a_surer_discriminator_leaves_less_by_one_loss_and_more_by_the_other():
 
 
 def test_a_critic_that_says_nothing_pulls_at_nothing():
-    found = generator_gradient(linear_game(slope=0.0), GAN(), NOISE)
+    found = generator_gradient(linear(GAN(), slope=0.0), NOISE)
     assert found.at_samples.item() == found.at_weights.item() == 0.0
 
 
@@ -132,8 +144,8 @@ def test_nothing_of_the_game_changes_batch_norm_included():
     game = game_of(mlp.generator(3, layout), mlp.critic(layout))
     before = copy.deepcopy([game.generator.state_dict(), game.critic.state_dict()])
     noise = torch.randn(16, 3)
-    first = generator_gradient(game, GAN(), noise)
-    assert generator_gradient(game, GAN(), noise) == first
+    first = generator_gradient(setup_of(game, GAN()), noise)
+    assert generator_gradient(setup_of(game, GAN()), noise) == first
     for state, network in zip(before, (game.generator, game.critic), strict=True):
         after = network.state_dict()
         assert all(torch.equal(state[name], after[name]) for name in state)

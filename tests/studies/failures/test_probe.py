@@ -1,6 +1,7 @@
 """What a run's record says of its generator's gradient: right, the same however often asked, and of no consequence."""
 
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -10,17 +11,17 @@ from torch.nn.functional import softplus
 from wgan.data import open_data
 from wgan.objectives import GAN, Relativistic
 from wgan.randomness import Randomness
+from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions, Settings
-from wgan.training.batches import LOOKING_AHEAD, draw
-from wgan.training.factory import build_game, choose_parts, hparams_of
-from wgan.training.loop import Setup, train
+from wgan.training.batches import LOOKING_AHEAD, CriticBatch, with_loss_draws
+from wgan.training.loop import train
 from wgan.training.losses import critic_loss
 from wgan.training.updates import descend
 from wgan.trust.gradients import gradient_stats
 
 
 def small(**changes):
-    """Game, source, objective, constraint and rules of a small run on the ring, and its settings."""
+    """The setup of a small run on the ring."""
     settings = Settings(
         **{
             "data": "ring", "generator": "mlp:width=8,depth=1", "critic": "mlp:width=8,depth=1,activation=tanh",
@@ -30,10 +31,7 @@ def small(**changes):
         }
         | changes
     )  # fmt: skip
-    source = open_data("ring", settings.input, seed=0)
-    size = 0 if source.conditions is None else source.conditions.size
-    parts, game = choose_parts(settings), build_game(settings, source.codec.layout, size)
-    return game, source, parts.objective, parts.constraint, hparams_of(settings)
+    return build_setup(settings, open_data("ring", settings.input, seed=0))
 
 
 def drawn_for_the_probe(game, source, num):
@@ -43,9 +41,8 @@ def drawn_for_the_probe(game, source, num):
 
 @pytest.mark.parametrize("packing", [1, 4])
 def test_the_probe_of_linear_players_is_known(packing):
-    game, source, *run = small(
-        generator="mlp:depth=0", critic="mlp:depth=0", objective="gan:generator=minimax", packing=packing
-    )
+    setup = small(generator="mlp:depth=0", critic="mlp:depth=0", objective="gan:generator=minimax", packing=packing)
+    game, source = setup.game, setup.source
     real, noise = drawn_for_the_probe(game, source, 16)
     (weight, bias), (slopes, offset) = [
         [tensor.detach().double() for tensor in player.parameters()] for player in (game.generator, game.critic)
@@ -54,7 +51,7 @@ def test_the_probe_of_linear_players_is_known(packing):
     scores = [rows.reshape(16 // packing, -1) @ slopes[0] + offset for rows in (real.values.double(), fake)]
     # The loss is the mean of -softplus(score) over packs; each sample of a pack is pulled at by its own slopes.
     pull = (-scores[1].sigmoid()[:, None] * slopes * packing).reshape(16, 2)
-    found = gradient_stats(game, source, *run).numbers()
+    found = gradient_stats(setup).numbers()
     assert found["gradient_at_samples"] == pytest.approx(pull.norm(dim=1).mean().item(), rel=1e-5)
     at_weight, at_bias = pull.T @ noise.double() / 16, pull.mean(dim=0)
     at_weights = math.hypot(at_weight.norm().item(), at_bias.norm().item())
@@ -65,12 +62,13 @@ def test_the_probe_of_linear_players_is_known(packing):
 
 
 def test_a_saturated_discriminator_shows_and_starves_the_minimax_generator():
-    game, source, objective, constraint, hparams = small(objective="gan:generator=minimax")
-    before = gradient_stats(game, source, objective, constraint, hparams).numbers()
+    setup = small(objective="gan:generator=minimax")
+    game = setup.game
+    before = gradient_stats(setup).numbers()
     # A discriminator that says -20 of everything is wrong of what is real and sure of it all.
     with torch.no_grad():
         [*game.critic.parameters()][-1].fill_(-20.0)
-    after = gradient_stats(game, source, objective, constraint, hparams).numbers()
+    after = gradient_stats(setup).numbers()
     assert before["saturated"] == 0.0
     assert after["saturated"] == after["saturated_real"] == after["saturated_fake"] == 1.0
     assert after["saturation_slope"] < 1e-7
@@ -79,40 +77,38 @@ def test_a_saturated_discriminator_shows_and_starves_the_minimax_generator():
 
 def test_what_answers_the_semi_dual_pulls_at_each_sample_with_slope_one():
     """d c(x, y) / d x is a unit vector where c is the Euclidean distance, whichever y answers."""
-    found = gradient_stats(*small(objective="semidual")).numbers()
+    found = gradient_stats(small(objective="semidual")).numbers()
     assert found["gradient_at_samples"] == pytest.approx(1.0, rel=1e-6)
     assert found.keys() == {"gradient_at_samples", "gradient_at_weights"}
 
 
 def test_the_probe_of_a_generator_that_looks_ahead_sees_how_the_critic_will_answer():
     """Against differences between copies of the game whose critics really make the updates."""
-    game, source, objective, constraint, hparams = small(unrolled_steps=3, generator="mlp:depth=0", constraint="r1")
-    list(train(Setup(game, source, objective, constraint, hparams)))
+    setup = small(unrolled_steps=3, generator="mlp:depth=0", constraint="r1")
+    game, source = setup.game, setup.source
+    list(train(setup))
     real, noise = drawn_for_the_probe(game, source, 16)
-    drawn = draw(game, objective, constraint, real, 7, LOOKING_AHEAD)
+    batch = with_loss_draws(setup, CriticBatch(real, noise), 7, LOOKING_AHEAD)
 
     def loss_after_the_updates(weights):
-        memorised = copy.deepcopy(game)
-        torch.nn.utils.vector_to_parameters(weights, memorised.generator.parameters())
+        copied = copy.deepcopy(game)
+        torch.nn.utils.vector_to_parameters(weights, copied.generator.parameters())
         for _ in range(3):
             with torch.no_grad():
-                fake = memorised.generate(noise)
-            descend(
-                critic_loss(memorised, objective, constraint, real, fake, drawn)[0],
-                memorised.critic,
-                memorised.critic_optimizer,
-            )
+                fake = copied.generate(noise)
+            loss, _ = critic_loss(dataclasses.replace(setup, game=copied), batch, fake)
+            descend(loss, copied.critic, copied.critic_optimizer)
         with torch.no_grad():
-            return softplus(-memorised.score(memorised.generate(noise).values)).mean().double().item()
+            return softplus(-copied.score(copied.generate(noise).values)).mean().double().item()
 
     at = torch.nn.utils.parameters_to_vector(game.generator.parameters()).detach()
     slopes = [
         (loss_after_the_updates(at + 0.005 * way) - loss_after_the_updates(at - 0.005 * way)) / 0.01
         for way in torch.eye(len(at))
     ]
-    found = gradient_stats(game, source, objective, constraint, hparams).numbers()["gradient_at_weights"]
+    found = gradient_stats(setup).numbers()["gradient_at_weights"]
     assert found == pytest.approx(torch.tensor(slopes).norm().item(), rel=0.01)
-    still = gradient_stats(*small(unrolled_steps=0, generator="mlp:depth=0", constraint="r1"))
+    still = gradient_stats(small(unrolled_steps=0, generator="mlp:depth=0", constraint="r1"))
     assert abs(still.numbers()["gradient_at_weights"] - found) > 0.05 * found
 
 
@@ -139,14 +135,15 @@ GAMES = {
 def test_a_run_that_is_probed_is_the_run_that_is_not(name):
     states = []
     for is_probed in (False, True):
-        game, *run = small(**GAMES[name])
+        setup = small(**GAMES[name])
+        game = setup.game
         before = torch.get_rng_state()
-        for _ in train(Setup(game, *run)):
+        for _ in train(setup):
             if is_probed:
-                first, again = gradient_stats(game, *run).numbers(), gradient_stats(game, *run).numbers()
+                first, again = gradient_stats(setup).numbers(), gradient_stats(setup).numbers()
                 assert first == again
                 assert first["gradient_at_weights"] > 0
-                assert ("saturated" in first) == isinstance(run[1], GAN | Relativistic)
+                assert ("saturated" in first) == isinstance(setup.objective, GAN | Relativistic)
         assert torch.equal(torch.get_rng_state(), before)
         states.append(game.state()[0] | {"rate": torch.tensor(game.critic_optimizer.param_groups[0]["lr"])})
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
@@ -154,31 +151,32 @@ def test_a_run_that_is_probed_is_the_run_that_is_not(name):
 
 def test_a_game_that_was_restored_gives_the_numbers_of_the_one_that_was_saved():
     changes = GAMES["flipped labels, lazy penalty, looking ahead"]
-    game, *run = small(**changes)
-    list(train(Setup(game, *run)))
-    fresh, *_ = small(**changes)
-    fresh.restore(*game.state())
-    assert gradient_stats(fresh, *run).numbers() == gradient_stats(game, *run).numbers()
+    setup, fresh = small(**changes), small(**changes)
+    list(train(setup))
+    fresh.game.restore(*setup.game.state())
+    assert gradient_stats(fresh).numbers() == gradient_stats(setup).numbers()
 
 
 def test_numbers_that_are_not_finite_are_left_out():
-    game, source, *run = small(objective="gan:generator=minimax")
+    setup = small(objective="gan:generator=minimax")
+    game = setup.game
     with torch.no_grad():
         [*game.critic.parameters()][-1].fill_(math.inf)
-    assert "saturated" not in gradient_stats(game, source, *run).numbers()
+    assert "saturated" not in gradient_stats(setup).numbers()
     with torch.no_grad():
         next(iter(game.generator.parameters())).fill_(math.nan)
-    assert gradient_stats(game, source, *run).numbers() == {}
+    assert gradient_stats(setup).numbers() == {}
 
 
 def test_the_probe_is_drawn_under_the_conditions_of_the_data():
     """And not under any others, which would give another gradient."""
-    game, source, *run = small(input=LABELS, conditioning="concat")
+    setup = small(input=LABELS, conditioning="concat")
+    game, source = setup.game, setup.source
     real, noise = drawn_for_the_probe(game, source, 16)
     fake = game.generate(noise, real.condition)
     loss = softplus(-game.score(*fake)).mean()
     slopes = torch.autograd.grad(loss, [*game.generator.parameters()])
-    found = gradient_stats(game, source, *run).numbers()["gradient_at_weights"]
+    found = gradient_stats(setup).numbers()["gradient_at_weights"]
     assert found == pytest.approx(torch.cat([slope.flatten() for slope in slopes]).norm().item(), rel=1e-5)
     other = game.generate(noise, real.condition.flip(0))
     loss = softplus(-game.score(*other)).mean()

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from wgan.constraints import Unconstrained
 from wgan.errors import UsageError
 from wgan.objectives import GAN, Wasserstein
 from wgan.studies.failures import Curve, LineMixture, Vanishing, vanishing
 from wgan.studies.failures.games import LineSource, line_generator
 from wgan.studies.failures.vanishing import _game, _mean_and_noise
+from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.setup import Setup
 from wgan.trust.gradients import generator_gradient
 
 
@@ -64,8 +67,9 @@ def test_gradients_have_the_mean_and_the_noise_of_their_definition():
 def test_both_losses_pull_in_one_direction_at_an_untrained_discriminator():
     game = _game(6.0, 0.5, seed=0)
     noise = torch.randn(32, 1, generator=torch.Generator().manual_seed(0))
+    source, hparams = LineSource(LineMixture.of([1.0], [0.0], [0.5])), Hyperparameters(generator_steps=0)
     minimax, other, flat = (
-        generator_gradient(game, loss, noise).at_samples.item()
+        generator_gradient(Setup(game, source, loss, Unconstrained(), hparams), noise).at_samples.item()
         for loss in (GAN(generator="minimax"), GAN(), Wasserstein())
     )
     # D + (1 - D) = 1: the two losses share what the score's own slope offers.

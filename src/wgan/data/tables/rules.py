@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from wgan.data.tables.written import DateForm
 from wgan.errors import UsageError
-from wgan.settings import WRITTEN, DataOptions
+from wgan.settings import PER_COLUMN, DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ def rules_of(options: DataOptions, name: str) -> ParsingRules:
     """
     said: dict[str, str] = {}
     named: set[str] = set()
-    for option in WRITTEN:
+    for option in PER_COLUMN:
         for word in getattr(options, option):
             column, equals, value = word.rpartition("=")
             if equals and column == name:
@@ -69,7 +69,7 @@ def rules_of(options: DataOptions, name: str) -> ParsingRules:
 
 def named_columns(options: DataOptions) -> Iterator[tuple[str, str]]:
     """The columns that the options on written forms name, each with its option."""
-    for option in WRITTEN:
+    for option in PER_COLUMN:
         for word in getattr(options, option):
             column, equals, _ = word.rpartition("=")
             if equals:

@@ -30,7 +30,8 @@ from wgan.system.torch_state import in_usual_state
 from wgan.training.engine import Engine
 from wgan.training.game import Game, Prior
 from wgan.training.hyperparameters import Hyperparameters
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
+from wgan.training.setup import Setup
 
 _LAST = 5
 """Weights and estimates are averaged over the last of so many equal parts of the game."""

@@ -6,6 +6,7 @@ and along the way the gradient is measured that each would hand to the generator
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,22 +15,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wgan.batch import Batch, Layout
-from wgan.constraints import Constraint, LipschitzPenalty, Unconstrained
+from wgan.batch import Layout
+from wgan.constraints import LipschitzPenalty, Unconstrained
 from wgan.errors import UsageError
 from wgan.networks import MLP
 from wgan.objectives import GAN, Objective, Wasserstein
 from wgan.optimizers import Adam
 from wgan.randomness import Randomness
-from wgan.studies.failures.games import line_generator
+from wgan.studies.failures.games import LineSource, line_generator
 from wgan.studies.failures.mixtures import LineMixture
 from wgan.system.threads import on_threads
 from wgan.system.torch_state import in_usual_state
-from wgan.training.batches import draw
+from wgan.training.batches import draw_critic_batch, generate
 from wgan.training.engine import Engine
 from wgan.training.game import Game, Prior
-from wgan.training.losses import critic_loss
-from wgan.training.updates import descend
+from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.loop import critic_step
+from wgan.training.setup import Setup
+from wgan.training.updates import Updates
 from wgan.trust.gradients import saturation, weight_gradient
 
 _NUM_MARKS = 25
@@ -176,12 +179,15 @@ def vanishing(*, distance: float = 6.0, deviation: float = 0.5, critic_steps: in
             f"distance and deviation must be above 0 and critic_steps at least {_SETTLED}, not {distance}, {deviation} "
             f"and {critic_steps}"
         )
-    data = LineMixture.of([1.0], [0.0], [deviation])
+    source = LineSource(LineMixture.of([1.0], [0.0], [deviation]))
     marks = np.unique(np.geomspace(1, critic_steps + 1, _NUM_MARKS).round().astype(np.int64) - 1)
     games = [_game(distance, deviation, seed) for _ in range(2)]
     minimax, other = GAN(generator="minimax"), GAN(generator="nonsaturating")
-    (low, high), saturated = _measured(games[0], data, other, Unconstrained(), (minimax, other), marks)
-    (flat,), _ = _measured(games[1], data, Wasserstein(), LipschitzPenalty(weight=_PENALTY), (Wasserstein(),), marks)
+    hparams = Hyperparameters(generator_steps=0, batch_size=_BATCH_SIZE)
+    discriminator = Setup(games[0], source, other, Unconstrained(), hparams)
+    critic = Setup(games[1], source, Wasserstein(), LipschitzPenalty(weight=_PENALTY), hparams)
+    (low, high), saturated = _measured(discriminator, (minimax, other), marks)
+    (flat,), _ = _measured(critic, (Wasserstein(),), marks)
     places = torch.linspace(-4 * deviation, distance + 4 * deviation, _NUM_PLACES, dtype=torch.float32, device="cpu")
     with torch.no_grad():
         of_discriminator, of_critic = (game.score(places[:, None]).double() for game in games)
@@ -217,31 +223,24 @@ def _game(distance: float, deviation: float, seed: int) -> Game:
 
 
 def _measured(
-    game: Game,
-    data: LineMixture,
-    objective: Objective,
-    constraint: Constraint,
-    losses: Sequence[Objective],
-    marks: NDArray[np.int64],
+    setup: Setup, losses: Sequence[Objective], marks: NDArray[np.int64]
 ) -> tuple[list[Curve], NDArray[np.float64]]:
     """Train the critic alone; at each mark, the gradients of each loss, and how much of the critic is saturated."""
-    streams = Randomness(game.seed)
-    constraint.attach(game.critic)
+    game, streams = setup.game, Randomness(setup.game.seed)
+    setup.constraint.attach(game.critic)
     found: list[list[tuple[float, float]]] = [[] for _ in losses]
     shares = []
     for update in range(int(marks[-1]) + 1):
-        real = Batch(data.sample(_BATCH_SIZE, streams.at("real", update)))
-        with torch.no_grad():
-            fake = game.generate(game.prior.sample(_BATCH_SIZE, streams.at("noise of the critic", update)))
         if update in marks:
             probes = [game.prior.sample(_PROBE_SIZE, streams.at("probe", number)) for number in range(_NUM_PROBES)]
             for curve, loss in zip(found, losses, strict=True):
-                curve.append(_mean_and_noise(torch.stack([weight_gradient(game, loss, noise) for noise in probes])))
+                other = dataclasses.replace(setup, objective=loss)
+                curve.append(_mean_and_noise(torch.stack([weight_gradient(other, noise) for noise in probes])))
+            batch = draw_critic_batch(setup, "real", "noise of the critic", update)
             with torch.no_grad():
-                shares.append(float(saturation(*game.score_both(real, fake)).share))
-        drawn = draw(game, objective, constraint, real, update)
-        descend(critic_loss(game, objective, constraint, real, fake, drawn)[0], game.critic, game.critic_optimizer)
-        constraint.project(game.critic)
+                scores = game.score_both(batch.real, generate(setup, batch.noise, None))
+            shares.append(float(saturation(*scores).share))
+        critic_step(setup, Updates(), update, (update,))
     curves = [Curve(norms=np.array(curve)[:, 0], noise=np.array(curve)[:, 1]) for curve in found]
     return curves, np.array(shares)
 

@@ -23,12 +23,12 @@ from wgan.data.contents import head_of
 from wgan.data.source import Source
 from wgan.data.tables.formats import by_ending, table_format
 from wgan.errors import UsageError
+from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions, Settings
 from wgan.studies.proofs.tracking import MEASURED, Trace
 from wgan.system.storage import canonical_json, replace_file
 from wgan.system.torch_state import in_usual_state
-from wgan.training.factory import build_game, choose_parts, hparams_of
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 from wgan.trust import CriticEvaluator
 
 TOYS = ("ring", "grid", "swiss-roll")
@@ -229,25 +229,21 @@ def run(task: Task) -> Trace:
     Returns:
         What was seen. The same task gives the same trace on one machine.
     """
-    settings, source = task.settings, task.open()
-    parts, hparams = choose_parts(settings), hparams_of(settings)
-    game = build_game(settings, source.codec.layout)
-    examiner = CriticEvaluator(
-        source, parts.objective, parts.constraint, hparams, size=task.scale.rows, gap_steps=0, seed=settings.seed
-    )
+    setup = build_setup(task.settings, task.open())
+    examiner = CriticEvaluator(setup, size=task.scale.rows, gap_steps=0, seed=task.settings.seed)
     looks = task.scale.looks()
     estimates: list[float] = []
     seen: dict[str, list[float]] = {name: [] for name in MEASURED}
 
     def look() -> None:
-        evidence = examiner(game)
+        evidence = examiner()
         raw = float(np.median(estimates[-_RECENT:]))
         for name in MEASURED:
             value = raw if name == "raw" else getattr(evidence, name)
             seen[name].append(float("nan") if value is None else float(value))
 
-    with game.engine.limits():
-        for step in train(Setup(game, source, parts.objective, parts.constraint, hparams)):
+    with setup.game.engine.limits():
+        for step in train(setup):
             estimates.append(float(step.estimate))
             if step.number in looks:
                 look()

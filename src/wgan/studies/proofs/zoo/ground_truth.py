@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from wgan.randomness import Randomness
+from wgan.runs.setups import build_setup
 from wgan.studies.proofs.zoo.cases import ZOO
 from wgan.studies.proofs.zoo.data import DISTRIBUTIONS, open_source
 from wgan.studies.proofs.zoo.runner import Life
 from wgan.system.threads import on_threads
 from wgan.system.torch_state import in_usual_state
-from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.factory import choose_parts
 from wgan.transport import exact
 from wgan.trust import trained_further
 from wgan.trust.ranks import rank_correlation
@@ -145,12 +146,11 @@ def _other_critic(life: Life, fresh: Tensor, fake: Tensor) -> float:
     """The estimate of the sound sibling's critic, trained against the generator that this run ended with."""
     sibling = ZOO[life.specimen.sibling] if life.specimen.sibling else life.specimen
     settings = dataclasses.replace(sibling.settings, seed=life.settings.seed)
-    parts, source = choose_parts(settings), open_source(settings.data, sibling.rows, settings.seed)
-    game = build_game(settings, source.codec.layout)
-    game.generator = life.game.generator
-    further = trained_further(game, source, parts.objective, parts.constraint, hparams_of(settings), steps=_OTHER_STEPS)
+    setup = build_setup(settings, open_source(settings.data, sibling.rows, settings.seed))
+    setup.game.generator = life.game.generator
+    further = trained_further(setup, steps=_OTHER_STEPS).game
     with torch.no_grad():
-        return float(parts.objective.estimate(further.score(fresh), further.score(fake)))
+        return float(setup.objective.estimate(further.score(fresh), further.score(fake)))
 
 
 def _follows(life: Life) -> float:

@@ -15,15 +15,15 @@ from wgan.randomness import Randomness
 from wgan.runs import divergence
 from wgan.runs.compatibility import NUMBERS
 from wgan.runs.diagnosis import RunDiagnosis
+from wgan.runs.setups import build_setup
 from wgan.settings import Settings
 from wgan.studies.proofs.zoo.cases import Specimen
 from wgan.studies.proofs.zoo.data import DISTRIBUTIONS, open_source
 from wgan.system.torch_state import in_usual_state
-from wgan.training.factory import build_game, choose_parts, hparams_of
+from wgan.training.factory import choose_parts
 from wgan.training.game import Game
-from wgan.training.loop import Setup, train
+from wgan.training.loop import train
 from wgan.transport import exact
-from wgan.trust.critic_schedule import critic_schedule
 
 _SCALE_ROWS, _WITNESSED = 256, 1_000
 
@@ -63,24 +63,15 @@ def live(specimen: Specimen, seed: int) -> Life:
     """
     settings = dataclasses.replace(specimen.settings, seed=seed)
     source, parts = open_source(settings.data, specimen.rows, seed), choose_parts(settings)
-    game = build_game(settings, source.codec.layout)
-    examination = RunDiagnosis.of(settings, source, parts)
+    setup = build_setup(settings, source, parts)
+    game, examination = setup.game, RunDiagnosis.of(settings, setup)
     assert examination is not None, "every run of the zoo has rows held out"
     scale = float(source.sample(_SCALE_ROWS, Randomness(seed).at("scale of the data")).values.abs().max())
     facts, lines = dataclasses.asdict(settings), []
     curve: list[tuple[int, float]] = []
     witnessed: list[tuple[int, float]] = []
     with game.engine.limits():
-        for step in train(
-            Setup(
-                game,
-                source,
-                parts.objective,
-                parts.constraint,
-                hparams_of(settings),
-                critic_schedule(hparams_of(settings)),
-            )
-        ):
+        for step in train(setup):
             is_looked_at = examination.is_due(step.number)
             if not is_looked_at and step.number % settings.log_every:
                 continue
@@ -92,7 +83,7 @@ def live(specimen: Specimen, seed: int) -> Life:
             curve.append((step.number, numbers["estimate"]))
             line: dict[str, Any] = {"step": step.number, **numbers}
             if is_looked_at:
-                line |= examination(game, numbers["estimate"])
+                line |= examination(numbers["estimate"])
                 lines.append(line)
                 witnessed.append((step.number, _witness(game, settings)))
             examination.add(line)

@@ -1,0 +1,383 @@
+"""One of each kind of extension is added to a copy of the package: it is offered, documented and tested.
+
+Only the files named in `EXTENSIONS` are edited. The command line, the reference and the tests are those of this
+repository, run on the copy.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+from docs.floors import PACKAGE
+
+REPOSITORY = PACKAGE.parents[1]
+
+
+def before(text, marker, added):
+    """The text with `added` before the line that starts with `marker`."""
+    found = re.search(rf"^{re.escape(marker)}", text, flags=re.MULTILINE)
+    assert found, f"no line starts with {marker!r}"
+    return f"{text[: found.start()]}{added}{text[found.start() :]}"
+
+
+def with_row(text, table, row, bracket="{"):
+    """The text with `row` as the first entry of `table`."""
+    pattern = rf"^{table}\b[^=]*=[^{bracket}]*\{bracket}"
+    changed, times = re.subn(pattern, lambda found: found[0] + row, text, count=1, flags=re.MULTILINE)
+    assert times == 1, f"no table {table}"
+    return changed
+
+
+def with_class(table, code, row, bracket="{"):
+    """An edit of the file of a table: a class above it, and its row."""
+    return lambda text: with_row(before(text, table, f"{code.strip()}\n\n\n"), table, row, bracket)
+
+
+def imported(table, statement, row):
+    """An edit of the `__init__.py` of a room: an import, and a row of its table."""
+    return lambda text: with_row(before(text, "from wgan.settings.registry", f"{statement}\n"), table, row)
+
+
+def contributing():
+    """The constraint that CONTRIBUTING.md shows."""
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Add a constraint")[2]
+    return re.findall(r"^```python\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)[0]
+
+
+LE_CAM = '''
+@dataclass(frozen=True)
+class LeCam(Divergence):
+    """½ ∫ (p − q)²/(p + q), in [0, 1].
+
+    Source: Le Cam (1986); Vincze (1981).
+    """
+
+    name: ClassVar[str] = "le_cam"
+    f_text: ClassVar[str] = "(u−1)²/(2(u+1))"
+    conjugate_text: ClassVar[str] = "2 − 2√(1−2t) − t, or −½ if t<−3/2"
+    domain: ClassVar[Domain] = Domain(upper=0.5, closed=True, text="t ≤ ½")
+    at_zero: ClassVar[float] = 0.5
+    threshold: ClassVar[float] = 0.0
+    curvature: ClassVar[float] = 0.5
+
+    def _f(self, u: Tensor) -> Tensor:
+        return (u - 1.0).square() / (2.0 * (u + 1.0))
+
+    def _conjugate(self, t: Tensor) -> Tensor:
+        curved = t.clamp(min=-1.5)
+        return 2.0 - 2.0 * (1.0 - 2.0 * curved).sqrt() - curved
+
+    def link(self, v: Tensor) -> Tensor:
+        """t − t²/2, where t = tanh(v/2)."""
+        t = (0.5 * v).tanh()
+        return t * (1.0 - 0.5 * t)
+
+    def conjugate_of_link(self, v: Tensor) -> Tensor:
+        """t + t²/2, where t = tanh(v/2)."""
+        t = (0.5 * v).tanh()
+        return t * (1.0 + 0.5 * t)
+'''
+
+EXPONENTIAL = '''
+"""The exponential loss of boosting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from wgan.objectives.objective import Objective
+
+
+@dataclass(frozen=True)
+class Exponential(Objective):
+    """The exponential loss: the best critic is half of log p/q, and its loss is 2 minus the squared Hellinger distance.
+
+    Source: Friedman, Hastie and Tibshirani (2000), section 4.1.
+    """
+
+    unit: ClassVar[str] = "squared Hellinger distance"
+    scale: ClassVar[str] = "a lower bound, at most 2"
+    title: ClassVar[str] = "a GAN with the exponential loss"
+
+    def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
+        """E exp(-f(real)) + E exp(f(fake))."""
+        return (-real).exp().mean() + fake.exp().mean()
+
+    def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """-E f(fake)."""
+        return -fake.mean()
+
+    def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
+        """2 - loss."""
+        return 2.0 - self.critic_loss(real, fake)
+'''
+
+LINEAR = '''
+"""A network without hidden layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wgan.batch import Layout
+from wgan.networks.conditioning import NOTHING, Given
+from wgan.networks.mlp import MLP
+from wgan.networks.players import Critic, Generator
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One linear layer."""
+
+    def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
+        """A linear generator."""
+        return MLP(depth=0).generator(latent_dim, layout, given)
+
+    def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
+        """A linear critic."""
+        return MLP(depth=0).critic(layout, outputs, given)
+'''
+
+SGD = '''
+class _SGD(torch.optim.SGD, FunctionalOptimizer):
+    def __init__(self, parameters: Iterable[nn.Parameter], numbers: SGD) -> None:
+        super().__init__(_group(parameters), lr=numbers.lr)
+
+    def _foresee(
+        self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], lr: Tensor | float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        return weight - lr * gradient, slot
+
+    def _first_slot(self, weight: Tensor) -> dict[str, Tensor]:
+        return {}
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Plain stochastic gradient descent."""
+
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        _check_rate(self.lr)
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> FunctionalOptimizer:
+        """An optimiser without state."""
+        return _SGD(parameters, self)
+'''
+
+RATIONAL = '''
+@dataclass(frozen=True)
+class RationalQuadratic(_WithBandwidth):
+    """1 / (1 + ||x - y||² / (2 bandwidth²)).
+
+    Source: Rasmussen and Williams (2006), equation 4.19, with α = 1.
+    """
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Evaluate the kernel on all pairs."""
+        return 1.0 / (1.0 + _squared_distances(x, y) / (2.0 * self._set_bandwidth() ** 2))
+'''
+
+
+@dataclass(frozen=True)
+class Extension:
+    """One addition.
+
+    Attributes:
+        word: Its name, as users write it.
+        files: The edit of each file of src/wgan: from the text that it has (empty for a new file) to the new one.
+        at_most: The number of files that may be edited.
+        command: The command whose output must contain the word.
+        tests: Files of tests, of which some must run for the word.
+    """
+
+    word: str
+    files: dict
+    at_most: int
+    command: str
+    tests: tuple
+
+
+EXTENSIONS = {
+    "divergence": Extension(
+        word="le_cam",
+        files={"divergences/powers.py": with_class("ROWS", LE_CAM, "LeCam, ", "(")},
+        at_most=1,
+        command="divergences",
+        tests=("divergences/test_rows.py", "divergences/test_variational.py"),
+    ),
+    "objective": Extension(
+        word="exponential",
+        files={
+            "objectives/boosting.py": lambda text: EXPONENTIAL.lstrip(),
+            "objectives/__init__.py": imported(
+                "OBJECTIVES",
+                "from wgan.objectives.boosting import Exponential",
+                '"exponential": Exponential, ',
+            ),
+        },
+        at_most=2,
+        command="recipes",
+        tests=("objectives/test_objectives.py",),
+    ),
+    "constraint": Extension(
+        word="drift",
+        files={
+            "constraints/drift.py": lambda text: contributing(),
+            "constraints/__init__.py": imported(
+                "CONSTRAINTS", "from wgan.constraints.drift import Drift", '"drift": Drift, '
+            ),
+        },
+        at_most=2,
+        command="recipes",
+        tests=("constraints/test_constraints.py",),
+    ),
+    "network": Extension(
+        word="linear",
+        files={
+            "networks/linear.py": lambda text: LINEAR.lstrip(),
+            "networks/__init__.py": imported(
+                "NETWORKS", "from wgan.networks.linear import Linear", '"linear": Linear, '
+            ),
+        },
+        at_most=2,
+        command="recipes",
+        tests=("networks/test_networks.py",),
+    ),
+    "optimiser": Extension(
+        word="sgd",
+        files={"optimizers.py": with_class("OPTIMIZERS", SGD, '"sgd": SGD, ')},
+        at_most=1,
+        command="recipes",
+        tests=("training/test_training_ahead.py",),
+    ),
+    "kernel": Extension(
+        word="rational",
+        files={"kernels/functions.py": with_class("KERNELS", RATIONAL, '"rational": RationalQuadratic, ')},
+        at_most=1,
+        command="train ring --objective mmd:kernel=rationale",  # its name is offered in place of a misspelt one
+        tests=("objectives/test_distances.py",),
+    ),
+    "recipe": Extension(
+        word="ring-linear",
+        files={
+            "settings/recipes.py": lambda text: with_row(
+                text,
+                "RECIPES",
+                '"ring-linear": Recipe("the ring by linear players", replace(_TOY, data="ring", critic="linear")), ',
+            ),
+        },
+        at_most=1,
+        command="recipes",
+        tests=("training/test_factory.py",),
+    ),
+    "toy distribution": Extension(
+        word="two-blobs",
+        files={
+            "data/toys.py": lambda text: with_row(
+                text, "TOYS", '"two-blobs": Mixture(modes=torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), sigma=0.1), '
+            ),
+            "data/names.py": lambda text: with_row(text, "BUILT_IN", '"two-blobs": "2 Gaussians in the plane", '),
+        },
+        at_most=2,
+        command="train two-blob",
+        tests=("data/test_toys.py",),
+    ),
+}
+
+
+def run(folder, *words):
+    """Run Python on the copied package: what it prints, errors included, and its exit code."""
+    environment = os.environ | {"PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=REPOSITORY,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=200,
+    )
+    return done.stdout, done.returncode
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """The folder of a copy of the package and of the docs, with all extensions."""
+    folder = tmp_path_factory.mktemp("copied")
+    for source in ("src/wgan", "docs"):
+        shutil.copytree(REPOSITORY / source, folder / source, ignore=shutil.ignore_patterns("__pycache__", "*.png"))
+    for extension in EXTENSIONS.values():
+        for name, edit in extension.files.items():
+            path = folder / "src" / "wgan" / name
+            path.write_text(edit(path.read_text(encoding="utf-8") if path.exists() else ""), encoding="utf-8")
+    return folder
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, f"{sys.argv[1]}/docs")
+import wgan
+from build import reference
+from wgan.cli.main import main
+assert wgan.__file__.startswith(sys.argv[1]), wgan.__file__
+for command in sys.argv[2:]:
+    print("<answer>", flush=True)
+    main(command.split())
+    sys.stdout.flush()
+print("<answer>", flush=True)
+print(reference())
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(copied):
+    """What each command of the copy prints; its reference under ""."""
+    commands = sorted({extension.command for extension in EXTENSIONS.values()})
+    text, code = run(copied, "-c", PROGRAM, str(copied), *commands)
+    assert code == 0, text
+    return dict(zip([*commands, ""], text.split("<answer>\n")[1:], strict=True))
+
+
+@pytest.fixture(scope="module")
+def outcomes(copied):
+    """The outcome of each test of the copy that has a word of an extension in its name."""
+    files = sorted({f"tests/{name}" for extension in EXTENSIONS.values() for name in extension.tests})
+    words = " or ".join(extension.word for extension in EXTENSIONS.values())
+    text, code = run(copied, "-m", "pytest", *files, "-k", f"({words}) and not trains", "-rA", "-p", "no:cacheprovider")
+    assert code == 0, text
+    return re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", text, flags=re.MULTILINE)
+
+
+every = pytest.mark.parametrize("kind", EXTENSIONS)
+
+
+@every
+def test_few_files_are_edited(kind):
+    assert len(EXTENSIONS[kind].files) <= EXTENSIONS[kind].at_most
+
+
+@every
+def test_it_is_offered_on_the_command_line(kind, answers):
+    extension = EXTENSIONS[kind]
+    assert re.search(rf"(?<![\w-]){extension.word}(?![\w-])", answers[extension.command])
+
+
+@every
+def test_it_is_in_the_reference(kind, answers):
+    assert re.search(rf"^\| `{EXTENSIONS[kind].word}\b", answers[""], flags=re.MULTILINE)
+
+
+@every
+def test_the_tests_of_its_room_run_for_it(kind, outcomes):
+    word, files = EXTENSIONS[kind].word, EXTENSIONS[kind].tests
+    own = [name for _, name in outcomes if re.search(rf"\[(.*-)?{word}[]:-]", name)]
+    assert any(file in name for name in own for file in files)
