@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,22 +42,24 @@ class Mixture:
     """Gaussians of equal weight and width.
 
     Attributes:
-        centres: Returns the centres in network units, shape (K, 2), float64. It is called at most once.
+        centres: Centres in network units, K pairs of coordinates.
         sigma: Standard deviation in the same units.
         summary: One line that describes the distribution.
     """
 
-    centres: Callable[[], Tensor]
+    centres: Sequence[tuple[float, float]]
     sigma: float
     summary: str = ""
 
     @functools.cached_property
     def modes(self) -> Tensor:
-        """The centres in network units, shape (K, 2), float32."""
+        """The centres, shape (K, 2), float32."""
+        import torch
+
         from wgan.system.torch_state import usual_state
 
         with usual_state():
-            return self.centres().float()
+            return torch.tensor(self.centres, dtype=torch.float32, device="cpu")
 
     def draw(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw points, shape (size, 2)."""
@@ -100,26 +102,15 @@ class SwissRoll:
 
 def ring(*, radius: float, sigma: float, divisor: float, summary: str = "") -> Mixture:
     """8 Gaussians on a circle, all divided by `divisor`."""
-
-    def centres() -> Tensor:
-        import torch
-
-        angle = torch.arange(8, dtype=torch.float64, device="cpu") * (math.pi / 4)
-        return radius * torch.stack((angle.cos(), angle.sin()), dim=1) / divisor
-
+    angles = [number * (math.pi / 4) for number in range(8)]
+    centres = [(radius * math.cos(angle) / divisor, radius * math.sin(angle) / divisor) for angle in angles]
     return Mixture(centres=centres, sigma=sigma / divisor, summary=summary)
 
 
 def grid(*, spacing: float, sigma: float, divisor: float, summary: str = "") -> Mixture:
     """25 Gaussians on a 5×5 grid around 0, all divided by `divisor`."""
-
-    def centres() -> Tensor:
-        import torch
-
-        line = spacing * torch.arange(-2, 3, dtype=torch.float64, device="cpu")
-        return torch.cartesian_prod(line, line) / divisor
-
-    return Mixture(centres=centres, sigma=sigma / divisor, summary=summary)
+    line = [spacing * number / divisor for number in range(-2, 3)]
+    return Mixture(centres=[(x, y) for x in line for y in line], sigma=sigma / divisor, summary=summary)
 
 
 def _fault(toy: Any) -> str:  # noqa: ANN401 - any object can be passed to `register`
