@@ -1,4 +1,4 @@
-"""What every dtype of pandas, polars and Arrow becomes on the way through a model: itself, or an error before training.
+"""Every dtype of pandas, polars and Arrow round trips, or is refused before training.
 
 Nothing is trained: the way there and back goes through what a run and a saved model keep, as JSON.
 """
@@ -39,7 +39,7 @@ GAPS = np.arange(N) % 4 == 0
 
 
 def back_from(data: Any, **options) -> tuple[Any, torch.Tensor]:
-    """The rows of a frame as samples would bring them back, and the order that they come in."""
+    """The rows of a frame, encoded and decoded by a codec that was stored and read, and their order."""
     form = form_of(data)
     reading = DataOptions(**{"missing": "keep", "held_out": 0.0, **options})
     source = open_data(readable(data), reading, seed=0)
@@ -54,7 +54,7 @@ def back_from(data: Any, **options) -> tuple[Any, torch.Tensor]:
 
 
 def are_alike(came: list[Any], back: list[Any]) -> bool:
-    """Whether cells are equal, those of floats but for rounding, and of one class, missing ones among them."""
+    """Whether cells are equal (floats up to rounding) and of the same class; missing cells are equal."""
     return len(came) == len(back) and all(
         type(x) is type(y) and (x is y or x == y or (isinstance(x, float) and y == pytest.approx(x, nan_ok=True)))
         for x, y in zip(came, back, strict=True)
@@ -158,7 +158,7 @@ PANDAS: dict[str, pd.Series] = {
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.DataWarning")
 @pytest.mark.parametrize("name", PANDAS)
-def test_every_dtype_of_pandas_comes_back(name):
+def test_every_dtype_of_pandas_round_trips(name):
     frame = pd.DataFrame({"c": PANDAS[name], "x": np.arange(float(N))})
     back, order = back_from(frame)
     expected = frame.iloc[order.tolist()].reset_index(drop=True)
@@ -222,7 +222,7 @@ POLARS: dict[str, pl.Series] = {
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.DataWarning")
 @pytest.mark.parametrize("name", POLARS)
-def test_every_dtype_of_polars_comes_back(name):
+def test_every_dtype_of_polars_round_trips(name):
     frame = pl.DataFrame({"c": POLARS[name], "x": np.arange(float(N))})
     back, order = back_from(frame)
     expected = frame[order.tolist()]
@@ -296,7 +296,7 @@ ARROW: dict[str, pa.Array] = {
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.DataWarning")
 @pytest.mark.parametrize("name", ARROW)
-def test_every_type_of_arrow_comes_back_with_its_metadata(name):
+def test_every_type_of_arrow_round_trips_with_its_metadata(name):
     field = pa.field("c", ARROW[name].type, metadata={"unit": "metres"})
     required = pa.field("x", pa.float64(), nullable=False)
     table = pa.table([ARROW[name], np.arange(float(N))], pa.schema([field, required], metadata={"made by": "hand"}))

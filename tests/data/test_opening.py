@@ -13,7 +13,7 @@ def state_of(data, **options):
     return open_data(data, DataOptions(**options), seed=0).codec.state()
 
 
-def test_the_room_exports_what_it_says():
+def test_the_package_exports_its_names():
     for name in wgan.data.__all__:
         assert getattr(wgan.data, name) is not None
     assert set(wgan.data.__all__) == set(dir(wgan.data))
@@ -31,7 +31,7 @@ def test_the_room_exports_what_it_says():
         ({"scaling": "each"}, "scaling=.each. cannot be used with .*a table"),
     ],
 )
-def test_options_that_mean_nothing_for_a_table_are_listed(tmp_path, options, message):
+def test_options_that_do_not_apply_to_a_table_are_listed(tmp_path, options, message):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
     with pytest.raises(UsageError, match=message):
         open_data(tmp_path / "t.csv", DataOptions(**options), seed=0)
@@ -39,7 +39,7 @@ def test_options_that_mean_nothing_for_a_table_are_listed(tmp_path, options, mes
         open_data(pd.DataFrame({"a": [1, 2, 3]}), DataOptions(**options), seed=0)
 
 
-def test_options_that_mean_nothing_elsewhere():
+def test_options_that_do_not_apply_to_other_data():
     for data, options in [
         ("ring", {"scaling": "none"}),
         ("ring", {"held_out": 0.2}),
@@ -54,7 +54,7 @@ def test_options_that_mean_nothing_elsewhere():
             open_data(data, DataOptions(**options), seed=0)
 
 
-def test_options_that_mean_nothing_for_pixels_that_are_decoded_already(tmp_path):
+def test_options_that_do_not_apply_to_decoded_pixels(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 6), dtype=np.uint8)
     np.save(tmp_path / "x.npy", pixels)
     header = b"\0\0\x08\x03" + np.array(pixels.shape, ">i4").tobytes()
@@ -118,7 +118,7 @@ def test_equal_codecs_do_not_differ():
     assert codec_differences(state_of("ring"), state_of("grid")) == []
 
 
-def test_other_kinds_differ_in_nothing_else():
+def test_other_fields_of_other_kinds_are_not_compared():
     assert codec_differences(state_of(FRAME), state_of("ring")) == ["kind: points, was table"]
 
 
@@ -132,7 +132,7 @@ def test_columns_that_are_new_missing_or_of_another_type_are_named():
     ]
 
 
-def test_columns_in_another_order_are_told():
+def test_another_order_of_columns_is_named():
     lines = codec_differences(state_of(FRAME), state_of(FRAME[["pay", "age", "job"]]))
     assert lines == ["columns: in the order 'pay', 'age', 'job', was 'age', 'job', 'pay'"]
 

@@ -256,7 +256,7 @@ def test_any_rows_are_encoded_finitely_and_come_back(rows):
     ("low", "kind"),
     [(2**60, pa.int64()), (-(2**63), pa.int64()), (2**64 - 1000, pa.uint64()), (2**60, pa.timestamp("ns"))],
 )
-def test_large_whole_numbers_come_back_exactly(low, kind):
+def test_large_integers_round_trip_exactly(low, kind):
     cells = pa.array(range(low, low + 1000), pa.uint64() if kind == pa.uint64() else pa.int64()).cast(kind)
     table = pa.table({"id": pa.concat_arrays([cells, pa.nulls(1, kind)])})
     assert round_trip(table, missing="keep").equals(table)
@@ -345,7 +345,7 @@ def test_extreme_numbers_stay_finite(csv):
     assert decoded == {"a": [-1.7e308, 1.7e308], "b": [0.0, 1e-323]}
 
 
-def test_constant_columns_are_told_and_come_back_exactly(csv):
+def test_constant_columns_give_a_warning_and_round_trip_exactly(csv):
     with pytest.warns(DataWarning, match=r"constant columns \('a', 'k'\)"):
         source = csv("a,k,x\n0.1,k,1.5\n0.1,k,2\n0.1,k,2\n")
     assert isinstance(column_of(source, "a"), Constant)

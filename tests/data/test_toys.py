@@ -21,7 +21,7 @@ def test_every_toy_is_offered_by_name():
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_draws_follow_their_generator_and_nothing_else(name):
+def test_batches_depend_on_their_generator_only(name):
     assert torch.equal(draw(name), draw(name))
     assert not torch.equal(draw(name), draw(name, 1))
     assert draw(name).shape == (SIZE, 2)
@@ -42,7 +42,7 @@ def test_a_toy_has_no_size_and_never_repeats(name):
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_the_codec_changes_nothing(name):
+def test_the_codec_is_the_identity(name):
     source = ToySource(name)
     points = draw(name)
     decoded = codec_from_state(source.codec.state()).decode(points)

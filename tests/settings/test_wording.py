@@ -22,7 +22,7 @@ SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "rando
 @pytest.mark.parametrize(
     ("said", "python"),
     [
-        ("Use --missing drop to leave these rows out.", 'Use missing="drop" to leave these rows out.'),
+        ("Use --missing drop to drop these rows.", 'Use missing="drop" to drop these rows.'),
         ("or --missing keep, which", 'or missing="keep", which'),
         ("--ignore 'a b' names no column", 'ignore=["a b"] names no column'),
         ("--numeric ('q', 'r') cannot", 'numeric=["q", "r"] cannot'),

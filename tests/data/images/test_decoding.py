@@ -33,7 +33,7 @@ def pixels_of(image: Image.Image, mode: str, format: str = "PNG", **options) -> 
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
-def test_every_format_that_is_taken(encode, format):
+def test_every_supported_format(encode, format):
     image = decode(encode(0, "RGB", (8, 12), format), policy(width=12))
     assert (image.header.height, image.header.width) == (8, 12)
     assert image.pixels.shape == (3, 8, 12)
@@ -56,7 +56,7 @@ def test_other_content_under_an_image_name_is_refused(folder, content, name):
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(folder, bomb):
     (folder / "bomb.png").write_bytes(bomb)
-    # A process of its own: the peak of memory is the process's.
+    # A subprocess, since the peak of memory is that of the process.
     program = """
 import resource, sys
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_a_bomb_that_pillow_only_warns_of_is_refused():
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
-def test_half_an_image_is_broken(encode, format):
+def test_a_truncated_image_is_broken(encode, format):
     content = encode(0, "RGB", (32, 32), format)
     with pytest.raises(BrokenImage, match="damaged"):
         decode(content[: len(content) // 2], policy(height=32, width=32))
@@ -148,7 +148,7 @@ def test_exif_rotation_is_applied(format):
     image = Image.new("RGB", (16, 8), "black")
     image.paste("white", (0, 0, 8, 8))  # the left half
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise: the left half comes to the top
+    exif[0x0112] = 6  # rotate clockwise: the left half becomes the top
     content = saved(image, format, exif=exif)
     facts = header_of(content)
     assert facts.is_rotated
@@ -158,7 +158,7 @@ def test_exif_rotation_is_applied(format):
     assert pixels[9:].max() < 15
 
 
-def test_each_way_to_fit():
+def test_crop_pad_and_stretch():
     image = Image.new("RGB", (16, 8), "black")
     image.paste("white", (4, 0, 12, 8))  # the middle half
     content = saved(image)
@@ -178,7 +178,7 @@ def test_a_large_jpeg_shrunk_while_decoding_looks_the_same():
     assert np.abs(shrunk - whole).max() <= 4
 
 
-def test_a_mixed_folder_gets_one_declared_policy(tmp_path: Path, encode):
+def test_a_mixed_folder_gets_one_conversion(tmp_path: Path, encode):
     exif = Image.Exif()
     exif[0x0112] = 6
     contents = {
@@ -200,7 +200,7 @@ def test_a_mixed_folder_gets_one_declared_policy(tmp_path: Path, encode):
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("L", "L"), ("RGBA", "RGBA"), ("RGB", "RGB"), ("I;16", "L")])
-def test_the_mode_is_the_one_that_all_share(tmp_path, encode, mode, expected):
+def test_the_mode_is_common_to_all_images(tmp_path, encode, mode, expected):
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(encode(number, mode))
     assert open_images(tmp_path, DataOptions(), seed=0, cache=None).codec.mode == expected

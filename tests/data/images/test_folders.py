@@ -71,19 +71,19 @@ def test_an_empty_folder(tmp_path):
         open_folder(tmp_path)
 
 
-def test_no_images_are_found_out_also_when_nothing_is_left_to_choose(tmp_path):
+def test_a_folder_without_images_is_refused_if_mode_and_size_are_given(tmp_path):
     (tmp_path / "a.csv").write_text("x")
     with pytest.raises(DataError, match=r"endings seen: 1 \.csv"):
         open_folder(tmp_path, mode="RGB", size=(8, 8))
 
 
-def test_other_files_are_ignored_aloud(folder):
+def test_other_files_are_ignored_with_a_note(folder):
     (folder / "prices.csv").write_text("x")
     (folder / "._0.png").write_text("x")
     assert open_folder(folder).notes[1:] == ("ignored, as they are not images: 1 .csv", "skipped: 1 hidden")
 
 
-def test_runs_and_the_cache_inside_the_folder_are_no_data(folder, encode):
+def test_runs_and_the_cache_inside_the_folder_are_skipped(folder, encode):
     cache = folder / "packs"
 
     def opened():
@@ -130,7 +130,7 @@ def test_a_truncated_image_is_named(folder, encode):
 
 
 @pytest.mark.parametrize(("number", "offered"), [(99, False), (100, True)])
-def test_skipping_is_offered_where_it_can_help(tmp_path, encode, number, offered):
+def test_skipping_is_suggested_if_it_can_help(tmp_path, encode, number, offered):
     for place in range(number):
         (tmp_path / f"{place:03}.png").write_bytes(encode(1))
     (tmp_path / "007.png").write_bytes(encode(7)[:100])
@@ -149,7 +149,7 @@ def test_a_folder_of_idx_files_names_those_of_images(tmp_path):
     assert "labels" not in caught.value.remedy
 
 
-def test_skipping_leaves_out_one_in_a_hundred_aloud(tmp_path, encode):
+def test_one_broken_image_in_a_hundred_is_skipped_with_a_warning(tmp_path, encode):
     for number in range(100):
         (tmp_path / f"{number:03}.png").write_bytes(encode(number))
     (tmp_path / "007.png").write_bytes(encode(7)[:100])
@@ -188,7 +188,7 @@ def test_a_folder_with_a_newline_in_its_name_is_shown_on_one_line(tmp_path, fold
     assert "\n" not in caught.value.message
 
 
-def test_names_that_are_no_unicode_are_read(tmp_path, encode):
+def test_names_that_are_not_unicode_are_read(tmp_path, encode):
     for name in (b"a\xff.png", b"b.png"):
         try:
             Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(encode())
@@ -197,7 +197,7 @@ def test_names_that_are_no_unicode_are_read(tmp_path, encode):
     assert len(open_folder(tmp_path).pixels) == 2
 
 
-def test_a_link_in_a_circle_ends(folder):
+def test_a_link_to_a_parent_folder_is_entered_once(folder):
     (folder / "again").symlink_to(folder, target_is_directory=True)
     (folder / "self.png").symlink_to(folder / "self.png")
     source = open_folder(folder)
@@ -217,7 +217,7 @@ def test_links_to_other_files_and_folders_are_followed(tmp_path, folder):
 
 
 @pytest.mark.timeout(20)
-def test_a_pipe_never_hangs(folder):
+def test_a_pipe_does_not_block(folder):
     os.mkfifo(folder / "pipe.png")
     source = open_folder(folder)
     assert len(source.pixels) == 4
@@ -227,7 +227,7 @@ def test_a_pipe_never_hangs(folder):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
-def test_what_cannot_be_read_is_reported(folder):
+def test_unreadable_members_are_reported(folder):
     (folder / "below").mkdir(mode=0)
     try:
         assert "skipped: 1 unreadable folders" in open_folder(folder).notes
@@ -262,7 +262,7 @@ def test_an_unreadable_file_is_reported(folder, monkeypatch):
         open_folder(folder)
 
 
-def test_a_file_that_vanishes_is_tried_again_and_then_reported(folder, monkeypatch):
+def test_a_file_that_vanishes_is_retried_and_then_reported(folder, monkeypatch):
     monkeypatch.setattr(collection, "_RETRY_SECONDS", (0.0, 0.0))
     listed = Folder(folder)
     (folder / "2.png").unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import warnings
 from collections import deque
@@ -57,14 +58,7 @@ def decode_collection(collection: Collection, options: DataOptions, sink: Sink) 
         names: list[str] = []
         broken: list[str] = []
         content = _ContentDigest()
-
-        def work(encoded: Encoded) -> tuple[bytes, DecodedImage | BrokenImage]:
-            digest, raw = _load_with_digest(encoded)
-            try:
-                return digest, raw if isinstance(raw, BrokenImage) else decode(raw, conversion)
-            except BrokenImage as error:
-                return digest, error.with_traceback(None)
-
+        work = functools.partial(_decode_with_digest, conversion=conversion)
         with contextlib.closing(_map_in_order(work, collection.stream(tally))) as chunks:
             for chunk in chunks:
                 decoded = []
@@ -230,6 +224,15 @@ def _load_with_digest(encoded: Encoded) -> tuple[bytes, bytes | BrokenImage]:
         # Its traceback would keep the bytes of the image alive.
         return xxhash.xxh3_128_digest(str(error).encode()), error.with_traceback(None)
     return xxhash.xxh3_128_digest(raw), raw
+
+
+def _decode_with_digest(encoded: Encoded, conversion: Conversion) -> tuple[bytes, DecodedImage | BrokenImage]:
+    """The digest of an encoded image, and the decoded image or why it cannot be decoded."""
+    digest, raw = _load_with_digest(encoded)
+    try:
+        return digest, raw if isinstance(raw, BrokenImage) else decode(raw, conversion)
+    except BrokenImage as error:
+        return digest, error.with_traceback(None)
 
 
 def _map_in_order(
