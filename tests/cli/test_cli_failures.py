@@ -44,7 +44,7 @@ def test_a_claim_that_fails_is_an_error(capsys, monkeypatch):
     flat = Curve(norms=np.ones(2), noise=np.ones(2))
     still = __import__("wgan.studies.failures", fromlist=["Vanishing"]).Vanishing(
         distance=1.0, deviation=1.0, steps=np.array([0, 30]), minimax=flat, nonsaturating=flat, wasserstein=flat,
-        saturated=np.zeros(2), places=np.linspace(0, 1, 3), discriminator=np.zeros(3), critic=np.zeros(3), slope=1.0,
+        saturated=np.zeros(2), positions=np.linspace(0, 1, 3), discriminator=np.zeros(3), critic=np.zeros(3), slope=1.0,
     )  # fmt: skip
     monkeypatch.setattr("wgan.studies.failures.vanishing", lambda seed: still)
     code, out, err = said(capsys, "vanishing")

@@ -103,15 +103,15 @@ def test_other_words_are_refused_before_anything_is_trained(capsys, words, messa
 
 def visited(name, expected, found):
     verdict = Verdict(kind=found, reason="because", remedy="", evidence={})
-    return zoo.Visit(
-        name=name, seed=0, expected=expected, verdict=verdict, truths=None, is_true=True, lines=[], facts={}
+    return zoo.CaseResult(
+        name=name, seed=0, expected=expected, verdict=verdict, ground_truth={}, is_true=True, lines=[]
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(("found", "code"), [("collapsed", 0), ("trust", 4)])
 def test_the_zoo_is_a_line_for_each_run_a_table_and_a_picture(capsys, tmp_path, monkeypatch, found, code):
     runs = [visited("sound", "trust", "trust"), visited("poor", "collapsed", found)]
-    monkeypatch.setattr(zoo, "visit", lambda names, seeds: iter(runs))
+    monkeypatch.setattr(zoo, "run_cases", lambda names, seeds: iter(runs))
     answer, out, err = said(capsys, "zoo", "--picture", str(tmp_path / "drawn.png"))
     assert answer == code
     assert bool(err) == bool(code)

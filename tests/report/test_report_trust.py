@@ -13,8 +13,9 @@ from wgan import figures
 from wgan.report import questions
 from wgan.report.record import _OF_EVIDENCE, read_record
 from wgan.report.trust import line_of, title_of, verdict_block, verdict_of
-from wgan.report.words import _EVIDENCE, distance_unit
-from wgan.trust import Evidence
+from wgan.report.words import distance_unit
+from wgan.trust import evidence
+from wgan.trust.evidence import Evidence
 from wgan.trust.verdict import KINDS, Verdict
 
 HEADING = "Can the loss be trusted?"
@@ -147,12 +148,16 @@ def test_floors_of_evidence_are_not_evaluations(tmp_path):
     assert {name for name in names if name.endswith("_floor")} == _OF_EVIDENCE
 
 
-def test_every_number_of_evidence_has_a_display_name():
-    numbers = {
-        field.name for field in dataclasses.fields(Evidence)
-        if field.type in ("float", "float | None")
-    }  # fmt: skip
-    assert numbers <= set(_EVIDENCE)
+def test_a_number_without_a_figure_of_its_own_has_a_panel(tmp_path, undrawn, monkeypatch):
+    field = evidence.FIELDS["slope_real"] | {"label": "new number", "meaning": "What it means.", "panel": True}
+    monkeypatch.setitem(evidence.FIELDS, "new", field)
+    run = examined(fake_run(tmp_path / "run", steps=2_000))
+    rewrite(run, [line | ({"new": 0.25} if "certified" in line else {}) for line in lines_of(run)])
+    text = report(run).text
+    (_, lines), more = small(undrawn, "new number")
+    np.testing.assert_array_equal(lines["new number"], 0.25)
+    assert more["title"] == field["unit"]
+    assert "New number What it means." in " ".join(text.split())
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -11,8 +11,7 @@ from wgan.batch import Batch, Layout
 from wgan.networks import MLP
 from wgan.randomness import Randomness
 from wgan.transport import exact
-from wgan.trust import certify, solve
-from wgan.trust.distances import SOLVED, flat
+from wgan.trust.distances import MAX_POINTS, certify, exact_distance, flat
 
 
 def normal(num, size, seed, *, shift=0.0, spread=1.0):
@@ -38,7 +37,7 @@ def test_no_critic_proves_more_than_there_is(num, size, shift, steepness, seed):
     with Randomness(seed).as_global("critic"), torch.no_grad():
         critic = MLP(width=16, depth=2).critic(Layout(shape=(size,)))
         scores = [steepness * critic(points.float()) for points in (real, fake)]
-    proven, found = certify(*scores, real, fake), solve(real, fake, rng())
+    proven, found = certify(*scores, real, fake), exact_distance(real, fake, rng())
     assert proven.without_critic <= proven.value <= found.value * (1 + 1e-9) + 1e-12
     assert found.low <= found.value <= found.high or num < 20
 
@@ -48,7 +47,7 @@ def test_the_right_critic_proves_all_of_a_translation():
     fake = real + torch.tensor([3.0, 4.0, 0.0], dtype=torch.float64)
     of_real, of_fake = (-7.0 * (points[:, 0] * 0.6 + points[:, 1] * 0.8) for points in (real, fake))
     assert certify(of_real, of_fake, real, fake).value == pytest.approx(5.0, rel=5e-3)
-    assert solve(real, fake, rng()).value == pytest.approx(5.0, rel=1e-9)
+    assert exact_distance(real, fake, rng()).value == pytest.approx(5.0, rel=1e-9)
     # What points the wrong way is of no use.
     wrong = certify(-of_real, -of_fake, real, fake)
     assert wrong.value == wrong.without_critic < 4.8
@@ -68,7 +67,7 @@ def test_distances_are_in_the_units_of_the_data():
     in_tens, plain = certify(*scores, real, fake, unit=10.0), certify(*scores, real, fake)
     assert in_tens.value == pytest.approx(10 * plain.value)
     assert in_tens.without_critic == pytest.approx(10 * plain.without_critic)
-    in_tens, plain = solve(real, fake, rng(), unit=10.0), solve(real, fake, rng())
+    in_tens, plain = exact_distance(real, fake, rng(), unit=10.0), exact_distance(real, fake, rng())
     assert [in_tens.value, in_tens.low, in_tens.high] == pytest.approx(
         [10 * plain.value, 10 * plain.low, 10 * plain.high]
     )
@@ -81,13 +80,13 @@ def test_what_is_not_finite_proves_nothing():
     scores = torch.zeros(10)
     assert certify(scores, scores, points, broken) is None
     assert certify(scores, scores + math.inf, points, points) is None
-    assert solve(points, broken, rng()) is None
+    assert exact_distance(points, broken, rng()) is None
 
 
 def test_a_problem_that_is_too_dear_is_not_solved():
-    points = torch.linspace(0, 1, SOLVED + 1, dtype=torch.float64)[:, None]
-    assert solve(points, points, rng()) is None
-    assert solve(points[1:], points[1:] + 1, rng()).value == pytest.approx(1.0)
+    points = torch.linspace(0, 1, MAX_POINTS + 1, dtype=torch.float64)[:, None]
+    assert exact_distance(points, points, rng()) is None
+    assert exact_distance(points[1:], points[1:] + 1, rng()).value == pytest.approx(1.0)
 
 
 def test_conditions_are_part_of_the_points():
@@ -101,7 +100,7 @@ def test_conditions_are_part_of_the_points():
 def coverage(num, size, shift, spread, rounds):
     """The share of intervals that hold the mean of all distances, and their half width beside the true deviation."""
     found = [
-        solve(normal(num, size, 2 * k), normal(num, size, 2 * k + 1, shift=shift, spread=spread), rng())
+        exact_distance(normal(num, size, 2 * k), normal(num, size, 2 * k + 1, shift=shift, spread=spread), rng())
         for k in range(rounds)
     ]
     values, low, high = (torch.tensor([getattr(each, name) for each in found]) for name in ("value", "low", "high"))
@@ -132,9 +131,9 @@ def test_intervals_in_any_dimension_hold_what_independent_repetitions_show(size,
 def test_a_row_and_the_sample_under_its_condition_stray_together():
     places = normal(300, 1, 0, spread=5.0)
     # Whatever places are drawn, samples that follow them are 1 apart: there is nothing to stray.
-    found = solve(places, places + 1.0, rng())
+    found = exact_distance(places, places + 1.0, rng())
     assert found.value == pytest.approx(1.0)
     assert found.high - found.low < 1e-9
-    apart = solve(places, places[torch.randperm(300, generator=rng())] + 1.0, rng())
+    apart = exact_distance(places, places[torch.randperm(300, generator=rng())] + 1.0, rng())
     assert apart.value == pytest.approx(1.0)
     assert apart.high - apart.low > 1.0

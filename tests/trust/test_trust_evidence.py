@@ -11,8 +11,10 @@ from small_games import assert_same_state, played, small, state_of
 from wgan.errors import UsageError
 from wgan.evaluation.features import EfficientNetLite0
 from wgan.settings import DataOptions
-from wgan.trust import CriticEvaluator, Evidence, Rows, Snapshot
-from wgan.trust.distances import SOLVED
+from wgan.trust.distances import MAX_POINTS
+from wgan.trust.evaluator import CriticEvaluator
+from wgan.trust.evidence import Evidence
+from wgan.trust.samples import Rows, Snapshot
 
 TINY_IMAGES = {
     "data": "fashion-mnist", "generator": "dcgan:filters=2", "critic": "dcgan:filters=2,norm=none", "batch_size": 8,
@@ -249,7 +251,7 @@ def test_numbers_leave_out_what_is_not_there_or_no_number():
 
 def test_where_the_exact_distance_is_too_dear_the_sliced_one_stands():
     run = small(generator="mlp:width=4,depth=1")
-    found = examiner(run, size=SOLVED + 1, gap_steps=0)()
+    found = examiner(run, size=MAX_POINTS + 1, gap_steps=0)()
     assert found.exact is found.exact_floor is found.exact_low is found.efficiency is None
     assert found.certified > found.sliced > found.sliced_floor > 0
 

@@ -11,8 +11,9 @@ from small_games import assert_same_state, played, small, state_of
 from wgan.training.batches import LOOKING_AHEAD, draw_critic_batch, generate, with_loss_draws
 from wgan.training.losses import critic_loss
 from wgan.training.updates import descend
-from wgan.trust import Rows, certify, relative_rise, rescore, snapshot, solve, trained_further
-from wgan.trust.distances import flat
+from wgan.trust.distances import certify, exact_distance, flat
+from wgan.trust.optimality import relative_rise, trained_further
+from wgan.trust.samples import Rows, rescore, snapshot
 
 KINDS = {
     "penalty": {"constraint": "penalty:every=4"},
@@ -111,4 +112,4 @@ def test_the_rise_falls_as_a_critic_nears_its_optimum():
     assert untrained > 0.1
     assert last < 0.01
     # At its optimum the critic proves nearly all that there is.
-    assert proven(further) > 0.95 * solve(*points, torch.Generator().manual_seed(0)).value
+    assert proven(further) > 0.95 * exact_distance(*points, torch.Generator().manual_seed(0)).value

@@ -11,7 +11,7 @@ from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
-from wgan.trust import Rows, most_rows, rescore, snapshot
+from wgan.trust.samples import Rows, most_rows, rescore, snapshot
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from wgan.errors import NumericError, UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wgan.studies.failures import Claim, GameFit, GaussianFit, LineMixture, Vanishing
+    from wgan.studies import Claim
+    from wgan.studies.failures import FGANFit, GaussianFit, LineMixture, Vanishing
 
 _TABLE_2 = ("kl", "reverse_kl", "jensen_shannon", "jeffrey", "pearson")
 """The rows of the f-GAN paper's table 2."""
@@ -94,7 +95,7 @@ def _vanishing(seed: int) -> _Answer:
     }
     import torch
 
-    places = torch.from_numpy(found.places)
+    places = torch.from_numpy(found.positions)
     densities = [
         LineMixture.of([1.0], [mean], [found.deviation]).log_density(places).exp().numpy()
         for mean in (0.0, found.distance)
@@ -102,7 +103,7 @@ def _vanishing(seed: int) -> _Answer:
     figure = figures.starving(
         found.steps,
         {name: (curve.norms, curve.noise) for name, curve in curves.items()},
-        places=found.places,
+        places=found.positions,
         critics={"discriminator D": found.discriminator, "Wasserstein critic": found.critic},
         densities=(densities[0], densities[1]),
     )
@@ -135,7 +136,7 @@ def _vanishing_lines(found: Vanishing) -> Iterator[str]:
 
 def _two_modes(seed: int) -> _Answer:
     from wgan import figures
-    from wgan.studies.failures import F_GAN_MIXTURE, TWO_MODES, LineMixture, fit_by_game, fit_gaussian, fit_gaussians
+    from wgan.studies.failures import F_GAN_MIXTURE, TWO_MODES, LineMixture, fit_by_fgan, fit_gaussian, fit_gaussians
 
     apart = LineMixture.of(TWO_MODES.weights, 1.5 * TWO_MODES.means, TWO_MODES.deviations)
     fits = fit_gaussians(TWO_MODES)
@@ -145,8 +146,8 @@ def _two_modes(seed: int) -> _Answer:
     ]
     figure = figures.choosing([_panel(title, mixture, chosen) for title, mixture, chosen in panels])
     direct = fit_gaussians(F_GAN_MIXTURE, _TABLE_2)
-    games = {word: fit_by_game(F_GAN_MIXTURE, word, seed=seed) for word in _TABLE_2}
-    other = fit_by_game(F_GAN_MIXTURE, "kl", generator="nonsaturating", seed=seed)
+    games = {word: fit_by_fgan(F_GAN_MIXTURE, word, seed=seed) for word in _TABLE_2}
+    other = fit_by_fgan(F_GAN_MIXTURE, "kl", generator="nonsaturating", seed=seed)
     facts = {
         "experiment": "two-modes",
         "fits": [asdict(fit) for fit in fits.values()],
@@ -182,8 +183,8 @@ def _fit_lines(fits: dict[str, GaussianFit]) -> Iterator[str]:
         yield f"{fit.divergence:31} {fit.mean:7.3f} {fit.deviation:9.3f} {fit.value:8.4f}  {others}".rstrip()
 
 
-def _table_2_lines(mixture: LineMixture, direct: dict[str, GaussianFit], games: dict[str, GameFit]) -> Iterator[str]:
-    from wgan.studies.failures import judged_by_all
+def _table_2_lines(mixture: LineMixture, direct: dict[str, GaussianFit], games: dict[str, FGANFit]) -> Iterator[str]:
+    from wgan.studies.failures import divergence_matrix
 
     yield "\nOne Gaussian fitted to P = 0.33 N(−1, 0.25²) + 0.67 N(2, 2), directly and by an f-GAN:\n"
     yield f"{'':15} {'direct:':>7} {'':9} {'':8}   {'f-GAN:':>7}"
@@ -196,7 +197,7 @@ def _table_2_lines(mixture: LineMixture, direct: dict[str, GaussianFit], games: 
         )
     yield "\nEach f-GAN's Gaussian (rows) by every divergence (columns):\n"
     yield f"{'trained by':15} " + " ".join(f"{word:>15}" for word in games)
-    values = judged_by_all(mixture, [(game.mean, game.deviation) for game in games.values()], list(games))
+    values = divergence_matrix(mixture, [(game.mean, game.deviation) for game in games.values()], list(games))
     for word, row in zip(games, values.tolist(), strict=True):
         yield f"{word:15} " + " ".join(f"{value:15.4f}" for value in row)
     yield ""
@@ -206,10 +207,11 @@ def _two_modes_claims(
     mixture: LineMixture,
     fits: dict[str, GaussianFit],
     direct: dict[str, GaussianFit],
-    games: dict[str, GameFit],
-    other: GameFit,
+    games: dict[str, FGANFit],
+    other: FGANFit,
 ) -> list[Claim]:
-    from wgan.studies.failures import F_GAN_MIXTURE, Claim, judged_by_all
+    from wgan.studies import Claim
+    from wgan.studies.failures import F_GAN_MIXTURE, divergence_matrix
 
     forward, reverse = fits["kl"], fits["reverse_kl"]
     off = max(abs(forward.mean - mixture.mean), abs(forward.deviation - mixture.deviation))
@@ -220,7 +222,7 @@ def _two_modes_claims(
         for word, fit in direct.items()
     )
     strayed = max(abs(other.mean - direct["reverse_kl"].mean), abs(other.deviation - direct["reverse_kl"].deviation))
-    values = judged_by_all(F_GAN_MIXTURE, [(game.mean, game.deviation) for game in games.values()], list(games))
+    values = divergence_matrix(F_GAN_MIXTURE, [(game.mean, game.deviation) for game in games.values()], list(games))
     num_best = int((values.argmin(dim=0) == values.argmin(dim=0).new_tensor(range(len(games)))).sum())
     return [
         Claim(

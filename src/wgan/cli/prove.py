@@ -16,10 +16,10 @@ from wgan.errors import NumericError, UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wgan.studies.failures import Claim
-    from wgan.studies.proofs.known import KnownFound
-    from wgan.studies.proofs.tracking import Trace, Tracked
-    from wgan.studies.proofs.zoo import Visit
+    from wgan.studies import Claim
+    from wgan.studies.proofs.known import KnownResult
+    from wgan.studies.proofs.traces import Trace, Traces
+    from wgan.studies.proofs.zoo import CaseResult
 
 _FEW = ("ring-penalty", "ring-dead")
 """Of the zoo, a sound run and one that breaks down."""
@@ -146,7 +146,7 @@ _KNOWN_COLUMNS = {
 }
 
 
-def _known_lines(found: KnownFound) -> Iterator[str]:
+def _known_lines(found: KnownResult) -> Iterator[str]:
     num = len(found.known[0].repetitions)
     yield (
         f"{found.size:,} samples on each side, critics of {found.critic_steps:,} updates; means of {num} repetitions. "
@@ -160,7 +160,7 @@ def _known_lines(found: KnownFound) -> Iterator[str]:
     yield ""
 
 
-def _draw_known(found: KnownFound) -> Figure:
+def _draw_known(found: KnownResult) -> Figure:
     from wgan import figures
 
     def row(name: str, place: int) -> figures.Known:
@@ -190,7 +190,7 @@ def _draw_known(found: KnownFound) -> Figure:
 
 def _curves(options: ProveOptions) -> _Answer:
     from wgan.studies.proofs.curves import FULL, QUICK, run_all, tasks
-    from wgan.studies.proofs.tracking import Tracked
+    from wgan.studies.proofs.traces import Traces
 
     wanted = tasks(adult=options.adult, scale=QUICK if options.quick else FULL, seed=options.seed)
     is_heard = not options.json
@@ -203,7 +203,7 @@ def _curves(options: ProveOptions) -> _Answer:
         if is_heard:
             say(_trace_line(trace) + ("  (kept)" if is_kept else ""))
 
-    found = Tracked(traces=run_all(wanted, folder=options.folder, jobs=options.jobs, tell=tell))
+    found = Traces(traces=run_all(wanted, folder=options.folder, jobs=options.jobs, tell=tell))
     facts = {
         "proof": "curves",
         "left_out": [] if options.adult else ["adult"],
@@ -249,7 +249,7 @@ def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-def _curve_lines(found: Tracked) -> Iterator[str]:
+def _curve_lines(found: Traces) -> Iterator[str]:
     import numpy as np
 
     yield (
@@ -293,7 +293,7 @@ def _both(whole: float, late: float) -> str:
     return f"{_number(whole)} {_number(late):>6}"
 
 
-def _draw_curves(found: Tracked) -> Figure:
+def _draw_curves(found: Traces) -> Figure:
     from wgan import figures
 
     rows: dict[str, list[figures.Followed]] = {}
@@ -315,18 +315,18 @@ def _draw_curves(found: Tracked) -> Figure:
 
 
 def _zoo(options: ProveOptions) -> _Answer:
-    from wgan.studies.proofs.zoo import ZOO, claims, confusion, visit
+    from wgan.studies.proofs.zoo import CASES, claims, confusion, run_cases
 
-    names = _FEW if options.quick else tuple(ZOO)
+    names = _FEW if options.quick else tuple(CASES)
     if not options.json:
         say(f"{len(names)} runs\n\n{'':4}{'run':30} {'verdict':20} what it is")
-    visits = []
-    for each in visit(names, seeds=(options.seed,)):
-        visits.append(each)
+    results = []
+    for each in run_cases(names, seeds=(options.seed,)):
+        results.append(each)
         if not options.json:
-            say(_visit_line(each))
+            say(_result_line(each))
     counts: dict[str, dict[str, int]] = {}
-    for (truth, verdict), count in confusion(visits).items():
+    for (truth, verdict), count in confusion(results).items():
         counts.setdefault(truth, {})[verdict] = count
     facts = {
         "proof": "zoo",
@@ -339,15 +339,15 @@ def _zoo(options: ProveOptions) -> _Answer:
                 "is_true": each.is_true,
                 "verdict": asdict(each.verdict),
             }
-            for each in visits
+            for each in results
         ],
     }
     return _Answer(
-        claims=claims(visits), facts=facts, lines=list(_confusion_lines(counts)), draw=lambda: _draw_confusion(counts)
+        claims=claims(results), facts=facts, lines=list(_confusion_lines(counts)), draw=lambda: _draw_confusion(counts)
     )
 
 
-def _visit_line(found: Visit) -> str:
+def _result_line(found: CaseResult) -> str:
     doubt = "" if found.is_true else "  (and it is not)"
     return f"{'' if found.is_right else 'NO':4}{found.name:30} {found.verdict.kind:20} {found.expected}{doubt}"
 

@@ -9,10 +9,11 @@ import pyarrow as pa
 import torch
 
 from wgan.data.arrays import open_array, open_array_file
-from wgan.data.labels import refuse_leftovers
 from wgan.data.names import format_of
 from wgan.data.options import SAMPLER, TABLE, check_applies, options_of_table
+from wgan.data.row_conditions import refuse_leftovers
 from wgan.data.source import Source
+from wgan.data.tables.source import open_frame, open_table
 from wgan.data.toy_source import ToySource
 from wgan.data.toys import TOYS
 from wgan.errors import DataError, UsageError
@@ -57,8 +58,6 @@ def open_data(
             raise UsageError("labels cannot be given beside a name or a path", remedy="Name a condition of the data.")
         return _open_named(str(data), options, seed, cache)
     if hasattr(data, "__arrow_c_stream__"):
-        from wgan.data.tables import open_frame
-
         check_applies(options, TABLE, "a data frame")
         return open_frame(data, options, name="data frame", seed=seed, labels=labels)
     if isinstance(data, np.ndarray | torch.Tensor | list | tuple):
@@ -82,8 +81,6 @@ def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) 
     if form == "array":
         return open_array_file(path, options, name=name, seed=seed)
     if form == "table":
-        from wgan.data.tables import open_table
-
         check_applies(options, options_of_table(path), f"{name} (a table)")
         return open_table(path, options, name=name, seed=seed)
     from wgan.data.images import open_images

@@ -20,9 +20,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from wgan.data.contents import packed
+from wgan.data.compression import compressed
+from wgan.data.tables.delimited import without_views
 from wgan.data.tables.formats import TableFormat, written_endings
-from wgan.data.tables.writing import without_views
 from wgan.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -160,11 +160,11 @@ def _write_npz(blocks: Iterator[Samples], num: int, path: Path) -> str:
     return f"{what}, with {', '.join(table.column_names)}" if conditions else what
 
 
-def _write_table(known: TableFormat, packing: str, blocks: Iterator[Samples], num: int, path: Path) -> str:
+def _write_table(known: TableFormat, compression: str, blocks: Iterator[Samples], num: int, path: Path) -> str:
     """A table in one of `TABLE_FORMATS`, compressed or not."""
     tables = map(as_table, blocks)
     first = next(tables)
-    with path.open("wb") as file, packed(file, packing) as inner:
+    with path.open("wb") as file, compressed(file, compression) as inner:
         known.write(itertools.chain([first], tables), inner)
     return f"{num:,} row{'s' * (num != 1)} of {first.num_columns} column{'s' * (first.num_columns != 1)}"
 
@@ -222,8 +222,8 @@ _ARRAYS = {
     ".npz": SampleFormat(write=_write_npz, decoding="restore"),
 }
 _TABLES = {
-    ending: SampleFormat(write=functools.partial(_write_table, known, packing))
-    for ending, (known, packing) in written_endings().items()
+    ending: SampleFormat(write=functools.partial(_write_table, known, compression))
+    for ending, (known, compression) in written_endings().items()
 }
 FORMATS: dict[Kind, dict[str, SampleFormat]] = {
     "images": {

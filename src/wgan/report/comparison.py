@@ -17,7 +17,7 @@ from wgan.report.runs import Run
 from wgan.report.trust import sentence, verdict_block
 from wgan.report.words import distance_unit, significant
 from wgan.system.storage import replace_file
-from wgan.trust.support import IN_MANY_DIMENSIONS
+from wgan.trust.verdict import UNINFORMATIVE_DISTANCE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,7 +125,7 @@ def rankings(runs: Sequence[Run]) -> list[Ranking]:
     noise. There is no ranking of a single run.
     """
     is_exact = any(math.isfinite(run.last("exact")) for run in runs)
-    is_sliced = any(run.is_blind for run in runs) and all(
+    is_sliced = any(run.is_uninformative for run in runs) and all(
         math.isfinite(run.last("sliced")) for run in runs if run.is_looked_at
     )
     distance = "exact" if is_exact and not is_sliced else "sliced"
@@ -145,7 +145,8 @@ def reached(runs: Sequence[Run]) -> list[dict[str, str]]:
     Sliced distances are included if a run has no exact one, or if the exact one cannot tell samples from noise.
     """
     is_sliced = any(
-        math.isfinite(run.last("sliced")) and (run.is_blind or not math.isfinite(run.last("exact"))) for run in runs
+        math.isfinite(run.last("sliced")) and (run.is_uninformative or not math.isfinite(run.last("exact")))
+        for run in runs
     )
     return [_cells(run, is_sliced=is_sliced) for run in runs]
 
@@ -169,8 +170,8 @@ def ranked(runs: Sequence[Run]) -> Iterator[str]:
     for ranking in rankings(runs):
         order = " < ".join(f"{run.name} {significant(run.last(ranking.by))}" for run in ranking.order)
         yield f"{_order_by(ranking)}: {order}"
-        if ranking.by == "exact" and any(run.is_blind for run in ranking.order):
-            yield f"this ranking is not informative: {IN_MANY_DIMENSIONS}"
+        if ranking.by == "exact" and any(run.is_uninformative for run in ranking.order):
+            yield f"this ranking is not informative: {UNINFORMATIVE_DISTANCE}"
         if ranking.tied:
             names = ", ".join(run.name for run in ranking.tied)
             yield f"not distinguishable from {ranking.order[0].name}, since their 95 % intervals overlap: {names}"
@@ -181,7 +182,11 @@ def ranked(runs: Sequence[Run]) -> Iterator[str]:
 
 def _order_by(ranking: Ranking) -> str:
     if ranking.by == "certified":
-        share = "; nearest neighbours alone give nearly all of it" if any(run.is_blind for run in ranking.order) else ""
+        share = (
+            "; nearest neighbours alone give nearly all of it"
+            if any(run.is_uninformative for run in ranking.order)
+            else ""
+        )
         return f"by the critics' lower bounds Ŵ (a weak critic has a small one, however far its samples are{share})"
     return f"nearest to the data by {_MEASURED[ranking.by]}"
 

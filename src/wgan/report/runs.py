@@ -18,7 +18,7 @@ from wgan.report.record import Record, number, read_record
 from wgan.report.trust import bracket_of, verdict_of
 from wgan.report.words import axis_label, word
 from wgan.system.storage import read_plain
-from wgan.trust.nearness import is_blind, is_near
+from wgan.trust.symptoms import is_near, is_uninformative
 
 if TYPE_CHECKING:
     from wgan.figures import Floats
@@ -103,9 +103,9 @@ class Run:
         return is_near(self.record.looks[-1]) if self.record.looks else None
 
     @property
-    def is_blind(self) -> bool:
+    def is_uninformative(self) -> bool:
         """Whether the exact distance of its last diagnosis cannot tell samples from noise."""
-        return bool(self.record.looks) and is_blind(self.record.looks[-1])
+        return bool(self.record.looks) and is_uninformative(self.record.looks[-1])
 
     def bracket(self, *, by_seconds: bool) -> Bracket:
         """Bounds and values of the distance along the run.

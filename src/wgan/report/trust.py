@@ -14,8 +14,9 @@ from wgan.report import markup, questions
 from wgan.report.markup import Html, Part, element, in_both_themes, note, terms
 from wgan.report.questions import Question
 from wgan.report.record import Record, number, series
-from wgan.report.words import axis_label, distance_unit, evidence_name, significant, word
-from wgan.trust.nearness import is_blind
+from wgan.report.words import axis_label, distance_unit, significant, word
+from wgan.trust import evidence
+from wgan.trust.symptoms import is_uninformative, label_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,13 +67,13 @@ def sentence(text: str) -> str:
 
 def verdict_of(record: Record) -> Verdict:
     """The verdict on a run, from its recorded evidence."""
+    from wgan.trust.faults import VerdictSettings
     from wgan.trust.verdict import verdict_of
 
-    facts = dict(record.settings)
-    if record.divergence is not None:
-        match = _DIVERGED.fullmatch(record.divergence)
-        facts["diverged"] = record.divergence if match is None else f"{match['how']} at step {match['step']}"
-    return verdict_of(record.looks, facts)
+    diverged = record.divergence or ""
+    if match := _DIVERGED.fullmatch(diverged):
+        diverged = f"{match['how']} at step {match['step']}"
+    return verdict_of(record.looks, VerdictSettings.of(record.settings), diverged=diverged)
 
 
 def section(record: Record) -> Html:
@@ -100,7 +101,7 @@ def verdict_block(verdict: Verdict) -> Html:
     if verdict.remedy:
         parts.append(element("p", sentence(verdict.remedy)))
     if verdict.evidence:
-        shown = ((evidence_name(name), significant(value)) for name, value in verdict.evidence.items())
+        shown = ((label_of(name), significant(value)) for name, value in verdict.evidence.items())
         parts.append(terms(shown, class_="numbers small"))
     return element("div", parts, class_="verdict" if verdict.kind == "trust" else "verdict doubted")
 
@@ -118,7 +119,7 @@ def _bracket(record: Record) -> Html:
     exact = (
         " The exact distance of the same rows and samples is above it, with its 95 % interval. The floor is the exact "
         "distance of other real rows, which a perfect generator would reach"
-        + (", but in so many dimensions noise reaches it too." if is_blind(record.looks[-1]) else ".")
+        + (", but in so many dimensions noise reaches it too." if is_uninformative(record.looks[-1]) else ".")
     )
     caption = (
         "Ŵ is a lower bound on the distance that follows from the critic's scores, whatever the critic's slope."
@@ -163,6 +164,10 @@ def _small(record: Record) -> Iterator[Small]:
     name = "sample to nearest training row"
     yield questions.TRAINING_ROWS, _ratio(record, "nearest_training", "nearest_held_out", name), ""
     yield questions.MEMORISED, _memorised(record), ""
+    for name, field in evidence.FIELDS.items():
+        if field["panel"]:
+            question = Question(title=f"{field['label'][:1].upper()}{field['label'][1:]}", words=field["meaning"])
+            yield question, _lines(record, {field["label"]: series(looks, name)}, title=field["unit"]), ""
 
 
 def _lines(

@@ -6,62 +6,18 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from wgan.errors import WganError
+from wgan.evaluation.metrics import METRICS
 from wgan.report.record import Record, number
 from wgan.settings import Settings
-from wgan.trust.nearness import is_blind
+from wgan.trust import symptoms
 
 if TYPE_CHECKING:
     from wgan.objectives import Objective
 
-_NAMES = {"w1": "exact W1", "w1_sliced": "sliced W1", "sliced_w1": "sliced W1 of the pixels"}
-_KERNEL = "kernel_distance_"
-_EVIDENCE = {
-    "training_estimate": "estimate on training rows",
-    "held_out_estimate": "estimate on held-out rows",
-    "further_estimate": "estimate of a copy trained further",
-    "certified": "lower bound by the critic, Ŵ",
-    "without_critic": "lower bound without a critic",
-    "exact": "exact W1",
-    "exact_low": "exact W1, lower limit",
-    "exact_high": "exact W1, upper limit",
-    "exact_floor": "floor of exact W1",
-    "sliced": "sliced W1",
-    "sliced_floor": "floor of sliced W1",
-    "efficiency": "Ŵ divided by exact W1",
-    "gap": "gap to optimality",
-    "exact_features": "exact W1 of features",
-    "exact_features_floor": "floor of exact W1 of features",
-    "slope_real": "slope at real rows",
-    "slope_fake": "slope at samples",
-    "slope_between": "slope between them",
-    "slope_climbed": "largest slope found by ascent",
-    "slope_bound": "bound on the slope by the layers",
-    "estimate_by_slope": "estimate divided by slope",
-    "at_bound": "weights at the bound",
-    "step_cosine": "cosine of step and descent",
-    "diversity_samples": "sample to nearest sample",
-    "diversity_real": "row to nearest row",
-    "coverage": "coverage of held-out rows",
-    "off_support": "sample to nearest row",
-    "nearest_training": "sample to nearest training row",
-    "nearest_held_out": "sample to nearest held-out row",
-    "memorised": "share of memorised samples",
-    "memorised_error": "error of that share",
-    "training_lead": "excess on training rows in standard errors",
-    "curve": "curve, median of recent estimates",
-    "follows": "rank correlation of curve and distance",
-    "proves": "efficiency beyond nearest neighbours",
-    "looks": "diagnoses of the critic",
-    "exact_over_floor": "exact W1, ratio to its floor",
-    "sliced_over_floor": "sliced W1, ratio to its floor",
-}
-
 
 def distance_name(key: str) -> str:
     """The name of an evaluated distance."""
-    if key.startswith(_KERNEL):
-        return f"kernel distance, features of {key.removeprefix(_KERNEL)}"
-    return _NAMES.get(key, key.replace("_", " "))
+    return METRICS[key].title if key in METRICS else key.replace("_", " ")
 
 
 def distance_unit(record: Record) -> str:
@@ -89,11 +45,6 @@ def _codec(record: Record) -> Any:  # noqa: ANN401 - only some codecs have a uni
         return codec_from_state(record.source["codec"])
     except (WganError, ArithmeticError, LookupError, TypeError, ValueError):
         return None
-
-
-def evidence_name(key: str) -> str:
-    """The name of a measured number."""
-    return _EVIDENCE.get(key, key.replace("_", " "))
 
 
 def axis_label(record: Record) -> str:
@@ -161,4 +112,4 @@ def times_floor(line: dict[str, Any], key: str) -> float:
 
 def is_uninformative(record: Record) -> bool:
     """Whether the exact distance of the evaluations cannot tell samples from noise."""
-    return "w1" in record.distances and bool(record.looks) and is_blind(record.looks[-1])
+    return "w1" in record.distances and bool(record.looks) and symptoms.is_uninformative(record.looks[-1])

@@ -1,7 +1,7 @@
-"""Evidence on the critic's estimate, measured during a run without changing it, and the verdict that follows from it.
+"""Whether a critic's estimate can be trusted: evidence that is measured during a run, and the verdict that follows.
 
-`CriticEvaluator` evaluates a game after any update and returns `Evidence`: the critic's estimate on training rows and
-on held-out rows, the distance that its scores prove whatever their slope, and the exact distance.
+`CriticEvaluator` evaluates the critic of a game after any update, without changing the run, and returns `Evidence`.
+`verdict_of` decides from the recorded evidence whether the estimate can be trusted.
 """
 
 from __future__ import annotations
@@ -10,75 +10,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wgan.trust.distances import Certified, Solved, certify, solve
-    from wgan.trust.evidence import CriticEvaluator, Evidence
-    from wgan.trust.gradients import (
-        GeneratorGradient,
-        GradientStats,
-        Saturation,
-        generator_gradient,
-        gradient_stats,
-        saturation,
-        weight_gradient,
-    )
-    from wgan.trust.optimality import relative_rise, trained_further
-    from wgan.trust.samples import Rescored, Rows, ScoredSamples, Snapshot, most_rows, rescore, snapshot
+    from wgan.trust.evaluator import CriticEvaluator
+    from wgan.trust.evidence import Evidence
+    from wgan.trust.faults import VerdictSettings
+    from wgan.trust.verdict import Verdict, verdict_of
 
-# Fetched when first asked for: some of this room reads records alone, and does not wait for torch.
-_HOME = {
-    "Certified": "distances",
+# Imported at their first use: reports need the verdict alone, without torch.
+_MODULES = {
+    "CriticEvaluator": "evaluator",
     "Evidence": "evidence",
-    "CriticEvaluator": "evidence",
-    "GeneratorGradient": "gradients",
-    "GradientStats": "gradients",
-    "Rows": "samples",
-    "Saturation": "gradients",
-    "Rescored": "samples",
-    "ScoredSamples": "samples",
-    "Snapshot": "samples",
-    "Solved": "distances",
-    "certify": "distances",
-    "generator_gradient": "gradients",
-    "most_rows": "samples",
-    "gradient_stats": "gradients",
-    "relative_rise": "optimality",
-    "saturation": "gradients",
-    "rescore": "samples",
-    "snapshot": "samples",
-    "solve": "distances",
-    "trained_further": "optimality",
-    "weight_gradient": "gradients",
+    "Verdict": "verdict",
+    "VerdictSettings": "faults",
+    "verdict_of": "verdict",
 }
 
-__all__ = [
-    "Certified",
-    "CriticEvaluator",
-    "Evidence",
-    "GeneratorGradient",
-    "GradientStats",
-    "Rescored",
-    "Rows",
-    "Saturation",
-    "ScoredSamples",
-    "Snapshot",
-    "Solved",
-    "certify",
-    "generator_gradient",
-    "gradient_stats",
-    "most_rows",
-    "relative_rise",
-    "rescore",
-    "saturation",
-    "snapshot",
-    "solve",
-    "trained_further",
-    "weight_gradient",
-]
+__all__ = ["CriticEvaluator", "Evidence", "Verdict", "VerdictSettings", "verdict_of"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the room holds under that name
-    if name in _HOME:
-        return getattr(importlib.import_module(f"wgan.trust.{_HOME[name]}"), name)
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"wgan.trust.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'wgan.trust' has no attribute '{name}'")
 
 

@@ -1,64 +1,39 @@
-"""The verdict on a critic's number: whether it can be believed, or what is wrong, from recorded numbers alone.
+"""The verdict on a critic's estimate, from recorded numbers: whether to trust it, or which fault the run has.
 
-Nothing here imports torch: reports and comparisons read it too.
+Importing this module does not import torch, since reports and comparisons use it too.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
-from wgan.trust.nearness import number
-from wgan.trust.support import is_supported, said_of_samples, supported, unsupported
-from wgan.trust.symptoms import Line, looks_of, symptoms
-from wgan.trust.thresholds import (
-    ASTRAY,
-    COPIED,
-    COPIED_ERRORS,
-    EXPLODED,
-    FAR,
-    HEAVY,
-    LEAD,
-    LEAD_AGAINST,
-    LOST,
-    NEGATIVE,
-    NO_NEARER,
-    OFF,
-    OVERFITTED,
-    REACHED,
-    RISE,
-    RUNAWAY,
-    SIDEWAYS,
-    VANISHED,
-)
+from wgan.trust import faults
+from wgan.trust.faults import Fault, FaultKind, Symptoms, VerdictSettings
+from wgan.trust.spearman import critical_value
+from wgan.trust.symptoms import Line, diagnoses_of, is_near, is_uninformative, number, ratio, symptoms
+from wgan.trust.thresholds import FEWEST_DIAGNOSES, FOLLOWS, OFF_FLOOR, PROVES, SLICED_AT_FLOOR
 
-Kind = Literal[
-    "trust",
-    "critic-not-optimal",
-    "critic-overfits",
-    "clip-too-small",
-    "clip-too-large",
-    "momentum",
-    "collapsed",
-    "memorising",
-    "diverged",
-    "cannot-tell",
-]
+Kind = Literal["trust", FaultKind, "cannot-tell"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""What a verdict can be; the last is of runs in which nothing is found wrong, and too little speaks for the number."""
+"""Kinds of verdicts. The last is for runs without a fault whose evidence does not suffice to trust the estimate."""
+
+UNINFORMATIVE_DISTANCE = (
+    "in so many dimensions the exact W1 cannot tell samples from noise: its floor is nearly all of it"
+)
+"""What an exact W1 that `is_uninformative` means, as a clause."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is to be thought of a critic's number.
+    """The verdict on a critic's estimate.
 
     Attributes:
         kind: One of `KINDS`.
         reason: Why, in numbers.
-        remedy: What to do, by the names of settings; empty where nothing is wrong.
-        evidence: The numbers that led to it, by the names of `wgan.trust.symptoms.MEANING`.
+        remedy: What to do, by the names of settings; empty for a trusted estimate.
+        evidence: The symptoms that led to it, by their names in `wgan.trust.symptoms.SYMPTOMS`.
     """
 
     kind: Kind
@@ -67,301 +42,152 @@ class Verdict:
     evidence: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """One line."""
+        """The verdict as one line."""
         return f"{self.kind}: {self.reason}" + (f". {self.remedy}" if self.remedy else "")
 
 
-DEFAULTS: dict[str, dict[str, float]] = {
-    "clipping": {"bound": 0.01},
-    "rmsprop": {"lr": 5e-5},
-    "adam": {"lr": 1e-4, "beta1": 0.0},
-}
-"""What words leave out; the tables themselves would import torch."""
+# Numbers that are not finite are not recorded. A line with one of these and without an estimate is a diagnosis too.
+_OF_EVERY_DIAGNOSIS = ("held_out_estimate", "exact_floor", "sliced_floor")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Facts:
-    """What of the settings matters here; None where it is not known."""
+def verdict_of(lines: Sequence[Line], settings: VerdictSettings, *, diverged: str = "") -> Verdict:
+    """Decide whether a critic's estimate can be trusted.
 
-    objective: str | None
-    constraint: str | None
-    bound: float | None
-    critic_rate: float | None
-    generator_rate: float | None
-    momentum: float
-    critic_steps: int | None
-    diverged: str | None
-
-    @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> _Facts:
-        constraint, held = _word(facts.get("constraint"))
-        _, critic = _word(facts.get("critic_optimizer"))
-        _, generator = _word(facts.get("generator_optimizer"))
-        steps = facts.get("critic_steps")
-        return cls(
-            objective=_word(facts.get("objective"))[0],
-            constraint=constraint,
-            bound=held.get("bound"),
-            critic_rate=critic.get("lr"),
-            generator_rate=generator.get("lr"),
-            momentum=critic.get("beta1", 0.0),
-            critic_steps=steps if isinstance(steps, int) else None,
-            diverged=str(facts["diverged"]) if facts.get("diverged") else None,
-        )
-
-    @property
-    def is_clipped(self) -> bool:
-        return self.constraint == "clipping"
-
-
-# What is not finite is left out of a record, and its absence shows it.
-_OF_EVERY_LOOK = ("held_out_estimate", "exact_floor", "sliced_floor")
-
-_Symptoms: TypeAlias = Mapping[str, float]
-_Rule: TypeAlias = Callable[[_Symptoms, _Facts], Verdict | None]
-
-
-def verdict_of(lines: Sequence[Line], facts: Mapping[str, Any]) -> Verdict:
-    """Say whether a critic's number can be believed.
-
-    The rules are asked in turn, and the first that applies decides: what leaves nothing to be told (diverged), what is
-    wrong with the bound on the weights, what was memorised, what momentum did, which modes are lost, and at last
-    whether the critic is at its optimum. Each goes by medians over the latest looks, at most `RECENT` of them.
+    A run that diverged has that verdict. Otherwise the rules of `wgan.trust.faults` are applied in turn, to medians
+    over the latest diagnoses, and the first that applies decides. Where none applies, the estimate is trusted if its
+    curve follows the distance over enough diagnoses, or if the critic alone proves nearly all of the distance.
 
     Args:
-        lines: Lines of a run's record, in order; those without evidence are passed over.
-        facts: The run's settings by their names, words as they are written ("clipping:bound=0.01"); and "diverged", a
-            clause that says how, of a run that was stopped for it. Any of them may be missing: a rule that needs what
-            is not there does not apply.
+        lines: Lines of a run's record, in order. Those without evidence are ignored.
+        settings: Of the run. A rule that needs a setting that is not known does not apply.
+        diverged: How the run diverged, as a clause, if it was stopped for that.
 
     Returns:
-        Where no rule applies: "trust" where evidence speaks for the number, that is, where its curve follows the
-        distance over enough looks, or the critic proves nearly all of the distance by itself; and else "cannot-tell".
+        "trust", a fault, or "cannot-tell" where there is no fault and not enough evidence.
     """
-    known, looks = _Facts.of(facts), looks_of(lines)
-    seen = symptoms(looks) if looks else {}
-    looked_at = [line for line in lines if any(name in line for name in _OF_EVERY_LOOK)]
-    if known.diverged is None and looked_at and number(looked_at[-1], "held_out_estimate") is None:
-        known = dataclasses.replace(known, diverged="the critic's estimate is not finite")
-    for rule in _RULES:
-        found = rule(seen, known)
-        if found is not None:
-            return found
+    diagnoses = diagnoses_of(lines)
+    seen = symptoms(diagnoses) if diagnoses else {}
+    measured = [line for line in lines if any(name in line for name in _OF_EVERY_DIAGNOSIS)]
+    if not diverged and measured and number(measured[-1], "held_out_estimate") is None:
+        diverged = "the critic's estimate is not finite"
+    if diverged:
+        return _of_fault(faults.diverged(diverged, settings), seen)
+    for rule in faults.RULES:
+        fault = rule(seen, settings)
+        if fault is not None:
+            return _of_fault(fault, seen)
     if not {"exact_over_floor", "training_lead", "overfitting"} & seen.keys():
         return Verdict(
             kind="cannot-tell",
             reason="the record holds no evidence on the critic",
             remedy="Train with --diagnose auto, and with rows held out (--held-out above 0)",
         )
-    return _trust(seen, looks[-1]) if is_supported(seen) else _cannot_tell(seen, looks[-1])
+    return _trust(seen, diagnoses[-1]) if _is_supported(seen) else _cannot_tell(seen, diagnoses[-1])
 
 
-def _diverged(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    remedy = (
-        f"Begin again with a tenth of the learning rates or less ({_rate('generator', facts.generator_rate)}, "
-        f"{_rate('critic', facts.critic_rate)})"
-    )
-    if facts.diverged is not None:
-        return Verdict(kind="diverged", reason=facts.diverged, remedy=remedy)
-    if seen.get("exact_over_floor", 0.0) >= FAR:
-        reason = f"samples are {seen['exact_over_floor']:,.0f} times as far from held-out rows as other real rows are"
-        return _verdict("diverged", reason, remedy, seen, "exact_over_floor")
-    if not facts.is_clipped and seen.get("slope", 0.0) >= RUNAWAY:
-        reason = f"the critic's slope has grown to {seen['slope']:.3g}"
-        if facts.constraint == "none":
-            remedy += "; and hold the critic: --constraint penalty, or clipping"
-        return _verdict("diverged", reason, remedy, seen, "slope")
-    if not _is_vanished(seen, facts) and seen.get("slope_at_samples") == 0.0:
-        reason = "the critic has no slope at all where the samples are: no gradient reaches the generator"
-        return _verdict("diverged", reason, remedy, seen, "slope_at_samples", "exact_over_floor")
-    return None
+def _of_fault(fault: Fault, seen: Symptoms) -> Verdict:
+    return Verdict(kind=fault.kind, reason=fault.reason, remedy=fault.remedy, evidence=_chosen(seen, fault.evidence))
 
 
-def _clip_too_small(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    if not _is_vanished(seen, facts):
-        return None
-    reason = f"clipped at {_bound(facts)} the critic is no steeper than {seen['slope']:.2g}: its gradient vanishes"
-    wider = "" if facts.bound is None else f":bound={10 * facts.bound:g}"
-    remedy = f"Widen the clip (--constraint clipping{wider}), give the critic fewer layers, or use --constraint penalty"
-    return _verdict("clip-too-small", reason, remedy, seen, "slope", "at_bound")
+def _chosen(seen: Symptoms, names: Iterable[str]) -> dict[str, float]:
+    return {name: seen[name] for name in names if name in seen}
 
 
-def _is_vanished(seen: _Symptoms, facts: _Facts) -> bool:
-    return facts.is_clipped and "slope" in seen and seen["slope"] <= VANISHED
+def _is_supported(seen: Symptoms) -> bool:
+    """Whether there is evidence for the estimate."""
+    return seen["looks"] >= FEWEST_DIAGNOSES and (_follows(seen) or seen.get("proves", 0.0) >= PROVES)
 
 
-def _clip_too_large(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    if not facts.is_clipped or seen.get("slope", 0.0) < EXPLODED:
-        return None
-    at_bound = f", and {seen['at_bound']:.0%} of its weights are at the bound" if "at_bound" in seen else ""
-    reason = (
-        f"clipped at {_bound(facts)} the critic is as steep as {seen['slope']:.2g}{at_bound}: its gradient explodes"
-    )
-    tighter = "" if facts.bound is None else f":bound={facts.bound / 10:g}"
-    remedy = (
-        f"Tighten the clip (--constraint clipping{tighter}), give the critic fewer layers, or use --constraint penalty"
-    )
-    return _verdict("clip-too-large", reason, remedy, seen, "slope", "at_bound", "exact_over_floor")
-
-
-def _memorising(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    memorised, error = seen.get("memorised"), seen.get("memorised_error")
-    if memorised is None or error is None or memorised < max(COPIED, COPIED_ERRORS * error):
-        return None
-    reason = f"{memorised:.0%} of the samples are nearer to training rows than chance would have them"
-    remedy = "Give more rows, train for fewer --steps, or give the generator less width"
-    return _verdict("memorising", reason, remedy, seen, "memorised", "memorised_error", "overfitting")
-
-
-def _overfits(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    lead, missing = seen.get("training_lead"), seen.get("overfitting")
-    if lead is None or missing is None or missing < OVERFITTED or lead < (LEAD if missing < 1 else LEAD_AGAINST):
-        return None
-    told = "all" if missing >= 1 else f"{missing:.0%}"
-    reason = (
-        f"{told} of the training estimate is missing on held-out rows, and training rows score {lead:.1f} standard "
-        "errors higher"
-    )
-    remedy = "Give more rows, a critic with less width, a stronger --constraint, or fewer --critic-steps"
-    return _verdict("critic-overfits", reason, remedy, seen, "overfitting", "training_lead")
-
-
-def _momentum(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    is_behind = seen.get("negative", 0.0) >= NEGATIVE or seen.get("rise", 0.0) >= RISE
-    is_amiss = is_behind or seen.get("step_cosine", 1.0) <= SIDEWAYS
-    if facts.momentum < HEAVY or not (_is_lost(seen) or (is_amiss and _is_far(seen))):
-        return None
-    cosine = f", and its step is at a cosine of {seen['step_cosine']:.2f} to it" if "step_cosine" in seen else ""
-    reason = f"{_how_far(seen)}, while the critic keeps {facts.momentum:g} of each gradient for the next{cosine}"
-    remedy = (
-        "Take the momentum away: rmsprop, or adam with beta1=0 (--critic-optimizer, --generator-optimizer), or a tenth "
-        "of the rates"
-    )
-    return _verdict("momentum", reason, remedy, seen, "step_cosine", "exact_over_floor", "exact_over_best")
-
-
-def _collapsed(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    coverage, off_support = seen.get("coverage"), seen.get("off_support_over_exact")
-    is_off = seen.get("exact_over_floor", 0.0) >= OFF
-    if coverage is None or off_support is None or coverage >= REACHED or off_support > ASTRAY or not is_off:
-        return None
-    reason = f"samples lie where the data is, but only {coverage:.0%} of the held-out rows have any around them"
-    remedy = "Pack samples (--packing 4), or train the critic to optimality (--optimality 0.05)"
-    if facts.objective != "wasserstein":
-        remedy += ", or take a Wasserstein critic (--objective wasserstein, --constraint penalty)"
-    return _verdict("collapsed", reason, remedy, seen, "coverage", "off_support_over_exact", "exact_over_floor")
-
-
-def _not_optimal(seen: _Symptoms, facts: _Facts) -> Verdict | None:
-    if seen.get("exact_over_floor", 0.0) < OFF:
-        return None
-    negative, rise = seen.get("negative", 0.0), seen.get("rise", 0.0)
-    if negative >= NEGATIVE:
-        reason = "the estimate was not positive, as it would be for an optimal critic, " + (
-            "at any recent look" if negative == 1.0 else f"at {negative:.0%} of the recent looks"
-        )
-    elif rise >= RISE:
-        reason = f"trained a little further, the critic would estimate {1 / (1 - min(rise, 0.99)):.1f} times as much"
-    elif _is_lost(seen):
-        reason = _how_far(seen)
+def _trust(seen: Symptoms, last: Line) -> Verdict:
+    over = f"over {seen['looks']:.0f} diagnoses the critic"
+    if _follows(seen):
+        support = f"{over}'s estimate follows the distance (rank correlation {seen['follows']:.2f})"
     else:
-        return None
-    steps = "" if facts.critic_steps is None else f" ({facts.critic_steps} so far)"
-    remedy = (
-        f"Raise --critic-steps{steps}, or train to optimality (--optimality 0.05). If that does not help, raise the "
-        "critic's learning rate or width, or lower the generator's learning rate"
-    )
-    return _verdict(
-        "critic-not-optimal", reason, remedy, seen, "negative", "rise", "exact_over_floor", "exact_over_best"
-    )
-
-
-def _is_far(seen: _Symptoms) -> bool:
-    return seen.get("exact_over_floor", 0.0) >= LOST
-
-
-def _is_lost(seen: _Symptoms) -> bool:
-    """Whether samples are far from the data and come no nearer."""
-    return _is_far(seen) and seen.get("exact_over_best", 0.0) >= NO_NEARER
-
-
-def _how_far(seen: _Symptoms) -> str:
-    still = ", and come no nearer" if _is_lost(seen) else ""
-    return f"samples are {seen['exact_over_floor']:.3g} times as far from held-out rows as other real rows are{still}"
-
-
-_RULES: tuple[_Rule, ...] = (
-    _diverged,
-    _clip_too_small,
-    _clip_too_large,
-    _memorising,
-    _overfits,
-    _momentum,
-    _collapsed,
-    _not_optimal,
-)
-
-
-def _trust(seen: _Symptoms, last: Line) -> Verdict:
-    said = [supported(seen), *_said_of_critic(seen, last), *said_of_samples(last)]
+        support = f"{over} proves {seen['proves']:.0%} of the distance beyond nearest neighbours"
     names = (
         "follows", "looks", "efficiency", "overfitting", "training_lead", "rise", "exact_over_floor",
         "sliced_over_floor", "coverage",
     )  # fmt: skip
-    return _verdict("trust", "; ".join(said), "", seen, *names)
+    clauses = [support, *_on_critic(seen, last), *_on_samples(last)]
+    return Verdict(kind="trust", reason="; ".join(clauses), evidence=_chosen(seen, names))
 
 
-def _cannot_tell(seen: _Symptoms, last: Line) -> Verdict:
-    reason, remedy = unsupported(seen)
-    said = [reason, *_said_of_critic(seen, last), *said_of_samples(last)]
+def _cannot_tell(seen: Symptoms, last: Line) -> Verdict:
+    reason, remedy = _missing_support(seen)
     names = ("looks", "follows", "proves", "efficiency", "exact_over_floor", "sliced_over_floor")
-    return _verdict("cannot-tell", "; ".join(said), remedy, seen, *names)
+    clauses = [reason, *_on_critic(seen, last), *_on_samples(last)]
+    return Verdict(kind="cannot-tell", reason="; ".join(clauses), remedy=remedy, evidence=_chosen(seen, names))
 
 
-def _said_of_critic(seen: _Symptoms, last: Line) -> list[str]:
-    """What the critic proves, and by how much it prefers rows that it was trained on."""
-    said = []
-    certified, exact, low, high = (number(last, name) for name in ("certified", "exact", "exact_low", "exact_high"))
-    if certified is not None and exact is not None and exact > 0:
-        interval = "" if low is None or high is None else f", 95 % interval {low:.3g} to {high:.3g}"
-        alone = number(last, "without_critic")
-        # Between images nearest neighbours prove nearly all of the distance, and the critic's share says little.
-        neighbours = f", of which nearest neighbours alone prove {alone:.3g}" if alone and alone > certified / 2 else ""
-        said.append(
-            f"the critic proves {certified:.3g}, {certified / exact:.0%} of the exact W1 "
-            f"({exact:.3g}{interval}){neighbours}"
+def _missing_support(seen: Symptoms) -> tuple[str, str]:
+    """Why the evidence does not suffice, and what to do: two clauses."""
+    num = int(seen["looks"])
+    diagnoses = "1 diagnosis" if num == 1 else f"{num} diagnoses"
+    if num < FEWEST_DIAGNOSES:
+        count = f"there has been only {diagnoses}" if num == 1 else f"there have been only {diagnoses}"
+        return (
+            f"{count} of the critic, and at least {FEWEST_DIAGNOSES} are needed to see whether its estimate follows "
+            "the distance",
+            "Train for more --steps",
         )
-    if "training_lead" in seen:
-        lead = seen["training_lead"]
-        ahead = f"lead held-out rows by {lead:.1f} standard errors" if lead >= 0.05 else "do not lead held-out rows"
-        said.append(f"training rows {ahead} in its scores")
-    return said
-
-
-def _verdict(kind: Kind, reason: str, remedy: str, seen: _Symptoms, *names: str) -> Verdict:
-    return Verdict(
-        kind=kind, reason=reason, remedy=remedy, evidence={name: seen[name] for name in names if name in seen}
+    instead = "use the distances and their floors instead"
+    if "follows" not in seen:
+        return f"over {diagnoses} no distance was measured to compare the estimate with", instead.capitalize()
+    compared = int(seen.get("compared", 0))
+    if compared < FEWEST_DIAGNOSES:
+        return (
+            f"only {compared} of {diagnoses} measured a distance, too few to see whether the critic's estimate follows "
+            "it",
+            instead.capitalize(),
+        )
+    relation = "moves against" if seen["follows"] <= -_significant(compared) else "does not follow"
+    return (
+        f"over {diagnoses} the critic's estimate {relation} the distance (rank correlation {seen['follows']:.2f}; "
+        f"{_significant(compared):.2f} or more is significant)",
+        f"Train the critic closer to its optimum (--critic-steps, --optimality 0.05), or {instead}",
     )
 
 
-def _bound(facts: _Facts) -> str:
-    return "its bound" if facts.bound is None else f"{facts.bound:g}"
+def _on_critic(seen: Symptoms, last: Line) -> list[str]:
+    """Clauses on what the critic proves, and on how much higher it scores training rows."""
+    clauses = []
+    certified, exact, low, high = (number(last, name) for name in ("certified", "exact", "exact_low", "exact_high"))
+    if certified is not None and exact is not None and exact > 0:
+        interval = "" if low is None or high is None else f", 95 % interval {low:.3g} to {high:.3g}"
+        neighbours = number(last, "without_critic")
+        # Between images, nearest neighbours prove nearly all of the distance, and the critic's share says little.
+        is_much = neighbours is not None and neighbours > max(0.0, certified / 2)
+        share = f", of which nearest neighbours alone prove {neighbours:.3g}" if is_much else ""
+        clauses.append(
+            f"the critic proves {certified:.3g}, {certified / exact:.0%} of the exact W1 ({exact:.3g}{interval}){share}"
+        )
+    if "training_lead" in seen:
+        lead = seen["training_lead"]
+        higher = f"{lead:.1f} standard errors higher than" if lead >= 0.05 else "no higher than"
+        clauses.append(f"training rows score {higher} held-out rows")
+    return clauses
 
 
-def _rate(player: str, lr: float | None) -> str:
-    return f"--{player}-optimizer" if lr is None else f"--{player}-optimizer, now {lr:g}"
+def _on_samples(last: Line) -> list[str]:
+    """A clause on how far samples are compared with other real rows, if a distance tells."""
+    near, exact, sliced = (
+        is_near(last), ratio(last, "exact", "exact_floor"), ratio(last, "sliced", "sliced_floor"),
+    )  # fmt: skip
+    if near:
+        return ["samples are as near as other real rows are, and the remaining distance is noise"]
+    if exact is not None and exact >= OFF_FLOOR:
+        return [f"samples are {exact:.2g} times as far from held-out rows as other real rows are"]
+    if sliced is not None and sliced > SLICED_AT_FLOOR:
+        return [f"samples are {sliced:.2g} times as far from held-out rows as other real rows are, by sliced W1"]
+    if near is None and number(last, "exact") is not None and is_uninformative(last):
+        return [UNINFORMATIVE_DISTANCE]
+    return []
 
 
-def _word(text: object) -> tuple[str | None, dict[str, float]]:
-    """The name of a word and its numbers, with those that it leaves out where they matter here."""
-    if not isinstance(text, str):
-        return None, {}
-    name, _, rest = text.strip().partition(":")
-    found = dict(DEFAULTS.get(name, {}))
-    for part in rest.split(","):
-        key, _, value = part.partition("=")
-        try:
-            found[key.strip().replace("-", "_")] = float(value)
-        except ValueError:
-            continue
-    return name, found
+def _follows(seen: Symptoms) -> bool:
+    return seen.get("follows", -1.0) >= _significant(int(seen.get("compared", 0)))
+
+
+def _significant(num: int) -> float:
+    """The rank correlation over so many diagnoses from which on the curve follows the distance."""
+    return max(FOLLOWS, critical_value(num))

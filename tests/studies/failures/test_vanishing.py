@@ -1,4 +1,4 @@
-"""A generator that stands still: what a better and better critic hands to it."""
+"""Gradients of a fixed generator as its critic improves."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from wgan.constraints import Unconstrained
 from wgan.errors import UsageError
 from wgan.objectives import GAN, Wasserstein
 from wgan.studies.failures import Curve, LineMixture, Vanishing, vanishing
-from wgan.studies.failures.games import LineSource, line_generator
+from wgan.studies.failures.mixtures import LineSource, line_generator
 from wgan.studies.failures.vanishing import _game, _mean_and_noise
 from wgan.training.hyperparameters import Hyperparameters
 from wgan.training.setup import Setup
@@ -24,47 +24,47 @@ def test_every_claim_holds(measured):
     assert [claim.text for claim in measured.claims() if not claim.holds] == []
 
 
-def test_the_wasserstein_critic_has_the_slope_that_its_penalty_allows(measured):
+def test_the_wasserstein_critic_has_the_slope_of_its_soft_penalty(measured):
     assert measured.slope == 1.3
     late = measured.wasserstein.norms[measured.steps >= 100]
     assert late == pytest.approx(np.full(len(late), 1.3), rel=0.06)
-    # f falls from the data to the generator, so that its samples are pulled back to the data.
-    middle = (measured.places > 1.0) & (measured.places < 5.0)
-    assert np.gradient(measured.critic, measured.places)[middle] == pytest.approx(-1.3, rel=0.1)
+    # f decreases from the data to the samples, so that the generator moves them towards the data.
+    middle = (measured.positions > 1.0) & (measured.positions < 5.0)
+    assert np.gradient(measured.critic, measured.positions)[middle] == pytest.approx(-1.3, rel=0.1)
 
 
-def test_the_discriminator_knows_the_two_apart(measured):
-    assert measured.discriminator[measured.places < 0.5].min() > 0.99
-    assert measured.discriminator[measured.places > 5.5].max() < 0.01
+def test_the_discriminator_separates_data_and_samples(measured):
+    assert measured.discriminator[measured.positions < 0.5].min() > 0.99
+    assert measured.discriminator[measured.positions > 5.5].max() < 0.01
 
 
-def test_minus_log_d_stays_below_what_the_best_discriminator_hands_on(measured):
-    # The optimal logit falls by distance / deviation² = 24 a unit; a network in training comes to it from below.
+def test_the_gradient_of_minus_log_d_is_below_that_of_the_optimal_discriminator(measured):
+    # The slope of the optimal logit is distance / deviation² = 24; a network approaches it from below.
     assert 2.0 < measured.nonsaturating.norms[-1] < 24.0
 
 
-def test_claims_fail_where_nothing_vanishes():
+def test_claims_fail_for_constant_gradients():
     flat = Curve(norms=np.ones(3), noise=np.ones(3))
     wild = Curve(norms=np.array([1.0, 1.0, 2.0]), noise=np.ones(3))
     still = Vanishing(
         distance=1.0, deviation=1.0, steps=np.array([0, 30, 100]), minimax=flat, nonsaturating=flat, wasserstein=wild,
-        saturated=np.zeros(3), places=np.zeros(2), discriminator=np.zeros(2), critic=np.zeros(2), slope=1.0,
+        saturated=np.zeros(3), positions=np.zeros(2), discriminator=np.zeros(2), critic=np.zeros(2), slope=1.0,
     )  # fmt: skip
     assert not any(claim.holds for claim in still.claims())
 
 
-def test_the_same_seed_measures_the_same_and_another_does_not():
+def test_results_depend_on_the_seed_alone():
     first, again, other = (vanishing(critic_steps=40, seed=seed) for seed in (0, 0, 1))
     assert first.minimax.norms.tolist() == again.minimax.norms.tolist()
     assert first.minimax.norms.tolist() != other.minimax.norms.tolist()
 
 
-def test_gradients_have_the_mean_and_the_noise_of_their_definition():
+def test_mean_and_noise_of_gradients():
     gradients = torch.tensor([[3.0, 4.0], [3.0, 6.0], [3.0, 2.0]], dtype=torch.float64)
     assert _mean_and_noise(gradients) == pytest.approx((5.0, (8.0 / 3.0) ** 0.5))
 
 
-def test_both_losses_pull_in_one_direction_at_an_untrained_discriminator():
+def test_both_losses_have_the_same_direction_at_an_untrained_discriminator():
     game = _game(6.0, 0.5, seed=0)
     noise = torch.randn(32, 1, generator=torch.Generator().manual_seed(0))
     source, hparams = LineSource(LineMixture.of([1.0], [0.0], [0.5])), Hyperparameters(generator_steps=0)
@@ -72,7 +72,7 @@ def test_both_losses_pull_in_one_direction_at_an_untrained_discriminator():
         generator_gradient(Setup(game, source, loss, Unconstrained(), hparams), noise).at_samples.item()
         for loss in (GAN(generator="minimax"), GAN(), Wasserstein())
     )
-    # D + (1 - D) = 1: the two losses share what the score's own slope offers.
+    # D + (1 - D) = 1: the two gradients sum to the slope of the score.
     assert minimax + other == pytest.approx(flat, rel=1e-5)
 
 
@@ -83,7 +83,7 @@ def test_numbers_out_of_range_are_refused():
         vanishing(deviation=0.0)
 
 
-def test_the_source_of_a_line_answers_as_any_source():
+def test_the_source_of_a_mixture_has_the_methods_of_a_source():
     source = LineSource(LineMixture.of([1.0], [0.0], [1.0]))
     rng = torch.Generator().manual_seed(0)
     assert source.sample(5, rng).values.shape == source.held_out(5, rng).shape == source.distinct(5, rng).shape

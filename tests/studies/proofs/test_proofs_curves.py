@@ -9,7 +9,7 @@ import pytest
 from wgan.errors import UsageError
 from wgan.studies.proofs import curves
 from wgan.studies.proofs.curves import FULL, GAMES, QUICK, Scale, Task, run, run_all, tasks
-from wgan.studies.proofs.tracking import MEASURED, Trace
+from wgan.studies.proofs.traces import MEASURED, Trace
 from wgan.training.game import Game
 
 TINY = Scale(steps=6, early=3, late=2, rows=40, seeds=1)

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from wgan.errors import UsageError
 from wgan.randomness import Randomness
-from wgan.studies.proofs.known import PAIRS, Known, KnownFound, Pair, Repetition, known
+from wgan.studies.proofs.known import PAIRS, Known, KnownResult, Pair, Repetition, known
 from wgan.transport import exact
 
 FLAT = Pair(name="flat", shape="gauss", dimension=2, shift=3.0)
@@ -25,7 +25,7 @@ def repetition(**changes):
 
 
 def found(*repetitions, pair=FLAT):
-    return KnownFound(size=10, critic_steps=1, known=(Known(pair=pair, repetitions=repetitions, confidence=0.95),))
+    return KnownResult(size=10, critic_steps=1, known=(Known(pair=pair, repetitions=repetitions, confidence=0.95),))
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)

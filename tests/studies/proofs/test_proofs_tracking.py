@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from wgan.studies.proofs.tracking import MEASURED, Trace, Tracked
+from wgan.studies.proofs.traces import MEASURED, Trace, Traces
 
 
 def trace(game="penalty", data="ring", seed=0, **changes):
@@ -50,7 +50,7 @@ def test_numbers_for_other_looks_are_refused():
 
 
 def test_claims_hold_of_curves_that_follow():
-    claims = Tracked(traces=all_games()).claims()
+    claims = Traces(traces=all_games()).claims()
     assert len(claims) == 8
     assert all(claim.holds for claim in claims)
 
@@ -69,13 +69,13 @@ def test_each_claim_fails_by_itself():
         (raw, {5}),
         ({"certified": (math.nan,) * 9 + (0.1,)}, {0, 1, 5}),
     ]:
-        claims = Tracked(traces=all_games(**changes)).claims()
+        claims = Traces(traces=all_games(**changes)).claims()
         assert {number for number, claim in enumerate(claims) if not claim.holds} == failing, changes
 
 
 def test_one_data_set_cannot_hide_behind_the_others():
     swapped = np.array(trace().seen["certified"])[[4, 3, 2, 1, 0, 5, 6, 7, 8, 9]]
     traces = [*all_games(), *(trace(data=data) for data in "abcdef"), trace(data="grid", certified=tuple(swapped))]
-    first = Tracked(traces=traces).claims()[0]
+    first = Traces(traces=traces).claims()[0]
     assert not first.holds
     assert "grid 0.7" in first.measured

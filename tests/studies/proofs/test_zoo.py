@@ -1,4 +1,4 @@
-"""The zoo: its table keeps its promises, its runs are those of `wgan train`, and its labels are found out by others."""
+"""The zoo: its table, its runs, which are those of `wgan train`, and the ground truth of its labels."""
 
 import dataclasses
 import json
@@ -10,33 +10,33 @@ import torch
 from wgan import runs
 from wgan.settings import check
 from wgan.studies.proofs import zoo
-from wgan.studies.proofs.zoo import ZOO, Specimen, claims, confusion, is_true, live, truths_of, visit
-from wgan.studies.proofs.zoo.data import DISTRIBUTIONS, clusters, open_source
+from wgan.studies.proofs.zoo import CASES, Case, claims, confusion, ground_truth_of, is_true, run_case, run_cases
+from wgan.studies.proofs.zoo.cases import DISTRIBUTIONS, clusters, open_source
 from wgan.training.factory import choose_parts
 from wgan.transport import exact
 from wgan.trust.verdict import KINDS, Verdict
 
-SOUND = [each for each in ZOO.values() if each.expected == "trust"]
-PLANTED = [each for each in ZOO.values() if each.expected != "trust"]
+SOUND = [each for each in CASES.values() if each.expected == "trust"]
+FAULTY = [each for each in CASES.values() if each.expected != "trust"]
 FAULTS = [kind for kind in KINDS if kind != "trust"]
 
 
 @pytest.fixture
 def few(monkeypatch):
-    """Truth from few points, and another critic that is soon trained."""
+    """Ground truth from few points and updates."""
     for name, value in {"_FRESH": 600, "_SOLVED": 300, "_OTHER_STEPS": 200}.items():
         monkeypatch.setattr(f"wgan.studies.proofs.zoo.ground_truth.{name}", value)
 
 
-def short(name, steps=20, **changes) -> Specimen:
+def short(name, steps=20, **changes) -> Case:
     settings = dataclasses.replace(
-        ZOO[name].settings, steps=steps, eval_every=steps, batch_size=16, eval_size=50, **changes
+        CASES[name].settings, steps=steps, eval_every=steps, batch_size=16, eval_size=50, **changes
     )
-    return dataclasses.replace(ZOO[name], settings=settings)
+    return dataclasses.replace(CASES[name], settings=settings)
 
 
-def test_the_table_has_enough_of_everything():
-    assert len(ZOO) >= 36
+def test_the_table_has_enough_cases_of_each_kind():
+    assert len(CASES) >= 36
     assert len(SOUND) >= 10
     games = {
         tuple(str(getattr(each.settings, name)).split(":")[0] for name in ("objective", "constraint")) for each in SOUND
@@ -44,27 +44,27 @@ def test_the_table_has_enough_of_everything():
     assert len(games) >= 5
     assert len({each.settings.data for each in SOUND}) >= 4
     for kind in FAULTS:
-        assert sum(each.expected == kind for each in PLANTED) >= 3, kind
+        assert sum(each.expected == kind for each in FAULTY) >= 3, kind
 
 
-def test_every_run_can_be_made_and_is_another():
-    for name, each in ZOO.items():
+def test_every_case_can_be_built_and_is_distinct():
+    for name, each in CASES.items():
         assert each.name == name
         check(each.settings)
         choose_parts(each.settings)
         assert each.settings.data in DISTRIBUTIONS
-    assert len({(json.dumps(dataclasses.asdict(each.settings)), each.rows) for each in ZOO.values()}) == len(ZOO)
+    assert len({(json.dumps(dataclasses.asdict(each.settings)), each.rows) for each in CASES.values()}) == len(CASES)
 
 
-def test_a_planted_run_has_a_sound_sibling_and_is_another():
+def test_a_case_with_a_fault_has_a_different_sound_sibling():
     assert not any(each.sibling for each in SOUND)
-    for each in PLANTED:
-        sibling = ZOO[each.sibling]
+    for each in FAULTY:
+        sibling = CASES[each.sibling]
         assert sibling.expected == "trust"
         assert (each.settings, each.rows) != (sibling.settings, sibling.rows)
 
 
-def test_clusters_have_the_mean_and_the_width_that_they_say():
+def test_clusters_have_their_declared_mean_and_width():
     found = clusters(3, 16, 0.2)
     assert torch.allclose(found.modes.norm(dim=1), torch.ones(3))
     points = found.draw(20_000, torch.Generator().manual_seed(0))
@@ -76,59 +76,59 @@ def test_clusters_have_the_mean_and_the_width_that_they_say():
 
 
 @pytest.mark.parametrize(("rows", "held_out"), [(40, 40), (3_000, 1_000)])
-def test_few_rows_have_as_many_held_out_and_many_a_thousand(rows, held_out):
+def test_as_many_rows_are_held_out_as_are_trained_on_up_to_a_thousand(rows, held_out):
     source = open_source("clusters-8d", rows, 3)
     assert (source.size, source.num_held_out) == (rows, held_out)
     alike, other = open_source("clusters-8d", rows, 3), open_source("clusters-8d", rows, 4)
     assert source.fingerprint() == alike.fingerprint() != other.fingerprint()
-    # As they were drawn: their modes are where the table has them.
+    # Not scaled: the modes are those of the table.
     near = torch.cdist(source.distinct(rows, torch.Generator().manual_seed(0)), DISTRIBUTIONS["clusters-8d"].modes)
     assert float(near.min(dim=1).values.mean()) < 0.15 * 8**0.5
 
 
-def test_a_life_is_a_run_of_the_command(tmp_path):
-    specimen = short("ring-gan")
-    life = live(specimen, 5)
-    with runs.begin(life.settings, tmp_path / "run") as run:
-        list(run.run())
+def test_a_case_run_equals_a_run_of_the_command(tmp_path):
+    case = short("ring-gan")
+    run = run_case(case, 5)
+    with runs.begin(run.settings, tmp_path / "run") as stored:
+        list(stored.run())
     record = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     (last,) = (line for line in record if "held_out_estimate" in line)
-    assert json.loads(json.dumps(life.lines)) == [{name: last[name] for name in life.lines[0]}]
-    assert life.facts == dataclasses.asdict(life.settings)
+    assert json.loads(json.dumps(run.lines)) == [{name: last[name] for name in run.lines[0]}]
+    assert run.diverged == ""
 
 
-def test_a_life_ends_where_a_run_would_be_stopped():
-    life = live(short("roll-wall-to-wall"), 0)
-    assert life.game.steps_done == 10
-    assert life.lines == []
-    assert life.facts["diverged"].startswith("training diverged at step 10: each update of the critic")
-    assert truths_of(life)["ended"] == 0.0
+def test_a_case_run_ends_where_training_diverges():
+    run = run_case(short("roll-wall-to-wall"), 0)
+    assert run.game.steps_done == 10
+    assert run.lines == []
+    assert run.diverged.startswith("training diverged at step 10: each update of the critic")
+    assert ground_truth_of(run)["ended"] == 0.0
 
 
-def posed(specimen, points, *, slope=1.0):
-    """A life whose generator hands out these points in turn, and whose critic is slope times their first entry."""
-    life = live(specimen, 0)
+def replaced(case, points, *, slope=1.0):
+    """A run with a generator that returns these points in turn, and the critic slope * x[0]."""
+    run = run_case(case, 0)
 
-    class Posing(torch.nn.Module):
-        given, layout = life.game.generator.given, life.game.generator.layout
+    class Fixed(torch.nn.Module):
+        given, layout = run.game.generator.given, run.game.generator.layout
 
         def forward(self, noise, condition=None):
             return points[torch.arange(len(noise)) % len(points)]
 
-    life.game.generator = Posing()
-    life.game.score = lambda values, condition=None, weights=None: slope * values[:, 0]
-    return life
+    run.game.generator = Fixed()
+    run.game.score = lambda values, condition=None, weights=None: slope * values[:, 0]
+    return run
 
 
-def test_what_is_true_of_samples_is_known_of_a_generator_that_copies_rows():
-    specimen = short("clusters-16d-memory", steps=1)
-    rows = live(specimen, 0).source.distinct(30, torch.Generator().manual_seed(0))
-    found = truths_of(posed(specimen, rows))
+def test_ground_truth_of_a_generator_that_copies_rows():
+    case = short("clusters-16d-memory", steps=1)
+    rows = run_case(case, 0).source.distinct(30, torch.Generator().manual_seed(0))
+    found = ground_truth_of(replaced(case, rows))
     assert (found["near_rows"], found["nearer_to_rows"]) == (0.0, 1.0)
     assert found["near_fresh"] > 0.5
     assert is_true("memorising", found, None)
     fresh = DISTRIBUTIONS["clusters-16d"].draw(4_000, torch.Generator().manual_seed(9))
-    found = truths_of(posed(specimen, fresh))
+    found = ground_truth_of(replaced(case, fresh))
     assert 0.4 < found["nearer_to_rows"] < 0.6
     assert found["w1"] == pytest.approx(found["w1_floor"], rel=0.05)
     assert found["modes"] == 1.0
@@ -139,9 +139,9 @@ def test_what_is_true_of_samples_is_known_of_a_generator_that_copies_rows():
 
 
 @pytest.mark.usefixtures("few")
-def test_what_is_true_of_samples_is_known_of_a_generator_of_one_mode():
-    specimen, one = short("ring-free", steps=1), DISTRIBUTIONS["ring"].modes[:1]
-    found = truths_of(posed(specimen, one))
+def test_ground_truth_of_a_generator_of_one_mode():
+    case, one = short("ring-free", steps=1), DISTRIBUTIONS["ring"].modes[:1]
+    found = ground_truth_of(replaced(case, one))
     assert found["modes"] == pytest.approx(1 / 8)
     centres = DISTRIBUTIONS["ring"].modes
     assert found["w1"] == pytest.approx(float((centres - one).norm(dim=1).mean()), rel=0.05)
@@ -150,9 +150,9 @@ def test_what_is_true_of_samples_is_known_of_a_generator_of_one_mode():
 
 
 @pytest.mark.usefixtures("few")
-def test_another_critic_sees_what_the_runs_own_does_not():
-    found = truths_of(posed(short("roll-slow-critic", steps=1), torch.full((8, 2), 3.0), slope=-1e-3))
-    # Samples on one point, far away: W1 is the mean distance from it, which the sibling's critic finds in no time.
+def test_ground_truth_uses_the_critic_of_the_sibling():
+    found = ground_truth_of(replaced(short("roll-slow-critic", steps=1), torch.full((8, 2), 3.0), slope=-1e-3))
+    # All samples are one distant point: W1 is the mean distance from it, which the sibling's critic learns quickly.
     assert found["estimate_fresh"] == pytest.approx(3e-3, rel=0.1)
     assert found["other_critic"] > 1.0
     assert is_true("critic-not-optimal", found, {"w1": 0.1})
@@ -186,7 +186,7 @@ def test_another_critic_sees_what_the_runs_own_does_not():
         ("diverged", {"estimate_fresh": -1.1e6}, {"estimate_fresh": 9e5}),
     ],
 )
-def test_each_label_has_its_edge(kind, found, other):
+def test_each_label_has_a_threshold(kind, found, other):
     plain = {
         "ended": 1.0, "spread": 1.0, "w1": 0.3, "w1_floor": 0.2, "estimate_trained": 1.0, "estimate_fresh": 0.8,
         "near_rows": 1.0, "near_fresh": 1.0, "nearer_to_rows": 0.5, "slope": 1.0, "modes": 1.0, "drift": 1.0,
@@ -197,7 +197,7 @@ def test_each_label_has_its_edge(kind, found, other):
     assert not is_true(kind, plain | other, sibling)
 
 
-def test_a_run_without_finite_samples_has_diverged_and_is_nothing_else():
+def test_a_run_without_finite_samples_has_diverged():
     for kind in KINDS:
         assert is_true(kind, {"ended": 1.0, "spread": 1.0}, None) == (kind == "diverged")
 
@@ -207,12 +207,12 @@ def small_zoo(monkeypatch):
     """Three runs of twenty updates."""
     names = ("roll-clipping", "ring-penalty", "roll-wall-to-wall")
     small = {name: short(name) for name in names}
-    monkeypatch.setattr("wgan.studies.proofs.zoo.score.ZOO", small)
+    monkeypatch.setattr("wgan.studies.proofs.zoo.score.CASES", small)
 
 
 @pytest.mark.usefixtures("small_zoo", "few")
-def test_a_visit_hands_out_what_was_asked_for_and_knows_siblings():
-    (found,) = visit(["roll-wall-to-wall"], seeds=(2,))
+def test_only_named_cases_are_yielded():
+    (found,) = run_cases(["roll-wall-to-wall"], seeds=(2,))
     assert (found.name, found.seed, found.expected, found.verdict.kind) == (
         "roll-wall-to-wall",
         2,
@@ -221,54 +221,56 @@ def test_a_visit_hands_out_what_was_asked_for_and_knows_siblings():
     )
     assert found.is_right
     assert found.is_true
-    again, other = visit(["ring-penalty"], seeds=(0, 1))
+    again, other = run_cases(["ring-penalty"], seeds=(0, 1))
     assert [again.seed, other.seed] == [0, 1]
     assert again.lines != other.lines
-    # After twenty updates nothing has been learnt, whatever the table says.
+    # After twenty updates the run is not yet sound.
     assert not again.is_true
 
 
-def test_a_curve_is_held_to_distances_that_no_verdict_sees():
-    life = live(short("ring-penalty", steps=40), 0)
-    (at, distance), points = life.witnessed[-1], DISTRIBUTIONS["ring"].draw(1_000, torch.Generator().manual_seed(1))
-    assert (len(life.witnessed), at, len(life.curve)) == (1, 40, 4)
+def test_the_curve_is_compared_with_distances_to_fresh_points():
+    run = run_case(short("ring-penalty", steps=40), 0)
+    (at, distance), ring = run.fresh_distances[-1], DISTRIBUTIONS["ring"]
+    points = ring.draw(1_000, torch.Generator().manual_seed(1))
+    assert (len(run.fresh_distances), at, len(run.curve)) == (1, 40, 4)
     with torch.no_grad():
-        samples = life.game.generate(life.game.prior.sample(1_000, torch.Generator().manual_seed(2))).values
+        samples = run.game.generate(run.game.prior.sample(1_000, torch.Generator().manual_seed(2))).values
     assert distance == pytest.approx(float(exact(points, samples).distance), rel=0.1)
     falling = dataclasses.replace(
-        life,
+        run,
         curve=[(step, -float(step)) for step in range(10, 410, 10)],
-        witnessed=[(step, 1 / step) for step in (100, 200, 300, 400)],
+        fresh_distances=[(step, 1 / step) for step in (100, 200, 300, 400)],
     )
-    assert truths_of(falling)["follows"] == 1.0
-    assert truths_of(dataclasses.replace(falling, curve=[(s, -e) for s, e in falling.curve]))["follows"] == -1.0
-    # One outlier among the latest five updates does not show.
+    assert ground_truth_of(falling)["follows"] == 1.0
+    assert ground_truth_of(dataclasses.replace(falling, curve=[(s, -e) for s, e in falling.curve]))["follows"] == -1.0
+    # The median over five updates removes an outlier.
     spoilt = [(step, 1e9 if step == 400 else estimate) for step, estimate in falling.curve]
-    assert truths_of(dataclasses.replace(falling, curve=spoilt))["follows"] == 1.0
+    assert ground_truth_of(dataclasses.replace(falling, curve=spoilt))["follows"] == 1.0
 
 
-def seen(expected, found, name="x", is_so=True):
+def result(expected, found, name="x", is_so=True):
     verdict = Verdict(kind=found, reason="so")
-    return zoo.Visit(
-        name=name, seed=0, expected=expected, verdict=verdict, truths={}, is_true=is_so, lines=[], facts={}
+    return zoo.CaseResult(
+        name=name, seed=0, expected=expected, verdict=verdict, ground_truth={}, is_true=is_so, lines=[]
     )
 
 
-def test_the_claims_count():
-    right = [seen("trust", "trust")] * 5 + [seen("momentum", "momentum")] * 4
-    shares, alarms, untold, trusted, labels = claims([*right, seen("momentum", "trust", "missed")])
+def test_claims_count_the_verdicts():
+    right = [result("trust", "trust")] * 5 + [result("momentum", "momentum")] * 4
+    shares, alarms, undecided, trusted, labels = claims([*right, result("momentum", "trust", "missed")])
     assert (shares.measured, shares.holds) == ("9 of 10 runs", True)
     assert (alarms.measured, alarms.holds, labels.holds) == ("none of 5", True, True)
-    assert (untold.measured, untold.holds) == ("none of 5", True)
+    assert (undecided.measured, undecided.holds) == ("none of 5", True)
     assert (trusted.measured, trusted.holds) == ("missed", False)
-    # That one of four sound runs cannot be told is no alarm; of three it is too many.
-    doubted = [seen("trust", "cannot-tell", "vague"), *[seen("trust", "trust")] * 3, seen("cannot-tell", "cannot-tell")]
-    _, alarms, untold, trusted, _ = claims(doubted)
-    assert (alarms.holds, untold.measured, untold.holds) == (True, "vague", True)
+    # One undecided verdict is allowed in four sound runs, but not in three.
+    sound = [result("trust", "cannot-tell", "vague"), *[result("trust", "trust")] * 3]
+    doubted = [*sound, result("cannot-tell", "cannot-tell")]
+    _, alarms, undecided, trusted, _ = claims(doubted)
+    assert (alarms.holds, undecided.measured, undecided.holds) == (True, "vague", True)
     assert (trusted.measured, trusted.holds) == ("none of 1", True)
     assert not claims(doubted[:3])[2].holds
     shares, alarms, _, _, labels = claims(
-        [*right, seen("trust", "momentum", "poor"), seen("diverged", "trust", "odd", False)]
+        [*right, result("trust", "momentum", "poor"), result("diverged", "trust", "odd", False)]
     )
     assert not shares.holds
     assert (alarms.measured, alarms.holds) == ("poor (momentum)", False)
@@ -276,8 +278,8 @@ def test_the_claims_count():
     assert not claims([])[0].holds
 
 
-def test_the_confusion_is_counted_by_pairs():
-    found = confusion([seen("trust", "trust"), seen("trust", "trust"), seen("momentum", "trust")])
+def test_confusion_counts_pairs():
+    found = confusion([result("trust", "trust"), result("trust", "trust"), result("momentum", "trust")])
     assert found == {("trust", "trust"): 2, ("momentum", "trust"): 1}
 
 
@@ -286,6 +288,6 @@ def test_the_confusion_is_counted_by_pairs():
     "name", ["roll-clipping", "roll-tiny-clip", "ring-dead", "ring-one-look", "ring-cut-short", "clouds-64d-noise"]
 )
 def test_verdicts_on_whole_runs_are_right(name):
-    (found,) = visit([name])
+    (found,) = run_cases([name])
     assert found.is_true
     assert found.is_right, str(found.verdict)

@@ -19,8 +19,8 @@ from wgan.data.images.folders import Folder
 from wgan.data.images.idx import read_idx
 from wgan.data.images.source import ImageSource
 from wgan.data.images.tags import image_conditions, offered
-from wgan.data.labels import LABEL, conditions_of_labels, label_column
 from wgan.data.options import ENCODED_IMAGES, PIXELS, check_applies
+from wgan.data.row_conditions import LABEL, conditions_of_labels, label_column
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
 from wgan.system.text import escaped

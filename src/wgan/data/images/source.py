@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wgan.data.conditions import RowConditions
 from wgan.data.finite import FiniteSource
 from wgan.data.images.codec import ImageCodec
+from wgan.data.row_conditions import RowConditions
 from wgan.errors import DataError
 from wgan.system.text import escaped
 

@@ -1,27 +1,32 @@
-"""Why not the original GAN: its failures, measured.
+"""Failures of the original GAN, measured.
 
-`vanishing` shows that a better discriminator leaves less of a gradient; `fit_gaussian` and `fit_by_game` show which
-modes of two each divergence covers.
+`vanishing` shows that a better discriminator has a smaller gradient. `fit_gaussian` and `fit_by_fgan` show which of two
+modes each divergence covers.
 """
 
-from wgan.studies.failures.fits import GaussianFit, divergence_from_gaussian, fit_gaussian, fit_gaussians, judged_by_all
-from wgan.studies.failures.games import GameFit, fit_by_game
+from wgan.studies.failures.fgan_fits import FGANFit, fit_by_fgan
+from wgan.studies.failures.fits import (
+    GaussianFit,
+    divergence_from_gaussian,
+    divergence_matrix,
+    fit_gaussian,
+    fit_gaussians,
+)
 from wgan.studies.failures.mixtures import F_GAN_MIXTURE, TWO_MODES, LineMixture
-from wgan.studies.failures.vanishing import Claim, Curve, Vanishing, vanishing
+from wgan.studies.failures.vanishing import Curve, Vanishing, vanishing
 
 __all__ = [
     "F_GAN_MIXTURE",
     "TWO_MODES",
-    "Claim",
     "Curve",
-    "GameFit",
+    "FGANFit",
     "GaussianFit",
     "LineMixture",
     "Vanishing",
     "divergence_from_gaussian",
-    "fit_by_game",
+    "divergence_matrix",
+    "fit_by_fgan",
     "fit_gaussian",
     "fit_gaussians",
-    "judged_by_all",
     "vanishing",
 ]

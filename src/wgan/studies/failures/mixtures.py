@@ -1,7 +1,8 @@
-"""Mixtures of Gaussians on the line: what one Gaussian cannot be, so that it must choose what to give up."""
+"""Mixtures of Gaussians on the line, which a single Gaussian cannot fit, and networks on the line."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 
@@ -9,13 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wgan.batch import Batch, Layout
+from wgan.data.points import PointsCodec
+from wgan.data.source import RowsOf
 from wgan.errors import UsageError
+from wgan.networks import Generator
 from wgan.system.torch_state import in_usual_state
 from wgan.transport.measures import Array, as_float64, as_weights, refuse_beyond_memory
 
-_LEAST_LEVEL = 1e-12
-_FEWEST_PLACES = 4_001
-_PLACES_A_DEVIATION = 10.0
+_MIN_LEVEL = 1e-12
+_MIN_POINTS = 4_001
+_POINTS_PER_DEVIATION = 10.0
 _LOG_ROOT_2_PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -39,7 +44,7 @@ class LineMixture:
         """A mixture from lists, arrays or tensors of equal length.
 
         Raises:
-            UsageError: Lengths that differ, weights that are no probabilities, or a deviation that is not above 0.
+            UsageError: Different lengths, weights that are not probabilities, or a deviation not above 0.
             NumericError: Numbers that are not finite.
         """
         centres, widths = as_float64(means, "means").detach(), as_float64(deviations, "deviations").detach()
@@ -54,12 +59,12 @@ class LineMixture:
 
     @property
     def mean(self) -> float:
-        """The mean of the whole."""
+        """Mean of the mixture."""
         return float(self.weights @ self.means)
 
     @property
     def deviation(self) -> float:
-        """The standard deviation of the whole."""
+        """Standard deviation of the mixture."""
         second = self.weights @ (self.deviations.square() + self.means.square())
         return math.sqrt(float(second) - self.mean**2)
 
@@ -72,37 +77,37 @@ class LineMixture:
     def sample(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw a stratified batch, one point from each of `size` equally likely intervals.
 
-        Each point is distributed as a mixture's point is, and a mean over the batch has far less noise than over
-        independent points: one uniform number shifts them all.
+        Each point has the distribution of the mixture. One uniform number shifts them all, so that a mean over the
+        batch has far less noise than over independent points.
 
         Args:
-            size: Points.
-            rng: What decides the shift and the order.
+            size: Number of points.
+            rng: Determines the shift and the order.
 
         Returns:
             Shape (size, 1), float32.
         """
-        places = self.grid()
-        below = torch.special.ndtr((places[:, None] - self.means) / self.deviations) @ self.weights
+        positions = self.grid()
+        below = torch.special.ndtr((positions[:, None] - self.means) / self.deviations) @ self.weights
         levels, first = np.unique(below.numpy(), return_index=True)
-        points = np.interp(stratified(size, rng).numpy(), levels, places.numpy()[first])
+        points = np.interp(stratified(size, rng).numpy(), levels, positions.numpy()[first])
         return torch.from_numpy(points)[:, None].float()
 
     @in_usual_state
     def grid(self, *, reach: float = 12.0) -> Tensor:
-        """Equally spaced places, close enough to see the narrowest mode, float64, ascending.
+        """Equally spaced points that resolve the narrowest mode, float64, ascending.
 
         Args:
-            reach: How far they go beyond the outermost modes, in units of the widest mode's deviation, or half of the
-                whole's if that is more, since a Gaussian that covers all modes is as wide.
+            reach: How far they extend beyond the outermost modes, in units of the widest mode's deviation, or of half
+                the mixture's if that is larger, since a Gaussian that covers all modes is as wide.
 
         Raises:
-            UsageError: More places than memory holds.
+            UsageError: More points than fit into memory.
         """
-        room = reach * max(float(self.deviations.max()), self.deviation / 2.0)
-        low, high = float(self.means.min()) - room, float(self.means.max()) + room
-        num = max(_FEWEST_PLACES, math.ceil((high - low) / float(self.deviations.min()) * _PLACES_A_DEVIATION))
-        refuse_beyond_memory(64 * num * len(self.means), f"a grid of {num:,} places", "Bring the modes' widths closer.")
+        margin = reach * max(float(self.deviations.max()), self.deviation / 2.0)
+        low, high = float(self.means.min()) - margin, float(self.means.max()) + margin
+        num = max(_MIN_POINTS, math.ceil((high - low) / float(self.deviations.min()) * _POINTS_PER_DEVIATION))
+        refuse_beyond_memory(64 * num * len(self.means), f"a grid of {num:,} points", "Bring the modes' widths closer.")
         return torch.linspace(low, high, num, dtype=torch.float64, device="cpu")
 
 
@@ -112,12 +117,65 @@ def stratified(num: int, rng: torch.Generator) -> Tensor:
         torch.arange(num, dtype=torch.float64, device="cpu")
         + torch.rand((), dtype=torch.float64, generator=rng, device="cpu")
     ) / max(num, 1)
-    return levels[torch.randperm(num, generator=rng, device="cpu")].clamp(_LEAST_LEVEL, 1.0 - _LEAST_LEVEL)
+    return levels[torch.randperm(num, generator=rng, device="cpu")].clamp(_MIN_LEVEL, 1.0 - _MIN_LEVEL)
 
 
 def gaussian_log_density(x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     """The logarithm of a Gaussian's density, broadcast, differentiable."""
     return -0.5 * ((x - mean) / deviation).square() - deviation.log() - _LOG_ROOT_2_PI
+
+
+class LineSource:
+    """A mixture on the line as a `Source` of stratified batches.
+
+    Args:
+        mixture: The distribution.
+    """
+
+    name = "mixture"
+    size: int | None = None
+    num_held_out: int | None = None
+    notes: tuple[str, ...] = ()
+    conditions: None = None
+    offers: tuple[str, ...] = ()
+
+    def __init__(self, mixture: LineMixture) -> None:
+        self.mixture = mixture
+        self.codec = PointsCodec.identity(1)
+
+    def sample(self, size: int, rng: torch.Generator) -> Batch:
+        """Draw points, shape (size, 1), float32."""
+        return Batch(self.mixture.sample(size, rng))
+
+    def held_out(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw fresh points, shape (size, 1), float32."""
+        return self.mixture.sample(size, rng)
+
+    def distinct(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw fresh points, shape (size, 1), float32."""
+        return self.mixture.sample(size, rng)
+
+    def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
+        """Draw fresh points, shape (size, 1), float32, without conditions; none are unseen."""
+        return self.sample(0 if part == "unseen" else size, rng)
+
+    def describe(self) -> str:
+        """A description of the data."""
+        return f"points on the line: a mixture of {len(self.mixture.means)} Gaussians that never repeats"
+
+    def fingerprint(self) -> str:
+        """A digest of the mixture's parameters."""
+        parameters = torch.stack([self.mixture.weights, self.mixture.means, self.mixture.deviations])
+        return hashlib.blake2b(parameters.numpy().tobytes(), digest_size=16).hexdigest()
+
+
+def line_generator(mean: float, deviation: float) -> Generator:
+    """The generator x = mean + deviation z: its weight is the deviation, its bias the mean."""
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, 1, 1, dtype=torch.float32, device="cpu")  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        layer.weight.fill_(deviation)
+        layer.bias.fill_(mean)
+    return Generator(layer, 1, Layout(shape=(1,)))
 
 
 F_GAN_MIXTURE = LineMixture.of([0.33, 0.67], [-1.0, 2.0], [0.25, math.sqrt(2.0)])
@@ -127,4 +185,4 @@ Source: Nowozin, Cseke and Tomioka (2016), section 2.4 and supplement.
 """
 
 TWO_MODES = LineMixture.of([0.6, 0.4], [-2.0, 2.0], [0.6, 0.6])
-"""Two modes far enough apart that a Gaussian must cover both with what lies between, or leave one out."""
+"""Two modes far apart: a Gaussian covers both and the gap between them, or only one."""

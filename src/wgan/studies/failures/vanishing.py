@@ -1,7 +1,7 @@
-"""Why the original GAN starves its generator: the better its discriminator, the less of a gradient is left.
+"""Vanishing gradients in the original GAN: the better the discriminator, the smaller the generator's gradient.
 
-A generator stands still, far from the data. A discriminator is trained against it, and a Wasserstein critic beside it,
-and along the way the gradient is measured that each would hand to the generator.
+A fixed generator is far from the data. A discriminator and a Wasserstein critic are trained against it, and the
+generator's gradient through each is measured along the way.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from wgan.networks import MLP
 from wgan.objectives import GAN, Objective, Wasserstein
 from wgan.optimizers import Adam
 from wgan.randomness import Randomness
-from wgan.studies.failures.games import LineSource, line_generator
-from wgan.studies.failures.mixtures import LineMixture
+from wgan.studies import Claim
+from wgan.studies.failures.mixtures import LineMixture, LineSource, line_generator
 from wgan.system.threads import on_threads
 from wgan.system.torch_state import in_usual_state
 from wgan.training.batches import draw_critic_batch, generate
@@ -35,19 +35,19 @@ from wgan.training.setup import Setup
 from wgan.training.updates import Updates
 from wgan.trust.gradients import saturation, weight_gradient
 
-_NUM_MARKS = 25
+_NUM_MEASURED = 25
 _NUM_PROBES = 32
 _PROBE_SIZE = 64
 _BATCH_SIZE = 128
 _PENALTY = 10.0
-_NUM_PLACES = 401
-_SETTLED = 30
-"""Critic updates after which a critic that was drawn at random has found its direction."""
+_NUM_POSITIONS = 401
+_WARM_UP = 30
+"""Critic updates after which the initial weights of a critic no longer dominate its gradient."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Curve:
-    """The gradient that a loss hands to a generator that stands still, against updates of its critic.
+    """The gradient of a loss with respect to a fixed generator, against updates of its critic.
 
     Attributes:
         norms: Norm of the mean gradient, shape (K,).
@@ -58,39 +58,22 @@ class Curve:
     noise: NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A sentence of the literature in numbers.
-
-    Attributes:
-        text: What is claimed.
-        measured: The number.
-        wanted: What it has to be.
-        holds: Whether it is.
-    """
-
-    text: str
-    measured: str
-    wanted: str
-    holds: bool
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Vanishing:
-    """What was measured.
+    """The measurements.
 
     Attributes:
-        distance: Between the means of data and generator, which is W1.
-        deviation: Of both.
-        steps: Updates of the critic after which it was measured, shape (K,).
-        minimax: Of E log(1 - D(fake)).
-        nonsaturating: Of -E log D(fake), on the same discriminator.
-        wasserstein: Of -E f(fake).
+        distance: Between the means of data and generator; equal to W1.
+        deviation: Standard deviation of both.
+        steps: Critic updates at the measurements, shape (K,).
+        minimax: Gradient of E log(1 - D(fake)).
+        nonsaturating: Gradient of -E log D(fake), with the same discriminator.
+        wasserstein: Gradient of -E f(fake).
         saturated: Share of samples at which the discriminator is within 0.001 of 0 or 1, shape (K,).
-        places: On the line, shape (L,).
-        discriminator: D there in the end, shape (L,).
-        critic: f there in the end, shape (L,).
-        slope: What f's slope should be: 1 + W1 / (2 weight), since its penalty is soft.
+        positions: Positions on the line, shape (L,).
+        discriminator: Final D at these positions, shape (L,).
+        critic: Final f at these positions, shape (L,).
+        slope: Slope of f in theory under a soft penalty: 1 + W1 / (2 weight).
     """
 
     distance: float
@@ -100,20 +83,20 @@ class Vanishing:
     nonsaturating: Curve
     wasserstein: Curve
     saturated: NDArray[np.float64]
-    places: NDArray[np.float64]
+    positions: NDArray[np.float64]
     discriminator: NDArray[np.float64]
     critic: NDArray[np.float64]
     slope: float
 
     def claims(self) -> tuple[Claim, ...]:
-        """What the literature says of such curves from update 30 on, and whether these say it too."""
-        # From where the critics have found their direction: before, it is their initial weights that are measured.
-        late = self.steps >= _SETTLED
+        """The literature's claims about these curves from update 30 on, and whether they hold."""
+        # Before that, the gradients are those of the initial weights.
+        late = self.steps >= _WARM_UP
         fall = float(self.minimax.norms[-1] / self.minimax.norms[late][0])
         rise = float(self.nonsaturating.norms[-1] / self.nonsaturating.norms[late][0])
-        louder = float(self.nonsaturating.noise[-1] / self.nonsaturating.noise[late][0])
-        settled = self.wasserstein.norms[late]
-        band, sure = float(settled.max() / settled.min()), float(self.saturated[-1])
+        noisier = float(self.nonsaturating.noise[-1] / self.nonsaturating.noise[late][0])
+        late_norms = self.wasserstein.norms[late]
+        band, saturated_share = float(late_norms.max() / late_norms.min()), float(self.saturated[-1])
         return (
             Claim(
                 text="the minimax gradient vanishes",
@@ -129,19 +112,19 @@ class Vanishing:
             ),
             Claim(
                 text="but its noise grows",
-                measured=f"{louder:.3g} times what it was",
+                measured=f"{noisier:.3g} times what it was",
                 wanted="above 3",
-                holds=louder > 3,
+                holds=noisier > 3,
             ),
             Claim(
                 text="the discriminator saturates",
-                measured=f"{100 * sure:.1f} % of the samples",
+                measured=f"{100 * saturated_share:.1f} % of the samples",
                 wanted="above 99 %",
-                holds=sure > 0.99,
+                holds=saturated_share > 0.99,
             ),
             Claim(
                 text="the Wasserstein critic's gradient stays",
-                measured=f"{settled.min():.3g} to {settled.max():.3g}, {self.slope:.3g} in theory",
+                measured=f"{late_norms.min():.3g} to {late_norms.max():.3g}, {self.slope:.3g} in theory",
                 wanted="a factor below 1.5",
                 holds=band < 1.5,
             ),
@@ -149,57 +132,59 @@ class Vanishing:
 
 
 @in_usual_state
-@on_threads(1)  # its networks are small
+@on_threads(1)  # small networks
 def vanishing(*, distance: float = 6.0, deviation: float = 0.5, critic_steps: int = 1500, seed: int = 0) -> Vanishing:
-    """Train a discriminator and a Wasserstein critic against a generator that stands still, and measure its gradients.
+    """Train a discriminator and a Wasserstein critic against a fixed generator, and measure its gradients.
 
-    Data N(0, deviation²), generator x = distance + deviation z, both critics MLPs of two layers of 64. The optimal
-    discriminator of two such Gaussians has the logit log p/q, so that E log(1 - D) has next to no gradient, and -log D
-    one of distance / deviation²; the best 1-Lipschitz critic has slope 1 at any distance, a soft penalty somewhat more.
+    The data is N(0, deviation²), the generator x = distance + deviation z, and both critics are MLPs of two layers of
+    64. The optimal discriminator of two such Gaussians has the logit log p/q. Then the gradient of E log(1 - D) is
+    close to 0, and that of -log D is distance / deviation². The optimal 1-Lipschitz critic has slope 1 at any
+    distance, with a soft penalty somewhat more.
 
     Args:
-        distance: Between the means, above 0.
-        deviation: Of both Gaussians, above 0.
+        distance: Distance between the means, above 0.
+        deviation: Standard deviation of both Gaussians, above 0.
         critic_steps: Updates of each critic.
-        seed: Initial weights and all batches follow from it.
+        seed: Determines initial weights and all batches.
 
     Returns:
-        Curves at some 25 numbers of updates, evenly spaced on a logarithmic axis, and both critics in the end.
+        Curves at some 25 numbers of updates, evenly spaced on a logarithmic axis, and both final critics.
 
     Raises:
-        UsageError: A number out of its range.
+        UsageError: A number out of range.
 
     Cost: critic_steps updates of two small networks, and 2,400 gradients: some 10 s on one thread.
 
     Source: Arjovsky and Bottou (2017), theorems 2.4 and 2.6 and figures 2 and 3; Arjovsky, Chintala and Bottou (2017),
         figure 2, for the two critics on the line.
     """
-    if not (0 < distance < np.inf and 0 < deviation < np.inf) or critic_steps < _SETTLED:
+    if not (0 < distance < np.inf and 0 < deviation < np.inf) or critic_steps < _WARM_UP:
         raise UsageError(
-            f"distance and deviation must be above 0 and critic_steps at least {_SETTLED}, not {distance}, {deviation} "
+            f"distance and deviation must be above 0 and critic_steps at least {_WARM_UP}, not {distance}, {deviation} "
             f"and {critic_steps}"
         )
     source = LineSource(LineMixture.of([1.0], [0.0], [deviation]))
-    marks = np.unique(np.geomspace(1, critic_steps + 1, _NUM_MARKS).round().astype(np.int64) - 1)
+    measured_at = np.unique(np.geomspace(1, critic_steps + 1, _NUM_MEASURED).round().astype(np.int64) - 1)
     games = [_game(distance, deviation, seed) for _ in range(2)]
-    minimax, other = GAN(generator="minimax"), GAN(generator="nonsaturating")
+    minimax, nonsaturating = GAN(generator="minimax"), GAN(generator="nonsaturating")
     hparams = Hyperparameters(generator_steps=0, batch_size=_BATCH_SIZE)
-    discriminator = Setup(games[0], source, other, Unconstrained(), hparams)
+    discriminator = Setup(games[0], source, nonsaturating, Unconstrained(), hparams)
     critic = Setup(games[1], source, Wasserstein(), LipschitzPenalty(weight=_PENALTY), hparams)
-    (low, high), saturated = _measured(discriminator, (minimax, other), marks)
-    (flat,), _ = _measured(critic, (Wasserstein(),), marks)
-    places = torch.linspace(-4 * deviation, distance + 4 * deviation, _NUM_PLACES, dtype=torch.float32, device="cpu")
+    (falling, rising), saturated = _measure(discriminator, (minimax, nonsaturating), measured_at)
+    (constant,), _ = _measure(critic, (Wasserstein(),), measured_at)
+    margin = 4 * deviation
+    positions = torch.linspace(-margin, distance + margin, _NUM_POSITIONS, dtype=torch.float32, device="cpu")
     with torch.no_grad():
-        of_discriminator, of_critic = (game.score(places[:, None]).double() for game in games)
+        of_discriminator, of_critic = (game.score(positions[:, None]).double() for game in games)
     return Vanishing(
         distance=distance,
         deviation=deviation,
-        steps=marks,
-        minimax=low,
-        nonsaturating=high,
-        wasserstein=flat,
+        steps=measured_at,
+        minimax=falling,
+        nonsaturating=rising,
+        wasserstein=constant,
         saturated=saturated,
-        places=places.double().numpy(),
+        positions=positions.double().numpy(),
         discriminator=of_discriminator.sigmoid().numpy(),
         critic=of_critic.numpy(),
         slope=1.0 + distance / (2.0 * _PENALTY),
@@ -222,16 +207,16 @@ def _game(distance: float, deviation: float, seed: int) -> Game:
     )
 
 
-def _measured(
-    setup: Setup, losses: Sequence[Objective], marks: NDArray[np.int64]
+def _measure(
+    setup: Setup, losses: Sequence[Objective], measured_at: NDArray[np.int64]
 ) -> tuple[list[Curve], NDArray[np.float64]]:
-    """Train the critic alone; at each mark, the gradients of each loss, and how much of the critic is saturated."""
+    """Train the critic alone. At each measurement: the gradient of each loss, and the share of saturated samples."""
     game, streams = setup.game, Randomness(setup.game.seed)
     setup.constraint.attach(game.critic)
     found: list[list[tuple[float, float]]] = [[] for _ in losses]
     shares = []
-    for update in range(int(marks[-1]) + 1):
-        if update in marks:
+    for update in range(int(measured_at[-1]) + 1):
+        if update in measured_at:
             probes = [game.prior.sample(_PROBE_SIZE, streams.at("probe", number)) for number in range(_NUM_PROBES)]
             for curve, loss in zip(found, losses, strict=True):
                 other = dataclasses.replace(setup, objective=loss)

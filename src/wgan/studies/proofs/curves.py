@@ -19,17 +19,18 @@ from typing import Any
 import numpy as np
 
 from wgan.data import open_data
-from wgan.data.contents import head_of
+from wgan.data.compression import head_of
+from wgan.data.contents import table_format
 from wgan.data.source import Source
-from wgan.data.tables.formats import by_ending, table_format
+from wgan.data.tables.formats import by_ending
 from wgan.errors import UsageError
 from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions, Settings
-from wgan.studies.proofs.tracking import MEASURED, Trace
+from wgan.studies.proofs.traces import MEASURED, Trace
 from wgan.system.storage import canonical_json, replace_file
 from wgan.system.torch_state import in_usual_state
 from wgan.training.loop import train
-from wgan.trust import CriticEvaluator
+from wgan.trust.evaluator import CriticEvaluator
 
 TOYS = ("ring", "grid", "swiss-roll")
 """Data that is always there."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from wgan.errors import UsageError
 from wgan.figures import Floats
 from wgan.randomness import Randomness
-from wgan.studies.failures import Claim
+from wgan.studies import Claim
 from wgan.system.threads import on_threads
 from wgan.system.torch_state import in_usual_state
 from wgan.transport import certified_dual, critic_dual, exact
@@ -143,7 +143,7 @@ class Known:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownFound:
+class KnownResult:
     """All pairs, and what is claimed of them.
 
     Attributes:
@@ -198,7 +198,7 @@ class KnownFound:
 @on_threads(1)  # small critics, and solvers that run on one
 def known(
     *, pairs: Sequence[Pair] = PAIRS, size: int = 1_000, repetitions: int = 5, critic_steps: int = 500, seed: int = 0
-) -> KnownFound:
+) -> KnownResult:
     """Train critics between distributions whose distance is known, and measure what their scores prove.
 
     In each repetition two sets are drawn of either distribution. Of the first two the critic is trained to its optimum
@@ -225,7 +225,7 @@ def known(
             f"size and repetitions must be at least {_FEWEST}, and there must be a pair, not {size}, {repetitions} and "
             f"{len(pairs)}"
         )
-    return KnownFound(
+    return KnownResult(
         size=size,
         critic_steps=critic_steps,
         known=tuple(

@@ -1,24 +1,24 @@
-"""A zoo of small runs whose state is known, by which verdicts on a critic's number are calibrated and proved.
+"""A zoo of small runs whose state is known, on which verdicts are calibrated and tested.
 
-Each fault is planted by changing what a sound run does, in as little as brings it about; and that it is there is found
-by means that no verdict sees. A label that is not true of its run would be a fault of the zoo, not of the verdict.
+Each fault is made by the smallest change to a sound run. Whether a run really has it is measured by means that no
+verdict uses.
 """
 
-from wgan.studies.proofs.zoo.cases import ZOO, Specimen
-from wgan.studies.proofs.zoo.ground_truth import Truths, is_true, truths_of
-from wgan.studies.proofs.zoo.runner import Life, live
-from wgan.studies.proofs.zoo.score import Visit, claims, confusion, visit
+from wgan.studies.proofs.zoo.cases import CASES, Case
+from wgan.studies.proofs.zoo.ground_truth import GroundTruth, ground_truth_of, is_true
+from wgan.studies.proofs.zoo.runner import CaseRun, run_case
+from wgan.studies.proofs.zoo.score import CaseResult, claims, confusion, run_cases
 
 __all__ = [
-    "ZOO",
-    "Life",
-    "Specimen",
-    "Truths",
-    "Visit",
+    "CASES",
+    "Case",
+    "CaseResult",
+    "CaseRun",
+    "GroundTruth",
     "claims",
     "confusion",
+    "ground_truth_of",
     "is_true",
-    "live",
-    "truths_of",
-    "visit",
+    "run_case",
+    "run_cases",
 ]

@@ -1,6 +1,6 @@
-"""The table of the zoo: sound runs of many kinds, and each fault planted in several ways.
+"""The cases of the zoo: their data, sound runs of many kinds, and runs with a fault.
 
-A planted run differs from a sound one, its sibling, in as little as brings the fault about.
+A run with a fault differs from a sound one, its sibling, in as little as brings the fault about.
 """
 
 from __future__ import annotations
@@ -8,20 +8,88 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from wgan.settings import Settings
+import torch
+from torch import Tensor
+
+from wgan.data import open_data
+from wgan.data.source import Source
+from wgan.data.toy_source import ToySource
+from wgan.data.toys import TOYS, Mixture, SwissRoll
+from wgan.randomness import Randomness
+from wgan.settings import DataOptions, Settings
 from wgan.trust.verdict import Kind
+
+MOST_HELD_OUT = 1_000
+"""Held-out rows, at most; no more than there are rows to train on."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clusters:
+    """Isotropic Gaussians of equal weight and width, centred on the unit sphere.
+
+    Attributes:
+        modes: Centres, shape (K, D).
+        sigma: Standard deviation of each coordinate.
+    """
+
+    modes: Tensor
+    sigma: float
+
+    def draw(self, size: int, rng: torch.Generator) -> Tensor:
+        """Draw points, shape (size, D)."""
+        which = torch.randint(len(self.modes), (size,), generator=rng, device="cpu")
+        return self.modes[which] + self.sigma * torch.randn(
+            size, self.modes.shape[1], generator=rng, dtype=torch.float32, device="cpu"
+        )
+
+
+Distribution = Mixture | SwissRoll | Clusters
+
+
+def clusters(num: int, dimensions: int, sigma: float) -> Clusters:
+    """Clusters around fixed random directions."""
+    rng = Randomness(0).at("centres of the clusters", num, dimensions)
+    directions = torch.randn(num, dimensions, generator=rng, dtype=torch.float32, device="cpu")
+    return Clusters(modes=directions / directions.norm(dim=1, keepdim=True), sigma=sigma)
+
+
+DISTRIBUTIONS: dict[str, Distribution] = {
+    **{name: TOYS[name] for name in ("ring", "grid", "swiss-roll")},
+    "clusters-8d": clusters(6, 8, 0.15),
+    "clusters-16d": clusters(4, 16, 0.2),
+    "clusters-32d": clusters(3, 32, 0.2),
+    # So wide that the exact W1 of noise is below its floor.
+    "clouds-64d": clusters(3, 64, 2.0),
+}
+
+
+def open_source(data: str, rows: int | None, seed: int) -> Source:
+    """The data of a run.
+
+    Args:
+        data: A name of `DISTRIBUTIONS`.
+        rows: Rows to train on, drawn from it; None for an unlimited sampler.
+        seed: Determines the rows.
+    """
+    if rows is None:
+        return ToySource(data)
+    held_out = min(rows, MOST_HELD_OUT)
+    points = DISTRIBUTIONS[data].draw(rows + held_out, Randomness(seed).at("rows of the zoo"))
+    share = held_out / (rows + held_out)
+    # Without scaling, so that the modes stay where they are.
+    return open_data(points.numpy(), DataOptions(held_out=share, scaling="none"), seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Specimen:
-    """A run of the zoo.
+class Case:
+    """A run whose state is known.
 
     Attributes:
         name: Of the run.
-        expected: The verdict that is true of it.
-        settings: Of the run, but for the seed; `data` names a row of `wgan.studies.proofs.zoo.data.DISTRIBUTIONS`.
-        rows: Rows to train on; None for a sampler that never repeats itself.
-        sibling: The sound run that it would be without its fault; empty for sound ones.
+        expected: The correct verdict.
+        settings: Of the run, except for the seed; `data` is a name of `DISTRIBUTIONS`.
+        rows: Rows to train on; None for an unlimited sampler.
+        sibling: The sound run without the fault; empty for a sound run.
     """
 
     name: str
@@ -77,7 +145,7 @@ _CLOUDS: _Changes = {"data": "clouds-64d", "latent_dim": 64}
 _BY_ADAM = _both(_adam(0.003, 0.0, 0.999))
 _ROWS = 5_000
 
-# What a sound run changes in the base, and its rows.
+# Name of a sound run to its changes of the base and its rows.
 _SOUND: dict[str, tuple[_Changes, int | None]] = {
     "ring-penalty": (_RING, None),
     "grid-penalty": (_GRID, None),
@@ -110,8 +178,8 @@ _LONG: _Changes = {"steps": 2_000, "eval_every": 250, "generator": "mlp:width=25
 _FREE: _Changes = {"constraint": "none", "lr_schedule": "none"}
 _SMALL: _Changes = {"latent_dim": 1, "generator": "mlp:width=32,depth=1", **_both(_adam(0.001))}
 
-# By fault: what a planted run changes in its sibling, and its rows.
-_PLANTED: dict[Kind, dict[str, tuple[str, _Changes, int | None]]] = {
+# Fault to runs: the name of each, its sibling, its changes of the sibling, and its rows.
+_FAULTY: dict[Kind, dict[str, tuple[str, _Changes, int | None]]] = {
     "critic-not-optimal": {
         "roll-slow-critic": (
             "roll-penalty",
@@ -197,7 +265,7 @@ _PLANTED: dict[Kind, dict[str, tuple[str, _Changes, int | None]]] = {
         "clusters-8d-memory": ("clusters-8d-penalty", _LONG | {"batch_size": 40}, 40),
         "clusters-8d-gan-memory": ("clusters-8d-gan", _LONG | {"batch_size": 40}, 40),
     },
-    # Nothing is seen to be wrong, and nothing speaks for the number: too few looks, a curve that does not follow.
+    # No fault, and no evidence for the estimate: too few diagnoses, or a curve that does not follow the distance.
     "cannot-tell": {
         "ring-one-look": (
             "ring-clipping",
@@ -205,7 +273,7 @@ _PLANTED: dict[Kind, dict[str, tuple[str, _Changes, int | None]]] = {
             None,
         ),
         "ring-cut-short": ("ring-penalty", {"steps": 450}, None),
-        # Its samples are near, but its curve rises with its slope, from 15 to 800, while they come nearer.
+        # Its samples come near, but its curve rises with the critic's slope, from 15 to 800.
         "roll-wide-clipping": ("roll-clipping", _clipped(1), None),
         "clouds-64d-noise": ("clusters-16d-penalty", _CLOUDS | _players(_adam(1e-7), _adam(0.003)), _ROWS),
         "clouds-64d-hardly-begun": ("clusters-16d-penalty", _CLOUDS | {"steps": 12, "eval_every": 12}, _ROWS),
@@ -219,17 +287,17 @@ _PLANTED: dict[Kind, dict[str, tuple[str, _Changes, int | None]]] = {
 }
 
 
-def _table() -> dict[str, Specimen]:
+def _table() -> dict[str, Case]:
     found = {
-        name: Specimen(name=name, expected="trust", settings=replace(_BASE, **changes), rows=rows)
+        name: Case(name=name, expected="trust", settings=replace(_BASE, **changes), rows=rows)
         for name, (changes, rows) in _SOUND.items()
     }
-    for kind, planted in _PLANTED.items():
-        for name, (sibling, changes, rows) in planted.items():
+    for kind, faulty in _FAULTY.items():
+        for name, (sibling, changes, rows) in faulty.items():
             settings = replace(found[sibling].settings, **changes)
-            found[name] = Specimen(name=name, expected=kind, settings=settings, rows=rows, sibling=sibling)
+            found[name] = Case(name=name, expected=kind, settings=settings, rows=rows, sibling=sibling)
     return found
 
 
-ZOO = _table()
-"""By name."""
+CASES = _table()
+"""Name to case."""

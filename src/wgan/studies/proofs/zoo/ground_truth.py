@@ -1,4 +1,4 @@
-"""What is true of a run of the zoo, found by means that no verdict sees: fresh points, known modes, other critics."""
+"""The true state of a case, measured by means that no verdict uses: fresh points, known modes, other critics."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from torch import Tensor
 
 from wgan.randomness import Randomness
 from wgan.runs.setups import build_setup
-from wgan.studies.proofs.zoo.cases import ZOO
-from wgan.studies.proofs.zoo.data import DISTRIBUTIONS, open_source
-from wgan.studies.proofs.zoo.runner import Life
+from wgan.studies.proofs.zoo.cases import CASES, DISTRIBUTIONS, open_source
+from wgan.studies.proofs.zoo.runner import CaseRun
 from wgan.system.threads import on_threads
 from wgan.system.torch_state import in_usual_state
 from wgan.training.factory import choose_parts
 from wgan.transport import exact
-from wgan.trust import trained_further
-from wgan.trust.ranks import rank_correlation
+from wgan.trust.optimality import trained_further
+from wgan.trust.spearman import rank_correlation
 from wgan.trust.verdict import Kind
 
-Truths = dict[str, float]
-"""Numbers by name."""
+GroundTruth = dict[str, float]
+"""Measured numbers by name; see `ground_truth_of`."""
 
 _FRESH, _SOLVED = 4_000, 1_500
 _STEPPED = 512
@@ -34,47 +33,50 @@ NEAR = 0.15
 """A sound run's exact W1 to fresh points, less its floor, is at most this share of the data's spread."""
 
 HARM = 1.5
-"""A fault is one that costs: exact W1 is at least so many times the sound sibling's."""
+"""Exact W1 of a run with a fault is at least so many times that of its sound sibling."""
 
 DRIFT = 100.0
-"""Or, with a bound that is too large, one that leaves the number no meaning: the factor between it and exact W1 becomes
-so many times as large along the run."""
+"""With a clipping bound that is too large, the ratio of the estimate to exact W1 may grow by this factor instead."""
 
 FOLLOWED = 0.5
-"""Rank correlation of a run's curve with W1 to fresh points, from which on the curve tells how far samples are."""
+"""Rank correlation of a curve with W1 to fresh points from which on the curve follows the distance."""
 
 FEWEST = 4
-"""Moments of a run below which its curve cannot be known to tell anything, sound as it may be."""
+"""Diagnoses below which it cannot be known whether the curve follows the distance."""
 
 _SMOOTHED = 5
 
 
 @in_usual_state
-@on_threads(1)  # as the runs of the zoo were trained
-def truths_of(life: Life) -> Truths:
-    """Look at a run as it ended.
+@on_threads(1)  # as in training
+def ground_truth_of(run: CaseRun) -> GroundTruth:
+    """Measure the final state of a run.
 
     Returns:
-        "w1" and "w1_floor", exact, to points that no part of the run has met, and "spread", the mean distance of these
-        from their centre; "estimate_trained" and "estimate_fresh", the critic's estimate on rows that it was trained on
-        and on fresh points; "near_rows" and "near_fresh", mean distances from samples to the nearest training row and
-        to the nearest of as many fresh points, and "nearer_to_rows", the share of samples for which the first is the
-        smaller; "slope", the critic's mean slope at samples; "modes", the share of the modes that got at least a
-        quarter of their share of the samples, where there are modes; "drift", by what the factor between the critic's
-        held-out estimate and exact W1 was multiplied from the first look to the last; "other_critic", what the
-        sibling's critic, trained on these samples from its first update on, estimates on fresh points, where it
-        matters; "looks", how often the run was looked at, and "follows", the rank correlation of its curve, a median of
-        recent updates, with W1 to fresh points at these looks; "ended", 0 of a run that was stopped as diverged.
-        Without samples that are finite, little of this.
+        Numbers by name; if samples are not finite, "ended" and "spread" alone.
+
+        - "ended": 0 for a run that was stopped as diverged, else 1.
+        - "spread": mean distance of fresh points from their centre.
+        - "w1", "w1_floor": exact W1 between fresh points and samples, and between two sets of fresh points.
+        - "estimate_trained", "estimate_fresh": the critic's estimate on training rows and on fresh points.
+        - "near_rows", "near_fresh": mean distance from a sample to the nearest training row, and to the nearest of as
+          many fresh points.
+        - "nearer_to_rows": share of the samples for which the first of these is smaller.
+        - "slope": mean slope of the critic at samples.
+        - "modes": share of the modes with at least a quarter of their share of the samples, if there are modes.
+        - "other_critic": estimate on fresh points of the sibling's critic, trained on these samples, where it is used.
+        - "looks": number of diagnoses.
+        - "follows": rank correlation of the curve, a median of recent updates, with W1 to fresh points.
+        - "drift": ratio of the held-out estimate to exact W1 at the last diagnosis, over that at the first.
     """
-    streams = Randomness(life.settings.seed).at
-    distribution, game, objective = DISTRIBUTIONS[life.settings.data], life.game, choose_parts(life.settings).objective
+    streams = Randomness(run.settings.seed).at
+    distribution, game, objective = DISTRIBUTIONS[run.settings.data], run.game, choose_parts(run.settings).objective
     fresh, others = (distribution.draw(_FRESH, streams("fresh points of the zoo", k)) for k in range(2))
     with torch.no_grad():
         fake = game.generate(game.prior.sample(_FRESH, streams("noise of the zoo"))).values
-        rows = life.source.distinct(_FRESH, streams("rows of the zoo"))
+        rows = run.source.distinct(_FRESH, streams("rows of the zoo"))
         of_fresh, of_fake, of_rows = (game.score(points) for points in (fresh, fake, rows))
-    found = {"ended": float("diverged" not in life.facts), "spread": _spread(fresh)}
+    found = {"ended": float(not run.diverged), "spread": _spread(fresh)}
     if not bool(fake.isfinite().all()):
         return found
     found |= {
@@ -90,30 +92,30 @@ def truths_of(life: Life) -> Truths:
         "nearer_to_rows": float((to_rows < to_fresh).double().mean()),
     }
     points = fake[:_STEPPED].clone().requires_grad_(True)
-    said = objective.witness(game.score(points), of_rows, of_fake)
-    found["slope"] = float(torch.autograd.grad(said.sum(), points)[0].norm(dim=1).mean())
+    scores = objective.witness(game.score(points), of_rows, of_fake)
+    found["slope"] = float(torch.autograd.grad(scores.sum(), points)[0].norm(dim=1).mean())
     if distribution.modes is not None and distribution.sigma is not None:
         _, which = torch.cdist(fake, distribution.modes, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)
         shares = torch.bincount(which, minlength=len(distribution.modes)) / len(fake)
         found["modes"] = float((shares >= 0.25 / len(shares)).double().mean())
-    if life.specimen.expected in ("critic-not-optimal", "trust"):
-        found["other_critic"] = _other_critic(life, fresh, fake)
-    found |= {"looks": float(len(life.lines)), "follows": _follows(life)}
-    if len(life.lines) > 1:
-        found["drift"] = _factor(life.lines[-1]) / max(_factor(life.lines[0]), 1e-30)
+    if run.case.expected in ("critic-not-optimal", "trust"):
+        found["other_critic"] = _other_critic(run, fresh, fake)
+    found |= {"looks": float(len(run.lines)), "follows": _follows(run)}
+    if len(run.lines) > 1:
+        found["drift"] = _factor(run.lines[-1]) / max(_factor(run.lines[0]), 1e-30)
     return found
 
 
-def is_true(kind: Kind, found: Truths, sibling: Truths | None) -> bool:
-    """Whether a run is what the table says.
+def is_true(kind: Kind, found: GroundTruth, sibling: GroundTruth | None) -> bool:
+    """Whether the expected verdict is true of a run.
 
     Args:
-        kind: What the table says.
-        found: What is true of the run.
-        sibling: What is true of its sound sibling under the same seed; None of sound runs.
+        kind: The expected verdict.
+        found: Ground truth of the run.
+        sibling: Ground truth of its sound sibling with the same seed; None for a sound run.
     """
     if kind == "diverged":
-        # Stopped, or without any slope or size that could still lead anywhere.
+        # Stopped, without a slope, or with an extreme estimate.
         return not found["ended"] or "w1" not in found or found["slope"] == 0 or abs(found["estimate_fresh"]) > 1e6
     if "w1" not in found:
         return False
@@ -142,28 +144,28 @@ def is_true(kind: Kind, found: Truths, sibling: Truths | None) -> bool:
             return found["nearer_to_rows"] >= 0.75 and found["near_rows"] <= 0.65 * found["near_fresh"]
 
 
-def _other_critic(life: Life, fresh: Tensor, fake: Tensor) -> float:
-    """The estimate of the sound sibling's critic, trained against the generator that this run ended with."""
-    sibling = ZOO[life.specimen.sibling] if life.specimen.sibling else life.specimen
-    settings = dataclasses.replace(sibling.settings, seed=life.settings.seed)
+def _other_critic(run: CaseRun, fresh: Tensor, fake: Tensor) -> float:
+    """The estimate of the sound sibling's critic, trained against the final generator of this run."""
+    sibling = CASES[run.case.sibling] if run.case.sibling else run.case
+    settings = dataclasses.replace(sibling.settings, seed=run.settings.seed)
     setup = build_setup(settings, open_source(settings.data, sibling.rows, settings.seed))
-    setup.game.generator = life.game.generator
+    setup.game.generator = run.game.generator
     further = trained_further(setup, steps=_OTHER_STEPS).game
     with torch.no_grad():
         return float(setup.objective.estimate(further.score(fresh), further.score(fake)))
 
 
-def _follows(life: Life) -> float:
-    """How the curve, as a reader of it sees it, orders the moments at which W1 to fresh points is known."""
+def _follows(run: CaseRun) -> float:
+    """Rank correlation of the smoothed curve with W1 to fresh points."""
     smooth = [
-        statistics.median([estimate for other, estimate in life.curve if other <= step][-_SMOOTHED:])
-        for step, _ in life.witnessed
+        statistics.median([estimate for other, estimate in run.curve if other <= step][-_SMOOTHED:])
+        for step, _ in run.fresh_distances
     ]
-    return rank_correlation(smooth, [distance for _, distance in life.witnessed])
+    return rank_correlation(smooth, [distance for _, distance in run.fresh_distances])
 
 
 def _factor(line: Mapping[str, Any]) -> float:
-    """What a critic's number is of the distance that it is to stand for."""
+    """Held-out estimate over exact W1."""
     return abs(float(line["held_out_estimate"])) / float(line["exact"])
 
 

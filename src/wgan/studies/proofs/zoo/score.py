@@ -1,51 +1,51 @@
-"""A walk through the zoo: each run is made, its state found out, and its verdict asked for."""
+"""The verdicts on all cases, scored against the ground truth."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wgan.studies.failures import Claim
-from wgan.studies.proofs.zoo.cases import ZOO
-from wgan.studies.proofs.zoo.ground_truth import Truths, is_true, truths_of
-from wgan.studies.proofs.zoo.runner import live
+from wgan.studies import Claim
+from wgan.studies.proofs.zoo.cases import CASES
+from wgan.studies.proofs.zoo.ground_truth import GroundTruth, ground_truth_of, is_true
+from wgan.studies.proofs.zoo.runner import run_case
+from wgan.trust.faults import VerdictSettings
 from wgan.trust.verdict import Kind, Verdict, verdict_of
 
 RIGHT = 0.9
-"""Share of the runs whose verdict must be right."""
+"""Share of the runs whose verdict must be right, at least."""
 
 DOUBTED = 0.25
-"""Share of the sound runs, at most, of which it may be said that it cannot be told: some come so near so soon that
-eight looks find no order in what is left."""
+"""Share of the sound runs whose verdict may be "cannot-tell", at most. Some runs converge so early that the diagnoses
+show no order in what remains."""
 
-_UNTOLD: Kind = "cannot-tell"
+_UNDECIDED: Kind = "cannot-tell"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visit:
-    """A run of the zoo, what was thought of it, and what it was.
+class CaseResult:
+    """The verdict on a case and its ground truth.
 
     Attributes:
-        name: Of the run.
+        name: Of the case.
         seed: Of the run.
-        expected: What the table says that it is.
-        verdict: What its record says that it is.
-        truths: What is true of it.
-        is_true: Whether these bear the table out.
-        lines: Its looks.
-        facts: What the verdict was told beside them.
+        expected: The correct verdict according to the table.
+        verdict: The verdict from the run's record.
+        ground_truth: What was measured of the final state.
+        is_true: Whether the ground truth confirms the table.
+        lines: The lines of the record with evidence.
     """
 
     name: str
     seed: int
     expected: Kind
     verdict: Verdict
-    truths: Truths
+    ground_truth: GroundTruth
     is_true: bool
     lines: list[dict[str, Any]]
-    facts: dict[str, Any]
 
     @property
     def is_right(self) -> bool:
@@ -53,56 +53,56 @@ class Visit:
         return self.verdict.kind == self.expected
 
 
-def visit(names: Iterable[str] = tuple(ZOO), *, seeds: Sequence[int] = (0,)) -> Iterator[Visit]:
-    """Make runs, one after another.
+def run_cases(names: Iterable[str] = tuple(CASES), *, seeds: Sequence[int] = (0,)) -> Iterator[CaseResult]:
+    """Train cases, one after another, and give the verdict on each.
 
     Args:
-        names: Of runs of `ZOO`. The sound siblings of planted ones are run too where they are not named, before the
-            others, since they tell what a fault cost, and are not handed out.
-        seeds: Each run is made under each of them.
+        names: Names in `CASES`. The sound siblings of cases with a fault are trained too, before the others, since
+            the ground truth needs them. They are yielded only if they are named.
+        seeds: Each case is trained with each of them.
 
     Yields:
-        Each named run, as it ends.
+        The result of each named case.
     """
     wanted = list(names)
-    siblings = dict.fromkeys(ZOO[name].sibling for name in wanted if ZOO[name].sibling)
+    siblings = dict.fromkeys(CASES[name].sibling for name in wanted if CASES[name].sibling)
     for seed in seeds:
-        found: dict[str, Truths] = {}
+        found: dict[str, GroundTruth] = {}
         for name in dict.fromkeys([*siblings, *wanted]):
-            specimen = ZOO[name]
-            life = live(specimen, seed)
-            found[name] = truths_of(life)
+            case = CASES[name]
+            run = run_case(case, seed)
+            found[name] = ground_truth_of(run)
             if name in wanted:
-                yield Visit(
+                settings = VerdictSettings.of(dataclasses.asdict(run.settings))
+                yield CaseResult(
                     name=name,
                     seed=seed,
-                    expected=specimen.expected,
-                    verdict=verdict_of(life.lines, life.facts),
-                    truths=found[name],
-                    is_true=is_true(specimen.expected, found[name], found.get(specimen.sibling)),
-                    lines=life.lines,
-                    facts=dict(life.facts),
+                    expected=case.expected,
+                    verdict=verdict_of(run.lines, settings, diverged=run.diverged),
+                    ground_truth=found[name],
+                    is_true=is_true(case.expected, found[name], found.get(case.sibling)),
+                    lines=run.lines,
                 )
 
 
-def confusion(visits: Iterable[Visit]) -> dict[tuple[Kind, Kind], int]:
-    """How many runs of each kind got each verdict: (expected, found) to their number."""
-    return dict(Counter((each.expected, each.verdict.kind) for each in visits))
+def confusion(results: Iterable[CaseResult]) -> dict[tuple[Kind, Kind], int]:
+    """Number of runs by expected and given verdict."""
+    return dict(Counter((each.expected, each.verdict.kind) for each in results))
 
 
-def claims(visits: Sequence[Visit]) -> list[Claim]:
-    """What is claimed of verdicts, and whether it is so in these runs."""
-    right, sound = sum(each.is_right for each in visits), [each for each in visits if each.expected == "trust"]
-    # That too little speaks for a number is no accusation; how often it is said of sound runs is a claim of its own.
-    alarms = [f"{each.name} ({each.verdict.kind})" for each in sound if each.verdict.kind not in ("trust", _UNTOLD)]
-    untold = [each.name for each in sound if each.verdict.kind == _UNTOLD]
-    trusted = [each.name for each in visits if each.expected != "trust" and each.verdict.kind == "trust"]
-    false = [each.name for each in visits if not each.is_true]
-    share = right / len(visits) if visits else 0.0
+def claims(results: Sequence[CaseResult]) -> list[Claim]:
+    """The claims about verdicts, and whether they hold in these runs."""
+    right, sound = sum(each.is_right for each in results), [each for each in results if each.expected == "trust"]
+    # "cannot-tell" is no alarm. Its frequency among sound runs is a claim of its own.
+    alarms = [f"{each.name} ({each.verdict.kind})" for each in sound if each.verdict.kind not in ("trust", _UNDECIDED)]
+    undecided = [each.name for each in sound if each.verdict.kind == _UNDECIDED]
+    trusted = [each.name for each in results if each.expected != "trust" and each.verdict.kind == "trust"]
+    false = [each.name for each in results if not each.is_true]
+    share = right / len(results) if results else 0.0
     return [
         Claim(
             text="the verdict is right",
-            measured=f"{right} of {len(visits)} runs",
+            measured=f"{right} of {len(results)} runs",
             wanted=f"at least {RIGHT:.0%}",
             holds=share >= RIGHT,
         ),
@@ -114,19 +114,19 @@ def claims(visits: Sequence[Visit]) -> list[Claim]:
         ),
         Claim(
             text="few sound runs cannot be told",
-            measured=", ".join(untold) or f"none of {len(sound)}",
+            measured=", ".join(undecided) or f"none of {len(sound)}",
             wanted=f"at most {DOUBTED:.0%}",
-            holds=len(untold) <= DOUBTED * len(sound),
+            holds=len(undecided) <= DOUBTED * len(sound),
         ),
         Claim(
             text="no other run is trusted",
-            measured=", ".join(trusted) or f"none of {len(visits) - len(sound)}",
+            measured=", ".join(trusted) or f"none of {len(results) - len(sound)}",
             wanted="none",
             holds=not trusted,
         ),
         Claim(
             text="every run is what the table says",
-            measured=", ".join(false) or f"{len(visits)} of {len(visits)}",
+            measured=", ".join(false) or f"{len(results)} of {len(results)}",
             wanted="all",
             holds=not false,
         ),

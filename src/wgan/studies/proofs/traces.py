@@ -1,0 +1,180 @@
+"""What was seen along runs, how alike two curves order it, and what is claimed of that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wgan.figures import Floats
+from wgan.studies import Claim
+from wgan.trust.spearman import rank_correlation
+
+MEASURED = (
+    "certified",
+    "without_critic",
+    "exact",
+    "exact_low",
+    "exact_high",
+    "exact_floor",
+    "raw",
+    "held_out_estimate",
+    "estimate_by_slope",
+    "slope_climbed",
+)
+"""What is kept of each look: numbers of `wgan.trust.Evidence`, and the median of the latest batches' estimates."""
+
+CONSTRAINED = ("penalty", "clipping")
+"""The games of which the claims are."""
+
+RANKED = 0.95
+"""Rank correlation of Ŵ with exact W1 along a run, at least."""
+
+RANKED_LATE = 0.85
+"""The same in the later half of the updates."""
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """What was seen along one run.
+
+    Attributes:
+        data: What it was trained on.
+        game: Which one.
+        seed: Of the run.
+        steps: Generator updates at each look.
+        seen: By name of `MEASURED`, a number for each look; NaN where there was none.
+    """
+
+    data: str
+    game: str
+    seed: int
+    steps: tuple[int, ...]
+    seen: Mapping[str, tuple[float, ...]]
+
+    def of(self, name: str) -> Floats:
+        """One number along the run, shape (K,)."""
+        return np.array(self.seen[name], dtype=np.float64)
+
+    @property
+    def at(self) -> Floats:
+        """Generator updates at each look, shape (K,)."""
+        return np.array(self.steps, dtype=np.float64)
+
+    @property
+    def late(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which looks came in the later half of the updates, shape (K,)."""
+        return np.array(self.steps) > self.steps[-1] / 2
+
+    @property
+    def off_floor(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """At which looks the samples could be told from real rows: the whole interval of W1 is above its floor."""
+        return self.of("exact_low") > self.of("exact_floor")
+
+    def ranks(self, name: str, *, late: bool = False, off_floor: bool = False) -> float:
+        """Rank correlation of one number with exact W1.
+
+        Args:
+            name: The number.
+            late: Whether to look at the later half alone.
+            off_floor: Whether to leave looks out at which W1 could not be told from its floor.
+
+        Returns:
+            Between -1 and 1; NaN where fewer than three looks are left, or one of both never changes.
+        """
+        kept = np.ones(len(self.steps), dtype=bool)
+        kept &= self.late if late else True
+        kept &= self.off_floor if off_floor else True
+        return rank_correlation(self.of(name)[kept].tolist(), self.of("exact")[kept].tolist())
+
+    @property
+    def above(self) -> float:
+        """How far Ŵ was above the exact W1, at most, as a share of it; below 0 where it never was."""
+        return float(np.nanmax(self.of("certified") / self.of("exact"))) - 1.0
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain JSON, in which None stands for a number that was not there."""
+        seen = {name: [None if math.isnan(value) else value for value in values] for name, values in self.seen.items()}
+        return {"data": self.data, "game": self.game, "seed": self.seed, "steps": list(self.steps), "seen": seen}
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> Trace:
+        """What `as_json` gave.
+
+        Raises:
+            KeyError: Something is missing.
+            TypeError: Something is of another type.
+            ValueError: Something is of another length.
+        """
+        seen = {
+            name: tuple(math.nan if value is None else float(value) for value in state["seen"][name])
+            for name in MEASURED
+        }
+        steps = tuple(map(int, state["steps"]))
+        if any(len(values) != len(steps) for values in seen.values()):
+            raise ValueError("a trace with numbers for other looks than it had")
+        return cls(data=state["data"], game=state["game"], seed=int(state["seed"]), steps=steps, seen=seen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traces:
+    """All traces.
+
+    Attributes:
+        traces: In any order.
+    """
+
+    traces: Sequence[Trace]
+
+    def cells(self) -> dict[tuple[str, str], list[Trace]]:
+        """By data and game, the traces of all seeds."""
+        found: dict[tuple[str, str], list[Trace]] = {}
+        for trace in self.traces:
+            found.setdefault((trace.data, trace.game), []).append(trace)
+        return found
+
+    def claims(self) -> tuple[Claim, ...]:
+        """That Ŵ ranks as the exact distance does, and never exceeds it, and that losses rank worse."""
+        above = max(trace.above for trace in self.traces)
+        claims = [
+            claim for game in CONSTRAINED for claim in (self._ranked(game, late=False), self._ranked(game, late=True))
+        ]
+        never = Claim(
+            text="Ŵ is never above the exact distance",
+            measured=f"at most {above:+.1e} of it, in {sum(len(trace.steps) for trace in self.traces):,} looks",
+            wanted="rounding",
+            holds=above <= _ROUNDING,
+        )
+        return (*claims, never, *(self._worse(game) for game in dict.fromkeys(trace.game for trace in self.traces)))
+
+    def _ranked(self, game: str, *, late: bool) -> Claim:
+        means = {
+            data: float(np.mean([trace.ranks("certified", late=late) for trace in cell]))
+            for (data, of), cell in self.cells().items()
+            if of == game
+        }
+        worst = min(means, key=lambda data: means[data] if math.isfinite(means[data]) else -2.0)
+        wanted = RANKED_LATE if late else RANKED
+        return Claim(
+            text=f"{game}: Ŵ ranks a run's samples as exact W1 does{', in its later half' if late else ''}",
+            measured=f"{', '.join(f'{data} {mean:.3f}' for data, mean in means.items())}",
+            wanted=f"{wanted} on each, in the mean over seeds",
+            holds=means[worst] >= wanted,
+        )
+
+    def _worse(self, game: str) -> Claim:
+        proven, said = (
+            float(np.mean([trace.ranks(name) for trace in self.traces if trace.game == game]))
+            for name in ("certified", "raw")
+        )
+        return Claim(
+            text=f"{game}: the critic's own estimate ranks them worse",
+            measured=f"{said:.3f} against {proven:.3f} in the mean over all",
+            wanted="less",
+            holds=said < proven,
+        )
