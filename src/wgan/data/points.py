@@ -150,7 +150,7 @@ class PointsCodec:
 class PointsSource(FiniteSource):
     """The rows of an array as a `Source`.
 
-    Scales and constant columns are found over all rows, those held out among them.
+    Scales and constant columns are computed over all rows, including held-out ones.
 
     Args:
         array: Shape (N, D) or (N,), which is one column; a real dtype; may be memory-mapped or masked; masked cells
@@ -310,8 +310,8 @@ def _fit(
     lows, highs = _subtract(low[None, varying], offsets)[0], _subtract(high[None, varying], offsets)[0]
     if len(fixed):
         shown = ", ".join(str(column + 1) for column in fixed[:5]) + (", ..." if len(fixed) > 5 else "")
-        said = f"{name}: constant columns ({shown}) are not learnt; samples get the same values"
-        warnings.warn(said, DataWarning, stacklevel=2)
+        message = f"{name}: constant columns ({shown}) are not learnt; samples get the same values"
+        warnings.warn(message, DataWarning, stacklevel=2)
 
     def blocks() -> Iterator[Floats]:
         for block in usable():
@@ -320,9 +320,9 @@ def _fit(
     bounded = array.dtype.kind == "b" and options.scaling == "auto"
     if bounded:
         # The threshold between the two is 0, where tanh is steepest.
-        scaling, said = Scaling.flags(len(varying)), "booleans are seen as -1 and 1"
+        scaling, note = Scaling.flags(len(varying)), "booleans are encoded as -1 and 1"
     else:
-        scaling, said = _scaling(lows, highs, blocks, name, options)
+        scaling, note = _scaling(lows, highs, blocks, name, options)
     constants = tuple((int(column), low[column].item()) for column in fixed)
     codec = PointsCodec(
         dtype=array.dtype,
@@ -332,7 +332,7 @@ def _fit(
         scaling=scaling,
         bounded=bounded,
     )
-    return codec, said
+    return codec, note
 
 
 def _offsets(low: NDArray[np.generic], high: NDArray[np.generic]) -> tuple[int, ...]:

@@ -130,7 +130,7 @@ def _write_npy(blocks: Iterator[Samples], num: int, path: Path) -> str:
     if needed > (free := shutil.disk_usage(path.parent).free):
         raise CheckpointError(
             f"{num:,} samples take {needed:,} bytes and {free:,} are free in '{path.parent}'",
-            remedy="Write fewer, or choose another place.",
+            remedy="Write fewer, or choose another folder.",
         )
     with path.open("wb") as file:
         return _write_array(itertools.chain([first], arrays), num, file)

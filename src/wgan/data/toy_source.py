@@ -25,14 +25,14 @@ class ToySource:
 
     Args:
         name: A key of `TOYS`.
-        options: `condition` applies: the modes are numbered, and their number is the label of a point.
+        options: `condition` applies: the label of a point is the index of its mode.
 
     Attributes:
         modes: Centres in network units, shape (K, columns); None where the distribution has none.
         sigma: Standard deviation of each mode in network units; None where there are none.
 
     Raises:
-        UsageError: A condition that is not there.
+        UsageError: An unknown condition.
     """
 
     def __init__(self, name: str, options: DataOptions = _DEFAULTS) -> None:
@@ -44,40 +44,40 @@ class ToySource:
         self.notes: tuple[str, ...] = ()
         self.modes: Tensor | None = getattr(self.toy, "modes", None)
         self.sigma: float | None = getattr(self.toy, "sigma", None)
-        can_be_asked = self.modes is not None and hasattr(self.toy, "draw_with_modes")
-        numbers = np.arange(len(self.modes)) if self.modes is not None and can_be_asked else None
+        has_labels = self.modes is not None and hasattr(self.toy, "draw_with_modes")
+        numbers = np.arange(len(self.modes)) if self.modes is not None and has_labels else None
         count = 0 if numbers is None else len(numbers)
         self.offers, found = conditions_of_labels(numbers, count, name, options)
         self.conditions = None if found is None else Conditions.of_rows(found.parts, found.codes)
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
-        """Draw fresh points, shape (size, columns), float32."""
+        """Draw new points, shape (size, columns), float32."""
         if self.conditions is None:
             return Batch(self.toy.draw(size, rng))
         points, modes = self.toy.draw_with_modes(size, rng)
         return Batch(points, self.conditions.expand(modes[:, None]))
 
     def held_out(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw fresh points, shape (size, columns), float32: no point comes twice, so none was ever trained on."""
+        """Draw new points, shape (size, columns), float32; training does not use them."""
         return self.sample(size, rng).values
 
     def distinct(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw fresh points, shape (size, columns), float32: no two draws are the same."""
+        """Draw new points, shape (size, columns), float32."""
         return self.sample(size, rng).values
 
     def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
-        """Draw fresh points, shape (size, columns), float32, with their conditions; none are unseen."""
+        """Draw new points, shape (size, columns), float32, with their conditions; none are unseen."""
         return self.sample(0 if part == "unseen" else size, rng)
 
     def describe(self) -> str:
-        """Say what the toy is."""
+        """The distribution in one line."""
         modes = f", {len(self.modes)} Gaussian modes" if self.modes is not None else ""
         modes = ", one connected curve" if isinstance(self.toy, SwissRoll) else modes
         line = f"points {self.name}: a sampler that never repeats, {self.codec.num_columns} columns{modes}"
         return line if self.conditions is None else f"{line}; conditions: {self.conditions.describe()}"
 
     def fingerprint(self) -> str:
-        """A digest of the name and of a few points, so that a changed protocol is noticed."""
+        """A digest of the name and of a few points, which reveals a changed protocol."""
         points = self.toy.draw(16, torch.Generator().manual_seed(0))
         asked = "" if self.conditions is None else ",".join(self.conditions.names)
         return hashlib.blake2b((self.name + asked).encode() + points.numpy().tobytes(), digest_size=16).hexdigest()

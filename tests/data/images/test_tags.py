@@ -138,7 +138,7 @@ def test_names_may_be_paths_names_or_stems(encode, place):
         (TAGS + "3.png,red,grey,1\n", r"tags.csv, line 14: the image '3\.png' comes twice"),
         (TAGS.replace("3.png,blue,green,1.5", "3.png,blue,green,old"), r"line 10, column 'age': text 'old'"),
         (TAGS.replace("3.png,blue,", "3.png,,"), r"1 missing or NaN cell: line 10 'hair' \(missing\)"),
-        ("file\n", r"tags.csv has no column besides the names .*\nThat line must name the columns: the image's first"),
+        ("file\n", r"tags.csv has no column besides the names .*\nIts first line must name the columns"),
         ("", r"tags.csv has no column besides the names"),
     ],
 )  # fmt: skip

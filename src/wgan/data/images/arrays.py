@@ -133,8 +133,8 @@ def _channels_first(array: NDArray[np.generic], name: str) -> tuple[NDArray[np.g
             f"{escaped(name)}: shape {array.shape} has 1, 3 or 4 channels neither in its second nor in its last axis",
             remedy=_SUPPORTED,
         )
-    said = f"shape {array.shape} read as (N, H, W, C): channels last" if first and last else ""
-    return (array.transpose(0, 3, 1, 2), "NHWC", said) if last else (array, "NCHW", "")
+    note = f"shape {array.shape} read as (N, H, W, C): channels last" if first and last else ""
+    return (array.transpose(0, 3, 1, 2), "NHWC", note) if last else (array, "NCHW", "")
 
 
 class _ValueLimits(NamedTuple):

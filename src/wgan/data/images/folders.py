@@ -72,7 +72,7 @@ class Folder:
                 try:
                     status = entry.stat()
                 except OSError:
-                    self._skipped["links that lead nowhere"] += 1
+                    self._skipped["broken links"] += 1
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     subfolders.append(f"{prefix}{entry.name}/")

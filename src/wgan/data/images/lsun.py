@@ -49,7 +49,7 @@ class Database:
             DataError: The database is damaged, or the subprocess ended or timed out.
         """
         program = Path(__file__).with_name("lsun_reader.py")
-        # -P: modules beside the program must not shadow others.
+        # -P: modules in the folder of the program must not shadow others.
         command = [sys.executable, "-P", str(program), str(self.path.resolve()), str(MAX_ENCODED_BYTES)]
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
