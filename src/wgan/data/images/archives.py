@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from wgan.data.images.collection import (
+    Collection,
     Encoded,
-    Stamp,
     Stream,
     Tally,
     first_tags,
@@ -40,24 +40,10 @@ _EXTENSION_HEADERS = (
 _FETCH_AGAIN = "The archive is truncated or damaged: download or create it again."
 
 
-class ZipArchive:
-    """The images of a .zip archive, sorted by name.
-
-    Args:
-        path: The archive.
-    """
+class ZipArchive(Collection):
+    """The images of a .zip archive, sorted by name."""
 
     noun = "zip archive"
-    labelled = True
-    listed = False
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.tags: tuple[str, Encoded] | None = None
-
-    def stamp(self) -> Stamp:
-        """The state of the archive."""
-        return Stamp.of_file(self.path)
 
     def stream(self, tally: Tally) -> Stream:
         """Yield names and contents, after a check of all members.
@@ -151,24 +137,10 @@ def _unpacked(path: Path) -> IO[bytes] | gzip.GzipFile:
     return path.open("rb")
 
 
-class TarArchive:
-    """The images of a .tar archive, plain or compressed, in the order of its members.
-
-    Args:
-        path: The archive.
-    """
+class TarArchive(Collection):
+    """The images of a .tar archive, plain or compressed, in the order of its members."""
 
     noun = "tar archive"
-    labelled = True
-    listed = False
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.tags: tuple[str, Encoded] | None = None
-
-    def stamp(self) -> Stamp:
-        """The state of the archive."""
-        return Stamp.of_file(self.path)
 
     def stream(self, tally: Tally) -> Stream:
         """Yield names and contents in one pass.

@@ -7,11 +7,12 @@ import os
 import re
 import stat
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,33 +93,26 @@ class Stamp:
         return cls.of([("", path.stat())], time_ns)
 
 
-class Collection(Protocol):
-    """Named images, in an order that is the same each time they are read."""
+class Collection(ABC):
+    """Named images, in an order that is the same each time they are read.
 
-    @property
-    def path(self) -> Path:
-        """The folder or file."""
-        ...
+    Args:
+        path: The folder or file.
 
-    @property
-    def noun(self) -> str:
-        """The kind of collection, for messages and the key of the cache."""
-        ...
+    Attributes:
+        noun: The kind of collection, for messages and the key of the cache.
+        labelled: Whether folders in the members' names can be classes.
+        listed: Whether `stream` only lists files, without reading them.
+        tags: Name and content of the file that describes the images, or None; known once all members were streamed.
+    """
 
-    @property
-    def labelled(self) -> bool:
-        """Whether folders in the members' names can be classes."""
-        ...
+    noun: ClassVar[str]
+    labelled: ClassVar[bool] = True
+    listed: ClassVar[bool] = False
 
-    @property
-    def listed(self) -> bool:
-        """Whether `stream` only lists files, without reading them."""
-        ...
-
-    @property
-    def tags(self) -> tuple[str, Encoded] | None:
-        """Name and content of the file that describes the images; known once all members were streamed."""
-        ...
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tags: tuple[str, Encoded] | None = None
 
     def stamp(self) -> Stamp:
         """The state of the files that hold the images.
@@ -126,15 +120,15 @@ class Collection(Protocol):
         Raises:
             OSError: It cannot be read.
         """
-        ...
+        return Stamp.of_file(self.path)
 
+    @abstractmethod
     def stream(self, tally: Tally) -> Stream:
         """Yield each image's name and content, and count the other members in `tally`.
 
         Raises:
             DataError: The collection is damaged or unsafe.
         """
-        ...
 
 
 def is_image(name: str, tally: Tally) -> bool:

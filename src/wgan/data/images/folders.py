@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from wgan.data.images.collection import Encoded, Stamp, Stream, Tally, first_tags, is_image
+from wgan.data.images.collection import Collection, Stamp, Stream, Tally, first_tags, is_image
 from wgan.errors import DataError
 from wgan.system.text import escaped
 
 
-class Folder:
+class Folder(Collection):
     """The image files of a folder and its subfolders, sorted by name.
 
     Links are followed, but no folder is entered twice. Skipped are hidden folders, the cache, run directories (their
@@ -29,11 +29,10 @@ class Folder:
     """
 
     noun = "folder"
-    labelled = True
     listed = True
 
     def __init__(self, path: Path, cache: Path | None = None) -> None:
-        self.path = path
+        super().__init__(path)
         self._cache = cache.resolve() if cache is not None else None
         self._skipped: Counter[str] = Counter()
         try:
@@ -45,6 +44,8 @@ class Folder:
             ) from None
         self._listed_at = time.time_ns()
         self._files = sorted(self._walk(), key=lambda file: file[0])
+        if (tags := first_tags(name for name, _ in self._files)) is not None:
+            self.tags = tags, path / tags
 
     def _walk(self) -> Iterator[tuple[str, os.stat_result]]:
         """Yield the name and the state of each regular file."""
@@ -91,12 +92,6 @@ class Folder:
         if self._cache is not None and (self.path / prefix).resolve() == self._cache:
             return "folders of decoded images"
         return ""
-
-    @property
-    def tags(self) -> tuple[str, Encoded] | None:
-        """Name and path of the file that describes the images, or None."""
-        name = first_tags(name for name, _ in self._files)
-        return None if name is None else (name, self.path / name)
 
     def stamp(self) -> Stamp:
         """The state of all images as they were listed; other files, such as those of the cache, are not included."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wgan.data.images.collection import Stamp, Stream, Tally, too_many_bytes
+from wgan.data.images.collection import Collection, Stamp, Stream, Tally, too_many_bytes
 from wgan.data.images.decoding import MAX_ENCODED_BYTES
 from wgan.errors import DataError
 from wgan.system.text import escaped
@@ -21,7 +21,7 @@ _BUFFER = 1 << 20
 _MAX_KEY_BYTES = 4096
 
 
-class Database:
+class Database(Collection):
     """The images of an LMDB, in the order of their keys.
 
     A subprocess reads it, since a damaged database can crash the process that maps it.
@@ -32,11 +32,6 @@ class Database:
 
     noun = "LMDB"
     labelled = False
-    listed = False
-    tags = None
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
     def stamp(self) -> Stamp:
         """The state of the database file."""
