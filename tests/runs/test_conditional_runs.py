@@ -312,7 +312,7 @@ def test_real_rows_are_laid_out_like_the_samples():
 
 
 def test_a_run_on_texts_accepts_new_texts(tmp_path, monkeypatch):
-    monkeypatch.setitem(EMBEDDINGS, "letters", lambda: lambda said: [[s.count("a"), s.count("b")] for s in said])
+    monkeypatch.setitem(EMBEDDINGS.rows, "letters", lambda: lambda said: [[s.count("a"), s.count("b")] for s in said])
     texts = ["a", "ab", "bb"] * 20
     frame = pa.table({"x": np.arange(60.0), "says": texts})
     pyarrow.csv.write_csv(frame, tmp_path / "said.csv")

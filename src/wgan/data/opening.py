@@ -1,4 +1,4 @@
-"""From what the user named or brought to a `Source`: the one place that decides which reader takes it."""
+"""Open data: choose the reader for a name, a path or an object. Also codecs and conditions from stored state."""
 
 from __future__ import annotations
 
@@ -35,20 +35,17 @@ def open_data(
     cache: Path | None = None,
     labels: pa.Table | None = None,
 ) -> Source:
-    """Open whatever the user named or brought.
+    """Open data as a source.
 
     Args:
         data: A built-in name, a path, an array, a tensor, or a data frame (pandas, polars, Arrow).
-        options: How to read it. An option that does not apply to what is found is an error.
-        seed: Of the split into rows to train on and rows to judge on.
-        cache: A folder for packed images, so that they are decoded once; None for memory only.
-        labels: What the rows of an array or a data frame could be described by, as many rows.
-
-    Returns:
-        The source.
+        options: How to read it. An option that does not apply to the data is an error.
+        seed: Seed of the split into training and held-out rows.
+        cache: A folder for decoded images, so that they are decoded once; None to keep them in memory.
+        labels: Conditions for the rows of an array or a data frame, as many rows.
 
     Raises:
-        UsageError: A missing path, an unknown ending, an option that does not apply or is out of its range.
+        UsageError: A missing path, an unknown ending, or an option that does not apply or is out of range.
         DataError: Data that cannot be read or learnt from.
     """
     check(Settings(input=options))
@@ -64,7 +61,7 @@ def open_data(
         return open_array(data, options, name="array", seed=seed, labels=labels)
     raise DataError(
         f"an object of type {type(data).__name__} cannot be read as data",
-        remedy="Taken: a name or path, a NumPy array, a torch tensor, or a data frame (pandas, polars, Arrow).",
+        remedy="Supported: a name or path, a NumPy array, a torch tensor, or a data frame (pandas, polars, Arrow).",
     )
 
 

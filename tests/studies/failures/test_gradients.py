@@ -11,7 +11,7 @@ from torch import nn
 
 from wgan.batch import Batch, Layout
 from wgan.constraints import Unconstrained
-from wgan.data.toys import ToySource
+from wgan.data.toy_source import ToySource
 from wgan.errors import NumericError, UsageError
 from wgan.networks import MLP, Critic, Generator
 from wgan.objectives import FGAN, GAN, Hinge, LeastSquares, Relativistic, Wasserstein
@@ -111,7 +111,7 @@ def test_a_relativistic_generator_is_told_of_real_samples():
     pull = -(other - score).sigmoid() * -2.0
     found = generator_gradient(setup_of(game, Relativistic()), NOISE, real)
     assert found.at_samples.item() == pytest.approx(pull.abs().mean().item(), rel=1e-5)
-    with pytest.raises(UsageError, match="is told of real samples, and none came"):
+    with pytest.raises(UsageError, match="needs real samples, and none were given"):
         generator_gradient(setup_of(game, Relativistic()), NOISE)
 
 
