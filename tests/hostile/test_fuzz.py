@@ -43,7 +43,7 @@ OTHERS = {
     "data.minilm": "reads the weights of an installed package, which could run code anyway",
     "studies.proofs.curves": "reads and writes JSON of its own values, in a folder of its own",
     "report.pictures": "reads samples by report.record, and is tried with it",
-    "cli.sample": "looks for the kind of a run, and leaves all faults to experiment.notes",
+    "cli.sample": "looks for the kind of a run, and leaves all faults to runs.metadata",
     "cli.train_settings": "reads settings by settings.toml",
     "runs.samples": "writes samples",
     "estimator.model": "reads by estimator.keeping",
