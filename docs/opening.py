@@ -14,7 +14,7 @@ from PIL import Image
 
 import wgan
 from wgan.data import open_data
-from wgan.data.export import sheet
+from wgan.data.sample_formats import sheet
 from wgan.figures import canvas
 from wgan.figures.curves import median_filtered
 

@@ -194,11 +194,12 @@ EXTENSIONS = {
         word="two-blobs",
         files={
             "data/toys.py": lambda text: with_row(
-                text, "TOYS", '"two-blobs": Mixture(modes=torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), sigma=0.1), '
+                text,
+                "TOYS",
+                '"two-blobs": Mixture(centres=[(-1.0, 0.0), (1.0, 0.0)], sigma=0.1, summary="2 Gaussians"), ',
             ),
-            "data/names.py": lambda text: with_row(text, "BUILT_IN", '"two-blobs": "2 Gaussians in the plane", '),
         },
-        at_most=2,
+        at_most=1,
         command="train two-blob",
         room="data",
     ),

@@ -12,9 +12,9 @@ from PIL import Image
 
 from wgan import figures
 from wgan.data import conditions_from_state
+from wgan.data.array_files import open_mapped
 from wgan.data.codes import words_of
 from wgan.data.columns.text_formats import TextFormat
-from wgan.data.npy import open_mapped
 from wgan.errors import WganError
 from wgan.figures import Judged
 from wgan.report.markup import Html, Part, data_uri, element, in_both_themes, note, table
