@@ -24,6 +24,8 @@ from wgan.settings import DataOptions, Settings
 from wgan.settings.recipes import RECIPES
 from wgan.settings.registry import Registry
 from wgan.training.factory import REGISTRIES
+from wgan.trust.evidence import FIELDS
+from wgan.trust.symptoms import SYMPTOMS
 
 REFERENCE = Path(__file__).parent / "reference.md"
 ARCHITECTURE = Path(__file__).parent / "architecture.md"
@@ -120,6 +122,17 @@ def divergence_table() -> str:
     return table([*COLUMNS, "what"], rows)
 
 
+def evidence_table() -> str:
+    """The numbers that a diagnosis of the critic records: name, unit and meaning."""
+    rows = [[f"`{name}`", field["unit"], field["meaning"]] for name, field in FIELDS.items()]
+    return table(["number", "unit", "meaning"], rows)
+
+
+def symptom_table() -> str:
+    """The symptoms that a verdict depends on: name and meaning."""
+    return table(["symptom", "meaning"], [[f"`{name}`", symptom.meaning] for name, symptom in SYMPTOMS.items()])
+
+
 def reference() -> str:
     """The whole file."""
     recipes = [
@@ -149,6 +162,12 @@ def reference() -> str:
         "### How data is read",
         "In a settings file these stand in the table `[input]`.",
         settings_table(DataOptions),
+        "## Evidence on the critic",
+        "Numbers of a diagnosis in `metrics.jsonl`. A number is left out where it cannot be computed.",
+        evidence_table(),
+        "### Symptoms",
+        "Numbers that the verdict depends on: medians over the latest diagnoses, unless the meaning says otherwise.",
+        symptom_table(),
         "## Exit codes",
         exit_codes(),
     ]

@@ -13,7 +13,7 @@ from wgan.evaluation.features import EfficientNetLite0
 from wgan.settings import DataOptions
 from wgan.trust.distances import MAX_POINTS
 from wgan.trust.evaluator import CriticEvaluator
-from wgan.trust.evidence import Evidence
+from wgan.trust.evidence import FIELDS, Evidence
 from wgan.trust.samples import Rows, Snapshot
 
 TINY_IMAGES = {
@@ -53,6 +53,15 @@ def test_looking_at_a_game_is_of_no_consequence_for_it(kind):
         assert_same_state(state_of(run.game), before)
         assert examine().numbers() == found.numbers()
     assert_same_state(state_of(played(run, 2)), state_of(played(undisturbed, 5)))
+
+
+def test_every_declared_number_is_computed():
+    """Each has a key of its own in what the measurements return, whatever its value."""
+    evaluator = examiner(small())
+    seen, computed = evaluator.snapshot(), []
+    for measure in evaluator.measurements:
+        computed += measure(seen)
+    assert sorted([*computed, *evaluator._further(seen, 0.0)]) == sorted(FIELDS)
 
 
 @pytest.mark.parametrize("kind", GAMES)

@@ -100,10 +100,10 @@ def _vanishing(seed: int) -> _Answer:
         LineMixture.of([1.0], [mean], [found.deviation]).log_density(places).exp().numpy()
         for mean in (0.0, found.distance)
     ]
-    figure = figures.starving(
+    figure = figures.vanishing_gradients(
         found.steps,
         {name: (curve.norms, curve.noise) for name, curve in curves.items()},
-        places=found.positions,
+        positions=found.positions,
         critics={"discriminator D": found.discriminator, "Wasserstein critic": found.critic},
         densities=(densities[0], densities[1]),
     )
@@ -144,7 +144,7 @@ def _two_modes(seed: int) -> _Answer:
         ("modes at ±2", TWO_MODES, fits),
         ("modes at ±3", apart, {word: fit_gaussian(apart, word) for word in _DRAWN}),
     ]
-    figure = figures.choosing([_panel(title, mixture, chosen) for title, mixture, chosen in panels])
+    figure = figures.gaussian_fits([_panel(title, mixture, chosen) for title, mixture, chosen in panels])
     direct = fit_gaussians(F_GAN_MIXTURE, _TABLE_2)
     games = {word: fit_by_fgan(F_GAN_MIXTURE, word, seed=seed) for word in _TABLE_2}
     other = fit_by_fgan(F_GAN_MIXTURE, "kl", generator="nonsaturating", seed=seed)

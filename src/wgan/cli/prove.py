@@ -163,10 +163,10 @@ def _known_lines(found: KnownResult) -> Iterator[str]:
 def _draw_known(found: KnownResult) -> Figure:
     from wgan import figures
 
-    def row(name: str, place: int) -> figures.Known:
+    def row(name: str, place: int) -> figures.KnownPair:
         pair = found.known[place]
         low, high = pair.interval("debiased")
-        return figures.Known(
+        return figures.KnownPair(
             name=name,
             rows={
                 title: pair.of(each) / pair.pair.shift
@@ -296,11 +296,11 @@ def _both(whole: float, late: float) -> str:
 def _draw_curves(found: Traces) -> Figure:
     from wgan import figures
 
-    rows: dict[str, list[figures.Followed]] = {}
+    rows: dict[str, list[figures.Trace]] = {}
     for (data, game), cell in found.cells().items():
         trace = cell[0]
         rows.setdefault(data, []).append(
-            figures.Followed(
+            figures.Trace(
                 title=f"{game}: Ŵ {trace.ranks('certified'):.2f}, raw {trace.ranks('raw'):.2f}",
                 at=trace.at,
                 certified=trace.of("certified"),
@@ -311,7 +311,7 @@ def _draw_curves(found: Traces) -> Figure:
                 raw=trace.of("raw"),
             )
         )
-    return figures.following(rows)
+    return figures.traces(rows)
 
 
 def _zoo(options: ProveOptions) -> _Answer:
