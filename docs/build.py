@@ -1,6 +1,6 @@
-"""Write docs/reference.md from the tables that the program itself reads: `make docs`.
+"""Write the generated docs, docs/reference.md and the floors in docs/architecture.md: `make docs`.
 
-With `--check` nothing is written, and the exit code says whether the file is current.
+With `--check` nothing is written, and the exit code is 1 if a file is not current.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from typing import Any, Literal
 
 from floors import picture
 
+from wgan.data.compression import COMPRESSIONS
 from wgan.data.names import BUILT_IN
+from wgan.data.tables.formats import TABLE_FORMATS
 from wgan.divergences import DIVERGENCES
 from wgan.divergences.table import COLUMNS, listing
 from wgan.errors import WganError
+from wgan.evaluation.metrics import METRICS
 from wgan.kernels import KERNELS
-from wgan.settings import DataOptions, Settings
+from wgan.settings import FIXED, DataOptions, Settings
+from wgan.settings.fields import Range
 from wgan.settings.recipes import RECIPES
 from wgan.settings.registry import Registry
 from wgan.training.factory import REGISTRIES
@@ -31,16 +35,16 @@ REFERENCE = Path(__file__).parent / "reference.md"
 ARCHITECTURE = Path(__file__).parent / "architecture.md"
 OPENING = """# Reference
 
-Written by `make docs` from the tables that the program reads; do not edit."""
+Written by `make docs` from the code; do not edit."""
 
-# Codes that no error of the project's family carries.
+# Exit codes that no subclass of `WganError` has.
 OTHER_CODES = {
     0: "Done.",
-    1: "Anything else: a fault of the program. `--debug` shows where.",
-    130: "Interrupted (Ctrl-C) before there was anything to save.",
-    138: "Ended by SIGUSR1 before there was anything to save.",
-    141: "Nobody reads the output any more.",
-    143: "Terminated (SIGTERM) before there was anything to save.",
+    1: "Any other error: a bug. `--debug` shows the traceback.",
+    130: "Interrupted (Ctrl-C) before the first checkpoint.",
+    138: "Ended by SIGUSR1 before the first checkpoint.",
+    141: "The reader of the output was closed (SIGPIPE).",
+    143: "Terminated (SIGTERM) before the first checkpoint.",
 }
 
 
@@ -51,7 +55,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def spell(value: object) -> str:
-    """A default as a settings file would have it."""
+    """A default, as it is written in a settings file."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -59,27 +63,28 @@ def spell(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def kinds(hint: object) -> str:
-    """What a field may hold."""
+def kinds(hint: object, allowed: Range | None) -> str:
+    """The values that a field takes: its type and range."""
     if typing.get_origin(hint) is Literal:
         return ", ".join(f"`{value}`" for value in typing.get_args(hint))
-    if typing.get_origin(hint) is tuple:
-        return "list"
-    names = {"int": "whole number", "float": "number", "bool": "`true`, `false`", "str": "text"}
-    name = getattr(hint, "__name__", str(hint))
-    return names.get(name, name)
+    names = {"int": "whole number", "float": "number", "bool": "`true`, `false`", "str": "text", "tuple": "list"}
+    name = getattr(typing.get_origin(hint) or hint, "__name__", str(hint))
+    name = names.get(name, name)
+    if allowed is None:
+        return name
+    return f"{name}, {allowed.text}" if "number" not in allowed.text else allowed.text
 
 
 def settings_table(settings: type) -> str:
-    """Each field of a settings class: name, what it may hold, default, meaning."""
+    """The fields of a settings class: name, values, default, meaning."""
     hints = typing.get_type_hints(settings)
     rows = []
     for field in dataclasses.fields(settings):
         if dataclasses.is_dataclass(hints[field.name]):
             continue
-        meaning = field.metadata["meaning"]
-        rows.append([f"`{field.name}`", kinds(hints[field.name]), f"`{spell(field.default)}`", meaning])
-    return table(["setting", "takes", "default", "meaning"], rows)
+        values = kinds(hints[field.name], field.metadata["allowed"])
+        rows.append([f"`{field.name}`", values, f"`{spell(field.default)}`", field.metadata["meaning"]])
+    return table(["setting", "values", "default", "meaning"], rows)
 
 
 def registry_table(registry: Registry[Any]) -> str:
@@ -101,12 +106,12 @@ def registry_sections() -> list[str]:
 
 
 def errors(family: type[WganError]) -> list[type[WganError]]:
-    """A family of errors and all its descendants."""
+    """A class of errors and all its subclasses."""
     return [family, *(one for child in family.__subclasses__() for one in errors(child))]
 
 
 def exit_codes() -> str:
-    """The exit codes of the command line, from the errors that carry them."""
+    """The exit codes of the command line."""
     found: dict[int, list[str]] = {}
     for error in errors(WganError):
         if error.__module__ == WganError.__module__ and error is not WganError:
@@ -115,11 +120,26 @@ def exit_codes() -> str:
     return table(["code", "meaning"], [[str(code), rows[code]] for code in sorted(rows)])
 
 
+def metric_table() -> str:
+    """The numbers of an evaluation: name, unit, whether lower or higher is better, and what each is."""
+    rows = [[f"`{name}`", row.title, row.unit, row.better, row.meaning] for name, row in METRICS.items()]
+    return table(["name", "title", "unit", "better", "what"], rows)
+
+
 def divergence_table() -> str:
-    """The f-divergences: word, formulas and numbers, and what each is."""
+    """The f-divergences: name, formulas, numbers and meaning."""
     lines = [line for _, line in DIVERGENCES.describe()]
     rows = [[f"`{word}`", *cells, line] for (word, *cells), line in zip(listing(), lines, strict=True)]
-    return table([*COLUMNS, "what"], rows)
+    return table([*COLUMNS, "meaning"], rows)
+
+
+def table_formats() -> str:
+    """The formats of table files: their endings, and whether compressed files are written."""
+    rows = [
+        [known.name, ", ".join(f"`{ending}`" for ending in known.endings), "yes" if known.compressible else "no"]
+        for known in TABLE_FORMATS
+    ]
+    return table(["format", "endings", "written compressed"], rows)
 
 
 def evidence_table() -> str:
@@ -139,28 +159,37 @@ def reference() -> str:
         [f"`{name}`", f"`{recipe.settings.data}`" if recipe.settings.data else "any", recipe.line]
         for name, recipe in RECIPES.items()
     ]
+    resumable = [f"`{field.name}`" for field in dataclasses.fields(Settings) if field.name not in (*FIXED, "input")]
     sections = [
         OPENING,
         "## Recipes",
-        table(["recipe", "data", "for"], recipes),
+        table(["recipe", "data", "purpose"], recipes),
         "## Built-in data",
-        table(["name", "what"], [[f"`{name}`", line] for name, line in BUILT_IN.items()]),
-        "## Choices",
-        "A choice is a name, or a name with parameters: `penalty:weight=0.1,one_sided=true`.",
+        table(["name", "content"], [[f"`{name}`", line] for name, line in BUILT_IN.items()]),
+        "## Table files",
+        f"Every format is read compressed too ({', '.join(f'`{ending}`' for ending in COMPRESSIONS)}, `.zip`).",
+        table_formats(),
+        "## Named parts",
+        "The value is a name, with or without parameters: `penalty`, `penalty:weight=0.1,one_sided=true`.",
         *registry_sections(),
         "## f-divergences",
-        "D(P‖Q) = ∫ q f(p/q) in nats, P the data and Q the model. The conjugate f\\*(t) = sup over u ≥ 0 of t u − f(u) "
-        "is +∞ outside its domain; f'(1) is the threshold of t between real and fake; near P = Q a divergence rises by "
-        "f''(1)/2 times χ²; the last number is its value on disjoint supports. `wgan divergences` prints the table; "
-        "`wgan.divergences` computes with it.",
+        "D(P‖Q) = ∫ q f(p/q) in nats, with P the data and Q the model. The conjugate is f\\*(t) = sup over u ≥ 0 of "
+        "t u − f(u), and +∞ outside its domain. f'(1) is the threshold of t between real and fake. Near P = Q a "
+        "divergence grows as f''(1)/2 times χ². \"Disjoint\" is its value on disjoint supports. `wgan divergences` "
+        "prints the table; `wgan.divergences` has the functions.",
         divergence_table(),
+        "## Numbers of an evaluation",
+        "A run evaluates its samples by these; `wgan evaluate` and the report show them. Each distance stands beside "
+        "its floor (`w1_floor`), the same distance between two sets of real rows. The first distance is the score.",
+        metric_table(),
         "## Kernels",
         "Value of `kernel` in `mmd:kernel=laplacian`; `wgan.kernels` has their classes.",
         registry_table(KERNELS),
         "## Settings",
         settings_table(Settings),
+        f"A run may be resumed under other values of {', '.join(resumable)}. All other settings are fixed.",
         "### How data is read",
-        "In a settings file these stand in the table `[input]`.",
+        "In a settings file these are in the table `[input]`.",
         settings_table(DataOptions),
         "## Evidence on the critic",
         "Numbers of a diagnosis in `metrics.jsonl`. A number is left out where it cannot be computed.",
@@ -175,7 +204,7 @@ def reference() -> str:
 
 
 def architecture() -> str:
-    """The text of the architecture page, its picture of the floors renewed."""
+    """The architecture page with the current picture of the floors."""
     text = ARCHITECTURE.read_text(encoding="utf-8")
     return re.sub(r"(?<=<!-- floors -->\n).*?(?=<!-- /floors -->)", f"```\n{picture()}\n```\n", text, flags=re.DOTALL)
 

@@ -1,8 +1,7 @@
-"""The rooms of the package and the floors that they stand on, computed from its import statements.
+"""The rooms of the package and their floors, computed from import statements: `python docs/floors.py` prints them.
 
 A room is an entry at the top of the package, a module or a folder. Its floor is one more than the highest floor of the
-rooms that it imports from, wherever in a file the import stands. Run as a program, it prints the picture in
-`docs/architecture.md`.
+rooms that it imports from. Imports inside functions count too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Play every game on the ring and write docs/objectives.md: `python docs/objectives.py`.
+"""Train every objective on the ring and write docs/objectives.md: `python docs/objectives.py`.
 
-One thread, one seed, one architecture; what differs is in the recipe. The seconds are processor time on the machine it
-ran on: compare them with one another. Recipes named on the command line are played anew, the others' rows kept as they
-stand.
+One thread and one seed. Recipes named on the command line are trained again; the rows of the others are kept. Seconds
+are processor time of the machine that it ran on, so only their ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -28,21 +27,26 @@ PAGE = Path(__file__).parent / "objectives.md"
 MARK = "<!-- rows: "
 OPENING = """# The objectives on the ring
 
-Written by `make objectives`; do not edit. Eight Gaussians on a ring, batches of 256, Adam, samples from the moving
-average; but for `ring` and `ring-unrolled`, networks have three hidden layers (256 wide in the generator, 128 in the
-critic), and all go operation by operation in float32.
-*Modes* are those that 2,500 samples reach, *quality* is the share within three standard deviations of one, *W1* is
-exact between 2,500 samples and as many held-out points (mean of four, beside its floor between real sets), *estimate*
-is the curve's last value, and beside it stands what that is a number of. Seconds are of one core of the machine that it
-ran on. One seed: differences of a few hundredths of W1 are chance."""
+Written by `make objectives`; do not edit. Eight Gaussians on a ring, batches of 256, Adam, eager float32.
+Samples come from the moving average of the generator. Networks have three hidden layers, 256 wide in the generator and
+128 in the critic, except in `ring` and `ring-unrolled`.
+
+- *modes*: modes with at least one of 2,500 samples.
+- *quality*: share of samples within three standard deviations of a mode.
+- *W1*: exact W1 between 2,500 samples and as many held-out points, mean of four. In brackets its floor, between two
+  sets of real points.
+- *estimate*: last value of the training curve, and the quantity that it estimates.
+- *time*: seconds of one core.
+
+It is one seed: differences of a few hundredths of W1 are chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What one game came to, or why it did not."""
+    """The result of one run, or why it was refused."""
 
     name: str
-    game: str
+    objective: str
     constraint: str
     steps: int
     unit: str
@@ -55,12 +59,12 @@ class Row:
     fault: str = ""
 
     def cells(self) -> list[str]:
-        """As the page shows it."""
+        """The cells of its line in the table."""
         if self.fault:
-            return [f"`{self.name}`", self.game, f"`{self.constraint}`", self.fault, *[""] * 5]
+            return [f"`{self.name}`", self.objective, f"`{self.constraint}`", self.fault, *[""] * 5]
         return [
             f"`{self.name}`",
-            self.game,
+            self.objective,
             f"`{self.constraint}`",
             self.modes,
             f"{100 * (self.quality or 0):.0f} %",
@@ -71,22 +75,22 @@ class Row:
         ]
 
 
-def games() -> dict[str, Settings]:
-    """Name to settings: each recipe on the ring, and that of the f-GAN once for each divergence of the table."""
+def runs() -> dict[str, Settings]:
+    """Name to settings: each recipe on the ring, and that of the f-GAN once for each divergence."""
     found = {name: recipe.settings for name, recipe in RECIPES.items() if name.startswith("ring")}
     kl = found.pop("ring-fgan")
     return found | {f"ring-fgan, {word}": replace(kl, objective=f"fgan:divergence={word}") for word in DIVERGENCES}
 
 
-def play(name: str, settings: Settings, source: Source, judge: SampleEvaluator) -> Row:
-    """Train and judge one."""
+def trained(name: str, settings: Settings, source: Source, evaluate: SampleEvaluator) -> Row:
+    """Train and evaluate one."""
     setup = build_setup(settings, source)
     game = setup.game
     extra = [f", packed by {settings.packing}"] if settings.packing > 1 else []
-    extra += [f", {settings.unrolled_steps} steps ahead"] if settings.unrolled_steps else []
+    extra += [f", {settings.unrolled_steps} unrolled steps"] if settings.unrolled_steps else []
     row = Row(
         name=name,
-        game="".join([f"`{settings.objective}`", *extra]),
+        objective="".join([f"`{settings.objective}`", *extra]),
         constraint=settings.constraint,
         steps=settings.steps,
         unit=setup.objective.unit,
@@ -99,20 +103,20 @@ def play(name: str, settings: Settings, source: Source, judge: SampleEvaluator) 
                 estimate = step.estimate.item()
         seconds = time.process_time() - began
         noise = Randomness(settings.seed).at("noise of the judge")
-        judged = judge(lambda num: game.draw(game.prior.sample(num, noise)))
+        found = evaluate(lambda num: game.draw(game.prior.sample(num, noise)))
     return replace(
         row,
         estimate=estimate,
-        modes=f"{judged['modes']:.0f}/{judged['num_modes']:.0f}",
-        quality=judged["high_quality"],
-        w1=judged["w1"],
-        floor=judged["w1_floor"],
+        modes=f"{found['modes']:.0f}/{found['num_modes']:.0f}",
+        quality=found["high_quality"],
+        w1=found["w1"],
+        floor=found["w1_floor"],
         seconds=seconds,
     )
 
 
 def kept() -> dict[str, Row]:
-    """The rows that the page has."""
+    """The rows of the page."""
     if not PAGE.exists():
         return {}
     _, mark, rest = PAGE.read_text(encoding="utf-8").partition(MARK)
@@ -120,35 +124,35 @@ def kept() -> dict[str, Row]:
 
 
 def page(rows: list[Row]) -> str:
-    """The whole file; its rows as data in a comment at the end, so that some can be played anew."""
-    titles = ["recipe", "objective", "constraint", "modes", "quality", "W1 (floor)", "estimate", "of what", "time"]
+    """The whole file. Its rows are stored as JSON in a comment at the end, so that single rows can be replaced."""
+    titles = ["recipe", "objective", "constraint", "modes", "quality", "W1 (floor)", "estimate", "estimates", "time"]
     lines = [titles, ["---"] * len(titles), *(row.cells() for row in rows)]
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
     steps = ", ".join(sorted({f"{row.steps:,}" for row in rows}))
     data = f"{MARK}{json.dumps([asdict(row) for row in rows])} -->"
-    return f"{OPENING} {steps} generator updates each.\n\n{table}\n\n{data}\n"
+    return f"{OPENING} Each run has {steps} generator updates.\n\n{table}\n\n{data}\n"
 
 
 def main() -> int:
-    """Play and write, after each game."""
+    """Train, and write the page after each run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="GAME", help="recipes to play anew; all if none is named")
+    parser.add_argument("names", nargs="*", metavar="RECIPE", help="recipes to train again (default: all)")
     parser.add_argument("--steps", type=int, default=4000, help="generator updates of each")
     given = parser.parse_args()
-    known = games()
+    known = runs()
     if unknown := set(given.names) - known.keys():
-        parser.error(f"no such game: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+        parser.error(f"no such recipe: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     source = open_data("ring", DataOptions(), seed=0)
-    judge = SampleEvaluator(source, size=2500, seed=0, rounds=4)
+    evaluate = SampleEvaluator(source, size=2500, seed=0, rounds=4)
     rows = kept()
     for name in given.names or known:
         settings = replace(known[name], steps=given.steps, threads=1, device="cpu", engine="eager", precision="float32")
         try:
-            rows[name] = play(name, settings, source, judge)
+            rows[name] = trained(name, settings, source, evaluate)
         except WganError as error:
             rows[name] = Row(
                 name=name,
-                game=settings.objective,
+                objective=settings.objective,
                 constraint=settings.constraint,
                 steps=settings.steps,
                 unit="",

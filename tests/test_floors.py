@@ -1,4 +1,4 @@
-"""Imports go downwards: floors are computed from the import statements, and no circle may arise."""
+"""Imports go downwards, without circles. Floors are computed from the import statements."""
 
 import subprocess
 import sys
@@ -12,35 +12,35 @@ import wgan
 PACKAGE = Path(wgan.__file__).parent
 
 
-def test_no_files_import_one_another_in_a_circle():
+def test_modules_do_not_import_one_another_in_a_circle():
     circle = circle_of(module_graph(PACKAGE))
     assert not circle, " -> ".join(circle)
 
 
-def test_no_files_of_the_benchmarks_import_one_another_in_a_circle():
+def test_modules_of_the_benchmarks_do_not_import_one_another_in_a_circle():
     circle = circle_of(module_graph(PACKAGE.parents[1] / "bench"))
     assert not circle, " -> ".join(circle)
 
 
-def test_the_rooms_stand_on_at_most_twelve_floors():
+def test_there_are_at_most_22_rooms_on_12_floors():
     rooms = room_graph(module_graph(PACKAGE))
     assert len(floors_of(rooms)) <= 12
     assert len(rooms.keys() - {"__init__", "__main__"}) <= 22
 
 
-def test_only_the_program_is_above_what_users_import():
+def test_no_room_imports_the_top_of_the_package():
     rooms = room_graph(module_graph(PACKAGE))
     assert {room for room, targets in rooms.items() if "__init__" in targets} == set()
 
 
-def test_the_picture_in_the_docs_is_that_of_the_imports():
+def test_the_picture_in_the_docs_is_current():
     text = (PACKAGE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert picture(PACKAGE) in text, "run `make docs`"
 
 
 @pytest.fixture
 def package(tmp_path):
-    """Writes a small package from {file: text}."""
+    """A function that writes a small package from {file: text}."""
 
     def write(files):
         folder = tmp_path / "wgan"
@@ -64,7 +64,7 @@ def package(tmp_path):
         "if TYPE_CHECKING:\n    from wgan.low import x",
     ],
 )
-def test_every_form_of_import_is_seen(package, statement):
+def test_every_form_of_import_is_found(package, statement):
     folder = package({"low.py": "x = 1", "high.py": statement})
     assert room_graph(module_graph(folder))["high"] == {"low"}
     assert floors_of(room_graph(module_graph(folder))) == [["__init__", "low"], ["high"]]
@@ -109,14 +109,14 @@ def test_a_circle_of_rooms_is_an_error(package):
     "module", ["wgan", "wgan.settings", "wgan.settings.recipes", "wgan.data.names", "wgan.data", "wgan.cli.main"]
 )
 def test_light_modules_do_not_import_torch(module):
-    # A fresh process: this one has imported torch already. Nothing slow may come in under another name either.
+    # In a fresh process, since this one has imported torch.
     slow = ("torch", "ot", "matplotlib", "pandas", "pyarrow", "scipy", "lmdb")
     code = f"import sys, {module}; print(*[name for name in {slow!r} if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert answer.stdout.split() == []
 
 
-def test_the_command_line_helps_without_importing_torch():
+def test_help_does_not_import_torch():
     code = (
         "import sys\nsys.argv = ['wgan', '--help']\nfrom wgan.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\nprint('torch' in sys.modules, file=sys.stderr)"

@@ -15,7 +15,7 @@ SMALL = {
     "critic": "mlp:width=8",
     "latent_dim": 3,
     "random_state": 0,
-    "diagnose": "off",
+    "settings": {"diagnose": "off"},
 }
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(60, 2))
@@ -38,7 +38,7 @@ def test_a_row_gives_the_same_sample_whatever_stands_beside_it_and_holds_it(plai
     np.testing.assert_array_equal(plain.sample(5, noise=NOISE[:5]), whole[:5])
     np.testing.assert_array_equal(plain.sample(noise=torch.tensor(NOISE[8500:])), whole[8500:])
     np.testing.assert_array_equal(plain.sample(noise=NOISE[:5].tolist(), random_state=7), whole[:5])
-    assert plain.noise_size_ == 3
+    assert plain.latent_dim_ == 3
     assert len(np.unique(whole, axis=0)) > 8000
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wgan import errors
@@ -112,9 +111,9 @@ __all__ = [
 ]
 
 
-def _in_python(text: str, renamed: Mapping[str, str]) -> str:
-    """The text of an error with the names of Python's parameters; imported only when an error is shown."""
-    return importlib.import_module("wgan.settings").in_python(text, renamed)  # type: ignore[no-any-return]
+def _in_python(text: str, spelling: errors.Spelling | None) -> str:
+    """The text of an error with Python's parameters. The settings are imported only when an error is shown."""
+    return importlib.import_module("wgan.settings").in_python(text, spelling)  # type: ignore[no-any-return]
 
 
 errors.WganError.in_python = staticmethod(_in_python)

@@ -1,4 +1,4 @@
-"""What travels between the data, the two players and the objective."""
+"""Samples as the networks see them, and their shape."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Samples, and what they were drawn under.
+    """Samples and their conditions.
 
     Attributes:
         values: Shape (N, *layout.shape), float32, in the units that the networks see.
@@ -20,10 +20,10 @@ class Batch(NamedTuple):
     condition: Tensor | None = None
 
     def packed(self, num: int) -> Batch:
-        """So many samples joined to one, and likewise their conditions: columns of vectors, channels of images.
+        """Join each `num` samples to one, and likewise their conditions: vectors by columns, images by channels.
 
         Args:
-            num: Of which N is a multiple.
+            num: A divisor of N.
 
         Returns:
             Values of shape (N / num, num * shape[0], *shape[1:]).
@@ -35,11 +35,11 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The shape of one sample as the networks see it, and what its entries may be.
+    """The shape of one sample as the networks see it, and the range of its entries.
 
     Attributes:
         shape: (D,) for points and tables, (channels, height, width) for images.
-        bounded: True where every entry lies in [-1, 1] (images): a generator then ends in tanh.
+        bounded: Whether every entry lies in [-1, 1], as in images: a generator then ends in tanh.
         groups: Half-open column ranges (start, stop) that hold one-hot blocks (categories of a table): a generator ends
             in a softmax over each.
     """
@@ -57,7 +57,7 @@ class Layout:
         return size
 
     def packed(self, num: int) -> Layout:
-        """What so many samples are when they are joined to one."""
+        """The layout of `num` samples joined to one."""
         groups = tuple(
             (index * self.shape[0] + start, index * self.shape[0] + stop)
             for index in range(num if self.groups else 0)

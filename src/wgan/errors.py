@@ -1,46 +1,49 @@
-"""The family of errors that this project raises at its doors.
+"""The errors that this project raises on purpose.
 
-Every message says what was wanted, what came and where; `remedy` says what to do about it. Both call settings as the
-command line does ("Use --missing drop"). The command line prints the two as at most two lines and leaves with
-`exit_code`; programs catch `WganError` or one of its children, whose `str` names Python's parameters instead.
+A message says what was expected, what was found and where; `remedy` says what to do about it. Messages name settings as
+options of the command line ("Use --missing drop"). The command line prints message and remedy on one line each, and
+exits with `exit_code`. `str(error)` names parameters of Python instead (`missing="drop"`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ClassVar
+
+Spelling = Callable[[str, str | None], str]
+"""Writes a setting as its reader would give it, from its name and its value as Python code, or None for no value."""
 
 
 class WganError(Exception):
-    """The parent of every error that this project raises on purpose.
+    """Base class of the errors of this project.
 
     Args:
-        message: What was wanted, what came, and where. One line, unless several faults are listed.
+        message: What was expected, what was found, and where. One line, unless several faults are listed.
         remedy: What the user can do about it. May be empty.
 
     Attributes:
-        text: Message and remedy as the command line says them.
-        renamed: Settings that the caller knows by another name.
-        in_python: Brings a message to Python's names; the package sets it, as only it may look at the settings.
+        text: Message and remedy with the options of the command line.
+        spelling: How settings are written in `str`; None for `name=value`.
+        in_python: Rewrites options as Python parameters. The package sets it, because settings are on a higher floor.
     """
 
     exit_code = 1
-    in_python: ClassVar[Callable[[str, Mapping[str, str]], str]] = staticmethod(lambda text, renamed: text)
+    in_python: ClassVar[Callable[[str, Spelling | None], str]] = staticmethod(lambda text, spelling: text)
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         self.message = message
         self.remedy = remedy
         self.text = f"{message}\n{remedy}" if remedy else message
-        self.renamed: Mapping[str, str] = {}
+        self.spelling: Spelling | None = None
         super().__init__(self.text)
 
     def __str__(self) -> str:
-        """Message and remedy with the names of Python's parameters."""
-        return type(self).in_python(self.text, self.renamed)
+        """Message and remedy with the parameters of Python."""
+        return type(self).in_python(self.text, self.spelling)
 
     @property
     def in_full(self) -> str:
-        """Message and remedy in one line, as sentences; the last of them as it is."""
+        """Message and remedy in one line."""
         end = "" if self.message.endswith((".", "!", "?", ":")) else "."
         return f"{self.message}{end} {self.remedy}" if self.remedy else self.message
 
@@ -52,38 +55,38 @@ class UsageError(WganError, ValueError):
 
 
 class DataError(WganError, ValueError):
-    """Data that cannot be read or learnt from as it is."""
+    """Data that cannot be read or trained on."""
 
     exit_code = 3
 
 
 class NumericError(WganError, ArithmeticError):
-    """A loss or a parameter stopped being a finite number, or a solver did not reach its optimum."""
+    """A loss or a parameter is not finite, or a solver did not reach its optimum."""
 
     exit_code = 4
 
 
 class CheckpointError(WganError):
-    """A checkpoint or a run directory that cannot be read, trusted or written."""
+    """A checkpoint or a run directory that cannot be read or written, or that was changed."""
 
     exit_code = 5
 
 
 class OutOfMemoryError(WganError, MemoryError):
-    """The machine or its accelerator has no memory left; what was saved before is intact."""
+    """Out of memory, on the machine or on its accelerator. Earlier checkpoints are intact."""
 
     exit_code = 1
 
 
-class Interrupted(WganError):  # noqa: N818 - a stop that was asked for is not an error of anyone's
-    """The run was asked to stop, has saved itself, and can be resumed."""
+class Interrupted(WganError):  # noqa: N818 - a requested stop is not an error
+    """The run was stopped by a signal. It has been saved and can be resumed."""
 
     exit_code = 75
 
 
 class WganWarning(UserWarning):
-    """What this project has to say to a user while it goes on."""
+    """Base class of the warnings of this project."""
 
 
 class DataWarning(WganWarning):
-    """Something about the data that does not stop the work but that its owner should know."""
+    """A property of the data that the user should know of, and that does not prevent training."""

@@ -1,7 +1,7 @@
 """Counter-based randomness: what is drawn depends on (seed, purpose, counters) and on nothing else.
 
-A run that resumes at step k therefore needs one integer, k, to draw what it would have drawn without the stop; and what
-one part of the program draws never moves what another part draws.
+A run that resumes at step k therefore needs only the integer k to continue all random streams, and one part of the
+program never changes what another part draws.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Randomness:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
     def at(self, purpose: str, *counters: int) -> torch.Generator:
-        """The stream of one purpose at one place, on the CPU whatever the device, so that devices draw alike.
+        """The stream of one purpose at one position, always on the CPU, so that all devices draw the same numbers.
 
         Args:
             purpose: What is drawn, such as "real" or "noise".
@@ -52,10 +52,10 @@ class Randomness:
 
     @contextmanager
     def as_global(self, purpose: str) -> Iterator[None]:
-        """Put one stream in the place of PyTorch's global generator within the block, for this thread alone.
+        """Replace PyTorch's global generator by one stream within the block, in this thread only.
 
-        Initial weights are drawn from it. The global generator is neither used nor changed, and the numbers are those
-        that it would give under the stream's seed.
+        Initial weights are drawn in this way. The global generator is neither used nor changed; the numbers are those
+        that it would give with the stream's seed.
 
         Args:
             purpose: What is drawn.

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from wgan import runs
-from wgan.cli.main import COMMANDS, _TerminatedError, main
+from wgan.cli.main import COMMANDS, main
 from wgan.cli.options import Group, attribute_lines, go_through, parse
 from wgan.cli.train import read
 from wgan.constraints import CONSTRAINTS
@@ -28,6 +28,7 @@ from wgan.errors import DataWarning, Interrupted, NumericError, UsageError
 from wgan.runs.record import Journal
 from wgan.settings import DataOptions, Settings, from_toml, sealed_toml
 from wgan.settings.recipes import recipe
+from wgan.system.signals import SignalError
 
 SMALL = split("--steps 2 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --eval-size 20")
 
@@ -91,7 +92,7 @@ class TestTheDoor:
                 1,
                 "unexpected RuntimeError: odd thing\nThis is a fault of wgan's own. --debug",
             ),
-            (_TerminatedError(), 143, "wgan: error: terminated\n"),
+            (SignalError(15), 143, "wgan: error: terminated\n"),
             (UsageError("a\x1b[31mb\rc"), 2, "a\\x1b[31mb\\rc\n"),
         ],
     )
@@ -439,24 +440,22 @@ class TestARun:
         assert capsys.readouterr().err == ""
 
     def test_interruption_leaves_with_75(self, finished, capsys, monkeypatch):
-        from wgan.runs import Experiment
+        from wgan.runs import Run
 
         def stop(self):
             raise Interrupted("stopped", remedy=f"wgan train --resume {self.directory}")
             yield
 
-        monkeypatch.setattr(Experiment, "run", stop)
+        monkeypatch.setattr(Run, "run", stop)
         out = finished.parent / "stopped"
         assert main(["train", str(finished.parent / "points.npy"), *SMALL, "--out", str(out), "--quiet"]) == 75
         assert f"wgan train --resume {out}" in complaint(capsys)
 
     def test_too_little_memory_suggests_half_the_batch(self, finished, capsys, monkeypatch):
-        from wgan.runs import running
-
         def exhaust(*_):
             raise MemoryError
 
-        monkeypatch.setattr(running, "train", exhaust)
+        monkeypatch.setattr("wgan.runs.run.train", exhaust)
         out = finished.parent / "large"
         assert main(["train", str(finished.parent / "points.npy"), *SMALL, "--out", str(out), "--quiet"]) == 1
         assert "--batch-size 4" in complaint(capsys)

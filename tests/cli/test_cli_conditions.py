@@ -115,7 +115,7 @@ def test_nothing_can_be_asked_of_a_run_without_conditions(table, tmp_path, capsy
         (["--condition", ","], "people.csv: --condition names nothing\nThere are: hair, size, eyes, age."),
         (["--mismatch", "0.5"], "mismatch is 0.5, but there are no conditions"),
         (["--mismatch", "1.0"], "mismatch must be at least 0 and below 1, not 1.0"),
-        (["--unseen", "0.1"], "--unseen means nothing without --condition"),
+        (["--unseen", "0.1"], "--unseen has no effect without --condition"),
     ],
 )
 def test_what_cannot_be_trained_under_says_why(table, tmp_path, capsys, words, said):

@@ -356,7 +356,7 @@ def test_words_that_cannot_be_used(said, words, code, message):
         ({"shift": np.nan}, {}, "NaN or infinite cells"),
         ({"size": 3}, {}, "A has 3 columns and B has 2"),
         ({}, {"size": 1}, "A has 2 columns and B has 1"),
-        ({"scale": 1e300}, {}, "beyond float64"),
+        ({"scale": 1e300}, {}, "overflow float64"),
     ],
 )
 def test_points_that_cannot_be_compared(said, points, a, b, message):

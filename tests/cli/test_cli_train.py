@@ -17,7 +17,7 @@ import pytest
 from wgan import report, runs
 from wgan.cli import train
 from wgan.cli.main import main
-from wgan.runs import Experiment, checkpoints, opening
+from wgan.runs import Run, checkpoints, data
 from wgan.settings import from_toml
 
 SMALL = split("ring --steps 4 --batch-size 8 --generator mlp:width=8 --critic mlp:width=8 --eval-size 20 --quiet")
@@ -50,7 +50,7 @@ def and_signal(work: Callable[..., object], *numbers: signal.Signals, before: bo
 )
 def test_a_signal_while_data_is_read_leaves_nothing(tmp_path, monkeypatch, capsys, number, code):
     before = signal.getsignal(number)
-    monkeypatch.setattr(opening, "open_data", and_signal(opening.open_data, number))
+    monkeypatch.setattr(data, "open_data", and_signal(data.open_data, number))
     assert main(["train", *SMALL, "--out", str(tmp_path / "new" / "run")]) == code
     assert f"stopped by {number.name} before the run had begun" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -74,7 +74,7 @@ def test_a_signal_that_an_import_swallows_is_answered_all_the_same(tmp_path, mon
 
 
 def test_a_signal_right_after_the_first_checkpoint_leaves_a_run_to_resume(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Experiment, "save", and_signal(Experiment.save, signal.SIGTERM, before=False))
+    monkeypatch.setattr(Run, "save", and_signal(Run.save, signal.SIGTERM, before=False))
     assert main(["train", *SMALL, "--out", str(tmp_path / "run")]) == 75
     assert f"wgan train --resume {tmp_path / 'run'}" in capsys.readouterr().err
     monkeypatch.undo()
@@ -85,7 +85,7 @@ def test_a_signal_while_resuming_leaves_the_run_as_it_was(tmp_path, monkeypatch,
     run = tmp_path / "run"
     with runs.begin(train.read(SMALL)[1], run):
         pass
-    monkeypatch.setattr(opening, "open_data", and_signal(opening.open_data, signal.SIGTERM))
+    monkeypatch.setattr(data, "open_data", and_signal(data.open_data, signal.SIGTERM))
     assert main(["train", "--resume", str(run), "--quiet"]) == 75
     assert f"wgan train --resume {run}" in capsys.readouterr().err
     assert events(run) == ["started", "saved"]
@@ -99,7 +99,7 @@ def test_a_signal_while_the_report_is_written_does_not_unfinish_a_run(tmp_path, 
 
 
 def stop_in_the_first_update(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Experiment, "_advance", and_signal(Experiment._advance, signal.SIGTERM))
+    monkeypatch.setattr(Run, "_update", and_signal(Run._update, signal.SIGTERM))
 
 
 def test_a_stopped_run_is_reported_after_it_is_saved(tmp_path, monkeypatch):

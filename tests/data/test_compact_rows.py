@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgan.data import open_data
-from wgan.data.tables.compact import code_dtype
+from wgan.data.columns.raw import read_frame
+from wgan.data.tables.codec import code_dtype
 from wgan.data.tables.detecting import detect
-from wgan.data.tables.reading import read_frame
 from wgan.errors import DataWarning
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions

@@ -195,7 +195,7 @@ def test_other_dtypes_of_pandas_are_refused_before_training(name, monkeypatch):
     monkeypatch.setattr("wgan.estimator.model.train", lambda *given, **more: pytest.fail("it was trained on"))
     column, said = REFUSED_OF_PANDAS[name]
     with pytest.raises(DataError, match=said):
-        WGAN(missing="keep").fit(pd.DataFrame({"c": column, "x": np.arange(float(N))}))
+        WGAN(settings={"missing": "keep"}).fit(pd.DataFrame({"c": column, "x": np.arange(float(N))}))
 
 
 POLARS: dict[str, pl.Series] = {
@@ -332,4 +332,4 @@ REFUSED_OF_ARROW: dict[str, pa.Array] = {
 def test_other_types_of_arrow_are_refused_before_training(name, monkeypatch):
     monkeypatch.setattr("wgan.estimator.model.train", lambda *given, **more: pytest.fail("it was trained on"))
     with pytest.raises(DataError, match="column 'c': holds "):
-        WGAN(missing="keep").fit(pa.table({"c": REFUSED_OF_ARROW[name], "x": np.arange(float(N))}))
+        WGAN(settings={"missing": "keep"}).fit(pa.table({"c": REFUSED_OF_ARROW[name], "x": np.arange(float(N))}))

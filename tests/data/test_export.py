@@ -11,7 +11,7 @@ from pyarrow import csv, parquet
 
 from wgan.data import export
 from wgan.data.export import check_target, sample_ending, sheet, write_samples
-from wgan.data.tables import writing
+from wgan.data.tables import arrow
 from wgan.errors import CheckpointError, UsageError
 
 
@@ -82,7 +82,7 @@ def test_tables_keep_names_types_and_gaps(tmp_path, ending):
 
 
 def test_small_blocks_become_few_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_ROWS_PER_GROUP", 100)
+    monkeypatch.setattr(arrow, "_ROWS_PER_GROUP", 100)
     write_samples(iter([points(7, seed=place) for place in range(40)]), 280, tmp_path / "a.parquet", "points")
     read = parquet.ParquetFile(tmp_path / "a.parquet").metadata
     assert read.num_rows == 280

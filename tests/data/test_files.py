@@ -15,11 +15,12 @@ from PIL import Image
 
 from wgan.cli.inputs import open_sides
 from wgan.data import kind_of, open_data
-from wgan.data.contents import PACKINGS, open_unpacked, packed
+from wgan.data.compression import COMPRESSIONS, compressed, open_decompressed
 from wgan.data.export import FORMATS, check_target, write_samples
 from wgan.data.names import format_of
-from wgan.data.tables import files
-from wgan.data.tables.formats import TABLE_FORMATS, read_table, written_endings
+from wgan.data.tables import limits
+from wgan.data.tables.formats import TABLE_FORMATS, written_endings
+from wgan.data.tables.reading import read_table
 from wgan.errors import DataError, UsageError
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
@@ -66,7 +67,7 @@ def test_clear_content_wins_over_a_wrong_ending(tmp_path, known, wrong):
     path.write_bytes(write(tmp_path / f"right{known.endings[0]}").read_bytes())
     raw = read(path)
     assert loose(raw.table) == loose(TABLE)
-    own = any(wrong in each.endings and each.content == known.content for each in TABLE_FORMATS)
+    own = any(wrong in each.endings and each.has_content_of(known) for each in TABLE_FORMATS)
     assert any("whatever its ending says" in note for note in raw.notes) != own
 
 
@@ -154,18 +155,18 @@ def test_images_are_known_by_their_content_and_avif_is_one(tmp_path):
 # -- compressed files -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("packing", COMPRESSIONS)
 def test_faults_in_compressed_text_name_their_line(tmp_path, packing):
     path = tmp_path / f"t.csv{packing}"
-    with path.open("wb") as file, packed(file, packing) as inner:
+    with path.open("wb") as file, compressed(file, packing) as inner:
         inner.write(b"x,y\n1,2\n3,4\nabc,5\n6,7\n")
-    with open_unpacked(path, packing) as file:
+    with open_decompressed(path, packing) as file:
         assert file.read(3) == b"x,y"
     with pytest.raises(DataError, match=r"line 4, column 'x': text 'abc'"):
         open_data(path, DataOptions(), seed=0)
 
 
-@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("packing", COMPRESSIONS)
 def test_truncated_compressed_files_are_refused(tmp_path, packing):
     path = write(tmp_path / f"t.csv{packing}", pa.table({"x": np.random.default_rng(0).normal(size=5_000)}))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -173,11 +174,11 @@ def test_truncated_compressed_files_are_refused(tmp_path, packing):
         read(path)
 
 
-@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("packing", COMPRESSIONS)
 def test_bombs_are_refused_before_they_go_off(tmp_path, packing, monkeypatch):
-    monkeypatch.setattr(files, "_RATIO_FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(limits, "_RATIO_FREE_BYTES", 1 << 20)
     path = tmp_path / f"t.csv{packing}"
-    with path.open("wb") as file, packed(file, packing) as inner:
+    with path.open("wb") as file, compressed(file, packing) as inner:
         inner.write(b"x,y\n" + b"1,2\n" * 2_000_000)
     with pytest.raises(DataError, match=r"looks like a bomb\nIf you trust it, unpack it"):
         read(path)
@@ -185,7 +186,7 @@ def test_bombs_are_refused_before_they_go_off(tmp_path, packing, monkeypatch):
 
 def test_tables_that_do_not_fit_into_memory_are_refused(tmp_path, monkeypatch):
     table = pa.table({"x": np.zeros(200_000), "y": np.arange(200_000)})
-    monkeypatch.setattr(files, "memory_limit", lambda: 1_000_000)
+    monkeypatch.setattr(limits, "memory_limit", lambda: 1_000_000)
     for ending in (".parquet", ".feather"):
         with pytest.raises(DataError, match="half of this machine's memory"):
             read(write(tmp_path / f"t{ending}", table))

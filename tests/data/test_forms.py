@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from wgan.data import codec_from_state, open_data
 from wgan.data.columns import Category, Number
+from wgan.data.columns.raw import RawTable, read_frame
+from wgan.data.columns.text_formats import DateFormat, NumberFormat, format_from_state, format_state
 from wgan.data.tables.detecting import detect
-from wgan.data.tables.reading import Raw, read_frame
-from wgan.data.tables.written import DateForm, NumberForm, form_from_state, form_state
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions, Settings, problems
 
@@ -28,7 +28,7 @@ def cells_of(make):
 def raw_of(cells, *others):
     columns = {"x": cells, "row": [str(row % 10) for row in range(len(cells))]}
     columns |= {f"o{place}": other for place, other in enumerate(others)}
-    return Raw(
+    return RawTable(
         table=pa.table(columns), name="t.csv", untyped=True, places=lambda rows: [f"line {row + 2}" for row in rows]
     )
 
@@ -322,7 +322,7 @@ def test_more_categories_are_learnt_where_it_is_asked_for(tmp_path):
 # -- the forms themselves -------------------------------------------------------------------------------------------
 
 FORMS = st.builds(
-    NumberForm,
+    NumberFormat,
     prefix=st.sampled_from(["", "$", "EUR "]),
     suffix=st.sampled_from(["", " %", " kg"]),
     decimal=st.sampled_from([".", ","]),
@@ -338,7 +338,7 @@ def test_numbers_written_in_any_form_are_read_again(form, numbers):
     values = [number / 10 ** form.places[1] for number in numbers]
     text = form.write(pa.array(values))
     assert form.read(text).cast(pa.float64()).to_pylist() == values
-    assert form_from_state(json.loads(json.dumps(form_state(form)))) == form
+    assert format_from_state(json.loads(json.dumps(format_state(form)))) == form
 
 
 @given(
@@ -347,19 +347,19 @@ def test_numbers_written_in_any_form_are_read_again(form, numbers):
     st.booleans(),
 )
 def test_dates_written_in_any_form_are_read_again(format_, dates, upper):
-    form = DateForm(format=format_, upper=upper)
+    form = DateFormat(format=format_, upper=upper)
     assert form.read(form.write(pa.array(dates, pa.date32()))).to_pylist() == dates
-    assert form_from_state(json.loads(json.dumps(form_state(form)))) == form
+    assert format_from_state(json.loads(json.dumps(format_state(form)))) == form
 
 
 @given(st.lists(st.datetimes(), min_size=1, max_size=5))
 def test_times_are_written_as_python_writes_them(instants):
-    form = DateForm(format="%Y-%m-%d %H:%M:%S.%f %a %b")
+    form = DateFormat(format="%Y-%m-%d %H:%M:%S.%f %a %b")
     written = form.write(pa.array(instants, pa.timestamp("us"))).to_pylist()
     assert written == [f"{each.year:04d}{each.strftime('-%m-%d %H:%M:%S.%f %a %b')}" for each in instants]
     assert form.read(pa.array(written, pa.large_string())).to_pylist() == instants
-    half = DateForm(format="%I:%M %p")
-    assert half.write(DateForm(format="%H:%M").read(pa.array(["00:05", "12:00", "23:59"]))).to_pylist() == [
+    half = DateFormat(format="%I:%M %p")
+    assert half.write(DateFormat(format="%H:%M").read(pa.array(["00:05", "12:00", "23:59"]))).to_pylist() == [
         "12:05 AM",
         "12:00 PM",
         "11:59 PM",
@@ -368,7 +368,12 @@ def test_times_are_written_as_python_writes_them(instants):
 
 def test_days_that_do_not_exist_are_not_read():
     cells = pa.array(["29.02.2023", "29.02.2024", "31.04.2024", "00.01.2024", "01.13.2024"], pa.large_string())
-    assert [cell is None for cell in DateForm(format="%d.%m.%Y").read(cells).to_pylist()] == [True, False, *[True] * 3]
+    assert [cell is None for cell in DateFormat(format="%d.%m.%Y").read(cells).to_pylist()] == [
+        True,
+        False,
+        *[True] * 3,
+    ]
     assert (
-        DateForm(format="%d.%m.%y").read(pa.array(["01.01.68", "01.01.69"], pa.large_string()))[0].as_py().year == 2068
+        DateFormat(format="%d.%m.%y").read(pa.array(["01.01.68", "01.01.69"], pa.large_string()))[0].as_py().year
+        == 2068
     )

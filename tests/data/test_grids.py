@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from wgan.data import codec_from_state
 from wgan.data.columns import Number
+from wgan.data.columns.raw import read_frame
+from wgan.data.columns.rounding import Calendar, grid_of, nearest_step
 from wgan.data.tables.detecting import detect
-from wgan.data.tables.grids import Calendar, grid_of, nearest_step
-from wgan.data.tables.reading import read_frame
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
 

@@ -11,13 +11,13 @@ import pytest
 
 from wgan import WGAN
 from wgan.data import open_data
-from wgan.data.tables.reading import read_frame
+from wgan.data.columns.raw import read_frame
 from wgan.errors import DataError
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions
 
-SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0}
 DAYS = pd.date_range("2021-01-01", periods=90).strftime("%d.%m.%Y")
 
 
@@ -47,7 +47,7 @@ def test_dates_in_text_are_compared_as_dates(tmp_path):
     ids=["no header", "commas in the header", "a semicolon in the header", "quotes", "tabs"],
 )
 def test_the_separator_is_the_one_that_splits_all_lines_alike(text, header, names, tmp_path):
-    from wgan.data.tables.reading import read_csv
+    from wgan.data.tables.delimited import read_csv
 
     (tmp_path / "t.csv").write_text(text)
     assert read_csv(tmp_path / "t.csv", name="t.csv", header=header).table.column_names == names
@@ -97,7 +97,7 @@ def test_paths_that_are_not_utf8_are_read(tmp_path):
 def test_what_was_asked_for_is_not_moved_to_a_work_day():
     days = pd.bdate_range("2021-01-01", periods=60)
     frame = pd.DataFrame({"x": np.arange(60.0), "d": days})
-    model = WGAN(**SMALL, condition=["d"]).fit(frame)
+    model = WGAN(**SMALL, settings={"condition": ["d"]}).fit(frame)
     asked = model.sample(3, where={"d": datetime.datetime(2021, 1, 9)})
     assert (asked.d == pd.Timestamp("2021-01-09")).all()
 
@@ -134,7 +134,7 @@ def test_a_note_is_a_hint_by_what_it_says_and_not_by_the_name_of_its_column(recw
 
 
 def test_many_keys_of_few_objects_are_bounded_by_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("wgan.data.tables.files.memory_limit", lambda: 10_000)
+    monkeypatch.setattr("wgan.data.tables.limits.memory_limit", lambda: 10_000)
     (tmp_path / "t.jsonl").write_text("".join(json.dumps({f"k{n}": n}) + "\n" for n in range(100)))
     with pytest.raises(DataError, match="takes more than 10,000 bytes"):
         open_data(tmp_path / "t.jsonl", DataOptions(), seed=0)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from wgan.data import codec_from_state, open_data
 from wgan.data.columns import Category, Constant, Number
+from wgan.data.columns.raw import read_frame
+from wgan.data.columns.rounding import decimals_of
+from wgan.data.columns.types import type_from_text
 from wgan.data.tables.detecting import detect
-from wgan.data.tables.grids import decimals_of
-from wgan.data.tables.reading import read_frame
-from wgan.data.types import type_from_text
 from wgan.errors import DataError, DataWarning, UsageError
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions

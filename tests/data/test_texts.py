@@ -25,7 +25,7 @@ def letters(texts: list[str]) -> np.ndarray:
 
 @pytest.fixture
 def counted(monkeypatch):
-    monkeypatch.setitem(EMBEDDINGS, "letters", lambda: letters)
+    monkeypatch.setitem(EMBEDDINGS.rows, "letters", lambda: letters)
     table = pa.table({"x": [1.0, 2.0, 3.0, 4.0], "says": ["aab", "abc", "ccc", "abc"]})
     return open_data(table, DataOptions(condition=("says",), text=("says",), embedding="letters", held_out=0.0), seed=0)
 
@@ -59,7 +59,7 @@ def test_the_state_keeps_the_embeddings_so_that_known_texts_need_no_embedding(co
     assert torch.equal(again.draw(9, rng), counted.conditions.draw(9, torch.Generator().manual_seed(0)))
     # A new text needs the embedding, which is found by its name again.
     assert again.where({"says": "b"}).size == 3
-    monkeypatch.delitem(EMBEDDINGS, "letters")
+    monkeypatch.delitem(EMBEDDINGS.rows, "letters")
     assert again.where({"says": "ccc"}).size == 3
     with pytest.raises(UsageError, match="embedding 'letters' is not known"):
         again.where({"says": "b"})

@@ -20,6 +20,8 @@ import wgan
 from wgan import WGAN, runs
 from wgan.errors import CheckpointError, DataError, NumericError, UsageError
 from wgan.estimator.forms import Form, encoded, form_of
+from wgan.estimator.parameters import DIRECT, ELSEWHERE, checked_parameters
+from wgan.settings import settings_fields
 from wgan.transport import exact
 
 SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0}
@@ -46,18 +48,34 @@ class TestParameters:
         odd = object()
         assert all(value is odd for value in WGAN(**dict.fromkeys(WGAN().get_params(), odd)).get_params().values())
 
-    def test_every_setting_is_a_parameter(self):
-        from wgan.settings import DataOptions, Settings
+    def test_every_setting_is_a_parameter_or_can_be_given_in_settings(self):
+        params, names = inspect.signature(WGAN).parameters, settings_fields().keys()
+        assert {name for name in params if name in names} == {*DIRECT, "recipe"}
+        values, _ = checked_parameters(WGAN(settings=dict.fromkeys(names - {*DIRECT, *ELSEWHERE})).get_params())
+        assert values == {}
+        for name in (*DIRECT, *ELSEWHERE):
+            with pytest.raises(UsageError, match=f"settings cannot contain '{name}': it is given as "):
+                WGAN(settings={name: 1}).fit(POINTS)
 
-        names = {*Settings.__dataclass_fields__, *DataOptions.__dataclass_fields__}
-        elsewhere = {"data", "seed", "input", "fit", "range"}
-        along_the_way = {name for name in names if name.endswith("_every") or name in ("eval_size", "eval_repeats")}
-        assert names - elsewhere - along_the_way <= inspect.signature(WGAN).parameters.keys()
+    def test_settings_must_be_a_mapping_of_known_names(self):
+        with pytest.raises(UsageError, match="settings must map names of settings to values, not 3"):
+            WGAN(settings=3).fit(POINTS)
+        with pytest.raises(UsageError, match=r"there is no setting 'pakcing'\. Did you mean 'packing'\?"):
+            WGAN(settings={"pakcing": 2}).fit(POINTS)
+        with pytest.raises(UsageError, match=r"held_out must be between 0 and 0\.5, not 0\.9"):
+            WGAN(settings={"held_out": 0.9}).fit(POINTS)
+
+    def test_one_of_the_settings_is_set_and_the_others_stay(self):
+        given = {"packing": 2, "held_out": 0.2}
+        model = WGAN(settings=given).set_params(steps=4, settings__packing=4)
+        assert model.get_params() == WGAN(steps=4, settings={"packing": 4, "held_out": 0.2}).get_params()
+        assert given == {"packing": 2, "held_out": 0.2}
+        assert WGAN().set_params(settings__packing=4).settings == {"packing": 4}
 
     def test_set_params_and_repr(self):
         model = WGAN(steps=3)
         assert model.set_params(steps=4, constraint="penalty") is model
-        assert repr(model) == "WGAN(steps=4, constraint='penalty')"
+        assert repr(model) == "WGAN(constraint='penalty', steps=4)"
         with pytest.raises(UsageError, match="no parameter 'stepz'"):
             model.set_params(stepz=1)
 
@@ -73,34 +91,33 @@ class TestParameters:
     def test_scikit_learn_searches_over_it(self):
         from sklearn.model_selection import GridSearchCV
 
-        found = GridSearchCV(WGAN(**SMALL), {"critic_steps": [1]}, cv=2).fit(POINTS)
+        grid = {"critic_steps": [1], "settings__packing": [1, 2]}
+        found = GridSearchCV(WGAN(**SMALL, settings={"diagnose": "off"}), grid, cv=2).fit(POINTS)
         assert found.best_estimator_.sample(3).shape == (3, 2)
+        assert found.best_estimator_.settings == {"diagnose": "off", "packing": found.best_params_["settings__packing"]}
 
     def test_bad_parameters_are_all_listed(self):
         wrong = {
             "steps": "x",
-            "ema_decay": 2.0,
             "constraint": "penlty",
             "generator": 3,
-            "fit_images": "round",
-            "held_out": 0.9,
             "recipe": "rong",
             "random_state": 2**70,
             "directory": 5,
-            "categorical": "age",
         }
+        settings = {"ema_decay": 2.0, "fit": "round", "held_out": 0.9, "categorical": "age"}
         with pytest.raises(UsageError) as caught:
             # Nothing is read before the parameters are known to be good.
-            WGAN(**wrong).fit("no such data")
+            WGAN(**wrong, settings=settings).fit("no such data")
         first, *lines = str(caught.value).splitlines()
         assert first == "10 parameters cannot be used:"
-        assert all(sum(line.startswith(f"  - {name}") for line in lines) == 1 for name in wrong)
+        assert all(sum(line.startswith(f"  - {name}") for line in lines) == 1 for name in wrong | settings)
         assert "seed" not in str(caught.value)
         assert "input" not in str(caught.value)
 
     def test_numbers_of_numpy_are_numbers(self):
         steps = np.arange(3)[2]
-        assert len(WGAN(**{**SMALL, "steps": steps}, ema_decay=np.float32(0.5)).fit(POINTS).history_) == 1
+        assert len(WGAN(**{**SMALL, "steps": steps}, settings={"ema_decay": np.float32(0.5)}).fit(POINTS).history_) == 1
 
 
 class TestFitting:
@@ -281,7 +298,7 @@ class TestForms:
 
     def test_pandas_labels_of_columns_that_are_left_out(self):
         frame = pd.DataFrame(RNG.normal(size=(20, 3)))
-        assert [*WGAN(**SMALL, ignore=["1"]).fit(frame).sample(3).columns] == [0, 2]
+        assert [*WGAN(**SMALL, settings={"ignore": ["1"]}).fit(frame).sample(3).columns] == [0, 2]
 
     @pytest.mark.parametrize("name", [None, "q", 3])
     def test_a_pandas_series_is_one_column(self, name, tmp_path):
@@ -316,7 +333,7 @@ class TestForms:
 
     def test_arrow_and_options_for_its_columns(self):
         table = pa.table({"a": [1, 2, 3, 4], "b": ["x", "y", "x", "y"], "c": [1.5, 2.5, 3.5, 4.5]})
-        samples = WGAN(**SMALL, categorical=["a"], ignore=["c"]).fit(table).sample(3)
+        samples = WGAN(**SMALL, settings={"categorical": ["a"], "ignore": ["c"]}).fit(table).sample(3)
         assert samples.schema == table.schema.remove(2)
 
     def test_other_columns_are_refused_when_scored(self):
@@ -349,14 +366,14 @@ class TestScore:
         assert fitted.score(shifted) == pytest.approx(-5, rel=1e-5)
 
     def test_large_sets_are_thinned(self, fitted, monkeypatch):
-        monkeypatch.setattr("wgan.estimator.scoring._MOST_SCORED", 10)
+        monkeypatch.setattr("wgan.estimator.fitted._MAX_SCORED", 10)
         sizes = []
 
         def spy(x, y):
             sizes.append((len(x), len(y)))
             return exact(x, y)
 
-        monkeypatch.setattr("wgan.estimator.scoring.exact", spy)
+        monkeypatch.setattr("wgan.estimator.fitted.exact", spy)
         fitted.score(POINTS)
         assert sizes == [(10, 10)]
 
@@ -380,7 +397,7 @@ class TestTrust:
         monkeypatch.setattr(
             "wgan.evaluation.metrics.SampleEvaluator.__call__", lambda *given, **options: {"score": float(next(worse))}
         )
-        model = WGAN(**{**SMALL, "steps": 30}, eval_every=2, patience=3).fit(POINTS)
+        model = WGAN(**{**SMALL, "steps": 30}, settings={"eval_every": 2, "patience": 3}).fit(POINTS)
         assert model.history_[-1]["step"] == 8
         model.save(tmp_path / "model")
         for again in (model, WGAN.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
@@ -393,17 +410,17 @@ class TestTrust:
 
         monkeypatch.setattr("wgan.runs.divergence.fault_of", at_first)
         with pytest.warns(runs.RunWarning, match="at step 12: it is enough; going back to step 8"):
-            model = WGAN(**{**SMALL, "steps": 12}, eval_every=4).fit(POINTS)
+            model = WGAN(**{**SMALL, "steps": 12}, settings={"eval_every": 4}).fit(POINTS)
         assert [line["step"] for line in model.history_] == [4, 8, 10, 12]
-        model.rollbacks = 0
+        model.set_params(settings__rollbacks=0)
         with pytest.raises(NumericError, match="at step 12: it is enough"):
             model.fit(POINTS)
 
-    @pytest.mark.parametrize("changes", [{"diagnose": "off"}, {"held_out": 0.0}])
-    def test_without_evidence_it_cannot_tell(self, changes):
+    @pytest.mark.parametrize("settings", [{"diagnose": "off"}, {"held_out": 0.0}])
+    def test_without_evidence_it_cannot_tell(self, settings):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", runs.RunWarning)
-            model = WGAN(**SMALL, **changes).fit(POINTS)
+            model = WGAN(**SMALL, settings=settings).fit(POINTS)
         assert model.evidence_ == {}
         assert model.verdict_.kind == "cannot-tell"
 
@@ -418,9 +435,9 @@ class TestKeeping:
         assert {path.name for path in tmp_path.iterdir()} == {"model"}
 
     def test_forms_are_saved(self, tmp_path):
-        WGAN(**SMALL, size=(4, 4)).fit(torch.rand(20, 3, 8, 8)).save(tmp_path / "model")
+        WGAN(**SMALL, settings={"size": (4, 4)}).fit(torch.rand(20, 3, 8, 8)).save(tmp_path / "model")
         loaded = WGAN.load(tmp_path / "model")
-        assert loaded.size == (4, 4)
+        assert loaded.settings == {"size": (4, 4)}
         samples = loaded.sample(2)
         assert (samples.shape, samples.dtype) == ((2, 3, 4, 4), torch.float32)
 

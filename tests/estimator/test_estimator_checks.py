@@ -23,10 +23,8 @@ def test_every_check_of_scikit_learn_passes_or_is_listed_with_its_reason():
         critic_steps=1,
         generator=small,
         critic=small,
-        diagnose="off",
         random_state=0,
-        threads=1,
-        engine="eager",
+        settings={"diagnose": "off", "threads": 1, "engine": "eager"},
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -58,8 +58,8 @@ def test_a_fitted_model_survives_saving_and_pickling(labelled, tmp_path):
         ({"y": 7}, r"label '7' is not known\nKnown: 0, 1, 2"),
         ({"y": [0, 7]}, "label '7' is not known"),
         ({"where": {"lable": 1}}, r"no condition 'lable'\nDid you mean 'label'"),
-        ({"n": 4, "y": [0, 1]}, "y asks for 2 samples, but n is 4"),
-        ({"y": []}, "y asks for no sample"),
+        ({"n": 4, "y": [0, 1]}, "y has 2 labels, but n is 4"),
+        ({"y": []}, "y is empty"),
         ({"y": [[0, 1], [1, 1]]}, "y has 2 columns, but 1 was fitted"),
     ],
 )
@@ -96,7 +96,7 @@ def test_whole_numbers_are_classes_whatever_they_are_called(data, y):
 
 
 def test_whole_numbers_may_be_measured_all_the_same():
-    assert not hasattr(WGAN(**SMALL, numeric=["kind"]).fit(X, pd.Series(Y, name="kind")), "classes_")
+    assert not hasattr(WGAN(**SMALL, settings={"numeric": ["kind"]}).fit(X, pd.Series(Y, name="kind")), "classes_")
     assert not hasattr(WGAN(**SMALL).fit(X, pd.DataFrame({"kind": Y})), "classes_")
 
 
@@ -112,7 +112,7 @@ def test_numbers_and_words_are_labels_too():
 @pytest.mark.parametrize("library", [pd, pl])
 def test_columns_of_a_frame_are_asked_for_by_name(library):
     frame = FRAME if library is pd else pl.from_pandas(FRAME)
-    model = WGAN(**SMALL, condition=["job", "age"]).fit(frame)
+    model = WGAN(**SMALL, settings={"condition": ["job", "age"]}).fit(frame)
     assert [*model.feature_names_in_] == ["pay", "job", "age"]
     drawn = model.sample(5, where={"job": "judge", "age": [25, 30]})
     assert [*drawn.columns] == ["pay", "job", "age"]
@@ -136,7 +136,7 @@ def test_labels_beside_a_frame_are_not_among_its_samples(y):
 
 
 def test_labels_stand_beside_columns():
-    model = WGAN(**SMALL, condition=["age"]).fit(FRAME[["pay", "age"]], FRAME["job"])
+    model = WGAN(**SMALL, settings={"condition": ["age"]}).fit(FRAME[["pay", "age"]], FRAME["job"])
     drawn = model.sample(y=["cook"] * 40, where={"age": 33})
     assert [*drawn.columns] == ["pay", "age"]
     assert set(drawn["age"]) == {33}
@@ -145,7 +145,7 @@ def test_labels_stand_beside_columns():
 
 def test_images_with_labels():
     images = DRAW.integers(0, 256, (40, 8, 8), dtype=np.uint8)
-    model = WGAN(**SMALL, unseen=None).fit(images, np.arange(40) % 4)
+    model = WGAN(**SMALL, settings={"unseen": None}).fit(images, np.arange(40) % 4)
     assert model.sample(y=[0, 1, 2]).shape == (3, 8, 8)
     assert model.classes_.tolist() == [0, 1, 2, 3]
 

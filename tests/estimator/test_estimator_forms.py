@@ -19,7 +19,7 @@ from wgan.errors import CheckpointError, DataError, DataWarning
 from wgan.estimator.frames import column_of, note_of
 from wgan.runs import RunWarning
 
-SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0}
 RNG = np.random.default_rng(0)
 N = 24
 
@@ -44,7 +44,7 @@ def assert_same_types(samples: pd.DataFrame, frame: pd.DataFrame) -> None:
 
 
 def test_frames_of_pandas_saved_and_loaded(tmp_path):
-    model = WGAN(**SMALL, missing="keep").fit(FRAME)
+    model = WGAN(**SMALL, settings={"missing": "keep"}).fit(FRAME)
     samples = model.sample(N)
     assert_same_types(samples, FRAME)
     model.save(tmp_path / "model")
@@ -53,9 +53,9 @@ def test_frames_of_pandas_saved_and_loaded(tmp_path):
 
 
 def test_frames_of_pandas_with_conditions():
-    model = WGAN(**SMALL, missing="keep", condition=["label"]).fit(FRAME)
+    model = WGAN(**SMALL, settings={"missing": "keep", "condition": ["label"]}).fit(FRAME)
     assert_same_types(model.sample(5, where={"label": "u"}), FRAME)
-    model = WGAN(**SMALL, missing="keep").fit(FRAME.drop(columns="label"), FRAME["label"])
+    model = WGAN(**SMALL, settings={"missing": "keep"}).fit(FRAME.drop(columns="label"), FRAME["label"])
     assert_same_types(model.sample(5, y="u"), FRAME.drop(columns="label"))
     assert_same_types(model.sample(y=["u", "v"]), FRAME.drop(columns="label"))
 
@@ -83,15 +83,15 @@ def test_what_no_sample_could_be_is_refused_before_training(monkeypatch):
     # A dtype that a library writes as one thing and reads as another.
     monkeypatch.setattr("wgan.estimator.forms.note_of", forget)
     with pytest.raises(DataError, match=r"column 'text' of the dtype string would come back as string\nConvert it"):
-        WGAN(**SMALL, missing="keep").fit(FRAME)
+        WGAN(**SMALL, settings={"missing": "keep"}).fit(FRAME)
     monkeypatch.setattr("wgan.estimator.forms.note_of", lambda column: {"name": "no such dtype"})
     with pytest.raises(DataError, match=r"samples could not be like this data: .*no such dtype.*"):
-        WGAN(**SMALL, missing="keep").fit(FRAME)
+        WGAN(**SMALL, settings={"missing": "keep"}).fit(FRAME)
 
 
 def test_mixed_objects_that_are_left_out_are_no_fault():
     frame = FRAME[["x"]].assign(mixed=pd.Series([1, 2.5] * 12, dtype=object))
-    assert list(WGAN(**SMALL, ignore=["mixed"]).fit(frame).sample(2)) == ["x"]
+    assert list(WGAN(**SMALL, settings={"ignore": ["mixed"]}).fit(frame).sample(2)) == ["x"]
 
 
 def test_a_note_changed_by_hand_runs_nothing():
@@ -132,9 +132,9 @@ def test_a_matrix_comes_back_as_an_array():
 
 def test_images_of_little_contrast_are_warned_of_and_stretched():
     masks = RNG.integers(0, 2, (N, 8, 8)).astype(np.uint8)
-    with pytest.warns(DataWarning, match=r"pixels use 0 to 1 of 0 to 255.*stretch them by pixel_range=\(0, 1\)"):
+    with pytest.warns(DataWarning, match=r'pixels use 0 to 1 of 0 to 255.*by settings={"range": \(0, 1\)}'):
         WGAN(**SMALL).fit(masks)
-    model = WGAN(**SMALL, pixel_range=(0, 1)).fit(masks)
+    model = WGAN(**SMALL, settings={"range": (0, 1)}).fit(masks)
     samples = model.sample(50)
     assert samples.dtype == np.uint8
     assert np.unique(samples).tolist() == [0, 1]

@@ -1,4 +1,4 @@
-"""Two sets of samples compared: each row against a direct call, floors, p-values, and the space that rows meet in."""
+"""Two sets of samples compared: each distance against a direct call, floors, p-values, and the joint space."""
 
 import datetime
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from wgan.data.arrays import open_array
+from wgan.data.columns.raw import read_frame
 from wgan.data.tables.detecting import detect
-from wgan.data.tables.reading import read_frame
 from wgan.divergences import divergence, js
 from wgan.errors import DataError, NumericError, UsageError
 from wgan.evaluation import (
@@ -70,7 +70,7 @@ def test_value_and_floor_are_those_of_direct_calls(name, found):
     assert row.solver
 
 
-def test_every_row_says_what_proves_it(found):
+def test_every_row_has_a_certificate(found):
     assert found["w1"].proof["duality_gap"] == pytest.approx(0.0, abs=1e-12)
     assert found["w2"].plan.shape == (60, 60)
     assert float(found["w1"].plan.masses.sum()) == pytest.approx(1.0)
@@ -125,13 +125,13 @@ def test_a_subset_of_the_rows_has_the_same_numbers(found):
     )
 
 
-def test_images_and_unequal_sizes_are_taken():
+def test_images_and_unequal_sizes_are_accepted():
     rows = compare(X.reshape(60, 3, 1).numpy(), Y[:20], num_permutations=9)
     assert {row.num for row in rows} == {(60, 20)}
     assert rows[0].value == pytest.approx(float(exact(X, Y[:20]).distance))
 
 
-def test_progress_hears_of_each_distance_before_it_is_measured():
+def test_progress_is_called_before_each_distance():
     heard = []
     compare(X[:5], Y[:5], only=["w1", "js"], progress=heard.append)
     assert heard == ["exact W1", "Jensen-Shannon"]
@@ -219,7 +219,7 @@ def test_points_of_other_dimensions_or_beyond_squares_are_refused():
     x = np.eye(3)
     with pytest.raises(DataError, match="A has 3 columns and B has 2"):
         join_points(x, x[:, :2], points_codec(x))
-    with pytest.raises(DataError, match=r"beyond float64\n.*scaling=.each."):
+    with pytest.raises(DataError, match=r"overflow float64\n.*scaling=.each."):
         join_points(x * 1e200, x, points_codec(x * 1e200))
 
 
@@ -261,7 +261,7 @@ def test_missing_cells_on_one_side_are_a_difference():
     assert category.value == pytest.approx(0.5)
 
 
-def test_columns_are_measured_in_their_own_units_the_furthest_first():
+def test_columns_are_compared_in_their_own_units_the_furthest_first():
     rng = np.random.default_rng(0)
     day = [datetime.date(2020, 1, 1) + datetime.timedelta(int(step)) for step in range(40)]
     later = [date + datetime.timedelta(3) for date in day]
@@ -311,7 +311,7 @@ def test_tables_that_cannot_be_compared(x, y, message):
 
 
 @pytest.mark.filterwarnings("ignore:.*constant columns")
-def test_dates_of_other_types_meet_in_the_first():
+def test_dates_of_different_types_are_compared_in_the_first_type():
     day = [datetime.date(2020, 1, day) for day in (1, 2, 3)]
     moments = pa.array([datetime.datetime(2020, 1, day) for day in (2, 3, 4)], pa.timestamp("us"))
     joint = join_tables(rows(when=day), rows(when=moments))

@@ -1,4 +1,4 @@
-"""Whether conditions are obeyed: a reader of the real rows, before generators that obey, disobey and lie."""
+"""Conditional accuracy of generators that follow, ignore or confuse their conditions."""
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ def rng(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def people():
-    """Rows in which the place of x says the town, that of y the job, and z the age."""
+    """Rows whose x shows the town, y the job and z the age."""
     draw = np.random.default_rng(0)
     town, job, age = draw.integers(0, 3, 900), draw.integers(0, 2, 900), draw.uniform(20, 60, 900)
     table = pa.table(
@@ -39,18 +39,18 @@ def people():
 
 
 def honest(source):
-    """A generator that answers each condition with a real row that has it as nearly as can be."""
+    """A generator that gives for each condition a real row with the nearest condition."""
     real = source.labelled("train", 10_000, rng())
     more = source.labelled("unseen", 10_000, rng())
-    values, told = torch.cat([real.values, more.values]), torch.cat([real.condition, more.condition])
-    return lambda asked: values[torch.cdist(asked, told).argmin(dim=1)]
+    values, given = torch.cat([real.values, more.values]), torch.cat([real.condition, more.condition])
+    return lambda asked: values[torch.cdist(asked, given).argmin(dim=1)]
 
 
 def found_by(source, draw, score=None, **options):
     return conditional_accuracy(source, draw, score, size=600, seed=0, engine=ENGINE, **options)
 
 
-def test_an_honest_generator_is_found_honest(people):
+def test_a_generator_that_follows_conditions_has_high_accuracy(people):
     found = found_by(people, honest(people))
     for name in (
         "accuracy",
@@ -72,7 +72,7 @@ def test_an_honest_generator_is_found_honest(people):
     assert by_town == {f"accuracy_town={town}" for town in ("Ayr", "Bern", "Cork")}
 
 
-def test_a_generator_that_takes_no_notice_is_found_out(people):
+def test_a_generator_that_ignores_conditions_has_the_accuracy_of_chance(people):
     def draw(asked):
         return people.labelled("train", len(asked), rng(5)).values[: len(asked)]
 
@@ -103,7 +103,7 @@ def test_one_unseen_combination_is_not_compared_with_itself():
     assert found["unseen_chance_town"] == pytest.approx(1 / 3, abs=0.1)
 
 
-def test_one_value_that_is_not_obeyed_shows(people):
+def test_one_value_that_is_ignored_shows(people):
     draw, place = honest(people), people.conditions.names.index("town")
     assert place == 0
 
@@ -123,7 +123,7 @@ def test_the_drop_of_the_critics_score(people):
     classifier = ConditionClassifier(people, seed=0, engine=ENGINE)
 
     def scores(rows: Batch) -> torch.Tensor:
-        right = classifier.read(rows.values)[:, :3].argmax(1) == rows.condition[:, :3].argmax(1)
+        right = classifier.predict(rows.values)[:, :3].argmax(1) == rows.condition[:, :3].argmax(1)
         return right.float() + torch.linspace(-1, 1, len(right))
 
     found = found_by(people, honest(people), scores)
@@ -138,18 +138,18 @@ def test_the_drop_of_the_critics_score(people):
     assert "score_drop" not in found_by(people, honest(people))
 
 
-def test_the_reader_is_the_same_each_time_and_leaves_the_global_generator_alone(people):
+def test_the_classifier_is_reproducible_and_draws_nothing_from_the_global_generator(people):
     before = torch.random.get_rng_state()
     first, second = (ConditionClassifier(people, seed=3, engine=ENGINE, steps=20) for _ in range(2))
     other = ConditionClassifier(people, seed=4, engine=ENGINE, steps=20)
     values = people.sample(9, rng()).values
-    assert torch.equal(first.read(values), second.read(values))
-    assert not torch.equal(first.read(values), other.read(values))
+    assert torch.equal(first.predict(values), second.predict(values))
+    assert not torch.equal(first.predict(values), other.predict(values))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 1), (5, 30, 3), (2, 2, 1), (40, 40, 4)])
-def test_images_of_any_size_are_read(shape):
+def test_images_of_any_size_are_classified(shape):
     draw = np.random.default_rng(0)
     labels = draw.integers(0, 3, 240)
     pixels = (draw.integers(0, 60, (240, *shape)) + 60 * labels[:, None, None, None]).astype(np.uint8)
@@ -161,23 +161,23 @@ def test_images_of_any_size_are_read(shape):
     assert classifier.compare(*rows)["label"].float().mean() > 0.9
 
 
-def test_soft_categories_are_read_as_what_they_would_become():
+def test_soft_categories_are_hardened_before_classification():
     draw = np.random.default_rng(0)
     colour = draw.integers(0, 2, 300)
     table = pa.table({"a": [("p", "q")[number] for number in colour], "b": [("r", "s")[number] for number in colour]})
     source = open_data(table, DataOptions(condition=("b",)), seed=0)
     classifier = ConditionClassifier(source, seed=0, engine=ENGINE, steps=200)
     soft, hard = torch.tensor([[0.51, 0.49], [0.4, 0.6]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    assert torch.equal(classifier.read(soft), classifier.read(hard))
-    assert classifier.read(soft).argmax(1).tolist() == [0, 1]
+    assert torch.equal(classifier.predict(soft), classifier.predict(hard))
+    assert classifier.predict(soft).argmax(1).tolist() == [0, 1]
 
 
-def test_without_conditions_there_is_nothing_to_obey():
-    with pytest.raises(UsageError, match="no conditions that could be obeyed"):
+def test_without_conditions_it_is_refused():
+    with pytest.raises(UsageError, match="no conditions to predict"):
         ConditionClassifier(open_data("ring", DataOptions(), seed=0), seed=0, engine=ENGINE)
 
 
-def test_what_was_found_is_read_from_an_evaluation(people):
+def test_the_report_reads_the_accuracies_of_an_evaluation(people):
     found = found_by(people, honest(people), lambda rows: rows.values[:, 0])
     parts = conditional_accuracies({"score": 1.0, **found})
     assert [part.title for part in parts] == [

@@ -54,7 +54,7 @@ def test_grey_is_rgb_of_equal_channels_and_transparency_is_white(network):
 
 
 @needs_weights
-def test_blocks_do_not_change_what_is_computed(network, monkeypatch):
+def test_blocks_do_not_change_the_features(network, monkeypatch):
     images = torch.randint(0, 256, (5, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     whole = network(images)
     monkeypatch.setattr(features, "_BATCH", 2)
@@ -83,7 +83,7 @@ def test_noise_is_far_from_smooth_images_and_smooth_images_near_one_another(netw
         (np.zeros((1, 28, 28, 3), dtype=np.float32), "1, 3 or 4 channels, not 28"),
     ],
 )
-def test_what_is_no_image_is_refused(network, images, message):
+def test_arrays_that_are_not_images_are_refused(network, images, message):
     with pytest.raises(UsageError, match=message):
         network(images)
 

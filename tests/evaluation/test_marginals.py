@@ -1,4 +1,4 @@
-"""Columns by themselves: the Kolmogorov-Smirnov statistic and quantiles, of any type and under heavy tails."""
+"""The Kolmogorov-Smirnov statistic and quantiles of columns, of any type and under heavy tails."""
 
 import datetime
 import json
@@ -23,7 +23,7 @@ def heavy(num, rng, *, shift=0.0):
     return np.exp(2.5 * rng.normal(size=num)) + shift
 
 
-def test_a_median_that_moves_under_a_heavy_tail_is_seen():
+def test_ks_shows_a_shifted_median_under_a_heavy_tail():
     """W1 in standard deviations is a third and beside its floor of half of that; KS is near 1."""
     rng = RNG(0)
     x = np.stack([heavy(4_000, rng), rng.normal(size=4_000)], axis=1)
@@ -57,7 +57,7 @@ def test_p_values_of_one_distribution_are_even_and_small_ones_no_more_frequent_w
         assert np.mean(np.array(found) <= 0.1) <= 0.15
 
 
-def test_quantiles_are_cells_that_are_there():
+def test_quantiles_are_values_of_the_column():
     values = np.arange(1, 101)
     found = marginal("n", pa.array(values), pa.array(values[::-1]))
     assert found.first == found.second == (1, 5, 25, 50, 75, 95, 99)
@@ -93,7 +93,7 @@ def test_dates_are_dates_and_whole_numbers_whole(cells, median):
     assert Marginal.from_json(json.loads(json.dumps(found.as_json()))) == found
 
 
-def test_a_side_without_cells_compares_with_nothing():
+def test_a_sample_without_cells_has_no_comparison():
     nothing, some = pa.array([None, None], pa.float64()), pa.array([1.0, 2.0])
     assert marginal("x", nothing, some) is None
     assert marginals({"a": nothing, "b": some}, {"a": some, "b": some, "c": some})[0].name == "b"
@@ -102,7 +102,7 @@ def test_a_side_without_cells_compares_with_nothing():
 @pytest.mark.parametrize(
     "change", [{"ks": None}, {"levels": [0.5]}, {"first": [[1]] * 7}, {"first": None}, {"second": [1.0]}]
 )
-def test_what_is_no_marginal_is_not_read_as_one(change):
+def test_invalid_json_is_not_read_as_a_marginal(change):
     state = marginal("x", pa.array([1.0, 2.0]), pa.array([1.0, 2.0])).as_json() | change
     with pytest.raises((KeyError, TypeError, ValueError)):
         Marginal.from_json(state)
@@ -116,12 +116,12 @@ def test_coordinates_of_every_dtype_have_a_name(dtype):
     assert [float(cell) for cell in found["x1"].to_pylist()] == [0.0, 1.0, 1.0]
 
 
-def test_points_of_many_coordinates_are_not_taken_apart():
+def test_points_of_many_coordinates_are_not_compared_by_column():
     assert len(coordinates(np.zeros((2, MOST_COORDINATES)))) == MOST_COORDINATES
     assert coordinates(np.zeros((2, MOST_COORDINATES + 1))) == {}
 
 
-def test_a_judge_tells_columns_apart_in_the_users_own_units():
+def test_an_evaluation_compares_columns_in_the_users_own_units():
     rng = RNG(0)
     age, city = rng.integers(18, 90, 400), rng.choice(["a", "b"], 400)
     table = pa.table({"amount": heavy(400, rng), "age": age, "city": city})

@@ -334,7 +334,7 @@ def _run(kind: str, *names: str, is_json: bool = True, read: Callable[[Path], ob
         of=(
             "runs.metadata",
             "runs.record",
-            "runs.chains",
+            "runs.hash_chain",
             "report.record",
             "report.runs",
             "estimator.keeping",
@@ -441,16 +441,16 @@ READERS: dict[str, Reader] = {
     "npy of points": file_reader("data.arrays", "a.npy", _npy((NUM, 3))),
     "npy of images": file_reader("data.images.arrays", "a.npy", _npy((NUM, 4, 4), "u1")),
     "npz": file_reader("data.arrays", "a.npz", _npz),
-    "csv": file_reader("data.tables.reading", "a.csv", _csv, missing="keep"),
+    "csv": file_reader("data.tables.delimited", "a.csv", _csv, missing="keep"),
     "csv without header": file_reader(
-        "data.tables.reading", "a.csv", lambda: _csv().partition(b"\n")[2], header=False, missing="keep"
+        "data.tables.delimited", "a.csv", lambda: _csv().partition(b"\n")[2], header=False, missing="keep"
     ),
-    "parquet": file_reader("data.tables.files", "a.parquet", _parquet, missing="keep"),
-    "jsonl": file_reader("data.tables.formats", "a.jsonl", _jsonl, missing="keep"),
-    "feather": file_reader("data.tables.files", "a.feather", _feather, missing="keep"),
-    "csv.gz": file_reader("data.tables.files", "a.csv.gz", lambda: gzip.compress(_csv()), missing="keep"),
-    "csv.zst": file_reader("data.tables.files", "a.csv.zst", _zstd, missing="keep"),
-    "zip of csv": file_reader("data.tables.files", "a.csv.zip", _zip_of_csv, missing="keep"),
+    "parquet": file_reader("data.tables.arrow", "a.parquet", _parquet, missing="keep"),
+    "jsonl": file_reader("data.tables.jsonl", "a.jsonl", _jsonl, missing="keep"),
+    "feather": file_reader("data.tables.arrow", "a.feather", _feather, missing="keep"),
+    "csv.gz": file_reader("data.tables.limits", "a.csv.gz", lambda: gzip.compress(_csv()), missing="keep"),
+    "csv.zst": file_reader("data.tables.limits", "a.csv.zst", _zstd, missing="keep"),
+    "zip of csv": file_reader("data.tables.limits", "a.csv.zip", _zip_of_csv, missing="keep"),
     "parquet called csv": file_reader("data.contents", "a.csv", _parquet, missing="keep"),
     "tar called zip": file_reader("data.contents", "a.zip", _tar("w")),
     "idx": file_reader("data.images.idx", "a-ubyte", _idx),

@@ -49,6 +49,8 @@ OTHERS = {
     "cli.train": "reads settings by settings.toml",
     "runs.samples": "writes samples",
     "estimator.model": "reads by estimator.keeping",
+    "data.compression": "opens files for data.tables.limits and data.contents",
+    "data.tables.formats": "parses the first lines for data.contents",
     "data.images.members": "reads files for data.images.folders",
     "data.images.opening": "chooses a reader",
 }

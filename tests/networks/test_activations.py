@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from wgan.networks.activations import LeakyReLU, ReLU
+from wgan.networks.layers import LeakyReLU, ReLU
 
 PAIRS = [(ReLU(), nn.ReLU()), (LeakyReLU(), nn.LeakyReLU(0.2)), (LeakyReLU(1.0), nn.Identity())]
 

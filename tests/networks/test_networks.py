@@ -4,7 +4,7 @@ import torch
 from wgan.batch import Layout
 from wgan.errors import UsageError
 from wgan.networks import DCGAN, MLP, NETWORKS, ResNet, ties_samples
-from wgan.networks.convolutions import resolutions
+from wgan.networks.layers import resolutions
 
 IMAGES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 48, 80), (4, 96, 96), (1, 5, 13), (2, 2, 2)]
 SMALL = {"mlp": "mlp:width=8", "dcgan": "dcgan:filters=4", "resnet": "resnet:filters=4"}

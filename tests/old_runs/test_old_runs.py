@@ -56,7 +56,7 @@ PREFIXES: dict[str, str] = {
     "unseen_obeyed": "unseen_accuracy",
     "unseen_read": "unseen_classifier_accuracy",
 }
-EVENTS: dict[str, str] = {}
+EVENTS: dict[str, str] = {"judged": "evaluated"}
 
 HERE = Path(__file__).parent
 TRUTHS = json.loads((HERE / "truths.json").read_text())

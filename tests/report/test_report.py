@@ -8,8 +8,8 @@ import pytest
 from fake_runs import SCRIPT, fake_run
 from wgan import figures
 from wgan.constraints import CONSTRAINTS
+from wgan.data.columns.text_formats import DateFormat, NumberFormat, format_state
 from wgan.data.export import write_samples
-from wgan.data.tables.written import DateForm, NumberForm, form_state
 from wgan.errors import UsageError
 from wgan.objectives import OBJECTIVES
 from wgan.report import write_report
@@ -70,7 +70,7 @@ def test_summary_states_the_numbers(tmp_path):
     assert (
         "is 0.0501; the floor, the distance between two sets of real rows of that size, is 0.044 (ratio 1.14)." in text
     )
-    assert "8 of 8 modes" in text
+    assert "Modes covered: 8 of 8." in text
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -319,12 +319,18 @@ def test_columns_of_a_table(tmp_path):
 def test_formatted_numbers_and_dates_are_parsed(tmp_path):
     path = tmp_path / "00000001.csv"
     path.write_text('pay,when,name\n"$1,200.50",03.07.2024,1\n$3.00,,2\n')
-    forms = {"pay": NumberForm(prefix="$", thousands=","), "when": DateForm(format="%d.%m.%Y"), "gone": NumberForm()}
+    forms = {
+        "pay": NumberFormat(prefix="$", thousands=","),
+        "when": DateFormat(format="%d.%m.%Y"),
+        "gone": NumberFormat(),
+    }
     read = columns(path, forms=forms)
     assert read["pay"].tolist() == [1200.5, 3.0]
     assert read["when"][0] == np.datetime64("2024-07-03")
     assert np.isnat(read["when"][1])
-    state = {"columns": [{"name": name, "form": form_state(form)} for name, form in forms.items()] + [{"name": "name"}]}
+    state = {
+        "columns": [{"name": name, "form": format_state(form)} for name, form in forms.items()] + [{"name": "name"}]
+    }
     run = fake_run(tmp_path / "run", steps=1)
     (run / "source.json").write_text(json.dumps({"codec": state, "conditions": None}))
     assert forms_of(read_record(run)) == forms

@@ -104,7 +104,7 @@ class Trial:
     Attributes:
         aimed: Whether it waited for a save to be under way.
         step: The last step saved when it came.
-        within_save: Whether it fell within a save: something half-written, or a checkpoint not yet told of.
+        within_save: Whether it fell within a save: something half-written, or a checkpoint without its event.
         differing: Files that the resumed run has otherwise than the one that was never killed.
     """
 
@@ -115,7 +115,7 @@ class Trial:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    """Every file of a run but those that tell the time."""
+    """Every file of a run but those with times."""
     files = (path for path in directory.rglob("*") if path.is_file() and path.name not in _VARYING)
     return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
@@ -134,7 +134,7 @@ class Run:
 
 
 def work(command: str, directory: Path, settings: Settings, news: Connection) -> None:
-    """What such a process does."""
+    """The body of such a process."""
     from wgan import runs
 
     with runs.begin(settings, directory) if command == "begin" else runs.resume(directory) as run:
@@ -175,18 +175,18 @@ def kill(run: Run, directory: Path, *, after: float, aimed: bool) -> None:
 
 
 def fell_within_save(directory: Path) -> bool:
-    """Whether a killed run was just saving: something is half-written or half-removed, or a checkpoint not told of."""
+    """Whether a killed run was just saving: something is half-written or half-removed, or a checkpoint has no event."""
     from wgan.runs.checkpoints import steps_saved
 
-    told = -1
+    noted = -1
     for text in (directory / "events.jsonl").read_text().splitlines():
         try:
             line = json.loads(text)
         except ValueError:
             continue
-        told = line["step"] if line["event"] == "saved" else told
+        noted = line["step"] if line["event"] == "saved" else noted
     checkpoints = directory / "checkpoints"
-    return any(checkpoints.glob(".tmp-*")) or steps_saved(checkpoints)[-1] != told
+    return any(checkpoints.glob(".tmp-*")) or steps_saved(checkpoints)[-1] != noted
 
 
 def write_table(path: Path) -> None:
@@ -236,8 +236,8 @@ def main(cases: Sequence[str], kills: int, seed: int) -> int:
     for case in cases:
         for number, trial in enumerate(trials(kills, seed, CASES[case]), 1):
             verdict = f"differs in {', '.join(trial.differing)}" if trial.differing else "identical"
-            told = f"{_word(trial.aimed):>16} {trial.step:>11} {_word(trial.within_save):>14}"
-            print(f"{case:>9} {number:>4} {told}  {verdict}", flush=True)
+            columns = f"{_word(trial.aimed):>16} {trial.step:>11} {_word(trial.within_save):>14}"
+            print(f"{case:>9} {number:>4} {columns}  {verdict}", flush=True)
             found.append(trial)
     same = sum(not trial.differing for trial in found)
     print(f"{same} of {len(found)} identical; {sum(trial.within_save for trial in found)} killed within a save")

@@ -1,4 +1,4 @@
-"""A run of sixty updates on the ring, and ways to run it, stop it and look at what it left."""
+"""A run of sixty updates on the ring, and helpers to run it, stop it and read its files."""
 
 import hashlib
 import itertools
@@ -14,7 +14,7 @@ import pytest
 
 from wgan import runs
 from wgan.errors import Interrupted
-from wgan.runs import Experiment, checkpoints
+from wgan.runs import Run, checkpoints
 from wgan.runs.record import Journal, read_lines
 from wgan.settings import Settings
 from wgan.system.storage import canonical_json, seal
@@ -47,7 +47,7 @@ VARYING = {"events.jsonl", "lock"}
 
 
 def tree(directory: Path) -> dict[str, bytes]:
-    """Every file of a run but those that tell the time."""
+    """Every file of a run but those with times."""
     files = (path for path in directory.rglob("*") if path.is_file() and path.name not in VARYING)
     return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
@@ -69,7 +69,7 @@ def change_on_purpose(directory: Path, old: str, new: str) -> None:
 
 
 def without_checksums(directory: Path) -> None:
-    """Make a run what an earlier version would have written: no file beside the checkpoints has a checksum."""
+    """Turn a run into one of an earlier version: no file beside the checkpoints has a checksum."""
     change_on_purpose(directory, "steps", "steps")
     (directory / "samples" / "checksums.json").unlink(missing_ok=True)
     lengths = {0: 0}
@@ -95,12 +95,12 @@ def without_checksums(directory: Path) -> None:
         (folder / "manifest.json").write_bytes(seal(manifest))
 
 
-def finish(run: Experiment) -> list[runs.Progress]:
+def finish(run: Run) -> list[runs.Progress]:
     with run:
         return list(run.run())
 
 
-def run_and(run: Experiment, step: int, act: Callable[[], object]) -> None:
+def run_and(run: Run, step: int, act: Callable[[], object]) -> None:
     """Run, and do something else after one of the updates."""
     with run:
         for progress in run.run():
@@ -112,7 +112,7 @@ def ask(number: signal.Signals) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
 
 
-def stop_at(run: Experiment, step: int, number: signal.Signals = signal.SIGTERM) -> None:
+def stop_at(run: Run, step: int, number: signal.Signals = signal.SIGTERM) -> None:
     with pytest.raises(Interrupted, match=f"stopped by {number.name} after {step} of") as caught:
         run_and(run, step, ask(number))
     assert f"--resume {run.directory}" in caught.value.remedy

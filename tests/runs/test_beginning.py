@@ -1,4 +1,4 @@
-"""What a run leaves, where it may be begun, and what is refused."""
+"""Begin a run: the files that it writes, directories and data that are accepted or refused."""
 
 import dataclasses
 import errno
@@ -17,7 +17,7 @@ from wgan.runs import checkpoints
 from wgan.settings import DataOptions, from_toml
 
 
-def test_a_run_leaves_what_it_promises(straight):
+def test_a_run_writes_all_its_files(straight):
     assert from_toml(straight / "settings.toml") == SETTINGS
     assert json.loads((straight / "source.json").read_text())["codec"]["kind"] == "points"
     assert json.loads((straight / "environment.json").read_text())["torch"] == torch.__version__
@@ -35,10 +35,10 @@ def test_a_run_leaves_what_it_promises(straight):
     assert {"estimate", "critic_loss", "generator_loss", "w1", "w1_floor", "modes", "high_quality"} < set(lines[-1])
     best = min((line for line in lines if "score" in line), key=lambda line: line["score"])
     assert checkpoints.read_best(straight / "checkpoints") == checkpoints.Best(best["step"], best["score"])
-    told = [json.loads(line) for line in (straight / "events.jsonl").read_text().splitlines()]
-    assert [told[0]["event"], told[-1]["event"]] == ["started", "finished"]
-    assert [line["step"] for line in told if line["event"] == "saved"] == list(range(0, 61, 10))
-    assert 0 < told[-1]["seconds"] < 60
+    noted = [json.loads(line) for line in (straight / "events.jsonl").read_text().splitlines()]
+    assert [noted[0]["event"], noted[-1]["event"]] == ["started", "finished"]
+    assert [line["step"] for line in noted if line["event"] == "saved"] == list(range(0, 61, 10))
+    assert 0 < noted[-1]["seconds"] < 60
 
 
 def test_progress_says_what_was_done(tmp_path):
@@ -67,7 +67,7 @@ def test_a_name_that_needs_quoting_is_refused(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unusual_harmless_names_are_taken(tmp_path):
+def test_unusual_harmless_names_are_accepted(tmp_path):
     runs.begin(SETTINGS, tmp_path / "Ringe für Zoë, 2 (λ=.1)").close()
 
 
@@ -75,7 +75,7 @@ def test_an_unwritable_directory_is_refused_before_the_data_is_read(tmp_path, mo
     def read(*args: object, **options: object) -> None:
         raise AssertionError("the data was read")
 
-    monkeypatch.setattr("wgan.runs.opening.open_data", read)
+    monkeypatch.setattr("wgan.runs.data.open_data", read)
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"run' cannot be made: Not a directory"):
         runs.begin(SETTINGS, tmp_path / "file" / "run")
@@ -94,7 +94,7 @@ def test_an_unwritable_directory_is_refused_before_the_data_is_read(tmp_path, mo
         runs.begin(SETTINGS, tmp_path / "there")
 
 
-def test_a_directory_that_is_taken_is_refused_and_left_alone(finished):
+def test_a_directory_in_use_is_refused_and_unchanged(finished):
     before = tree(finished)
     with pytest.raises(UsageError, match="holds a run already") as caught:
         runs.begin(SETTINGS, finished)
@@ -126,7 +126,7 @@ def test_a_run_that_cannot_begin_leaves_no_trace(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_beginning_can_be_begun_again(tmp_path):
+def test_a_run_killed_while_it_began_can_be_begun_again(tmp_path):
     directory = tmp_path / "run"
     (directory / "checkpoints" / ".tmp-00000000-00").mkdir(parents=True)
     (directory / "lock").write_text("12345")
@@ -140,7 +140,7 @@ def test_a_killed_beginning_can_be_begun_again(tmp_path):
     assert not list(directory.rglob(".tmp-*"))
 
 
-def test_a_beginning_that_was_killed_before_its_lock_can_be_begun_again(tmp_path):
+def test_a_run_killed_before_its_lock_can_be_begun_again(tmp_path):
     directory = tmp_path / "run"
     (directory / ".tmp-probe-00").mkdir(parents=True)
     runs.begin(SETTINGS, directory).close()
@@ -169,7 +169,7 @@ def test_a_batch_larger_than_the_data_is_refused_with_the_largest(tmp_path):
     runs.begin(dataclasses.replace(settings, batch_size=18), tmp_path / "run").close()
 
 
-def test_a_batch_that_nobody_asked_for_shrinks_to_the_data_aloud(tmp_path):
+def test_a_default_batch_shrinks_to_the_data_with_a_warning(tmp_path):
     settings = dataclasses.replace(SETTINGS, data=points(tmp_path, num=20), batch_size=64, steps=2)
     with pytest.warns(runs.RunWarning, match="18 samples to train on: the batch size is 18, not 64"):
         run = runs.begin(settings, tmp_path / "run", shrink_batch=True)
@@ -178,7 +178,7 @@ def test_a_batch_that_nobody_asked_for_shrinks_to_the_data_aloud(tmp_path):
     assert "batch size is 18" in events(tmp_path / "run", "warning")[0]["message"]
 
 
-def test_few_held_out_rows_are_warned_of_and_many_are_not(tmp_path):
+def test_few_held_out_rows_give_a_warning(tmp_path):
     few = dataclasses.replace(SETTINGS, data=points(tmp_path, num=990), steps=2)
     with pytest.warns(runs.RunWarning, match="only 99 held-out rows"):
         runs.begin(few, tmp_path / "few").close()
@@ -188,17 +188,17 @@ def test_few_held_out_rows_are_warned_of_and_many_are_not(tmp_path):
     assert events(tmp_path / "many", "warning") == []
 
 
-def test_without_held_out_rows_there_is_no_judge_and_no_best(tmp_path):
+def test_without_held_out_rows_there_is_no_evaluation_and_no_best(tmp_path):
     settings = dataclasses.replace(SETTINGS, data=points(tmp_path), input=DataOptions(held_out=0.0), steps=20)
     with pytest.warns(runs.RunWarning, match="no rows are held out"):
         run = runs.begin(settings, tmp_path / "run")
     finish(run)
     assert "score" not in records(tmp_path / "run")[-1]
-    with pytest.raises(CheckpointError, match="none was judged"):
+    with pytest.raises(CheckpointError, match="none has a score"):
         runs.load(tmp_path / "run", checkpoint="best")
 
 
-def test_a_path_that_the_system_does_not_look_up_is_refused(tmp_path):
+def test_a_path_that_the_system_cannot_look_up_is_refused(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / ("a/" * 3000) / "run", tmp_path / "loop" / "run", tmp_path / "file" / "run"):

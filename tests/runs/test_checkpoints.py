@@ -84,12 +84,12 @@ def test_the_same_state_gives_the_same_bytes(tmp_path):
 
 @settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text()))
-def test_sealed_notes_come_back_exactly(content):
+def test_sealed_json_is_read_back_exactly(content):
     content.pop("sha256", None)
     assert unseal(seal(content), "note") == content
 
 
-def test_a_fact_that_is_no_number_is_refused(tmp_path):
+def test_a_fact_that_is_not_finite_is_refused(tmp_path):
     save(tmp_path, 1)
     with pytest.raises(ValueError, match="not JSON compliant"):
         checkpoints.save(tmp_path, 2, {}, {"estimate": float("inf")})
@@ -169,7 +169,7 @@ def test_a_damaged_best_falls_back_to_the_last(tmp_path):
         assert checkpoints.load(tmp_path, "best").step == 2
 
 
-def test_a_damaged_note_of_the_best_is_read_from_the_last_checkpoint(tmp_path):
+def test_a_damaged_best_json_is_replaced_by_the_last_checkpoint(tmp_path):
     save(tmp_path, 1, score=0.1)
     save(tmp_path, 2, score=0.2)
     (tmp_path / "best.json").write_bytes((tmp_path / "best.json").read_bytes().replace(b"0.1", b"0.3"))
@@ -184,11 +184,11 @@ def test_without_an_intact_checkpoint_all_reasons_are_given(tmp_path):
     with pytest.raises(CheckpointError, match=r"00000002' is damaged.*00000001' is damaged"):
         checkpoints.load(tmp_path)
     save(tmp_path, 3)
-    with pytest.raises(CheckpointError, match="none was judged yet"):
+    with pytest.raises(CheckpointError, match="none has a score yet"):
         checkpoints.load(tmp_path, "best")
 
 
-def test_settling_puts_the_folder_right(tmp_path):
+def test_settling_restores_the_folder(tmp_path):
     save(tmp_path, 1, score=0.3)
     save(tmp_path, 2)
     before = snapshot(tmp_path)
@@ -205,7 +205,7 @@ def test_settling_puts_the_folder_right(tmp_path):
 
 @pytest.mark.parametrize("name", ["state.json", "manifest.json"])
 @pytest.mark.parametrize("version", [2, 99, "one"])
-def test_another_version_is_named_beside_ours(tmp_path, name, version):
+def test_another_version_is_named_beside_this_one(tmp_path, name, version):
     save(tmp_path, 1)
     path = save(tmp_path, 2)
     note = json.loads((path / name).read_bytes())
@@ -229,14 +229,14 @@ def forge_notes(path: Path, state: dict, manifest: dict) -> None:
         ({}, {"format": "other"}, "manifest.json says that its format is 'other'"),
         ({"format": "other"}, {}, "state.json says that its format is 'other'"),
         ({"step": 3}, {}, "its notes are of step 3"),
-        ({"facts": []}, {}, "its facts are no table"),
+        ({"facts": []}, {}, "its facts are not a JSON object"),
         ({"best": {"step": 2}}, {}, "its notes lack 'score'"),
         ({"best": {"step": "two", "score": 0.5}}, {}, "its notes are of another form"),
         ({"best": []}, {}, "its notes are of another form"),
         ({}, {"files": {}}, "its notes lack 'state.json'"),
     ],
 )
-def test_notes_of_another_form_are_refused_whatever_their_checksums(tmp_path, state, manifest, fault):
+def test_metadata_of_another_form_is_refused_even_with_right_checksums(tmp_path, state, manifest, fault):
     save(tmp_path, 1)
     forge_notes(save(tmp_path, 2), state, manifest)
     with pytest.raises(CheckpointError, match=f"00000002' is not a checkpoint of this program: {fault}"):
@@ -255,7 +255,7 @@ class Trap:
 
 @pytest.mark.parametrize("forged", [False, True])
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5, "torch"])
-def test_a_pickle_is_refused_unrun(tmp_path, protocol, forged):
+def test_a_pickle_is_refused_without_running_it(tmp_path, protocol, forged):
     save(tmp_path / "run", 1)
     path = save(tmp_path / "run", 2)
     mark = tmp_path / "mark"
@@ -295,7 +295,7 @@ def test_a_hostile_header_is_refused_before_a_parser_sees_it(tmp_path, length):
         b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}',
     ],
 )
-def test_a_header_that_lies_is_refused(tmp_path, header):
+def test_a_wrong_header_is_refused(tmp_path, header):
     path = save(tmp_path, 2)
     forge(path, struct.pack("<Q", len(header)) + header + b"\0" * 4)
     with pytest.raises(CheckpointError, match="not a checkpoint of this program"):
@@ -382,7 +382,7 @@ def test_going_back_leaves_the_folder_as_it_was_after_that_save(tmp_path):
     assert checkpoints.steps_saved(tmp_path / "run") == [30]
 
 
-def test_going_back_passes_damaged_checkpoints_over(tmp_path):
+def test_going_back_skips_damaged_checkpoints(tmp_path):
     for step in (10, 20, 30):
         save(tmp_path, step, keep=3)
     (tmp_path / checkpoints.name_of(20) / "state.json").write_bytes(b"{}")
@@ -393,7 +393,7 @@ def test_going_back_passes_damaged_checkpoints_over(tmp_path):
     assert (tmp_path / f"damaged-{checkpoints.name_of(20)}").is_dir()
 
 
-def test_there_may_be_nothing_to_go_back_to(tmp_path):
+def test_without_an_earlier_checkpoint_going_back_is_refused(tmp_path):
     save(tmp_path, 5)
     before = snapshot(tmp_path)
     with pytest.raises(CheckpointError, match="holds no checkpoint"):

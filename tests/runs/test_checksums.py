@@ -1,4 +1,4 @@
-"""What a run leaves beside its checkpoints is what it reads back, to the byte, or is refused."""
+"""Files beside the checkpoints are read back to the byte, or refused."""
 
 import contextlib
 import dataclasses
@@ -17,7 +17,7 @@ from wgan.errors import CheckpointError, UsageError
 from wgan.report import write_report
 from wgan.report.record import read_record
 from wgan.runs import checkpoints
-from wgan.runs.chains import checked, read_chain
+from wgan.runs.hash_chain import checked, read_chain
 from wgan.runs.record import Journal, Record, read_lines
 
 READERS = {
@@ -47,7 +47,7 @@ def stopped(stopped_once, tmp_path) -> Path:
 
 @pytest.mark.filterwarnings("ignore::wgan.runs.RunWarning")
 @pytest.mark.parametrize("name", READERS)
-def test_a_changed_byte_is_seen_wherever_the_file_is_read(stopped, name):
+def test_a_changed_byte_is_detected_wherever_the_file_is_read(stopped, name):
     path, rng = stopped / name, random.Random(name)
     whole = path.read_bytes()
     # The line that carries a file's checksum can be removed on purpose, so damage to it may look like that.
@@ -71,7 +71,7 @@ def test_a_changed_byte_is_seen_wherever_the_file_is_read(stopped, name):
     finish(runs.resume(stopped))
 
 
-def test_the_line_with_the_checksum_of_the_settings_decides_nothing_else(stopped):
+def test_the_checksum_line_of_the_settings_has_no_other_effect(stopped):
     path, rng = stopped / "settings.toml", random.Random(0)
     whole = path.read_bytes()
     start = whole.find(b"# sha256")
@@ -86,7 +86,7 @@ def test_the_line_with_the_checksum_of_the_settings_decides_nothing_else(stopped
         assert read in (None, SETTINGS)
 
 
-def test_settings_may_be_changed_on_purpose_and_are_then_told(stopped):
+def test_settings_changed_on_purpose_are_listed_in_a_warning(stopped):
     change_on_purpose(stopped, "eval_every = 20", "eval_every = 30")
     with pytest.warns(runs.RunWarning, match=r"carries no checksum .* changed .*: eval_every: 30, was 20"):
         assert runs.load(stopped).settings.eval_every == 30
@@ -121,7 +121,7 @@ def test_runs_of_earlier_versions_load_and_are_resumed_to_the_same_numbers(stopp
         (stopped / name).write_bytes(damaged)
 
 
-def test_samples_do_not_depend_on_the_events_but_what_these_say_is_then_not_known(stopped):
+def test_samples_can_be_drawn_without_intact_events(stopped):
     path = stopped / "events.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"started"', b'"startef"'))
     doubt = runs.load(stopped).doubt
@@ -135,7 +135,7 @@ def test_a_source_of_another_run_is_refused(stopped, tmp_path):
         runs.load(stopped)
 
 
-def test_a_damaged_note_of_the_best_is_read_from_the_checkpoints(finished):
+def test_a_damaged_best_json_is_replaced_by_the_checkpoints(finished):
     best = checkpoints.known_best(finished / "checkpoints")
     assert best is not None
     (finished / "checkpoints" / "best.json").write_text("{}")
@@ -143,7 +143,7 @@ def test_a_damaged_note_of_the_best_is_read_from_the_checkpoints(finished):
     assert checkpoints.known_best(finished / "checkpoints") == best
 
 
-def test_a_best_note_that_is_damaged_while_a_run_goes_on_costs_nothing(tmp_path, straight):
+def test_a_best_json_that_is_damaged_during_a_run_is_repaired(tmp_path, straight):
     directory = tmp_path / "run"
     with runs.begin(SETTINGS, directory) as run:
         for progress in run.run():
@@ -161,7 +161,7 @@ def journal(*lines: str) -> bytes:
 
 
 @pytest.mark.parametrize("may_be_torn", [False, True])
-def test_lines_that_are_changed_left_out_or_moved_break_the_chain(may_be_torn):
+def test_changed_removed_or_moved_lines_break_the_chain(may_be_torn):
     whole = journal('{"a": 1}', '{"a": 2}', '{"a": 3}', '{"a": 4}')
     first, second, third, fourth = whole.splitlines(True)
     assert read_chain(whole, may_be_torn=may_be_torn).lines == [{"a": each} for each in (1, 2, 3, 4)]
@@ -195,14 +195,14 @@ def test_half_a_line_of_a_killed_process_is_left_out(tmp_path):
     assert len(Journal(path).lines()) == 5
 
 
-def test_two_journals_of_one_file_know_of_each_other(tmp_path):
+def test_two_journals_of_one_file_continue_each_other(tmp_path):
     first, second = Journal(tmp_path / "events.jsonl"), Journal(tmp_path / "events.jsonl")
     for each in (first, second, second, first, second):
         each.add("saved", 1)
     assert len(first.lines()) == 5
 
 
-def test_a_record_that_is_cut_back_goes_on_as_if_nothing_had_been(tmp_path):
+def test_a_record_that_was_cut_goes_on_with_the_same_bytes(tmp_path):
     record, other = Record(tmp_path / "a"), Record(tmp_path / "b")
     for step in (1, 2):
         record.add({"step": step})
@@ -220,7 +220,7 @@ def test_a_record_that_is_cut_back_goes_on_as_if_nothing_had_been(tmp_path):
         read_lines(tmp_path / "a", length=length, check="0" * 16)
 
 
-def test_a_report_of_a_run_under_way_is_not_put_off_by_a_record_that_is_being_cut_back(stopped, monkeypatch):
+def test_a_report_can_be_written_while_a_run_cuts_its_record(stopped, monkeypatch):
     from wgan.runs import metadata
 
     later = checkpoints.read_facts(stopped / "checkpoints")
@@ -245,7 +245,7 @@ def test_a_stopped_run_can_be_ended_earlier_than_planned(stopped, tmp_path):
 
 
 @pytest.mark.parametrize("step", [35, 37])
-def test_a_run_that_ends_where_it_was_stopped_is_what_one_of_as_many_steps_is(tmp_path, step):
+def test_a_run_ended_where_it_was_stopped_equals_one_of_as_many_steps(tmp_path, step):
     settings = dataclasses.replace(SETTINGS, lr_schedule="none")
     directory, shorter = tmp_path / "run", tmp_path / "shorter"
     stop_at(runs.begin(settings, directory), step)
@@ -263,7 +263,7 @@ def test_a_run_that_ends_where_it_was_stopped_is_what_one_of_as_many_steps_is(tm
     assert f"samples/{step:08}.npy" in tree(shorter)
 
 
-def test_finish_draws_the_last_samples_and_leaves_the_way_open(stopped, straight):
+def test_finish_draws_the_last_samples_and_the_run_can_be_resumed(stopped, straight):
     ended = runs.finish(stopped)
     assert (ended.step, ended.steps, ended.was_over, ended.doubt) == (35, 60, False, "")
     assert ended.samples.is_file()
@@ -277,7 +277,7 @@ def test_finish_draws_the_last_samples_and_leaves_the_way_open(stopped, straight
     assert tree(stopped) == tree(straight)
 
 
-def test_finish_takes_off_what_a_kill_left_beyond_the_checkpoint_and_refuses_a_run_under_way(stopped, straight):
+def test_finish_cuts_what_a_kill_left_after_the_checkpoint_and_refuses_a_running_run(stopped, straight):
     shutil.rmtree(stopped / "checkpoints" / "00000035")
     runs.finish(stopped)
     assert records(stopped)[-1]["step"] == 30

@@ -1,4 +1,4 @@
-"""Runs under conditions: what they leave, how they are sampled from, and that they go on as if never stopped."""
+"""Conditional runs: files, samples under conditions, and resume."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ from wgan.data.export import write_samples
 from wgan.errors import CheckpointError, UsageError
 from wgan.report import write_report
 from wgan.runs import checkpoints
-from wgan.runs.drawing import sheet_of
+from wgan.runs.samples import sheet_of
 from wgan.settings import DataOptions, Settings
 
 RING = dataclasses.replace(SETTINGS, input=DataOptions(condition=("label",)), mismatch=0.2)
@@ -63,7 +63,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(ring, tmp_path):
     assert tree(tmp_path / "run") == tree(ring)
 
 
-def test_samples_are_asked_for_by_words(ring):
+def test_samples_are_drawn_under_named_conditions(ring):
     trained = runs.load(ring)
     assert trained.conditions.describe() == "label (8 categories)"
     drawn = trained.sample(2000, seed=3)
@@ -103,29 +103,29 @@ def test_a_smaller_draw_is_the_beginning_of_a_larger_one(ring):
         ({"label": 8}, r"label '8' is not known\nKnown: 0, 1, 2"),
     ],
 )
-def test_what_is_not_known_is_refused(ring, where, message):
+def test_unknown_conditions_are_refused(ring, where, message):
     trained = runs.load(ring)
     for ask in (trained.generate, trained.sample, trained.values):
         with pytest.raises(UsageError, match=message):
             ask(4, where=where)
 
 
-def test_nothing_can_be_asked_of_a_run_without_conditions(straight):
+def test_a_run_without_conditions_refuses_where(straight):
     with pytest.raises(UsageError, match="'label' cannot be asked for: this run was trained without conditions"):
         runs.load(straight).sample(4, where={"label": 1})
     assert isinstance(runs.load(straight).sample(4), np.ndarray)
 
 
-def test_evaluating_repeats_what_the_run_found(ring):
-    judged = runs.evaluate(ring)
+def test_evaluate_gives_the_numbers_of_the_run(ring):
+    found = runs.evaluate(ring)
     last = records(ring)[-1]
     assert {name: last[name] for name in ("score", "w1", "modes")} == {
-        name: judged[name] for name in ("score", "w1", "modes")
+        name: found[name] for name in ("score", "w1", "modes")
     }
 
 
-def test_fewer_held_out_rows_than_are_packed_have_no_score(tmp_path):
-    """Three rows cannot be shown to a critic that sees four at once: what it makes of conditions stays unsaid."""
+def test_fewer_held_out_rows_than_packing_have_no_score_drop(tmp_path):
+    """A critic that sees four samples at once cannot score three rows, so that there is no score drop."""
     data = table(tmp_path)
     options = DataOptions(condition=("job",), held_out=0.05)
     run_on(data, tmp_path / "run", input=options, packing=4, batch_size=8)
@@ -143,7 +143,7 @@ def test_fewer_held_out_rows_than_are_packed_have_no_score(tmp_path):
     ],
     ids=lambda game: game["objective"].partition(":")[0],
 )
-def test_a_critic_that_gives_more_than_a_score_is_asked_about_conditions_too(tmp_path, game):
+def test_the_score_drop_is_measured_for_critics_with_several_outputs(tmp_path, game):
     settings = dataclasses.replace(RING, steps=30, **game)
     finish(runs.begin(settings, tmp_path / "run"))
     found = runs.evaluate(tmp_path / "run")
@@ -158,7 +158,7 @@ def test_other_conditions_are_other_data(ring, tmp_path):
         runs.resume(run, steps=70)
 
 
-def test_a_damaged_description_is_named(ring, tmp_path):
+def test_damaged_conditions_are_named(ring, tmp_path):
     run = Path(shutil.copytree(ring, tmp_path / "run"))
     without_checksums(run)
     note = json.loads((run / "source.json").read_text())
@@ -202,7 +202,7 @@ def test_runs_of_earlier_versions_still_load(straight, tmp_path, lacking, of_inp
         runs.load(run)
 
 
-def test_a_mismatch_without_conditions_is_refused_before_anything_is_made(tmp_path):
+def test_a_mismatch_without_conditions_is_refused_before_training(tmp_path):
     with pytest.raises(UsageError, match=r"mismatch is 0\.2, but there are no conditions"):
         runs.begin(dataclasses.replace(SETTINGS, mismatch=0.2), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
@@ -211,7 +211,7 @@ def test_a_mismatch_without_conditions_is_refused_before_anything_is_made(tmp_pa
 # -- tables, points and images ----------------------------------------------------------------------------------------
 
 
-def test_a_tables_conditions_come_back_in_their_places_and_types(tmp_path):
+def test_conditions_of_a_table_keep_their_position_and_type(tmp_path):
     data = table(tmp_path)
     trained = run_on(data, tmp_path / "run", input=DataOptions(condition=("age,job",)))
     drawn = trained.sample(30)
@@ -227,7 +227,7 @@ def test_a_tables_conditions_come_back_in_their_places_and_types(tmp_path):
     assert pyarrow.csv.read_csv(tmp_path / "s.csv")["job"].to_pylist() == ["cook"] * 5
 
 
-def test_a_conditions_type_of_a_frame_comes_back(tmp_path):
+def test_conditions_of_a_data_frame_keep_their_type(tmp_path):
     frame = pa.table(
         {
             "x": np.arange(40.0),
@@ -266,14 +266,14 @@ def faces(tmp_path_factory) -> runs.Trained:
 
 
 def test_sheets_have_rows_for_each_value(faces):
-    """Three values share 64 places: two rows of ten images each."""
+    """Three values share 64 positions: two rows of ten images each."""
     run = Path(faces.settings.data).with_name("run")
     for name in ("real.png", "00000010.png"):
         with Image.open(run / "samples" / name) as sheet:
             assert sheet.size == (10 * 14 - 2, 6 * 14 - 2)
 
 
-def test_pictures_come_with_a_file_that_describes_them(faces, tmp_path):
+def test_pictures_have_a_file_of_their_conditions(faces, tmp_path):
     said = write_samples(faces.generate(6, where={"hair": "green"}), 6, tmp_path / "out", "images")
     assert re.search(r"6 images of 12×12×3, described in tags\.csv, in ", said)
     lines = (tmp_path / "out" / "tags.csv").read_text().splitlines()
@@ -293,7 +293,7 @@ def test_pictures_come_with_a_file_that_describes_them(faces, tmp_path):
     assert (tmp_path / "x.npz").read_bytes() == before
 
 
-def test_the_report_says_what_the_rows_were_asked_for(faces):
+def test_the_report_names_the_conditions_of_the_rows(faces):
     page = write_report(Path(faces.settings.data).with_name("run")).read_text()
     assert "Conditions of the rows, from top to bottom: hair black, green, red." in page
 
@@ -311,7 +311,7 @@ def test_real_rows_are_laid_out_like_the_samples():
     assert sheet.matching(Batch(rows.values[:7], rows.condition[:7])) is None
 
 
-def test_a_run_on_texts_takes_new_ones(tmp_path, monkeypatch):
+def test_a_run_on_texts_accepts_new_texts(tmp_path, monkeypatch):
     monkeypatch.setitem(EMBEDDINGS, "letters", lambda: lambda said: [[s.count("a"), s.count("b")] for s in said])
     texts = ["a", "ab", "bb"] * 20
     frame = pa.table({"x": np.arange(60.0), "says": texts})
@@ -325,7 +325,7 @@ def test_a_run_on_texts_takes_new_ones(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("conditioning", ["concat", "norm", "projection", "norm-projection"])
-def test_every_way_trains_on_images(faces, tmp_path, conditioning):
+def test_every_conditioning_trains_on_images(faces, tmp_path, conditioning):
     trained = run_on(
         faces.settings.data, tmp_path / "run", input=faces.settings.input, conditioning=conditioning, **IMAGES
     )
@@ -333,7 +333,7 @@ def test_every_way_trains_on_images(faces, tmp_path, conditioning):
     assert (first != second).any()
 
 
-def test_settings_that_ask_for_conditions_are_written_and_read(ring):
+def test_settings_of_conditions_are_written_and_read(ring):
     text = (ring / "settings.toml").read_text()
     assert 'conditioning = "auto"' in text
     assert tomllib.loads(text)["input"]["condition"] == ["label"]

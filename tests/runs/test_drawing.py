@@ -1,4 +1,4 @@
-"""Blocks of samples: the same on any number of threads, in order, and no further ahead than need be."""
+"""Blocks of samples: equal on any number of threads, in order, few ahead of the consumer."""
 
 import itertools
 import subprocess
@@ -22,7 +22,7 @@ def blocks(draw, num, num_workers):
 
 
 @pytest.mark.parametrize("num_workers", [2, 3, 50])
-def test_blocks_come_in_order_whichever_is_done_first(num_workers):
+def test_blocks_are_in_order_whichever_is_done_first(num_workers):
     size, pauses = block_size(LAYOUT), itertools.cycle([0.02, 0.0])
 
     def late(noise, _):
@@ -35,7 +35,7 @@ def test_blocks_come_in_order_whichever_is_done_first(num_workers):
     assert all(map(torch.equal, alone, together))
 
 
-def test_workers_are_on_one_thread_each_and_gone_when_nobody_asks_any_more():
+def test_workers_use_one_thread_each_and_end_with_the_iterator():
     before, main = torch.get_num_threads(), threading.active_count()
     torch.set_num_threads(2)
     try:
@@ -65,7 +65,7 @@ def test_workers_are_on_one_thread_each_and_gone_when_nobody_asks_any_more():
         torch.set_num_threads(before)
 
 
-def test_what_goes_wrong_in_a_worker_reaches_who_asked():
+def test_an_error_in_a_worker_reaches_the_caller():
     def draw(noise, _):
         raise MemoryError("no room")
 
@@ -87,7 +87,7 @@ def test_samples_do_not_depend_on_the_number_of_threads(straight):
     assert torch.equal(found[0], found[2])
 
 
-def test_who_only_samples_does_not_wait_for_what_only_training_needs(straight, tmp_path):
+def test_sampling_does_not_import_what_only_training_needs(straight, tmp_path):
     code = f"""if True:
         import sys
         from wgan import WGAN

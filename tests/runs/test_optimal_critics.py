@@ -12,7 +12,6 @@ from small_runs import SETTINGS, finish, records, stop_at, tree
 from wgan import runs
 from wgan.errors import CheckpointError, Interrupted
 from wgan.evaluation.metrics import SampleEvaluator
-from wgan.runs import running
 
 OPTIMAL = dataclasses.replace(SETTINGS, optimality=0.05, max_critic_steps=7, steps=40)
 
@@ -24,7 +23,7 @@ def optimal(tmp_path_factory):
     return directory
 
 
-def test_the_record_counts_the_updates_where_their_number_varies(optimal, straight):
+def test_the_record_has_the_number_of_critic_updates_if_it_varies(optimal, straight):
     counts = [line["critic_updates"] for line in records(optimal)]
     assert len(set(counts)) > 1
     assert set(counts) <= {2, 4, 6, 7}
@@ -38,7 +37,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(optimal, tmp_path, step):
     assert tree(tmp_path / "run") == tree(optimal)
 
 
-def test_what_a_stop_left_unjudged_is_recorded_in_the_same_order(optimal, tmp_path, monkeypatch):
+def test_after_a_stop_during_an_evaluation_the_record_has_the_same_order(optimal, tmp_path, monkeypatch):
     call, calls = SampleEvaluator.__call__, itertools.count(1)
 
     def slow(self, draw, **options):
@@ -48,14 +47,14 @@ def test_what_a_stop_left_unjudged_is_recorded_in_the_same_order(optimal, tmp_pa
         return call(self, draw, **options)
 
     monkeypatch.setattr(SampleEvaluator, "__call__", slow)
-    monkeypatch.setattr(running, "_PATIENCE", 0.1)
+    monkeypatch.setattr("wgan.runs.run.GRACE_SECONDS", 0.1)
     with runs.begin(OPTIMAL, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 20 of 40"):
         list(run.run())
     finish(runs.resume(tmp_path / "run"))
     assert tree(tmp_path / "run") == tree(optimal)
 
 
-def test_another_tolerance_is_another_run(optimal):
+def test_the_tolerance_cannot_change_on_resume(optimal):
     path = optimal / "settings.toml"
     path.write_text(
         path.read_text().replace("optimality = 0.05", "optimality = 0.1").replace("steps = 40", "steps = 50")

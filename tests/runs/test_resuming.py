@@ -1,4 +1,4 @@
-"""What a run goes on from, and what it does not go on from."""
+"""Resume a run: what is accepted, and what is refused."""
 
 import dataclasses
 import errno
@@ -30,7 +30,7 @@ from wgan.settings import DataOptions, from_toml
 from wgan.training import engine
 
 
-def test_what_a_kill_may_leave_is_put_right(straight, tmp_path):
+def test_files_that_a_kill_leaves_are_cleaned_up(straight, tmp_path):
     directory = tmp_path / "run"
     stop_at(runs.begin(SETTINGS, directory), 30)
     with (directory / "metrics.jsonl").open("a") as file:
@@ -48,7 +48,7 @@ def test_what_a_kill_may_leave_is_put_right(straight, tmp_path):
     assert tree(directory) == tree(straight)
 
 
-def test_a_damaged_checkpoint_costs_a_few_steps_and_says_so(straight, tmp_path):
+def test_a_damaged_checkpoint_costs_a_few_steps_with_a_warning(straight, tmp_path):
     directory = tmp_path / "run"
     stop_at(runs.begin(SETTINGS, directory), 45)
     file = directory / "checkpoints" / "00000045" / "tensors.safetensors"
@@ -61,7 +61,7 @@ def test_a_damaged_checkpoint_costs_a_few_steps_and_says_so(straight, tmp_path):
     assert tree(directory) == tree(straight)
 
 
-def test_lost_lines_of_the_record_are_an_error_and_a_record_that_was_removed_begins_anew(tmp_path):
+def test_lost_lines_of_the_record_are_an_error_and_a_removed_record_begins_anew(tmp_path):
     directory = tmp_path / "run"
     stop_at(runs.begin(SETTINGS, directory), 30)
     record = directory / "metrics.jsonl"
@@ -74,14 +74,14 @@ def test_lost_lines_of_the_record_are_an_error_and_a_record_that_was_removed_beg
     assert "or remove it" in caught.value.remedy
     assert tree(directory) == before
     record.unlink()
-    with pytest.warns(runs.RunWarning, match="metrics.jsonl' is not there: the record begins anew"):
+    with pytest.warns(runs.RunWarning, match="metrics.jsonl' is missing: the record begins anew"):
         run = runs.resume(directory)
     finish(run)
     assert [line["step"] for line in records(directory)] == [35, 40, 45, 50, 55, 60]
     runs.resume(directory, steps=61).close()
 
 
-def test_a_finished_run_wants_more_steps(finished):
+def test_a_finished_run_needs_more_steps(finished):
     with pytest.raises(UsageError, match="has done all its 60 steps"):
         runs.resume(finished)
     with pytest.raises(UsageError, match="has done 60 of 60 steps, so it cannot end after 50") as caught:
@@ -95,7 +95,7 @@ def test_a_finished_run_wants_more_steps(finished):
     assert [line["step"] for line in records(finished)][-2:] == [75, 80]
 
 
-def test_a_run_killed_before_it_could_say_that_it_has_finished_may_say_so(finished):
+def test_a_run_killed_before_its_finished_event_can_be_resumed(finished):
     lines = (finished / "events.jsonl").read_text().splitlines(keepends=True)
     (finished / "events.jsonl").write_text("".join(lines[:-1]))
     assert finish(runs.resume(finished)) == []
@@ -167,7 +167,7 @@ def test_tensors_of_another_shape_are_listed(finished):
         ({"settings": []}, r"its fact 'settings' is \[\]"),
     ],
 )
-def test_facts_of_another_form_are_listed(finished, change, fault):
+def test_facts_of_wrong_types_are_listed(finished, change, fault):
     saved = checkpoints.load(finished / "checkpoints")
     checkpoints.save(finished / "checkpoints", 60, saved.tensors, saved.facts | change)
     for use in (runs.resume, runs.load):
@@ -186,7 +186,7 @@ def test_a_missing_fact_is_named(finished, fact):
 
 
 @pytest.mark.parametrize("steps", [50, 80])
-def test_steps_edited_by_hand_count_as_those_asked_for(finished, steps):
+def test_steps_edited_by_hand_are_used(finished, steps):
     path = finished / "settings.toml"
     whole = path.read_text()
     path.write_text(whole.replace("steps = 60", f"steps = {steps}"))
@@ -230,7 +230,7 @@ def test_threads_and_precision_are_chosen_once(tmp_path, monkeypatch):
     assert tree(again) == tree(directory)
 
 
-def test_what_was_trained_on_a_gpu_in_bfloat16_is_drawn_in_float32_where_that_is_faster(finished, monkeypatch):
+def test_a_bfloat16_run_of_a_gpu_is_sampled_in_float32_if_that_is_faster(finished, monkeypatch):
     without_checksums(finished)
     settings, environment = finished / "settings.toml", finished / "environment.json"
     settings.write_text(settings.read_text().replace('"float32"', '"bfloat16"').replace('"cpu"', '"cuda"'))
@@ -243,17 +243,17 @@ def test_what_was_trained_on_a_gpu_in_bfloat16_is_drawn_in_float32_where_that_is
 
 
 @pytest.mark.parametrize("name", ["settings.toml", "source.json", "environment.json"])
-def test_a_missing_note_is_named_and_is_to_be_restored(finished, name):
+def test_a_missing_file_is_named_with_a_remedy(finished, name):
     (finished / name).unlink()
     for use in (runs.resume, runs.load):
-        with pytest.raises(CheckpointError, match=f"lacks its file '{name}'; its checkpoints are there") as caught:
+        with pytest.raises(CheckpointError, match=f"lacks its file '{name}'; its checkpoints exist") as caught:
             use(finished)
         assert "Restore it" in caught.value.remedy
 
 
 @pytest.mark.parametrize(("name", "kept"), [("settings.toml", 0.95), ("settings.toml", 0.5), ("source.json", 0.5)])
 @pytest.mark.parametrize("at_a_line", [False, True])
-def test_a_truncated_note_is_to_be_restored(finished, name, kept, at_a_line):
+def test_a_truncated_file_is_refused_with_a_remedy(finished, name, kept, at_a_line):
     path = finished / name
     whole = path.read_bytes()
     part = whole[: int(kept * len(whole))]
@@ -264,7 +264,7 @@ def test_a_truncated_note_is_to_be_restored(finished, name, kept, at_a_line):
         assert "Restore it" in caught.value.remedy
 
 
-def test_a_note_without_its_names_is_refused(finished):
+def test_a_file_without_its_members_is_refused(finished):
     without_checksums(finished)
     (finished / "source.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"source.json' lacks name, describe, fingerprint, codec"):
@@ -272,7 +272,7 @@ def test_a_note_without_its_names_is_refused(finished):
 
 
 @pytest.mark.parametrize("call", ["mkdir", "space"])
-def test_a_full_disk_says_how_much_room_is_needed(tmp_path, monkeypatch, call):
+def test_a_full_disk_error_names_the_needed_bytes(tmp_path, monkeypatch, call):
     directory = tmp_path / "run"
     stop_at(runs.begin(SETTINGS, directory), 30)
     before = tree(directory)
@@ -290,7 +290,7 @@ def test_a_full_disk_says_how_much_room_is_needed(tmp_path, monkeypatch, call):
     runs.resume(directory).close()
 
 
-def test_data_that_has_moved_can_be_named_anew(tmp_path):
+def test_data_that_has_moved_can_be_given_again(tmp_path):
     directory, data = tmp_path / "run", points(tmp_path)
     stop_at(runs.begin(dataclasses.replace(SETTINGS, data=data), directory), 10)
     moved = str(tmp_path / "moved.npy")

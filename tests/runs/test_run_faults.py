@@ -1,16 +1,19 @@
-"""What broke when runs were ended in other threads, after damage, and where they stood."""
+"""Runs in other threads, ended after damage or where they were stopped, and without a compiler."""
 
+import dataclasses
 import signal
 import threading
 
+import pytest
 import torch
 from small_runs import SETTINGS, events, finish, records, stop_at
 
 from wgan import runs
+from wgan.training.engine import EngineWarning
 from wgan.transport import exact, sinkhorn
 
 
-def test_a_run_that_ends_in_another_thread_is_finished_and_gives_the_signals_back(tmp_path):
+def test_a_run_in_another_thread_finishes_and_restores_the_signal_handlers(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     with runs.begin(SETTINGS, tmp_path / "run") as run:
         worker = threading.Thread(target=lambda: list(run.run()))
@@ -47,3 +50,21 @@ def test_forbidden_pairs_have_no_gradient_under_any_power():
         solve(cost).backward()
         assert cost.grad.isfinite().all()
         assert cost.grad[0, 1] == cost.grad[1, 0] == 0
+
+
+def test_a_run_that_falls_back_to_eager_updates_records_it_each_time(tmp_path, monkeypatch):
+    def compile_whole(function):
+        def run(*_):
+            raise RuntimeError("no compiler")
+
+        return run
+
+    monkeypatch.setattr("wgan.training.updates.compile_whole", compile_whole)
+    settings = dataclasses.replace(SETTINGS, engine="compiled", precision="float32", lr_schedule="none")
+    with pytest.warns(EngineWarning, match="compiling failed"):
+        finish(runs.begin(settings, tmp_path / "run"))
+    with pytest.warns(EngineWarning, match="compiling failed"):
+        finish(runs.resume(tmp_path / "run", steps=SETTINGS.steps + 2))
+    said = [(event["step"], event["message"]) for event in events(tmp_path / "run", "warning")]
+    message = "compiling failed (RuntimeError: no compiler); updates run operation by operation"
+    assert said == [(0, message), (SETTINGS.steps, message)]

@@ -1,4 +1,4 @@
-"""Signals and kills: nothing is lost, and the rest is the same to the byte."""
+"""Signals: everything is saved, and the resumed run gives the same bytes."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,7 @@ from wgan import runs
 from wgan.data import open_data
 from wgan.errors import CheckpointError, Interrupted
 from wgan.evaluation.metrics import SampleEvaluator
-from wgan.runs import checkpoints, running
+from wgan.runs import checkpoints
 from wgan.settings import DataOptions
 
 
@@ -32,7 +32,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(straight, tmp_path, step, numbe
     assert [line["step"] for line in events(tmp_path / "run", "resumed")] == [step]
 
 
-def test_a_signal_before_the_first_update_is_answered(straight, tmp_path):
+def test_a_signal_before_the_first_update_stops_the_run(straight, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     with runs.begin(SETTINGS, tmp_path / "run") as run:
         ask(signal.SIGTERM)()
@@ -43,12 +43,12 @@ def test_a_signal_before_the_first_update_is_answered(straight, tmp_path):
     assert tree(tmp_path / "run") == tree(straight)
 
 
-def test_a_signal_after_the_last_step_does_not_make_it_unfinished(tmp_path):
+def test_a_signal_after_the_last_step_does_not_stop_the_run(tmp_path):
     run_and(runs.begin(dataclasses.replace(SETTINGS, steps=10), tmp_path / "run"), 10, ask(signal.SIGTERM))
     assert events(tmp_path / "run", "finished")
 
 
-def test_a_stop_while_judging_is_saved_at_once_and_judged_on_resuming(straight, tmp_path, monkeypatch):
+def test_a_stop_during_an_evaluation_is_saved_at_once_and_evaluated_on_resume(straight, tmp_path, monkeypatch):
     call, calls = SampleEvaluator.__call__, itertools.count(1)
 
     def slow(self: SampleEvaluator, draw: Callable[[int], torch.Tensor], **options: bool) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def test_a_stop_while_judging_is_saved_at_once_and_judged_on_resuming(straight, 
         return call(self, draw, **options)
 
     monkeypatch.setattr(SampleEvaluator, "__call__", slow)
-    monkeypatch.setattr(running, "_PATIENCE", 0.1)
+    monkeypatch.setattr("wgan.runs.run.GRACE_SECONDS", 0.1)
     began = time.monotonic()
     with runs.begin(SETTINGS, tmp_path / "run") as run, pytest.raises(Interrupted, match="after 40 of 60"):
         list(run.run())
@@ -70,8 +70,8 @@ def test_a_stop_while_judging_is_saved_at_once_and_judged_on_resuming(straight, 
 
 
 @pytest.mark.parametrize("step", [20, 23])
-def test_a_slow_update_is_broken_off_and_done_again(straight, tmp_path, monkeypatch, step):
-    monkeypatch.setattr(running, "SLOW_STEP", 0.0)
+def test_a_slow_update_is_interrupted_and_done_again(straight, tmp_path, monkeypatch, step):
+    monkeypatch.setattr("wgan.runs.run.SLOW_UPDATE", 0.0)
     source = open_data("ring", DataOptions(), seed=0)
     sample = source.sample
     run = runs.begin(SETTINGS, tmp_path / "run", source=source)

@@ -1,4 +1,4 @@
-"""What has been learnt: samples without the data, and their evaluation."""
+"""Samples from a trained generator without its data, and their evaluation."""
 
 import dataclasses
 import itertools
@@ -29,7 +29,7 @@ def test_a_smaller_draw_is_the_beginning_of_a_larger_one(straight):
 
 
 @pytest.mark.parametrize("num", [0, -1])
-def test_no_samples_cannot_be_drawn(straight, num):
+def test_the_number_of_samples_must_be_positive(straight, num):
     trained = runs.load(straight)
     for draw in (trained.generate, trained.sample, trained.values):
         with pytest.raises(UsageError, match=f"must be at least 1, not {num}"):
@@ -49,16 +49,16 @@ def test_samples_need_no_data_and_come_from_the_average(tmp_path):
         runs.evaluate(tmp_path / "run")
 
 
-def test_evaluating_repeats_what_the_run_found(straight):
+def test_evaluate_gives_the_numbers_of_the_run(straight):
     best = checkpoints.read_best(straight / "checkpoints")
     assert best is not None
     found = {line["step"]: line for line in records(straight) if "score" in line}
     for which, step in (("last", 60), ("best", best.step)):
-        judged = runs.evaluate(straight, checkpoint=which)
-        assert judged == {name: found[step][name] for name in judged}
+        evaluated = runs.evaluate(straight, checkpoint=which)
+        assert evaluated == {name: found[step][name] for name in evaluated}
 
 
-def test_a_path_that_is_no_run_is_refused(tmp_path):
+def test_a_path_without_a_run_is_refused(tmp_path):
     for use in (runs.resume, runs.load, runs.evaluate):
         with pytest.raises(UsageError, match="no such directory"):
             use(tmp_path / "nothing")
@@ -66,7 +66,7 @@ def test_a_path_that_is_no_run_is_refused(tmp_path):
             use(tmp_path)
 
 
-def test_a_wrong_path_names_the_runs_most_like_it(straight, tmp_path, monkeypatch):
+def test_a_wrong_path_suggests_similar_runs(straight, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("big", "runs/ring-001"):
         shutil.copytree(straight, tmp_path / name)
@@ -83,7 +83,7 @@ def test_a_wrong_path_names_the_runs_most_like_it(straight, tmp_path, monkeypatc
         assert caught.value.remedy == f"Did you mean '{near}'?"
 
 
-def test_loading_a_run_that_goes_on_disturbs_nothing(straight, tmp_path):
+def test_loading_a_running_run_does_not_disturb_it(straight, tmp_path):
     with runs.begin(SETTINGS, tmp_path / "run") as run:
         for progress in run.run():
             if progress.step % 7 == 0:
@@ -93,10 +93,10 @@ def test_loading_a_run_that_goes_on_disturbs_nothing(straight, tmp_path):
     assert tree(tmp_path / "run") == tree(straight)
 
 
-def test_data_in_memory_cannot_be_opened_again_and_that_is_said(tmp_path):
+def test_data_in_memory_cannot_be_opened_again(tmp_path):
     source = open_data(np.random.default_rng(0).normal(size=(200, 2)), SETTINGS.input, seed=0, cache=None)
     settings = dataclasses.replace(SETTINGS, data="<ndarray in memory>", steps=5)
     finish(runs.begin(settings, tmp_path / "run", source=source))
-    with pytest.raises(UsageError, match="trained on data in memory, <ndarray in memory>, which is not there any more"):
+    with pytest.raises(UsageError, match="trained on data in memory, <ndarray in memory>, which is no longer there"):
         runs.evaluate(tmp_path / "run")
     assert runs.evaluate(tmp_path / "run", source=source)["w1"] > 0

@@ -1,4 +1,4 @@
-"""The verdict along a run: in its record, among its events where it changes, and the same however often it stopped."""
+"""The verdict along a run: in its record, among its events if it changes, and equal after any stop."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from small_runs import SETTINGS, events, finish, records, stop_at, tree
 
 from wgan import runs
 from wgan.errors import NumericError
-from wgan.runs import diagnosis, divergence
+from wgan.runs import diagnosis, divergence, schedule
 from wgan.settings import from_toml
 from wgan.trust.faults import VerdictSettings
 from wgan.trust.verdict import Verdict, verdict_of
@@ -19,21 +19,21 @@ EXAMINED = dataclasses.replace(SETTINGS, steps=80)
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
-    """Every evaluation of the smallest run has its look, and no other update."""
-    monkeypatch.setattr(diagnosis, "FEWEST_UPDATES", 1)
-    monkeypatch.setattr(diagnosis, "LOOKS", 1)
-    monkeypatch.setattr(diagnosis, "early_looks", lambda settings: frozenset())
+    """Every evaluation of the smallest run has a diagnosis, and no other update."""
+    monkeypatch.setattr(schedule, "MIN_UPDATES_BETWEEN", 1)
+    monkeypatch.setattr(schedule, "MIN_DIAGNOSES", 1)
+    monkeypatch.setattr(schedule, "early_diagnoses", lambda settings: frozenset())
 
 
 @pytest.fixture
 def thinking(monkeypatch):
-    """Verdicts by the number of looks that there were."""
+    """Verdicts by the number of diagnoses so far."""
 
     def by(*kinds):
         def thought(lines, settings, *, diverged):
             assert settings == VerdictSettings.of(dataclasses.asdict(SETTINGS))
             kind = "diverged" if diverged else kinds[len(lines) - 1]
-            return Verdict(kind=kind, reason=diverged or f"look {len(lines)}", remedy="wait")
+            return Verdict(kind=kind, reason=diverged or f"diagnosis {len(lines)}", remedy="wait")
 
         monkeypatch.setattr(diagnosis, "verdict_of", thought)
 
@@ -50,18 +50,22 @@ def test_the_recorded_verdict_is_that_of_the_lines_so_far(tmp_path):
         assert verdict_of(before, VerdictSettings.of(facts)).kind == lines[place]["verdict"]
 
 
-def test_each_look_has_its_verdict_and_each_change_its_event(tmp_path, thinking):
+def test_each_diagnosis_has_a_verdict_and_each_change_an_event(tmp_path, thinking):
     thinking("cannot-tell", "critic-overfits", "critic-overfits", "trust")
     with runs.begin(EXAMINED, tmp_path / "run") as run:
         found = [(progress.step, progress.verdict.kind) for progress in run.run() if progress.verdict]
-        assert run.verdict == Verdict(kind="trust", reason="look 4", remedy="wait")
+        assert run.verdict == Verdict(kind="trust", reason="diagnosis 4", remedy="wait")
     assert found == [(20, "cannot-tell"), (40, "critic-overfits"), (60, "critic-overfits"), (80, "trust")]
     assert [(line["step"], line["verdict"]) for line in records(tmp_path / "run") if "verdict" in line] == found
-    told = [(line["step"], line["kind"], line["reason"]) for line in events(tmp_path / "run", "verdict")]
-    assert told == [(20, "cannot-tell", "look 1"), (40, "critic-overfits", "look 2"), (80, "trust", "look 4")]
+    noted = [(line["step"], line["kind"], line["reason"]) for line in events(tmp_path / "run", "verdict")]
+    assert noted == [
+        (20, "cannot-tell", "diagnosis 1"),
+        (40, "critic-overfits", "diagnosis 2"),
+        (80, "trust", "diagnosis 4"),
+    ]
 
 
-def test_a_resumed_run_remembers_its_looks(tmp_path, thinking):
+def test_a_resumed_run_remembers_its_diagnoses(tmp_path, thinking):
     thinking("cannot-tell", "critic-overfits", "trust", "trust")
     finish(runs.begin(EXAMINED, tmp_path / "straight"))
     stop_at(runs.begin(EXAMINED, tmp_path / "run"), 47)
@@ -70,14 +74,14 @@ def test_a_resumed_run_remembers_its_looks(tmp_path, thinking):
         assert run.verdict.kind == "critic-overfits"
         list(run.run())
     assert tree(tmp_path / "run") == tree(tmp_path / "straight")
-    told = [(line["step"], line["kind"]) for line in events(tmp_path / "run", "verdict")]
-    assert told == [(20, "cannot-tell"), (40, "critic-overfits"), (60, "trust")]
+    noted = [(line["step"], line["kind"]) for line in events(tmp_path / "run", "verdict")]
+    assert noted == [(20, "cannot-tell"), (40, "critic-overfits"), (60, "trust")]
 
 
-def test_looks_that_are_undone_are_forgotten(tmp_path, thinking, monkeypatch):
-    """The look at step 30 is no evaluation, so that nothing is saved there to go back to."""
+def test_diagnoses_before_a_rollback_are_forgotten(tmp_path, thinking, monkeypatch):
+    """The diagnosis at step 30 comes without an evaluation, so that no checkpoint is saved there."""
     thinking(*["trust"] * 8)
-    monkeypatch.setattr(diagnosis, "LOOKS", 8)
+    monkeypatch.setattr(schedule, "MIN_DIAGNOSES", 8)
     fault = divergence.fault_of
 
     def at_once(game, *given):
@@ -92,18 +96,18 @@ def test_looks_that_are_undone_are_forgotten(tmp_path, thinking, monkeypatch):
     assert [line["step"] for line in records(tmp_path / "run") if "verdict" in line] == list(range(10, 81, 10))
 
 
-def test_a_run_that_is_not_examined_has_none(tmp_path):
+def test_a_run_without_diagnoses_has_no_verdict(tmp_path):
     with runs.begin(dataclasses.replace(SETTINGS, diagnose="off", steps=20), tmp_path / "run") as run:
         assert all(progress.verdict is None for progress in run.run())
         assert run.verdict is None
     assert not events(tmp_path / "run", "verdict")
 
 
-def test_a_run_that_diverges_ends_with_that_verdict(tmp_path):
+def test_a_run_that_diverges_ends_with_the_verdict_diverged(tmp_path):
     settings = dataclasses.replace(EXAMINED, generator_optimizer="adam:lr=1000")
     with runs.begin(settings, tmp_path / "run") as run, pytest.raises(NumericError, match="diverged"):
         list(run.run())
-    told = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
-    assert [line["event"] for line in told[-2:]] == ["verdict", "diverged"]
-    assert told[-2]["kind"] == "diverged"
-    assert "has grown to" in told[-2]["reason"]
+    noted = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in noted[-2:]] == ["verdict", "diverged"]
+    assert noted[-2]["kind"] == "diverged"
+    assert "has grown to" in noted[-2]["reason"]

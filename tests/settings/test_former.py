@@ -4,8 +4,17 @@ import dataclasses
 
 import pytest
 
+from wgan import WGAN
 from wgan.settings import Settings, from_toml
-from wgan.settings.former import NUMBERS, PARAMETERS, SETTINGS, todays_line, todays_settings, todays_word
+from wgan.settings.former import (
+    NUMBERS,
+    PARAMETERS,
+    SETTINGS,
+    todays_line,
+    todays_parameters,
+    todays_settings,
+    todays_word,
+)
 from wgan.training.factory import REGISTRIES
 
 
@@ -64,3 +73,15 @@ def test_lines_of_the_record_are_renamed_and_columns_are_not():
     }
     assert todays_line(dict.fromkeys(NUMBERS, 1)) == dict.fromkeys(NUMBERS.values(), 1)
     assert todays_settings({"input": {"held_out": 0.1}}) == {"input": {"held_out": 0.1}}
+
+
+def test_parameters_of_a_saved_estimator_become_settings():
+    former = {"steps": 5, "noise_size": 3, "average": 0.9, "missing": None, "pixel_range": (0, 1), "critic": "mlp"}
+    assert todays_parameters(former, WGAN().get_params()) == {
+        "critic": "mlp",
+        "latent_dim": 3,
+        "steps": 5,
+        "settings": {"ema_decay": 0.9, "range": (0, 1)},
+    }
+    today = WGAN(steps=5, settings={"packing": 2}).get_params()
+    assert todays_parameters(today, today) == today

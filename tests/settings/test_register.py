@@ -19,7 +19,7 @@ from wgan.networks import NETWORKS, Critic, Generator
 from wgan.objectives import OBJECTIVES, Wasserstein
 from wgan.optimizers import OPTIMIZERS
 
-SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0}
 POINTS = np.random.default_rng(0).normal(size=(60, 2))
 
 
@@ -59,13 +59,12 @@ class Plain:
 @pytest.fixture(autouse=True)
 def tables(monkeypatch):
     """Tables as they are in a new process, and again after the test."""
-    for catalog in (OBJECTIVES, CONSTRAINTS, NETWORKS, OPTIMIZERS):
-        monkeypatch.setattr(catalog, "rows", dict(catalog.rows))
-    kept = {id(table): (table, dict(table)) for table in (TOYS, EMBEDDINGS, BUILT_IN)}
+    for table in (OBJECTIVES, CONSTRAINTS, NETWORKS, OPTIMIZERS, TOYS, EMBEDDINGS):
+        monkeypatch.setattr(table, "rows", dict(table.rows))
+    before = dict(BUILT_IN)
     yield
-    for table, rows in kept.values():
-        table.clear()
-        table.update(rows)
+    BUILT_IN.clear()
+    BUILT_IN.update(before)
 
 
 @pytest.mark.parametrize(
@@ -146,32 +145,32 @@ class HalfDone:
 @pytest.mark.parametrize(
     ("table", "name", "row", "message"),
     [
-        (CONSTRAINTS, "penalty", Drift, "the name is a constraint that wgan brings"),
-        (CONSTRAINTS, "own", Drift, "stands for objects that no table has"),
-        (CONSTRAINTS, "my drift", Drift, "'my drift' cannot name a row"),
-        (CONSTRAINTS, 3, Drift, "3 cannot name a row"),
+        (CONSTRAINTS, "penalty", Drift, "the name is a built-in constraint"),
+        (CONSTRAINTS, "own", Drift, "stands for objects that are not registered"),
+        (CONSTRAINTS, "my drift", Drift, "'my drift' cannot be the name of a constraint"),
+        (CONSTRAINTS, 3, Drift, "3 cannot be the name of a constraint"),
         (CONSTRAINTS, "a", Drift(), r"must be a class, not Drift\(weight=0.001\)"),
         (CONSTRAINTS, "a", Thawed, "must be a frozen dataclass.*\nPut @dataclass"),
         (CONSTRAINTS, "a", Unlisted, "must be a frozen dataclass"),
         (CONSTRAINTS, "a", Scaled, "Scaled does not inherit from wgan.constraints.Constraint"),
-        (CONSTRAINTS, "a", Listed, "the field 'weights' is of type"),
+        (CONSTRAINTS, "a", Listed, "the field 'weights' has the type"),
         (OBJECTIVES, "a", Mine, "must be a frozen dataclass"),
         (OPTIMIZERS, "a", HalfDone, "HalfDone does not define build"),
-        (TOYS, "ring", ring(radius=1, sigma=1, divisor=1), "the name is a toy distribution that wgan brings"),
-        (TOYS, "fashion-mnist", ring(radius=1, sigma=1, divisor=1), "the name is a toy distribution that wgan brings"),
+        (TOYS, "ring", ring(radius=1, sigma=1, divisor=1), "the name is a built-in toy distribution"),
+        (TOYS, "fashion-mnist", ring(radius=1, sigma=1, divisor=1), "the name is a built-in toy distribution"),
         (TOYS, "a", 3, "must have a method draw"),
         (TOYS, "a", draws(drawn=lambda size, rng: torch.randn(size, 2)), "all its randomness must come from `rng`"),
         (TOYS, "a", draws(drawn=lambda size, rng: torch.randn(size, generator=rng)), r"not torch.float32, \(3,\)"),
         (TOYS, "a", draws(drawn=lambda size, rng: torch.zeros(size, 2).double()), "not torch.float64"),
         (TOYS, "a", draws(drawn=lambda size, rng: torch.full((size, 2), torch.nan)), "not finite"),
-        ({}, "a", Drift, "registered in a table such as wgan.objectives.OBJECTIVES, not in dict"),
+        ({}, "a", Drift, "registered in a registry such as wgan.objectives.OBJECTIVES, not in a dict"),
     ],
 )
 def test_what_cannot_be_registered(table, name, row, message):
-    before = dict(TOYS), dict(CONSTRAINTS.rows)
+    before = dict(TOYS), dict(CONSTRAINTS)
     with pytest.raises(UsageError, match=message):
         register(table, name, row)
-    assert before == (dict(TOYS), dict(CONSTRAINTS.rows))
+    assert before == (dict(TOYS), dict(CONSTRAINTS))
 
 
 def test_a_name_is_given_twice_only_on_purpose():
@@ -179,7 +178,7 @@ def test_a_name_is_given_twice_only_on_purpose():
     with pytest.raises(UsageError, match=r"registered already\n.*replace=True"):
         register(CONSTRAINTS, "mine", Drift)
     register(CONSTRAINTS, "mine", Drift, replace=True)
-    with pytest.raises(UsageError, match="that wgan brings"):
+    with pytest.raises(UsageError, match="is a built-in constraint"):
         register(CONSTRAINTS, "penalty", Drift, replace=True)
 
 

@@ -1,10 +1,5 @@
 """What settings are called in messages: options on the command line, parameters in Python."""
 
-import dataclasses
-import inspect
-import re
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,10 +8,10 @@ import wgan
 from wgan import WGAN
 from wgan.cli.main import main
 from wgan.errors import UsageError
-from wgan.estimator.checking import CALLED
-from wgan.settings import DataOptions, Settings, in_python, on_command_line
+from wgan.estimator.parameters import DIRECT, as_parameter
+from wgan.settings import in_python, on_command_line
 
-SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0, "diagnose": "off"}
+SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "random_state": 0}
 
 
 @pytest.mark.parametrize(
@@ -83,14 +78,22 @@ def test_the_command_line_says_options(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("params", "data", "message"),
     [
-        ({}, pd.DataFrame({"a": [1.0, np.nan] * 50}), 'Use missing="drop" .* or missing="keep"'),
-        ({"ignore": ["zz"]}, pd.DataFrame({"a": np.arange(50.0)}), r'ignore=\["zz"\] names no column'),
         (
-            {"categorical": ["x1"]},
-            np.ones((50, 2)),
-            r'categorical=\["x1"\] cannot be used with points\nThose that can: held_out,',
+            {},
+            pd.DataFrame({"a": [1.0, np.nan] * 50}),
+            'Use settings={"missing": "drop"} .* or settings={"missing": "keep"}',
         ),
-        ({"fit_images": "pad"}, np.ones((50, 2)), 'fit_images="pad" cannot be used with points'),
+        (
+            {"settings": {"ignore": ["zz"]}},
+            pd.DataFrame({"a": np.arange(50.0)}),
+            r'settings={"ignore": \["zz"\]} names no column',
+        ),
+        (
+            {"settings": {"categorical": ["x1"]}},
+            np.ones((50, 2)),
+            r'settings={"categorical": \["x1"\]} cannot be used with points\nThose that can: held_out,',
+        ),
+        ({"settings": {"fit": "pad"}}, np.ones((50, 2)), 'settings={"fit": "pad"} cannot be used with points'),
         ({"batch_size": 400}, np.random.default_rng(0).random((50, 2)), "batch_size 400 is more than"),
         ({"constraint": "spectral", "critic": "dcgan"}, np.zeros((20, 32, 32), np.uint8), 'critic="dcgan:norm=none"'),
     ],
@@ -101,42 +104,40 @@ def test_the_estimator_names_its_parameters(params, data, message):
     assert "--" not in str(caught.value)
 
 
-def test_every_setting_that_a_message_may_name_is_a_parameter():
-    known = inspect.signature(WGAN).parameters
-    names = {item.name for kind in (Settings, DataOptions) for item in dataclasses.fields(kind)} - {"data", "input"}
-    called = {CALLED.get(name, name) for name in names}
-    text = "".join(path.read_text() for path in Path(wgan.__file__).parent.rglob("*.py") if "cli" not in path.parts)
-    flags = {flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z_-]*[a-z])", text)}
-    named = {CALLED.get(flag, flag) for flag in flags}
-    assert named & called <= known.keys()
+def test_settings_are_written_as_the_estimator_takes_them():
+    for name in DIRECT:
+        assert as_parameter(name, "3") == f"{name}=3"
+    assert as_parameter("seed", "3") == "random_state=3"
+    assert as_parameter("packing", "3") == 'settings={"packing": 3}'
+    assert as_parameter("packing", None) == "packing"
 
 
 def test_the_verdict_names_parameters():
     points = np.random.default_rng(0).normal(size=(400, 2))
-    verdict = WGAN(**SMALL | {"diagnose": "auto", "constraint": "none"}).fit(points).verdict_
+    verdict = WGAN(**SMALL | {"constraint": "none"}).fit(points).verdict_
     assert "--" not in verdict.reason + verdict.remedy
 
 
 class TestLabelsOfColumns:
     def test_whole_numbers(self):
         frame = pd.DataFrame({0: [1, 2] * 50, 1: np.arange(100.0)})
-        new = WGAN(**SMALL, categorical=[0], numeric=np.array([1])).fit(frame).sample(30)
+        new = WGAN(**SMALL, settings={"categorical": [0], "numeric": np.array([1])}).fit(frame).sample(30)
         assert list(new.columns) == [0, 1]
         assert set(new[0]) <= {1, 2}
 
     def test_of_several_levels(self):
         frame = pd.DataFrame(np.arange(200.0).reshape(100, 2), columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)]))
-        assert list(WGAN(**SMALL, ignore=[("a", 2)]).fit(frame).sample(3).columns) == [("a", 1)]
+        assert list(WGAN(**SMALL, settings={"ignore": [("a", 2)]}).fit(frame).sample(3).columns) == [("a", 1)]
 
     def test_of_an_index_and_one_that_is_not_there(self):
         frame = pd.DataFrame({0: np.arange(50.0), 1: np.arange(50.0)})
-        assert list(WGAN(**SMALL, ignore=frame.columns[1:]).fit(frame).sample(3).columns) == [0]
-        with pytest.raises(UsageError, match=r'ignore=\["7"\] names no column'):
-            WGAN(**SMALL, ignore=[7]).fit(frame)
+        assert list(WGAN(**SMALL, settings={"ignore": frame.columns[1:]}).fit(frame).sample(3).columns) == [0]
+        with pytest.raises(UsageError, match=r'"ignore": \["7"\]} names no column'):
+            WGAN(**SMALL, settings={"ignore": [7]}).fit(frame)
 
     def test_what_are_no_labels(self):
         with pytest.raises(UsageError, match="categorical must be a list of texts, not 'a'"):
-            WGAN(**SMALL, categorical="a").fit(pd.DataFrame({"a": np.arange(50.0)}))
+            WGAN(**SMALL, settings={"categorical": "a"}).fit(pd.DataFrame({"a": np.arange(50.0)}))
 
 
 class TestObjectArrays:

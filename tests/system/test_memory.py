@@ -1,4 +1,4 @@
-"""An end of memory is known in every form in which libraries tell of it, and by nothing else."""
+"""Errors of libraries that mean out of memory, and the memory that is available."""
 
 import errno
 import resource
@@ -31,7 +31,7 @@ HUGE = 10**15
         lambda: bytearray(HUGE),
     ],
 )
-def test_what_libraries_raise_is_recognised(ask):
+def test_errors_of_libraries_are_recognised(ask):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - which it is differs, and does not matter
         ask()
     assert is_out_of_memory(caught.value)
@@ -52,7 +52,7 @@ def test_what_libraries_raise_is_recognised(ask):
         type("OutOfMemoryError", (RuntimeError,), {})("of torch"),
     ],
 )
-def test_what_cannot_be_provoked_here_is_recognised_by_its_words(error):
+def test_other_errors_are_recognised_by_their_message(error):
     assert is_out_of_memory(error)
 
 
@@ -66,11 +66,11 @@ def test_what_cannot_be_provoked_here_is_recognised_by_its_words(error):
         KeyboardInterrupt(),
     ],
 )
-def test_other_errors_are_not(error):
+def test_unrelated_errors_are_not_recognised(error):
     assert not is_out_of_memory(error)
 
 
-def test_an_end_of_memory_becomes_an_error_of_the_family_and_others_pass():
+def test_out_of_memory_becomes_an_error_of_wgan_and_others_pass():
     with (
         pytest.raises(OutOfMemoryError, match="out of memory here\nuse less") as caught,
         memory_faults("here", "use less"),
@@ -84,7 +84,7 @@ def test_an_end_of_memory_becomes_an_error_of_the_family_and_others_pass():
         raise KeyError
 
 
-def test_an_end_of_threads_is_an_end_of_memory(monkeypatch):
+def test_out_of_threads_is_out_of_memory(monkeypatch):
     def refuse(*_):
         raise RuntimeError("can't start new thread")
 
@@ -119,7 +119,7 @@ class TestAvailable:
             (group / name).write_text(content)
         assert available() == 700_000
 
-    def test_nothing_is_known_of_a_system_that_does_not_tell(self, tmp_path, monkeypatch):
+    def test_it_is_none_on_an_unknown_system(self, tmp_path, monkeypatch):
         monkeypatch.setattr(memory, "_numbers", lambda path: {})
         monkeypatch.setattr(memory, "_CGROUP", tmp_path)
         monkeypatch.setattr(resource, "getrlimit", lambda kind: (-1, -1))
@@ -129,5 +129,5 @@ class TestAvailable:
 @pytest.mark.parametrize(
     ("count", "words"), [(7, "7 bytes"), (1234, "1.2 kB"), (3.2e9, "3.2 GB"), (5e15, "5.0 PB"), (2e20, "200 EB")]
 )
-def test_bytes_are_told_in_words(count, words):
+def test_bytes_in_words(count, words):
     assert in_words(count) == words

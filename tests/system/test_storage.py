@@ -36,7 +36,7 @@ def hold(directory: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_file_is_replaced_whole(tmp_path):
+def test_a_file_is_replaced_atomically(tmp_path):
     path = tmp_path / "note.json"
     storage.replace_file(path, b"old")
     storage.replace_file(path, b"new")
@@ -59,7 +59,7 @@ def test_a_failing_disk_keeps_the_old_file_and_leaves_nothing_else(tmp_path, mon
     assert names(tmp_path) == ["note.json"]
 
 
-def test_space_is_asked_for_before_writing(tmp_path):
+def test_free_space_is_checked_before_writing(tmp_path):
     with pytest.raises(
         CheckpointError, match=r"disk is full.*needs 1,152,921,504,606,846,976 bytes and [\d,]+ are free"
     ):
@@ -67,14 +67,14 @@ def test_space_is_asked_for_before_writing(tmp_path):
     storage.require_space(tmp_path, 1)
 
 
-def test_floats_come_back_to_the_last_bit_and_nan_is_refused():
+def test_floats_are_exact_and_nan_is_refused():
     values = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0]
     assert [value.hex() for value in json.loads(storage.canonical_json(values))] == [value.hex() for value in values]
     with pytest.raises(ValueError, match="not JSON compliant"):
         storage.canonical_json({"estimate": float("nan")})
 
 
-def test_sweeping_takes_only_what_writers_left(tmp_path):
+def test_sweeping_removes_temporary_files_only(tmp_path):
     (tmp_path / "kept").mkdir()
     (tmp_path / ".hidden").write_text("kept")
     storage.temporary_beside(tmp_path / "file").write_text("half")
@@ -85,7 +85,7 @@ def test_sweeping_takes_only_what_writers_left(tmp_path):
     assert names(tmp_path) == [".hidden", "kept"]
 
 
-def test_where_several_write_only_what_is_old_is_swept(tmp_path):
+def test_with_several_writers_only_old_files_are_swept(tmp_path):
     old, new = (storage.temporary_beside(tmp_path / name) for name in ("old", "new"))
     for folder in (old, new):
         folder.mkdir()
@@ -96,7 +96,7 @@ def test_where_several_write_only_what_is_old_is_swept(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_a_folder_takes_the_place_of_another_whole(tmp_path):
+def test_a_folder_is_replaced_atomically(tmp_path):
     place = tmp_path / "place"
     for content in ("old", "new"):
         made = storage.temporary_beside(place)
@@ -107,7 +107,7 @@ def test_a_folder_takes_the_place_of_another_whole(tmp_path):
     assert names(tmp_path) == ["place"]
 
 
-def test_a_second_owner_is_refused_by_the_first_ones_process_id(tmp_path):
+def test_a_second_owner_is_refused_with_the_process_id_of_the_first(tmp_path):
     holder = hold(tmp_path)
     try:
         with pytest.raises(UsageError, match=f"process {holder.pid} is training in it"):

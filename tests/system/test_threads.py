@@ -14,8 +14,8 @@ import torch
 import wgan
 from wgan import WGAN, DataOptions, figures
 from wgan.evaluation import compare
-from wgan.runs.stopping import StopRequest
 from wgan.studies.failures import TWO_MODES, fit_by_fgan, fit_gaussian, vanishing
+from wgan.system.signals import StopRequest
 from wgan.system.threads import PRODUCTS, on_threads, set_own_threads
 from wgan.system.warning_filters import quiet
 from wgan.training.engine import Engine
@@ -25,9 +25,9 @@ SMALL = "mlp:width=8,depth=1"
 pytestmark = pytest.mark.filterwarnings("ignore::wgan.runs.RunWarning")
 
 
-def model(**settings):
-    plain = {"steps": 3, "critic_steps": 2, "generator": SMALL, "critic": SMALL, "random_state": 0, "diagnose": "off"}
-    return WGAN(**plain | settings)
+def model(**params):
+    small = {"steps": 3, "critic_steps": 2, "generator": SMALL, "critic": SMALL, "random_state": 0}
+    return WGAN(**small | {"settings": {"diagnose": "off"}} | params)
 
 
 def at_once(work, num=4):
@@ -48,7 +48,7 @@ def in_thread(work):
 
 
 class TestNumbersOfThreads:
-    def test_another_number_is_for_this_thread_alone(self):
+    def test_the_number_changes_for_this_thread_alone(self):
         before = torch.get_num_threads()
         with on_threads(before + 2):
             assert torch.get_num_threads() == before + 2
@@ -137,10 +137,12 @@ class TestWhoMultiplies:
 
 
 class TestFits:
-    @pytest.mark.parametrize("settings", [{}, {"constraint": "spectral"}, {"threads": 2, "precision": "bfloat16"}])
-    def test_equal_fits_at_once_give_the_bytes_of_one_alone(self, settings):
+    @pytest.mark.parametrize(
+        "params", [{}, {"constraint": "spectral"}, {"settings": {"threads": 2, "precision": "bfloat16"}}]
+    )
+    def test_equal_fits_at_once_give_the_bytes_of_one_alone(self, params):
         def work(number):
-            fitted = model(**settings).fit(POINTS)
+            fitted = model(**params).fit(POINTS)
             return fitted.sample(5), [*fitted._files["metrics.jsonl"]]
 
         alone = work(0)
@@ -236,7 +238,7 @@ class TestFits:
     @pytest.mark.skipif(not wgan.training.engine.has_compiler(), reason="needs a C++ compiler")
     def test_compiled_fits_at_once_give_the_bytes_of_one_alone(self):
         def work(number):
-            return model(engine="compiled").fit(POINTS).sample(5)
+            return model(settings={"engine": "compiled", "diagnose": "off"}).fit(POINTS).sample(5)
 
         alone = work(0)
         for samples in at_once(work, num=2):
@@ -257,7 +259,7 @@ class TestWhatTheProcessShares:
         assert at_once(work) == alone
         assert dict(mpl.rcParams) == before
 
-    def test_filters_of_warnings_come_back_when_the_last_block_ends(self):
+    def test_warning_filters_are_restored_when_the_last_block_ends(self):
         before = list(warnings.filters)
         first, second = quiet("here"), quiet("there")
         first.__enter__()
@@ -267,17 +269,17 @@ class TestWhatTheProcessShares:
         second.__exit__(None, None, None)
         assert warnings.filters == before
 
-    def test_runs_that_take_turns_are_all_asked_to_stop_and_give_the_handlers_back(self):
+    def test_several_runs_are_all_requested_to_stop_and_the_handlers_are_restored(self):
         import os
         import signal
 
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
         first, second = StopRequest(), StopRequest()
-        first.listen()
-        second.listen()
+        first.install()
+        second.install()
         os.kill(os.getpid(), signal.SIGUSR1)
         assert (first.name, second.name) == ("SIGUSR1", "SIGUSR1")
-        first.unlisten()
+        first.uninstall()
         assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
-        second.unlisten()
+        second.uninstall()
         assert {number: signal.getsignal(number) for number in before} == before

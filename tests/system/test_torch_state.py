@@ -1,4 +1,4 @@
-"""Whatever a caller has set in PyTorch, NumPy and Python: the same answers, and his state as it was."""
+"""Equal results under any state that a caller has set in PyTorch, NumPy and Python, which stays as it was."""
 
 import contextlib
 import copy
@@ -107,8 +107,8 @@ def state():
     }
 
 
-def model(**settings):
-    return WGAN(**{"steps": 2, "critic_steps": 1, "generator": SMALL, "critic": SMALL, "random_state": 0} | settings)
+def model(**params):
+    return WGAN(**{"steps": 2, "critic_steps": 1, "generator": SMALL, "critic": SMALL, "random_state": 0} | params)
 
 
 @functools.cache
@@ -271,7 +271,7 @@ def test_every_call_gives_the_same_answer_and_leaves_the_state_as_it_was(call, a
         np.testing.assert_array_equal(value, expected)
 
 
-def test_autocast_of_a_caller_keeps_no_weights_that_have_moved_since():
+def test_the_callers_autocast_keeps_no_outdated_weights():
     """Within an outer context PyTorch keeps rounded weights until that ends, whatever contexts there are inside."""
     with torch.autocast("cpu", torch.bfloat16):
         layer, x = torch.nn.Linear(4, 4), torch.ones(2, 4)
@@ -286,7 +286,7 @@ def test_autocast_of_a_caller_keeps_no_weights_that_have_moved_since():
         assert torch.equal(layer(x), 2 * before)
 
 
-def test_the_state_is_put_back_between_the_steps_of_a_generator_and_after_its_end():
+def test_the_state_is_restored_between_the_steps_of_a_generator_and_after_its_end():
     seen = []
 
     @in_usual_state
@@ -349,7 +349,7 @@ def test_a_network_made_in_inference_mode_is_refused_with_the_reason():
         )
 
 
-def test_commands_tell_their_warnings_where_python_makes_errors_of_warnings(tmp_path, capsys):
+def test_commands_show_warnings_even_if_python_makes_them_errors(tmp_path, capsys):
     np.save(tmp_path / "few.npy", np.c_[POINTS, np.ones(60)])
     words = ["train", str(tmp_path / "few.npy"), "--steps", "2", "--critic-steps", "1", "--batch-size", "8"]
     words += ["--generator", SMALL, "--critic", SMALL, "--out", str(tmp_path / "run")]

@@ -30,7 +30,7 @@ from wgan.runs import RunWarning
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(120, 2)).astype(np.float32)
 IMAGES = (RNG.random((80, 12, 12)) * 255).astype(np.uint8)
-SMALL = {"steps": 3, "latent_dim": 4, "random_state": 0, "diagnose": "off"}
+SMALL = {"steps": 3, "latent_dim": 4, "random_state": 0}
 OWN = {
     "objective": Mine(),
     "constraint": Drift(0.1),
@@ -66,7 +66,9 @@ class TestFitting:
     def test_training_begins_with_the_weights_of_the_module_and_moves_them(self):
         generator = dense(4, 8, 2)
         lr = functools.partial(torch.optim.SGD, lr=1e-30)
-        still = WGAN(**SMALL, generator=generator, critic="mlp:width=8", generator_optimizer=lr, scaling="none")
+        still = WGAN(
+            **SMALL, generator=generator, critic="mlp:width=8", generator_optimizer=lr, settings={"scaling": "none"}
+        )
         noise = torch.randn(6, 4)
         still.fit(POINTS)
         np.testing.assert_allclose(still.sample(noise=noise), generator(noise).detach(), rtol=1e-5, atol=1e-5)
@@ -101,7 +103,7 @@ class TestFitting:
         assert not np.array_equal(model.sample(noise=noise, y="a"), model.sample(noise=noise, y="b"))
 
     def test_or_are_joined_to_what_goes_in(self):
-        model = WGAN(**SMALL, critic=dense(5, 8, 1), generator=dense(7, 8, 2), conditioning="concat")
+        model = WGAN(**SMALL, critic=dense(5, 8, 1), generator=dense(7, 8, 2), settings={"conditioning": "concat"})
         assert model.fit(POINTS, RNG.choice(3, 120)).sample(4, y=1).shape == (4, 2)
         critic, generator = (
             nn.Sequential(nn.Conv2d(3, 4, 12), nn.Flatten(), nn.Linear(4, 1)),
@@ -115,7 +117,7 @@ class TestFitting:
         tied = nn.Sequential(layer, nn.ReLU(), layer, nn.Linear(4, 2))
         critic = dense(2, 8, 1)
         critic.register_parameter("unused", nn.Parameter(torch.zeros(3)))
-        model = WGAN(**SMALL, generator=tied, critic=critic, ema_decay=0.9).fit(POINTS)
+        model = WGAN(**SMALL, generator=tied, critic=critic, settings={"ema_decay": 0.9}).fit(POINTS)
         body = model._trained.game.generator.body
         assert body[0].weight is body[2].weight
         assert not torch.equal(body[0].weight, layer.weight)
@@ -132,9 +134,9 @@ class TestFitting:
             **SMALL,
             generator=MLP(width=8),
             critic=dense(4, 8, 1),
-            packing=2,
             constraint=GradientPenalty(weight=1.0),
             batch_size=16,
+            settings={"packing": 2},
         )
         assert model.fit(POINTS).sample(2).shape == (2, 2)
 
@@ -193,7 +195,7 @@ class TestRefusing:
             ),
             ({"critic_optimizer": torch.optim.LBFGS}, "the optimiser LBFGS failed on one parameter: TypeError"),
             (
-                {"critic_optimizer": ADAMW, "critic": dense(2, 1), "unrolled_steps": 1},
+                {"critic_optimizer": ADAMW, "critic": dense(2, 1), "settings": {"unrolled_steps": 1}},
                 "updates of AdamW cannot be looked",
             ),
             ({"objective": Mine}, r"objective must be an object, not the class Mine: give Mine\(\)"),
@@ -224,10 +226,12 @@ class TestRefusing:
             WGAN(**SMALL, generator=dense(4, 144)).fit(IMAGES)
 
     def test_a_module_that_takes_no_condition(self):
-        with pytest.raises(UsageError, match=r'the second the condition; with conditioning="concat" both are joined'):
+        with pytest.raises(
+            UsageError, match=r'the second the condition; with settings={"conditioning": "concat"} both are joined'
+        ):
             WGAN(**SMALL, generator=dense(4, 2), critic=dense(2, 1)).fit(POINTS, RNG.choice(2, 120))
         with pytest.raises(UsageError, match="cannot enter a module of your own by projection"):
-            WGAN(**SMALL, critic=dense(2, 1), conditioning="projection").fit(POINTS, RNG.choice(2, 120))
+            WGAN(**SMALL, critic=dense(2, 1), settings={"conditioning": "projection"}).fit(POINTS, RNG.choice(2, 120))
 
     @pytest.mark.parametrize(
         ("method", "loss", "message"),

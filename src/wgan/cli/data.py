@@ -170,7 +170,7 @@ def _cell(value: object) -> str:
 def _written(source: Source) -> dict[str, Number]:
     """The columns of numbers and dates that samples have as text in a form of their own, by name."""
     from wgan.data.columns import Number
-    from wgan.data.tables import TableCodec
+    from wgan.data.tables.codec import TableCodec
 
     columns = source.codec.columns if isinstance(source.codec, TableCodec) else ()
     return {column.name: column for column in columns if isinstance(column, Number) and column.form is not None}

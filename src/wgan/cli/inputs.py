@@ -96,7 +96,7 @@ def joined(a: Side, b: Side, num_a: int, num_b: int) -> Joint:
         DataError: Other columns, dimensions or sizes of images.
     """
     from wgan.data.points import PointsCodec
-    from wgan.data.tables import TableCodec
+    from wgan.data.tables.codec import TableCodec
     from wgan.evaluation import TableRows, join_images, join_points, join_tables
 
     x, y = a.draw(num_a), b.draw(num_b)
@@ -202,8 +202,8 @@ class _Reader:
         import pyarrow as pa
 
         from wgan.data.columns import Number
-        from wgan.data.tables import TableCodec
-        from wgan.data.types import to_plain
+        from wgan.data.columns.types import to_plain
+        from wgan.data.tables.codec import TableCodec
         from wgan.randomness import Randomness
         from wgan.runs import load
 
@@ -241,7 +241,7 @@ class _Reader:
         import pyarrow as pa
 
         from wgan.data.tables.detecting import detect
-        from wgan.data.tables.formats import read_table
+        from wgan.data.tables.reading import read_table
 
         path, name = Path(self.data), escaped(self.data)
         found = detect(read_table(path, name=name, header=self.options.header), self.options)

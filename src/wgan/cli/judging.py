@@ -12,6 +12,7 @@ _NUM_COLUMNS = 10
 
 def lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """A line for each number, distances beside their floors; nothing for an empty evaluation."""
+    from wgan.evaluation.metrics import other_numbers
     from wgan.report.evaluations import conditional_accuracies, read_columns, score_drop
     from wgan.report.words import distance_name, significant
 
@@ -21,9 +22,7 @@ def lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
             ratio = f" ({value / floor:.2f} times it)" if floor > 0 else ""
             between = f"between two sets of real ones {significant(floor)}{ratio}"
             yield f"{distance_name(key)}: {significant(value)}; {between}"
-    if "modes" in evaluation:
-        yield f"modes: {evaluation['modes']:.0f} of {evaluation['num_modes']:.0f}"
-        yield f"high quality: {100 * evaluation['high_quality']:.1f} % of the samples"
+    yield from (f"{title}: {text}" for title, text in other_numbers(evaluation).items())
     for part in conditional_accuracies(evaluation):
         yield part.line()
     if "score_drop" in evaluation:

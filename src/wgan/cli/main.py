@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
 import re
-import signal
 import sys
-import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
 
 from wgan.cli.streams import lenient_streams
 from wgan.errors import (
@@ -26,6 +22,7 @@ from wgan.errors import (
 )
 from wgan.settings import on_command_line
 from wgan.system.memory import is_out_of_memory
+from wgan.system.signals import SignalError, raising_on_termination
 from wgan.system.text import did_you_mean, escaped
 
 # Command to the line that the help gives it; each is answered by `run(words)` of the module of that name.
@@ -64,7 +61,6 @@ To begin:
 
 _LINE_FEED = "\n"
 _INTERRUPTED = 130
-_TERMINATED = 143
 _PIPE_CLOSED = 141
 
 _OF_NAMES = (
@@ -108,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    with lenient_streams() as (out, _), warnings.catch_warnings(), _termination_raised():
+    with lenient_streams() as (out, _), warnings.catch_warnings(), raising_on_termination():
         # Warnings are shown and do not end a command, whatever Python was asked to make of warnings.
         warnings.simplefilter("default", WganWarning)
         warnings.simplefilter("always", DataWarning)
@@ -122,28 +118,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
             code = _leave(error, words)
     return _PIPE_CLOSED if out.reader_left and code == 0 else code
-
-
-class _TerminatedError(BaseException):
-    """SIGTERM came; raised, so that half-written files are removed on the way out."""
-
-
-@contextlib.contextmanager
-def _termination_raised() -> Iterator[None]:
-    """Raise on SIGTERM within the block, where nobody else has asked for the signal; a run has its own answer to it."""
-
-    def leave(*_: object) -> NoReturn:
-        raise _TerminatedError
-
-    is_ours = threading.current_thread() is threading.main_thread()
-    is_ours = is_ours and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if is_ours:
-        signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        if is_ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def say(text: str) -> None:
@@ -182,9 +156,9 @@ def _leave(error: BaseException, words: Sequence[str]) -> int:
     if isinstance(error, KeyboardInterrupt):
         _complain("interrupted")
         return _INTERRUPTED
-    if isinstance(error, _TerminatedError):
+    if isinstance(error, SignalError):
         _complain("terminated")
-        return _TERMINATED
+        return error.exit_code
     if isinstance(error, BrokenPipeError):
         return _PIPE_CLOSED
     if isinstance(error, OSError) and error.errno in (*_OF_NAMES, *_OF_DISKS):

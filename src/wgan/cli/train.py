@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from wgan.cli.main import say
 from wgan.cli.options import Group, go_through, parse, wants_help
-from wgan.cli.signals import Came, SignalError, at_most, breaking_off
 from wgan.data.names import BUILT_IN, default_recipe, kind_of
 from wgan.errors import Interrupted, NumericError, UsageError, WganError
 from wgan.settings import DataOptions, Settings, from_mapping, problems, read_toml, refuse, seal_of
 from wgan.settings.recipes import RECIPES, recipe, recipe_faults
+from wgan.system.signals import Received, SignalError, at_most, raising
 from wgan.system.text import counted, escaped
 
 if TYPE_CHECKING:
-    from wgan.runs import Experiment
+    from wgan.runs import Run
 
 _DESCRIPTION = (
     "Train a Wasserstein GAN on DATA: a built-in name, an array (.npy, .npz), a table (.csv, .tsv, .parquet, .feather, "
@@ -55,30 +55,30 @@ class RunOptions:
 
 def run(words: Sequence[str]) -> int:
     """Answer `wgan train`."""
-    with breaking_off() as came:
+    with raising() as received:
         try:
-            return _answer(words, came)
+            return _answer(words, received)
         except SignalError as error:
             signal = error
         except Exception as error:
-            if came.signal is None or isinstance(error, WganError):
+            if received.signal is None or isinstance(error, WganError):
                 raise
-            signal = came.signal
+            signal = received.signal
         print(f"wgan: stopped by {signal.name} before the run had begun; nothing of it is left", file=sys.stderr)
         return signal.exit_code
 
 
-def _answer(words: Sequence[str], came: Came) -> int:
+def _answer(words: Sequence[str], received: Received) -> int:
     options, settings = read(words)
     if options.resume is not None:
-        return _resume(options, words, came)
+        return _resume(options, words, received)
     refuse(_faults(settings))
     _refuse_missing_device(settings, words)
     from wgan.runs import begin
 
-    came.repeat()
+    received.raise_again()
     with begin(settings, options.out, shrink_batch=not _asks_for_batch(options, words)) as experiment:
-        return _follow(experiment, options.quiet, came)
+        return _follow(experiment, options.quiet, received)
 
 
 def read(words: Sequence[str]) -> tuple[RunOptions, Settings]:
@@ -192,7 +192,7 @@ def _refuse_missing_device(settings: Settings, words: Sequence[str]) -> None:
         raise UsageError("this machine has no CUDA device that can be used", remedy=f"On the CPU: {command}")
 
 
-def _resume(options: RunOptions, words: Sequence[str], came: Came) -> int:
+def _resume(options: RunOptions, words: Sequence[str], received: Received) -> int:
     given, _ = go_through(words, [option for group in _groups(Settings()) for option in group.options()])
     if others := given.keys() - {"resume", "steps", "patience", "quiet", "data"}:
         named = ", ".join("--" + name.replace("_", "-") for name in sorted(others))
@@ -205,16 +205,16 @@ def _resume(options: RunOptions, words: Sequence[str], came: Came) -> int:
     try:
         from wgan.runs import resume
 
-        came.repeat()
+        received.raise_again()
         changes = {name: given.get(name) for name in ("steps", "patience", "data")}
         with resume(options.resume, **changes) as experiment:
-            return _follow(experiment, options.quiet, came)
+            return _follow(experiment, options.quiet, received)
     except SignalError as signal:
         raise _interrupted(signal, options.resume) from None
     except Exception as error:
-        if came.signal is None or isinstance(error, WganError):
+        if received.signal is None or isinstance(error, WganError):
             raise
-        raise _interrupted(came.signal, options.resume) from None
+        raise _interrupted(received.signal, options.resume) from None
 
 
 def _interrupted(signal: SignalError, directory: Path) -> Interrupted:
@@ -224,11 +224,11 @@ def _interrupted(signal: SignalError, directory: Path) -> Interrupted:
     )
 
 
-def _follow(experiment: Experiment, quiet: bool, came: Came) -> int:
+def _follow(experiment: Run, quiet: bool, received: Received) -> int:
     """Train to the end and say what came of it; a run that ends before it is reported too."""
     directory = experiment.directory
     try:
-        came.repeat()
+        received.raise_again()
         evaluation = _train(experiment, quiet)
     except Interrupted:
         with contextlib.suppress(SignalError), at_most(_REPORT_SECONDS):
@@ -259,7 +259,7 @@ def _report(directory: Path) -> None:
         print(f"wgan: warning: the report could not be written: {reason}", file=sys.stderr)
 
 
-def _train(experiment: Experiment, quiet: bool) -> dict[str, float]:
+def _train(experiment: Run, quiet: bool) -> dict[str, float]:
     """Train to the end, shown or not, and return the last evaluation."""
     from wgan.report.live import LiveView
 
@@ -279,7 +279,7 @@ def _train(experiment: Experiment, quiet: bool) -> dict[str, float]:
     return evaluation
 
 
-def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool) -> int:
+def _conclude(experiment: Run, evaluation: dict[str, float], quiet: bool) -> int:
     """Write the report and say what came of the run."""
     from wgan.cli.judging import lines
     from wgan.report import write_report
@@ -300,7 +300,7 @@ def _conclude(experiment: Experiment, evaluation: dict[str, float], quiet: bool)
     return 0
 
 
-def _next_command(experiment: Experiment) -> str:
+def _next_command(experiment: Run) -> str:
     """A command that draws from the run into its own directory: a picture elsewhere might lie among the data."""
     from wgan.cli.where import example
     from wgan.data.export import sample_ending

@@ -1,8 +1,7 @@
-"""What keeps a critic in bounds: clipping, penalties on its gradient, spectral normalisation, or nothing.
+"""Constraints on the critic: weight clipping, gradient penalties, spectral normalisation, or none.
 
-A constraint acts at up to three moments: once when the critic is built (`attach`), in the critic's loss (`penalty`),
-and after each of its updates (`project`). To add one, write its class in a file here and give it a row in
-`CONSTRAINTS`.
+A constraint acts at up to three points: once when the critic is built (`attach`), in the critic's loss (`penalty`), and
+after each of its updates (`project`). To add one, write its class in a file here and add it to `CONSTRAINTS`.
 """
 
 from __future__ import annotations

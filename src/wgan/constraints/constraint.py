@@ -1,4 +1,4 @@
-"""What a constraint is: the moments at which a critic can be held."""
+"""The interface of a constraint: the points in training at which it acts."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Scores = Callable[[Tensor, Tensor | None], Tensor]
 
 
 class Constraint:
-    """The moments at which a critic can be held, each doing nothing here; a row defines those that it needs.
+    """A constraint on the critic. Here every method does nothing; a subclass overrides those that it needs.
 
     Attributes:
-        scale: In what unit a Wasserstein critic's estimate then is, as a curve's axis would say it.
-        holds: Whether there must be a critic with weights for it to act on.
+        scale: The unit of a Wasserstein critic's estimate, for the axis of a curve.
+        holds: Whether it needs a critic with parameters.
         bounds_slope: Whether it keeps the critic's slopes near or below one number everywhere.
     """
 
@@ -37,18 +37,18 @@ class Constraint:
         """Change or check the critic, once, before its optimiser is built.
 
         Raises:
-            UsageError: A critic that this constraint cannot hold.
+            UsageError: A critic that this constraint does not apply to.
         """
 
     def at(self, update: int) -> Constraint:
-        """What holds the critic in its update number `update` of the run, the first being 0: a lazy one rests.
+        """The constraint of critic update number `update` of the run, from 0; lazy penalties skip some updates.
 
-        Equal ones share a compiled update, so that there should be few that differ, and all must be hashable.
+        Equal constraints share one compiled update: there should be few different ones, and all must be hashable.
         """
         return self
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor | None:
-        """Draw what `penalty` needs at random, so that the loss itself is a pure function.
+        """Draw the random numbers that `penalty` needs, so that the loss is a pure function.
 
         Args:
             shape: Of the batch of real samples, (N, *shape).
@@ -62,32 +62,31 @@ class Constraint:
         Args:
             scores: The critic, from values (N, *shape) and a condition to scores (N,).
             real: The batch of real samples.
-            fake: The batch of generated samples, of the same size; without a graph, except where the generator looks
-                ahead through the critic's updates.
+            fake: The batch of generated samples, of the same size; without a graph, except in unrolled updates.
             drawn: What `draw` returned for this batch.
         """
         return 0.0
 
     def project(self, critic: nn.Module) -> None:
-        """Bring the critic's weights back into the set that is allowed, after an update (Algorithm 1, line 7)."""
+        """Project the critic's parameters onto the allowed set after an update (Algorithm 1, line 7)."""
 
     def projected(self, weights: list[Tensor]) -> list[Tensor]:
-        """The same of weights that are not the critic's own, without changing them: differentiable."""
+        """The projection of other parameters, differentiable and not in place."""
         return weights
 
 
 @dataclass(frozen=True)
 class Unconstrained(Constraint):
-    """Nothing: the critic is free, its scores can grow without bound, and a Wasserstein curve is no distance."""
+    """No constraint: scores can grow without bound, and a Wasserstein estimate is not a distance."""
 
     holds: ClassVar[bool] = False
 
 
 def refuse_batch_norm(critic: nn.Module, why: str) -> None:
-    """Refuse a critic in which samples of a batch change one another's scores.
+    """Raise for a critic in which the score of a sample depends on the rest of its batch.
 
     Raises:
-        UsageError: A layer of batch norm, named.
+        UsageError: A layer of batch norm, which is named.
     """
     for name, module in critic.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -1,4 +1,4 @@
-"""Constraints on the critic's gradient: terms in its loss, each at samples of its own choice."""
+"""Penalties on the critic's gradient, as terms in its loss."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from wgan.system.torch_state import usual_state
 
 Pairs = Literal["random", "optimal"]
 
-_RESTING = Unconstrained()
+_NONE = Unconstrained()
 _UNITS_OF_THE_DATA = "roughly in units of the scaled data: the penalty bounds slopes softly"
 
 
 @dataclass(frozen=True)
 class Penalty(Constraint):
-    """A weighed term in the critic's loss: in each of its updates, or lazily in some, made up for by its weight.
+    """A weighted term in the critic's loss, in each of its updates or lazily in every k-th.
 
-    A term in every k-th update, k times as heavy, has the same mean and costs a k-th. Which updates those are depends
-    on their number in the run alone.
+    In every k-th update the term has k times the weight, so that its mean is the same at 1/k of the cost. Which updates
+    have it depends only on their number in the run.
 
     Attributes:
         weight: Of the term.
-        every: Updates of the critic from one that has the term to the next.
+        every: k: critic updates from one with the term to the next.
 
     Source: Karras et al. (2020), Analyzing and improving the image quality of StyleGAN, appendix B, for laziness.
     """
@@ -43,15 +43,15 @@ class Penalty(Constraint):
             raise ValueError(f"every must be at least 1, not {self.every}")
 
     def attach(self, critic: nn.Module) -> None:
-        """Refuse batch norm: it ties samples together, and the penalty is on each sample's own gradient."""
+        """Raise for batch norm: the penalty is on the gradient of each sample's own score."""
         refuse_batch_norm(critic, "a gradient penalty needs a critic that scores each sample by itself")
 
     def at(self, update: int) -> Constraint:
-        """Itself in every so manyth update, and nothing between."""
-        return self if update % self.every == 0 else _RESTING
+        """Itself in every k-th update, and no constraint in the others."""
+        return self if update % self.every == 0 else _NONE
 
     def penalty(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
-        """The term, weight and laziness included."""
+        """The term times its weight and k."""
         return self.weight * self.every * self.term(scores, real, fake, drawn)
 
     @abstractmethod
@@ -61,19 +61,20 @@ class Penalty(Constraint):
 
 @dataclass(frozen=True)
 class GradientPenalty(Penalty):
-    """Hold the norm of the critic's gradient near a target, on straight lines between real and fake samples.
+    """Keep the norm of the critic's gradient near a target, on straight lines between real and fake samples.
 
-    weight * E (max(0, ||grad f(x)|| - target)) ** power for sides = "one", and with |.| in place of max(0, .) for
-    sides = "two", where x is taken
+    weight * E |(||grad f(x)|| - target)| ** power, with max(0, .) in place of |.| if `one_sided`. `penalty_at` says
+    where x is taken:
 
     between: x = e real + (1 - e) fake, e uniform on [0, 1], one for each pair;
     real, fake: at the samples themselves;
-    around: x = real + noise, normal, half as wide as the batch spreads, as `dragan` does.
+    around: x = real + normal noise of half the batch's standard deviation, as in `dragan`.
 
-    Pairs are as they were drawn for pairs = "random". For "optimal" they are those of the optimal transport between the
-    two batches, within equal conditions: on these lines the best critic has slope 1, which it need not have on others.
+    With pairs = "random", samples are paired as they were drawn. With "optimal", they are paired by optimal transport
+    between the two batches, within equal conditions: on these lines the best critic has slope 1, which it need not have
+    on others.
 
-    Source: Gulrajani et al. (2017), equation 3 (two sides, power 2, between, random pairs), the remark on one side, and
+    Source: Gulrajani et al. (2017), equation 3 (two-sided, power 2, between, random pairs), the remark on one side, and
     proposition 1 for the slope between optimal pairs.
     """
 
@@ -95,13 +96,13 @@ class GradientPenalty(Penalty):
 
     @property
     def scale(self) -> str:
-        """Units of the data where slopes are held at 1 on the whole way from real to fake samples."""
+        """Units of the data if slopes are kept at 1 on the lines from real to fake samples."""
         if self.target == 1.0 and self.penalty_at == "between":
             return _UNITS_OF_THE_DATA
         return "in a unit that the penalty's target and place decide"
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor | None:
-        """The mixing weights e, shape (N,); or the noise, of the samples' shape; or nothing."""
+        """The mixing weights e, shape (N,); or the noise, of the samples' shape; or None."""
         if self.penalty_at == "between":
             return torch.rand(shape[0], generator=rng, dtype=torch.float32, device="cpu")
         return (
@@ -111,23 +112,23 @@ class GradientPenalty(Penalty):
         )
 
     def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
-        """The mean of the excess; finite, with a finite gradient, where the critic is flat."""
+        """The mean excess; it and its gradient are finite where the critic is flat."""
         if self.penalty_at == "between":
             assert drawn is not None
-            where = between(real, _paired(real, fake, self.pairs), drawn)
+            points = between(real, _paired(real, fake, self.pairs), drawn)
         elif self.penalty_at == "around":
             assert drawn is not None
-            where = around(real, drawn, 0.5)
+            points = around(real, drawn, 0.5)
         else:
-            where = real if self.penalty_at == "real" else fake
-        excess = _norms(scores, where) - self.target
+            points = real if self.penalty_at == "real" else fake
+        excess = _norms(scores, points) - self.target
         excess = excess.clamp(min=0.0) if self.one_sided else excess.abs()
         return (excess.square() if self.power == 2 else excess).mean()
 
 
 @dataclass(frozen=True)
 class LipschitzPenalty(Penalty):
-    """WGAN-LP: hold the norm of the critic's gradient below 1 between real and fake samples, and leave it free below.
+    """WGAN-LP: keep the norm of the critic's gradient at most 1 between real and fake samples.
 
     weight * E max(0, ||grad f(x)|| - 1)², x and pairs as in `penalty`. An optimal critic may be flat where no mass
     has to move.
@@ -145,15 +146,15 @@ class LipschitzPenalty(Penalty):
         return torch.rand(shape[0], generator=rng, dtype=torch.float32, device="cpu")
 
     def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
-        """The mean square of what exceeds 1."""
+        """The mean squared excess over 1."""
         assert drawn is not None
-        where = between(real, _paired(real, fake, self.pairs), drawn)
-        return (_norms(scores, where) - 1.0).clamp(min=0.0).square().mean()
+        points = between(real, _paired(real, fake, self.pairs), drawn)
+        return (_norms(scores, points) - 1.0).clamp(min=0.0).square().mean()
 
 
 @dataclass(frozen=True)
 class DRAGAN(Penalty):
-    """Hold the norm of the critic's gradient near 1 around real samples.
+    """Keep the norm of the critic's gradient near 1 around real samples.
 
     weight * E (||grad f(x + d)|| - 1)² over real x, d normal with `spread` times the standard deviation of the batch's
     entries.
@@ -171,7 +172,7 @@ class DRAGAN(Penalty):
         _refuse_beyond("spread", self.spread)
 
     def draw(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
-        """The noise in units of its width, of the samples' shape."""
+        """Standard normal noise of the samples' shape."""
         return torch.randn(shape, generator=rng, dtype=torch.float32, device="cpu")
 
     def term(self, scores: Scores, real: Batch, fake: Batch, drawn: Tensor | None) -> Tensor:
@@ -227,22 +228,24 @@ class R1R2(Penalty):
 
 
 def between(real: Batch, fake: Batch, mix: Tensor) -> Batch:
-    """Points on the straight line of each pair: at mix = 1 the real one, under the real one's condition."""
+    """Points on the straight line of each pair, the real sample at mix = 1, under its condition."""
     mix = mix.reshape(-1, *[1] * (real.values.dim() - 1))
     return Batch(torch.lerp(fake.values, real.values, mix), real.condition)
 
 
 def optimally_paired(real: Batch, fake: Batch) -> Batch:
-    """The generated samples in the order in which optimal transport gives them to the real ones.
+    """The generated samples in the order in which optimal transport assigns them to the real ones.
 
-    The sum of Euclidean distances is least among all orders that give no sample to one of another condition.
+    The sum of Euclidean distances is least among all orders that pair samples of equal conditions.
 
     Args:
         real: Shape (N, *shape).
-        fake: Likewise, row by row under the conditions of the real ones.
+        fake: Likewise, under the conditions of the real ones row by row.
 
     Returns:
-        Those of `fake`, with their graph; the order is a constant. O(N³) at worst: 7 ms for 256 pairs in the plane.
+        The rows of `fake` with their graph; the order is a constant.
+
+    Cost: O(N³) at worst: 7 ms for 256 pairs in the plane.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -250,10 +253,11 @@ def optimally_paired(real: Batch, fake: Batch) -> Batch:
     costs = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
     if real.condition is not None:
         _, kinds = torch.unique(real.condition, dim=0, return_inverse=True)
-        # As many leave a condition as come to it, and could stay for the greatest cost at most: none leaves for more.
+        # Each condition has as many real as generated samples. Pairs of unequal conditions cost more than any other, so
+        # that the optimum has none.
         costs = torch.where((kinds[:, None] == kinds).cpu(), costs, 1.0 + 2.0 * costs.max())
     if not bool(costs.isfinite().all()):
-        return fake  # which order it is does not matter to a run that has diverged
+        return fake  # the run has diverged, and any order will do
     order = torch.from_numpy(linear_sum_assignment(costs.numpy())[1]).to(fake.values.device)
     return Batch(fake.values[order], fake.condition)
 
@@ -267,32 +271,32 @@ def around(real: Batch, noise: Tensor, spread: float) -> Batch:
     return Batch(real.values + spread * real.values.std(correction=0) * noise, real.condition)
 
 
-def _gradients(scores: Scores, where: Batch) -> Tensor:
+def _gradients(scores: Scores, batch: Batch) -> Tensor:
     """The gradient of the score at each sample, shape (N, D), differentiable."""
     if not torch.is_grad_enabled():
-        # Its caller only wants the penalty's value, but the slope is a gradient all the same. Tensors made in inference
-        # mode can have none; their copies can.
+        # Under no_grad only the penalty's value is needed, but the gradient must be computed all the same. Tensors made
+        # in inference mode cannot require one; copies of them can.
         with usual_state():
-            condition = None if where.condition is None else where.condition.clone()
-            return _gradients(scores, Batch(where.values.clone(), condition)).detach()
-    # Where the generator looks ahead, samples have a graph, which the penalty belongs to. The critic's weights then
-    # follow from them too: a copy that they do not follow from tells the slope at a sample from that dependence.
-    values = where.values.clone() if where.values.requires_grad else where.values.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(scores(values, where.condition).sum(), values, create_graph=True)
+            condition = None if batch.condition is None else batch.condition.clone()
+            return _gradients(scores, Batch(batch.values.clone(), condition)).detach()
+    # In unrolled updates the samples have a graph, and the critic's parameters depend on them too. The clone separates
+    # the gradient at a sample from that dependence.
+    values = batch.values.clone() if batch.values.requires_grad else batch.values.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(scores(values, batch.condition).sum(), values, create_graph=True)
     return gradient.flatten(1)
 
 
-def _norms(scores: Scores, where: Batch) -> Tensor:
-    """The norm of the gradient at each sample, shape (N,): 0, with derivatives 0, where the critic is flat."""
-    gradients = _gradients(scores, where)
+def _norms(scores: Scores, batch: Batch) -> Tensor:
+    """The norm of the gradient at each sample, shape (N,); 0 with derivative 0 where the critic is flat."""
+    gradients = _gradients(scores, batch)
     flat = (gradients == 0).all(dim=1)
-    # The second derivative of a norm at 0 is NaN, and a generator that looks ahead asks for it.
+    # Unrolled updates need the second derivative of the norm, which autograd gives as NaN at 0.
     norms = torch.linalg.vector_norm(torch.where(flat[:, None], 1.0, gradients), dim=1)
     return torch.where(flat, 0.0, norms)
 
 
-def _half_square(scores: Scores, where: Batch) -> Tensor:
-    return 0.5 * _gradients(scores, where).square().sum(dim=1).mean()
+def _half_square(scores: Scores, batch: Batch) -> Tensor:
+    return 0.5 * _gradients(scores, batch).square().sum(dim=1).mean()
 
 
 def _refuse_beyond(name: str, value: float) -> None:

@@ -18,8 +18,8 @@ from wgan.system.torch_state import in_usual_state
 class WeightClipping(Constraint):
     """Clip every weight of the critic to [-bound, bound] after each update.
 
-    A critic without batch norm is then K-Lipschitz for a K that depends on the bound and the network alone, so the
-    curve is a distance up to a factor that has the same limit all through a run.
+    A critic without batch norm is then K-Lipschitz, with K depending only on the bound and the network. The estimate is
+    thus at most K times the distance throughout a run.
 
     Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1, line 7.
     """
@@ -35,13 +35,13 @@ class WeightClipping(Constraint):
 
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
-        """Clip, batch-norm scales and biases included, as the authors do."""
-        weights: list[Tensor] = list(critic.parameters())
-        torch._foreach_clamp_min_(weights, -self.bound)
-        torch._foreach_clamp_max_(weights, self.bound)
+        """Clip all parameters, including biases and batch-norm scales, as in the authors' code."""
+        parameters: list[Tensor] = list(critic.parameters())
+        torch._foreach_clamp_min_(parameters, -self.bound)
+        torch._foreach_clamp_max_(parameters, self.bound)
 
     def projected(self, weights: list[Tensor]) -> list[Tensor]:
-        """The weights clipped; those outside the box have no gradient."""
+        """The clipped weights; those beyond the bound have gradient 0."""
         return [weight.clamp(-self.bound, self.bound) for weight in weights]
 
 
@@ -49,9 +49,9 @@ class WeightClipping(Constraint):
 class SpectralNorm(Constraint):
     """Divide each weight matrix of the critic by its largest singular value.
 
-    An MLP whose activations are 1-Lipschitz then is so too, up to the error of one power iteration a forward pass.
-    Convolutions are normalised as matrices of shape (out, in x height x width), which bounds the filter and not the
-    convolution: its slope can exceed 1, as can that of residual blocks, which add their input.
+    An MLP with 1-Lipschitz activations is then 1-Lipschitz, up to the error of one power iteration in each forward
+    pass. Convolutions are normalised as matrices of shape (out, in x height x width), which bounds the filter but not
+    the convolution: its slope can exceed 1, as can that of residual blocks, which add their input.
 
     Source: Miyato et al. (2018), section 2 and Algorithm 1.
     """
@@ -67,7 +67,7 @@ class SpectralNorm(Constraint):
 
     @in_usual_state
     def attach(self, critic: nn.Module) -> None:
-        """Register the normalisation on every linear and convolutional layer; a critic that has it is left alone."""
+        """Register the normalisation on every linear and convolutional layer that does not have it yet."""
         refuse_batch_norm(critic, "spectral normalisation bounds slopes, which batch norm scales up again")
         for module in list(critic.modules()):
             is_layer = isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from wgan.data.tables.formats import table_format
+from wgan.data.contents import table_format
 from wgan.errors import UsageError
 from wgan.settings import PER_COLUMN, DataOptions
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from wgan.data.columns import Category, Number
+from wgan.data.columns.types import to_plain, type_from_text
 from wgan.data.texts import Text
-from wgan.data.types import to_plain, type_from_text
 from wgan.errors import UsageError
 from wgan.system.text import did_you_mean, listed
 

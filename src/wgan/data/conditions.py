@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from wgan.data.codes import Part, code_of, known_values, words_of
@@ -31,23 +30,6 @@ _PARTS: dict[str, type[Category] | type[Number] | type[Text]] = {"category": Cat
 
 _MOST_KEPT = 10_000
 _EQUAL_SHARE = 10**12
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RowConditions:
-    """The condition of each row of a data set.
-
-    Attributes:
-        parts: The parts of the conditions.
-        codes: The codes of each row that is kept, shape (n, parts), float32.
-        kept: Whether each of the N rows of the data is kept, shape (N,); None if all are.
-        notes: Lines for the user.
-    """
-
-    parts: tuple[Part, ...]
-    codes: Tensor
-    kept: NDArray[np.bool_] | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

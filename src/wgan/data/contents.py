@@ -1,29 +1,15 @@
-"""What the first bytes of a file say that it holds, whatever its name says; nothing here waits for torch or Arrow."""
+"""Identify a file by its first bytes, whatever its ending. Imports neither torch nor Arrow."""
 
 from __future__ import annotations
 
-import bz2
-import contextlib
-import csv
-import gzip
-import json
-import lzma
 import re
-import zipfile
-import zlib
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO, Literal, cast
+from pathlib import Path
+from typing import Literal
 
-Content = Literal["npy", "npz", "parquet", "feather", "jsonl", "text", "zip", "tar", "idx", "image", "foreign", ""]
+from wgan.data.compression import ZIP_MARKS, head_of, zip_members
+from wgan.data.tables.formats import TableFormat, by_bytes, by_ending, by_text
 
-PACKINGS: dict[str, bytes] = {
-    ".gz": b"\x1f\x8b",
-    ".zst": b"\x28\xb5\x2f\xfd",
-    ".bz2": b"BZh",
-    ".xz": b"\xfd7zXZ\0",
-}
-"""Endings of compressed files, and how such files begin."""
+Content = Literal["npy", "npz", "table", "zip", "tar", "idx", "image", "foreign", ""]
 
 FOREIGN: dict[str, tuple[bytes, ...]] = {
     "an Excel workbook": (b"\xd0\xcf\x11\xe0",),
@@ -36,184 +22,97 @@ FOREIGN: dict[str, tuple[bytes, ...]] = {
     "a Stata file": (b"<stata_dta>",),
     "a MATLAB file": (b"MATLAB 5.0",),
 }
-"""Files that are well known and not read, and how they begin."""
+"""Well-known kinds of files that cannot be read, and their first bytes."""
 
 _BEGINNINGS: tuple[tuple[Content, tuple[bytes, ...]], ...] = (
     ("npy", (b"\x93NUMPY",)),
-    ("parquet", (b"PAR1",)),
-    ("feather", (b"ARROW1", b"FEA1", b"\xff\xff\xff\xff")),
     ("image", (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"P5\n", b"P6\n")),
-    ("zip", (b"PK\x03\x04", b"PK\x05\x06")),
+    ("zip", ZIP_MARKS),
     ("foreign", tuple(mark for marks in FOREIGN.values() for mark in marks)),
 )
-_HEAD_BYTES = 1 << 15
-_TAR_MARK, _TAR_PLACE = b"ustar", 257
+_TAR_MARK, _TAR_OFFSET = b"ustar", 257
 _JSON_ARRAY = re.compile(r"\s*\[\s*[\[{]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
-_DELIMITERS = ",;\t|"
 _IDX_TYPES = b"\x08\x09\x0b\x0c\x0d\x0e"
 
 
-def packing_of(head: bytes) -> str:
-    """The ending of the compression that bytes begin as, empty for none."""
-    return next((ending for ending, mark in PACKINGS.items() if head.startswith(mark)), "")
-
-
-def open_unpacked(path: Path, packing: str) -> IO[bytes]:
-    """Open a compressed file for reading what was compressed.
-
-    Args:
-        path: The file.
-        packing: A key of `PACKINGS`.
-    """
-    if packing == ".gz":
-        return cast("IO[bytes]", gzip.open(path))
-    if packing == ".bz2":
-        return cast("IO[bytes]", bz2.open(path))
-    if packing == ".xz":
-        return cast("IO[bytes]", lzma.open(path))
-    import pyarrow as pa
-
-    return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(path.open("rb")), "zstd"))
-
-
-@contextlib.contextmanager
-def packed(file: BinaryIO, packing: str) -> Iterator[BinaryIO]:
-    """A file that compresses what is written to it into another, the same bytes to the same bytes.
-
-    Args:
-        file: Open for writing; it stays open.
-        packing: A key of `PACKINGS`, or empty for none: then the file itself.
-    """
-    if not packing:
-        yield file
-        return
-    inner: Any
-    if packing == ".gz":
-        # Neither a name nor a time in the header.
-        inner = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
-    elif packing == ".bz2":
-        inner = bz2.BZ2File(file, "wb")
-    elif packing == ".xz":
-        inner = lzma.LZMAFile(file, "wb")  # noqa: SIM115 - closed below
-    else:
-        import pyarrow as pa
-
-        inner = pa.CompressedOutputStream(file, "zstd")
-    with inner:
-        yield inner
-
-
-DAMAGED = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, MemoryError)
-"""What reading damaged compressed bytes raises."""
-
-
-def head_of(path: Path) -> bytes:
-    """The first bytes of a file, unpacked where it is compressed; empty where there are none to read."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-        packing = packing_of(head)
-        if packing:
-            with open_unpacked(path, packing) as unpacked:
-                head = unpacked.read(_HEAD_BYTES)
-    except DAMAGED:
-        return b""
-    return head
-
-
 def content_of(path: Path) -> Content:
-    """Say what a file holds, looking at no more than its beginning, or at the list of members of a zip archive.
+    """The content of a file, as `identify` finds it."""
+    return identify(path)[0]
+
+
+def identify(path: Path) -> tuple[Content, TableFormat | None]:
+    """Identify the content of a file by its first bytes, and of a zip archive by the names of its members.
 
     Args:
-        path: A regular file.
+        path: A regular file. If it is compressed, the decompressed bytes count.
 
     Returns:
-        The content, that of the file inside where one file is compressed; "text" only where lines have the same number
-        of cells, at least two. Empty where the beginning does not settle it.
+        The content, empty if the bytes do not settle it; and the format of a table or of the only table in an archive.
+        Text is a table only if its lines have the same number of cells, at least two.
     """
     head = head_of(path)
     if (text := _text(head)) is not None:
-        # Columns may be called PAR1 or BMI.
-        return _textual(text)
+        # Text is not compared with the marks below: columns may be called PAR1 or BMI.
+        if _JSON_ARRAY.match(text):
+            return "foreign", None
+        known = by_text(text)
+        return ("table" if known else ""), known
+    if known := by_bytes(head):
+        return "table", known
     for content, marks in _BEGINNINGS:
         if head.startswith(marks):
-            return _zipped(path) if content == "zip" else content
+            return _identify_zip(path) if content == "zip" else (content, None)
     if head[8:12] == b"WEBP" or head[4:12] in (b"ftypavif", b"ftypavis"):
-        return "image"
-    if head[_TAR_PLACE : _TAR_PLACE + len(_TAR_MARK)] == _TAR_MARK:
-        return "tar"
+        return "image", None
+    if head[_TAR_OFFSET : _TAR_OFFSET + len(_TAR_MARK)] == _TAR_MARK:
+        return "tar", None
     if len(head) > 3 and head[:2] == b"\0\0" and head[2] in _IDX_TYPES and 1 <= head[3] <= 4:
-        return "idx"
-    return "image" if head.startswith(b"BM") and head[6:10] == bytes(4) else ""
+        return "idx", None
+    return ("image" if head.startswith(b"BM") and head[6:10] == bytes(4) else ""), None
+
+
+def table_format(path: Path) -> tuple[TableFormat | None, bool]:
+    """The format of a table in a file: by its content where that is clear, else by its ending.
+
+    Returns:
+        The format, None if the file is not a table; and whether its content contradicts its ending.
+    """
+    content, found = identify(path)
+    if content == "zip":
+        return found, False
+    named = by_ending(path.name)
+    if found is None or (named is not None and named.has_content_of(found)):
+        return named, False
+    return found, True
 
 
 def foreign_name(path: Path) -> str:
-    """What a file is that is well known and not read; empty for any other."""
+    """The kind of a well-known file that cannot be read; empty for any other file."""
     head = head_of(path)
     named = next((name for name, marks in FOREIGN.items() if head.startswith(marks)), "")
-    if not named and head.startswith(b"PK") and any(member.startswith("xl/") for member in _members(path)):
+    if not named and head.startswith(b"PK") and _is_workbook(zip_members(path)):
         return "an Excel workbook"
     return "a JSON array" if not named and _JSON_ARRAY.match(head.decode("utf-8-sig", "ignore")) else named
 
 
-def is_data(member: str) -> bool:
-    """Whether a member of an archive is a file of the user's: not a folder, nor what a system adds for itself."""
-    hidden = member.startswith("__MACOSX/") or PurePosixPath(member).name.startswith(".")
-    return not member.endswith("/") and not hidden
+def _is_workbook(members: list[str]) -> bool:
+    return any(member.startswith("xl/") for member in members)
 
 
-def _zipped(path: Path) -> Content:
-    members = _members(path)
+def _identify_zip(path: Path) -> tuple[Content, TableFormat | None]:
+    members = zip_members(path)
     if members and all(member.endswith(".npy") for member in members):
-        return "npz"
-    if any(member.startswith("xl/") for member in members):
-        return "foreign"
-    # What cannot be listed is damaged: its ending says which reader explains it.
-    return "zip" if members else ""
-
-
-def _members(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [member for member in archive.namelist() if is_data(member)]
-    except (*DAMAGED, zipfile.BadZipFile, NotImplementedError):
-        return []
+        return "npz", None
+    if _is_workbook(members):
+        return "foreign", None
+    # An archive that cannot be listed is damaged. Its ending decides which reader reports that.
+    return ("zip" if members else ""), by_ending(members[0]) if len(members) == 1 else None
 
 
 def _text(head: bytes) -> str | None:
-    """The beginning of a file as text, None where it is none: no UTF-8, or with control characters."""
+    """The first bytes of a file as text; None if they are not UTF-8 or hold control characters."""
     text = head.decode("utf-8-sig", "ignore")
     # The last character may be cut off.
     is_whole = len(text.encode()) >= len(head.removeprefix(b"\xef\xbb\xbf")) - 3
     return text if text and is_whole and not _CONTROL.search(text) else None
-
-
-def _textual(text: str) -> Content:
-    """Whether text begins as a table does: JSON objects a line, or lines of equally many cells."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    if is_json_line(lines[0]):
-        return "jsonl"
-    if _JSON_ARRAY.match(text):
-        return "foreign"
-    # The last line may be cut off.
-    lines = lines[: max(2, len(lines) - 1)][:20]
-    delimiter = max(_DELIMITERS, key=lines[0].count)
-    try:
-        widths = [len(cells) for cells in csv.reader(lines, delimiter=delimiter)]
-    except csv.Error:
-        return ""
-    return "text" if len(widths) > 1 and widths[0] > 1 and len(set(widths)) == 1 else ""
-
-
-def is_json_line(line: str) -> bool:
-    """Whether a line is one JSON object."""
-    if not line.lstrip().startswith("{"):
-        return False
-    try:
-        read: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(read, dict)

@@ -22,9 +22,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from wgan.data.contents import packed
+from wgan.data.compression import compressed
+from wgan.data.tables.delimited import without_views
 from wgan.data.tables.formats import TABLE_FORMATS, TableFormat, written_endings
-from wgan.data.tables.writing import without_views
 from wgan.errors import CheckpointError, UsageError
 from wgan.system.storage import sync, temporary_beside
 
@@ -318,7 +318,7 @@ def _write_table(
     """Rows as a table in one of the formats of `wgan.data.tables.formats`, compressed or not."""
     tables = map(as_table, blocks)
     first = next(tables)
-    with path.open("wb") as file, packed(file, packing) as inner:
+    with path.open("wb") as file, compressed(file, packing) as inner:
         known.write(itertools.chain([first], tables), inner)
     return _rows(num, first)
 

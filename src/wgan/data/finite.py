@@ -12,8 +12,9 @@ from torch import Tensor
 from wgan.batch import Batch
 from wgan.data.codes import Part
 from wgan.data.columns import Number
-from wgan.data.conditions import Conditions, RowConditions
+from wgan.data.conditions import Conditions
 from wgan.data.differences import seen_by_networks
+from wgan.data.row_conditions import RowConditions
 from wgan.data.source import Codec, RowsOf
 from wgan.data.texts import Text
 from wgan.errors import UsageError

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wgan.data.contents import PACKINGS, Content, content_of, foreign_name
-from wgan.data.tables.formats import TABLE_FORMATS, by_content, by_ending, zipped_table
+from wgan.data.compression import COMPRESSIONS
+from wgan.data.contents import Content, content_of, foreign_name, identify
+from wgan.data.tables.formats import TABLE_FORMATS, by_ending
 from wgan.errors import UsageError
 from wgan.settings import Settings
 from wgan.settings.recipes import RECIPES, recipe
@@ -51,7 +52,7 @@ _BY_CONTENT: dict[Content, Format] = {"npy": "array", "npz": "array", "zip": "im
 
 TAKEN = (
     f"Taken: a built-in name ({', '.join(BUILT_IN)}), an array (.npy, .npz), a table "
-    f"({', '.join(known.endings[0] for known in TABLE_FORMATS)}; text also with {', '.join(PACKINGS)}), "
+    f"({', '.join(known.endings[0] for known in TABLE_FORMATS)}; text also with {', '.join(COMPRESSIONS)}), "
     "or images: a folder, .zip, .tar, .tar.gz, .tgz, IDX (*-ubyte.gz) or an LMDB folder."
 )
 
@@ -87,17 +88,15 @@ def format_of(data: str) -> Format:
         raise UsageError(f"{data!r} is neither a file nor a folder", remedy=TAKEN)
     if folder:
         return "images"
-    content = content_of(path)
+    content, known = identify(path)
     if content == "foreign" and "pickle" in foreign_name(path) and path.name.lower().endswith(ARRAY_ENDINGS):
         return "array"  # whose reader refuses it, as it does pickled objects in an array
     if content == "foreign":
         remedy = "A pickle can run any program. " if "pickle" in foreign_name(path) else ""
         raise UsageError(f"{data!r} is {foreign_name(path)}, which is not read", remedy=f"{remedy}{_CONVERT} {TAKEN}")
-    if content == "zip" and zipped_table(path):
-        return "table"
     if content == "image":
         raise UsageError(f"{data!r} is one image; needs at least 2", remedy="Name the folder that the images are in.")
-    form = "table" if by_content(content) else _BY_CONTENT.get(content) or _by_ending(path.name.lower())
+    form = "table" if known else _BY_CONTENT.get(content) or _by_ending(path.name.lower())
     if form is None:
         raise UsageError(f"{data!r} has an ending that is not known, and its content is not either", remedy=TAKEN)
     return form

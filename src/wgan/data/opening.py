@@ -14,11 +14,13 @@ import torch
 from wgan.data.applying import SAMPLER, TABLE, check_applies, of_table
 from wgan.data.arrays import open_array, open_array_file
 from wgan.data.conditions import Conditions
-from wgan.data.labels import refuse_leftovers
 from wgan.data.names import format_of
 from wgan.data.points import PointsCodec
+from wgan.data.row_conditions import refuse_leftovers
 from wgan.data.soundness import check_codec, check_conditions
 from wgan.data.source import Codec, Source
+from wgan.data.tables.codec import TableCodec
+from wgan.data.tables.source import open_frame, open_table
 from wgan.data.toys import TOYS, ToySource
 from wgan.errors import CheckpointError, DataError, UsageError, WganError
 from wgan.settings import DataOptions, Settings, check
@@ -62,8 +64,6 @@ def open_data(
             raise UsageError("labels cannot be given beside a name or a path", remedy="Name a condition of the data.")
         return _open_named(str(data), options, seed, cache)
     if hasattr(data, "__arrow_c_stream__"):
-        from wgan.data.tables import open_frame
-
         check_applies(options, TABLE, "a data frame")
         return open_frame(data, options, name="data frame", seed=seed, labels=labels)
     if isinstance(data, np.ndarray | torch.Tensor | list | tuple):
@@ -116,8 +116,6 @@ def _codec_class(kind: str) -> Any:  # noqa: ANN401 - three classes with nothing
     if kind == "points":
         return PointsCodec
     if kind == "table":
-        from wgan.data.tables import TableCodec
-
         return TableCodec
     from wgan.data.images import ImageCodec
 
@@ -151,8 +149,6 @@ def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) 
     if form == "array":
         return open_array_file(path, options, name=name, seed=seed)
     if form == "table":
-        from wgan.data.tables import open_table
-
         check_applies(options, of_table(path), f"{name} (a table)")
         return open_table(path, options, name=name, seed=seed)
     from wgan.data.images import open_images

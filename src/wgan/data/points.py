@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wgan.batch import Layout
 from wgan.data.finite import FiniteSource
-from wgan.data.labels import LABEL, conditions_of_labels
+from wgan.data.row_conditions import LABEL, conditions_of_labels
 from wgan.data.scaling import EXACT, Floats, Scaling, distances, shifted, to_dtype
 from wgan.data.source import Kind
 from wgan.errors import DataError, DataWarning, UsageError

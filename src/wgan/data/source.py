@@ -89,11 +89,11 @@ class Codec(Protocol):
 
 
 @runtime_checkable
-class _Described(Protocol):
-    """A codec that knows how the columns of a table came."""
+class _WithSchema(Protocol):
+    """A codec that knows the schema of the table that was read."""
 
-    def as_came(self, schema: pa.Schema) -> pa.Schema:
-        """The schema with what is known of its columns beside their types."""
+    def with_metadata(self, schema: pa.Schema) -> pa.Schema:
+        """The schema with the metadata of the table that was read."""
         ...
 
 
@@ -202,5 +202,5 @@ def decode_batch(
     columns = {table.field(name): table[name] for table in (decoded, words) for name in table.column_names}
     order = {name: place for place, name in enumerate(conditions.order)}
     fields = sorted(columns, key=lambda field: order.get(field.name, len(order)))
-    schema = codec.as_came(pa.schema(fields)) if isinstance(codec, _Described) else pa.schema(fields)
+    schema = codec.with_metadata(pa.schema(fields)) if isinstance(codec, _WithSchema) else pa.schema(fields)
     return pa.table([columns[field] for field in fields], schema=schema)

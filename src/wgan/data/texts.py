@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wgan.data.columns.types import from_plain, type_from_text
 from wgan.data.embeddings import Embedding, find_embedding
-from wgan.data.types import from_plain, type_from_text
 from wgan.errors import DataError, UsageError
 from wgan.system.text import did_you_mean
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from wgan.batch import Batch
 from wgan.data.conditions import Conditions
-from wgan.data.labels import conditions_of_labels
 from wgan.data.names import BUILT_IN
 from wgan.data.points import PointsCodec
+from wgan.data.row_conditions import conditions_of_labels
 from wgan.data.source import RowsOf
 from wgan.errors import UsageError
 from wgan.settings import DataOptions

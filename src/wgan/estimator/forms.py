@@ -16,14 +16,14 @@ from torch import Tensor
 
 from wgan.data.arrays import as_array
 from wgan.data.columns import Category, Column, Constant, Number
+from wgan.data.columns.raw import read_frame
+from wgan.data.columns.types import to_plain, type_from_text
 from wgan.data.images.arrays import pixels_from_array
 from wgan.data.images.source import Axes, ImageCodec
-from wgan.data.labels import LABEL
 from wgan.data.points import PointsCodec
+from wgan.data.row_conditions import LABEL
 from wgan.data.source import Codec, Labelled, Samples
-from wgan.data.tables import TableCodec
-from wgan.data.tables.reading import read_frame
-from wgan.data.types import to_plain, type_from_text
+from wgan.data.tables.codec import TableCodec
 from wgan.errors import DataError
 from wgan.estimator.frames import Note, column_of, differences, note_of
 from wgan.settings import DataOptions

@@ -1,4 +1,4 @@
-"""What a fitted estimator keeps: the files of its run, in memory or in a directory. Nothing is pickled."""
+"""Keep a fitted estimator: the files of its run, in memory or in a directory. Nothing is pickled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import itertools
 import json
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from wgan.estimator.forms import Form
 from wgan.runs import RunWarning
 from wgan.runs.checkpoints import known_best, name_of, steps_saved
 from wgan.runs.checkpoints.format import BEST
-from wgan.settings.former import todays_settings
+from wgan.settings.former import todays_parameters
 from wgan.system.storage import disk_faults, parsed_json, read_plain, remove_folder, temporary_beside, write_new
 from wgan.training.custom import NO_PARTS, Own
 
@@ -32,14 +32,14 @@ _NOTE = "estimator.json"
 _KEPT = ("settings.toml", "source.json", "environment.json", "metrics.jsonl", "events.jsonl")
 
 Files = dict[str, bytes]
-"""The files of a run that say what it has learnt and how, by their path within it."""
+"""The contents of the files of a run that are kept, by their path in the run directory."""
 
 
 def next_run(directory: Path) -> Path:
-    """Make the first unused number in a folder of runs, which is made too if it is not there.
+    """Create a directory with the first unused number in a directory of runs, which is created if necessary.
 
     Raises:
-        UsageError: It cannot be made.
+        UsageError: The directory cannot be created.
     """
     for number in itertools.count(1):
         path = directory / f"{number:03d}"
@@ -65,18 +65,24 @@ def read_run(directory: Path) -> Files:
 
 
 def write_run(files: Files, params: Mapping[str, Any], form: Form, directory: Path) -> None:
-    """Write the files of a run and a note on the estimator to a new directory, which appears when it is complete.
+    """Write the files of a run and a note on the estimator to a new directory, which appears once it is complete.
+
+    Args:
+        files: The files of the run.
+        params: The estimator's parameters. Those that JSON cannot represent are left out.
+        form: The form of the caller's data.
+        directory: A directory that does not exist or is empty.
 
     Raises:
-        UsageError: There is something at `directory`.
+        UsageError: `directory` is taken.
         CheckpointError: The disk is full or failing.
     """
     if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
         raise UsageError(f"there is something at '{directory}'", remedy="Name a new one: nothing is overwritten.")
     if not directory.parent.is_dir():
         raise UsageError(f"the folder '{directory.parent}' does not exist")
-    plain = {name: value for name, value in params.items() if _is_plain(value)}
-    note = {"params": plain | {"directory": None}, "form": asdict(form)}
+    plain = _plain_items(params) | {"directory": None, "settings": _plain_items(params["settings"] or {}) or None}
+    note = {"params": plain, "form": asdict(form)}
     note = json.loads(json.dumps(note, default=_label_note))
     temporary = temporary_beside(directory)
     try:
@@ -88,14 +94,22 @@ def write_run(files: Files, params: Mapping[str, Any], form: Form, directory: Pa
             remove_folder(temporary)
 
 
-def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
-    """Read the note on the estimator: its parameters and the form of its data; for any other run, what suits its data.
+def read_note(directory: Path, codec: Codec, known: Iterable[str]) -> tuple[dict[str, Any], Form]:
+    """Read the estimator's parameters and the form of its data. A run without them gets a form that suits its data.
 
-    What a damaged note raises is for `unreadable_note`.
+    A damaged note may raise any error; see `unreadable_note`.
+
+    Args:
+        directory: The directory of the run.
+        codec: The codec of the run.
+        known: The names of the estimator's parameters.
     """
     try:
         note = _unsealed(directory / _NOTE)
-        params = {name: _with_tuples(value) for name, value in todays_settings(note["params"]).items()}
+        params = todays_parameters(note["params"], known)
+        params = {name: _with_tuples(value) for name, value in params.items()}
+        if params.get("settings"):
+            params["settings"] = {name: _with_tuples(value) for name, value in params["settings"].items()}
         return params, form_of_note({name: _with_tuples(value) for name, value in note["form"].items()})
     except FileNotFoundError:
         return {}, Form(container="arrow" if codec.kind == "table" else "array")
@@ -103,11 +117,7 @@ def read_note(directory: Path, codec: Codec) -> tuple[dict[str, Any], Form]:
 
 @contextlib.contextmanager
 def unreadable_note(directory: Path) -> Iterator[None]:
-    """Turn whatever a damaged note on the estimator provokes within the block into an error of this project's.
-
-    Raises:
-        CheckpointError: Instead of any error that is not of the family.
-    """
+    """Within the block, turn any error that a damaged note causes into a `CheckpointError`."""
     try:
         yield
     except WganError:
@@ -120,10 +130,10 @@ def unreadable_note(directory: Path) -> Iterator[None]:
 
 
 def _unsealed(path: Path) -> dict[str, Any]:
-    """A note whose every byte is checked; one of an earlier version, which has no checksum, as it is.
+    """Read a note and verify its checksum. Notes of earlier versions have none and are accepted with a warning.
 
     Raises:
-        CheckpointError: It was changed after it was written.
+        CheckpointError: The note was changed after it was written.
     """
     raw = read_plain(path)
     note: dict[str, Any] = parsed_json(raw)
@@ -140,23 +150,23 @@ def _unsealed(path: Path) -> dict[str, Any]:
 
 
 def _sealed(note: dict[str, Any]) -> bytes:
-    """A note that carries the checksum of all else in it. Labels in it may be NaN."""
+    """A note with the checksum of all other items in it. Labels in it may be NaN."""
     digest = hashlib.sha256(json.dumps(note, indent=1).encode()).hexdigest()
     return json.dumps({**note, "sha256": digest}, indent=1).encode()
 
 
 def form_of_note(note: Mapping[str, Any]) -> Form:
-    """The form that a note describes: its fields by name, or those of an earlier version."""
+    """The form that a note of this or an earlier version describes."""
     form = dict(note)
     if "rank" in form:
-        # Until codecs knew them, these were kept here.
+        # Earlier versions kept these here rather than in the codec.
         before = {name: form.pop(name, None) for name in ("rank", "channels_first", "lowest")}
         form["before"] = before | {"dtype": form.get("dtype", "")}
     return Form(**form)
 
 
 def load_files(files: Files, own: Own = NO_PARTS) -> runs.Trained:
-    """Load what a run has learnt from its files in memory."""
+    """Load a trained generator from the files of its run in memory."""
     with tempfile.TemporaryDirectory(prefix="wgan-") as temporary:
         directory = Path(temporary) / "run"
         _write(files, directory)
@@ -164,21 +174,21 @@ def load_files(files: Files, own: Own = NO_PARTS) -> runs.Trained:
 
 
 def load_run(directory: Path, own: Own = NO_PARTS) -> runs.Trained:
-    """Load what a run has learnt: its last state, or its best where it had patience for no more than so many worse."""
+    """Load a trained generator: the last checkpoint of the run, or the best one if the run had patience."""
     trained = runs.load(directory, parts=own)
     is_chosen = trained.settings.patience > 0 and known_best(directory / "checkpoints") is not None
     return runs.load(directory, checkpoint="best", parts=own) if is_chosen else trained
 
 
 def _with_tuples(value: Any) -> Any:  # noqa: ANN401 - whatever a note holds
-    """The value with tuples in the place of lists, at any depth, and labels that are dates as such."""
+    """The value with tuples in place of lists, at any depth, and with labels that are dates restored."""
     if isinstance(value, dict) and value.keys() == {"date", "class", "unit"}:
         return _label(value)
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def _label_note(label: Any) -> Any:  # noqa: ANN401 - whatever a frame calls its columns
-    """A column's label that JSON does not have: a date or a number of NumPy's as such, all else as its text."""
+    """A column's label that JSON cannot represent: a date as a note, a NumPy scalar as a number, others as text."""
     if isinstance(label, datetime.date):
         kind = type(label).__name__
         return {"date": label.isoformat(), "class": kind, "unit": getattr(label, "unit", None)}
@@ -198,6 +208,11 @@ def _write(files: Files, directory: Path) -> None:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_new(path, content)
+
+
+def _plain_items(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that JSON can represent."""
+    return {name: value for name, value in values.items() if _is_plain(value)}
 
 
 def _is_plain(value: object) -> bool:

@@ -1,21 +1,21 @@
-"""The error of an estimator that is asked for something before it was fitted, in scikit-learn's family where it is."""
+"""The error of an estimator that is not fitted. If scikit-learn is installed, it is its `NotFittedError` too."""
 
 from __future__ import annotations
 
 from wgan.errors import UsageError
 
 try:
-    from sklearn.exceptions import NotFittedError as _Theirs
+    from sklearn.exceptions import NotFittedError as _SklearnError
 except ImportError:
-    _Theirs = UsageError
+    _SklearnError = UsageError
 
 
-class NotFittedError(*dict.fromkeys((UsageError, _Theirs))):  # type: ignore[misc]
-    """Neither `fit` nor `load` was called; scikit-learn's `NotFittedError` too, where scikit-learn is installed."""
+class NotFittedError(*dict.fromkeys((UsageError, _SklearnError))):  # type: ignore[misc]
+    """Neither `fit` nor `load` was called."""
 
     def __init__(self) -> None:
         super().__init__("this WGAN is not fitted yet", remedy="Call fit(X) first.")
 
     def __reduce__(self) -> tuple[type[NotFittedError], tuple[()]]:
-        """Errors of other processes come back pickled."""
+        """Pickling, as between processes, needs the arguments of the constructor: there are none."""
         return type(self), ()

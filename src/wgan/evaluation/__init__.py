@@ -1,6 +1,7 @@
-"""Two sets of samples, compared by every distance there is: values beside floors, p-values and certificates.
+"""Compare samples with samples: distances beside their floors, p-values and certificates.
 
-`compare` takes points; the `join_` functions bring rows of two files into the one space that it needs.
+`compare` takes points. The `join_` functions bring rows of two files into one space. `metrics` has the numbers that a
+run is evaluated by, `conditional_accuracy` measures if samples follow their conditions.
 """
 
 from wgan.evaluation.columns import ColumnDistance, compare_columns

@@ -1,4 +1,4 @@
-"""Which columns of two sets of samples differ most: each by itself, in its own units."""
+"""Compare two sets of samples column by column, each in its own unit."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from wgan.transport import one_dimensional
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnDistance:
-    """How far one column is apart in two tables, all other columns left aside.
+    """The distance between one column of two tables.
 
     Attributes:
-        name: As the tables call it.
-        distance: "W1" of numbers, over the cells that are there; "TV", total variation, of categories.
-        value: In the column's own units, or between 0 and 1. None where one side has no cells.
-        floor: The same between two halves of the first table; None where there are none.
+        name: Of the column.
+        distance: "W1" between present numbers, or "TV", total variation, between categories.
+        value: In the column's own unit, or between 0 and 1. None if one table has no present cells.
+        floor: The same between two halves of the first table; None without a second half.
         unit: "days" or "seconds" for dates and times, else empty.
-        deviations: W1 in standard deviations of the first table; total variation for a category. What columns are
-            compared by. A column that is there on one side only counts as infinitely far.
-        missing: The shares of cells that are missing on the two sides.
-        ks: Of numbers: the Kolmogorov-Smirnov statistic over the cells that are there, from 0 to 1.
-        ks_floor: The same between two halves of the first table; None where there are none.
+        deviations: W1 in standard deviations of the first table; total variation for a category. Infinite if one table
+            has no present cells.
+        missing: The shares of missing cells in both tables.
+        ks: For numbers the Kolmogorov-Smirnov statistic between present cells, from 0 to 1.
+        ks_floor: The same between two halves of the first table; None without a second half.
         p_value: How often two samples of one distribution have at least this statistic, if rows are independent.
         levels: Of the quantiles.
-        quantiles: Those of the two sides.
+        quantiles: Of both tables.
     """
 
     name: str
@@ -50,9 +50,9 @@ class ColumnDistance:
 
     @property
     def apart(self) -> float:
-        """What columns are put in order by: standard deviations, or KS where that is more.
+        """The sort key of columns: standard deviations, or KS if that is more.
 
-        Heavy tails stretch the standard deviation, and with it the unit in which a shifted median counts: KS sees it.
+        Heavy tails make the standard deviation large, so that a shifted median counts little in it; KS shows the shift.
         """
         return max(self.deviations, self.ks or 0.0)
 
@@ -63,11 +63,11 @@ def compare_columns(columns: Sequence[JointColumn], num: int, *, with_floor: boo
 
     Args:
         columns: Of both tables.
-        num: Rows of the first table to compare; with floors, those after them are the other half.
+        num: Rows of the first table to compare; the rows after them are its other half, for the floor.
         with_floor: Whether there is another half.
 
     Returns:
-        One for each column, the furthest apart first.
+        One for each column, the largest distance first.
 
     Cost: O((N + M) log (N + M)) time for each column.
     """

@@ -1,4 +1,4 @@
-"""Compare two sets of samples by every distance there is, each beside its floor and with what proves it."""
+"""Compare two sets of samples by every row of `DISTANCES`, each value beside its floor and certificate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wgan.system.torch_state import in_usual_state
 from wgan.transport import Plan
 from wgan.transport.measures import Array, as_pair, refuse_beyond_memory
 
-# Matrices of pairs that are held at once: by the dearest distance, and by an exact one.
+# Matrices of pairs that are in memory at once.
 _MATRICES = {"sinkhorn": 11, "w1": 4, "w2": 4}
 _COPIES = 9
 
@@ -28,19 +28,19 @@ class Comparison:
     """One distance between two sets of samples.
 
     Attributes:
-        name: Its word in `DISTANCES`.
-        title: As a reader would say it.
+        name: Its key in `DISTANCES`.
+        title: For people.
         unit: "units" of the samples, "nats", or "1" for a pure number.
         value: The distance.
-        floor: The same distance, with every choice as for the value, between two sets from where x came from; None
-            where there is no second one.
-        p_value: How often a random split of the pooled samples is at least as far apart; None where that is not asked.
+        floor: The same distance with the same parameters between x and other samples of its distribution; None without
+            such samples.
+        p_value: How often a random split of the pooled samples is at least as far apart; None if there is no test.
         num: Samples in x and in y.
-        solver: Who computed it, and what was chosen on the way.
-        certificate: What the number is worth, in a few words.
+        solver: The algorithm and its parameters.
+        certificate: The accuracy of the value, in a few words.
         proof: The numbers behind the certificate.
         seconds: For the value, its proof, its p-value and its floor.
-        plan: The optimal plan, where there is one.
+        plan: The optimal plan, if there is one.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Comparison:
 
 
 _MANY_PAIRS = 1_000_000
-"""Pairs of samples from which more threads than one repay their waiting for one another."""
+"""Pairs of samples from which several threads are faster than one."""
 
 
 @in_usual_state
@@ -72,31 +72,31 @@ def compare(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[Comparison, ...]:
-    """Compare two sets of samples by every distance there is.
+    """Compare two sets of samples by several distances.
 
-    A distance between finite samples of one distribution is not 0: it shrinks with their number, in many dimensions
-    slowly. So each stands beside its floor, the same distance between x and other samples from where x came from, and
-    only their ratio tells whether x and y differ.
+    The distance between finite samples of one distribution is not 0. It shrinks with their number, slowly in many
+    dimensions. Each distance therefore stands beside its floor, the same distance between x and other samples of the
+    distribution of x. Only their ratio tells whether x and y differ.
 
     Args:
         x: Shape (N, ...); samples are flattened.
         y: Shape (M, ...), of the same size after flattening.
-        other: Shape (M, ...): as many samples as y, from where x came from, none of them in x. The floors are between x
-            and these. None for no floors.
-        only: Words of `DISTANCES`; all if empty, but for "gaussian_w2" beyond 1,500 dimensions.
+        other: Shape (M, ...): as many samples as in y, of the distribution of x, none of them in x. The floors are
+            between x and these. None for no floors.
+        only: Keys of `DISTANCES`; all if empty, except "gaussian_w2" above 1,500 dimensions.
         num_permutations: Random splits of the pooled samples behind each p-value; 0 for none.
         seed: Of directions and splits.
         progress: Called with the title of each distance before it is measured.
 
     Returns:
-        One for each distance, in the order of `DISTANCES`. Nothing is differentiable.
+        One for each distance, in the order of `DISTANCES`. No value is differentiable.
 
     Raises:
         UsageError: Sets that are empty, too small or of different sizes, another number in `other` than in y, an
-            unknown word, a number below 0, or more pairs than memory holds.
+            unknown name, a number below 0, or more pairs than fit into memory.
         NumericError: Numbers that are not finite, or a solver that did not reach its optimum.
 
-    Cost: some seconds for twice 2,000 samples; time grows with the square of their number and more, memory with it.
+    Cost: a few seconds for 2,000 samples in each set. Memory grows with the square of their number, time faster.
 
     Example:
         >>> import torch
@@ -128,7 +128,7 @@ def compare(
             )
     draws = Draws(num_permutations=num_permutations, streams=Randomness(seed))
     if {"w1", "w2"} & set(names):
-        # Loading the solvers takes seconds, once, and is no part of what a distance costs.
+        # Loading the solvers takes seconds, once; the seconds of a distance leave it out.
         importlib.import_module("ot")
     with on_threads(1 if len(first) * len(second) < _MANY_PAIRS else 0):
         return tuple(_compared(name, first, second, again, draws, progress) for name in names)
@@ -160,44 +160,44 @@ def _compared(
 
 
 def chosen(only: Sequence[str], num_dimensions: int) -> tuple[str, ...]:
-    """The distances that are measured, in the order of `DISTANCES`.
+    """The names of the distances that are measured, in the order of `DISTANCES`.
 
     Args:
-        only: Words of `DISTANCES`, "-" as good as "_"; empty for all that are quick in so many dimensions.
+        only: Keys of `DISTANCES`, with "-" or "_"; empty for all that are fast in so many dimensions.
         num_dimensions: Of the samples.
 
     Raises:
-        UsageError: An unknown word.
+        UsageError: An unknown name.
     """
     wanted = {word.replace("-", "_") for word in only}
     for word in only:
         if word.replace("-", "_") not in DISTANCES:
             raise UsageError(f"there is no distance '{word}'", remedy=did_you_mean(word, DISTANCES))
-    dear = {"gaussian_w2"} if num_dimensions > MOST_GAUSSIAN_DIMENSIONS else set()
-    return tuple(name for name in DISTANCES if (name in wanted if wanted else name not in dear))
+    slow = {"gaussian_w2"} if num_dimensions > MOST_GAUSSIAN_DIMENSIONS else set()
+    return tuple(name for name in DISTANCES if (name in wanted if wanted else name not in slow))
 
 
 def refuse_too_many(num_x: int, num_y: int, names: Sequence[str], *, num_dimensions: int, remedy: str) -> None:
-    """Refuse more samples than memory holds, with the pairs of them, before they are even drawn.
+    """Refuse more samples than fit into memory with their pairs, before they are drawn.
 
     Args:
-        num_x: Samples on one side.
-        num_y: Samples on the other.
-        names: Words of `DISTANCES`.
+        num_x: Samples in x.
+        num_y: Samples in y.
+        names: Keys of `DISTANCES`.
         num_dimensions: Numbers in a sample.
-        remedy: What would need less.
+        remedy: What would need less memory.
 
     Raises:
-        UsageError: So many.
+        UsageError: They do not fit.
     """
-    # Kernels go through the pairs block by block; each distance keeps some copies of the samples.
+    # Kernels compute the pairs block by block; each distance keeps some copies of the samples.
     matrices = max((_MATRICES.get(name, 0) for name in names), default=0)
     num_bytes = 8 * (matrices * max(num_x, num_y) ** 2 + _COPIES * (num_x + num_y) * num_dimensions)
     refuse_beyond_memory(num_bytes, f"comparing {num_x:,} with {num_y:,} samples", remedy)
 
 
 def num_shared(x: Array, y: Array) -> int:
-    """How many of the samples in x are also in y, to the last bit.
+    """How many of the samples in x are also in y, bit for bit.
 
     Raises:
         UsageError: Sets that are empty or of different sizes.

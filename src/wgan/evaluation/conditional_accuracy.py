@@ -1,9 +1,9 @@
-"""Are conditions obeyed? What a judge of its own, trained on the real rows alone, sees in the samples.
+"""Conditional accuracy: whether samples show the conditions that they were generated under.
 
-A generator that ignores its condition, and one that obeys it, can be equally far from the data as a whole. So a small
-network learns to tell from a real row what it is described by, and then says of each sample what it shows; beside it
-stands how well it reads real rows that it has never seen. The critic is asked too: how far its scores of real rows fall
-when their descriptions are exchanged for wrong ones.
+Samples of a generator that ignores its conditions can be as close to the data as those of one that follows them. So a
+small classifier is trained on real rows to predict their conditions, and then applied to samples. Its accuracy on real
+rows that it has not seen bounds what it can show. The critic is measured too: how far its scores of real rows fall
+under wrong conditions.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from wgan.randomness import Randomness
 from wgan.system.torch_state import in_usual_state
 
 Draw = Callable[[Tensor], Tensor]
-"""From conditions (N, C) to a sample for each, (N, *layout.shape), on the CPU."""
+"""From conditions (N, C) to samples (N, *layout.shape), on the CPU."""
 
 Score = Callable[[Batch], Tensor]
-"""From real rows under some conditions to the critic's scores, fewer than rows where some are packed to one."""
+"""From real rows with conditions to the critic's scores; with packing there are fewer scores than rows."""
 
 
 class Engine(Protocol):
-    """Where networks are evaluated and in what precision, such as `wgan.training.engine.Engine`."""
+    """The device and the precision of networks, such as `wgan.training.engine.Engine`."""
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network to the device, in place."""
@@ -43,11 +43,11 @@ class Engine(Protocol):
         """Move values to the device."""
 
     def arithmetic(self) -> AbstractContextManager[object]:
-        """The context in which networks are evaluated."""
+        """The context of the precision."""
 
 
 _STEPS = {True: 800, False: 1500}
-"""Updates of the reader, for images and for all else."""
+"""Updates of the classifier, for images (True) and other data."""
 
 _BATCH, _RATE, _BLOCK = 64, 1e-3, 512
 _LARGEST = 64
@@ -56,20 +56,20 @@ _MOST_VALUES = 100
 
 
 class ConditionClassifier:
-    """A network that reads from a row what it is described by.
+    """A network that predicts the conditions of a row.
 
-    It learns from the training rows, and from half of those whose combination of conditions is kept from training: what
-    a generator has never seen its judge should know.
+    It is trained on the training rows, and on half of the rows with unseen combinations of conditions, which the
+    generator is not trained on.
 
     Args:
         source: Real rows with their conditions.
-        seed: Of its weights and batches.
-        engine: Where and how it is computed.
-        steps: Updates, at most; fewer are enough for few rows that are easily told apart.
+        seed: Of its parameters and batches.
+        engine: Its device and precision.
+        steps: Updates, at most.
 
     Attributes:
-        conditions: Those of the source.
-        strange: The other half of the rows that are kept from training.
+        conditions: Of the source.
+        unseen: The other half of the rows with unseen combinations.
 
     Raises:
         UsageError: The source has no conditions.
@@ -77,13 +77,13 @@ class ConditionClassifier:
 
     def __init__(self, source: Source, *, seed: int, engine: Engine, steps: int | None = None) -> None:
         if source.conditions is None:
-            raise UsageError("there are no conditions that could be obeyed", remedy="Name some with --condition.")
+            raise UsageError("there are no conditions to predict", remedy="Name some with --condition.")
         self.conditions: Conditions = source.conditions
         self._layout, self._engine = source.codec.layout, engine
         streams = Randomness(seed)
-        apart = source.labelled("unseen", _MOST_ROWS, streams.at("unseen rows of the reader"))
-        half = len(apart.values) // 2
-        known, self.strange = _part(apart, slice(half)), _part(apart, slice(half, None))
+        unseen = source.labelled("unseen", _MOST_ROWS, streams.at("unseen rows of the reader"))
+        half = len(unseen.values) // 2
+        known, self.unseen = _part(unseen, slice(half)), _part(unseen, slice(half, None))
         with streams.as_global("initial weights of the reader"):
             self._network = _network(self._layout, self.conditions.size)
         engine.place(self._network)
@@ -102,14 +102,14 @@ class ConditionClassifier:
 
     @staticmethod
     def _batch(source: Source, known: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Training rows, with a few of the others among them: about as often as they occur, but in each batch."""
+        """Training rows and rows with unseen combinations: in proportion, but at least one of these in each batch."""
         values, condition = source.sample(_BATCH, rng)
         assert condition is not None
         if known.condition is None or not len(known.values) or source.size is None:
             return values, condition
         num = max(1, round(_BATCH * len(known.values) / (len(known.values) + source.size)))
-        places = torch.randint(len(known.values), (num,), generator=rng, device="cpu")
-        return torch.cat([known.values[places], values[num:]]), torch.cat([known.condition[places], condition[num:]])
+        chosen = torch.randint(len(known.values), (num,), generator=rng, device="cpu")
+        return torch.cat([known.values[chosen], values[num:]]), torch.cat([known.condition[chosen], condition[num:]])
 
     def _outputs(self, values: Tensor) -> Tensor:
         with self._engine.arithmetic():
@@ -119,50 +119,51 @@ class ConditionClassifier:
     def _loss(self, outputs: Tensor, condition: Tensor) -> Tensor:
         """Cross entropy of each category, squared error of numbers and embeddings."""
         losses = []
-        for part, place in self._places():
+        for part, entries in self._entries():
             if isinstance(part, Category):
-                losses.append(F.cross_entropy(outputs[:, place], condition[:, place].argmax(dim=1)))
+                losses.append(F.cross_entropy(outputs[:, entries], condition[:, entries].argmax(dim=1)))
             else:
-                losses.append(F.mse_loss(outputs[:, place], condition[:, place]))
+                losses.append(F.mse_loss(outputs[:, entries], condition[:, entries]))
         return torch.stack(losses).sum()
 
-    def _places(self) -> list[tuple[Part, slice]]:
+    def _entries(self) -> list[tuple[Part, slice]]:
         """Each part with its entries of a condition."""
-        places: list[tuple[Part, slice]] = []
+        found: list[tuple[Part, slice]] = []
         start = 0
         for part in self.conditions.parts:
-            places.append((part, slice(start, start + part.width)))
+            found.append((part, slice(start, start + part.width)))
             start += part.width
-        return places
+        return found
 
     @torch.no_grad()
-    def read(self, values: Tensor) -> Tensor:
-        """What rows are described by, as far as it can be seen.
+    def predict(self, values: Tensor) -> Tensor:
+        """Predict the conditions of rows.
 
         Args:
-            values: Shape (N, *layout.shape); probabilities of one-hot groups count as the category they would become.
+            values: Shape (N, *layout.shape); probabilities of one-hot groups count as the most likely category.
 
         Returns:
-            Shape (N, C): a score for each value of a category, the numbers and embeddings themselves; on the CPU.
+            Shape (N, C), on the CPU: logits for the values of a category; numbers and embeddings themselves.
         """
         values = harden(values, self._layout.groups) if self._layout.groups else values
         blocks = [self._outputs(block).cpu() for block in torch.split(values, _BLOCK)]
         return torch.cat(blocks) if blocks else torch.empty(0, self.conditions.size, dtype=torch.float32, device="cpu")
 
     def compare(self, values: Tensor, condition: Tensor) -> dict[str, Tensor]:
-        """How well rows show what they should: for each category whether it is right, shape (N,), boolean.
+        """Compare predicted with given conditions.
 
-        For each number or text the correlation of what is seen with what should be, 0-d: over the rows, and over the
-        entries of an embedding.
+        Returns:
+            By name, for a category whether the prediction is right, shape (N,), boolean; for a number or text the
+            correlation of predicted and given values over rows and the entries of an embedding, 0-d.
         """
-        seen = self.read(values)
+        predicted = self.predict(values)
         found: dict[str, Tensor] = {}
-        for part, place in self._places():
-            ours, theirs = seen[:, place], condition[:, place]
+        for part, entries in self._entries():
+            ours, given = predicted[:, entries], condition[:, entries]
             if isinstance(part, Category):
-                found[part.name] = ours.argmax(dim=1) == theirs.argmax(dim=1)
+                found[part.name] = ours.argmax(dim=1) == given.argmax(dim=1)
             else:
-                found[part.name] = _correlation(ours.flatten(), theirs.flatten())
+                found[part.name] = _correlation(ours.flatten(), given.flatten())
         return found
 
 
@@ -170,16 +171,16 @@ class ConditionClassifier:
 def conditional_accuracy(
     source: Source, draw: Draw, score: Score | None, *, size: int, seed: int, engine: Engine, steps: int | None = None
 ) -> dict[str, float]:
-    """Say whether conditions are obeyed.
+    """Measure whether samples follow their conditions.
 
     Args:
         source: The data, with conditions.
         draw: The generator.
-        score: The critic; None for one that gives no scores.
-        size: Samples to look at.
-        seed: Of the reader and of what is asked for.
-        engine: Where the reader is trained.
-        steps: Updates of the reader, at most.
+        score: The critic; None if it has no scores.
+        size: Samples to classify.
+        seed: Of the classifier and of the conditions of samples.
+        engine: Device and precision of the classifier.
+        steps: Updates of the classifier, at most.
 
     Returns:
         Numbers by name. "accuracy_hair" is the share of samples that the classifier assigns to the requested hair, and
@@ -193,17 +194,17 @@ def conditional_accuracy(
     """
     classifier, streams = ConditionClassifier(source, seed=seed, engine=engine, steps=steps), Randomness(seed)
     conditions = classifier.conditions
-    asked = conditions.draw(size, streams.at("conditions of the reader"))
-    samples = draw(asked)
-    # Each sample beside the conditions of the one before it: as good as none.
-    found = _found(classifier, "", samples, asked, samples.roll(1, dims=0))
+    wanted = conditions.draw(size, streams.at("conditions of the reader"))
+    samples = draw(wanted)
+    # Chance: each sample with the conditions of the next one, which it was not generated under.
+    found = _found(classifier, "", samples, wanted, samples.roll(1, dims=0))
     held_out = source.labelled("held-out", _MOST_ROWS, streams.at("held-out rows of the reader"))
-    for prefix, rows in (("", held_out), ("unseen_", classifier.strange)):
+    for prefix, rows in (("", held_out), ("unseen_", classifier.unseen)):
         if rows.condition is None or not len(rows.values):
             continue
         if prefix:
             again = rows.condition[torch.arange(size, device="cpu") % len(rows.condition)]
-            # One combination alone could not be told from itself: what is asked for otherwise takes no notice of it.
+            # Chance: samples of other conditions. With one unseen combination, its samples cannot be shuffled.
             found |= _found(classifier, prefix, draw(again), again, samples)
         compared = classifier.compare(rows.values, rows.condition)
         found |= {f"{prefix}classifier_accuracy{name}": value for name, value in _shares(compared).items()}
@@ -219,7 +220,7 @@ def _part(batch: Batch, rows: slice) -> Batch:
 def _found(
     classifier: ConditionClassifier, prefix: str, values: Tensor, asked: Tensor, others: Tensor
 ) -> dict[str, float]:
-    """What samples show of what was asked for, in all and by value; and what others do, for which it was not asked."""
+    """The accuracy of samples, in all and by value, and that of other samples, which is chance."""
     seen = classifier.compare(values, asked)
     followed = {f"_{part.name}" for part in classifier.conditions.parts if not isinstance(part, Category)}
     found = {
@@ -242,7 +243,7 @@ def _found(
 
 
 def _shares(compared: dict[str, Tensor]) -> dict[str, float]:
-    """Means by "_name", and under the empty name that of being right in all categories, where there are several."""
+    """Means by "_name"; under the empty name the share with all categories right, if there are several."""
     found = {f"_{name}": value.double().mean().item() for name, value in compared.items()}
     categories = [value for value in compared.values() if value.dtype == torch.bool]
     if len(categories) > 1:
@@ -251,7 +252,7 @@ def _shares(compared: dict[str, Tensor]) -> dict[str, float]:
 
 
 def _score_drop(conditions: Conditions, score: Score, rows: Batch, rng: torch.Generator) -> dict[str, float]:
-    """By name; nothing for so few rows that their scores have no deviation."""
+    """The fall of the critic's score under wrong conditions, by name; empty for fewer than two scores."""
     assert rows.condition is not None
     right = score(rows).double().cpu()
     if len(right) < 2:
@@ -262,19 +263,19 @@ def _score_drop(conditions: Conditions, score: Score, rows: Batch, rng: torch.Ge
 
 
 def _correlation(x: Tensor, y: Tensor) -> Tensor:
-    """Pearson's correlation; 0 where one of the two never changes."""
+    """Pearson's correlation; 0 if one of the two is constant."""
     x, y = x.double() - x.double().mean(), y.double() - y.double().mean()
     correlation: Tensor = (x @ y) / (x.norm() * y.norm()).clamp(min=1e-12)
     return correlation
 
 
 def _network(layout: Layout, outputs: int) -> nn.Module:
-    """Three convolutions for images, three layers for all else."""
+    """Three convolutions for images, three linear layers for other data."""
     if not layout.is_image:
         return nn.Sequential(
             nn.Linear(layout.size, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, outputs)
         )
-    # A reader of large images needs no more of them than this to tell what they show.
+    # Larger images need not be classified at their full size.
     height, width = (min(length, _LARGEST) for length in layout.shape[1:])
     layers: list[nn.Module] = [nn.AdaptiveAvgPool2d((height, width))] if (height, width) != layout.shape[1:] else []
     channels = layout.shape[0]
@@ -282,5 +283,5 @@ def _network(layout: Layout, outputs: int) -> nn.Module:
         stride = 2 if min(height, width) > 4 else 1
         layers += [nn.Conv2d(channels, filters, 3, stride, 1), nn.BatchNorm2d(filters), nn.ReLU()]
         channels, height, width = filters, -(-height // stride), -(-width // stride)
-    # Where a colour is matters as much as that it is there.
+    # Flattened and not averaged: positions matter.
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, outputs))

@@ -1,4 +1,4 @@
-"""The distances that two sets of samples are compared by: what each measures, by which solver, and what proves it."""
+"""The distances between two sets of samples: a function and a row of `DISTANCES` each."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from wgan.transport import Plan, SlicedTransport, exact, gaussian_bound, sinkhor
 from wgan.transport.one_dimensional import line_distances
 
 MOST_GAUSSIAN_DIMENSIONS = 1500
-"""Up to here covariances are compared unasked: their roots take the third power of the dimension."""
+"""Dimensions up to which covariances are compared by default: their square roots cost O(D³)."""
 
 _DIRECTIONS = 256
-# A test repeats the statistic hundreds of times, and is as exact with fewer lines.
+# A test repeats the statistic hundreds of times; fewer directions make it no less exact.
 _TEST_DIRECTIONS = 64
-# The value is flat in the marginals' error: this gives it to six digits in half the steps of the default.
+# The error of the value is of second order in that of the marginals: this gives six digits in half the default steps.
 _SINKHORN_TOLERANCE = 1e-3
 _SINKHORN_STEPS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """What is drawn while distances are measured.
+    """The randomness of distances.
 
     Attributes:
-        num_permutations: Random splits behind each p-value; 0 for none.
-        streams: Where directions and splits come from.
+        num_permutations: Random splits behind each p-value; 0 for no p-values.
+        streams: Random streams of directions and splits.
     """
 
     num_permutations: int
     streams: Randomness
 
     def splits(self, distance: str) -> torch.Generator:
-        """The stream of one distance's splits."""
+        """The stream of the splits of one distance."""
         return self.streams.at(f"splits of the pooled samples, {distance}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One distance between two sets, and the way to measure others just so.
+    """One distance between two sets.
 
     Attributes:
         value: The distance.
-        again: The same distance between two other sets, with every choice that was made for these.
-        solver: Who computed it, and what was chosen on the way.
-        certificate: What the number is worth, in a few words.
+        again: Measures the same distance between two other sets with the same parameters.
+        solver: The algorithm and its parameters.
+        certificate: The accuracy of the value, in a few words.
         proof: The numbers behind the certificate.
-        p_value: How often a random split of the pooled samples is at least as far apart; None where that is not asked.
-        plan: The optimal plan, where there is one.
+        p_value: How often a random split of the pooled samples is at least as far apart; None if there is no test.
+        plan: The optimal plan, if there is one.
     """
 
     value: float
@@ -73,7 +73,7 @@ class Distance:
     """A row of `DISTANCES`.
 
     Attributes:
-        title: As a reader would say it.
+        title: For people.
         unit: "units" of the samples, "nats", or "1" for a pure number.
         measure: Measures it between samples of shapes (N, D) and (M, D), float64.
     """
@@ -84,21 +84,21 @@ class Distance:
 
 
 def cells(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The empirical distributions of two sets of samples over the distinct samples of both.
+    """The empirical distributions of two sets of samples on the union of their distinct samples.
 
     Args:
         x: Shape (N, D).
         y: Shape (M, D).
 
     Returns:
-        Probabilities under x and under y, shape (K,) each, float64, of the K samples that differ in any number.
+        Probabilities under x and under y, shape (K,) each, float64, of the K distinct samples.
     """
-    # Zero is added so that the two zeros are one number.
+    # Adding 0 makes -0 and 0 equal.
     counts = [Counter(row.tobytes() for row in (side.cpu() + 0.0).contiguous().numpy()) for side in (x, y)]
-    places = {row: place for place, row in enumerate(counts[0] | counts[1])}
-    shares = torch.zeros(2, len(places), dtype=torch.float64, device="cpu")
+    positions = {row: index for index, row in enumerate(counts[0] | counts[1])}
+    shares = torch.zeros(2, len(positions), dtype=torch.float64, device="cpu")
     for share, count, num in zip(shares, counts, (len(x), len(y)), strict=True):
-        share[[places[row] for row in count]] = (
+        share[[positions[row] for row in count]] = (
             torch.tensor(list(count.values()), dtype=torch.float64, device="cpu") / num
         )
     return shares[0], shares[1]
@@ -121,14 +121,14 @@ def _exact(p: float) -> Callable[[Tensor, Tensor, Draws], Measurement]:
 
 
 def _sliced(x: Tensor, y: Tensor, draws: Draws) -> Measurement:
-    def along_lines(a: Tensor, b: Tensor) -> SlicedTransport:
+    def along_directions(a: Tensor, b: Tensor) -> SlicedTransport:
         return sliced(a, b, draws.streams.at("directions"), num_directions=_DIRECTIONS)
 
-    found = along_lines(x, y)
+    found = along_directions(x, y)
     p_value = _sliced_p_value(x, y, found.directions[:_TEST_DIRECTIONS], draws) if draws.num_permutations else None
     return Measurement(
         value=float(found.distance),
-        again=lambda a, b: float(along_lines(a, b).distance),
+        again=lambda a, b: float(along_directions(a, b).distance),
         solver=f"sorting along {_DIRECTIONS} lines",
         certificate=f"standard error {found.standard_error:.1g}" + (f", p along {_TEST_DIRECTIONS}" if p_value else ""),
         proof={"standard_error": found.standard_error},
@@ -142,7 +142,7 @@ def _sliced_p_value(x: Tensor, y: Tensor, directions: Tensor, draws: Draws) -> f
     def distance(a: Tensor, b: Tensor) -> Tensor:
         return line_distances(a.T.contiguous(), b.T.contiguous(), None, None, 1.0).mean()
 
-    # A split changes which samples are on which side, and no projection.
+    # A split does not change the projections.
     projected = [(side - centre) @ directions.T for side in (x, y)]
     return permutation_p_value(
         distance, projected[0], projected[1], draws.splits("sliced"), num_permutations=draws.num_permutations
@@ -228,4 +228,4 @@ DISTANCES: dict[str, Distance] = {
     "total_variation": Distance(title="total variation", unit="1", measure=_of_cells(_total_variation)),
     "js": Distance(title="Jensen-Shannon", unit="nats", measure=_of_cells(js)),
 }
-"""Every distance, in the order that a reader should meet them."""
+"""Every distance, in the order of the tables that show them."""

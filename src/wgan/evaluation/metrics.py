@@ -1,10 +1,15 @@
-"""Judge generated samples against held-out ones, always beside the floor: what two sets of real samples would score."""
+"""The numbers that samples are evaluated by, each distance beside its floor: the same between two sets of real rows.
+
+A number is a function and a row of `METRICS`. Records, reports, the command line and the reference read the table.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import statistics
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 import torch
@@ -21,7 +26,7 @@ from wgan.system.torch_state import in_usual_state
 from wgan.transport import exact, sliced
 
 LOW_DIMENSIONS = 3
-"""Numbers in a sample up to which the exact W1 tells samples from noise by itself."""
+"""Dimensions of a sample up to which the exact W1 alone tells samples from noise."""
 
 Draw = Callable[[int], Tensor]
 
@@ -38,8 +43,62 @@ class Mixture(Protocol):
     sigma: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sets:
+    """Samples and the held-out rows that they are compared with.
+
+    Attributes:
+        pairs: For each round samples and as many held-out rows, shape (N, *layout.shape) each.
+        source: The data.
+        streams: Random streams of the evaluation.
+        extractor: Of features of images; None if they are not asked for.
+        held_out_features: Of the held-out rows of the first round; None likewise.
+    """
+
+    pairs: list[tuple[Tensor, Tensor]]
+    source: Source
+    streams: Randomness
+    extractor: EfficientNetLite0 | None
+    held_out_features: Tensor | None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the samples are images."""
+        return self.source.codec.layout.is_image
+
+    @property
+    def samples(self) -> Tensor:
+        """The samples of all rounds."""
+        return torch.cat([samples for samples, _ in self.pairs])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A row of `METRICS`.
+
+    Attributes:
+        title: As a reader would say it.
+        unit: What it is measured in.
+        meaning: What it is, in a sentence.
+        better: Whether lower or higher values are better.
+        applies: Whether it is measured for such sets.
+        measure: Measures it.
+        has_floor: Whether it is a distance with a floor. The first distance of an evaluation is its score.
+        shown: The value in words, from all numbers of an evaluation. Only read for numbers without a floor.
+    """
+
+    title: str
+    unit: str
+    meaning: str
+    better: Literal["lower", "higher"]
+    applies: Callable[[Sets], bool]
+    measure: Callable[[Sets], float]
+    has_floor: bool = True
+    shown: Callable[[Mapping[str, Any]], str] = lambda numbers: ""
+
+
 def mode_coverage(samples: Tensor, modes: Tensor, sigma: float) -> tuple[int, float]:
-    """Count the modes that samples reach, and the share of samples that are near one.
+    """Count the modes that samples cover, and the share of samples near a mode.
 
     Args:
         samples: Shape (N, D).
@@ -56,20 +115,138 @@ def mode_coverage(samples: Tensor, modes: Tensor, sigma: float) -> tuple[int, fl
     return len(set(nearest[near].tolist())), near.double().mean().item()
 
 
-class SampleEvaluator:
-    """Scores samples against the same held-out rows each time, so that scores along a run compare.
+def _w1(sets: Sets) -> float:
+    groups = sets.source.codec.layout.groups
+    costs = (float(exact(harden(samples, groups), real).cost) for samples, real in sets.pairs)
+    return _unit(sets.source) * statistics.fmean(costs)
 
-    Points and tables are judged by exact W1, and in more than `LOW_DIMENSIONS` by sliced W1 beside it; images by sliced
-    W1 on pixels and, when asked, by the kernel distance of EfficientNet-Lite0's features. Each has its floor: the same
-    number between the held-out rows and as many real rows.
+
+def _w1_sliced(sets: Sets) -> float:
+    groups = sets.source.codec.layout.groups
+    return _unit(sets.source) * _sliced(sets, [(harden(samples, groups), real) for samples, real in sets.pairs])
+
+
+def _sliced(sets: Sets, pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """The mean of sliced W1 over the rounds, along the same directions in each."""
+    directions = "directions of the judge"
+    found = (sliced(samples, real, sets.streams.at(directions), dtype=torch.float32) for samples, real in pairs)
+    return statistics.fmean(float(each.distance) for each in found)
+
+
+def _kernel_distance(sets: Sets) -> float:
+    """Of the first round alone: features take long."""
+    samples, real = sets.pairs[0][0], sets.held_out_features
+    assert sets.extractor is not None
+    assert real is not None
+    distance, _ = kernel_distance(sets.extractor(samples), real, rng=sets.streams.at("subsets of the judge"))
+    return distance
+
+
+def _has_modes(sets: Sets) -> bool:
+    return all(getattr(sets.source, name, None) is not None for name in ("modes", "sigma"))
+
+
+def _modes(sets: Sets) -> float:
+    """Covered modes of one round: with more samples, more of them stray into a lost mode."""
+    source: Any = sets.source
+    return mode_coverage(sets.pairs[0][0], source.modes, source.sigma)[0]
+
+
+def _high_quality(sets: Sets) -> float:
+    source: Any = sets.source
+    return mode_coverage(sets.samples, source.modes, source.sigma)[1]
+
+
+METRICS: dict[str, Metric] = {
+    "w1": Metric(
+        title="exact W1",
+        unit="data units; standard deviations if columns are scaled one by one",
+        meaning="The earth mover's distance between samples and held-out rows.",
+        better="lower",
+        applies=lambda sets: not sets.is_image,
+        measure=_w1,
+    ),
+    "w1_sliced": Metric(
+        title="sliced W1",
+        unit="as w1",
+        meaning="The mean of W1 along random lines, for many dimensions, in which the exact one hardly tells "
+        "samples from noise.",
+        better="lower",
+        applies=lambda sets: not sets.is_image and sets.source.codec.layout.size > LOW_DIMENSIONS,
+        measure=_w1_sliced,
+    ),
+    "sliced_w1": Metric(
+        title="sliced W1 of the pixels",
+        unit="pixels from -1 to 1",
+        meaning="The mean of W1 along random lines, between images.",
+        better="lower",
+        applies=lambda sets: sets.is_image,
+        measure=lambda sets: _sliced(sets, sets.pairs),
+    ),
+    f"kernel_distance_{EfficientNetLite0.name}": Metric(
+        title=f"kernel distance, features of {EfficientNetLite0.name}",
+        unit="1",
+        meaning="The kernel distance between features of images, if they are asked for.",
+        better="lower",
+        applies=lambda sets: sets.is_image and sets.extractor is not None,
+        measure=_kernel_distance,
+    ),
+    "modes": Metric(
+        title="modes covered",
+        unit="1",
+        meaning="Modes with at least one sample within 3 standard deviations, if the modes are known.",
+        better="higher",
+        applies=_has_modes,
+        measure=_modes,
+        has_floor=False,
+        shown=lambda numbers: f"{numbers['modes']:.0f} of {numbers['num_modes']:.0f}",
+    ),
+    "num_modes": Metric(
+        title="modes of the data",
+        unit="1",
+        meaning="How many there are.",
+        better="higher",
+        applies=_has_modes,
+        measure=lambda sets: len(getattr(sets.source, "modes", ())),
+        has_floor=False,
+    ),
+    "high_quality": Metric(
+        title="high quality",
+        unit="share of samples",
+        meaning="Samples within 3 standard deviations of a mode.",
+        better="higher",
+        applies=_has_modes,
+        measure=_high_quality,
+        has_floor=False,
+        shown=lambda numbers: f"{100 * numbers['high_quality']:.1f} %",
+    ),
+}
+"""Every number of an evaluation, in the order of the record. The first distance that applies is the score."""
+
+
+def other_numbers(evaluation: Mapping[str, Any]) -> dict[str, str]:
+    """The numbers of an evaluation that are not distances, in words, by title; those of another form are left out."""
+    found = {}
+    for name, metric in METRICS.items():
+        if name in evaluation and not metric.has_floor:
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                found[metric.title] = metric.shown(evaluation)
+    return {title: text for title, text in found.items() if text}
+
+
+class SampleEvaluator:
+    """Evaluates samples by the numbers of `METRICS`.
+
+    All samples are compared with the same held-out rows, so that scores along a run can be compared. The floor of a
+    distance is the same distance between the held-out rows and as many real rows.
 
     Args:
         source: The data.
-        size: Samples on each side, at most; no more than there are held-out rows.
+        size: Samples in each set, at most; no more than there are held-out rows.
         seed: The run's seed.
-        rounds: Independent sets of samples to judge; their mean is reported. One exact distance between samples from
-            few modes strays by a fifth, because the modes' shares do.
-        features: Whether to compute the kernel distance (images only): needs the `features` extra and about a minute.
+        rounds: Independent sets of samples; the mean distance is reported. One exact distance between samples of few
+            modes varies by a fifth, since the shares of the modes do.
+        features: Whether to compute the kernel distance (images only); needs the `features` extra and about a minute.
 
     Raises:
         UsageError: No rows were held out, or the features are not installed.
@@ -79,11 +256,11 @@ class SampleEvaluator:
     def __init__(self, source: Source, *, size: int, seed: int, rounds: int = 1, features: bool = False) -> None:
         self.source, self.rounds = source, rounds
         self._streams = Randomness(seed)
-        # A sampler that never repeats itself gives fresh rows to each round; a finite set has but one held-out part.
+        # A sampler gives fresh rows to each round; a finite data set has one held-out part.
         distinct = rounds if source.size is None else 1
         held_out = source.held_out(size * distinct, self._streams.at("held-out rows of the judge"))
         if not len(held_out):
-            raise UsageError("no rows were held out to judge samples by", remedy="Set --held-out above 0.")
+            raise UsageError("no rows were held out to evaluate samples with", remedy="Set --held-out above 0.")
         self._held_out = held_out.chunk(distinct)
         self._extractor = EfficientNetLite0() if features and source.codec.layout.is_image else None
         self._held_out_features = self._extractor(self._held_out[0]) if self._extractor else None
@@ -91,80 +268,69 @@ class SampleEvaluator:
 
     @property
     def size(self) -> int:
-        """Samples on each side of one round."""
+        """Samples in each set of one round."""
         return len(self._held_out[0])
-
-    @property
-    def unit(self) -> float:
-        """Data units in one unit of the networks: distances are multiplied by it. 1 where there is no common unit."""
-        return getattr(self.source.codec, "unit", None) or 1.0
 
     @in_usual_state
     def __call__(self, draw: Draw, *, by_column: bool = False) -> dict[str, Any]:
-        """Judge a generator.
+        """Evaluate a generator.
 
         Args:
             draw: From a number to as many independent samples, shape (N, *layout.shape).
-            by_column: Whether to compare each column of numbers by itself too: of tables, and of points of a few
-                coordinates.
+            by_column: Whether to compare each numeric column too, in tables and in points of a few coordinates.
 
         Returns:
             "score" (lower is better), then the numbers by name, each distance with its "_floor"; as "columns", if they
-            were asked for and there are any, what `Marginal.as_json` of `wgan.evaluation` gives of each, the furthest
-            apart first: held-out rows beside samples.
+            are wanted and there are any, the comparison of each column in the form of
+            `wgan.evaluation.Marginal.as_json`, the largest difference first: held-out rows, then samples.
         """
-        num = self.size * self.rounds
-        samples = draw(num)
+        samples = draw(self.size * self.rounds)
         if self._floor is None:
-            # Without repetition, as samples and held-out rows are: doubled rows are further from everything.
+            # Rows without repetition, as samples and held-out rows are: repeated rows are further from everything.
             real = [
                 self.source.distinct(self.size, self._streams.at("real rows", index)) for index in range(self.rounds)
             ]
-            self._floor = {f"{name}_floor": value for name, value in self._distances(real).items()}
-        distances = self._distances(list(torch.split(samples, self.size)))
-        judged = {"score": next(iter(distances.values())), **distances, **self._floor}
-        modes, sigma = getattr(self.source, "modes", None), getattr(self.source, "sigma", None)
-        if modes is not None and sigma is not None:
-            # Covered modes are counted among `size` samples: with more of them, more stray into a lost mode.
-            covered, _ = mode_coverage(samples[: self.size], modes, sigma)
-            _, share = mode_coverage(samples, modes, sigma)
-            judged |= {"modes": covered, "num_modes": len(modes), "high_quality": share}
+            floor = self._measure(real, floor=True)
+            self._floor = {f"{name}_floor": value for name, value in floor.items()}
+        numbers = self._measure(list(torch.split(samples, self.size)))
+        distances = {name: value for name, value in numbers.items() if METRICS[name].has_floor}
         columns = self._by_column(samples) if by_column else []
-        return judged | ({"columns": columns} if columns else {})
+        return {
+            "score": next(iter(distances.values())),
+            **distances,
+            **self._floor,
+            **numbers,
+            **({"columns": columns} if columns else {}),
+        }
 
     def _by_column(self, samples: Tensor) -> list[dict[str, Any]]:
-        """Each column of numbers by itself, in the user's own units: held-out rows beside samples."""
+        """Compare each numeric column in the user's own unit: held-out rows, then samples."""
         codec = self.source.codec
         sides = [_numbers(codec, values) for values in (torch.cat(self._held_out), samples)]
         return [each.as_json() for each in marginals(*sides)]
 
-    def _distances(self, rounds: list[Tensor]) -> dict[str, float]:
-        """The distances of each round's samples from held-out rows, averaged over the rounds."""
-        # Where half of very few rows are held out, fewer are left to train on.
+    def _measure(self, rounds: list[Tensor], *, floor: bool = False) -> dict[str, float]:
+        """The numbers of `METRICS` that apply, for one set of samples each round; of a floor the distances alone."""
+        # If most of very few rows are held out, fewer are left to train on.
         pairs = [(part, self._held_out[index % len(self._held_out)][: len(part)]) for index, part in enumerate(rounds)]
-        if not self.source.codec.layout.is_image:
-            groups = self.source.codec.layout.groups
-            pairs = [(harden(part, groups), held) for part, held in pairs]
-            distances = {"w1": self.unit * _mean(float(exact(part, held).cost) for part, held in pairs)}
-            # In many dimensions the exact distance hardly tells samples from noise.
-            if self.source.codec.layout.size > LOW_DIMENSIONS:
-                distances["w1_sliced"] = self.unit * self._sliced(pairs)
-            return distances
-        distances = {"sliced_w1": self._sliced(pairs)}
-        if self._extractor is not None and self._held_out_features is not None:
-            subsets = self._streams.at("subsets of the judge")
-            distance, _ = kernel_distance(self._extractor(rounds[0]), self._held_out_features, rng=subsets)
-            distances[f"kernel_distance_{self._extractor.name}"] = distance
-        return distances
+        sets = Sets(
+            pairs=pairs,
+            source=self.source,
+            streams=self._streams,
+            extractor=self._extractor,
+            held_out_features=self._held_out_features,
+        )
+        metrics = {name: metric for name, metric in METRICS.items() if metric.has_floor or not floor}
+        return {name: metric.measure(sets) for name, metric in metrics.items() if metric.applies(sets)}
 
-    def _sliced(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
-        directions = "directions of the judge"
-        lines = (sliced(part, held, self._streams.at(directions), dtype=torch.float32) for part, held in pairs)
-        return _mean(float(found.distance) for found in lines)
+
+def _unit(source: Source) -> float:
+    """Data units in one unit of the networks; 1 if there is no common unit."""
+    return getattr(source.codec, "unit", None) or 1.0
 
 
 def _numbers(codec: Codec, values: Tensor) -> dict[str, pa.Array]:
-    """The columns of numbers, dates and times by name; none of images, nor of points of many coordinates."""
+    """The columns of numbers, dates and times by name; none for images and points of many coordinates."""
     if codec.layout.is_image:
         return {}
     decoded = codec.decode(values)
@@ -174,12 +340,8 @@ def _numbers(codec: Codec, values: Tensor) -> dict[str, pa.Array]:
     return {column.name: column.read(decoded[column.name].combine_chunks()) for column in columns}
 
 
-def _mean(values: Iterable[float]) -> float:
-    return statistics.fmean(values)
-
-
 def harden(values: Tensor, groups: tuple[tuple[int, int], ...]) -> Tensor:
-    """Values with each one-hot group's probabilities replaced by the category that decoding would choose."""
+    """Replace the probabilities of each one-hot group by the category that decoding would choose."""
     values = values.clone()
     for start, stop in groups:
         chosen = values[:, start:stop].argmax(dim=1, keepdim=True)

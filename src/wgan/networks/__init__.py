@@ -1,4 +1,4 @@
-"""The networks' room. To add one, write its class in a file here and give it a row in `NETWORKS`."""
+"""Networks for generators and critics. To add one, write its class in a file here and add it to `NETWORKS`."""
 
 from __future__ import annotations
 

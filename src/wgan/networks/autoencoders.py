@@ -1,4 +1,4 @@
-"""Critics that score a sample by how well they can reproduce it from a short code."""
+"""Autoencoders as critics: the score is minus the reconstruction error."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from wgan.batch import Layout
 from wgan.errors import UsageError
 from wgan.networks.conditioning import NOTHING, Given, refuse_way
-from wgan.networks.convolutions import Norm
 from wgan.networks.dcgan import DCGAN
+from wgan.networks.layers import Norm
 from wgan.networks.mlp import MLP, Activation
 from wgan.networks.players import Critic, Generator
 from wgan.system.torch_state import built
@@ -23,10 +23,10 @@ class Reconstruction(Critic):
     Args:
         encoder: From samples to codes (N, K).
         decoder: From codes back to samples.
-        given: What both are told of each sample.
+        given: The condition, which both take.
 
     Attributes:
-        shows_codes: Whether the code of a sample stands beside its score: outputs are then of shape (N, 1 + K).
+        shows_codes: Whether the outputs include the code of each sample; their shape is then (N, 1 + K).
     """
 
     is_energy = True
@@ -39,14 +39,14 @@ class Reconstruction(Critic):
     def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
         """Score samples, shape (N,) or (N, 1 + K), float32, scores at most 0, differentiable."""
         codes: Tensor = self.encoder(values, condition).reshape(len(values), -1)
-        again: Tensor = self.decoder(codes, condition)
-        scores = -(again.float() - values.float()).square().flatten(1).mean(dim=1)
+        reconstructed: Tensor = self.decoder(codes, condition)
+        scores = -(reconstructed.float() - values.float()).square().flatten(1).mean(dim=1)
         return torch.cat([scores[:, None], codes], dim=1) if self.shows_codes else scores
 
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """A critic of layers of equal width that reproduces samples from a code; its score is minus the error.
+    """A fully connected autoencoder; its score is minus the reconstruction error.
 
     Source: Zhao, Mathieu and LeCun (2017), section 2.3.
     """
@@ -65,7 +65,7 @@ class Autoencoder:
         return MLP(width=self.width, depth=self.depth, activation=self.activation)
 
     def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
-        """There is none.
+        """Not available.
 
         Raises:
             UsageError: Always.
@@ -84,7 +84,7 @@ class Autoencoder:
 
 @dataclass(frozen=True)
 class ConvAutoencoder:
-    """The same for images, of DCGAN's convolutions.
+    """A convolutional autoencoder, of DCGAN's layers.
 
     Source: Zhao, Mathieu and LeCun (2017), section 4.3.
     """
@@ -102,7 +102,7 @@ class ConvAutoencoder:
         return DCGAN(filters=self.filters, norm=self.norm, init="he")
 
     def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
-        """There is none.
+        """Not available.
 
         Raises:
             UsageError: Always.
@@ -120,7 +120,7 @@ class ConvAutoencoder:
 
 
 def _joined(given: Given) -> Given:
-    """What both halves are told: a sample that its condition does not fit is reproduced badly."""
+    """The condition of both halves: a sample is reproduced badly under a condition that does not fit."""
     refuse_way(given, "an autoencoder", "concat")
     return Given(size=given.size, way="concat")
 

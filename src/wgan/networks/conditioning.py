@@ -1,4 +1,4 @@
-"""How a condition enters a network: joined to what goes in, by the scales of its norms, or by a projection."""
+"""How a condition enters a network: concatenated to the input, by conditional norms, or by a projection."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ Conditioning = Literal["auto", "concat", "norm", "projection", "norm-projection"
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What a player is told besides noise or a sample.
+    """The condition of a player.
 
     Attributes:
         size: Entries of the condition; 0 for an unconditional player.
-        way: How they enter; None for what suits the network best, "argument" for modules that take them as their second
-            argument.
+        way: How it enters; None for the network's default, "argument" for the second argument of a module.
     """
 
     size: int = 0
     way: Way | None = None
 
     def joins(self, *, default: bool = True) -> bool:
-        """Whether the condition is joined to what goes in; `default` is for a way that is left open."""
+        """Whether the condition is concatenated to the input; `default` is for way None."""
         return self.size > 0 and (self.way == "concat" or (self.way is None and default))
 
     def packed(self, num: int) -> Given:
-        """What is told of so many samples that are joined to one."""
+        """The condition of `num` samples joined to one."""
         return Given(size=num * self.size, way=self.way)
 
 
@@ -49,7 +48,7 @@ _WAYS: dict[Conditioning, tuple[Way | None, Way | None]] = {
 
 
 def given_to(conditioning: Conditioning, size: int) -> tuple[Given, Given]:
-    """What the generator and the critic are told, for one of the settings' words.
+    """The condition of the generator and of the critic, for a value of the setting `conditioning`.
 
     Args:
         conditioning: "concat" for both; "norm" for the generator, or "projection" for the critic, concat for the other;
@@ -61,11 +60,11 @@ def given_to(conditioning: Conditioning, size: int) -> tuple[Given, Given]:
 
 
 class TakesCondition:
-    """The mark of modules whose second argument is the condition."""
+    """Base of modules whose second argument is the condition."""
 
 
 class Chain(nn.Sequential, TakesCondition):
-    """Layers one after another, of which those that take a condition are handed it."""
+    """A sequence of layers that passes the condition to those that take it."""
 
     def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
         """Apply all layers."""
@@ -75,13 +74,11 @@ class Chain(nn.Sequential, TakesCondition):
 
 
 class ConditionalNorm(nn.Module, TakesCondition):
-    """A norm whose scale and shift follow from the condition: (1 + s(c)) * norm(x) + t(c), with s and t affine.
-
-    At the beginning both are 0, whatever the condition.
+    """A norm with conditional scale and shift: (1 + s(c)) * norm(x) + t(c), with s and t affine and initially 0.
 
     Args:
-        norm: The norm, without a scale and shift of its own.
-        channels: Channels of what is normalised.
+        norm: The norm, without scale and shift.
+        channels: Of the input.
         size: Entries of the condition.
 
     Source: Dumoulin, Shlens and Kudlur (2017), equation 5; de Vries et al. (2017).
@@ -97,16 +94,16 @@ class ConditionalNorm(nn.Module, TakesCondition):
         """Normalise, scale and shift; the same shape."""
         assert condition is not None
         scale, shift = F.linear(condition, self.weight, self.bias).chunk(2, dim=1)
-        places = (slice(None), slice(None), *[None] * (values.dim() - 2))
-        followed: Tensor = self.norm(values) * (1 + scale[places]) + shift[places]
-        return followed
+        index = (slice(None), slice(None), *[None] * (values.dim() - 2))
+        scaled: Tensor = self.norm(values) * (1 + scale[index]) + shift[index]
+        return scaled
 
 
 class Joining(nn.Module, TakesCondition):
-    """Sees samples with their condition: as more entries of a vector, as constant channels of an image.
+    """Concatenates samples and conditions: as more entries of a vector, or as constant channels of an image.
 
     Args:
-        chain: What sees them, of samples with so many more entries or channels.
+        chain: The layers after it.
     """
 
     def __init__(self, chain: nn.Module) -> None:
@@ -114,7 +111,7 @@ class Joining(nn.Module, TakesCondition):
         self.chain = chain
 
     def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Apply the layers to both."""
+        """Concatenate both and apply the layers."""
         assert condition is not None
         planes = condition.to(values.dtype).reshape(*condition.shape, *[1] * (values.dim() - 2))
         joined: Tensor = self.chain(torch.cat([values, planes.expand(-1, -1, *values.shape[2:])], dim=1))
@@ -122,11 +119,11 @@ class Joining(nn.Module, TakesCondition):
 
 
 class Projecting(nn.Module, TakesCondition):
-    """Scores samples by themselves, plus <E c, h(x)>: E an embedding of the condition, h what the last layer sees.
+    """A projection critic: the score of the sample alone plus <E c, h(x)>, E an embedding and h the last features.
 
     Args:
-        chain: Layers whose last is affine, from features to one score.
-        features: Entries of what the last layer sees.
+        chain: Layers, of which the last is affine, from features to one score.
+        features: Inputs of the last layer.
         size: Entries of the condition.
 
     Source: Miyato and Koyama (2018), equation 3.
@@ -136,20 +133,20 @@ class Projecting(nn.Module, TakesCondition):
         super().__init__()
         self.before, self.last = chain[:-1], chain[-1]
         self.embedding = nn.Linear(size, features, bias=False)
-        # As large as the last layer's weights: neither part of the score drowns the other.
+        # On the scale of the last layer's weights, so that both parts of the score are of similar size.
         nn.init.normal_(self.embedding.weight, std=features**-0.5)
 
     def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
         """Scores, shape (N, 1)."""
         assert condition is not None
-        seen = self.before(values)
-        projection = (self.embedding(condition) * seen.flatten(1)).sum(dim=1, keepdim=True)
-        scores: Tensor = self.last(seen).reshape(len(values), 1) + projection
+        features = self.before(values)
+        projection = (self.embedding(condition) * features.flatten(1)).sum(dim=1, keepdim=True)
+        scores: Tensor = self.last(features).reshape(len(values), 1) + projection
         return scores
 
 
 def refuse_way(given: Given, network: str, *ways: Way | Literal["auto"]) -> None:
-    """Refuse a way that a network does not have for its player.
+    """Raise for a way of conditioning that a network does not support.
 
     Raises:
         UsageError: The way is none of `ways`.
@@ -161,7 +158,7 @@ def refuse_way(given: Given, network: str, *ways: Way | Literal["auto"]) -> None
 
 
 def refuse_norm(network: str) -> UsageError:
-    """The error for a conditional norm where there is no norm."""
+    """The error for conditional norms in a network without norms."""
     return UsageError(
         f"the condition is to enter the generator by its norms, but {network} has norm=none",
         remedy=f"Use --generator {network}:norm=batch, or --conditioning concat.",
@@ -169,10 +166,10 @@ def refuse_norm(network: str) -> UsageError:
 
 
 def refuse_features(outputs: int) -> None:
-    """Refuse a projection where the critic gives features instead of a score.
+    """Raise for a projection in a critic of features instead of one score.
 
     Raises:
-        UsageError: There are several outputs.
+        UsageError: There is not exactly one output.
     """
     if outputs != 1:
         raise UsageError(

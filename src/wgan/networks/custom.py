@@ -1,4 +1,4 @@
-"""A user's own `nn.Module` as a player: copied, tried on a few rows, and refused where it could not be trained."""
+"""A user's own `nn.Module` as a player: it is copied, and checked on a few rows."""
 
 from __future__ import annotations
 
@@ -20,20 +20,19 @@ from wgan.networks.players import Critic, Generator
 
 _ROWS = 4
 _FAR = 1_000.0
-"""A generator of images is tried on noise this many times as large: one without tanh then leaves [-1, 1]."""
+"""Generators of images are also tried on noise times this factor: without a tanh, outputs then leave [-1, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
 class OwnNetwork:
-    """A module of the user's own in the place of a row of the networks' table.
+    """A user's own module as a network.
 
-    A generator is called with noise (N, latent_dim) and gives (N, *layout.shape) or (N, layout.size): for images in
-    [-1, 1]; the columns of a one-hot group are made a probability vector behind it. A critic is called with samples
-    (N, *layout.shape) and gives one number each, or as many as the objective asks for. Where samples are asked for by a
-    condition (N, C), that is the second argument of both; with conditioning "concat" it is joined to what goes in,
-    as more entries of a vector or more channels of an image.
+    A generator maps noise (N, latent_dim) to (N, *layout.shape) or (N, layout.size), for images in [-1, 1]; a softmax
+    over each one-hot group is applied after it. A critic maps samples (N, *layout.shape) to one number each, or to as
+    many as the objective needs. A condition (N, C) is the second argument of both; with conditioning "concat" it is
+    concatenated to the input, as more entries of a vector or more channels of an image.
 
-    The module is copied before it is trained, with its weights as they are: they are where training begins.
+    A copy of the module is trained, starting from its present parameters.
 
     Attributes:
         module: The module; never changed.
@@ -57,7 +56,7 @@ class OwnNetwork:
         if layout.bounded:
             far = _tried(body, "generator", [_FAR * inputs[0], *inputs[1:]], _shapes_of(layout))
             _refuse_unbounded(torch.cat([values, far]))
-        # What keeps images in [-1, 1] is the module's own last layer.
+        # The module's own last layer keeps images in [-1, 1].
         return Generator(body, latent_dim, replace(layout, bounded=False), given)
 
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
@@ -74,14 +73,14 @@ class OwnNetwork:
         inputs = _inputs(shape, given)
         wanted: list[tuple[int, ...]] = [(_ROWS,), (_ROWS, 1)] if outputs == 1 else [(_ROWS, outputs)]
         scores = _tried(body, "critic", inputs, wanted)
-        seen = InRows(body, ties_samples=_depends_on_others(body, inputs, scores))
-        return Critic(Joining(seen) if given.joins() else seen, outputs, given)
+        rows = InRows(body, ties_samples=_depends_on_others(body, inputs, scores))
+        return Critic(Joining(rows) if given.joins() else rows, outputs, given)
 
 
 class InRows(nn.Module):
-    """Hands samples to a module in plain row-major order, since it may call `view`, which needs that.
+    """Passes samples to a module in row-major order, since the module may call `view`, which requires it.
 
-    Images of one channel can have the strides of another memory layout, which convolutions then pass on.
+    Images of one channel can have the strides of another memory layout, which convolutions pass on.
 
     Args:
         module: The module.
@@ -99,18 +98,18 @@ class InRows(nn.Module):
 
 
 def refuse_shared(generator: nn.Module, critic: nn.Module) -> None:
-    """Refuse two players that hold one and the same tensor: each moves by its own loss.
+    """Raise if two players share a tensor: each is trained by its own loss.
 
     Raises:
-        UsageError: They share one, which is named.
+        UsageError: They share a tensor, which is named.
     """
     known = {tensor.untyped_storage().data_ptr(): name for name, tensor in _tensors(generator) if not is_lazy(tensor)}
     for name, tensor in _tensors(critic):
-        place = 0 if is_lazy(tensor) else tensor.untyped_storage().data_ptr()
-        if place and place in known:
+        address = 0 if is_lazy(tensor) else tensor.untyped_storage().data_ptr()
+        if address and address in known:
             raise UsageError(
-                f"the critic's '{name}' and the generator's '{known[place]}' are one tensor, but each player moves by "
-                "its own loss",
+                f"the critic's '{name}' and the generator's '{known[address]}' are one tensor, but each player is "
+                "trained by its own loss",
                 remedy="Give the critic modules of its own, for example by copy.deepcopy.",
             )
 
@@ -120,7 +119,7 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _copied(module: nn.Module, who: str) -> nn.Module:
-    """A copy to be trained, on the CPU, after a look at its parameters and buffers."""
+    """A copy to train, on the CPU, after checks of its parameters and buffers."""
     named = _tensors(module)
     what = f"your own {who} ({type(module).__name__})"
     for name, tensor in named:
@@ -156,14 +155,14 @@ def _copied(module: nn.Module, who: str) -> nn.Module:
 
 
 def _by_argument(given: Given) -> Given:
-    """How a condition enters: as the second argument where nothing was asked for."""
+    """How a condition enters: by default as the second argument."""
     if given.size and given.way not in (None, "concat"):
         refuse_way(given, "a module of your own", "auto", "concat")
     return replace(given, way="argument") if given.size and given.way is None else given
 
 
 def _inputs(shape: tuple[int, ...], given: Given) -> list[Tensor]:
-    """A few rows that look like noise or samples, and conditions where these are handed over."""
+    """A few rows of noise as inputs, and conditions if the module takes them."""
     rng = torch.Generator().manual_seed(0)
     inputs = [torch.randn(_ROWS, *shape, generator=rng)]
     if given.size and not given.joins():
@@ -176,7 +175,7 @@ def _shapes_of(layout: Layout) -> list[tuple[int, ...]]:
 
 
 class _RandomOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes which operations draw random numbers, on this thread alone."""
+    """Records the operations that draw random numbers, in this thread only."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -196,17 +195,17 @@ class _RandomOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @torch.no_grad()
 def _tried(body: nn.Module, who: str, inputs: list[Tensor], wanted: list[tuple[int, ...]]) -> Tensor:
-    """What a copy of the module makes of a few rows, both in training and in use; the module stays as it is."""
+    """The output of a copy of the module for a few rows, after checks in training and in evaluation mode."""
     what = f"your own {who} ({type(body).__name__})"
-    tried, drawing = copy.deepcopy(body), _RandomOperations()
-    kept = set(tried.state_dict())
-    passing = {name: buffer.clone() for name, buffer in tried.named_buffers() if name not in kept}
+    trial, drawing = copy.deepcopy(body), _RandomOperations()
+    kept = set(trial.state_dict())
+    passing = {name: buffer.clone() for name, buffer in trial.named_buffers() if name not in kept}
     taken = " and ".join(str(tuple(value.shape)) for value in inputs)
     for mode in (True, False):
-        tried.train(mode)
+        trial.train(mode)
         try:
             with drawing:
-                output: object = tried(*inputs)
+                output: object = trial(*inputs)
         except Exception as error:
             remedy = f"It is called with {'noise' if who == 'generator' else 'samples'} of shape {taken}"
             if len(inputs) > 1:
@@ -228,13 +227,13 @@ def _tried(body: nn.Module, who: str, inputs: list[Tensor], wanted: list[tuple[i
             remedy="Leave dropout and other noise out; a generator has its noise as its input.",
         )
     if moved := [
-        name for name, buffer in tried.named_buffers() if name in passing and not _same(buffer, passing[name])
+        name for name, buffer in trial.named_buffers() if name in passing and not _same(buffer, passing[name])
     ]:
         raise UsageError(
             f"{what} changes its buffer '{moved[0]}', which is not persistent, so that no checkpoint holds it",
             remedy="Register it with persistent=True.",
         )
-    found: Tensor = tried.train()(*inputs)
+    found: Tensor = trial.train()(*inputs)
     return found
 
 
@@ -253,7 +252,7 @@ def _refuse_unbounded(values: Tensor) -> None:
 
 @torch.no_grad()
 def _depends_on_others(body: nn.Module, inputs: list[Tensor], scores: Tensor) -> bool:
-    """Whether the scores of the first rows change when others are in the batch, which batch norm is known to do."""
+    """Whether the scores of the first rows depend on the other rows of the batch."""
     half = copy.deepcopy(body)(*[value[: _ROWS // 2] for value in inputs])
     return not torch.allclose(half, scores[: _ROWS // 2], rtol=1e-3, atol=1e-5 * (1 + float(scores.abs().max())))
 

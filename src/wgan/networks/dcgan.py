@@ -8,7 +8,6 @@ from typing import Literal
 from torch import nn
 
 from wgan.batch import Layout
-from wgan.networks.activations import LeakyReLU, ReLU
 from wgan.networks.conditioning import (
     NOTHING,
     Chain,
@@ -19,7 +18,7 @@ from wgan.networks.conditioning import (
     refuse_norm,
     refuse_way,
 )
-from wgan.networks.convolutions import Norm, normalisation, resolutions
+from wgan.networks.layers import LeakyReLU, Norm, ReLU, normalisation, resolutions
 from wgan.networks.players import Critic, Generator
 from wgan.system.torch_state import built
 
@@ -62,7 +61,7 @@ class DCGAN:
         ]
         for level in reversed(range(len(channels))):
             outputs = channels[level - 1] if level else layout.shape[0]
-            # A side that was odd before it was halved comes back one longer than twice.
+            # A side that was odd before halving is twice the half plus one.
             odd = (sizes[level][0] % 2, sizes[level][1] % 2)
             bias = level == 0 or self.norm == "none"
             layers.append(nn.ConvTranspose2d(channels[level], outputs, 4, 2, 1, output_padding=odd, bias=bias))
@@ -94,9 +93,9 @@ class DCGAN:
 
 
 def _initialised(network: nn.Module, weights: Literal["normal", "he"]) -> nn.Module:
-    """Draw weights from N(0, 0.02) and norm scales from N(1, 0.02), biases zero, as the authors do; or by He's rule.
+    """Weights from N(0, 0.02) and norm scales from N(1, 0.02), biases 0, as in the paper; or weights by He's rule.
 
-    Without norm, N(0, 0.02) shrinks signals layer by layer: He's variance, of the leaky ReLU, keeps them.
+    Without norms, N(0, 0.02) shrinks the signal in each layer. He's initialisation, for leaky ReLU, keeps its scale.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

@@ -1,4 +1,4 @@
-"""No network: samples as they are, for objectives that compare them without a critic."""
+"""The identity, for objectives that compare samples without a critic."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from wgan.networks.players import Critic, Generator
 
 @dataclass(frozen=True)
 class Identity:
-    """No critic at all: each sample is handed on as it is, for games that need none.
+    """The identity as a critic, for objectives that need none.
 
     Source: Li, Swersky and Zemel (2015), whose generators are trained without one.
     """
 
     def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
-        """There is none.
+        """Not available.
 
         Raises:
             UsageError: Always.
@@ -29,19 +29,19 @@ class Identity:
         raise UsageError("identity is no network, so it cannot generate", remedy="Use --generator mlp.")
 
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
-        """What hands samples on, whatever number of outputs was asked for."""
+        """The identity, whatever `outputs` is."""
         return HandsOn(layout)
 
 
 class HandsOn(Critic):
-    """A critic without weights, whose outputs are the entries of the sample, and of its condition if it has one.
+    """A critic without parameters, whose outputs are the entries of the sample and of its condition.
 
     Args:
-        layout: What a sample is.
+        layout: Of the data.
     """
 
     def __init__(self, layout: Layout) -> None:
-        # No game asks for 0 outputs, so that those of a score refuse this critic whatever the size of a sample.
+        # Objectives on scores check the number of outputs: 0 makes all of them reject this critic.
         super().__init__(nn.Identity(), outputs=0)
 
     def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:

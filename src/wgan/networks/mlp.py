@@ -1,4 +1,4 @@
-"""Fully connected networks, for points, tables, and the paper's hardest test of a generator of images."""
+"""Fully connected networks, for points, tables and images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from wgan.batch import Layout
-from wgan.networks.activations import LeakyReLU, ReLU
 from wgan.networks.conditioning import (
     NOTHING,
     Chain,
@@ -21,12 +20,13 @@ from wgan.networks.conditioning import (
     refuse_norm,
     refuse_way,
 )
+from wgan.networks.layers import LeakyReLU, ReLU
 from wgan.networks.players import Critic, Generator
 from wgan.system.torch_state import built
 
 Activation = Literal["relu", "leaky", "tanh", "softplus", "gelu", "silu"]
 MOST_LAYERS = 1000
-"""Layers that a network is built of at most: each is an object, and takes time whatever its width."""
+"""Most layers of a network: building each takes time, however small it is."""
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": ReLU,
@@ -38,15 +38,15 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class FullPrecision(nn.Linear):
-    """A layer in float32 whatever the precision of the others.
+    """A linear layer in float32, whatever the precision of the others.
 
-    With bfloat16 samples would lie on a grid of 1/128 of their size, and scores too; between samples and the first
-    layer or the last and its outputs little is multiplied, so that nothing is lost.
+    In bfloat16 samples and scores would be rounded to a relative 1/128. The first and last layers are small, so float32
+    costs little there.
     """
 
     def forward(self, values: Tensor) -> Tensor:
-        """Shape (N, entries) to (N, outputs), of the weights' own type."""
-        # Where nothing is cast anyway, the context would cost a small layer as much as its product.
+        """Shape (N, entries) to (N, outputs), of the weights' dtype."""
+        # The context costs a small layer as much as its product: enter it only under autocast.
         if values.is_meta or not torch.is_autocast_enabled(values.device.type):
             return self._exact(values.to(self.weight.dtype))
         with torch.autocast(values.device.type, enabled=False):
@@ -54,7 +54,7 @@ class FullPrecision(nn.Linear):
 
     def _exact(self, values: Tensor) -> Tensor:
         if self.out_features == 1 and torch.compiler.is_compiling():
-            # What is no product of matrices is compiled into one loop with what stands around it.
+            # Unlike a matrix product, this is fused with its neighbours into one loop.
             return (values * self.weight[0]).sum(dim=1, keepdim=True) + self.bias
         return super().forward(values)
 
@@ -109,18 +109,18 @@ class MLP:
         layers.append(FullPrecision(self.width if self.depth else entries, outputs))
         for layer in layers:
             if isinstance(layer, nn.Linear):
-                # He's variance keeps the scale through ReLU layers; PyTorch's default shrinks it by sqrt(6) each.
+                # He's initialisation keeps the scale of ReLU layers; PyTorch's default shrinks it by sqrt(6) in each.
                 nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu" if layer is not layers[-1] else "linear")
                 nn.init.zeros_(layer.bias)
         return Chain(*layers)
 
     def _normalisation(self, given: Given) -> list[nn.Module]:
-        """Zero or one layer; its scale and shift follow from the condition where that is to enter so."""
+        """Zero or one layer; with way "norm", scale and shift are functions of the condition."""
         if self.norm == "none":
             return []
-        follows = given.size > 0 and given.way == "norm"
+        conditional = given.size > 0 and given.way == "norm"
         if self.norm == "batch":
-            layer: nn.Module = nn.BatchNorm1d(self.width, affine=not follows)
+            layer: nn.Module = nn.BatchNorm1d(self.width, affine=not conditional)
         else:
-            layer = nn.LayerNorm(self.width, elementwise_affine=not follows)
-        return [ConditionalNorm(layer, self.width, given.size) if follows else layer]
+            layer = nn.LayerNorm(self.width, elementwise_affine=not conditional)
+        return [ConditionalNorm(layer, self.width, given.size) if conditional else layer]

@@ -1,4 +1,4 @@
-"""The two players, whatever network they are made of: shapes in, shapes out, and the head that a layout asks for."""
+"""Generators and critics of any network: their inputs and outputs, and the output activation of a layout."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from wgan.networks.conditioning import NOTHING, Given
 
 
 class Architecture(Protocol):
-    """A family of networks with its parameters: a row of the networks' table."""
+    """A family of networks with its parameters: an entry of the registry."""
 
     def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
-        """A generator from noise (N, latent_dim), and what else it is given, to samples (N, *layout.shape).
+        """A generator from noise (N, latent_dim), and a condition if `given`, to samples (N, *layout.shape).
 
         Raises:
-            UsageError: A layout that this family cannot make, or a condition that cannot enter in the way asked for.
+            UsageError: A layout or a way of conditioning that this family does not support.
         """
         ...
 
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
-        """A critic from samples (N, *layout.shape), and what it is told of them, to scores (N,), or so many outputs.
+        """A critic from samples (N, *layout.shape), and conditions if `given`, to scores (N,) or (N, outputs).
 
         Raises:
-            UsageError: A layout that this family cannot judge, or a condition that cannot enter in the way asked for.
+            UsageError: A layout or a way of conditioning that this family does not support.
         """
         ...
 
@@ -38,8 +38,8 @@ class Generator(nn.Module):
     Args:
         body: From noise (N, latent_dim) to (N, layout.size) or (N, *layout.shape), unbounded.
         latent_dim: Dimensions of the noise.
-        layout: What a sample is; its range and its categories decide the head.
-        given: What it is told; where that is joined to the noise, the body takes so many entries more, and elsewhere a
+        layout: Of a sample; its range and its one-hot groups decide the output activation.
+        given: The condition. If it is concatenated to the noise, the body takes so many more entries, otherwise a
             second argument.
     """
 
@@ -55,7 +55,7 @@ class Generator(nn.Module):
 
         Args:
             noise: Shape (N, latent_dim).
-            condition: Shape (N, given.size); an unconditional generator takes no notice of it.
+            condition: Shape (N, given.size); ignored by an unconditional generator.
 
         Returns:
             Shape (N, *layout.shape), differentiable.
@@ -82,7 +82,7 @@ class Generator(nn.Module):
 
 
 def _blocks(values: Tensor, groups: tuple[tuple[int, int], ...]) -> list[Tensor]:
-    """The columns of `values` in order, those of each one-hot group made a probability vector."""
+    """The columns of `values` in order, with a softmax over each one-hot group."""
     blocks, done = [], 0
     for start, stop in groups:
         blocks += [values[:, done:start], values[:, start:stop].softmax(dim=1)]
@@ -91,17 +91,17 @@ def _blocks(values: Tensor, groups: tuple[tuple[int, int], ...]) -> list[Tensor]
 
 
 class Critic(nn.Module):
-    """A critic: samples to scores, one number each, with no sigmoid; or to several, for objectives of features.
+    """A critic: samples to scores, one number each, without a sigmoid; or to several features.
 
     Args:
         body: From samples (N, *layout.shape) to N x outputs numbers in any shape.
         outputs: Numbers for each sample.
-        given: What it is told of each sample; the body then takes that as its second argument.
+        given: The condition of each sample, which the body takes as its second argument.
 
     Attributes:
         given: As above.
         is_energy: Whether scores are never above 0: minus an energy.
-        shows_codes: Whether a code stands beside the score of each sample; None where there are no codes.
+        shows_codes: Whether the outputs include the code of each sample; None if there are no codes.
     """
 
     is_energy: bool = False
@@ -119,10 +119,10 @@ class Critic(nn.Module):
 
         Args:
             values: Shape (N, *layout.shape).
-            condition: Shape (N, given.size); an unconditional critic takes no notice of it.
+            condition: Shape (N, given.size); ignored by an unconditional critic.
 
         Returns:
-            Shape (N,), or (N, outputs) where there are several; float32, differentiable.
+            Shape (N,), or (N, outputs) for several; float32, differentiable.
 
         Raises:
             UsageError: A conditional critic was given no condition.
@@ -134,7 +134,7 @@ class Critic(nn.Module):
 
 
 def ties_samples(network: nn.Module) -> bool:
-    """Whether a sample's output depends on the rest of its batch (batch norm), so that batches must not be joined."""
+    """Whether a sample's output depends on the rest of its batch, as with batch norm: do not join such batches."""
     return any(
         isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "ties_samples", False) is True
         for module in network.modules()

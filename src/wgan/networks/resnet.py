@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wgan.batch import Layout
-from wgan.networks.activations import ReLU
 from wgan.networks.conditioning import (
     NOTHING,
     Chain,
@@ -20,7 +19,7 @@ from wgan.networks.conditioning import (
     refuse_norm,
     refuse_way,
 )
-from wgan.networks.convolutions import Norm, normalisation, resolutions
+from wgan.networks.layers import Norm, ReLU, normalisation, resolutions
 from wgan.networks.players import Critic, Generator
 from wgan.system.torch_state import built
 
@@ -42,7 +41,7 @@ class ResNet:
 
     @built
     def generator(self, latent_dim: int, layout: Layout, given: Given = NOTHING) -> Generator:
-        """A generator of images: a linear map, one enlarging block for each level, and a last convolution."""
+        """A generator of images: a linear map, one upsampling block for each level, and a last convolution."""
         refuse_way(given, "a generator", "concat", "norm")
         if given.size and given.way == "norm" and self.norm == "none":
             raise refuse_norm("resnet")
@@ -61,7 +60,7 @@ class ResNet:
 
     @built
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
-        """A critic of images: one halving block for each level, two blocks more, a mean over the map, a linear map."""
+        """A critic of images: one downsampling block for each level, two more blocks, mean pooling, a linear map."""
         refuse_way(given, "a critic", "concat", "projection")
         joined = given.size if given.joins(default=outputs != 1) else 0
         sizes = resolutions(layout, "resnet")
@@ -85,7 +84,7 @@ class ResNet:
 
 
 class _Block(nn.Module, TakesCondition):
-    """Norm, ReLU, convolution, twice, beside a shortcut; enlarging before, or halving after."""
+    """Twice norm, ReLU and convolution, plus a shortcut; upsampled before or downsampled after."""
 
     def __init__(
         self,
@@ -99,7 +98,7 @@ class _Block(nn.Module, TakesCondition):
     ) -> None:
         super().__init__()
         self.halve, self.enlarge_to = halve, enlarge_to
-        # The first block sees pixels, which a ReLU would cut in half and a norm would level.
+        # The first block takes pixels: a ReLU would lose the negative ones, and a norm their scale.
         self.before = Chain(*([*normalisation(norm, inputs, given), ReLU()] if inputs == outputs else []))
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.between = Chain(*normalisation(norm, outputs, given), ReLU())
@@ -120,7 +119,7 @@ class _Block(nn.Module, TakesCondition):
 
 
 def _initialised(network: nn.Module) -> nn.Module:
-    """He's uniform initialisation, biases zero; Glorot's for maps that no ReLU follows would differ by sqrt(2) only."""
+    """He's uniform initialisation, biases 0; for layers without a ReLU, Glorot's differs only by sqrt(2)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")

@@ -1,7 +1,7 @@
-"""What the two players optimise, and what the training curve then estimates.
+"""Objectives: the losses of both players, and the estimate that the training curve shows.
 
-An objective sees what the critic puts out for each sample and nothing else: neither networks nor data. To add one,
-write its class in a file here and give it a row in `OBJECTIVES`.
+An objective is a function of the critic's outputs. It sees neither networks nor data. To add one, write its class in a
+file here and add it to `OBJECTIVES`.
 """
 
 from __future__ import annotations

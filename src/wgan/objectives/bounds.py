@@ -1,7 +1,7 @@
-"""Games whose critic bounds a divergence from below, so that a curve says something of it.
+"""Objectives whose estimate is a lower bound of a divergence.
 
-Each loss of the critic is, up to sign, scale and a constant, minus a lower bound of one divergence; the bound is the
-estimate. With expectations in place of means it holds for every critic, and the best critic attains it.
+The critic's loss is, up to scale and a constant, minus this bound. With expectations in place of batch means, the bound
+holds for every critic, and the best critic attains it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _LOG_2 = math.log(2.0)
 
 @dataclass(frozen=True)
 class GAN(Objective):
-    """The original game: the critic is a classifier, and its score the logit of "real", D = sigmoid(score).
+    """The original GAN: the critic is a classifier, and its score is the logit of "real", D = sigmoid(score).
 
-    The critic maximises L = E log D(real) + E log(1 - D(fake)). The generator descends E log(1 - D(fake)) for
-    generator = "minimax", which saturates where the critic is sure, and -E log D(fake) for "nonsaturating", which has
-    the same fixed point. `smoothing` takes that much off the label 1 of real samples; `flipping` is the probability
-    that a sample of either kind is shown under the other's label.
+    The critic maximises L = E log D(real) + E log(1 - D(fake)). The generator minimises E log(1 - D(fake)) for
+    generator = "minimax", which saturates where D is near 0, and -E log D(fake) for "nonsaturating", which has the same
+    fixed point. `smoothing` is subtracted from the label 1 of real samples; `flipping` is the probability that a sample
+    gets the label of the other kind.
 
-    The estimate is L / 2 + log 2, from the logits, smoothed or flipped labels left aside: at most the Jensen-Shannon
-    distance (halved: at most log 2), which the critic log p/q attains.
+    The estimate is L / 2 + log 2 with plain labels, at most the Jensen-Shannon divergence (halved: at most log 2),
+    which the critic log p/q attains.
 
     Source: Goodfellow et al. (2014), equation 1, theorem 1 and section 3; Salimans et al. (2016), section 3.4, for
     one-sided smoothing; Chintala et al. (2016), How to train a GAN, for flipped labels.
@@ -62,7 +62,7 @@ class GAN(Objective):
         return (torch.rand(2, size, generator=rng, dtype=torch.float32, device="cpu") < self.flipping).float()
 
     def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
-        """The cross-entropy of labels and logits: -L where labels are neither smoothed nor flipped."""
+        """The cross-entropy of labels and logits: -L for labels that are neither smoothed nor flipped."""
         ones: Tensor | float = 1.0 - self.smoothing
         zeros: Tensor | float = 0.0
         if drawn is not None:
@@ -84,19 +84,19 @@ class GAN(Objective):
 
 @dataclass(frozen=True)
 class FGAN(Objective):
-    """The variational game of any f-divergence of the table.
+    """The variational lower bound of any f-divergence of the registry.
 
-    The critic maximises E T(real) - E f*(T(fake)), T = f'(e^v), a lower bound of D_f which v = log p/q attains. The
-    generator descends that bound, -E f*(T(fake)), for generator = "minimax", and -E T(fake) for "nonsaturating", which
-    pulls where the critic is sure. The divergence is a word of the table, its own parameter after a colon:
+    The critic maximises E T(real) - E f*(T(fake)), T = f'(e^v), a lower bound of D_f that v = log p/q attains. The
+    generator minimises -E f*(T(fake)) for generator = "minimax", and -E T(fake) for "nonsaturating", whose gradient
+    does not vanish where the critic is certain. A parameter of the divergence follows a colon:
     `fgan:divergence=weighted_jensen_shannon:pi=0.3`.
 
-    What v is of the score s:
+    The log-ratio v as a function of the score s:
 
-    symlog: v = sign(s) log(1 + |s|), so that the ratio e^v is 1 + s, or 1 / (1 - s) below 0: T and f*(T) then grow like
-    powers of the score, and a penalty on its slope holds them;
-    log-ratio: v = s. T and f*(T) grow exponentially for most rows, faster than any penalty on the slope, and float32
-    overflows within a few updates where the two distributions hardly meet.
+    symlog: v = sign(s) log(1 + |s|), so that the ratio e^v is 1 + s, or 1 / (1 - s) below 0. T and f*(T) then grow like
+    powers of the score, and a penalty on its slope bounds them;
+    log-ratio: v = s. T and f*(T) grow exponentially for most divergences, faster than a penalty on the slope can
+    prevent, and float32 overflows within a few updates if the two distributions hardly overlap.
 
     Source: Nowozin, Cseke and Tomioka (2016), equations 4, 6 and 7 and section 3.2; links as in `wgan.divergences`.
     """
@@ -112,7 +112,7 @@ class FGAN(Objective):
 
     @cached_property
     def row(self) -> Divergence:
-        """The row of the table.
+        """The divergence.
 
         Raises:
             UsageError: There is none of that name.
@@ -121,7 +121,7 @@ class FGAN(Objective):
 
     @property
     def unit(self) -> str:
-        """The divergence, by its word."""
+        """The divergence, by its name."""
         return f"divergence {self.row.word}"
 
     @property
@@ -147,15 +147,15 @@ class FGAN(Objective):
     def _log_ratio(self, scores: Tensor) -> Tensor:
         if self.score == "log-ratio":
             return scores
-        # In two halves: a sign times an absolute value would have the derivative 0 at 0, not 1.
+        # In two halves: autograd gives sign(s) log1p(|s|) the derivative 0 at 0, not 1.
         return torch.where(scores >= 0, scores.clamp(min=0).log1p(), -(-scores).clamp(min=0).log1p())
 
 
 @dataclass(frozen=True)
 class LeastSquares(Objective):
-    """LSGAN: the critic regresses labels, `a` for fake and `b` for real; the generator wants `c` said of its samples.
+    """LSGAN: the critic regresses labels, `a` for fake and `b` for real; `c` is the generator's target.
 
-    The critic descends ½ E (f(real) - b)² + ½ E (f(fake) - a)², least at f = (b p + a q)/(p + q), where it is
+    The critic minimises ½ E (f(real) - b)² + ½ E (f(fake) - a)², least at f = (b p + a q)/(p + q), where it is
     (b - a)² (2 - X) / 8 with X the Pearson divergence of p + q from 2q, ∫ (p - q)²/(p + q), in [0, 2]. The estimate is
     2 - 8 loss / (b - a)², so at most X. With b - c = 1 and b - a = 2 the generator's loss and ½ E (f(real) - c)², which
     it cannot change, are X / 2 together at the best critic.
@@ -194,10 +194,10 @@ class LeastSquares(Objective):
 
 @dataclass(frozen=True)
 class Hinge(Objective):
-    """The hinge loss: the critic wants scores beyond ±1, and no further.
+    """The hinge loss: the critic gains nothing from scores beyond ±1.
 
-    It descends E max(0, 1 - f(real)) + E max(0, 1 + f(fake)), least at the sign of p - q, where it is 2 (1 - TV). The
-    estimate is 1 - loss / 2, so at most the total variation. The generator descends -E f(fake).
+    It minimises E max(0, 1 - f(real)) + E max(0, 1 + f(fake)), least at the sign of p - q, where it is 2 (1 - TV). The
+    estimate is 1 - loss / 2, so at most the total variation. The generator minimises -E f(fake).
 
     Source: Lim and Ye (2017), Geometric GAN; Miyato et al. (2018), equations 16 and 17.
     """
@@ -221,14 +221,14 @@ class Hinge(Objective):
 
 @dataclass(frozen=True)
 class Relativistic(Objective):
-    """RpGAN: the critic says which of two samples is the real one, by the difference of their scores.
+    """RpGAN: the critic classifies which sample of a pair is real, by the difference of their scores.
 
-    It descends E softplus(-(f(x) - f(y))) over pairs of a real x and a fake y, and the generator the same with the two
+    It minimises E softplus(-(f(x) - f(y))) over pairs of a real x and a fake y, and the generator the same with x and y
     exchanged. log 2 - loss is at most the Jensen-Shannon divergence (halved: at most log 2) between the pairs (x, y)
     and (y, x), which f = log p/q attains: it is 0 if and only if P = Q. Under `r1r2` this is the objective of R3GAN.
 
     Source: Jolicoeur-Martineau (2019), The relativistic discriminator, where it is RSGAN; and (2020), On relativistic
-    f-divergences, where games of pairs are RpGANs; Huang, Gokaslan, Kuleshov and Tompkin (2024).
+    f-divergences, where losses of pairs are RpGANs; Huang, Gokaslan, Kuleshov and Tompkin (2024).
     """
 
     unit: ClassVar[str] = "Jensen-Shannon divergence between pairs (real, fake) and (fake, real)"
@@ -237,7 +237,7 @@ class Relativistic(Objective):
     generator_sees_real: ClassVar[bool] = True
 
     def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
-        """E softplus(f(fake) - f(real)), the i-th real sample beside the i-th fake one."""
+        """E softplus(f(fake) - f(real)), each real sample paired with the fake one of the same row."""
         return softplus(fake - real).mean()
 
     def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
@@ -245,7 +245,7 @@ class Relativistic(Objective):
         return softplus(given_real(real, fake) - fake).mean()
 
     def logits(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Of pairs in their order and in the other: f(x) - f(y) and f(y) - f(x)."""
+        """Of pairs in both orders: f(x) - f(y) and f(y) - f(x)."""
         return real - fake, fake - real
 
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -257,13 +257,13 @@ class Relativistic(Objective):
 class EnergyBased(Objective):
     """EBGAN: the critic is an energy, low for real samples and, up to a margin, high for fake ones.
 
-    With the energy U = -score, as an autoencoder's reconstruction error is one, the critic descends
-    E U(real) + E max(0, margin - U(fake)), least at U = margin where q > p and U = 0 elsewhere: there it is
-    margin (1 - TV). The estimate is 1 - loss / margin, so at most the total variation. The generator descends
-    E U(fake), and with `pull_away` that many times the mean squared cosine between the codes of two of its samples: it
-    drives them apart where they would all be one.
+    The energy is U = -score, for example an autoencoder's reconstruction error. The critic minimises
+    E U(real) + E max(0, margin - U(fake)), least at U = margin where q > p and U = 0 elsewhere; the minimum is
+    margin (1 - TV). The estimate is 1 - loss / margin, so at most the total variation. The generator minimises
+    E U(fake) plus `pull_away` times the mean squared cosine between the codes of two of its samples, against mode
+    collapse.
 
-    Source: Zhao, Mathieu and LeCun (2017), equations 1 and 2 and theorem 1; section 2.4 for the pull_away-away term.
+    Source: Zhao, Mathieu and LeCun (2017), equations 1 and 2 and theorem 1; section 2.4 for the pulling-away term.
     """
 
     unit: ClassVar[str] = "total variation"
@@ -281,7 +281,7 @@ class EnergyBased(Objective):
             raise ValueError(f"pull_away must be at least 0 and finite, not {self.pull_away}")
 
     def check(self, critic: Critic, constraint: Constraint) -> None:
-        """Refuse a critic whose energy can fall below 0: it would fall for ever."""
+        """Raise for a critic whose energy can fall below 0: its loss has no minimum."""
         super().check(critic, constraint)
         if not critic.is_energy:
             raise UsageError(
@@ -295,7 +295,7 @@ class EnergyBased(Objective):
             )
 
     def attach(self, critic: Critic) -> Critic:
-        """The critic, with codes beside its scores where they are pulled apart."""
+        """The critic, with codes after its scores for the pulling-away term."""
         if self.pull_away:
             critic.shows_codes = True
         return critic
@@ -305,7 +305,7 @@ class EnergyBased(Objective):
         return -_scores(real).mean() + (self.margin + _scores(fake)).clamp(min=0.0).mean()
 
     def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """E U(fake), and the pull_away-away term."""
+        """E U(fake), and the pulling-away term."""
         energy = -_scores(fake).mean()
         if not self.pull_away:
             return energy
@@ -324,10 +324,10 @@ class EnergyBased(Objective):
 
 
 def _scores(outputs: Tensor) -> Tensor:
-    """The scores of outputs that may have codes beside them."""
+    """The scores of outputs that may also hold codes."""
     return outputs if outputs.dim() == 1 else outputs[:, 0]
 
 
 def _cross_entropy(logits: Tensor, ones: Tensor | float) -> Tensor:
-    """That of labels that are 1 with probability `ones`, exact at any logit."""
+    """The cross-entropy with labels that are 1 with probability `ones`, exact for any logit."""
     return ones * softplus(-logits) + (1.0 - ones) * softplus(logits)

@@ -1,4 +1,4 @@
-"""What an objective is: two losses and an estimate, made of what the critic says of each sample."""
+"""The interface of an objective: two losses and an estimate, as functions of the critic's outputs."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from wgan.networks import Critic
 
 
 class Objective(ABC):
-    """A two-player game, in terms of what the critic puts out for each sample: neither networks nor data.
+    """The losses of both players, as functions of the critic's outputs for real and generated samples.
 
-    That is one score a sample, shape (N,), where a row asks for nothing else; an objective of features or of the
-    samples themselves gets shape (N, K). A row defines `unit`, `title`, both losses and `estimate`, and what it wants
-    otherwise than here.
+    The outputs are scores of shape (N,), one for each sample. For objectives on features or on the samples themselves
+    they have shape (N, K). A subclass defines `unit`, `title`, both losses and `estimate`, and overrides what else it
+    needs.
 
     Attributes:
-        unit: What `estimate` measures, as a curve's axis would say it.
-        scale: In what unit, likewise; None where that is for the constraint to say, as with a Wasserstein critic.
-        title: What the game is called in a report.
-        critic_outputs: Numbers that the critic gives for each sample.
-        generator_sees_real: Whether `generator_loss` needs what the critic says of real samples.
-        fewest: Samples, or packs of them, that a batch must have for the losses to be defined.
-        of_scores: Whether both losses are of nothing but one score a sample: those can be compiled.
+        unit: What `estimate` measures, for the axis of a curve.
+        scale: The unit of `estimate`, likewise; None if the constraint decides it, as for a Wasserstein critic.
+        title: Name in reports.
+        critic_outputs: Outputs of the critic for each sample.
+        generator_sees_real: Whether `generator_loss` needs the critic's outputs for real samples.
+        fewest: The smallest batch, in samples or packs of them, for which the losses are defined.
+        of_scores: Whether both losses depend on one score for each sample alone, so that updates can be compiled.
         bears_bfloat16: Whether fully connected players were measured to learn as well in bfloat16.
     """
 
@@ -57,10 +57,10 @@ class Objective(ABC):
         return 1
 
     def check(self, critic: Critic, constraint: Constraint) -> None:
-        """Refuse a critic or a constraint with which this game makes no sense.
+        """Check that critic and constraint suit this objective.
 
         Raises:
-            UsageError: Why, and what would do.
+            UsageError: They do not; the message says why and what to use instead.
         """
         if critic.outputs != self.critic_outputs:
             raise UsageError(
@@ -69,21 +69,21 @@ class Objective(ABC):
             )
 
     def attach(self, critic: Critic) -> Critic:
-        """The critic that this game is played with: the one given, or that one in a wrapping of this game's own."""
+        """The critic to train: the one given, or a wrapper around it."""
         return critic
 
     def draw(self, size: int, rng: torch.Generator) -> Tensor | None:
-        """Draw what `critic_loss` needs at random for a batch of `size`, so that the loss is a pure function."""
+        """Draw the random numbers of `critic_loss` for a batch of `size`, so that the loss is a pure function."""
         return None
 
     @abstractmethod
     def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
-        """The loss that the critic descends.
+        """The loss that the critic minimises.
 
         Args:
-            real: What the critic says of real samples, shape (N,), or (N, K) where the game wants more of it.
-            fake: Of generated samples, shape (M,) or (M, K).
-            drawn: What `draw` returned for this batch; None for an objective without options that are random.
+            real: The critic's outputs for real samples, shape (N,) or (N, K).
+            fake: For generated samples, shape (M,) or (M, K).
+            drawn: What `draw` returned for this batch; None for an objective that draws nothing.
 
         Returns:
             0-d, differentiable.
@@ -91,39 +91,39 @@ class Objective(ABC):
 
     @abstractmethod
     def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """The loss that the generator descends, 0-d and differentiable; `real` is None unless asked for."""
+        """The loss that the generator minimises, 0-d, differentiable; `real` is None unless `generator_sees_real`."""
 
     @abstractmethod
     def estimate(self, real: Tensor, fake: Tensor) -> Tensor:
-        """What the critic says of the distance between the two distributions, 0-d."""
+        """The critic's estimate of the distance between the two distributions, 0-d."""
 
     def logits(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
-        """What a critic that is a classifier says, through whose sigmoid all gradients pass; None in any other game.
+        """The logits of a critic that is a classifier; None for any other objective.
 
         Args:
-            real: What the critic says of real samples, shape (N,) or (N, K).
-            fake: Of as many generated ones.
+            real: The critic's outputs for real samples, shape (N,) or (N, K).
+            fake: For as many generated samples.
 
         Returns:
-            Logits of "real" of what is real and of what is generated, shape (N,) each, differentiable.
+            Logits of "real" for real and for generated samples, shape (N,) each, differentiable.
         """
         return None
 
     def witness(self, outputs: Tensor, real: Tensor, fake: Tensor) -> Tensor:
-        """The function that tells real from fake samples, which is what constraints hold.
+        """The function that is high for real and low for generated samples; constraints act on it.
 
         Args:
-            outputs: What the critic says of some samples, shape (L,) or (L, K).
-            real: Of a batch of real ones.
-            fake: Of a batch of generated ones.
+            outputs: The critic's outputs for some samples, shape (L,) or (L, K).
+            real: For a batch of real samples.
+            fake: For a batch of generated samples.
 
         Returns:
-            Shape (L,), differentiable: the scores themselves where there are such.
+            Shape (L,), differentiable: the scores themselves, for a critic of scores.
         """
         return outputs
 
 
 def given_real(real: Tensor | None, fake: Tensor) -> Tensor:
-    """The real outputs that a generator's loss was promised."""
+    """The outputs for real samples, which an objective with `generator_sees_real` always gets."""
     assert real is not None, "this objective's generator sees real samples"
     return real

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wgan.evaluation.metrics import other_numbers
 from wgan.report.markup import Html, element, note, section, table
 from wgan.report.record import Record, number
 from wgan.report.words import distance_name, is_uninformative, significant, times_floor
@@ -34,11 +35,11 @@ def distances(record: Record) -> Html | None:
     """Distances between held-out rows and samples; None without an evaluation."""
     if not record.evaluations:
         return None
-    has_modes = any("modes" in line for line in record.evaluations)
+    others = list(dict.fromkeys(title for line in record.evaluations for title in other_numbers(line)))
     head = ["updates"]
     for key in record.distances:
         head += [distance_name(key), "floor", "ratio"]
-    head += ["modes", "high quality"] if has_modes else []
+    head += others
     chosen = np.unique(np.linspace(0, len(record.evaluations) - 1, _MOST_LINES).round().astype(int))
     lines = [record.evaluations[index] for index in chosen]
     if record.best is not None and record.best not in lines:
@@ -51,21 +52,19 @@ def distances(record: Record) -> Html | None:
     return section(
         "Evaluation on held-out data",
         note(text, f" {left_out} more in metrics.jsonl." if left_out else None),
-        table(head, (_cells(record, line, has_modes) for line in lines), best=best),
+        table(head, (_cells(record, line, others) for line in lines), best=best),
     )
 
 
-def _cells(record: Record, line: dict[str, Any], has_modes: bool) -> Iterator[str]:
+def _cells(record: Record, line: dict[str, Any], others: list[str]) -> Iterator[str]:
     yield f"{number(line.get('step')):,.0f}"
     for key in record.distances:
         ratio = times_floor(line, key)
         yield significant(line.get(key))
         yield significant(line.get(f"{key}_floor"))
         yield f"{ratio:.2f}" if np.isfinite(ratio) else "–"
-    if has_modes:
-        yield f"{line.get('modes', '–')} / {line.get('num_modes', '–')}"
-        share = number(line.get("high_quality"))
-        yield f"{100 * share:.1f} %" if np.isfinite(share) else "–"
+    shown = other_numbers(line)
+    yield from (shown.get(title, "–") for title in others)
 
 
 def read_columns(evaluation: Mapping[str, Any]) -> list[Marginal]:

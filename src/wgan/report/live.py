@@ -18,6 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from wgan.evaluation.metrics import other_numbers
 from wgan.report.record import number
 from wgan.report.words import distance_name, duration, significant, times_floor
 from wgan.settings import Settings
@@ -158,9 +159,7 @@ class LiveView:
             said.append(f"{distance_name(key)} {significant(line.get(key))}, floor {significant(line[f'{key}_floor'])}")
             if math.isfinite(times_floor(line, key)):
                 said[-1] += f", ratio {times_floor(line, key):.2f}"
-        if "modes" in line:
-            said.append(f"{line['modes']:.0f}/{number(line.get('num_modes')):.0f} modes")
-            said.append(f"{100 * number(line.get('high_quality')):.1f} % of high quality")
+        said += [f"{title} {text}" for title, text in other_numbers(line).items()]
         return "; ".join(said)
 
     def _say(self, line: str) -> None:

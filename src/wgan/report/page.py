@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wgan.evaluation.metrics import other_numbers
 from wgan.figures import median_filtered, median_width
 from wgan.report import evaluations, pictures, trust, words
 from wgan.report.markup import Html, document, element, joined, note, section, terms
@@ -134,10 +135,7 @@ def _evaluation(record: Record, last: dict[str, Any]) -> Html:
         sentences.append(f"The {name} {between}is {value}; {reference}{times}. ")
     if sentences and words.is_uninformative(record):
         sentences.append(f"However, {UNINFORMATIVE_DISTANCE}. ")
-    if "modes" in last:
-        sentences.append(f"The samples cover {last['modes']} of {last.get('num_modes', '?')} modes")
-        share = number(last.get("high_quality"))
-        sentences.append(f", and {100 * share:.1f} % of them lie within three standard deviations of one. ")
+    sentences += [f"{title[0].upper()}{title[1:]}: {text}. " for title, text in other_numbers(last).items()]
     return joined(*sentences)
 
 
@@ -150,9 +148,7 @@ def _key_numbers(record: Record) -> Html | None:
         entries.append((f"{words.distance_name(key)}, floor {floor}", words.significant(last.get(key))))
         if math.isfinite(words.times_floor(last, key)):
             entries.append(("ratio to the floor", f"{words.times_floor(last, key):.2f}"))
-    if "modes" in last:
-        entries.append(("modes covered", f"{last['modes']} / {last.get('num_modes', '?')}"))
-        entries.append(("high quality", f"{100 * number(last.get('high_quality')):.1f} %"))
+    entries += other_numbers(last).items()
     entries.append(("generator updates", f"{record.step:,}"))
     if record.seconds is not None:
         entries.append(("training time", words.duration(record.seconds)))

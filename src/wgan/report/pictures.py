@@ -13,14 +13,14 @@ from PIL import Image
 from wgan import figures
 from wgan.data import conditions_from_state
 from wgan.data.codes import words_of
+from wgan.data.columns.text_formats import TextFormat
 from wgan.data.npy import open_mapped
-from wgan.data.tables.written import Form
 from wgan.errors import WganError
 from wgan.figures import EvaluatedDistance
 from wgan.report.markup import Html, Part, data_uri, element, in_both_themes, note, table
 from wgan.report.record import Frame, Record, columns, forms_of, number, rows, series
 from wgan.report.words import axis_label, distance_name, has_common_unit
-from wgan.runs.drawing import sheet_part
+from wgan.runs.samples import sheet_part
 from wgan.system.text import counted, listed
 
 _MOST_FRAMES = 6
@@ -184,7 +184,7 @@ def _matrix(path: Path) -> figures.Floats:
     return np.asarray(array, dtype=np.float64).reshape(len(array), -1)
 
 
-def _marginals(frame: Frame, real: Path | None, forms: Mapping[str, Form] | None = None) -> list[Part]:
+def _marginals(frame: Frame, real: Path | None, forms: Mapping[str, TextFormat] | None = None) -> list[Part]:
     generated, true = columns(frame.path, forms=forms), None if real is None else columns(real, forms=forms)
     if not generated:
         return []
@@ -200,7 +200,7 @@ def _marginals(frame: Frame, real: Path | None, forms: Mapping[str, Form] | None
     ]
 
 
-def _table(frames: list[Frame], real: Path | None, forms: Mapping[str, Form]) -> list[Part]:
+def _table(frames: list[Frame], real: Path | None, forms: Mapping[str, TextFormat]) -> list[Part]:
     parts: list[Part] = [element("h3", f"The first generated rows, {_moment(frames[-1])}"), _cells(frames[-1].path)]
     if real is not None:
         parts += [element("h3", "The first real rows, held out"), _cells(real, most=5)]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan.data.columns.text_formats import TextFormat, format_from_state
 from wgan.data.npy import open_mapped
-from wgan.data.tables.written import Form, form_from_state
 from wgan.errors import CheckpointError, UsageError
 from wgan.runs.checkpoints import read_facts
 from wgan.runs.files import RunFiles
@@ -184,20 +184,20 @@ def number(value: object) -> float:
         return float("nan")
 
 
-def forms_of(record: Record) -> dict[str, Form]:
+def forms_of(record: Record) -> dict[str, TextFormat]:
     """The formats of numbers and dates in a run's samples, by column."""
-    forms: dict[str, Form] = {}
+    forms: dict[str, TextFormat] = {}
     for group, key in (("codec", "columns"), ("conditions", "parts")):
         state = record.source.get(group)
         for column in state.get(key, ()) if isinstance(state, dict) else ():
             try:
-                forms[column["name"]] = form_from_state(column["form"])
+                forms[column["name"]] = format_from_state(column["form"])
             except (KeyError, TypeError, ValueError, AttributeError):
                 continue
     return forms
 
 
-def columns(path: Path, most: int = 20_000, forms: Mapping[str, Form] | None = None) -> dict[str, NDArray[Any]]:
+def columns(path: Path, most: int = 20_000, forms: Mapping[str, TextFormat] | None = None) -> dict[str, NDArray[Any]]:
     """Read samples of points (.npy) or of a table (.csv).
 
     Args:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from wgan.errors import WganError
+from wgan.evaluation.metrics import METRICS
 from wgan.report.record import Record, number
 from wgan.settings import Settings
 from wgan.trust import symptoms
@@ -13,15 +14,10 @@ from wgan.trust import symptoms
 if TYPE_CHECKING:
     from wgan.objectives import Objective
 
-_NAMES = {"w1": "exact W1", "w1_sliced": "sliced W1", "sliced_w1": "sliced W1 of the pixels"}
-_KERNEL = "kernel_distance_"
-
 
 def distance_name(key: str) -> str:
     """The name of an evaluated distance."""
-    if key.startswith(_KERNEL):
-        return f"kernel distance, features of {key.removeprefix(_KERNEL)}"
-    return _NAMES.get(key, key.replace("_", " "))
+    return METRICS[key].title if key in METRICS else key.replace("_", " ")
 
 
 def distance_unit(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""Whether a checkpoint fits what it is to be restored into, and if not, where they differ."""
+"""Refuse checkpoints, data and settings that do not fit together, and name the differences."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ _FACTS: dict[str, tuple[type, ...]] = {
     "pending": (dict, NoneType),
 }
 _ADDED_FACTS: dict[str, tuple[type, ...]] = {"record_check": (str,), "files": (dict,), "last": (dict, NoneType)}
-"""Facts that runs of earlier versions do not note."""
+"""Facts that checkpoints of earlier versions lack."""
 
 _GAME_FACTS: dict[str, tuple[type, ...]] = {"steps_done": (int,), "seed": (int,)}
 
 
 def source_state(source: Source) -> dict[str, Any]:
-    """What a run keeps of its data: enough to sample without it, and to tell whether it is the same again."""
+    """What `source.json` says of the data: enough to sample without it, and to recognise it."""
     state = {
         "name": source.name,
         "describe": source.describe(),
         "fingerprint": source.fingerprint(),
         "codec": source.codec.state(),
         "notes": list(source.notes),
-        # Which rows these are follows from the seed and the share, and shows in the fingerprint.
+        # The seed and the share decide which rows these are; the fingerprint covers them.
         "split": {"train": source.size, "held_out": source.num_held_out},
     }
     return state if source.conditions is None else state | {"conditions": source.conditions.state()}
 
 
 def refuse_other_data(stored: dict[str, Any], source: Source, directory: Path) -> None:
-    """Refuse data that is not what the run was begun with.
+    """Refuse data that differs from the data the run was begun with.
 
     Raises:
         CheckpointError: It differs; each field is listed.
@@ -63,16 +63,16 @@ def refuse_other_data(stored: dict[str, Any], source: Source, directory: Path) -
 
 
 def _parts(note: dict[str, Any]) -> dict[str, Any]:
-    """What the conditions are, without how often each occurs."""
+    """The conditions, without how often each occurs."""
     conditions = note.get("conditions")
     return {} if conditions is None else {"conditions": conditions["parts"]}
 
 
 def refuse_other_facts(checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint whose facts are not those that a run notes: whatever reads them afterwards may rely on them.
+    """Refuse a checkpoint whose facts are incomplete or of wrong types; later code relies on them.
 
     Raises:
-        CheckpointError: A fact is missing or has another form; each is listed.
+        CheckpointError: A fact is missing or has a wrong type; each is listed.
     """
     faults = [
         *_fact_faults(checkpoint.facts, _FACTS),
@@ -92,7 +92,7 @@ def refuse_other_facts(checkpoint: Checkpoint) -> None:
 
 
 def _fact_faults(facts: object, wanted: Mapping[str, tuple[type, ...]], prefix: str = "") -> list[str]:
-    """What a table of facts lacks, and what in it has another type; nothing for what is no table."""
+    """Missing facts and facts of wrong types; none if `facts` is not a dictionary."""
     if not isinstance(facts, dict):
         return []
     missing = [f"it lacks the fact '{prefix}{name}'" for name in wanted if name not in facts]
@@ -106,12 +106,12 @@ def _fact_faults(facts: object, wanted: Mapping[str, tuple[type, ...]], prefix: 
 
 
 def refuse_other_settings(checkpoint: Checkpoint, settings: Settings, directory: Path) -> None:
-    """Refuse settings under which the run would compute something else than those the checkpoint was saved under.
+    """Refuse settings that compute something else than the settings of the checkpoint.
 
     Raises:
         CheckpointError: They differ; each setting is listed.
     """
-    # A checkpoint from before there was a setting has what is now its default.
+    # A checkpoint of a version without a setting used its default.
     now = {name: getattr(settings, name) for name in FIXED}
     before = {name: getattr(Settings(), name) for name in FIXED} | checkpoint.facts["settings"]
     differences = [f"{name}: {now[name]}, was {before[name]}" for name in now if now[name] != before[name]]
@@ -119,10 +119,10 @@ def refuse_other_settings(checkpoint: Checkpoint, settings: Settings, directory:
 
 
 def restore(game: Game, checkpoint: Checkpoint) -> None:
-    """Take the checkpoint's state over into a game just built, or into one that goes back to it.
+    """Restore a game from a checkpoint.
 
     Raises:
-        CheckpointError: A tensor is missing, left over or of another shape; each is listed.
+        CheckpointError: A tensor is missing, unexpected or of another shape; each is listed.
     """
     networks = ("generator.", "critic.", "average.")
     built, stored = (

@@ -1,10 +1,9 @@
-"""Whether training still makes sense: finite numbers, and weights of a size that can still learn."""
+"""Detect divergence: numbers that are not finite, and weights too large to learn."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,25 +14,20 @@ from wgan.training.factory import Parts
 from wgan.training.game import Game
 
 LARGEST_WEIGHT = 500.0
-"""Absolute value of a weight, in units of the data's largest entry where that is above 1, at which training counts as
-diverged. Weights of networks that learn are below 10, and scales of normalisation layers below 100; at a learning rate
-of 1,000 one update passes it. With clipping nothing ever becomes infinite, so a bound on the size has to say so."""
+"""Absolute value of a weight above which training has diverged; in units of the largest entry of the data if that is
+above 1. Weights of networks that learn are below 10, and scales of normalisation layers below 100. At a learning rate
+of 1,000 one update exceeds it. With clipping nothing ever becomes infinite, so a bound is needed."""
 
 MOST_CROSSINGS = 10.0
-"""How many times over one update of a clipped critic may cross the whole box [-c, c]. RMSProp and Adam move a weight by
-about the learning rate in each update, so a rate above this many boxes throws every weight from wall to wall."""
-
-
-SENSELESS_RATE = 1.0
-"""A learning rate from which on nothing can be learnt, since weights move by about as much in each update. Where half
-of it is still no less, going back is no help."""
+"""Widths of the box [-c, c] that one update of a clipped critic may cross. RMSProp and Adam move a weight by about the
+learning rate, so that a higher rate moves every weight from one bound to the other in each update."""
 
 
 class DivergedError(NumericError):
-    """Training makes no sense any more. A run goes back from it where that may help, and ends with it where not.
+    """Training has diverged. A run goes back to a checkpoint if that may help, and ends otherwise.
 
     Attributes:
-        step: The generator update after which it was seen.
+        step: The generator update after which it was detected.
         fault: What is wrong, in a clause.
     """
 
@@ -42,43 +36,14 @@ class DivergedError(NumericError):
         self.step, self.fault = step, fault
 
 
-def may_be_slowed(game: Game, parts: Parts) -> bool:
-    """Whether half the learning rates are such that something can be learnt."""
-    fastest = max(parts.generator_optimizer.lr, parts.critic_optimizer.lr)
-    return fastest * game.lr_factor / 2 < SENSELESS_RATE
-
-
-def rates(game: Game, parts: Parts) -> str:
-    """The learning rates at the start of the run, as they are after as many halvings as there were rollbacks."""
-    generator, critic = (each.lr * game.lr_factor for each in (parts.generator_optimizer, parts.critic_optimizer))
-    return f"{generator:g} for the generator, {critic:g} for the critic"
-
-
-def diverged_for_good(diverged: DivergedError, good: Path, game: Game, parts: Parts) -> NumericError:
-    """The error that a run ends with.
-
-    Args:
-        diverged: What happened.
-        good: The last good checkpoint.
-        game: As it stands.
-        parts: The rates at the start of the run.
-    """
-    tried = f" after {game.rollbacks} rollbacks" if game.rollbacks > 1 else " after a rollback" * game.rollbacks
-    return NumericError(
-        f"{diverged.message}. The last good checkpoint{tried} is {good}",
-        remedy=f"Most likely the learning rates are too high ({rates(game, parts)}): begin again with a tenth of them "
-        "or less.",
-    )
-
-
 def fault_of(game: Game, parts: Parts, numbers: Mapping[str, float], scale: float) -> str | None:
-    """Say what is wrong with the state of training, if anything is.
+    """What is wrong with the state of training, if anything is.
 
     Args:
-        game: As it stands after an update.
-        parts: What holds the critic, and the rates at the start of the run.
-        numbers: What was read from the last step, by name.
-        scale: The largest absolute entry of the data, as the networks see them.
+        game: Its networks as they are.
+        parts: The constraint, and the learning rates at the start of the run.
+        numbers: Of the last update, by name.
+        scale: The largest absolute entry of the data, as the networks see it.
 
     Returns:
         A clause such as "the estimate is nan", or None.
@@ -96,12 +61,14 @@ def fault_of(game: Game, parts: Parts, numbers: Mapping[str, float], scale: floa
     if isinstance(parts.constraint, WeightClipping):
         lr, width = parts.critic_optimizer.lr * game.lr_factor, 2 * parts.constraint.bound
         if lr > MOST_CROSSINGS * width:
-            return f"each update of the critic, at a rate of {lr:g}, throws its weights across a box {width:g} wide"
+            return (
+                f"at a learning rate of {lr:g} each update of the critic moves its weights across a box {width:g} wide"
+            )
     return None
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of a tensor that holds NaN or infinity, if any does."""
+    """The name of the first tensor that holds NaN or infinity, if any does."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             return name
@@ -109,7 +76,7 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def _largest(weights: list[Tensor]) -> float:
-    """The largest absolute value; NaN where there is one, and 0 of no weights."""
+    """The largest absolute value; NaN if there is one, and 0 without weights."""
     if not weights:
         return 0.0
     return float(torch.stack([weight.detach().abs().max() for weight in weights]).max())

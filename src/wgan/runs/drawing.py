@@ -1,11 +1,10 @@
-"""Draw any number of samples in blocks, so that a smaller draw is the beginning of a larger one."""
+"""Draw samples block by block, so that a smaller number of samples is the beginning of a larger one."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +12,6 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Batch, Layout
-from wgan.data.codes import words_of
-from wgan.data.columns import Category
 from wgan.data.conditions import Conditions
 from wgan.data.source import Codec
 from wgan.errors import UsageError
@@ -24,25 +21,24 @@ from wgan.training.game import Game, Prior
 
 _ENTRIES = 1 << 20
 _LEAST, _MOST = 64, 8192
-_MOST_ROWS, _FEW_ROWS = 16, 8
 
 
 class Decoding(Protocol):
-    """What decodes a run's samples: its data, or what the run has stored of it."""
+    """What decodes a run's samples: its data, or what the run keeps of it."""
 
     @property
     def codec(self) -> Codec:
-        """The way back from network units."""
+        """Decodes what the networks generate."""
         ...
 
     @property
     def conditions(self) -> Conditions | None:
-        """What samples may be asked for."""
+        """The conditions; None for an unconditional run."""
         ...
 
 
 def block_size(layout: Layout) -> int:
-    """Samples in a block: a power of two, the same on every machine, of about a million entries."""
+    """Samples in a block: a power of two, about a million entries, the same on every machine."""
     return min(_MOST, max(_LEAST, 1 << max(0, (_ENTRIES // layout.size).bit_length() - 1)))
 
 
@@ -60,18 +56,18 @@ def draw_blocks(
 ) -> Iterator[Batch]:
     """Draw samples in blocks of bounded memory.
 
-    The noise of a block, and its conditions, depend on the seed, the purpose and the block's number alone, and whole
-    blocks are drawn even where fewer samples are wanted, so that rounding does not depend on `num` either.
+    The noise and the conditions of a block depend on the seed, the purpose and the block's number alone. Whole blocks
+    are drawn even if fewer samples are needed, so that rounding does not depend on `num` either.
 
     Args:
         draw: From noise (N, latent_dim) and conditions (N, C) or None to samples (N, *layout.shape).
         prior: The noise.
-        layout: What a sample is.
+        layout: Of a sample.
         num: How many.
         seed: Of the noise.
-        purpose: What they are drawn for.
-        conditions: What is asked for; None for an unconditional generator.
-        num_workers: Threads that draw blocks side by side; `draw` must bear that where there are several.
+        purpose: Names the random stream.
+        conditions: Of the samples; None for an unconditional generator.
+        num_workers: Threads that draw blocks in parallel; with several, `draw` must be thread-safe.
         noise: Shape (num, latent_dim); None for that of the seed.
 
     Returns:
@@ -92,17 +88,17 @@ def draw_blocks(
 
 
 def _whole(rows: Tensor, size: int) -> Tensor:
-    """Rows filled up to a whole block with copies of the first."""
+    """Rows, padded to a whole block with copies of the first."""
     return torch.cat([rows, rows[:1].expand(size - len(rows), -1)])
 
 
 def _in_order(block: Callable[[int], Batch], count: int, num_workers: int) -> Iterator[Batch]:
-    """Blocks 0 to count - 1, drawn on so many threads, at most one a worker ahead of who asks for them."""
+    """Blocks 0 to count - 1, drawn on `num_workers` threads, at most one for each thread ahead of the consumer."""
     if min(count, num_workers) <= 1:
         yield from map(block, range(count))
         return
     waiting: deque[Future[Batch]] = deque()
-    # Workers share nothing, and so never wait for one another as the threads of one operation do.
+    # Workers share nothing and never wait for one another, unlike the threads of one operation.
     pool = ThreadPoolExecutor(min(count, num_workers), initializer=set_own_threads, initargs=(1,))
     try:
         for number in range(count):
@@ -127,12 +123,12 @@ def draw_all(
 ) -> Batch:
     """All samples of `draw_blocks` at once."""
     blocks = list(draw_blocks(draw, prior, layout, num=num, seed=seed, purpose=purpose, conditions=conditions))
-    told = [block.condition for block in blocks if block.condition is not None]
-    return Batch(torch.cat([block.values for block in blocks]), torch.cat(told) if told else None)
+    given = [block.condition for block in blocks if block.condition is not None]
+    return Batch(torch.cat([block.values for block in blocks]), torch.cat(given) if given else None)
 
 
 def drawn(game: Game, source: Decoding, num: int, purpose: str) -> Batch:
-    """Samples of a run as a user would draw them, under conditions as they occur in the data."""
+    """Samples of a run, under conditions as they occur in the data."""
     return draw_all(
         game.draw,
         game.prior,
@@ -154,7 +150,7 @@ def draw_for(
     purpose: str,
     noise: Tensor | None = None,
 ) -> Tensor:
-    """A sample for each of these conditions, shape (N, *layout.shape), in whole blocks as `draw_blocks` draws them."""
+    """A sample for each condition, shape (N, *layout.shape), drawn in whole blocks as by `draw_blocks`."""
     size, streams = block_size(layout), Randomness(seed)
     samples = []
     for block, part in enumerate(condition.split(size)):  # type: ignore[no-untyped-call]
@@ -165,8 +161,8 @@ def draw_for(
     return torch.cat(samples)
 
 
-def given_noise(noise: Any, size: int) -> Tensor:  # noqa: ANN401 - what the caller brought
-    """The caller's own noise, as generators take it.
+def given_noise(noise: Any, size: int) -> Tensor:  # noqa: ANN401 - an array or tensor
+    """Check and convert the noise that a caller passes.
 
     Args:
         noise: An array or tensor of real numbers, shape (N, size).
@@ -176,7 +172,7 @@ def given_noise(noise: Any, size: int) -> Tensor:  # noqa: ANN401 - what the cal
         Shape (N, size), float32, on the CPU.
 
     Raises:
-        UsageError: Another shape, no real numbers, no rows, or values that are not finite in float32.
+        UsageError: A wrong shape, complex numbers or other types, no rows, or values that are not finite in float32.
     """
     wanted = f"noise must be an array or tensor of real numbers of shape (n, {size})"
     if isinstance(noise, Tensor):
@@ -204,58 +200,3 @@ def given_noise(noise: Any, size: int) -> Tensor:  # noqa: ANN401 - what the cal
         row = int((~rows.isfinite()).any(dim=1).nonzero()[0, 0])
         raise UsageError(f"noise holds NaN, infinite or too large values for float32, the first in row {row}")
     return rows
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sheet:
-    """Conditions for a picture of images in rows, each value of the first category in rows of its own.
-
-    Attributes:
-        condition: Shape (num, C).
-        columns: Images in a row.
-        part: Entries of a condition that say which value it is.
-    """
-
-    condition: Tensor
-    columns: int
-    part: slice
-
-    def matching(self, rows: Batch) -> Batch | None:
-        """Rows of the data that have the category each place asks for, again from the first where there are too few.
-
-        Returns:
-            As many rows as places; None where some value has no row at all.
-        """
-        if rows.condition is None:
-            return None
-        found = rows.condition[:, self.part].argmax(dim=1)
-        wanted = self.condition[:, self.part].argmax(dim=1)
-        places = torch.empty(len(wanted), dtype=torch.int64, device="cpu")
-        for value in set(wanted.tolist()):
-            there = (found == value).nonzero()[:, 0]
-            if not len(there):
-                return None
-            asking = wanted == value
-            places[asking] = there[torch.arange(int(asking.sum()), device="cpu") % len(there)]
-        return Batch(rows.values[places], rows.condition[places])
-
-
-def sheet_part(conditions: Conditions) -> int | None:
-    """Which part's values have rows of their own in pictures: the first category of few values; None without one."""
-    is_fit = (isinstance(part, Category) and part.width <= _MOST_ROWS for part in conditions.parts)
-    return next((place for place, fit in enumerate(is_fit) if fit), None)
-
-
-def sheet_of(conditions: Conditions, num: int, rng: torch.Generator) -> Sheet | None:
-    """Lay out at most `num` images by a category; None where there is none of so few values that it helps.
-
-    What else can be asked for is drawn as in the data.
-    """
-    place = sheet_part(conditions)
-    if place is None:
-        return None
-    part, start = conditions.parts[place], sum(before.width for before in conditions.parts[:place])
-    rows = max(1, _FEW_ROWS // part.width)
-    columns = num // (rows * part.width)
-    asked = [conditions.where({part.name: value}).draw(rows * columns, rng) for value in words_of(part)]
-    return Sheet(condition=torch.cat(asked), columns=columns, part=slice(start, start + part.width))

@@ -1,4 +1,4 @@
-"""End a run that was stopped, as it is: its last samples are drawn, nothing is trained."""
+"""End a stopped run as it is: draw its last samples, without training."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from wgan.runs.checkpoints import name_of, read_state
-from wgan.runs.files import RunFiles, own, refuse_no_run
-from wgan.runs.record import Journal, Record, read_lines
+from wgan.runs.directories import own, refuse_no_run
+from wgan.runs.files import RunFiles
+from wgan.runs.record import Journal, Record, read_checked
 from wgan.runs.samples import remove_later_samples, write_samples
 from wgan.runs.trained import load
 
 ENDED_BY_HAND = "it was ended by hand"
-"""The reason that the events give for the end of such a run."""
+"""The reason in the event that ends such a run."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run was when it was ended.
+    """The state of a run when it was ended.
 
     Attributes:
         step: Generator updates done.
-        steps: Those that it was to make.
+        steps: Generator updates planned.
         samples: The file of its last samples.
-        doubt: Why they may be worth nothing; empty if there is no reason.
-        was_over: Whether it had ended before, by itself or because training diverged.
+        doubt: Why the samples may be useless; empty if there is no reason.
+        was_over: Whether the run had already ended, after its last step or because training diverged.
     """
 
     step: int
@@ -37,17 +38,17 @@ class Finished:
 
 
 def finish(directory: str | Path, *, parts: Mapping[str, Any] | None = None) -> Finished:
-    """End a run as its last checkpoint is; `resume` may still go on with it.
+    """End a run at its last checkpoint; it can still be resumed.
 
-    The data is not needed: samples are not judged. To have them judged too, resume the run with as many steps as are
-    done.
+    The data is not needed, since samples are not evaluated. To evaluate them too, resume the run with as many steps as
+    are done.
 
     Args:
         directory: The run's directory.
-        parts: The objects and modules of your own that the run was begun with, by setting.
+        parts: Your own objects and modules that the run was begun with, by setting.
 
     Raises:
-        UsageError: There is no run, or it is still going on.
+        UsageError: There is no run, or it is still running.
         CheckpointError: No checkpoint can be used, one of the run's files was changed after it was written, or the disk
             is full or failing.
     """
@@ -56,15 +57,17 @@ def finish(directory: str | Path, *, parts: Mapping[str, Any] | None = None) -> 
     ownership = own(files.root)
     try:
         trained = load(files.root, parts=parts)
-        # Those of the checkpoint that was loaded, which is an older one where the newest is damaged.
+        # If the newest checkpoint is damaged, an older one was loaded.
         facts = read_state(files.checkpoints / name_of(trained.step))[0]["facts"]
-        read_lines(files.metrics, length=facts.get("record_bytes"), check=facts.get("record_check"))
+        length = facts.get("record_bytes")
+        recorded = read_checked(files.metrics, length=length, check=facts.get("record_check"))
         journal, step = Journal(files.events), trained.step
         lines = [line["event"] for line in journal.lines() if line.get("event") != "verdict"]
         was_over = lines[-1:] in (["finished"], ["diverged"])
         if not was_over:
-            # What a killed run had done beyond its last checkpoint is no part of it.
-            Record(files.metrics, length=facts.get("record_bytes")).close()
+            # Remove what a killed run had done after its last checkpoint.
+            known = None if length is None else recorded.until(length).check
+            Record(files.metrics, length=length, check=known).close()
             remove_later_samples(files, step)
         samples = files.samples_at(step, trained.codec.kind)
         if not samples.exists():

@@ -1,19 +1,25 @@
-"""What a run has written about itself beside its checkpoints, read back and checked.
+"""Read and check the files that a run writes beside its checkpoints.
 
-`settings.toml` carries the checksum of its own lines, since it may change while the run is resumed. The checksums of
-`source.json` and `environment.json`, which never change, are facts of every checkpoint.
+`settings.toml` carries a checksum of its own lines, since a resume may change it. `source.json` and `environment.json`
+never change: every checkpoint notes their checksums.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
+import platform
 import time
 import tomllib
 import warnings
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
 
 from wgan.errors import CheckpointError, UsageError
 from wgan.runs.checkpoints import read_facts
@@ -23,19 +29,22 @@ from wgan.settings import ADDED, Seal, Settings, from_toml, read_toml, seal_of, 
 from wgan.settings.former import todays_settings
 from wgan.system.storage import parsed_json, read_plain
 
+if TYPE_CHECKING:
+    from wgan.training.engine import Engine
+
 _SHOWN = 8
 _PAUSES = (0.05, 0.2)
 _MEANT = "Restore it from a copy; or, if it was changed on purpose, remove its line that begins with '# sha256'."
 
 
 def noted_settings(settings: Settings) -> dict[str, Any]:
-    """All settings as plain JSON values, those of `input` under dotted names; a checkpoint notes them."""
+    """All settings as plain JSON values, those of `input` under dotted names, as a checkpoint notes them."""
     values = tomllib.loads(to_toml(settings))
     return _flat(values)
 
 
 def checksums(files: RunFiles) -> dict[str, str]:
-    """The checksums of the notes that never change, by the names of their files; a checkpoint notes them.
+    """The checksums of the files that never change, by file name, as a checkpoint notes them.
 
     Raises:
         CheckpointError: One of them cannot be read.
@@ -44,14 +53,14 @@ def checksums(files: RunFiles) -> dict[str, str]:
 
 
 def settings_seal(files: RunFiles, facts: Mapping[str, Any] | None) -> Seal:
-    """Whether a run's settings carry their checksum.
+    """Whether a run's settings have a checksum.
 
     Args:
         files: Of the run.
-        facts: Of its newest checkpoint; None where there is none.
+        facts: Of its newest checkpoint; None if there is none.
 
     Raises:
-        CheckpointError: They carry one that is not theirs; what has changed is listed.
+        CheckpointError: Their checksum is wrong; the changes are listed.
     """
     raw = _bytes(files.settings)
     seal = seal_of(raw)
@@ -68,7 +77,7 @@ def settings_seal(files: RunFiles, facts: Mapping[str, Any] | None) -> Seal:
 
 
 def listed_differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
-    """What settings are and were, where they differ; the first of them where there are many."""
+    """The settings that differ, with their values now and before; the first few of many."""
     names = [name for name in {**before, **now} if name not in now or name not in before or now[name] != before[name]]
     differences = [f"{name}: {now.get(name, 'nothing')}, was {before.get(name, 'nothing')}" for name in names]
     more = [f"and {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
@@ -76,13 +85,12 @@ def listed_differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> str
 
 
 def read_settings(files: RunFiles) -> Settings:
-    """Read a run's settings, all of which the run itself wrote.
+    """Read a run's settings.
 
-    Settings that carry no checksum are read with a warning, which lists what is otherwise than in the newest
-    checkpoint.
+    Settings without a checksum are read with a warning that lists their differences from the newest checkpoint.
 
     Raises:
-        CheckpointError: The file is damaged or cut off, or was changed under its checksum.
+        CheckpointError: The file is damaged, incomplete, or does not have its checksum.
         UsageError: A value, changed by hand, cannot be used.
     """
     facts = read_facts(files.checkpoints)
@@ -95,7 +103,7 @@ def read_settings(files: RunFiles) -> Settings:
     reading = values.get("input")
     missing = [name for name in whole if name not in values]
     missing += [f"input.{name}" for name in whole["input"] if isinstance(reading, dict) and name not in reading]
-    # A run of an earlier version is what the defaults of later settings make of it.
+    # A run of an earlier version used the defaults of settings that were added later.
     if missing and set(missing) not in ADDED:
         raise CheckpointError(f"'{files.settings}' is cut off: it lacks {', '.join(missing)}", remedy=RESTORE)
     settings = from_toml(files.settings)
@@ -110,7 +118,7 @@ def read_note(path: Path, *wanted: str, digests: Mapping[str, str]) -> dict[str,
     Args:
         path: The file.
         wanted: Names that must be in it.
-        digests: The checksums that the run's checkpoint notes, by the names of the files.
+        digests: The checksums that the run's checkpoint notes, by file name.
 
     Raises:
         CheckpointError: It cannot be read, is not what was written, or lacks one of the names.
@@ -132,7 +140,7 @@ def read_note(path: Path, *wanted: str, digests: Mapping[str, str]) -> dict[str,
 
 
 def read_source(files: RunFiles) -> dict[str, Any]:
-    """Read what a run keeps of its data, as `source_state` gives it.
+    """Read what a run keeps of its data, in the form of `source_state`.
 
     Raises:
         CheckpointError: It cannot be read, or is not what was written.
@@ -148,7 +156,7 @@ def read_source(files: RunFiles) -> dict[str, Any]:
 
 
 def read_environment(files: RunFiles) -> dict[str, Any]:
-    """Read what machine a run was begun on.
+    """Read the environment that a run was begun in.
 
     Raises:
         CheckpointError: It cannot be read, or is not what was written.
@@ -156,8 +164,26 @@ def read_environment(files: RunFiles) -> dict[str, Any]:
     return read_note(files.environment, digests=noted_checksums(read_facts(files.checkpoints)))
 
 
+def environment_of(engine: Engine) -> dict[str, Any]:
+    """What the last bits of a run depend on beside its settings and data."""
+    return {
+        "wgan": version("wgan"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu",
+        "threads": engine.threads or torch.get_num_threads(),
+        "precision": engine.precision,
+        "engine": "compiled" if engine.compiled else "eager",
+    }
+
+
 def read_recorded(files: RunFiles) -> list[dict[str, Any]]:
-    """The lines of a run's record, the run finished or not; one that is still being written is left out.
+    """The lines of a run's record; one that is still being written is left out.
 
     Raises:
         CheckpointError: They were changed after they were written, or some are missing.
@@ -168,7 +194,7 @@ def read_recorded(files: RunFiles) -> list[dict[str, Any]]:
             lines = read_lines(files.metrics, length=facts.get("record_bytes"), check=facts.get("record_check"))
             return _merged(lines)
         except CheckpointError:
-            # A run under way that goes back to an earlier checkpoint shortens its record.
+            # A run that is going back to an earlier checkpoint shortens its record.
             if pause is None:
                 raise
             time.sleep(pause)
@@ -176,26 +202,26 @@ def read_recorded(files: RunFiles) -> list[dict[str, Any]]:
 
 
 def _merged(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One line for each update: a run that was ended where it was stopped may have recorded an update twice."""
+    """One line for each update; a run that was ended where it was stopped may have recorded an update twice."""
     merged: dict[object, dict[str, Any]] = {}
-    for place, line in enumerate(lines):
-        key = line.get("step", f"line {place}")
+    for index, line in enumerate(lines):
+        key = line.get("step", f"line {index}")
         merged[key] = merged.get(key, {}) | line
     return list(merged.values())
 
 
 def noted_checksums(facts: Mapping[str, Any] | None) -> dict[str, str]:
-    """The checksums of a run's notes that a checkpoint's facts hold; nothing where it is of an earlier version.
+    """The checksums of a run's files that a checkpoint notes, by file name; none if it is of an earlier version.
 
     Args:
-        facts: Of the checkpoint; None where there is none.
+        facts: Of the checkpoint; None if there is none.
     """
     found = {} if facts is None else facts.get("files", {})
     return found if isinstance(found, dict) else {}
 
 
 def _warn_unchecked(files: RunFiles, facts: Mapping[str, Any], seal: Seal, values: Mapping[str, Any]) -> None:
-    """Say what carries no checksum, and what of it is otherwise than it was."""
+    """Warn about files without checksums, and list the differences."""
     if "files" not in facts:
         names = ", ".join(path.name for path in (files.settings, files.source, files.environment, files.metrics))
         said = (

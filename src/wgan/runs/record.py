@@ -1,4 +1,4 @@
-"""A run's two journals: the record, determined to the byte by settings, data and CPU, and the events."""
+"""A run's two logs: the record, determined to the byte by settings, data and CPU, and the events with their times."""
 
 from __future__ import annotations
 
@@ -8,46 +8,69 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from wgan.errors import CheckpointError, WganWarning
-from wgan.runs.chains import checked, read_chain, refuse_fault
+from wgan.runs.hash_chain import Chain, checked, read_chain, refuse_fault
 from wgan.settings.former import todays_line
 from wgan.system.storage import disk_faults, read_plain, refuse_special
 
+if TYPE_CHECKING:
+    from wgan.training.loop import Step
+
 
 class RunWarning(WganWarning):
-    """Something about a run that does not stop it but that its owner should know."""
+    """Something that does not stop a run but that its user should know."""
 
 
 Event = Literal[
-    "started", "resumed", "saved", "judged", "verdict", "warning", "stopped", "rolled-back", "diverged", "finished"
+    "started", "resumed", "saved", "evaluated", "verdict", "warning", "stopped", "rolled-back", "diverged", "finished"
 ]
 
 
 OF_RECORD = "Restore it from a copy, or remove it: the run then goes on with a record that begins anew."
-"""What to do about a record that was changed."""
+"""The remedy for a record that was changed."""
+
+NUMBERS = ("estimate", "critic_loss", "generator_loss")
+"""What is kept of an update: in the record, and in the checkpoint of a stop before its line is written."""
+
+_FORMER_EVALUATED = "judged"
+"""The event "evaluated" in files of earlier versions."""
 
 _OF_EVENTS = "Restore it from a copy, or remove it: all that is lost is what happened when, and how the run ended."
 
 
+def numbers_of(step: Step | Mapping[str, float], *, counts: bool) -> dict[str, float]:
+    """The numbers of an update that the record keeps.
+
+    Args:
+        step: The update, whose tensors are read from the device; or its numbers, from a checkpoint.
+        counts: Whether to keep the number of critic updates before it, which varies.
+    """
+    if not isinstance(step, Mapping):
+        step = {name: getattr(step, name).item() for name in NUMBERS} | {"critic_updates": step.critic_updates}
+    # A checkpoint does not keep the order.
+    return {name: step[name] for name in (*NUMBERS, "critic_updates") if name in NUMBERS or (counts and name in step)}
+
+
 class Record:
-    """`metrics.jsonl`: a line of JSON for each recorded step, only ever added to. Each line carries a checksum.
+    """`metrics.jsonl`: a line of JSON for each recorded step, each with a checksum.
 
     Args:
         path: The file; made if it is not there.
-        length: Bytes to keep, the rest being later than the state that the run goes on from; None for all.
+        length: Bytes to keep; what follows is later than the state that the run goes on from. None for all.
+        check: The check of the last line that is kept, if it is known.
 
     Raises:
         CheckpointError: The disk is failing.
     """
 
-    def __init__(self, path: Path, *, length: int | None = None) -> None:
+    def __init__(self, path: Path, *, length: int | None = None, check: str | None = None) -> None:
         self._path, self._check = path, ""
         with disk_faults(path):
             refuse_special(path)
             self._file = path.open("ab")
-        self.cut(self._file.tell() if length is None else length)
+        self.cut(self._file.tell() if length is None else length, check=check)
 
     @property
     def length(self) -> int:
@@ -56,11 +79,11 @@ class Record:
 
     @property
     def check(self) -> str:
-        """The check of the last line, which covers all lines before it; empty where there is none."""
+        """The check of the last line, which covers all lines before it; empty if there is no line."""
         return self._check
 
     def add(self, line: Mapping[str, object]) -> None:
-        """Add one line, and hand it to the system at once so that others can read it.
+        """Add one line, and flush it so that others can read it.
 
         Raises:
             CheckpointError: The disk is full or failing.
@@ -72,11 +95,12 @@ class Record:
             self._file.flush()
         self._check = check
 
-    def cut(self, length: int) -> None:
+    def cut(self, length: int, *, check: str | None = None) -> None:
         """Remove what is later than a state that the run goes on from.
 
         Args:
             length: Bytes to keep.
+            check: The check of the last line that is kept; read from the file if None.
 
         Raises:
             CheckpointError: The disk is failing.
@@ -85,7 +109,9 @@ class Record:
             if length < self._file.tell():
                 self._file.truncate(length)
                 self._file.seek(0, os.SEEK_END)
-            self._check = read_chain(self._path.read_bytes(), may_be_torn=False).check
+            if check is None or self._file.tell() != length:
+                check = read_chain(self._path.read_bytes(), may_be_torn=False).check
+            self._check = check
 
     def sync(self) -> None:
         """Wait until all lines are on the disk: a checkpoint may then say how many bytes there are."""
@@ -98,9 +124,9 @@ class Record:
 
 
 class Journal:
-    """`events.jsonl`: what happened when. It outlives stops, and nothing is computed from it but the training time.
+    """`events.jsonl`: what happened when, across stops; a line of JSON for each event, each with a checksum.
 
-    Each line carries a checksum.
+    Nothing is computed from it but the training time.
 
     Args:
         path: The file; made if it is not there.
@@ -109,6 +135,24 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._length, self._check = 0, ""
+        self._seconds_before, self._since = 0.0, time.monotonic()
+
+    def start_clock(self, step: int) -> None:
+        """Count training time from now on, beginning with what the state at `step` had taken."""
+        self._seconds_before = self.seconds_until(step)
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Leave out the time since the clock was started."""
+        self._since = time.monotonic()
+
+    def elapsed(self) -> float:
+        """Training time in seconds."""
+        return round(self._seconds_before + time.monotonic() - self._since, 3)
+
+    def add_timed(self, event: Event, step: int, **facts: object) -> None:
+        """Add one line with the training time; raises as `add`."""
+        self.add(event, step, seconds=self.elapsed(), **facts)
 
     def add(self, event: Event, step: int, **facts: object) -> None:
         """Add one line.
@@ -121,7 +165,7 @@ class Journal:
             length = file.seek(0, os.SEEK_END)
             torn = False
             if length != self._length:
-                # Another journal of this file, or a process before this one, has written since.
+                # Another journal of this file, or an earlier process, has written since.
                 file.seek(0)
                 raw = file.read()
                 chain = read_chain(raw, may_be_torn=True)
@@ -143,45 +187,55 @@ class Journal:
         warnings.warn(message, RunWarning, stacklevel=4)
 
     def seconds_until(self, step: int) -> float:
-        """Training time that the latest save up to `step` had taken."""
+        """Training time up to the latest save at or before `step`."""
         saved = [line for line in self.lines() if line.get("event") == "saved" and line.get("step", step + 1) <= step]
         return float(saved[-1].get("seconds", 0.0)) if saved else 0.0
 
     def lines(self) -> list[dict[str, Any]]:
-        """The events that can be read; half a line of a process that was killed is left out.
+        """The events; half a line of a process that was killed is left out.
 
         Raises:
             CheckpointError: They were changed after they were written.
         """
         raw = _read(self._path, _OF_EVENTS)
-        return refuse_fault(read_chain(raw, may_be_torn=True), self._path, _OF_EVENTS)
+        lines = refuse_fault(read_chain(raw, may_be_torn=True), self._path, _OF_EVENTS)
+        return [line | {"event": "evaluated"} if line.get("event") == _FORMER_EVALUATED else line for line in lines]
 
 
-def read_lines(path: Path, *, length: int | None = None, check: str | None = None) -> list[dict[str, Any]]:
-    """The lines of a record; one that is still being written is left out.
+def read_checked(path: Path, *, length: int | None = None, check: str | None = None) -> Chain:
+    """Read a record and check it.
 
     Args:
         path: The record; it may be missing.
-        length: Bytes that it had when a checkpoint was saved.
-        check: The check of its last line then; None where the checkpoint knows of none.
+        length: Bytes that it had when a checkpoint was saved; None if that is not known.
+        check: The check of its last line then; None if the checkpoint does not note it.
+
+    Returns:
+        Its lines, under today's names. A line that is still being written is left out.
 
     Raises:
         CheckpointError: It was changed after it was written, or lines are missing that the checkpoint knows of.
     """
     raw = _read(path, OF_RECORD)
-    lines = refuse_fault(read_chain(raw, may_be_torn=False), path, OF_RECORD)
+    chain = read_chain(raw, may_be_torn=False)
+    chain.lines = [todays_line(line) for line in refuse_fault(chain, path, OF_RECORD)]
     if path.is_file() and length is not None:
         if len(raw) < length:
             fault = f"it has {len(raw):,} bytes where the checkpoint knows of {length:,}"
             raise CheckpointError(f"'{path}' was changed after it was written: {fault}", remedy=OF_RECORD)
-        if check is not None and read_chain(raw[:length], may_be_torn=False).check != check:
+        if check is not None and chain.until(length).check != check:
             fault = f"its first {length:,} bytes are not those that the checkpoint knows of"
             raise CheckpointError(f"'{path}' was changed after it was written: {fault}", remedy=OF_RECORD)
-    return [todays_line(line) for line in lines]
+    return chain
+
+
+def read_lines(path: Path, *, length: int | None = None, check: str | None = None) -> list[dict[str, Any]]:
+    """The lines of a record; arguments and errors are those of `read_checked`."""
+    return read_checked(path, length=length, check=check).lines
 
 
 def _read(path: Path, remedy: str) -> bytes:
-    """A journal's bytes; none where it is missing.
+    """The bytes of a log; none if it is missing.
 
     Raises:
         CheckpointError: It cannot be read, or is not an ordinary file.

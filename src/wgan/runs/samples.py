@@ -1,17 +1,24 @@
-"""The samples that a run keeps along its way, and the real rows that they are shown beside."""
+"""The samples that a run keeps along the way, and the real rows that they are compared with."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from wgan.batch import Batch
 from wgan.data import export
+from wgan.data.codes import words_of
+from wgan.data.columns import Category
+from wgan.data.conditions import Conditions
 from wgan.data.source import Source, decode_batch
 from wgan.errors import CheckpointError
 from wgan.randomness import Randomness
-from wgan.runs.drawing import Decoding, Sheet, drawn, sheet_of
+from wgan.runs.drawing import Decoding, drawn
 from wgan.runs.files import RunFiles
 from wgan.system.storage import DamagedError, disk_faults, read_plain, refuse_special, replace_file, seal, sweep, unseal
 from wgan.training.game import Game
@@ -20,16 +27,17 @@ NUM_SAMPLES = {"images": 64, "points": 1000, "table": 1000}
 """How many samples are kept at each of a run's sample steps, by the kind of the data."""
 
 _ROWS_TO_CHOOSE = 2048
+_MOST_ROWS, _FEW_ROWS = 16, 8
 _RESTORE = "Restore it from a copy, or remove it: the samples are then left out, or taken as they are."
 
 
 def write_samples(game: Game, source: Decoding, files: RunFiles, step: int) -> None:
-    """Decode and keep samples of the same noise each time, so that sheets along the run compare.
+    """Write decoded samples, of the same noise each time, so that sheets along the run can be compared.
 
     Args:
         game: Of the run.
-        source: Its data, or what it has stored of it.
-        files: Where its samples go.
+        source: Its data, or what it keeps of it.
+        files: Of the run.
         step: Generator updates done.
     """
     kind, sheet = source.codec.kind, _sheet(source, game.seed)
@@ -42,11 +50,11 @@ def write_samples(game: Game, source: Decoding, files: RunFiles, step: int) -> N
 
 
 def write_real_samples(source: Source, files: RunFiles, seed: int) -> None:
-    """Keep as many held-out rows as are kept of samples, for pictures that show the two side by side.
+    """Write as many held-out rows as samples, for pictures that show the two side by side.
 
     Args:
         source: The run's data.
-        files: Where its samples go.
+        files: Of the run.
         seed: Of the run.
     """
     kind, sheet = source.codec.kind, _sheet(source, seed)
@@ -61,7 +69,7 @@ def write_real_samples(source: Source, files: RunFiles, seed: int) -> None:
 
 
 def remove_later_samples(files: RunFiles, step: int) -> None:
-    """Remove samples of steps that are to be done again, and what a stopped writer left."""
+    """Remove samples of steps that are done again, and temporary files of a killed process."""
     with disk_faults(files.samples):
         files.samples.mkdir(exist_ok=True)
         sweep(files.root)
@@ -72,7 +80,7 @@ def remove_later_samples(files: RunFiles, step: int) -> None:
 
 
 def _sheet(source: Decoding, seed: int) -> Sheet | None:
-    """How images are laid out in pictures, where they can be asked for."""
+    """How images are laid out in pictures; None without conditions."""
     if source.conditions is None or source.codec.kind != "images":
         return None
     return sheet_of(source.conditions, NUM_SAMPLES["images"], Randomness(seed).at("conditions of the sheets"))
@@ -87,14 +95,14 @@ def _write(source: Decoding, batch: Batch, files: RunFiles, out: Path, sheet: Sh
 
 
 def remove_samples(path: Path) -> None:
-    """Remove one file of samples, if it is there."""
+    """Remove a file of samples, if it exists."""
     with disk_faults(path):
         path.unlink(missing_ok=True)
     _note(RunFiles(path.parent.parent), lambda sums: {name: sums[name] for name in sums if name != path.name})
 
 
 def refuse_changed_samples(files: RunFiles, paths: Iterable[Path]) -> None:
-    """Refuse files of samples that are not as the run wrote them; one that has no checksum is taken as it is.
+    """Refuse files of samples that were changed after the run wrote them; those without a checksum are accepted.
 
     Raises:
         CheckpointError: It was changed.
@@ -110,7 +118,7 @@ def refuse_changed_samples(files: RunFiles, paths: Iterable[Path]) -> None:
 
 
 def _noted(files: RunFiles) -> dict[str, str]:
-    """The checksums of the samples, by the names of their files; none in runs of earlier versions.
+    """The checksums of the samples, by file name; none in runs of earlier versions.
 
     Raises:
         CheckpointError: They were changed.
@@ -140,3 +148,58 @@ def _checksum(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CheckpointError(f"'{path}' cannot be read: {error.strerror}", remedy=_RESTORE) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """Conditions for a picture of images in rows; each value of the first category has rows of its own.
+
+    Attributes:
+        condition: Shape (num, C).
+        columns: Images in a row.
+        part: The entries of a condition that encode the category.
+    """
+
+    condition: Tensor
+    columns: int
+    part: slice
+
+    def matching(self, rows: Batch) -> Batch | None:
+        """Rows of the data with the category of each position; rows repeat if there are too few.
+
+        Returns:
+            A row for each position; None if some value has no row at all.
+        """
+        if rows.condition is None:
+            return None
+        found = rows.condition[:, self.part].argmax(dim=1)
+        wanted = self.condition[:, self.part].argmax(dim=1)
+        chosen = torch.empty(len(wanted), dtype=torch.int64, device="cpu")
+        for value in set(wanted.tolist()):
+            matching = (found == value).nonzero()[:, 0]
+            if not len(matching):
+                return None
+            positions = wanted == value
+            chosen[positions] = matching[torch.arange(int(positions.sum()), device="cpu") % len(matching)]
+        return Batch(rows.values[chosen], rows.condition[chosen])
+
+
+def sheet_part(conditions: Conditions) -> int | None:
+    """The index of the part whose values have rows of their own: the first category of few values; None without one."""
+    is_fit = (isinstance(part, Category) and part.width <= _MOST_ROWS for part in conditions.parts)
+    return next((index for index, fit in enumerate(is_fit) if fit), None)
+
+
+def sheet_of(conditions: Conditions, num: int, rng: torch.Generator) -> Sheet | None:
+    """Lay out at most `num` images by a category; None if no category has few enough values.
+
+    The other conditions are drawn as they occur in the data.
+    """
+    index = sheet_part(conditions)
+    if index is None:
+        return None
+    part, start = conditions.parts[index], sum(before.width for before in conditions.parts[:index])
+    rows = max(1, _FEW_ROWS // part.width)
+    columns = num // (rows * part.width)
+    asked = [conditions.where({part.name: value}).draw(rows * columns, rng) for value in words_of(part)]
+    return Sheet(condition=torch.cat(asked), columns=columns, part=slice(start, start + part.width))

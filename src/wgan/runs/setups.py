@@ -1,4 +1,4 @@
-"""Build all that training needs from data, settings and objects of the user's own."""
+"""Build a `Setup` for `train` from data, settings and the user's own objects."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def setup(
     options: DataOptions | None = None,
     **changes: Any,  # noqa: ANN401 - of any setting
 ) -> Setup:
-    """What `train` takes, of data, words and objects of your own: `for step in train(setup(X, critic=module))`.
+    """Build the argument of `train`: `for step in train(setup(X, critic=module))`.
 
     Args:
         data: An array, a tensor, a data frame, a path or a built-in name; or an open `Source`.
-        settings: What to begin with; the recipe for this kind of data if None.
-        options: How to read the data; those of the settings if None.
-        changes: Any of the settings, such as `steps`, `batch_size`, `seed` and `ema_decay`. Objective, constraint,
+        settings: To start from; the recipe for this kind of data if None.
+        options: How to read the data; those of `settings` if None.
+        changes: Any settings, such as `steps`, `batch_size`, `seed` and `ema_decay`. Objective, constraint,
             networks and optimisers may be objects and modules as `wgan.WGAN` takes them. Modules are copied.
 
     Returns:
-        The setup. Its `game.draw` gives samples as the networks see them, its `source.codec.decode` brings them back.
+        The setup. `game.draw` generates samples as the networks see them, and `source.codec.decode` decodes them.
 
     Raises:
         UsageError: Settings or parts that cannot be used.

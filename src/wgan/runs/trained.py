@@ -1,4 +1,4 @@
-"""A generator that has been trained: samples from a run's checkpoint, without the data it was trained on."""
+"""Load a trained generator from a run, and draw samples from it without the data it was trained on."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from wgan.errors import CheckpointError, UsageError
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.runs import checkpoints
 from wgan.runs.compatibility import refuse_other_data, refuse_other_facts, refuse_other_settings, restore
-from wgan.runs.conditional_accuracy import obeyed
-from wgan.runs.continuing import moved
-from wgan.runs.drawing import draw_blocks, draw_for, drawn, given_noise
-from wgan.runs.files import RunFiles, refuse_no_run
+from wgan.runs.data import moved, open_again
+from wgan.runs.directories import refuse_no_run
+from wgan.runs.drawing import draw_blocks, draw_for, given_noise
+from wgan.runs.evaluating import evaluate_setup
+from wgan.runs.files import RunFiles
+from wgan.runs.memory_need import refuse_larger_networks
 from wgan.runs.metadata import read_environment, read_settings, read_source
-from wgan.runs.opening import open_again
 from wgan.runs.record import Journal
-from wgan.runs.sizing import refuse_larger_networks
 from wgan.settings import Settings
 from wgan.system.memory import memory_faults
 from wgan.system.torch_state import in_usual_state
@@ -39,23 +39,24 @@ from wgan.training.game import Game
 from wgan.training.setup import Setup
 
 Where: TypeAlias = Mapping[str, Any]
-"""What samples are asked for by: names of conditions to a value, or to several."""
+"""Conditions of samples: from the name of a condition to a value, or to several."""
 
 Decode: TypeAlias = Callable[[Tensor], Decoded]
-"""A way back from what the networks see."""
+"""Decodes what the networks generate."""
+
 _DRAWING = ("while samples were drawn", "Draw fewer at once, or in blocks: generate() holds no more than one.")
 
 
 class Trained:
-    """A trained generator and the way back from what it makes to what the user brought.
+    """A trained generator and the preprocessing that its samples undo.
 
     Attributes:
         settings: The run's settings.
-        codec: The preprocessing that samples undo.
-        game: The networks; samples are drawn from its averaged generator where there is one.
-        conditions: What samples may be asked for; None of an unconditional run.
-        doubt: Why samples may be worth nothing, in a line: the run diverged, or has done no step. Empty if neither.
-        parts: What the run was trained with; looked up by the words of the settings if None.
+        codec: The preprocessing.
+        game: The networks; samples are drawn from its averaged generator if there is one.
+        conditions: The conditions of samples; None for an unconditional run.
+        doubt: Why samples may be useless, in a line: the run diverged, or has done no step. Empty if neither.
+        parts: Objective, constraint, architectures and optimisers; built from the settings if None.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Trained:
         self.settings, self.codec, self.game, self.doubt = settings, codec, game, doubt
         self.conditions = conditions
         self.parts = parts or choose_parts(settings)
-        # From here on it is only drawn from, on several threads at once, none of which may then change its mode.
+        # Several threads draw samples at once; none of them may change the mode.
         game.best_generator.eval()
 
     @property
@@ -80,7 +81,7 @@ class Trained:
 
     @property
     def layout(self) -> Layout:
-        """What a sample is, as the networks see it."""
+        """The layout of a sample, as the networks see it."""
         return self.codec.layout
 
     def generate(
@@ -88,24 +89,22 @@ class Trained:
     ) -> Iterator[Samples]:
         """Draw samples in blocks of bounded memory.
 
-        On the same CPU machine the same seed gives the same samples, and a smaller number of them is the beginning of a
-        larger one.
+        On the same CPU machine the same seed gives the same samples, and fewer samples are the beginning of more.
 
         Args:
             num: How many, at least 1.
-            seed: Of the noise, and of what is asked for where it is drawn.
-            where: What is asked for: names of conditions to a value, or to several that then come equally often. What
-                nothing is said of is drawn as it occurs in the data.
-            decode: Which of the codec's ways back to take: `codec.restore` for arrays in the dtype, range and axes that
-                the user brought; `codec.decode` if None, of which images are bytes with channels last.
+            seed: Of the noise and of conditions that are drawn.
+            where: From names of conditions to a value, or to several that then come equally often. Other conditions are
+                drawn as they occur in the data.
+            decode: `codec.restore` for arrays in the dtype, range and axes of the training data; `codec.decode` if
+                None, which gives images as bytes with channels last.
 
         Returns:
-            Blocks of samples, `num` in all; those of points and images that can be asked for have their conditions
-            beside them.
+            Blocks of samples, `num` in all. Points and images of a conditional run have their conditions beside them.
 
         Raises:
-            UsageError: `num` is below 1; something is asked of an unconditional run; a name or a value that is not
-                known.
+            UsageError: `num` is below 1, the run is unconditional but `where` is not empty, or a name or value is
+                unknown.
         """
         asked = self._asked(num, where)
         return self._decoded(num, seed, asked, decode)
@@ -121,14 +120,14 @@ class Trained:
         noise: Any = None,  # noqa: ANN401 - an array or a tensor
         decode: Decode | None = None,
     ) -> Samples:
-        """All samples of `generate` at once; or those of noise of the caller's own.
+        """All samples of `generate` at once, or samples of the caller's own noise.
 
         Args:
-            num: How many; may be left out where there is noise.
+            num: How many; may be left out if `noise` is given.
             seed: As in `generate`.
             where: As in `generate`.
-            noise: A row for each sample, shape (num, settings.latent_dim): the same rows give the same samples, where
-                what is asked for is the same.
+            noise: A row for each sample, shape (num, settings.latent_dim). The same rows give the same samples under
+                the same conditions.
             decode: As in `generate`.
 
         Raises:
@@ -160,7 +159,7 @@ class Trained:
     @in_usual_state
     @memory_faults(*_DRAWING)
     def draw(self, condition: Tensor, seed: int = 0, *, noise: Any = None) -> Tensor:  # noqa: ANN401
-        """A sample for each of these conditions, as the networks see them, shape (N, *layout.shape), float32.
+        """A sample for each condition, as the networks see them, shape (N, *layout.shape), float32.
 
         Args:
             condition: Shape (N, C), as `conditions.encode` gives it.
@@ -168,7 +167,7 @@ class Trained:
             noise: As in `sample`.
 
         Raises:
-            UsageError: Noise that cannot be used, or of another number of rows.
+            UsageError: Noise that cannot be used, or with another number of rows.
         """
         game = self.game
         rows = None if noise is None else given_noise(noise, self.settings.latent_dim)
@@ -193,7 +192,7 @@ class Trained:
             yield decode_batch(self.codec, asked, batch, decode)
 
     def _asked(self, num: int, where: Where | None) -> Conditions | None:
-        """What is asked for, after a look at whether it can be."""
+        """Check the arguments, and restrict the conditions to `where`."""
         if num < 1:
             raise UsageError(f"the number of samples must be at least 1, not {num}")
         if self.conditions is None and where:
@@ -206,11 +205,11 @@ class Trained:
     def _blocks(self, num: int, seed: int, asked: Conditions | None, noise: Tensor | None = None) -> Iterator[Batch]:
         game, engine, num_workers = self.game, self.game.engine, 1
         if engine.device.type == "cpu":
-            # Each block on one thread, whatever their number: rounding is then the same for any number of cores.
+            # Each block is drawn on one thread: rounding is then the same for any number of cores.
             engine, num_workers = dataclasses.replace(engine, threads=1), torch.get_num_threads()
 
         def draw(noise: Tensor, condition: Tensor | None) -> Tensor:
-            # Here and not around the blocks: waiting for another thread must not keep that thread from its turn.
+            # Not around the blocks: a thread that waits for another must not keep that one from its turn.
             with engine.limits():
                 return game.draw(noise, condition)
 
@@ -234,7 +233,7 @@ class Trained:
 
 
 def _joined(blocks: list[NDArray[np.generic]]) -> NDArray[np.generic]:
-    """Blocks of one dtype as one array of it: NumPy alone would change the order of bytes to the machine's own."""
+    """Concatenate blocks; NumPy by itself would change the byte order to the machine's own."""
     joined = np.empty((sum(map(len, blocks)), *blocks[0].shape[1:]), blocks[0].dtype)
     return np.concatenate(blocks, out=joined)
 
@@ -247,16 +246,16 @@ def load(
     checkpoint: Literal["best", "last"] = "last",
     parts: Mapping[str, Any] | Own | None = None,
 ) -> Trained:
-    """Load what a run has learnt; the run may still be going on.
+    """Load the trained generator of a run, which may still be running.
 
     Args:
         directory: The run's directory.
-        checkpoint: The last one, or the one whose samples were judged best.
-        parts: The objects and modules of your own that the run was begun with, by setting.
+        checkpoint: The last one, or the one with the best score.
+        parts: Your own objects and modules that the run was begun with, by setting.
 
     Raises:
-        UsageError: There is no run, or it was begun with parts that were not given.
-        CheckpointError: No checkpoint can be used, or other parts were given.
+        UsageError: There is no run, or it was begun with parts that are missing in `parts`.
+        CheckpointError: No checkpoint can be used, or `parts` differ from those of the run.
     """
     directory = Path(directory)
     files = RunFiles(directory)
@@ -278,13 +277,13 @@ def load(
 
 
 def _doubt(files: RunFiles, step: int) -> str:
-    """Why the samples of a run's checkpoint may be worth nothing, or an empty text."""
+    """Why the samples of a run's checkpoint may be useless; empty if there is no reason."""
     if step == 0:
         return f"the generator of '{files.root}' has not been trained yet: this is step 0"
     try:
         lines = Journal(files.events).lines()
     except CheckpointError as error:
-        # Samples do not depend on it.
+        # Samples do not depend on the events.
         return f"{error.message}; how the run ended is not known"
     endings = [line for line in lines if line.get("event") in ("diverged", "resumed", "finished")]
     if endings and endings[-1]["event"] == "diverged":
@@ -293,7 +292,7 @@ def _doubt(files: RunFiles, step: int) -> str:
 
 
 @in_usual_state
-@memory_faults("while samples were judged", "Use a smaller size (--size).")
+@memory_faults("while samples were evaluated", "Use a smaller size (--size).")
 def evaluate(
     directory: str | Path,
     *,
@@ -306,52 +305,54 @@ def evaluate(
     conditional_accuracy: bool = True,
     parts: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Judge a run's samples against the rows it never saw, as the run itself does along the way.
+    """Evaluate a run's samples against held-out rows, as the run itself does along the way.
 
     Args:
         directory: The run's directory.
-        checkpoint: The last one, or the one whose samples were judged best.
-        data: Where the data is now, if it has moved since.
+        checkpoint: The last one, or the one with the best score.
+        data: Where the data is now, if it has moved.
         source: The data, if it is open already or was never a file.
-        size: Samples on each side, at most; None for the number that the run takes.
-        rounds: Independent sets of samples; None for the number that the run takes.
-        features: Whether to compute the kernel distance on a network's features too (images only).
-        conditional_accuracy: Whether to see if conditions are obeyed, where there are conditions; takes up to a minute.
-        parts: The objects and modules of your own that the run was begun with, by setting.
+        size: Samples of each set, at most; None for the run's own number.
+        rounds: Independent sets of samples; None for the run's own number.
+        features: Whether to compute the kernel distance between a network's features too (images only).
+        conditional_accuracy: Whether to measure if samples follow their conditions, if there are conditions; takes up
+            to a minute.
+        parts: Your own objects and modules that the run was begun with, by setting.
 
     Returns:
-        "score" (lower is better) and its parts, by name; those of `wgan.evaluation.conditional_accuracy`; and as
-        "columns" each column of numbers by itself, of tables and of points of a few coordinates: held-out rows beside
-        samples, as `wgan.evaluation.Marginal.as_json` gives it.
+        "score" (lower is better) and the numbers of `wgan.evaluation.metrics.METRICS`, by name; those of
+        `wgan.evaluation.conditional_accuracy`; and as "columns" the comparison of each numeric column, in tables and in
+        points of a few coordinates, in the form of `wgan.evaluation.Marginal.as_json`: held-out rows, then samples.
 
     Raises:
         UsageError: There is no run, or it holds no rows out.
-        CheckpointError: No checkpoint can be used, or the data is not what the run was begun with.
+        CheckpointError: No checkpoint can be used, or the data differs from the data that the run was begun with.
     """
     directory = Path(directory)
     trained = load(directory, checkpoint=checkpoint, parts=parts)
-    settings, game = trained.settings, trained.game
+    settings = trained.settings
     if source is None:
         source = open_again(settings if data is None else moved(settings, data), RunFiles(directory))
     refuse_other_data(read_source(RunFiles(directory)), source, directory)
-    judge = SampleEvaluator(
+    evaluator = SampleEvaluator(
         source,
         size=size or settings.eval_size,
         rounds=rounds or settings.eval_repeats,
         seed=settings.seed,
         features=features,
     )
-
-    with game.engine.limits():
-        found = judge(lambda num: drawn(game, source, num, "noise of the judge").values, by_column=True)
-        if not conditional_accuracy:
-            return found
-        setup = Setup(game, source, trained.parts.objective, trained.parts.constraint, hparams_of(settings))
-        return found | obeyed(setup, settings, judge.size)
+    objective, constraint = trained.parts.objective, trained.parts.constraint
+    return evaluate_setup(
+        Setup(trained.game, source, objective, constraint, hparams_of(settings)),
+        settings,
+        evaluator,
+        by_column=True,
+        conditional_accuracy=conditional_accuracy,
+    )
 
 
 def _for_this_machine(settings: Settings, environment: dict[str, Any]) -> Settings:
-    """The settings with what this machine lacks replaced: a GPU, and bfloat16 where only that GPU was fast at it."""
+    """The settings without a GPU that this machine lacks, and without bfloat16 if only that GPU was fast at it."""
     if torch.cuda.is_available() or (settings.device != "cuda" and environment.get("device") == "cpu"):
         return settings
     is_slow = settings.precision == "bfloat16" and not has_fast_bfloat16()

@@ -1,13 +1,13 @@
-"""Names that runs on disk were written with before they got those of today.
+"""Former names in the files of older runs, and the names of today.
 
-Only what is read from files passes through here: settings, the settings noted in checkpoints, and lines of the record.
-Python and the command line know today's names alone.
+Only what is read from files is renamed: settings, the settings noted in checkpoints, the parameters of saved
+estimators, and lines of the record. Python and the command line accept only today's names.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 SETTINGS = {
@@ -22,7 +22,10 @@ SETTINGS = {
     "record_every": "log_every",
     "schedule": "critic_schedule",
 }
-"""Former names of settings, with those of today."""
+"""Former name of a setting to the name of today."""
+
+ESTIMATOR = {"fit_images": "fit", "pixel_range": "range"}
+"""Settings that were parameters of the estimator under another name."""
 
 PARAMETERS: dict[str, dict[str, str]] = {
     "adam": {"rate": "lr"},
@@ -31,7 +34,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
     "penalty": {"place": "penalty_at", "sides=one": "one_sided=true", "sides=two": "one_sided=false"},
     "rmsprop": {"rate": "lr", "smoothing": "alpha"},
 }
-"""Former names of parameters, or of parameters with their values, by the word that they belong to."""
+"""For each word, former parameters, or parameters with a value, to those of today."""
 
 NUMBERS = {
     "astray": "off_support",
@@ -39,7 +42,7 @@ NUMBERS = {
     "copied_error": "memorised_error",
     "reached": "coverage",
 }
-"""Former names of numbers in the record."""
+"""Former name of a number in the record to the name of today."""
 
 _CONDITIONAL = {
     "followed": "correlation",
@@ -51,12 +54,25 @@ _CONDITIONAL_KEY = re.compile(rf"(unseen_)?({'|'.join(_CONDITIONAL)})(_.*)?", re
 
 
 def todays_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a file has them, under the names of today; what is no former name stays as it is."""
+    """Settings as a file has them, under the names of today. Other names are kept."""
     return {SETTINGS.get(name, name): todays_word(value) for name, value in values.items()}
 
 
+def todays_parameters(params: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Parameters of the estimator as a file has them, under the names of today.
+
+    Args:
+        params: The parameters. Once each setting was a parameter; now most are given in the parameter `settings`.
+        known: The names of the parameters of today.
+    """
+    named = {ESTIMATOR.get(name, name): value for name, value in todays_settings(params).items()}
+    current = {name: named.pop(name) for name in known if name in named}
+    others = {name: value for name, value in named.items() if value is not None}
+    return current | ({"settings": others} if others else {})
+
+
 def todays_word(value: Any) -> Any:  # noqa: ANN401 - whatever a file holds
-    """A word such as "adam:rate=0.001" with the parameters of today; any other value as it is."""
+    """A word such as "adam:rate=0.001" with the parameters of today. Other values are returned unchanged."""
     if not isinstance(value, str):
         return value
     name, colon, rest = value.partition(":")

@@ -1,9 +1,10 @@
-"""How a word in the settings becomes an object: `name:key=value,key=value`, looked up in one room's table.
+"""Registries of named parts, and how a word such as `penalty:weight=0.1` becomes an object.
 
-Each room (objectives, constraints, networks, optimisers) keeps one `Registry` of frozen dataclasses. A new row in it is
-at once accepted by the settings, listed by the command line and described in the docs. Only rows of a table can be
-named: settings never import or unpickle anything. What is not named with parameters (embeddings, toy distributions) is
-kept in a `Table`. `register` adds a row of the user's own to either.
+Objectives, constraints, networks, optimisers, kernels and divergences each have a `Registry` of frozen dataclasses,
+whose fields are the parameters of the word. A new row is accepted by the settings, listed by the command line and
+described in the reference without another edit. Only registered names can be used: settings never import or unpickle
+anything. Rows without parameters (embeddings, toy distributions) are in a `Table`. `register` adds a user's own row to
+either.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from wgan.errors import UsageError, WganError
 from wgan.system.text import did_you_mean
@@ -22,54 +23,111 @@ T = TypeVar("T")
 Row = TypeVar("Row")
 
 OWN = "own"
-"""The word for an object that no table has: "own:class=Mine,digest=0f12ab34"."""
+"""The name in the word of a user's own object that is not registered: "own:class=Mine,digest=0f12ab34"."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
-class Registry(Generic[T]):
-    """One room's table: names to frozen dataclasses, whose fields are the parameters that settings may give.
+class Table(Mapping[str, T]):
+    """Rows by name.
 
     Args:
-        noun: What a row is, as users say it ("constraint").
-        rows: Name to dataclass.
-        parent: The class that every row inherits from; `object` where the methods alone matter.
+        noun: What users call a row ("embedding").
+        rows: The rows by name.
+        fault: What is wrong with an object as a row, in a few words; an empty text if nothing.
+        added: Called with the name and the row after `register` has added it.
+        reserved: Names that cannot be registered, besides those of the rows.
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        rows: Mapping[str, T],
+        *,
+        fault: Callable[[Any], str] = lambda row: "",
+        added: Callable[[str, Any], None] = lambda name, row: None,
+        reserved: Iterable[str] = (),
+    ) -> None:
+        self.noun, self.rows = noun, dict(rows)
+        self._fault, self._added = fault, added
+        self._built_in = frozenset([*rows, *reserved])
+
+    def __getitem__(self, name: str) -> T:
+        return self.rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def add(self, name: str, row: T, *, replace: bool = False) -> None:
+        """Add a user's own row; see `register`."""
+        self._check_name(name, replace=replace)
+        self._check_row(f"{self.noun} {name!r}", row)
+        self.rows[name] = row
+        self._added(name, row)
+
+    def _check_name(self, name: object, *, replace: bool) -> None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} cannot be the name of a {self.noun}",
+                remedy="Use letters, digits, - and _, with a letter first.",
+            )
+        if name == OWN or name in self._built_in:
+            why = "stands for objects that are not registered" if name == OWN else f"is a built-in {self.noun}"
+            raise UsageError(
+                f"{self.noun} {name!r} cannot be registered: the name {why}", remedy="Choose another name."
+            )
+        if name in self and not replace:
+            raise UsageError(
+                f"{self.noun} {name!r} is registered already",
+                remedy="Choose another name, or register with replace=True.",
+            )
+
+    def _check_row(self, what: str, row: Any) -> None:  # noqa: ANN401 - what the user gave
+        if fault := self._fault(row):
+            raise UsageError(f"{what} {fault}")
+
+
+class Registry(Table[type[T]]):
+    """Frozen dataclasses by name, which are built from words with parameters.
+
+    Args:
+        noun: What users call a row ("constraint").
+        rows: The dataclasses by name.
+        parent: The class that every row inherits from; `object` if only the methods matter.
         members: Methods and attributes that every row must have.
     """
 
     def __init__(
         self, noun: str, rows: Mapping[str, type[T]], *, parent: type = object, members: tuple[str, ...] = ()
     ) -> None:
-        self.noun, self.parent, self.members = noun, parent, members
-        self.rows = dict(rows)
-        self._built_in = frozenset(rows)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.rows)
+        super().__init__(noun, rows)
+        self.parent, self.members = parent, members
 
     def build(self, text: str) -> T:
-        """Build the row that `text` names.
+        """Build the object that a word describes.
 
         Args:
             text: "penalty", or with parameters "penalty:weight=0.1,one_sided=true".
 
         Returns:
-            An instance of the row, its defaults overridden.
+            An instance of the row of that name, with these parameters.
 
         Raises:
-            UsageError: An unknown name or parameter, a value of the wrong type, or one that the row refuses.
+            UsageError: An unknown name or parameter, a value of the wrong type, or a value that the row refuses.
         """
         name, _, rest = text.strip().partition(":")
         if name == OWN:
             raise UsageError(
-                f"{self.noun} '{text}' is an object of the user's own, which a file can only name",
+                f"{self.noun} '{text}' is a user's own object, which a file can only name",
                 remedy="Give the object in Python.",
             )
         if name not in self.rows:
             raise UsageError(f"{self.noun} '{name}' is not known", remedy=did_you_mean(name, self.rows))
         row = self.rows[name]
-        hints = typing.get_type_hints(row)
-        fields = {field.name: hints[field.name] for field in dataclasses.fields(row)}  # type: ignore[arg-type]
+        fields = _parameters(row)
         values: dict[str, Any] = {}
         for part in filter(None, (part.strip() for part in rest.split(","))):
             key, equals, value = part.partition("=")
@@ -93,31 +151,27 @@ class Registry(Generic[T]):
         except ValueError as error:
             raise UsageError(f"{self.noun} '{name}': {error}") from None
 
-    def add(self, name: str, row: type[T], *, replace: bool = False) -> None:
-        """Add a row of the user's own; see `register`."""
-        check_name(self.noun, name, self.rows, self._built_in, replace=replace)
-        what = f"{self.noun} {name!r}"
+    def _check_row(self, what: str, row: Any) -> None:  # noqa: ANN401
         if not isinstance(row, type):
             raise UsageError(
                 f"{what} must be a class, not {row!r}", remedy="Register the class; settings build its objects."
             )
         if not dataclasses.is_dataclass(row) or not row.__dataclass_params__.frozen:  # type: ignore[attr-defined]
             raise UsageError(
-                f"{what} must be a frozen dataclass, whose fields are the parameters that settings may give",
+                f"{what} must be a frozen dataclass, whose fields are the parameters of the word",
                 remedy=f"Put @dataclass(frozen=True) before class {row.__name__}.",
             )
         if lack := self.lacks(row):
             raise UsageError(f"{what}: {row.__name__} {lack}")
-        for key, kind in typing.get_type_hints(row).items():
-            if key in {field.name for field in dataclasses.fields(row)} and not _is_convertible(kind):
+        for key, kind in _parameters(row).items():
+            if not _is_convertible(kind):
                 raise UsageError(
-                    f"{what}: the field '{key}' is of type {kind}, which cannot be written in a word",
-                    remedy="Take int, float, bool, str, a Literal, or one of them or None.",
+                    f"{what}: the field '{key}' has the type {kind}, which a word cannot express",
+                    remedy="Use int, float, bool, str, a Literal, or one of these or None.",
                 )
-        self.rows[name] = row
 
     def lacks(self, row: object) -> str:
-        """What a class or an object lacks for a row of this table, in a few words; empty if nothing."""
+        """What a class or an object needs in order to be a row, in a few words; empty if nothing."""
         kind = row if isinstance(row, type) else type(row)
         if not issubclass(kind, self.parent):
             top = ".".join(self.parent.__module__.split(".")[:2])
@@ -128,7 +182,7 @@ class Registry(Generic[T]):
         return f"does not define {', '.join(missing)}" if missing else ""
 
     def word_of(self, part: object) -> str | None:
-        """The word that builds an object equal to this one; None where no row or no word does."""
+        """The word that builds an object equal to this one; None if there is none."""
         for name, row in self.rows.items():
             if type(part) is not row:
                 continue
@@ -145,7 +199,7 @@ class Registry(Generic[T]):
         return None
 
     def describe(self) -> list[tuple[str, str]]:
-        """For each row, its text with every default spelled out, and the first sentence of its docstring."""
+        """For each row, its word with all defaults, and the first line of its docstring."""
         described = []
         for name, row in self.rows.items():
             fields = dataclasses.fields(row)  # type: ignore[arg-type]
@@ -155,60 +209,27 @@ class Registry(Generic[T]):
         return described
 
 
-class Table(dict[str, T]):
-    """A table whose rows are objects that a name alone stands for.
+def register(table: Table[Any], name: str, row: Row, *, replace: bool = False) -> Row:
+    """Register a row of your own under a name, for this process. Settings and parameters then accept the name.
 
-    Args:
-        noun: What a row is, as users say it ("embedding").
-        rows: The rows.
-        fault: What is wrong with an object as a row, in a few words; an empty text if nothing.
-        added: Called with the name and the row of each that `register` adds.
-        reserved: Names that no row may be added under, beside those of the rows.
-    """
+    The registries are `OBJECTIVES`, `CONSTRAINTS`, `NETWORKS` and `OPTIMIZERS`, whose rows are frozen dataclasses with
+    the methods of the built-in ones; `EMBEDDINGS`, whose rows are functions without arguments that return an embedding;
+    and `TOYS`, whose rows draw points: `draw(size, rng)` of shape (size, columns).
 
-    def __init__(
-        self,
-        noun: str,
-        rows: Mapping[str, T],
-        *,
-        fault: Callable[[Any], str] = lambda row: "",
-        added: Callable[[str, Any], None] = lambda name, row: None,
-        reserved: Iterable[str] = (),
-    ) -> None:
-        super().__init__(rows)
-        self.noun, self._fault, self._added = noun, fault, added
-        self._built_in = frozenset([*rows, *reserved])
-
-    def add(self, name: str, row: T, *, replace: bool = False) -> None:
-        """Add a row of the user's own; see `register`."""
-        check_name(self.noun, name, self, self._built_in, replace=replace)
-        if fault := self._fault(row):
-            raise UsageError(f"{self.noun} {name!r} {fault}")
-        self[name] = row
-        self._added(name, row)
-
-
-def register(table: Registry[Any] | Table[Any], name: str, row: Row, *, replace: bool = False) -> Row:
-    """Add a row of your own to a table, for this process: settings and parameters then take its name.
-
-    The tables are `OBJECTIVES`, `CONSTRAINTS`, `NETWORKS` and `OPTIMIZERS`, whose rows are frozen dataclasses with the
-    methods of the others there; `EMBEDDINGS`, whose rows are functions without arguments that return an embedding; and
-    `TOYS`, whose rows draw points: `draw(size, rng)` of shape (size, columns).
-
-    A run that was trained with it is resumed and sampled from in any program that has registered it under the same
+    A run that was trained with the row can be resumed and sampled from in any program that registers it under the same
     name.
 
     Args:
-        table: One of those above.
+        table: One of the registries.
         name: Letters, digits, - and _.
-        row: What the name stands for.
-        replace: Whether the name may stand for another row of yours already, as where a notebook's cell is run again.
+        row: The class or object that the name stands for.
+        replace: Whether to replace a row of yours of the same name, for example if a notebook cell is run again.
 
     Returns:
         The row.
 
     Raises:
-        UsageError: A name that is taken or has another form, or a row that lacks something.
+        UsageError: A name that is taken or has another form, or a row that cannot be used.
 
     Example:
         >>> from dataclasses import dataclass
@@ -224,41 +245,28 @@ def register(table: Registry[Any] | Table[Any], name: str, row: Row, *, replace:
         >>> OPTIMIZERS.build("adamw:lr=0.01")
         AdamW(lr=0.01)
     """
-    if not isinstance(table, Registry | Table):
+    if not isinstance(table, Table):
         raise UsageError(
-            f"rows are registered in a table such as wgan.objectives.OBJECTIVES, not in {type(table).__name__}",
+            f"a row is registered in a registry such as wgan.objectives.OBJECTIVES, not in a {type(table).__name__}",
             remedy="register(OBJECTIVES, 'mine', Mine)",
         )
     table.add(name, cast(Any, row), replace=replace)
     return row
 
 
-def check_name(noun: str, name: object, taken: Iterable[str], built_in: Iterable[str], *, replace: bool) -> None:
-    """Refuse a name for a row that is to be added.
-
-    Raises:
-        UsageError: It is taken, reserved or has another form.
-    """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot name a row", remedy="Begin with a letter; take letters, digits, - and _ alone."
-        )
-    if name == OWN or name in set(built_in):
-        why = "stands for objects that no table has" if name == OWN else f"is a {noun} that wgan brings"
-        raise UsageError(f"{noun} {name!r} cannot be registered: the name {why}", remedy="Choose another name.")
-    if name in set(taken) and not replace:
-        raise UsageError(
-            f"{noun} {name!r} is registered already", remedy="Choose another name, or register with replace=True."
-        )
+def _parameters(row: type) -> dict[str, Any]:
+    """The fields of a row with their types."""
+    hints = typing.get_type_hints(row)
+    return {field.name: hints[field.name] for field in dataclasses.fields(row)}
 
 
 def _is_needed(field: dataclasses.Field[Any]) -> bool:
-    """Whether a field of a row has no default."""
+    """Whether a field has no default."""
     return field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _is_convertible(kind: Any) -> bool:  # noqa: ANN401 - the type is itself data here
-    """Whether the text of a word can be converted to this type."""
+    """Whether a word can express values of this type."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         parts = [part for part in typing.get_args(kind) if part is not type(None)]
@@ -271,7 +279,7 @@ def _spell(value: object) -> str:
 
 
 def _convert(text: str, kind: Any, where: str) -> Any:  # noqa: ANN401 - the type is itself data here
-    """Convert the text of one value to the type that the field declares."""
+    """Convert the text of a parameter to the type of its field."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         if text.lower() == "none":

@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 import re
 import typing
-from collections.abc import Mapping
 from typing import Any, Literal
 
+from wgan.errors import Spelling
 from wgan.settings.fields import DataOptions, Settings
 
 _COMMAND = re.compile(r"\bwgan [a-z]+ [^\n]*")
@@ -43,14 +43,14 @@ def _hints() -> dict[str, Any]:
     return {name: hint for name, hint in hints.items() if name not in ("input", "data")}
 
 
-def in_python(text: str, renamed: Mapping[str, str] | None = None) -> str:
+def in_python(text: str, spelling: Spelling | None = None) -> str:
     """A message with parameters in the place of options: "--missing drop" becomes `missing="drop"`.
 
     Commands ("wgan train --resume RUN") and options that are no settings stay as they are.
 
     Args:
         text: The message.
-        renamed: Settings that the caller knows by another name.
+        spelling: How a setting is written; as `name=value` if None.
     """
     commands = [found.span() for found in _COMMAND.finditer(text)]
     said, done = [], 0
@@ -60,14 +60,17 @@ def in_python(text: str, renamed: Mapping[str, str] | None = None) -> str:
         if name not in _hints() or is_command or found.start() < done:
             continue
         value, end = _value(text, found.end(), _hints()[name], is_negated=found[1] is not None)
-        called = (renamed or {}).get(name, name)
-        said += [text[done : found.start()], called if value is None else f"{called}={value}"]
+        said += [text[done : found.start()], (spelling or _plain_spelling)(name, value)]
         done = end
     said.append(text[done:])
     text = "".join(said)
     if _is_of_file(text):
         return text
-    return _FAULT.sub(lambda found: (found[1] or "") + (renamed or {}).get(found[2], found[2]), text)
+    return _FAULT.sub(lambda found: (found[1] or "") + (spelling or _plain_spelling)(found[2], None), text)
+
+
+def _plain_spelling(name: str, value: str | None) -> str:
+    return name if value is None else f"{name}={value}"
 
 
 def on_command_line(text: str) -> str:

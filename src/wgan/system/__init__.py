@@ -1,1 +1,1 @@
-"""The process and the machine: threads, memory, the state of PyTorch and NumPy, files that survive a crash, text."""
+"""The process and its machine: threads, signals, memory, files, text, the state of PyTorch and NumPy."""

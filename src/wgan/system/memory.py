@@ -1,4 +1,4 @@
-"""How much memory there is, and how to recognise that there is none left."""
+"""How much memory is available, and errors that say that there is none left."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAYS = re.compile(
             r"ALLOC_FAILED",
             r"can't start new thread",
             r"could not create a (memory|primitive)",
-            # Sizes that no machine has.
+            # Sizes beyond any machine.
             r"calculation overflowed",
             r"Overflow when unpacking long",
             r"array is too big",
@@ -37,10 +37,10 @@ _UNLIMITED = 1 << 60
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that this machine or its accelerator has no memory left, or no thread.
+    """Whether an error says that the machine or its accelerator is out of memory or threads.
 
-    Libraries say so in many ways: MemoryError and its children, torch's own class for CUDA, a RuntimeError of the CPU
-    allocator, an OSError with ENOMEM, and others that only their words tell.
+    Libraries raise MemoryError and its subclasses, torch's own class for CUDA, a RuntimeError of the CPU allocator, an
+    OSError with ENOMEM, and errors that only their message identifies.
 
     Args:
         error: Any error. Classes are compared by name, so that torch need not be imported.
@@ -58,14 +58,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def memory_faults(doing: str, remedy: str) -> Iterator[None]:
-    """Turn an end of memory within the block into an error of this project. It can decorate a function too.
+    """Raise `OutOfMemoryError` if the block runs out of memory. It also works as a decorator.
 
     Args:
         doing: What the memory is needed for, for the message.
-        remedy: What would take less.
+        remedy: What would need less.
 
     Raises:
-        OutOfMemoryError: Instead of whatever a library raises.
+        OutOfMemoryError: Instead of the library's own error.
     """
     try:
         yield
@@ -78,10 +78,10 @@ def memory_faults(doing: str, remedy: str) -> Iterator[None]:
 
 
 def available() -> int | None:
-    """Bytes that this process can still take, or None where the system does not say.
+    """Bytes that this process can still allocate, or None if the system does not say.
 
-    The least of: what the machine has free or can free, what the control groups of the process leave, and what the
-    limits on its address space and data (`ulimit -v`, `ulimit -d`) leave.
+    The least of: the memory of the machine that is free or can be freed, what the control groups of the process leave,
+    and what the limits on its address space and data (`ulimit -v`, `ulimit -d`) leave.
     """
     found = [*_of_machine(), *_of_groups(), *_of_limits()]
     return max(0, min(found)) if found else None
@@ -94,7 +94,7 @@ def _of_machine() -> Iterator[int]:
 
 
 def _of_groups() -> Iterator[int]:
-    """What the control groups leave, version 2 and version 1; pages of files that they count can be freed."""
+    """What the control groups leave, version 2 and version 1; cached pages of files can be freed."""
     folder = _CGROUP
     with contextlib.suppress(OSError, IndexError):
         own = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
@@ -129,7 +129,7 @@ def _of_limits() -> Iterator[int]:
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """The sizes in a file of the kernel's, whose lines are "Name: 123 kB", in bytes."""
+    """The sizes in a file of the kernel with lines such as "Name: 123 kB", in bytes."""
     try:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -139,7 +139,7 @@ def _numbers(path: Path) -> dict[str, int]:
 
 
 def in_words(count: float) -> str:
-    """Bytes as a person reads them: "3.2 GB"."""
+    """Bytes with a unit, such as "3.2 GB"."""
     for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"

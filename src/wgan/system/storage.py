@@ -1,8 +1,9 @@
-"""Writing so that a stop at any instant leaves the old file or the new one, and owning a directory while writing in it.
+"""Atomic writes, checksums, and locks on directories.
 
-A file or folder is first written under a temporary name beside its place, synced to the disk, and renamed. What a
-killed process leaves under such names is swept away by the next owner of the directory. POSIX is assumed: renames that
-replace, folders that can be synced, and locks that end with their process.
+A file or folder is written under a temporary name in the same directory, synced to the disk, and renamed. A stop at any
+time therefore leaves the old file or the new one. The next owner of the directory removes temporary names that a killed
+process left. POSIX is assumed: renames that replace, directories that can be synced, and locks that end with their
+process.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from typing import Any
 from wgan.errors import CheckpointError, UsageError
 
 TEMPORARY = ".tmp-"
-"""How names begin that nobody reads: half-written or half-removed things."""
+"""Prefix of temporary names, of files that are half-written or half-removed."""
 
 LOCK = "lock"
-"""The file in a directory that its owner holds locked, with its process id inside."""
+"""The lock file of a directory; it holds the process id of its owner."""
 
 
 def temporary_beside(path: Path) -> Path:
-    """An unused name in the same folder, so that a rename to `path` is atomic."""
+    """An unused name in the same directory, so that a rename to `path` is atomic."""
     return path.with_name(f"{TEMPORARY}{path.name}-{secrets.token_hex(4)}")
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's entries, are on the disk."""
+    """Wait until the bytes of a file, or the entries of a directory, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -46,7 +47,7 @@ def sync(path: Path) -> None:
 
 
 def canonical_json(value: object) -> bytes:
-    """JSON in the one form that this project writes: sorted, indented, ASCII, floats to the last bit.
+    """JSON in a unique form: keys sorted, indented, ASCII, floats to the last bit.
 
     Raises:
         ValueError: A number is NaN or infinite.
@@ -55,17 +56,21 @@ def canonical_json(value: object) -> bytes:
 
 
 class DamagedError(Exception):
-    """Bytes are not those that were written. What to do about it is for the caller to say."""
+    """Bytes differ from those that were written; callers turn it into an error with a remedy."""
 
 
 def parsed(raw: bytes, name: str) -> dict[str, Any]:
-    """The JSON table in a file's bytes, unchecked."""
+    """The JSON object in the bytes of a file, without a check of its checksum.
+
+    Raises:
+        DamagedError: The bytes are not a JSON object.
+    """
     try:
         content = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise DamagedError(f"{name} is not JSON") from None
     if not isinstance(content, dict):
-        raise DamagedError(f"{name} holds no table")
+        raise DamagedError(f"{name} is not a JSON object")
     return content
 
 
@@ -74,12 +79,16 @@ def _refuse_constant(word: str) -> float:
 
 
 def seal(content: dict[str, Any]) -> bytes:
-    """JSON that carries the checksum of all else in it."""
+    """JSON with a member `sha256`, the checksum of the others."""
     return canonical_json(content | {"sha256": hashlib.sha256(canonical_json(content)).hexdigest()})
 
 
 def unseal(raw: bytes, name: str) -> dict[str, Any]:
-    """The content of sealed JSON, every byte of it checked."""
+    """The content of sealed JSON.
+
+    Raises:
+        DamagedError: It is not the bytes that `seal` wrote.
+    """
     content = parsed(raw, name)
     content.pop("sha256", None)
     if seal(content) != raw:
@@ -88,17 +97,17 @@ def unseal(raw: bytes, name: str) -> dict[str, Any]:
 
 
 def read_plain(path: Path) -> bytes:
-    """Read a file that may have been put there by anyone.
+    """Read an ordinary file.
 
     Raises:
-        OSError: It cannot be read, or is a pipe or a device, of which the one may never answer and the other never end.
+        OSError: It cannot be read, or is a pipe or a device, whose reading may never end.
     """
     refuse_special(path)
     return path.read_bytes()
 
 
 def refuse_special(path: Path) -> None:
-    """Refuse what is there and is not an ordinary file.
+    """Refuse an existing path that is not an ordinary file.
 
     Raises:
         OSError: It is a folder, a pipe or a device.
@@ -108,7 +117,7 @@ def refuse_special(path: Path) -> None:
 
 
 def parsed_json(raw: bytes) -> Any:  # noqa: ANN401 - whatever the bytes hold
-    """The value in JSON that others may have written.
+    """The value in JSON from any origin.
 
     Raises:
         ValueError: It is not JSON, or is nested deeper than Python's parser goes.
@@ -120,7 +129,7 @@ def parsed_json(raw: bytes) -> Any:  # noqa: ANN401 - whatever the bytes hold
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that nobody reads yet, and wait until it is on the disk."""
+    """Write a new file, and wait until it is on the disk."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
@@ -128,10 +137,10 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path`: at every instant the old file or the new one is there, whole.
+    """Replace the content of a file atomically.
 
     Raises:
-        CheckpointError: The disk is full or failing; the old file is still there.
+        CheckpointError: The disk is full or failing; the old file is unchanged.
     """
     temporary = temporary_beside(path)
     with disk_faults(path, len(content)):
@@ -145,17 +154,17 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder, or what lies in its place, so that a stop half-way leaves no half of it under its name."""
-    doomed = temporary_beside(path)
-    path.rename(doomed)
-    if doomed.is_dir() and not doomed.is_symlink():
-        shutil.rmtree(doomed)
+    """Remove a folder, or a file of that name; a stop meanwhile leaves no half of it under its name."""
+    temporary = temporary_beside(path)
+    path.rename(temporary)
+    if temporary.is_dir() and not temporary.is_symlink():
+        shutil.rmtree(temporary)
     else:
-        doomed.unlink()
+        temporary.unlink()
 
 
 def install_folder(temporary: Path, path: Path) -> None:
-    """Put a folder whose files are synced at `path`, in place of what is there, and wait until that is on the disk."""
+    """Rename a folder whose files are synced to `path`, replace what is there, and wait until that is on the disk."""
     sync(temporary)
     if path.exists():
         remove_folder(path)
@@ -164,14 +173,14 @@ def install_folder(temporary: Path, path: Path) -> None:
 
 
 def sweep(directory: Path, *, older_than: float = 0.0) -> None:
-    """Remove what stopped writers left behind.
+    """Remove temporary files and folders that killed processes left.
 
     Args:
-        directory: A folder that the caller owns, or one that several write in.
-        older_than: Seconds since the last change of what goes: where several write, what is younger may be under way.
+        directory: A folder that the caller owns, or one that several processes write in.
+        older_than: Least seconds since their last change. If several processes write, younger ones may be in use.
     """
     for left in directory.glob(f"{TEMPORARY}*"):
-        # Whoever else writes here may have removed it meanwhile.
+        # Another process may have removed it meanwhile.
         with contextlib.suppress(FileNotFoundError):
             if older_than and time.time() - left.lstat().st_mtime < older_than:
                 continue
@@ -182,10 +191,10 @@ def sweep(directory: Path, *, older_than: float = 0.0) -> None:
 
 
 def require_space(directory: Path, needed: int) -> None:
-    """Refuse to begin what the disk cannot hold.
+    """Refuse to write more than the disk can hold.
 
     Args:
-        directory: Where it is to be written.
+        directory: Where the files are written.
         needed: Bytes.
 
     Raises:
@@ -196,7 +205,7 @@ def require_space(directory: Path, needed: int) -> None:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether the disk, a quota or a file can take no more."""
+    """Whether an error says that the disk, a quota or a file is full."""
     return error.errno in _FULL
 
 
@@ -204,7 +213,7 @@ def full_disk(directory: Path, needed: int) -> CheckpointError:
     """The error of a disk that cannot hold `needed` more bytes.
 
     Args:
-        directory: Where they were to be written; it need not be there.
+        directory: Where they were to be written; it may be missing.
         needed: Bytes.
     """
     there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
@@ -220,14 +229,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def disk_faults(path: Path, needed: int = 0) -> Iterator[None]:
-    """Turn the operating system's errors within the block into this project's.
+    """Raise `CheckpointError` in place of any OSError within the block.
 
     Args:
-        path: What is being written.
-        needed: Its bytes, where they are known.
+        path: The file that is written.
+        needed: Its bytes, if they are known.
 
     Raises:
-        CheckpointError: Instead of any OSError.
+        CheckpointError: The disk is full or failing.
     """
     try:
         yield
@@ -244,8 +253,7 @@ def disk_faults(path: Path, needed: int = 0) -> Iterator[None]:
 class Ownership:
     """The right to write in a directory, for one process at a time.
 
-    The kernel holds the lock for as long as the process lives, however it ends: a lock never outlives a killed run, and
-    no stale file has to be explained.
+    The kernel releases the lock when the process ends, however it ends, so that no stale lock remains.
 
     Args:
         directory: An existing folder.
@@ -274,14 +282,14 @@ class Ownership:
         _OWNED.add(self)
 
     def release(self) -> None:
-        """Give the directory back. A second call does nothing."""
+        """Release the directory. A second call does nothing."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             self.forget()
 
     def forget(self) -> None:
-        """Close this process's handle and no more: a lock that a forked child also holds would outlive its owner."""
+        """Close this process's file descriptor and keep the lock: a forked child must not hold or release it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

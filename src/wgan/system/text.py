@@ -1,4 +1,4 @@
-"""Foreign text on a page or a terminal: names of files, words that were typed, cells of a table."""
+"""Text for messages: escaping, counting, and suggestions for misspelt words."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 
 def escaped(text: str, *, keep: str = "") -> str:
-    r"""Write every character that does not print as an escape, so that it can neither break a line nor move a cursor.
+    r"""Escape every character that is not printable, so that text cannot break a line or move the cursor.
 
     Args:
         text: Any text, unpaired surrogates included.
-        keep: Characters to leave as they are although they do not print, such as a line feed.
+        keep: Characters that are not escaped, such as a line feed.
 
     Returns:
-        The text, which can be encoded and shown anywhere.
+        Text that can be encoded and shown anywhere.
 
     Example:
         >>> print(escaped("a\x1b[31mb\n"))
@@ -26,7 +26,7 @@ def escaped(text: str, *, keep: str = "") -> str:
 
 
 def shown_p(value: float) -> str:
-    """A p-value to two significant digits; of a tiny one, that it is below .0001."""
+    """A p-value to two significant digits; "<.0001" for a smaller one."""
     return "<.0001" if value < 1e-4 else f"{value:.2g}"
 
 
@@ -36,23 +36,23 @@ def counted(num: int, noun: str, plural: str = "") -> str:
     Args:
         num: How many.
         noun: One of them.
-        plural: Several of them, where that is not the noun with an s.
+        plural: Several of them, if not the noun with an s.
     """
     return f"{num:,} {noun if num == 1 else plural or noun + 's'}"
 
 
 def nearest(word: str, known: Iterable[str], *, most: int = 1) -> list[str]:
-    """The known words that `word` may be a slip of, the likeliest first, at most `most` of them."""
+    """The known words most similar to `word`, the most similar first, at most `most` of them."""
     return difflib.get_close_matches(word, list(known), n=most, cutoff=0.5)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return "Did you mean 'x'? " for a near miss, and the known words in every case."""
+    """The remedy for an unknown word: "Did you mean 'x'? " if one is similar, then all known words."""
     known = list(known)
     guess = "".join(f"Did you mean '{near}'? " for near in nearest(word, known))
     return f"{guess}Known: {listed(known)}."
 
 
 def listed(words: Iterable[str]) -> str:
-    """Words with commas between them; in quotes those that could not be told from several, or not be seen."""
+    """Words with commas between them; in quotes those with commas, outer spaces or nothing in them."""
     return ", ".join(repr(word) if "," in word or word != word.strip() or not word else word for word in words)

@@ -1,8 +1,7 @@
-"""The CPU threads of PyTorch's operations, and who multiplies matrices, without an effect on other threads.
+"""The number of CPU threads of PyTorch's operations, and the library that multiplies matrices.
 
-PyTorch keeps the number of threads of an operation for each thread that calls operations, and beside it a number that
-new threads begin with. Only the first is changed here. Who multiplies is the whole process's choice: threads that want
-it otherwise take turns.
+PyTorch keeps a number of threads for each Python thread, and a default for new threads. Only the first is changed here.
+The library that multiplies matrices is a setting of the whole process; Python threads that need another one take turns.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ import torch
 
 @contextlib.contextmanager
 def on_threads(num: int, *, onednn: bool = False) -> Iterator[None]:
-    """Run the operations of this thread on so many CPU threads within the block; other threads keep their number.
+    """Run the operations of this Python thread on `num` CPU threads within the block; other threads keep their number.
 
-    Products of float32 matrices are exact to float32 within it, whatever the process permits.
+    Float32 matrices are multiplied in full float32 precision within it, whatever the process permits.
 
     Args:
-        num: Threads; 0 for the number that there is.
-        onednn: Whether oneDNN multiplies, in place of what PyTorch asks by itself.
+        num: CPU threads; 0 leaves the number as it is.
+        onednn: Whether oneDNN multiplies matrices, in place of PyTorch's default.
     """
     before = torch.get_num_threads()
     with PRODUCTS.by(onednn=onednn):
@@ -43,15 +42,15 @@ def on_threads(num: int, *, onednn: bool = False) -> Iterator[None]:
 
 
 def set_own_threads(num: int) -> None:
-    """Set the number of CPU threads for the operations of this thread alone."""
-    # A thread's first look gives it the process's number: after that it would be lost.
+    """Set the number of CPU threads for the operations of this Python thread alone."""
+    # The first call in a thread sets its number to the default: it would overwrite ours later.
     torch.get_num_threads()
     _setter()(num)
 
 
 @functools.cache
 def _setter() -> Callable[[int], None]:
-    """A function that sets the number of threads of the thread that calls it."""
+    """A function that sets the number of CPU threads of the Python thread that calls it."""
     direct = _direct_setter()
     if direct is not None:
         return direct
@@ -60,20 +59,20 @@ def _setter() -> Callable[[int], None]:
     def by_another_thread(num: int) -> None:
         usual = _number_of_new_threads()
         torch.set_num_threads(num)
-        # This has changed the process's number too, which any thread can put back.
+        # This changes the default too; another thread puts it back.
         other.submit(torch.set_num_threads, usual).result()
 
     return by_another_thread
 
 
 def _number_of_new_threads() -> int:
-    """The number of threads that a new thread of this process begins with."""
+    """The number of CPU threads that a new Python thread begins with."""
     with ThreadPoolExecutor(1) as fresh:
         return fresh.submit(torch.get_num_threads).result()
 
 
 def _direct_setter() -> Callable[[int], None] | None:
-    """What PyTorch itself calls for a thread of its own: OpenMP and MKL. None where they cannot be reached or seen."""
+    """Set OpenMP and MKL directly, as PyTorch does; None if they cannot be reached or PyTorch ignores them."""
     folder = Path(torch.__file__).parent / "lib"
     for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
         try:
@@ -93,7 +92,7 @@ def _direct_setter() -> Callable[[int], None] | None:
 
 
 def _is_seen(direct: Callable[[int], None]) -> bool:
-    """Whether PyTorch takes notice of a number that was set directly: tried in a thread that ends with it."""
+    """Whether PyTorch uses a number that was set directly; tried in a thread of its own."""
     seen: list[int] = []
 
     def attempt() -> None:
@@ -108,10 +107,10 @@ def _is_seen(direct: Callable[[int], None]) -> bool:
 
 
 class _Products:
-    """Who multiplies float32 matrices on the CPU. PyTorch asks the whole process, so threads that differ take turns.
+    """The library that multiplies float32 matrices on the CPU: oneDNN, or PyTorch's default.
 
-    Threads that want the same mode enter together. They enter in the order in which they asked, so that none waits for
-    ever.
+    It is a setting of the whole process. Threads that want the same library run together, others wait for them to end.
+    Threads enter in the order in which they came, so that none waits for ever.
     """
 
     def __init__(self) -> None:
@@ -123,7 +122,7 @@ class _Products:
 
     @contextlib.contextmanager
     def by(self, onednn: bool) -> Iterator[None]:
-        """Multiply by oneDNN within the block, or as PyTorch does by itself; within another block, as that one says."""
+        """Multiply by oneDNN within the block, or by PyTorch's default; a block within a block changes nothing."""
         if getattr(self._own, "inside", False):
             yield
             return
@@ -145,49 +144,49 @@ class _Products:
             self._num_inside += 1
 
     def _wait(self, onednn: bool) -> None:
-        """Wait for the end of all blocks of the other mode, behind those who wait already."""
-        place = object()
-        self._waiting.append(place)
+        """Wait for the end of all blocks that use the other library, behind the threads that wait already."""
+        ticket = object()
+        self._waiting.append(ticket)
         try:
             self._changed.wait_for(
-                lambda: self._waiting[0] is place and (not self._num_inside or self._by_onednn == onednn)
+                lambda: self._waiting[0] is ticket and (not self._num_inside or self._by_onednn == onednn)
             )
         finally:
-            self._waiting.remove(place)
+            self._waiting.remove(ticket)
             self._changed.notify_all()
 
     def _leave(self) -> None:
         with self._changed:
-            # A process forked within a block leaves it without having entered.
+            # A process that was forked within a block leaves it without having entered.
             self._num_inside = max(0, self._num_inside - 1)
             if not self._num_inside:
                 if self._before is not None:
-                    matmul, conv = _kinds()
+                    matmul, conv = _backends()
                     matmul.fp32_precision, conv.fp32_precision = self._before
                     self._before = None
                 self._changed.notify_all()
 
     def _set(self, onednn: bool) -> None:
-        """Change what is not as it is wanted, and keep what it was."""
-        matmul, conv = _kinds()
+        """Change the precision if necessary, and keep what it was."""
+        matmul, conv = _backends()
         before = (matmul.fp32_precision, conv.fp32_precision)
-        # PyTorch asks oneDNN for float32 products where it permits another precision.
+        # PyTorch uses oneDNN for float32 matrices if a lower precision is permitted.
         if onednn or not set(before) <= _FULL:
             self._before = before
             matmul.fp32_precision, conv.fp32_precision = "bf16" if onednn else "ieee", "ieee"
 
 
 _FULL = {"none", "ieee"}
-"""Words for float32 as it is, unless an inherited one says otherwise: none is given back where one does."""
+"""Values that mean full float32 precision. "none" inherits; PyTorch reports another value if it inherits one."""
 
 
-def _kinds() -> tuple[Any, Any]:
+def _backends() -> tuple[Any, Any]:
     backend: Any = torch.backends.mkldnn
     return backend.matmul, backend.conv
 
 
 PRODUCTS = _Products()
-"""Of this process."""
+"""The one of this process."""
 
-# The threads that are inside or wait at a fork are not in the child.
+# A forked child has none of the threads that were inside or waiting.
 os.register_at_fork(after_in_child=PRODUCTS.__init__)  # type: ignore[misc]

@@ -1,8 +1,8 @@
-"""What a caller may have set in PyTorch and NumPy for their own thread, kept away from what is computed here.
+"""Shield computations from the thread-local state that a caller has set in PyTorch and NumPy.
 
-A notebook may leave gradients off, autocast on, a default device set, or NumPy's underflow made an error. All this is
-local to a thread, so that it can be put aside while one of this project's functions runs and put back afterwards,
-without a trace in any other thread. PyTorch's default dtype is not local: code of this project names its dtypes.
+A notebook may have switched gradients off or autocast on, set a default device, or made NumPy raise on underflow. All
+this is local to a thread. Functions of this project set it to the defaults while they run and restore it afterwards.
+PyTorch's default dtype is not local to a thread, so this project's code names its dtypes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _DEVICES = ("cpu", "cuda")
 
 @contextlib.contextmanager
 def usual_state() -> Iterator[None]:
-    """Within the block this thread computes as if PyTorch's and NumPy's state had not been changed.
+    """Set the thread-local state of PyTorch and NumPy to its defaults within the block.
 
     Gradients are recorded, inference mode and autocast are off, no default device and no other `TorchFunctionMode` is
-    in force, and NumPy's floating-point errors are treated as NumPy does by default.
+    active, and NumPy treats floating-point errors as it does by default.
     """
     with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
         num_modes: int = torch._C._len_torch_function_stack()
@@ -48,7 +48,7 @@ def usual_state() -> Iterator[None]:
 
 
 def _autocast_depth() -> int:
-    """How many autocast contexts this thread is in, those that are not enabled included."""
+    """How many autocast contexts this thread is in, disabled ones included."""
     depth: int = torch.autocast_increment_nesting() - 1
     torch.autocast_decrement_nesting()
     return depth
@@ -58,8 +58,8 @@ def _autocast_depth() -> int:
 def _outside_autocast() -> Iterator[None]:
     """Leave all autocast contexts for the block.
 
-    To disable autocast would not do. PyTorch keeps what it has rounded of weights until the outermost context ends: one
-    of this project's own contexts within it would go on with the weights of its first update.
+    It is not enough to disable autocast. PyTorch caches rounded weights until the outermost context ends: a context of
+    this project within it would keep the weights of its first update.
     """
     enabled = [device for device in _DEVICES if torch.is_autocast_enabled(device)]
     depth = _autocast_depth()
@@ -71,7 +71,7 @@ def _outside_autocast() -> Iterator[None]:
     try:
         yield
     finally:
-        # What the caller's context has kept of weights may have moved meanwhile.
+        # The caller's context may have cached weights that have changed meanwhile.
         torch.clear_autocast_cache()
         for _ in range(depth):
             torch.autocast_increment_nesting()
@@ -81,9 +81,9 @@ def _outside_autocast() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_modes(num: int) -> Iterator[None]:
-    """Take this thread's function modes off for the block, but for those of `building`. A default device is a mode."""
+    """Remove this thread's function modes within the block, but those of `building`. A default device is a mode."""
     modes = [_pop_mode() for _ in range(num)]  # type: ignore[no-untyped-call]
-    kept = [mode for mode in reversed(modes) if isinstance(mode, _Making)]
+    kept = [mode for mode in reversed(modes) if isinstance(mode, _TensorDefaults)]
     try:
         for mode in kept:
             _push_mode(mode)  # type: ignore[no-untyped-call]
@@ -98,10 +98,10 @@ def _without_modes(num: int) -> Iterator[None]:
 
 
 def in_usual_state(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Run a function, or each step of a generator function, in `usual_state`: its caller's state is as it was between.
+    """Run a function, or each step of a generator function, in `usual_state`. Between steps the caller's state holds.
 
     Args:
-        function: Whose results do not depend on the caller's graph: under `no_grad` it records gradients all the same.
+        function: Records gradients even if its caller is under `no_grad`.
     """
     if inspect.isgeneratorfunction(function):
 
@@ -123,56 +123,53 @@ def in_usual_state(function: Callable[_P, _T]) -> Callable[_P, _T]:
         return cast(Callable[_P, _T], stepped)
 
     @functools.wraps(function)
-    def whole(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         with usual_state():
             return function(*args, **kwargs)
 
-    return whole
+    return wrapper
 
 
 def usable(values: torch.Tensor) -> torch.Tensor:
-    """The tensor, or a copy of one that was made in inference mode: no gradient can be taken through such."""
+    """The tensor; a copy if it was made in inference mode, since such tensors have no gradients."""
     return values.clone() if values.is_inference() else values
 
 
 @contextlib.contextmanager
 def building(rng: torch.Generator | None = None, *, device: str | None = None) -> Iterator[None]:
-    """Within the block this thread makes tensors on one device, in float32 where it names no dtype.
-
-    So every network is built alike, one that knows nothing of this project included, whatever PyTorch's defaults are.
+    """Build networks alike whatever PyTorch's defaults are: within the block tensors are float32, on one device.
 
     Args:
-        rng: What all is drawn from that names no generator of its own; None for that of the block around this one, or
-            for PyTorch's global generator. The numbers are those that the global generator would give in the same
-            state; it is not touched.
-        device: Where tensors are made that name no device; None for that of the block around this one, or for the CPU.
+        rng: The generator of draws that name none; None for that of an enclosing block, or for PyTorch's global
+            generator. It gives the numbers that the global generator would give in the same state.
+        device: Where tensors are made that name no device; None for that of an enclosing block, or for the CPU.
     """
     before = getattr(_LOCAL, "device", "cpu")
     _LOCAL.device = device or before
     try:
-        with usual_state(), _Making(rng, _LOCAL.device):
+        with usual_state(), _TensorDefaults(rng, _LOCAL.device):
             yield
     finally:
         _LOCAL.device = before
 
 
 _LOCAL = threading.local()
-"""Where the innermost `building` of this thread makes tensors."""
+"""The device of the innermost `building` block of this thread."""
 
 
 def built(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Run a function that makes a network in `building`."""
+    """Run a function that builds a network in `building`."""
 
     @functools.wraps(function)
-    def alike(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         with building():
             return function(*args, **kwargs)
 
-    return alike
+    return wrapper
 
 
-class _Making(TorchFunctionMode):
-    """Names device, dtype and generator where a call leaves them to the defaults."""
+class _TensorDefaults(TorchFunctionMode):
+    """Adds device, dtype and generator to calls that leave them to the defaults."""
 
     def __init__(self, rng: torch.Generator | None, device: str) -> None:
         super().__init__()
@@ -198,7 +195,7 @@ class _Making(TorchFunctionMode):
             named["generator"] = self.rng
         made = func(*args, **named)
         if makes and named.get("dtype") is None and made.is_floating_point():
-            return made.to(torch.float32)  # of Python's numbers, by the default dtype
+            return made.to(torch.float32)  # made from Python numbers in the default dtype
         return made
 
 
@@ -216,13 +213,13 @@ _DRAWING = frozenset(
 
 @functools.cache
 def _float_makers() -> frozenset[object]:
-    """Functions whose result has the default dtype where none is named."""
+    """Functions whose result has the default dtype if none is named."""
     names = ("empty", "zeros", "ones", "rand", "randn", "eye", "linspace", "logspace")
     return frozenset(getattr(torch, name) for name in names)
 
 
 @functools.cache
 def _makers() -> frozenset[object]:
-    """Functions that make a tensor of no other, on the default device where none is named."""
+    """Functions that make a tensor from no other one, on the default device if none is named."""
     names = ("randint", "randperm", "full", "arange", "tensor", "scalar_tensor")
     return _float_makers() | {getattr(torch, name) for name in names}

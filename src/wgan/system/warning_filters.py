@@ -1,7 +1,7 @@
-"""Warnings of other libraries that say nothing to a user, ignored while their cause is under way.
+"""Ignore warnings of other libraries that do not help a user.
 
-Python keeps one list of filters for the whole process. Blocks in several threads share one change of it, which is taken
-back when the last of them ends: were each to put back what it had found, the first to end would do so for all.
+Python has one list of filters for the whole process. Blocks in several threads share one change of it, which is undone
+when the last of them ends. If each block restored the list that it found, the first to end would do so for all.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _FILTERS = _Filters()
 
 @contextmanager
 def quiet(modules: str) -> Iterator[None]:
-    """Ignore within the block, in all threads, the warnings that arise in some modules.
+    """Ignore the warnings of some modules within the block, in all threads.
 
     Args:
-        modules: A regular expression that their names begin with.
+        modules: A regular expression that matches the beginning of their names.
     """
     with _FILTERS.lock:
         if _FILTERS.kept is None:

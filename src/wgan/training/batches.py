@@ -163,18 +163,18 @@ def draw_real(setup: Setup, purpose: str, *counters: int) -> tuple[Batch, Batch 
 def draw_mismatched(
     source: Source, conditions: Conditions, batch: Batch, streams: Randomness, purpose: str, *counters: int
 ) -> Batch:
-    """For each condition of a batch draw a real sample whose own condition is another.
+    """For each condition of a batch, draw a real sample that has another condition.
 
-    Pairs of a right and a wrong sample thus share a condition, under which a penalty can look at what lies between.
-    A wrong sample is the first of a batch of its own, from its place on, that does not fit; in the rare case that none
-    of several batches has one, the right sample itself stays, under a condition that is drawn to be wrong.
+    A matching and a mismatched sample share each condition, so that a penalty can act between the two. Row i searches
+    a second batch from row i on, and takes the first sample that does not fit. If none of several batches has one,
+    which is rare, the row keeps its own sample and draws a wrong condition instead.
 
     Args:
         source: The data.
         conditions: Those of the source.
         batch: Real samples under their own conditions, on the CPU.
-        streams: What decides which are drawn.
-        purpose: What `batch` was drawn for.
+        streams: The randomness.
+        purpose: The random stream of `batch`.
         counters: Where in the run.
 
     Raises:
@@ -183,15 +183,15 @@ def draw_mismatched(
     assert batch.condition is not None
     size, left = len(batch.values), torch.arange(len(batch.values), device="cpu")
     values = batch.values.clone()
-    # Counted on from a purpose of its own, so that runs with and without draw the same real samples.
+    # A stream of their own, so that runs with and without a mismatch draw the same real samples.
     for attempt in range(_ATTEMPTS if len(conditions.codes) > 1 else 0):
         other = source.sample(size, streams.at(f"mismatched {purpose}", *counters, attempt))
         assert other.condition is not None
         _, which = torch.unique(torch.cat([batch.condition, other.condition]), dim=0, return_inverse=True)
-        places = (left[:, None] + torch.arange(size, device="cpu")) % size
-        fits_not = which[size:][places] != which[left][:, None]
-        found = fits_not.any(dim=1)
-        values[left[found]] = other.values[places[found, fits_not[found].int().argmax(dim=1)]]
+        rows = (left[:, None] + torch.arange(size, device="cpu")) % size
+        mismatches = which[size:][rows] != which[left][:, None]
+        found = mismatches.any(dim=1)
+        values[left[found]] = other.values[rows[found, mismatches[found].int().argmax(dim=1)]]
         left = left[~found]
         if not len(left):
             return Batch(values, batch.condition)

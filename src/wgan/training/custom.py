@@ -1,4 +1,4 @@
-"""Parts of the user's own: objects and modules in the place of words, what they are called in files, and a trial."""
+"""The user's own objects and modules as parts: their names in files, and a trial before training."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ _ROWS = 4
 
 @dataclass(frozen=True)
 class Own:
-    """Parts of the user's own.
+    """The user's own parts.
 
     Attributes:
-        words: What settings call what was given, by setting: the word of a table that builds the same object, or
-            "own:class=NAME,digest=...", which no table has.
-        parts: The objects, for those words that no table has.
+        words: The settings for what was given, by setting: the words of the registry that build an equal object, or
+            "own:class=NAME,digest=..." for any other.
+        parts: The objects of the latter kind, by setting.
     """
 
     words: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, settings: Settings, *, where: str) -> None:
-        """Refuse objects that are missing, or others than a run was begun with.
+        """Check that these are the objects that a run was started with.
 
         Args:
             settings: Of the run.
             where: The run's directory.
 
         Raises:
-            UsageError: The run was begun with objects that were not given; the remedy says how to.
-            CheckpointError: An object of another class, or with other parameters or layers.
+            UsageError: An object of the run was not given; the remedy says how to give it.
+            CheckpointError: An object has another class, or other parameters or layers.
         """
         named = {setting: getattr(settings, setting) for setting in REGISTRIES}
         needed = {setting: word for setting, word in named.items() if is_own(word)}
@@ -74,20 +74,20 @@ NO_PARTS = Own()
 
 
 def is_own(word: str) -> bool:
-    """Whether a word stands for an object that no table has."""
+    """Whether a setting stands for a user's own object."""
     return word.partition(":")[0].strip() == OWN
 
 
 def own_parts(given: Mapping[str, Any]) -> Own:
-    """Prepare what the user gave in the place of words; modules are copied, so that no training changes the user's.
+    """Prepare the user's own parts. Modules are copied, so that training does not change the user's.
 
     Args:
         given: By setting ("objective", "constraint", "generator", "critic", "generator_optimizer", "critic_optimizer"):
-            an object with what the rows of its table have, an `nn.Module` for a network, a function of parameters for
-            an optimiser; or a word, which is left to the settings.
+            an object with the methods of its registry's classes, an `nn.Module` for a network, a function of parameters
+            for an optimiser; or a text, which is taken as the setting.
 
     Raises:
-        UsageError: What cannot take the place of a word, each in a line; or two modules that share a tensor.
+        UsageError: Objects that cannot be used, one line each; or two modules that share a tensor.
     """
     words: dict[str, str] = {}
     parts: dict[str, Any] = {}
@@ -113,8 +113,8 @@ def own_parts(given: Mapping[str, Any]) -> Own:
 
 
 def fault_of(setting: str, value: Any) -> str:  # noqa: ANN401 - whatever the user gave
-    """What is wrong with an object in the place of a word of a setting; empty if it can take it."""
-    catalog = REGISTRIES[setting]
+    """What is wrong with an object for a setting; empty if it can be used."""
+    registry = REGISTRIES[setting]
     is_optimizer, is_network = setting.endswith("_optimizer"), setting in ("generator", "critic")
     if is_network and isinstance(value, nn.Module):
         return ""
@@ -123,11 +123,11 @@ def fault_of(setting: str, value: Any) -> str:  # noqa: ANN401 - whatever the us
             "must be what makes an optimiser of parameters, not an optimiser of parameters that are not trained here: "
             f"functools.partial(torch.optim.{type(value).__name__}, lr=...)"
         )
-    if is_optimizer and callable(value) and catalog.lacks(value):
+    if is_optimizer and callable(value) and registry.lacks(value):
         return ""
     if isinstance(value, type):
         return f"must be an object, not the class {value.__name__}: give {value.__name__}()"
-    if lack := catalog.lacks(value):
+    if lack := registry.lacks(value):
         also = " or an nn.Module" if is_network else " or a function of parameters" if is_optimizer else ""
         what = f"{type(value).__name__} {lack}" if type(value).__module__ != "builtins" else f"not {value!r}"
         return f"must be a word or an object of the kind that its table has{also}; {what}"
@@ -135,20 +135,20 @@ def fault_of(setting: str, value: Any) -> str:  # noqa: ANN401 - whatever the us
 
 
 def _prepared(value: Any) -> Any:  # noqa: ANN401
-    """What takes part in a game: modules and functions as rows of their tables."""
+    """The part itself: modules and functions are wrapped as classes of their registries."""
     if isinstance(value, nn.Module):
         try:
             return OwnNetwork(copy.deepcopy(value))
         except Exception:
-            return OwnNetwork(value)  # the code that builds a player copies it too, and says why that fails
+            return OwnNetwork(value)  # building the player copies it again, and reports why that fails
     return OwnOptimizer(value) if callable(value) and not hasattr(value, "build") else value
 
 
 def _word_of(value: Any) -> str:  # noqa: ANN401
-    """The word for an object that no table has: its class, and a digest of what `repr` shows of it."""
+    """The setting for a user's own object: its class, and a digest of its `repr`."""
     kind = value.func if isinstance(value, functools.partial) else value
     name = kind.__name__ if hasattr(kind, "__name__") else type(kind).__name__
-    # Where an object lies in memory is another place each time.
+    # Memory addresses differ in each process.
     shown = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
     digest = hashlib.blake2b(shown.encode("utf-8", "backslashreplace"), digest_size=4).hexdigest()
     return f"{OWN}:class={re.sub(r'[^A-Za-z0-9_]', '', name) or 'object'},digest={digest}"
@@ -176,7 +176,7 @@ def _resumed(settings: Iterable[str], where: str, *, in_memory: bool) -> str:
 
 
 def how_to_go_on(settings: Settings, directory: Path) -> str:
-    """What goes on with a run that has stopped: a command, or lines of Python where it has parts of the user's own.
+    """How to resume a run that has stopped: a command, or Python code for a run with the user's own parts.
 
     Args:
         settings: Of the run.
@@ -245,7 +245,7 @@ def _project(constraint: Constraint, critic: nn.Module) -> None:
 
 
 def _fault_of(loss: object, player: nn.Module, who: str) -> str:
-    """What is wrong with a player's loss, in a few words; empty if nothing."""
+    """What is wrong with a player's loss; empty if nothing."""
     if not isinstance(loss, Tensor) or loss.dim():
         found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         return f"the {who}'s loss must be a tensor without axes (a mean), not {found}"
@@ -265,7 +265,7 @@ def _fault_of(loss: object, player: nn.Module, who: str) -> str:
 
 
 def _rows(layout: Layout, num: int, condition_size: int, rng: torch.Generator) -> Batch:
-    """Random rows in the range of the data, and conditions."""
+    """Random samples in the range of the data, and conditions."""
     values = torch.randn(num, *layout.shape, generator=rng)
     values = values.tanh() if layout.bounded else values
     for start, stop in layout.groups:

@@ -1,4 +1,4 @@
-"""How a step is run: on which device, in which precision, in which memory layout, on how many threads."""
+"""How updates are computed: device, precision, memory layout, threads, and whether they are compiled."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class EngineWarning(WganWarning):
-    """A step is not run as it was to be."""
+    """Updates are not computed as they were to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Where and how networks are evaluated; nothing of what is computed depends on it but rounding.
+    """Where and how networks are evaluated. Results depend on it only by rounding.
 
-    Equal engines on the same CPU machine round equally. CUDA is left to its own defaults, under which they may not.
+    Equal engines on the same CPU machine round equally. On CUDA, with its default settings, they may not.
 
     Attributes:
-        device: Where weights and batches live.
-        precision: Of matrix products and convolutions; weights, losses and optimisers are float32 always.
-        channels_last: Whether images and filters are kept with their channels innermost.
-        threads: CPU threads, or 0 to leave the process's number alone.
+        device: The device of parameters and batches.
+        precision: Of matrix products and convolutions; parameters, losses and optimisers are always float32.
+        channels_last: Whether images and filters are stored with their channels innermost.
+        threads: CPU threads, or 0 for the process's number.
         compiled: Whether each player's update is compiled as a whole, or run operation by operation.
-        onednn: Whether a CPU multiplies float32 matrices by oneDNN, in place of what PyTorch asks by itself.
-        why: Why updates are run so, in a few words, where that was chosen and not asked for.
+        onednn: Whether a CPU multiplies float32 matrices by oneDNN instead of PyTorch's default library.
+        why: The reason for `compiled`, in a few words, if it was chosen automatically.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -80,7 +80,7 @@ class Engine:
 
     @contextlib.contextmanager
     def limits(self) -> Iterator[None]:
-        """The number of CPU threads and who multiplies: sums depend on both, so a resumed run needs the same."""
+        """Set CPU threads and the library of matrix products: results depend on both, so resuming needs the same."""
         with on_threads(self.threads, onednn=self.onednn):
             yield
 
@@ -104,21 +104,22 @@ def choose_engine(
     num_updates: int,
     compilable: bool,
 ) -> Engine:
-    """Choose what the settings leave open.
+    """Choose what the settings leave to "auto".
 
     Args:
-        device: A device, or auto for a GPU where there is one.
+        device: A device, or auto for a GPU if there is one.
         precision: A precision, or auto: bfloat16 on processors with instructions for it, for convolutions and for
-            updates that are compiled.
-        engine: How updates are run, or auto: compiled on a CPU where the run is long enough to repay it.
-        threads: A number, or 0: one for small networks, which lose more by waiting than they win; else all cores.
-        convolutional: Whether either player is made of convolutions, which gain nothing by being compiled.
-        num_weights: Weights of both players together.
+            compiled updates.
+        engine: How updates are computed, or auto: compiled on a CPU if the run is long enough to repay the compilation.
+        threads: A number, or 0: one thread for small networks, where synchronisation costs more than it gains; else all
+            cores.
+        convolutional: Whether either player has convolutions, which compilation does not speed up.
+        num_weights: Parameters of both players together.
         num_updates: Of both players, over the whole run.
-        compilable: Whether the game's updates are known to gain by being compiled, and to lose nothing in bfloat16.
+        compilable: Whether these updates are known to be faster compiled, and as accurate in bfloat16.
 
     Raises:
-        UsageError: CUDA was asked for and there is none.
+        UsageError: CUDA was asked for and there is no such device.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("device cuda was asked for, but this machine has no CUDA device", remedy="Use --device cpu.")
@@ -141,14 +142,14 @@ def choose_engine(
 
 
 def threads_for(num_weights: int) -> int:
-    """CPU threads that suit networks of so many weights together: one, or all cores for large ones."""
+    """CPU threads for networks with so many parameters together: one, or all cores for large networks."""
     if num_weights < SMALL_NETWORKS:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _hindrance(convolutional: bool, num_updates: int, compilable: bool, use_cuda: bool) -> str:
-    """Why updates are better not compiled, in a few words; empty if they are."""
+    """Why updates had better not be compiled, in a few words; empty if they should be."""
     if convolutional:
         return "convolutions gain nothing by being compiled"
     if not compilable:
@@ -161,19 +162,19 @@ def _hindrance(convolutional: bool, num_updates: int, compilable: bool, use_cuda
 
 
 SMALL_NETWORKS = 300_000
-"""Weights of both players together below which one CPU thread is fastest."""
+"""Parameters of both players together below which one CPU thread is fastest."""
 
 
 LARGE_PRODUCTS = 50_000
-"""Weights of both players together from which oneDNN's products repay what it takes longer to be asked for each."""
+"""Parameters of both players together from which oneDNN's products repay its overhead for each call."""
 
 
 REPAYING_UPDATES = 20_000
-"""Updates of both players together from which a run repays the seconds that compiling takes."""
+"""Updates of both players together from which compilation, which takes seconds, saves time."""
 
 
 def has_compiler() -> bool:
-    """Whether there are the C++ compiler that PyTorch would call and the headers of Python that it would include."""
+    """Whether the C++ compiler that PyTorch would call and the headers of Python are installed."""
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     return shutil.which(compiler) is not None and Path(sysconfig.get_path("include"), "Python.h").is_file()
 
@@ -185,14 +186,14 @@ def has_fast_bfloat16() -> bool:
 
 @functools.cache
 def has_slow_float32() -> bool:
-    """Whether float32 matrices are multiplied slowly here, while oneDNN would multiply them as exactly and faster.
+    """Whether oneDNN multiplies float32 matrices faster than PyTorch's default on this CPU, and as exactly.
 
-    MKL, which PyTorch asks by itself, has its best code for one maker's processors only. Whether oneDNN takes the
-    permission to round to bfloat16, by which alone it can be asked, is seen from a product.
+    MKL, the default, has its best code for the processors of one vendor only. PyTorch calls oneDNN only if it permits
+    rounding to bfloat16; a test product shows whether oneDNN makes use of this.
     """
-    maker = Path("/proc/cpuinfo")
+    cpuinfo = Path("/proc/cpuinfo")
     usable = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not usable or not maker.is_file() or "AuthenticAMD" not in maker.read_text(errors="replace"):
+    if not usable or not cpuinfo.is_file() or "AuthenticAMD" not in cpuinfo.read_text(errors="replace"):
         return False
     x = torch.linspace(1.0, 2.0, 64 * 256, dtype=torch.float32, device="cpu").reshape(64, 256)
     exact = x.double() @ x.double().t()
@@ -202,23 +203,23 @@ def has_slow_float32() -> bool:
 
 
 _ROUNDING_OF_FLOAT32 = 2e-6
-"""Relative error of sums of positive products: bfloat16 errs by some 1e-3."""
+"""Relative error of sums of positive products; with bfloat16 it is about 1e-3."""
 
 
 def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
-    """A function of tensors that is compiled as a whole when it is first called, gradients taken inside it included.
+    """A function of tensors that is compiled as a whole, with the gradients inside it, when it is first called.
 
-    What was compiled is kept on disk, so that the next run on this machine begins in a fraction of the time.
+    The compiled code is cached on disk, so that the next run on this machine starts in a fraction of the time.
     """
     import torch._dynamo.config as tracing
 
-    # What is compiled belongs to the code that it was compiled from, which takes eight of it: each game needs its own.
+    # PyTorch caches compiled code by code object, eight for each at most: each game needs a code object of its own.
     own = types.FunctionType(
         function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__
     )
-    # Whoever calls it passes tensors of the same kinds each time, and looking whether they are takes a twentieth of a
-    # small update. Compiling three trial programs for each kind of vector instruction takes six seconds; what the
-    # processor has is known, and a compiler that knows less is noticed by the first true program.
+    # Every call passes tensors of the same kinds, and guards that check this take 5 % of a small update. PyTorch's test
+    # programs for vector instructions take six seconds to compile. They are skipped: the processor's instructions are
+    # known, and a compiler that lacks them fails at the first real program.
     options: dict[str, Any] = {
         "cpp_wrapper": True,
         "guard_filter_fn": lambda guards: [False] * len(guards),
@@ -226,14 +227,14 @@ def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
     }
     compiled = torch.compile(own, fullgraph=True, dynamic=False, options=options)
 
-    # Only a gradient that is taken within the function is compiled with it; a critic alone could not be differentiated
+    # Gradients are compiled only if they are taken within the function; a compiled critic could not be differentiated
     # twice.
     as_whole = tracing.patch(trace_autograd_ops=True)
     called = False
 
     def run(*arguments: object) -> Any:  # noqa: ANN401 - whatever the function returns
         nonlocal called
-        # Looking for the place takes a tenth of an update: what the first call has compiled, no other compiles.
+        # Finding the cache directory takes a tenth of an update, and only the first call compiles.
         with as_whole, contextlib.nullcontext() if called else _compiling():
             found = compiled(*arguments)
         called = True
@@ -243,43 +244,43 @@ def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
 
 
 def compile_cache() -> Path:
-    """Where compiled updates are kept: below XDG_CACHE_HOME, or ~/.cache."""
+    """The directory of compiled updates: below XDG_CACHE_HOME, or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wgan" / "compiled"
 
 
-_PLACE = "TORCHINDUCTOR_CACHE_DIR"
-_TURN = threading.RLock()
+_CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+_LOCK = threading.RLock()
 
 
 @contextlib.contextmanager
 def _compiling() -> Iterator[None]:
-    """One thread compiles at a time: PyTorch reads the place for compiled code from the process's environment."""
-    with _TURN, _kept_on_disk():
+    """One thread compiles at a time: PyTorch reads its cache directory from the process's environment."""
+    with _LOCK, _cached_on_disk():
         yield
 
 
 @contextlib.contextmanager
-def _kept_on_disk() -> Iterator[None]:
-    """Within the block PyTorch keeps what it compiles in `compile_cache`, unless the user names another place."""
+def _cached_on_disk() -> Iterator[None]:
+    """Within the block PyTorch caches compiled code in `compile_cache`, unless the user names another directory."""
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-    before, place = os.environ.get(_PLACE), compile_cache()
-    # PyTorch writes the place that it chooses itself, which is emptied when a machine is started anew, into the
-    # environment as soon as its compiler is imported: that is no user's word.
-    if before in (None, default_cache_dir()) and _is_writable(place):
-        os.environ[_PLACE] = str(place)
+    before, directory = os.environ.get(_CACHE_VARIABLE), compile_cache()
+    # PyTorch writes its default, a temporary directory, into the environment as soon as its compiler is imported. That
+    # is not the user's choice.
+    if before in (None, default_cache_dir()) and _is_writable(directory):
+        os.environ[_CACHE_VARIABLE] = str(directory)
     try:
         yield
     finally:
         if before is None:
-            os.environ.pop(_PLACE, None)
+            os.environ.pop(_CACHE_VARIABLE, None)
         else:
-            os.environ[_PLACE] = before
+            os.environ[_CACHE_VARIABLE] = before
 
 
 @functools.cache
 def _is_writable(folder: Path) -> bool:
-    """Whether there is such a folder, made now if need be, that can be written to."""
+    """Whether the folder can be written to; it is created if it does not exist."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""Where the words of the settings become objects: the only place, so that no loop ever sees a name."""
+"""Build networks, optimisers, objective and constraint from the names in the settings."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ REGISTRIES: dict[str, Registry] = {  # type: ignore[type-arg]
     "generator_optimizer": OPTIMIZERS,
     "critic_optimizer": OPTIMIZERS,
 }
-"""Setting to the table that its words are looked up in."""
+"""Setting to the registry of its parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The objects that a run's words name."""
+    """The objects that the settings name."""
 
     objective: Objective
     constraint: Constraint
@@ -45,20 +45,19 @@ class Parts:
 
     @property
     def has_own_network(self) -> bool:
-        """Whether a player is a module of the user's own."""
+        """Whether a player is a user's own module."""
         return isinstance(self.generator, OwnNetwork) or isinstance(self.critic, OwnNetwork)
 
 
 def choose_parts(settings: Settings, own: Mapping[str, Any] | None = None) -> Parts:
-    """Look every word of the settings up in its table.
+    """Build the parts that the settings name.
 
     Args:
         settings: The run's settings.
-        own: Objects of the user's own, by setting, from `wgan.training.custom.own_parts`; words stand for the others.
+        own: The user's own objects, by setting, from `wgan.training.custom.own_parts`.
 
     Raises:
-        UsageError: Words or parameters that no table has, and objects that are named and not given: all of them, a line
-            each.
+        UsageError: Unknown names or parameters, and own objects that were not given: all of them, one line each.
     """
     own = own or {}
     errors = list(word_faults(settings, own).values())
@@ -69,24 +68,24 @@ def choose_parts(settings: Settings, own: Mapping[str, Any] | None = None) -> Pa
         raise UsageError("\n".join([f"{len(errors)} settings cannot be used:", *lines]))
     return Parts(
         **{
-            setting: own[setting] if setting in own else catalog.build(getattr(settings, setting))
-            for setting, catalog in REGISTRIES.items()
+            setting: own[setting] if setting in own else registry.build(getattr(settings, setting))
+            for setting, registry in REGISTRIES.items()
         }
     )
 
 
 def word_faults(settings: Settings, own: Mapping[str, Any] | None = None) -> dict[str, UsageError]:
-    """What is wrong with the words of the settings, by setting; those that have not even the form of a word included.
+    """What is wrong with the names of parts in the settings.
 
     Args:
         settings: Any settings.
         own: As for `choose_parts`.
 
     Returns:
-        Setting to the error of its table; empty if every word can be used.
+        Setting to the error of its registry; empty if all can be used.
     """
     faults: dict[str, UsageError] = {}
-    for setting, catalog in REGISTRIES.items():
+    for setting, registry in REGISTRIES.items():
         word: object = getattr(settings, setting)
         if not isinstance(word, str):
             faults[setting] = UsageError(f"{setting} must be a text, not {word!r}")
@@ -94,7 +93,7 @@ def word_faults(settings: Settings, own: Mapping[str, Any] | None = None) -> dic
         if own and setting in own:
             continue
         try:
-            catalog.build(word)
+            registry.build(word)
         except UsageError as error:
             faults[setting] = error
     return faults
@@ -105,12 +104,12 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0, part
 
     Args:
         settings: The run's settings.
-        layout: What a sample of the data is.
-        condition_size: Entries of what a sample is asked for by; 0 for an unconditional game.
-        parts: What the words of the settings name; looked up if None.
+        layout: Of the data.
+        condition_size: Entries of a condition; 0 for an unconditional game.
+        parts: What the settings name; built from them if None.
 
     Raises:
-        UsageError: Words that no table has, or parts that do not fit one another or the data.
+        UsageError: Unknown names, or parts that do not fit one another or the data.
     """
     parts, hparams = parts or choose_parts(settings), hparams_of(settings)
     streams = Randomness(settings.seed)
@@ -126,7 +125,7 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0, part
         critic = parts.objective.attach(critic)
     _refuse_what_needs_weights(hparams, critic)
     _refuse_small_batches(hparams, parts.objective, generator, critic)
-    # Modules of the user's own are run in the layout and the precision that they were written for, unless asked.
+    # A user's own modules run in contiguous layout and float32 unless another precision is asked for.
     is_ours = not parts.has_own_network
     engine = choose_engine(
         device=settings.device,
@@ -175,24 +174,24 @@ def _refuse_what_needs_weights(hparams: Hyperparameters, critic: Critic) -> None
 
 
 def _refuse_small_batches(hparams: Hyperparameters, objective: Objective, generator: Generator, critic: Critic) -> None:
-    """Refuse batches with too few samples, or packs of them, for the game or for batch norm."""
+    """Raise for batches with too few samples, or packs of them, for the losses or for batch norm."""
     packs = hparams.batch_size // hparams.packing
-    wants = {
+    needs = {
         f"the losses of {objective.title}": (objective.fewest, packs),
         "batch norm in the generator": (_fewest_normed(generator), hparams.batch_size),
         "batch norm in the critic": (_fewest_normed(critic), packs),
     }
-    for who, (least, num) in wants.items():
+    for what, (least, num) in needs.items():
         if num < least:
             packed = f", packed by {hparams.packing}," if hparams.packing > 1 else ""
             raise UsageError(
-                f"a batch of {hparams.batch_size}{packed} is too small for {who}",
+                f"a batch of {hparams.batch_size}{packed} is too small for {what}",
                 remedy=f"Use --batch-size {least * hparams.packing} or more.",
             )
 
 
 def _fewest_normed(network: nn.Module) -> int:
-    """Samples that batch norm needs: of a picture the places are enough, of a vector one has no deviation."""
+    """Samples that batch norm needs: one image has many pixels, but one vector has no standard deviation."""
     return 2 if any(isinstance(module, nn.BatchNorm1d) for module in network.modules()) else 1
 
 

@@ -1,4 +1,4 @@
-"""The two players with all that training changes, and what is needed to play: noise, engine, optimisers."""
+"""The state of training: both players, their optimisers, the noise and the engine."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class Prior:
 
 
 class Game:
-    """All that training changes, which is all that a checkpoint saves; and the engine that it runs on.
+    """All that training changes, which is what a checkpoint saves, and the engine that it runs on.
 
     Args:
         generator: Noise to samples.
-        critic: Samples to scores; its constraint is attached already.
-        generator_optimizer: Its groups' "lr" is the rate at the start of the run.
+        critic: Samples to scores; its constraint is already attached.
+        generator_optimizer: The "lr" of its groups is the learning rate at the start of the run.
         critic_optimizer: Likewise.
-        prior: The noise.
-        seed: All draws follow from it and from `steps_done`.
-        engine: Where and how networks are evaluated; both networks are placed on it.
+        prior: The distribution of the noise.
+        seed: All random draws follow from it and from `steps_done`.
+        engine: Where and how networks are evaluated; both networks must be on its device.
         averaged: Whether to keep an exponential moving average of the generator.
 
     Raises:
-        UsageError: A network that was made in inference mode.
+        UsageError: A network that was created in inference mode.
     """
 
     @in_usual_state
@@ -64,7 +64,7 @@ class Game:
         averaged: bool,
     ) -> None:
         for player, network in (("generator", generator), ("critic", critic)):
-            if any(weight.is_inference() for weight in network.parameters()):
+            if any(parameter.is_inference() for parameter in network.parameters()):
                 raise UsageError(
                     f"the {player} was made in inference mode, where weights can never be trained",
                     remedy="Make it outside torch.inference_mode().",
@@ -82,35 +82,39 @@ class Game:
 
     @property
     def lr_factor(self) -> float:
-        """The factor on both learning rates that is left after going back: each time they are halved."""
+        """The factor on both learning rates after rollbacks: each of them halves it."""
         return 0.5**self.rollbacks
 
     @property
     def position(self) -> tuple[int, ...]:
-        """What training counts its draws by: steps done and, after going back, how often, lest the same come again."""
+        """The counters of the random streams: steps done, and the number of rollbacks, so that no draw is repeated."""
         return (self.steps_done, self.rollbacks) if self.rollbacks else (self.steps_done,)
 
     @property
     def best_generator(self) -> Generator:
-        """The generator to sample from: the average where there is one."""
+        """The generator to sample from: the moving average if there is one."""
         return self.average or self.generator
 
     def score(
-        self, values: Tensor, condition: Tensor | None = None, weights: dict[str, Tensor] | None = None
+        self, values: Tensor, condition: Tensor | None = None, parameters: dict[str, Tensor] | None = None
     ) -> Tensor:
-        """What the critic puts out, scores of shape (N,) for most objectives, float32; under other weights if given."""
+        """The critic's outputs, float32: (N,) scores for most objectives; with other parameters if given."""
         with self.engine.arithmetic():
-            if weights is not None:
-                return cast(Tensor, functional_call(self.critic, weights, (values, condition)))
+            if parameters is not None:
+                return cast(Tensor, functional_call(self.critic, parameters, (values, condition)))
             scores: Tensor = self.critic(values, condition)
         return scores
 
-    def score_both(self, real: Batch, fake: Batch, weights: dict[str, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def score_both(
+        self, real: Batch, fake: Batch, parameters: dict[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Scores of real and of fake samples: in one pass, unless batch norm would mix the two."""
         if ties_samples(self.critic):
-            return self.score(*real, weights), self.score(*fake, weights)
-        told = [batch.condition for batch in (real, fake) if batch.condition is not None]
-        scores = self.score(torch.cat([real.values, fake.values]), torch.cat(told) if told else None, weights)
+            return self.score(*real, parameters), self.score(*fake, parameters)
+        conditions = [batch.condition for batch in (real, fake) if batch.condition is not None]
+        scores = self.score(
+            torch.cat([real.values, fake.values]), torch.cat(conditions) if conditions else None, parameters
+        )
         return scores[: len(real.values)], scores[len(real.values) :]
 
     def generate(self, noise: Tensor, condition: Tensor | None = None) -> Batch:
@@ -122,9 +126,9 @@ class Game:
     @in_usual_state
     @torch.no_grad()
     def draw(self, noise: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Samples of `best_generator`, as a user would draw them: running statistics, no graph, on the CPU.
+        """Samples of `best_generator` in evaluation mode, without a graph, on the CPU.
 
-        A CPU evaluates a few rows at a time, so that what one layer leaves is still in its cache for the next.
+        A CPU evaluates a few rows at a time, so that the output of a layer is still in its cache for the next one.
 
         Args:
             noise: Shape (N, latent_dim).
@@ -148,9 +152,9 @@ class Game:
 
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
-        """Within the block players may be asked anything, gradients included, that does not move their weights.
+        """Restore buffers and modes after the block, which may evaluate and differentiate both players.
 
-        Running statistics and power iterations, which forward passes move, and the modes of all layers are put back.
+        Forward passes change running statistics and power iterations. Parameters must not change within the block.
         """
         players = (self.generator, self.critic)
         buffers = [buffer for player in players for buffer in player.buffers()]
@@ -167,33 +171,33 @@ class Game:
                 module.training = mode
 
     def with_own_critic(self) -> Game:
-        """The same game but for a copy of the critic and of what its optimiser has learnt: the generator is shared."""
+        """The same game with a copy of the critic and of its optimiser's state; the generator is shared."""
         own = copy.copy(self)
-        # One call for both, so that the copied optimiser moves the copied weights.
+        # One call for both, so that the copied optimiser refers to the copied parameters.
         own.critic, own.critic_optimizer = copy.deepcopy((self.critic, self.critic_optimizer))
         own._initial_lr = {own.critic_optimizer: self._initial_lr[self.critic_optimizer]}
         return own
 
     def set_lr(self, factor: float) -> None:
-        """Set both optimisers' learning rates to `factor` times their start, or less after going back."""
+        """Set both learning rates to `factor` times their start, times `lr_factor`."""
         for optimizer, rates in self._initial_lr.items():
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = lr * factor * self.lr_factor
 
     @torch.no_grad()
     def update_average(self, decay: float) -> None:
-        """Move the average towards the generator; faster at first, so that the initial weights are soon forgotten."""
+        """Move the average towards the generator, faster at first, so that it soon forgets the initial parameters."""
         if self.average is None:
             return
         decay = min(decay, (1 + self.steps_done) / (10 + self.steps_done))
         averages: list[Tensor] = list(self.average.parameters())
-        weights: list[Tensor] = list(self.generator.parameters())
-        torch._foreach_lerp_(averages, weights, 1.0 - decay)
+        parameters: list[Tensor] = list(self.generator.parameters())
+        torch._foreach_lerp_(averages, parameters, 1.0 - decay)
         for kept, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
             kept.copy_(buffer)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
-        """All that training has changed: named tensors, and facts that are plain JSON."""
+        """All that training changes: named tensors, and facts that are plain JSON."""
         tensors: dict[str, Tensor] = {}
         for player, network in self._networks().items():
             tensors |= {f"{player}.{name}": value for name, value in network.state_dict().items()}
@@ -204,7 +208,7 @@ class Game:
 
     @in_usual_state
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Take over a state that `state` gave out.
+        """Restore what `state` returned.
 
         Args:
             tensors: The named tensors.
@@ -217,11 +221,11 @@ class Game:
         for player, network in self._networks().items():
             network.load_state_dict(_below(tensors, player))
         for player, optimizer in self._optimizers().items():
-            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             slots: dict[int, dict[str, Tensor]] = {}
             for name, value in _below(tensors, f"{player}_optimizer").items():
                 index, _, slot = name.partition(".")
-                slots.setdefault(int(index), {})[slot] = _laid_out_like(weights[int(index)], value)
+                slots.setdefault(int(index), {})[slot] = _laid_out_like(parameters[int(index)], value)
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": slots, "param_groups": groups})
         self.steps_done = int(facts["steps_done"])
@@ -236,18 +240,18 @@ class Game:
 
 
 _IMAGES_AT_ONCE, _VECTORS_AT_ONCE = 32, 512
-"""Samples that a CPU draws at once: few enough that the allocator hands out again what their layers took."""
+"""Samples that a CPU draws at once: few enough that the allocator reuses the memory of their layers."""
 
 
 def _parts(num: int, layout: Layout) -> list[slice]:
-    """Slices of rows, in order, that a CPU evaluates one after another; one empty slice of no rows."""
+    """Slices of rows that a CPU evaluates one after another; one empty slice for no rows."""
     step = _IMAGES_AT_ONCE if layout.is_image else _VECTORS_AT_ONCE
     return [slice(start, start + step) for start in range(0, max(num, 1), step)]
 
 
-def _laid_out_like(weight: Tensor, value: Tensor) -> Tensor:
-    """A copy of an optimiser's slot with its weight's strides, since fused optimisers walk both in memory order."""
-    return torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value.clone()
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """A copy of an optimiser's slot with its parameter's strides: fused optimisers read both in memory order."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.clone()
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -22,17 +22,17 @@ class Hyperparameters:
         critic_steps: Critic updates before each generator update (n_critic).
         critic_schedule: "constant", or "authors": `AUTHORS_CRITIC_STEPS` critic updates before each of the first 25
             generator updates and before every 500th, as in the authors' code.
-        optimality: Share of what the critic proves that a round of its updates must add for another one to follow; 0
-            for the schedule's updates alone.
-        max_critic_steps: Critic updates before one generator update, at most, where optimality decides.
-        lr_schedule: How the learning rates fall from their start to zero over the run.
+        optimality: Further critic updates follow as long as `critic_steps` of them add at least this share to the
+            distance that the critic proves; 0 for the updates of the schedule alone.
+        max_critic_steps: Critic updates before one generator update, at most, with optimality.
+        lr_schedule: How the learning rates fall from their start to 0 over the run.
         ema_decay: Decay of the generator's exponential moving average; 0 for none.
         packing: Samples that the critic sees as one.
-        unrolled_steps: Updates of the critic that the generator looks ahead.
+        unrolled_steps: Critic updates that the generator's loss looks ahead.
         mismatch: Weight of real samples under wrong conditions in the critic's loss.
 
     Raises:
-        UsageError: A number out of its range.
+        UsageError: A number out of range.
     """
 
     generator_steps: int
@@ -65,13 +65,13 @@ class Hyperparameters:
             )
 
     def critic_steps_at(self, step: int) -> int:
-        """Critic updates before the generator update that follows `step` others."""
+        """Critic updates before the generator update after `step` others."""
         if self.critic_schedule == "authors" and (step < 25 or step % 500 == 0):
             return AUTHORS_CRITIC_STEPS
         return self.critic_steps
 
     def critic_steps_before(self, step: int) -> int:
-        """Critic updates of the whole run before those that precede the generator update that follows `step` others."""
+        """Critic updates of the run before those of the generator update after `step` others."""
         if self.critic_schedule == "constant":
             return step * self.critic_steps
         long = min(step, 25) + max(0, step - 1) // 500

@@ -7,6 +7,7 @@ over which the supremum is taken, and the other says how much of the distance it
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,15 +15,20 @@ from torch import Tensor, nn
 
 from wgan.batch import Batch, Layout
 from wgan.constraints import Constraint, GradientPenalty
+from wgan.data.source import Source
 from wgan.errors import NumericError, UsageError
-from wgan.networks import MLP, ties_samples
+from wgan.networks import MLP, Critic, Generator
 from wgan.objectives import Wasserstein
 from wgan.optimizers import Adam, Optimizer
 from wgan.randomness import Randomness
 from wgan.system.threads import on_threads
 from wgan.system.torch_state import in_usual_state
-from wgan.training.engine import threads_for
-from wgan.training.updates import descend
+from wgan.training.batches import CriticBatch
+from wgan.training.engine import Engine, threads_for
+from wgan.training.game import Game, Prior
+from wgan.training.hyperparameters import Hyperparameters
+from wgan.training.setup import Setup
+from wgan.training.updates import Updates
 from wgan.transport.measures import Array, as_pair, as_weights
 
 DEFAULT_NETWORK = MLP(width=64, depth=3)
@@ -162,23 +168,22 @@ def fit_critic(
         with streams.as_global("weights of the critic"):
             critic = DEFAULT_NETWORK.critic(Layout(shape=shape))
     critic.to(real.device).train()
-    # Power iterations begin somewhere: where, the seed decides too.
+    # Power iterations begin at a random vector, which follows from the seed too.
     with streams.as_global("constraint of the critic"):
         constraint.attach(critic)
-    optimiser = optimizer.build(critic.parameters())
+    setup = _setup(critic, Layout(shape=shape), constraint, optimizer, real.device, batch_size)
     estimates, cumulated = [], (a.cumsum(dim=0), b.cumsum(dim=0))
     with on_threads(threads_for(sum(weight.numel() for weight in critic.parameters()))):
         for step in range(critic_steps):
-            for group in optimiser.param_groups:
-                group["lr"] = optimizer.lr * (0.5 + 0.5 * math.cos(math.pi * step / critic_steps))
+            setup.game.set_lr(0.5 + 0.5 * math.cos(math.pi * step / critic_steps))
             rng = streams.at("batches of the critic", step)
-            drawn_real, drawn_fake = (
-                Batch(_drawn(side, weights, batch_size, rng))
-                for side, weights in zip((real, fake), cumulated, strict=True)
+            of_real, of_fake = (
+                _drawn(side, weights, batch_size, rng) for side, weights in zip((real, fake), cumulated, strict=True)
             )
-            drawn = constraint.draw(tuple(drawn_real.values.shape), rng)
+            drawn = constraint.draw(tuple(of_real.shape), rng)
             drawn = None if drawn is None else drawn.to(real.device)
-            estimates.append(_update(critic, constraint.at(step), optimiser, drawn_real, drawn_fake, drawn))
+            _, estimate = Updates().critic(setup.at(step), CriticBatch(Batch(of_real), of_fake, constraint_draw=drawn))
+            estimates.append(estimate)
     trajectory = torch.stack(estimates).double() * unit
     if not bool(trajectory.isfinite().all()):
         where = int((~trajectory.isfinite()).nonzero()[0, 0])
@@ -189,29 +194,23 @@ def fit_critic(
     return FittedCritic(critic, centre.reshape(shape), unit, trajectory).eval()
 
 
-def _update(
-    critic: nn.Module,
-    constraint: Constraint,
-    optimiser: torch.optim.Optimizer,
-    real: Batch,
-    fake: Batch,
-    drawn: Tensor | None,
-) -> Tensor:
-    """One update of the critic, and its estimate before it, 0-d, in standardised units."""
-
-    def score(values: Tensor, condition: Tensor | None = None) -> Tensor:
-        scores: Tensor = critic(values)
-        return scores.reshape(len(values))
-
-    if ties_samples(critic):
-        of_real, of_fake = score(real.values), score(fake.values)
-    else:
-        of_real, of_fake = score(torch.cat([real.values, fake.values])).chunk(2)
-    objective = Wasserstein()
-    loss = objective.critic_loss(of_real, of_fake) + constraint.penalty(score, real, fake, drawn)
-    descend(loss, critic, optimiser)
-    constraint.project(critic)
-    return objective.estimate(of_real.detach(), of_fake.detach())
+def _setup(
+    critic: nn.Module, layout: Layout, constraint: Constraint, optimizer: Optimizer, device: torch.device, size: int
+) -> Setup:
+    """A game whose generator returns its noise, so that any samples can stand in for generated ones."""
+    game = Game(
+        generator=Generator(nn.Identity(), layout.size, layout),
+        critic=Critic(critic),
+        generator_optimizer=optimizer.build([]),
+        critic_optimizer=optimizer.build(critic.parameters()),
+        prior=Prior(layout.size),
+        seed=0,
+        engine=Engine(device=device),
+        averaged=False,
+    )
+    hparams = Hyperparameters(generator_steps=0, batch_size=size)
+    # Batches are drawn by weight, not by `draw_critic_batch`, which alone would need a source.
+    return Setup(game, cast(Source, None), Wasserstein(), constraint, hparams)
 
 
 def _standard(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

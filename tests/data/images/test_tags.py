@@ -93,7 +93,7 @@ def test_a_packed_folder_sees_new_tags(files, place, tmp_path):
     assert second.conditions.parts[0].values == ("blue", "pink")
     assert first.fingerprint() != second.fingerprint()
     (path / "tags.csv").unlink()
-    with pytest.raises(UsageError, match=r"no condition 'hair'\nIt has nothing that samples could be asked for"):
+    with pytest.raises(UsageError, match=r"no condition 'hair'\nThe data has no labels and no tags"):
         opened(path, "hair", cache=tmp_path / "cache")
 
 
@@ -180,7 +180,7 @@ def test_options_of_tags_mean_nothing_without_conditions(files, place):
     path = place(files, "zip")
     with pytest.raises(UsageError, match=r"numeric=.* cannot be used with"):
         opened(path, numeric=("age",))
-    with pytest.raises(UsageError, match="unseen means nothing without condition"):
+    with pytest.raises(UsageError, match="unseen has no effect without condition"):
         opened(path, unseen=0.1)
     assert opened(path, "age", categorical=("age",)).conditions.size == 12
     with pytest.raises(UsageError, match=r'categorical=\["height"\] names no column'):

@@ -23,7 +23,7 @@ from wgan.data.images.naming import shown
 from wgan.data.images.packing import pack
 from wgan.data.images.source import ImageSource
 from wgan.data.images.tags import image_conditions, offered
-from wgan.data.labels import LABEL, conditions_of_labels, label_column
+from wgan.data.row_conditions import LABEL, conditions_of_labels, label_column
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
 from wgan.system.text import counted

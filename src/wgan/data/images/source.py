@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wgan.batch import Layout
-from wgan.data.conditions import RowConditions
 from wgan.data.finite import FiniteSource
 from wgan.data.images.naming import shown
 from wgan.data.images.ranges import LEVELS
+from wgan.data.row_conditions import RowConditions
 from wgan.data.scaling import to_dtype
 from wgan.errors import CheckpointError, DataError
 

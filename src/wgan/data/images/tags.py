@@ -12,12 +12,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wgan.data.conditions import RowConditions
+from wgan.data.columns.raw import RawTable
 from wgan.data.images.naming import shown
 from wgan.data.images.packs import Pack
-from wgan.data.labels import LABEL, label_column, raw_labels
-from wgan.data.tables.detecting import condition_names, describe_rows
-from wgan.data.tables.reading import Raw, read_csv
+from wgan.data.row_conditions import (
+    LABEL,
+    RowConditions,
+    condition_names,
+    conditions_of_table,
+    label_column,
+    raw_labels,
+)
+from wgan.data.tables.delimited import read_csv
 from wgan.errors import DataError
 from wgan.settings import DataOptions
 
@@ -58,21 +64,21 @@ def image_conditions(made: Pack, name: str, options: DataOptions) -> RowConditio
         labels = label_column(made.labels, len(made.labels), name, made.classes)
     if made.tags is None:
         assert labels is not None
-        return describe_rows(raw_labels(labels, shown(name)), options)
+        return conditions_of_table(raw_labels(labels, shown(name)), options)
     inner, content = made.tags
     with tempfile.TemporaryDirectory(prefix="wgan-") as folder:
         path = Path(folder) / "tags.csv"
         path.write_bytes(content)
         raw = _matched(read_csv(path, name=f"{shown(name)}/{shown(inner)}", header=True), made, inner)
         if labels is not None:
-            raw = Raw(
+            raw = RawTable(
                 table=raw.table.append_column(LABEL, labels[LABEL]),
                 name=raw.name,
                 untyped=True,
                 places=raw.places,
                 notes=raw.notes,
             )
-        return describe_rows(raw, options)
+        return conditions_of_table(raw, options)
 
 
 def _header(made: Pack) -> tuple[str, ...]:
@@ -85,7 +91,7 @@ def _header(made: Pack) -> tuple[str, ...]:
     return tuple(next(csv.reader(io.StringIO(first), delimiter=delimiter), [])[1:])
 
 
-def _matched(raw: Raw, made: Pack, inner: str) -> Raw:
+def _matched(raw: RawTable, made: Pack, inner: str) -> RawTable:
     """The rows of the file of tags in the order of the images, without the column that names them."""
     first = raw.table.column_names[0]
     # ./a.png is a.png; an empty cell names nothing.
@@ -118,10 +124,10 @@ def _matched(raw: Raw, made: Pack, inner: str) -> Raw:
 
     table = raw.table.drop_columns([first]).take(pa.array(order))
     notes = raw.notes + ((f"{raw.name}: {_idle(idle)}",) if idle else ())
-    return Raw(table=table, name=raw.name, untyped=True, places=places, notes=notes)
+    return RawTable(table=table, name=raw.name, untyped=True, places=places, notes=notes)
 
 
-def _refuse_shared(raw: Raw, made: Pack, order: NDArray[np.int64], cells: list[str]) -> None:
+def _refuse_shared(raw: RawTable, made: Pack, order: NDArray[np.int64], cells: list[str]) -> None:
     """Refuse a row that stands for several images, such as those of one name in two folders."""
     rows, firsts = np.unique(order, return_index=True)
     if len(rows) == len(order):

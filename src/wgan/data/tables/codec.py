@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Layout
-from wgan.data.columns import HOW, Column, Constant, Number
+from wgan.data.columns.kinds import HOW, Column, Constant, Number
+from wgan.data.columns.types import schema_from_text, schema_to_text
 from wgan.data.source import Kind
-from wgan.data.tables.compact import CompactRows, code_dtype
-from wgan.data.types import schema_from_text, schema_to_text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,9 +48,9 @@ class TableCodec:
     @property
     def schema(self) -> pa.Schema:
         """Names and types of the tables that `decode` returns, and the metadata of the table that came in."""
-        return self.as_came(pa.schema([(column.name, column.sample_type) for column in self.columns]))
+        return self.with_metadata(pa.schema([(column.name, column.sample_type) for column in self.columns]))
 
-    def as_came(self, schema: pa.Schema) -> pa.Schema:
+    def with_metadata(self, schema: pa.Schema) -> pa.Schema:
         """A schema of columns that came in, with their metadata and the table's."""
         if self.given is None:
             return schema
@@ -65,7 +64,7 @@ class TableCodec:
         return given.field(place)
 
     def compact(self, arrays: Iterable[pa.Array], num_rows: int) -> CompactRows:
-        """Encode plain arrays (see `wgan.data.types.to_plain`) as numbers and category codes.
+        """Encode plain arrays (see `wgan.data.columns.types.to_plain`) as numbers and category codes.
 
         Args:
             arrays: One for each column, each of `num_rows` cells. They are taken one after another, so that an iterator
@@ -100,7 +99,7 @@ class TableCodec:
         )
 
     def encode(self, arrays: Sequence[pa.Array]) -> Tensor:
-        """Encode plain arrays (see `wgan.data.types.to_plain`), one a column, to shape (N, D), float32."""
+        """Encode plain arrays (see `wgan.data.columns.types.to_plain`), one a column, to shape (N, D), float32."""
         return self.compact(arrays, len(arrays[0])).expand(slice(None))
 
     def decode(self, values: Tensor) -> pa.Table:
@@ -164,3 +163,55 @@ def _metadata(given: pa.Schema, names: list[str]) -> dict[bytes, bytes] | None:
         return cast("dict[bytes, bytes] | None", given.metadata)
     columns = [column for column in described["columns"] if column["name"] in names]
     return {**given.metadata, b"pandas": json.dumps(described | {"columns": columns}).encode()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CompactRows:
+    """N rows of a table, of which any can be expanded to what the networks see.
+
+    A category among 300 takes one or two bytes here, and 1,200 as a one-hot block of float32. Only the rows of a batch
+    are expanded.
+
+    Attributes:
+        width: Entries of an expanded row, D.
+        numbers: Shape (N, M), float32.
+        number_entries: The entry of each number in an expanded row, shape (M,), int64.
+        codes: Shape (N, K), of the smallest integer type that holds the largest code.
+        block_starts: The first entry of each one-hot block in an expanded row, shape (K,), int64.
+    """
+
+    width: int
+    numbers: Tensor
+    number_entries: Tensor
+    codes: Tensor
+    block_starts: Tensor
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that the rows take."""
+        return self.numbers.nbytes + self.codes.nbytes
+
+    def expand(self, rows: Tensor | slice) -> Tensor:
+        """Expand rows for the networks.
+
+        Args:
+            rows: Row numbers, int64 of shape (n,), or a slice.
+
+        Returns:
+            Shape (n, D), float32: each number in its entry, each code as a one-hot block.
+        """
+        numbers, codes = self.numbers[rows], self.codes[rows]
+        expanded = torch.zeros(len(numbers), self.width, dtype=torch.float32, device="cpu")
+        expanded[:, self.number_entries] = numbers
+        return expanded.scatter_(1, codes.long() + self.block_starts, 1.0)
+
+
+def code_dtype(largest: int) -> torch.dtype:
+    """The smallest integer type that holds the codes from 0 to `largest`."""
+    for dtype in (torch.uint8, torch.int16):
+        if largest <= torch.iinfo(dtype).max:
+            return dtype
+    return torch.int32

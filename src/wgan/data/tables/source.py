@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from wgan.data.columns import Category, Constant, Number
+from wgan.data.columns.raw import RawTable, read_frame
 from wgan.data.finite import FiniteSource
 from wgan.data.tables.codec import TableCodec
 from wgan.data.tables.detecting import Detected, detect
-from wgan.data.tables.formats import read_table
-from wgan.data.tables.reading import Raw, read_frame
+from wgan.data.tables.reading import read_table
 from wgan.errors import DataError
 from wgan.settings import DataOptions
 
@@ -103,7 +103,7 @@ def open_frame(
     return _open(_with_labels(read_frame(frame, name=name), labels), options, seed)
 
 
-def _with_labels(raw: Raw, labels: pa.Table | None) -> Raw:
+def _with_labels(raw: RawTable, labels: pa.Table | None) -> RawTable:
     return raw if labels is None else replace(raw, table=_beside(raw.table, labels, raw.name))
 
 
@@ -118,7 +118,7 @@ def _beside(table: pa.Table, labels: pa.Table, name: str) -> pa.Table:
     return table
 
 
-def _open(raw: Raw, options: DataOptions, seed: int) -> TableSource:
+def _open(raw: RawTable, options: DataOptions, seed: int) -> TableSource:
     name, detected = raw.name, detect(raw, options)
     # The text that was read is many times as large as the encoded rows: release it before they are made.
     del raw

@@ -1,4 +1,4 @@
-"""What a checkpoint is: its files and its version."""
+"""The format of a checkpoint: its files and version, and what is read from it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ VERSION = 1
 
 TENSORS, STATE, MANIFEST, BEST = "tensors.safetensors", "state.json", "manifest.json", "best.json"
 
-# No checkpoint of ours comes near these; they bound what a hostile file can make a parser allocate.
+# Far above any real checkpoint; they bound what a hostile file can make a parser allocate.
 MAX_NOTE = 1 << 16
 MAX_HEADER = 1 << 23
 MAX_STATE = 1 << 24
 
 
 class CheckpointWarning(WganWarning):
-    """A checkpoint was damaged and an older one is used in its place."""
+    """A checkpoint is damaged, and an older one is used instead."""
 
 
 @dataclass(frozen=True)
 class Best:
-    """The checkpoint whose samples were judged best.
+    """The checkpoint with the best score.
 
     Attributes:
         step: Its step.
@@ -41,7 +41,7 @@ class Best:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was read back.
+    """A checkpoint that was read.
 
     Attributes:
         step: Generator updates done.
@@ -70,12 +70,12 @@ def steps_saved(directory: Path) -> list[int]:
     if not directory.is_dir():
         return []
     names = (path.name for path in directory.iterdir() if path.is_dir() and not path.is_symlink())
-    # Whatever else lies there is not ours.
+    # Other names are not checkpoints.
     return sorted(int(name) for name in names if name.isascii() and name.isdigit() and name_of(int(name)) == name)
 
 
 def read_best(directory: Path) -> Best | None:
-    """Which checkpoint is the best so far, or None where none was judged or the note is damaged."""
+    """The best checkpoint so far; None if none has a score or `best.json` is damaged."""
     try:
         note = unseal(bounded(directory / BEST, MAX_NOTE), BEST)
         return Best(int(note["step"]), float(note["score"]))
@@ -84,7 +84,11 @@ def read_best(directory: Path) -> Best | None:
 
 
 def bounded(path: Path, most: int) -> bytes:
-    """Read a small file whole."""
+    """Read a file of at most `most` bytes.
+
+    Raises:
+        DamagedError: It is missing, longer, or cannot be read.
+    """
     if not path.is_file():
         raise DamagedError(f"{path.name} is not there")
     try:
@@ -98,7 +102,7 @@ def bounded(path: Path, most: int) -> bytes:
 
 
 def refuse_other_version(content: dict[str, Any], path: Path) -> None:
-    """Refuse what another version wrote, before its checksum, which that version may compute in another way."""
+    """Refuse another version's file before its checksum is verified, which may be computed in another way."""
     if content.get("version", VERSION) != VERSION:
         raise CheckpointError(
             f"'{path}' has format version {content['version']!r}; this program reads version {VERSION}",

@@ -1,4 +1,4 @@
-"""Load a checkpoint after making sure that it is what was written; pass damaged ones over, refuse foreign ones."""
+"""Load a checkpoint and verify it; skip damaged checkpoints, refuse files of other programs."""
 
 from __future__ import annotations
 
@@ -27,26 +27,25 @@ from wgan.runs.checkpoints.format import (
     read_best,
     steps_saved,
 )
+from wgan.runs.checkpoints.metadata import best_of, foreign, read_state
 from wgan.runs.checkpoints.saving import prune, write_best
-from wgan.runs.checkpoints.states import best_of, foreign, read_state
 from wgan.system.storage import DamagedError, disk_faults, remove_folder, sweep
 
 
 def load(
     directory: Path, which: Literal["last", "best"] = "last", *, among: Callable[[int], bool] = lambda step: True
 ) -> Checkpoint:
-    """Read one checkpoint back and make sure that it is what was written.
+    """Read one checkpoint and verify it.
 
-    A damaged checkpoint is passed over for the newest intact one, with a warning.
+    If it is damaged, the newest intact one is used instead, with a warning.
 
     Args:
         directory: The folder of the run's checkpoints.
-        which: The last, or the one whose samples were judged best.
-        among: Whether a step's checkpoint may be used at all.
+        which: The last, or the one with the best score.
+        among: Whether the checkpoint of a step may be used.
 
     Raises:
-        CheckpointError: None can be read; or one is of another version of this format, or is not a checkpoint but was
-            put in the place of one.
+        CheckpointError: None can be read; or one is of another version of this format, or is not a checkpoint.
     """
     reasons: list[str] = []
     seen: set[int] = set()
@@ -60,7 +59,7 @@ def load(
             checkpoint = _read(path)
         except DamagedError as damage:
             seen.add(left[0])
-            # A run that is still going may have pruned it while it was being read, and then the best is another.
+            # A run under way may have removed it meanwhile, and then another one is the best.
             if path.is_dir() or (first is not None and first == read_best(directory) and first.step == left[0]):
                 reasons.append(f"checkpoint '{path}' is damaged: {damage}")
             continue
@@ -77,9 +76,9 @@ def load(
 def settle(
     directory: Path, checkpoint: Checkpoint, *, keep: int = 2, is_regular: Callable[[int], bool] = lambda step: True
 ) -> None:
-    """Make the folder what it was right after `checkpoint` was saved, before a run goes on from it.
+    """Bring the folder into its state right after `checkpoint` was saved, before a run goes on from it.
 
-    Half-written folders go, damaged checkpoints that were passed over are set aside, and `best.json` is put right.
+    Temporary folders are removed, damaged checkpoints that were skipped are renamed, and `best.json` is corrected.
 
     Args:
         directory: The folder of the run's checkpoints, owned by the caller.
@@ -106,14 +105,13 @@ def settle(
 
 
 def go_back(directory: Path, *, before: int, is_regular: Callable[[int], bool]) -> Checkpoint:
-    """Load the newest checkpoint before a step that went wrong, and make the folder what it was after it was saved.
+    """Load the newest regular checkpoint before a step that diverged, and remove later ones.
 
-    Those that were taken only because the run was stopped are passed over: a run that was never stopped has none of
-    them, and is to go on from the same state.
+    Checkpoints of stops are skipped: a run that was never stopped has none, and must go on from the same state.
 
     Args:
         directory: The folder of the run's checkpoints, owned by the caller.
-        before: The step.
+        before: The step that diverged.
         is_regular: As in `save`.
 
     Raises:
@@ -129,17 +127,17 @@ def go_back(directory: Path, *, before: int, is_regular: Callable[[int], bool]) 
 
 
 def _order(directory: Path, first: Best | None) -> list[int]:
-    """The steps to try: the one that is wanted, then the others from the newest on."""
+    """The steps to try: `first`, then the others from the newest on."""
     steps = steps_saved(directory)[::-1]
     return steps if first is None else [first.step, *(step for step in steps if step != first.step)]
 
 
 def _best_or_refuse(directory: Path) -> Best:
-    """Which checkpoint is the best, by `best.json` or, where that is damaged, by the last checkpoint's own note."""
+    """The best checkpoint, by `best.json` or, if that is damaged, by the last checkpoint."""
     best = read_best(directory) or load(directory).best
     if best is None:
         raise CheckpointError(
-            f"'{directory}' has no best checkpoint: none was judged yet", remedy="Use the last checkpoint."
+            f"'{directory}' has no best checkpoint: none has a score yet", remedy="Use the last checkpoint."
         )
     return best
 
@@ -149,7 +147,7 @@ def _read(path: Path) -> Checkpoint:
 
     Raises:
         DamagedError: Its bytes are not those that were written.
-        CheckpointError: It is of another version, or no checkpoint at all.
+        CheckpointError: It is of another version, or not a checkpoint.
     """
     state, files = read_state(path)
     try:
@@ -160,7 +158,7 @@ def _read(path: Path) -> Checkpoint:
 
 
 def _read_tensors(path: Path, length: int, digest: str) -> dict[str, Tensor]:
-    """Read the tensors after checking, in this order, the header against the file, the length and the checksum."""
+    """Read the tensors after verifying, in this order, the header, the length and the checksum."""
     if not path.is_file():
         raise DamagedError(f"{path.name} is not there")
     try:
@@ -168,7 +166,7 @@ def _read_tensors(path: Path, length: int, digest: str) -> dict[str, Tensor]:
             size = os.fstat(file.fileno()).st_size
             head = file.read(9)
             header_fault = _header_fault(head, size)
-            if header_fault and _isforeign(head, size, length):
+            if header_fault and _is_foreign(head, size, length):
                 raise foreign(path, header_fault)
             if size != length:
                 raise DamagedError(f"{path.name} has {size:,} bytes where {length:,} were written")
@@ -179,14 +177,14 @@ def _read_tensors(path: Path, length: int, digest: str) -> dict[str, Tensor]:
             raise SafetensorError(header_fault)
         return load_file(path)
     except SafetensorError as error:
-        # The checksum fits, so these bytes were written on purpose.
+        # The checksum is right, so these bytes were written on purpose.
         raise foreign(path, str(error)) from None
     except OSError as error:
         raise DamagedError(f"{path.name} cannot be read: {error.strerror}") from None
 
 
 def _header_fault(head: bytes, size: int) -> str | None:
-    """What is wrong with the first nine bytes of a safetensors file of `size` bytes: a length, and a brace."""
+    """What is wrong with the first nine bytes of a safetensors file of `size` bytes: a length and a brace."""
     if len(head) < 9:
         return f"it has {size} bytes"
     (length,) = struct.unpack("<Q", head[:8])
@@ -202,8 +200,8 @@ def _is_pickle(head: bytes) -> bool:
     return head[:4] == b"PK\x03\x04" or (head[:1] == b"\x80" and 2 <= head[1] <= 5)
 
 
-def _isforeign(head: bytes, size: int, length: int) -> bool:
-    """Whether a file with a bad header was put there, rather than damaged or cut off where it stood."""
+def _is_foreign(head: bytes, size: int, length: int) -> bool:
+    """Whether a file with a bad header is of another program, rather than damaged or truncated."""
     if len(head) < 9:
         return False
     return _is_pickle(head) or (size != length and struct.unpack("<Q", head[:8])[0] > length)

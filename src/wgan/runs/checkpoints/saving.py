@@ -1,4 +1,4 @@
-"""Save a checkpoint so that a stop at any instant leaves the old ones valid, and remove those no longer needed."""
+"""Save a checkpoint atomically, and remove checkpoints that are no longer needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wgan.runs.checkpoints.format import (
     read_best,
     steps_saved,
 )
-from wgan.runs.checkpoints.states import known_best
+from wgan.runs.checkpoints.metadata import known_best
 from wgan.system.storage import (
     canonical_json,
     disk_faults,
@@ -35,7 +35,7 @@ from wgan.system.storage import (
     write_new,
 )
 
-# What the files need beside the tensors' own bytes: the header, the facts and the folder.
+# Bytes beside the tensors: the header, the facts and the folder.
 _SLACK = 1 << 20
 
 
@@ -51,17 +51,17 @@ def save(
 ) -> Path:
     """Save one checkpoint, then remove those that are no longer needed.
 
-    Whatever happens, the checkpoints that were there before stay valid until the new one is on the disk.
+    Earlier checkpoints stay valid until the new one is on the disk.
 
     Args:
         directory: The folder of the run's checkpoints; made if it is not there.
         step: Generator updates done.
         tensors: Named tensors of any shape, dtype and device.
-        facts: Plain JSON values. Floats come back to the last bit.
-        keep: How many of the latest regular checkpoints are kept, beside the newest and the best.
-        score: How good the samples of this step are, lower being better, if they were judged.
-        is_regular: Whether a step's checkpoint belongs to the run's rhythm. One that was taken only because the run was
-            stopped does not, and goes with the next save, so that the stop leaves no trace.
+        facts: Plain JSON values; floats are exact.
+        keep: Latest regular checkpoints that are kept, beside the newest and the best.
+        score: Of this step, lower being better; None if it was not measured.
+        is_regular: Whether a run that is never stopped saves a checkpoint at a step. Others, of stops, are removed by
+            the next save, so that the stop leaves no trace.
 
     Returns:
         The checkpoint's folder.
@@ -97,24 +97,24 @@ def save(
 
 
 def write_best(directory: Path, best: Best) -> None:
-    """Note which checkpoint is the best; whoever reads the note needs not read the checkpoints."""
+    """Write `best.json`, so that the best checkpoint is known without reading all of them."""
     replace_file(directory / BEST, seal({"directory": name_of(best.step), "step": best.step, "score": best.score}))
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous tensors on the CPU, none sharing its memory with another (tied weights), as the format wants them."""
+    """Contiguous tensors on the CPU that share no memory (tied weights), as safetensors requires."""
     plain: dict[str, Tensor] = {}
-    places: set[int] = set()
+    seen: set[int] = set()
     for name, tensor in tensors.items():
         value = tensor.detach().to("cpu").contiguous()
-        place = value.untyped_storage().data_ptr()
-        plain[name] = value.clone() if place in places else value
-        places.add(place)
+        address = value.untyped_storage().data_ptr()
+        plain[name] = value.clone() if address in seen else value
+        seen.add(address)
     return plain
 
 
 def _write(path: Path, files: dict[str, bytes], needed: int) -> None:
-    """Write a folder of files and a manifest of them so that it appears under its name complete."""
+    """Write a folder of files and their manifest atomically."""
     temporary = temporary_beside(path)
     entries = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
@@ -126,7 +126,7 @@ def _write(path: Path, files: dict[str, bytes], needed: int) -> None:
             for name, content in files.items():
                 write_new(temporary / name, content)
             write_new(temporary / MANIFEST, manifest)
-            # Only the checkpoint of a stop is ever written again, and the regular ones before it are still there.
+            # Only the checkpoint of a stop is ever replaced; the regular ones before it stay.
             install_folder(temporary, path)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from wgan.data import open_data
-from wgan.data.contents import head_of
+from wgan.data.compression import head_of
+from wgan.data.contents import table_format
 from wgan.data.source import Source
-from wgan.data.tables.formats import by_ending, table_format
+from wgan.data.tables.formats import by_ending
 from wgan.errors import UsageError
 from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions, Settings

@@ -12,8 +12,8 @@ import torch
 from wgan.data.source import Source
 from wgan.randomness import Randomness
 from wgan.runs import divergence
-from wgan.runs.compatibility import NUMBERS
 from wgan.runs.diagnosis import RunDiagnosis
+from wgan.runs.record import NUMBERS
 from wgan.runs.setups import build_setup
 from wgan.settings import Settings
 from wgan.studies.proofs.zoo.cases import DISTRIBUTIONS, Case, open_source

@@ -1,0 +1,246 @@
+"""What values keep to: multiples of a step, places after the point, days of the week and of the month in their zone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from wgan.data.scaling import Floats, distances
+
+_MOST_DECIMALS = 10
+# A pattern counts if random values would show it in fewer than one of so many tables.
+_CHANCE = 1e6
+# Times that a value comes back, on average, in a column whose values are a short list.
+_REPEATED = 10
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_ANY_DAY = 28
+
+Whole = NDArray[np.int64]
+
+
+def decimals_of(values: Floats, *, single: bool) -> int | None:
+    """Find the places after the point that all values are rounded to.
+
+    Args:
+        values: Finite.
+        single: Whether they came as float32 (or float16), of which only the nearest float to a decimal is asked.
+
+    Returns:
+        0 to 10, or None where values have more places or are too large for places to mean anything.
+    """
+    largest = float(np.abs(values).max())
+    for places in range(_MOST_DECIMALS + 1):
+        # Beyond 2**53 (2**24 in float32) every float is a whole multiple of the place, which says nothing.
+        if largest * 10.0**places >= (2**24 if single else 2**53):
+            return None
+        rounded = np.round(values, places)
+        if (
+            np.array_equal(rounded.astype(np.float32), values.astype(np.float32))
+            if single
+            else (np.array_equal(rounded, values))
+        ):
+            return places
+    return None
+
+
+def step_of(values: NDArray[Any], low: int) -> int:
+    """The largest whole number that all distances from the least value are multiples of.
+
+    Args:
+        values: Whole numbers, none less than `low`.
+        low: The least of them.
+    """
+    return int(np.gcd.reduce(distances(values, low)))
+
+
+def grid_of(values: NDArray[Any], low: int) -> int:
+    """The same, or 1 where so few values might have a common step by chance.
+
+    That k distances of random whole numbers are all multiples of s has the probability s⁻ᵏ. Where each value comes back
+    many times, such as 0, 5 and 10, there are hardly others, and their step counts however few they are.
+
+    Args:
+        values: Whole numbers, none less than `low`.
+        low: The least of them.
+    """
+    step, num_distinct = step_of(values, low), len(np.unique(values))
+    is_beyond_chance = (num_distinct - 1) * math.log(step) > math.log(_CHANCE) if step > 1 else False
+    return step if step > 1 and (is_beyond_chance or len(values) >= _REPEATED * num_distinct) else 1
+
+
+def nearest_step(far: NDArray[np.uint64], step: int) -> NDArray[np.uint64]:
+    """Round distances to the nearest multiples of a step."""
+    count, rest = np.divmod(far, np.uint64(step))
+    nearest: NDArray[np.uint64] = (count + (rest >= np.uint64(step) - rest)) * np.uint64(step)
+    return nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calendar:
+    """What dates and times keep to, in the time of their zone.
+
+    Attributes:
+        step: What they are whole multiples of, counted from the least, in the unit of their type.
+        weekdays: The days of the week that occur, Monday being 0; empty where that is left open.
+        months: Where they are all on one day of the month, every how many months; else 0.
+        day: That day, 1 to 28, or 0 for the last of the month.
+    """
+
+    step: int = 1
+    weekdays: tuple[int, ...] = ()
+    months: int = 0
+    day: int = 1
+
+    @classmethod
+    def fit(cls, values: Whole, kind: pa.DataType) -> Calendar | None:
+        """Find what dates or times keep to.
+
+        Args:
+            values: In the plain form of `wgan.data.columns.types.to_plain`, as int64; at least two different ones.
+            kind: Their type.
+
+        Returns:
+            None for a type without days, for a zone that is not known here, and where a step in UTC says as much.
+        """
+        per_day = _per_day(kind)
+        if per_day == 0:
+            return None
+        values = np.unique(values)
+        try:
+            local = _local(values, kind)
+        except pa.ArrowInvalid:
+            return None
+        found = cls._by_month(local, per_day) or cls._by_week(values, local, per_day, kind)
+        return found if found is not None and np.array_equal(found.snap(values, kind), values) else None
+
+    @classmethod
+    def _by_month(cls, local: Whole, per_day: int) -> Calendar | None:
+        days, clock = np.divmod(local, per_day)
+        months, day, length = _months(days)
+        is_end = bool((day == length).all()) and bool((length != length[0]).any())
+        enough = len(local) - 1 > math.log(_CHANCE) / math.log(_ANY_DAY)
+        if not enough or (clock != clock[0]).any() or not (is_end or ((day == day[0]).all() and day[0] <= _ANY_DAY)):
+            return None
+        every = int(np.gcd.reduce(months - months[0]))
+        return cls(step=per_day, months=every, day=0 if is_end else int(day[0])) if every else None
+
+    @classmethod
+    def _by_week(cls, values: Whole, local: Whole, per_day: int, kind: pa.DataType) -> Calendar | None:
+        step, in_utc = step_of(local, int(local.min())), step_of(values, int(values[0]))
+        if step % per_day and cls(step=per_day).keeps(values, kind):
+            # Where clocks go forward at midnight, one day a year begins an hour later.
+            step = per_day
+        days = np.unique(local // per_day)
+        weekdays = np.unique((days + 3) % 7)
+        # That n random days miss 7 − k days of the week has about the probability (k/7)ⁿ.
+        few = len(weekdays) < 7 and len(days) * math.log(7 / len(weekdays)) > math.log(_CHANCE) and step % (7 * per_day)
+        kept = tuple(weekdays.tolist()) if few else ()
+        # Of two steps the larger says more; where they are equal, no zone is needed to keep it.
+        return cls(step=max(step, 1), weekdays=kept) if kept or step > in_utc else None
+
+    def keeps(self, values: Whole, kind: pa.DataType) -> bool:
+        """Whether the values already are where `snap` would put them."""
+        return np.array_equal(self.snap(values, kind, low=int(values.min())), values)
+
+    def snap(self, values: Whole, kind: pa.DataType, *, low: int | None = None) -> Whole:
+        """Move each value to the nearest that keeps to all this.
+
+        Args:
+            values: As for `fit`.
+            kind: Their type.
+            low: What steps are counted from; None for the least of the values.
+        """
+        per_day = _per_day(kind)
+        local = _local(values, kind)
+        start = int(_local(np.array([values.min() if low is None else low]), kind)[0])
+        if self.months:
+            local = self._to_months(local, start, per_day)
+        else:
+            local = start + _nearest(local - start, self.step)
+            if self.weekdays:
+                days = local // per_day
+                local = local + _shifts(self.weekdays)[(days + 3) % 7] * per_day
+        return _universal(local, kind)
+
+    def _to_months(self, local: Whole, start: int, per_day: int) -> Whole:
+        first = int(_months(np.array([start // per_day]))[0][0])
+        days, clock = local // per_day, start % per_day
+        month, _, _ = _months(days)
+        below = first + (month - first) // self.months * self.months
+        around = [below + shift * self.months for shift in (-1, 0, 1)]
+        places = np.stack([self._day_in(each) * per_day + clock for each in around])
+        nearest = np.abs(places - local).argmin(axis=0)
+        chosen: Whole = np.take_along_axis(places, nearest[None], axis=0)[0]
+        return chosen
+
+    def _day_in(self, months: Whole) -> Whole:
+        """The day of each month that counts, in days since 1970."""
+        start = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+        after = (months + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+        return start + self.day - 1 if self.day else after - 1
+
+    def state(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "weekdays": list(self.weekdays)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Calendar:
+        """The inverse of `state`."""
+        return cls(**{**state, "weekdays": tuple(state["weekdays"])})
+
+
+def _per_day(kind: pa.DataType) -> int:
+    """How many of a type's units a day has; 0 where it has no days."""
+    if pa.types.is_date32(kind):
+        return 1
+    if pa.types.is_date64(kind):
+        return 86_400_000
+    return 86_400 * _PER_SECOND[kind.unit] if pa.types.is_timestamp(kind) else 0
+
+
+def _local(values: Whole, kind: pa.DataType) -> Whole:
+    """The time that clocks of the zone show."""
+    import pyarrow.compute as pc
+
+    if not pa.types.is_timestamp(kind) or kind.tz is None:
+        return values
+    shown = pc.local_timestamp(pa.array(values, pa.int64()).view(kind))
+    local: Whole = shown.view(pa.int64()).to_numpy(zero_copy_only=False).astype(np.int64)
+    return local
+
+
+def _universal(local: Whole, kind: pa.DataType) -> Whole:
+    """The inverse of `_local`; a time that clocks skip is the first after it."""
+    import pyarrow.compute as pc
+
+    if not pa.types.is_timestamp(kind) or kind.tz is None:
+        return local
+    shown = pa.array(local, pa.int64()).view(pa.timestamp(kind.unit))
+    instants = pc.assume_timezone(shown, kind.tz, ambiguous="earliest", nonexistent="latest")
+    values: Whole = instants.view(pa.int64()).to_numpy(zero_copy_only=False).astype(np.int64)
+    return values
+
+
+def _nearest(far: Whole, step: int) -> Whole:
+    """Round whole numbers of either sign to the nearest multiples of a step."""
+    count, rest = np.divmod(far, step)
+    nearest: Whole = (count + (rest >= step - rest)) * step
+    return nearest
+
+
+def _months(days: Whole) -> tuple[Whole, Whole, Whole]:
+    """Months since 1970, the day of the month from 1, and how many days the month has."""
+    months = days.astype("datetime64[D]").astype("datetime64[M]")
+    start, after = (each.astype("datetime64[D]").astype(np.int64) for each in (months, months + 1))
+    return months.astype(np.int64), days - start + 1, after - start
+
+
+def _shifts(weekdays: tuple[int, ...]) -> Whole:
+    """For each day of the week, how many days to the nearest of these."""
+    offsets = sorted(range(-3, 4), key=abs)
+    return np.array([next((o for o in offsets if (day + o) % 7 in weekdays), 0) for day in range(7)])
