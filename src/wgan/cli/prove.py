@@ -197,13 +197,13 @@ def _curves(options: ProveOptions) -> _Answer:
     if is_heard and options.adult is None:
         say("The Adult census is left out: give its file by --adult.")
     if is_heard:
-        say(f"{len(wanted)} runs, {max(wanted[0].scale.looks()):,} updates each\n")
+        say(f"{len(wanted)} runs, {max(wanted[0].scale.diagnoses()):,} updates each\n")
 
     def tell(trace: Trace, is_kept: bool) -> None:
         if is_heard:
             say(_trace_line(trace) + ("  (kept)" if is_kept else ""))
 
-    found = Traces(traces=run_all(wanted, folder=options.folder, jobs=options.jobs, tell=tell))
+    found = Traces(traces=run_all(wanted, folder=options.folder, jobs=options.jobs, report=tell))
     facts = {
         "proof": "curves",
         "left_out": [] if options.adult else ["adult"],
