@@ -16,7 +16,8 @@ from wgan.data.source import Source
 from wgan.randomness import Randomness
 from wgan.transport.costs import cost_matrix
 
-SPREAD = 32 """A sample is assigned to its nearest held-out rows, one in so many of all. Around each held-out row, twice as many
+SPREAD = 32
+"""A sample is assigned to its nearest held-out rows, one in so many of all. Around each held-out row, twice as many
 rows are examined."""
 
 FEWEST = 8
