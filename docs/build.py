@@ -126,6 +126,12 @@ def metric_table() -> str:
     return table(["name", "title", "unit", "better", "what"], rows)
 
 
+def evidence_table() -> str:
+    """The numbers of a diagnosis: name, label, unit and meaning."""
+    rows = [[f"`{name}`", row["label"], row["unit"], row["meaning"]] for name, row in FIELDS.items()]
+    return table(["name", "label", "unit", "meaning"], rows)
+
+
 def divergence_table() -> str:
     """The f-divergences: name, formulas, numbers and meaning."""
     lines = [line for _, line in DIVERGENCES.describe()]
@@ -140,12 +146,6 @@ def table_formats() -> str:
         for known in TABLE_FORMATS
     ]
     return table(["format", "endings", "written compressed"], rows)
-
-
-def evidence_table() -> str:
-    """The numbers that a diagnosis of the critic records: name, unit and meaning."""
-    rows = [[f"`{name}`", field["unit"], field["meaning"]] for name, field in FIELDS.items()]
-    return table(["number", "unit", "meaning"], rows)
 
 
 def symptom_table() -> str:
@@ -182,6 +182,12 @@ def reference() -> str:
         "A run evaluates its samples by these; `wgan evaluate` and the report show them. Each distance stands beside "
         "its floor (`w1_floor`), the same distance between two sets of real rows. The first distance is the score.",
         metric_table(),
+        "## Evidence on the critic",
+        "The numbers of a diagnosis. A number that cannot be computed is left out of the record of a run.",
+        evidence_table(),
+        "### Symptoms",
+        "Numbers that the verdict depends on: medians over the latest diagnoses, unless the meaning says otherwise.",
+        symptom_table(),
         "## Kernels",
         "Value of `kernel` in `mmd:kernel=laplacian`; `wgan.kernels` has their classes.",
         registry_table(KERNELS),
@@ -191,12 +197,6 @@ def reference() -> str:
         "### How data is read",
         "In a settings file these are in the table `[input]`.",
         settings_table(DataOptions),
-        "## Evidence on the critic",
-        "Numbers of a diagnosis in `metrics.jsonl`. A number is left out where it cannot be computed.",
-        evidence_table(),
-        "### Symptoms",
-        "Numbers that the verdict depends on: medians over the latest diagnoses, unless the meaning says otherwise.",
-        symptom_table(),
         "## Exit codes",
         exit_codes(),
     ]
