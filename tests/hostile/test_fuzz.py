@@ -45,7 +45,7 @@ OTHERS = {
     "data.soundness": "looks through what data.opening reads",
     "studies.proofs.curves": "reads and writes JSON of its own values, in a folder of its own",
     "report.pictures": "reads samples by report.record, and is tried with it",
-    "cli.sample": "looks for the kind of a run, and leaves all faults to experiment.notes",
+    "cli.sample": "looks for the kind of a run, and leaves all faults to runs.metadata",
     "cli.train_settings": "reads settings by settings.toml",
     "runs.samples": "writes samples",
     "estimator.model": "reads by estimator.keeping",

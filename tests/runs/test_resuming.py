@@ -26,6 +26,7 @@ from wgan import runs
 from wgan.data import open_data
 from wgan.errors import CheckpointError, UsageError
 from wgan.runs import checkpoints, trained
+from wgan.runs.hash_chain import read_chain
 from wgan.settings import DataOptions, from_toml
 from wgan.training import engine
 
@@ -303,3 +304,17 @@ def test_data_that_has_moved_can_be_given_again(tmp_path):
     runs.resume(directory, data=moved).close()
     assert from_toml(directory / "settings.toml").data == moved
     runs.resume(directory).close()
+
+
+def test_the_record_is_parsed_once(finished, monkeypatch):
+    parsed = []
+
+    def read(raw, *, may_be_torn):
+        parsed.append(may_be_torn)
+        return read_chain(raw, may_be_torn=may_be_torn)
+
+    monkeypatch.setattr("wgan.runs.record.read_chain", read)
+    with runs.resume(finished, steps=SETTINGS.steps + 1):
+        pass
+    # Lines of the events may be torn, those of the record not.
+    assert parsed.count(False) == 1

@@ -150,8 +150,8 @@ def test_evidence_ends_a_run_too(tmp_path, monkeypatch):
     monkeypatch.setattr(schedule, "early_diagnoses", lambda settings: frozenset())
     call, worse = CriticEvaluator.__call__, itertools.count(1)
 
-    def worsening(self, game, **options):
-        return dataclasses.replace(call(self, game, **options), certified=float(next(worse)))
+    def worsening(self, **options):
+        return dataclasses.replace(call(self, **options), certified=float(next(worse)))
 
     monkeypatch.setattr(CriticEvaluator, "__call__", worsening)
     with runs.begin(dataclasses.replace(PATIENT, best_by="held-out"), tmp_path / "run") as run:

@@ -96,7 +96,7 @@ class TestNumbersOfThreads:
         noticed("wgan.studies.failures.fgan_fits.train")
         noticed("wgan.studies.failures.fits.divergence_from_gaussian")
         noticed("wgan.evaluation.comparison._compared")
-        noticed("wgan.trust.critics._update")
+        noticed("wgan.trust.critics._drawn")
         with on_threads(torch.get_num_threads() + 2):
             vanishing(critic_steps=30)
             fit_by_fgan(TWO_MODES, "kl", generator_steps=2, batch_size=8)
