@@ -28,6 +28,7 @@ from wgan.settings.fields import Range
 from wgan.settings.recipes import RECIPES
 from wgan.settings.registry import Registry
 from wgan.training.factory import REGISTRIES
+from wgan.trust.evidence import FIELDS
 
 REFERENCE = Path(__file__).parent / "reference.md"
 ARCHITECTURE = Path(__file__).parent / "architecture.md"
@@ -124,6 +125,12 @@ def metric_table() -> str:
     return table(["name", "title", "unit", "better", "what"], rows)
 
 
+def evidence_table() -> str:
+    """The numbers of a diagnosis: name, label, unit and meaning."""
+    rows = [[f"`{name}`", row["label"], row["unit"], row["meaning"]] for name, row in FIELDS.items()]
+    return table(["name", "label", "unit", "meaning"], rows)
+
+
 def divergence_table() -> str:
     """The f-divergences: name, formulas, numbers and meaning."""
     lines = [line for _, line in DIVERGENCES.describe()]
@@ -169,6 +176,9 @@ def reference() -> str:
         "A run evaluates its samples by these; `wgan evaluate` and the report show them. Each distance stands beside "
         "its floor (`w1_floor`), the same distance between two sets of real rows. The first distance is the score.",
         metric_table(),
+        "## Evidence on the critic",
+        "The numbers of a diagnosis. A number that cannot be computed is left out of the record of a run.",
+        evidence_table(),
         "## Kernels",
         "Value of `kernel` in `mmd:kernel=laplacian`; `wgan.kernels` has their classes.",
         registry_table(KERNELS),

@@ -25,6 +25,12 @@ def before(text, marker, added):
     return f"{text[: found.start()]}{added}{text[found.start() :]}"
 
 
+def replaced(text, old, new):
+    """The text with `new` in place of `old`."""
+    assert text.count(old) == 1, f"{text.count(old)} times {old!r}"
+    return text.replace(old, new)
+
+
 def with_row(text, table, row, bracket="{"):
     """The text with `row` as the first entry of `table`."""
     pattern = rf"^{table}\b[^=]*=[^{bracket}]*\{bracket}"
@@ -256,6 +262,12 @@ SHIFT_ROW = """    "mean_shift": Metric(
     ),
 """
 
+SPREAD = """    score_spread: float | None = _number(
+        "spread of the scores", "objective's unit", "Standard deviation of the critic's scores of samples.", panel=True
+    )
+
+"""
+
 WARMUP = """    warmup: int = setting(
         0, "Generator updates in which the learning rates rise to their full values.", at_least(0), since=6
     )
@@ -274,7 +286,7 @@ class Extension:
         word: Its name, as users write or read it.
         files: The edit of each file of src/wgan: from the text that it has (empty for a new file) to the new one.
         at_most: The number of files that may be edited.
-        command: The command whose output must contain the word, or `shown`.
+        command: The command whose output must contain the word, or `shown`; "record" for the record of a run.
         tests: Files of tests, of which some must run for the word.
         shown: What the command prints of it, if not the word.
     """
@@ -343,7 +355,7 @@ EXTENSIONS = {
         files={"optimizers.py": with_class("OPTIMIZERS", SGD, '"sgd": SGD, ')},
         at_most=1,
         command="recipes",
-        tests=("training/test_training_ahead.py",),
+        tests=("training/test_unrolling.py",),
     ),
     "kernel": Extension(
         word="rational",
@@ -399,6 +411,20 @@ EXTENSIONS = {
         command=RUN,
         shown="shift of the mean: ",
         tests=("evaluation/test_metrics.py",),
+    ),
+    "evidence number": Extension(
+        word="score_spread",
+        files={
+            "trust/evidence.py": lambda text: before(text, "    def numbers", SPREAD),
+            "trust/evaluator.py": lambda text: replaced(
+                text,
+                '"training_estimate": seen.training_estimate,',
+                '"training_estimate": seen.training_estimate, "score_spread": float(seen.fake.scores.double().std()),',
+            ),
+        },
+        at_most=2,
+        command="record",
+        tests=("trust/test_trust_evidence.py",),
     ),
     "setting": Extension(
         word="warmup",
@@ -462,10 +488,11 @@ print(reference())
 @pytest.fixture(scope="module")
 def answers(copied):
     """What each command of the copy prints; its reference under ""."""
-    commands = sorted({extension.command for extension in EXTENSIONS.values()})
+    commands = sorted({extension.command for extension in EXTENSIONS.values()} - {"record"})
     text, code = run(copied, "-c", PROGRAM, str(copied), *(command.format(folder=copied) for command in commands))
     assert code == 0, text
-    return dict(zip([*commands, ""], text.split("<answer>\n")[1:], strict=True))
+    record = (copied / "run" / "metrics.jsonl").read_text(encoding="utf-8")
+    return dict(zip([*commands, "", "record"], [*text.split("<answer>\n")[1:], record], strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ places = st.tuples(st.integers(-(2**40), 2**40), st.text(max_size=8), st.lists(s
 
 
 @given(places)
-def test_a_stream_depends_on_nothing_but_its_place(place):
+def test_a_stream_depends_only_on_its_position(place):
     seed, purpose, counters = place
     first = torch.rand(3, generator=Randomness(seed).at(purpose, *counters))
     torch.rand(5)
@@ -18,7 +18,7 @@ def test_a_stream_depends_on_nothing_but_its_place(place):
 
 
 @given(places, places)
-def test_different_places_have_different_keys(one, other):
+def test_different_positions_have_different_keys(one, other):
     # A purpose is a word of this project's own, which never has the separator in it.
     one, other = ((seed, purpose.replace("|", ""), tuple(counters)) for seed, purpose, counters in (one, other))
     keys = [Randomness(seed).key(purpose, *counters) for seed, purpose, counters in (one, other)]
@@ -26,7 +26,7 @@ def test_different_places_have_different_keys(one, other):
 
 
 @given(places)
-def test_a_key_is_a_seed_that_torch_takes(place):
+def test_a_key_is_a_valid_seed_for_torch(place):
     seed, purpose, counters = place
     assert 0 <= Randomness(seed).key(purpose, *counters) < 2**63
 
@@ -44,7 +44,7 @@ def test_neighbouring_streams_are_not_correlated():
     assert off_diagonal.abs().max() < 5 / 4096**0.5
 
 
-def test_no_stream_touches_the_global_generator():
+def test_streams_do_not_change_the_global_generator():
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
@@ -52,7 +52,7 @@ def test_no_stream_touches_the_global_generator():
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_borrowing_the_global_generator_gives_it_back_even_after_an_error():
+def test_the_global_generator_is_restored_even_after_an_error():
     drawn = []
 
     def draw_and_fail():

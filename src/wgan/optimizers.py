@@ -1,6 +1,6 @@
-"""How a player's weights follow their gradient.
+"""Optimisers of a player's parameters.
 
-To add an optimiser, write its class here and give it a row in `OPTIMIZERS`.
+To add one, write its class here and add it to `OPTIMIZERS`.
 """
 
 from __future__ import annotations
@@ -32,63 +32,64 @@ class Optimizer(Protocol):
         ...
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """An optimiser of these parameters, of which there may be none; its groups hold `lr` as "lr"."""
+        """An optimiser of these parameters, possibly none; its groups hold `lr` as "lr"."""
         ...
 
 
 Slots = list[dict[str, Tensor]]
-"""What an optimiser keeps, for each weight by name."""
+"""The state of an optimiser: for each parameter, tensors by name."""
 
 _EPSILON = 1e-8
 
 
 class FunctionalOptimizer(torch.optim.Optimizer):
-    """An optimiser that can say what its next update would make of weights, as a differentiable function."""
+    """An optimiser whose step is also available as a differentiable function."""
 
-    # PyTorch hides these from its compiler, and to hide them it imports it: a second that who samples need not wait.
+    # PyTorch wraps these to exclude them from compilation. The wrappers import its compiler, which takes a second even
+    # where only samples are drawn.
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
     def slots(self) -> Slots:
-        """What it keeps for each weight now, empty before the first update."""
-        return [dict(self.state[weight]) for group in self.param_groups for weight in group["params"]]
+        """A copy of the state of each parameter, empty before the first update."""
+        return [dict(self.state[parameter]) for group in self.param_groups for parameter in group["params"]]
 
     def initialised_slots(self) -> Slots:
-        """What it keeps for each weight, made now where there was no update yet: to be changed in place."""
-        weights = [weight for group in self.param_groups for weight in group["params"]]
-        for weight in weights:
-            if not self.state[weight]:
-                self.state[weight] = self._first_slot(weight)
-        return [self.state[weight] for weight in weights]
+        """The state of each parameter itself, to be changed in place; initialised if there was no update yet."""
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter] = self._first_slot(parameter)
+        return [self.state[parameter] for parameter in parameters]
 
     def functional_step(
         self,
-        weights: Sequence[Tensor],
+        parameters: Sequence[Tensor],
         gradients: Sequence[Tensor | None],
         slots: Slots,
         lr: Tensor | None = None,
     ) -> tuple[list[Tensor], Slots]:
-        """The weights and slots after one update, without making it.
+        """Parameters and state after one step, not in place.
 
         Args:
-            weights: In the order of its parameters, of their shapes.
-            gradients: Of each; None leaves a weight as it is.
-            slots: From `slots`, or from the update before.
-            lr: The learning rate, 0-d; its own if None.
+            parameters: In the order of the optimiser's own, and of their shapes.
+            gradients: Of each; None leaves a parameter as it is.
+            slots: The state, from `slots` or from the step before.
+            lr: The learning rate, 0-d; that of the optimiser's groups if None.
 
         Returns:
-            New weights and slots, differentiable with respect to weights, gradients and slots.
+            New parameters and state, differentiable with respect to parameters, gradients and state.
         """
         if lr is None:
             rates = [group["lr"] for group in self.param_groups for _ in group["params"]]
         else:
-            rates = [lr] * len(weights)
+            rates = [lr] * len(parameters)
         updated = [
-            (weight, slot) if gradient is None else self._functional_step(weight, gradient, slot, pace)
-            for weight, gradient, slot, pace in zip(weights, gradients, slots, rates, strict=True)
+            (parameter, slot) if gradient is None else self._functional_step(parameter, gradient, slot, rate)
+            for parameter, gradient, slot, rate in zip(parameters, gradients, slots, rates, strict=True)
         ]
-        return [weight for weight, _ in updated], [slot for _, slot in updated]
+        return [parameter for parameter, _ in updated], [slot for _, slot in updated]
 
     def _functional_step(
         self, weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], lr: Tensor | float
@@ -105,7 +106,7 @@ class _RMSprop(torch.optim.RMSprop, FunctionalOptimizer):
         super().__init__(_group(parameters), lr=numbers.lr, alpha=numbers.alpha, eps=_EPSILON, foreach=True)
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Update the weights; what is kept of them is in float32 whatever PyTorch's default is."""
+        """Update the parameters, with a float32 state whatever PyTorch's default dtype is."""
         if not self.state:
             for weight in (weight for group in self.param_groups for weight in group["params"]):
                 if weight.grad is not None:
@@ -148,7 +149,7 @@ class _Adam(torch.optim.Adam, FunctionalOptimizer):
 
 
 def _root(square: Tensor) -> Tensor:
-    """The square root, with the derivative 0 at 0, where nothing has ever pulled at a weight."""
+    """The square root, with derivative 0 at 0, for parameters that have had no gradient yet."""
     return torch.where(square > 0, torch.where(square > 0, square, 1.0).sqrt(), 0.0)
 
 
@@ -156,8 +157,8 @@ def _root(square: Tensor) -> Tensor:
 class RMSProp:
     """Gradients divided by a running root mean square; no momentum.
 
-    Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1, lines 6 and 11, whose default rate is 5e-5: momentum can
-    make a critic under training unstable.
+    Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1, lines 6 and 11, whose learning rate is 5e-5: momentum can
+    make the training of a critic unstable.
     """
 
     lr: float = 5e-5
@@ -168,13 +169,13 @@ class RMSProp:
         _check_share("alpha", self.alpha)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> FunctionalOptimizer:
-        """An RMSProp optimiser, all parameters in one pass."""
+        """An RMSProp optimiser that updates all parameters together."""
         return _RMSprop(parameters, self)
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam, by default with the rate and betas of the WGAN-GP paper.
+    """Adam, by default with the learning rate and betas of the WGAN-GP paper.
 
     Source: Kingma and Ba (2015); defaults of Gulrajani et al. (2017), Algorithm 1.
     """
@@ -189,13 +190,13 @@ class Adam:
         _check_share("beta2", self.beta2)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> FunctionalOptimizer:
-        """An Adam optimiser whose update is one fused operation for each parameter."""
+        """A fused Adam optimiser."""
         return _Adam(parameters, self)
 
 
 @dataclass(frozen=True, eq=False)
 class OwnOptimizer:
-    """An optimiser of PyTorch's, or of the user's own, in the place of a row of the table.
+    """An optimiser from PyTorch or the user's own.
 
     Attributes:
         make: From parameters to a `torch.optim.Optimizer`, such as `functools.partial(torch.optim.AdamW, lr=1e-3)`.
@@ -205,20 +206,20 @@ class OwnOptimizer:
 
     @cached_property
     def lr(self) -> float:
-        """The learning rate at the start, as the optimiser has it."""
+        """The learning rate at the start, from the optimiser."""
         return float(self._checked().param_groups[0]["lr"])
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """An optimiser of these parameters.
 
         Raises:
-            UsageError: It cannot be made or used, or keeps what a checkpoint cannot hold.
+            UsageError: It cannot be made or used, or its state is not made of tensors.
         """
         self._checked()
         return self.make(list(parameters))
 
     def _checked(self) -> torch.optim.Optimizer:
-        """An optimiser of a parameter that is thrown away, after one update."""
+        """An optimiser of a dummy parameter, after one update."""
         name = getattr(getattr(self.make, "func", self.make), "__name__", type(self.make).__name__)
         weight = nn.Parameter(torch.ones(2, 2))
         try:
@@ -246,7 +247,7 @@ class OwnOptimizer:
 
 
 def _group(parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
-    """One group: an empty one is taken, where an empty list of parameters would be refused."""
+    """One group: PyTorch accepts an empty group, but not an empty list of parameters."""
     return [{"params": list(parameters)}]
 
 

@@ -20,8 +20,8 @@ import pytest
 
 from wgan import runs
 from wgan.cli.main import COMMANDS, main
-from wgan.cli.options import Group, attribute_lines, go_through, parse
-from wgan.cli.train import read
+from wgan.cli.options import Group, arg, given, help_text, parse
+from wgan.cli.train_settings import read
 from wgan.constraints import CONSTRAINTS
 from wgan.data.names import BUILT_IN
 from wgan.errors import DataWarning, Interrupted, NumericError, UsageError
@@ -49,7 +49,7 @@ def complaint(capsys) -> str:
     return text
 
 
-class TestTheDoor:
+class TestMain:
     @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
     def test_help_names_every_command(self, words, capsys):
         assert main(words) == 0
@@ -62,8 +62,8 @@ class TestTheDoor:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
         assert done.returncode == 0
 
-    def test_help_does_not_even_load_tyro(self):
-        code = "import sys; from wgan.cli.main import main; main(['--help']); sys.exit('tyro' in sys.modules)"
+    def test_help_does_not_even_load_argparse(self):
+        code = "import sys; from wgan.cli.main import main; main(['--help']); sys.exit('argparse' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
     def test_nothing_typed_shows_the_help_and_fails(self, capsys):
@@ -146,31 +146,28 @@ class TestTheDoor:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Options for these tests.
+    """Options for these tests."""
 
-    Attributes:
-        run: Where it is,
-            over two lines.
-        num: How many.
-        out: Where to.
-    """
-
-    run: str
-    num: int
-    out: Path | None = None
+    run: str = arg("Where it is.")
+    num: int = arg("How many, 100 % of them.")
+    out: Path | None = arg("Where to.", None)
 
 
 class TestOptions:
-    def test_help_lines_come_from_the_docstring(self):
-        assert attribute_lines(Sample) == {
-            "run": "Where it is, over two lines.",
-            "num": "How many.",
-            "out": "Where to.",
-        }
+    def test_help_shows_names_values_and_meanings(self):
+        group = Group(title="x", kind=Sample, positional={"run": "RUN"}, more={"out": "Or not."})
+        lines = help_text([group], command="draw", description="Draw.").splitlines()
+        assert lines[0] == "usage: wgan draw RUN [options]"
+        assert [" ".join(line.split()) for line in lines if line.startswith("  ")] == [
+            "RUN Where it is.",
+            "-h, --help show this help message and exit",
+            "--num N How many, 100 % of them. (required)",
+            "--out PATH Where to. Or not.",
+        ]
 
     @pytest.mark.parametrize("kind", [Settings, DataOptions])
     def test_every_setting_is_described(self, kind):
-        assert attribute_lines(kind).keys() == kind.__dataclass_fields__.keys()
+        assert all(option.help for option in Group(title="x", kind=kind, hidden=("input",)).options())
 
     def test_values_of_every_type(self):
         groups = [Group(title="reading", kind=DataOptions)]
@@ -191,11 +188,11 @@ class TestOptions:
             ("here --num 1 --nun 3", "there is no option --nun; did you mean --num?"),
             ("here --num 1 --zzzzzz", "there is no option --zzzzzz; --help lists them"),
             ("here --num 1.5", "--num takes a whole number, not 1.5"),
-            ("here --num", "--num takes a value, not none"),
+            ("here --num", "--num takes a value"),
             ("here", "--num is needed"),
             ("--num 3", "RUN is needed"),
             ("here there --num 3", "unexpected argument 'there'"),
-            ("here --num 3 --out", "--out takes a value, not none"),
+            ("here --num 3 --out", "--out takes a value"),
         ],
     )
     def test_each_fault_is_said_plainly(self, words, fault):
@@ -211,31 +208,49 @@ class TestOptions:
     def test_all_faults_are_listed(self):
         group = Group(title="x", kind=DataOptions)
         with pytest.raises(UsageError) as caught:
-            parse(split("--size 3 --fit round --held-out x --header=1"), [group], command="x", description="")
+            parse(split("--fit round --seize 3 --held-out x there --size 3"), [group], command="x", description="")
         assert caught.value.text.splitlines() == [
-            "4 options cannot be used:",
-            "  - --size takes 2 values, not 3",
+            "3 options cannot be used:",
             "  - --fit takes one of crop, pad, stretch, not round",
             "  - --held-out takes a number, not x",
-            "  - --header takes no value, not 1",
+            "  - --size takes 2 values",
+        ]
+        with pytest.raises(UsageError) as caught:
+            parse(split("--fit round --seize 3 --held-out x there"), [group], command="x", description="")
+        assert caught.value.text.splitlines() == [
+            "4 options cannot be used:",
+            "  - --fit takes one of crop, pad, stretch, not round",
+            "  - --held-out takes a number, not x",
+            "  - there is no option --seize; did you mean --size?",
+            "  - unexpected argument 'there'",
         ]
 
-    @pytest.mark.parametrize("words", ["a --num 3", "--num=3 a", "--num 3 a --out b"])
-    def test_what_tyro_takes_has_no_fault(self, words):
+    @pytest.mark.parametrize("words", ["a --num 3", "--num=3 a", "--num 3 -- a", "--num 4 a --num 3"])
+    def test_only_given_options_are_values(self, words):
         group = Group(title="x", kind=Sample, positional={"run": "RUN"})
-        (read_by_tyro,) = parse(words.split(), [group], command="x", description="")
-        values, faults = go_through(words.split(), group.options())
-        assert faults == []
-        assert all(str(getattr(read_by_tyro, name)) == str(value) for name, value in values.items())
+        assert given(words.split(), [group]) == {"run": "a", "num": 3}
+
+    @pytest.mark.parametrize("words", ["--range -1e3 -.5", "--range -1000 -0.5"])
+    def test_negative_numbers_are_values(self, words):
+        (options,) = parse(words.split(), [Group(title="x", kind=DataOptions)], command="x", description="")
+        assert options.range == (-1000.0, -0.5)
+
+    def test_words_after_two_dashes_are_positional(self):
+        group = Group(title="x", kind=Sample, positional={"run": "RUN"})
+        assert given(["--num", "3", "--", "--out"], [group]) == {"run": "--out", "num": 3}
+
+    def test_no_value_of_a_boolean_option(self):
+        with pytest.raises(UsageError, match="takes no value"):
+            given(["--header=1"], [Group(title="x", kind=DataOptions)])
 
 
 class TestTrainsSettings:
     def test_the_recipe_is_chosen_by_the_data(self):
-        _, settings = read(["ring"])
+        _, settings, _ = read(["ring"])
         assert settings == recipe("ring")
 
     def test_options_are_laid_over_a_named_recipe(self):
-        _, settings = read(split("--recipe ring-clipping --steps 5 --held-out 0.2 swiss-roll"))
+        _, settings, _ = read(split("--recipe ring-clipping --steps 5 --held-out 0.2 swiss-roll"))
         expected = recipe("ring-clipping")
         assert settings.data == "swiss-roll"
         assert (settings.steps, settings.input.held_out) == (5, 0.2)
@@ -263,7 +278,7 @@ class TestTrainsSettings:
         path.write_text(path.read_text().replace("steps = 2", "steps = 3"))
         assert read(["--settings", str(path)])[1].steps == 3
         assert complaint(capsys) == (
-            f"wgan: warning: {path} was changed after a run had written it; it is taken as it is\n"
+            f"wgan: warning: {path} was changed after a run had written it; it is used as it is\n"
         )
 
     def test_a_recipe_brings_its_data(self):
@@ -272,7 +287,7 @@ class TestTrainsSettings:
     def test_options_are_laid_over_a_file_and_that_over_its_recipe(self, tmp_path):
         path = tmp_path / "a.toml"
         path.write_text("recipe = 'grid'\ndata = 'ring'\nsteps = 7\n[input]\nheld_out = 0.3\n")
-        _, settings = read(["--settings", str(path), "--seed", "4"])
+        _, settings, _ = read(["--settings", str(path), "--seed", "4"])
         assert (settings.data, settings.steps, settings.seed, settings.input.held_out) == ("ring", 7, 4, 0.3)
         assert settings.batch_size == recipe("grid").batch_size
 
@@ -330,7 +345,7 @@ class TestTrainsSettings:
 
     def test_help_lists_choices_and_the_recipes_defaults(self, capsys):
         assert main(["train", "grid", "--help"]) == 0
-        text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        text = " ".join(capsys.readouterr().out.split())
         assert f"One of {', '.join(CONSTRAINTS)}" in text
         assert f"(default: {recipe('grid').steps})" in text
         assert "DATA" in text
@@ -391,7 +406,7 @@ class TestARun:
         assert main(["train", "--resume", str(run), "--steps", "3", "--quiet"]) == 0
         assert from_toml(run / "settings.toml").steps == 3
         assert main(["finish", str(run)]) == 0
-        assert "it had ended before, after 3 of 3 updates" in capsys.readouterr().out
+        assert "had already ended after 3 of 3 updates" in capsys.readouterr().out
         assert main(["finish", str(tmp_path)]) == 2
         assert "it has no checkpoint" in complaint(capsys)
 
@@ -496,7 +511,7 @@ class TestARun:
 
     def test_evaluate_in_more_rounds_of_another_size(self, finished, capsys):
         found = []
-        for words in ("", "--repeats 3", "--rounds 3 --size 2"):
+        for words in ("", "--repeats 3", "--repeats 3 --size 2"):
             assert main(["evaluate", str(finished), "--json", *words.split()]) == 0
             found.append(json.loads(capsys.readouterr().out)["score"])
         assert len(set(found)) == 3

@@ -125,7 +125,7 @@ def test_what_cannot_be_trained_under_says_why(table, tmp_path, capsys, words, s
 
 def test_the_data_says_what_could_be_a_condition(table, capsys):
     assert main(["data", str(table)]) == 0
-    assert "could be conditions (--condition): hair, size, eyes, age\n" in capsys.readouterr().out
+    assert "possible conditions (--condition): hair, size, eyes, age\n" in capsys.readouterr().out
     assert main(["data", str(table), "--condition", "eyes,age"]) == 0
     text = capsys.readouterr().out
     assert "conditions: eyes (2 categories), age (number)" in text

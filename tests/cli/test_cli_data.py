@@ -64,3 +64,44 @@ def test_decimals_are_numbers_of_their_scale(tmp_path, said):
     _, out, _ = said(tmp_path / "d.parquet")
     assert "1 numeric" in out
     assert "decimal128(9, 2): -3.75 to 2.50" in out
+
+
+def test_a_table_with_missing_cells_is_described_and_refused(tmp_path, said):
+    path = tmp_path / "t.csv"
+    path.write_text("age,city\n39,Oslo\n,Paris\n28,Oslo\n61,\n")
+    code, out, err = said(path)
+    assert code == 3
+    assert "4 rows, 2 columns" in out
+    assert "28 to 61, " in out
+    assert "2 missing or NaN cells" in err
+    assert "--missing keep" in err
+
+
+def test_points_with_missing_cells_are_described_without_them(tmp_path, said):
+    np.save(tmp_path / "x.npy", np.array([[0, 1], [np.nan, 2], [3, 4], [5, 6]]))
+    code, out, err = said(tmp_path / "x.npy")
+    assert code == 3
+    assert "3 rows, 2 columns" in out
+    assert "--missing drop" in err
+
+
+def test_what_is_wrong_beside_missing_cells_is_refused_alone(tmp_path, said):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,\n1,\n1,\n")
+    code, out, _ = said(path)
+    assert (code, out) == (3, "")
+
+
+def test_columns_are_named_one_by_one_or_with_commas(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    path.write_text('a,"b,c",d,e\n' + "".join(f"{i},{i % 3},{i * i},{i % 2}\n" for i in range(20)))
+    found = []
+    for words in (["--ignore", "a,d"], ["--ignore", "a", "--ignore", "d"], ["--ignore=a, d"]):
+        assert main(["data", str(path), *words]) == 0
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1] == found[2]
+    assert "2 columns" in found[0]
+    assert main(["data", str(path), "--ignore", "b,c", "--categorical", "a,d"]) == 0
+    assert "3 columns (3 categorical)" in capsys.readouterr().out
+    assert main(["data", str(path), "--ignore", "a,x"]) == 2
+    assert "--ignore 'x' names no column" in capsys.readouterr().err

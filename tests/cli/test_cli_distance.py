@@ -12,6 +12,7 @@ from PIL import Image
 
 from wgan import runs
 from wgan.cli.main import main
+from wgan.data.export import write_samples
 from wgan.evaluation import DISTANCES
 from wgan.settings import Settings
 from wgan.transport import exact, one_dimensional
@@ -92,9 +93,9 @@ def test_the_table_has_every_row_within_100_columns(said, points):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert max(map(len, lines)) <= 100
-    assert "30 samples of each; floor: the same between two sets of 30 from A." in lines
+    assert "30 samples of each; floor: the same distance between two sets of 30 from A." in lines
     assert "One unit: one unit of the data." in lines
-    assert "p: the share of 19 random splits that are at least as far apart." in lines
+    assert "p: the fraction of 19 random splits whose distance is at least as large." in lines
     for distance in DISTANCES.values():
         assert any(line.startswith(distance.title) for line in lines)
     header = next(line for line in lines if line.startswith("distance "))
@@ -188,7 +189,7 @@ def test_only_the_furthest_columns_unless_all_are_asked_for(said, tmp_path):
     words = (tmp_path / "a.csv", tmp_path / "b.csv", "--only", "js")
     _, few, _ = said(*words)
     _, every, _ = said(*words, "--all-columns")
-    assert "3 more columns are nearer: --all-columns" in few
+    assert "3 more columns are closer: use --all-columns" in few
     assert "more columns" not in every
     # Each by its distances, and again by its quantiles.
     assert sum(line.startswith("x") for line in every.splitlines()) == 26
@@ -249,7 +250,7 @@ def test_images_are_compared_in_one_range_alone(facts, said, tmp_path):
     assert main(["train", str(data), "--range", "0", "1", "--out", str(run), *short]) == 0
     code, _, err = said(run, data, *QUICK)
     assert code == 3
-    assert "pixels go in A from 0 to 1 and B from 0 to 255" in err
+    assert "pixel values range in A from 0 to 1 and B from 0 to 255" in err
     assert "Read the data with --range 0 1." in err
     assert facts(run, data, "--range", "0", "1", *QUICK)
 
@@ -276,7 +277,7 @@ def test_a_run_stands_for_its_samples(facts, said, trained):
     samples = [facts("ring", trained, "--num", 40, "--only", "w1", *more)["distances"]["w1"] for more in ((), ())]
     assert samples[0]["value"] == samples[1]["value"] > samples[0]["floor"]
     _, out, _ = said(trained, "ring", "--num", 40, "--only", "w1")
-    assert f"A: points that the run {trained} makes at step 10" in " ".join(out.split())
+    assert f"A: points sampled from the run {trained} at step 10" in " ".join(out.split())
     assert "exchange A and B for those of the data" in out
     # Both sides of one run are drawn from noise of their own.
     assert facts(trained, trained, "--num", 40, "--only", "w1")["shared"] == 0
@@ -402,3 +403,48 @@ def test_points_of_other_dimensions_are_refused_with_a_remedy(said, tmp_path):
     assert (code, out) == (3, "")
     assert "A has 2 columns and B has 3" in err
     assert "Save arrays of the same columns for both." in err
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    """A table, and a run on it that is conditioned on a category and a number."""
+    folder = tmp_path_factory.mktemp("conditional")
+    rng = RNG(0)
+    columns = {"x": rng.normal(size=80), "city": rng.choice(["Oslo", "Paris"], 80), "age": rng.integers(18, 90, 80)}
+    pa.csv.write_csv(pa.table(columns), folder / "t.csv")
+    words = [
+        "--steps",
+        "2",
+        "--batch-size",
+        "8",
+        "--generator",
+        "mlp:width=8",
+        "--critic",
+        "mlp:width=8",
+        "--diagnose",
+        "off",
+        "--quiet",
+    ]
+    words += ["--condition", "city,age", "--out", str(folder / "run")]
+    assert main(["train", str(folder / "t.csv"), *words]) == 0
+    return folder
+
+
+def test_conditions_of_a_run_on_a_table_are_compared_like_other_columns(facts, conditional):
+    for sides in (("run", "t.csv"), ("t.csv", "run"), ("run", "run")):
+        found = facts(*(conditional / side for side in sides), *QUICK, "--only", "sliced_w1")
+        assert {column["name"] for column in found["columns"]} == {"x", "city", "age"}
+
+
+def test_columns_are_ignored_on_both_sides(facts, said, conditional):
+    for ignored in (("--ignore", "city,age"), ("--ignore", "city", "--ignore", "age")):
+        found = facts(conditional / "run", conditional / "t.csv", *QUICK, "--only", "w1", *ignored)
+        assert [column["name"] for column in found["columns"]] == ["x"]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".feather", ".tsv", ".csv.gz", ".parquet", ".txt"])
+def test_tables_of_every_format_are_compared(facts, conditional, tmp_path, ending):
+    table = pa.csv.read_csv(conditional / "t.csv")
+    write_samples(iter([table]), len(table), tmp_path / f"t{ending}", "table")
+    found = facts(tmp_path / f"t{ending}", conditional / "t.csv", *QUICK, "--only", "w1", "--no-floor")
+    assert found["distances"]["w1"]["value"] == pytest.approx(0, abs=1e-9)

@@ -50,7 +50,7 @@ def test_a_claim_that_fails_is_an_error(capsys, monkeypatch):
     code, out, err = said(capsys, "vanishing")
     assert code == 4
     assert "NO   the minimax gradient vanishes" in out
-    assert "not so in this experiment: the minimax gradient vanishes" in err
+    assert "does not hold in this experiment: the minimax gradient vanishes" in err
     assert "Wasserstein" not in err
 
 

@@ -51,7 +51,7 @@ def test_a_claim_that_fails_is_an_error_but_of_a_quick_look(capsys, monkeypatch)
     code, out, err = said(capsys, "known")
     assert code == 4
     assert "NO   a critic at its optimum proves the exact distance of its samples" in out
-    assert "not so in this experiment: a critic at its optimum" in err
+    assert "does not hold in this experiment: a critic at its optimum" in err
     assert said(capsys, "known", "--quick")[0] == 0
 
 

@@ -52,7 +52,7 @@ def test_a_signal_while_data_is_read_leaves_nothing(tmp_path, monkeypatch, capsy
     before = signal.getsignal(number)
     monkeypatch.setattr(data, "open_data", and_signal(data.open_data, number))
     assert main(["train", *SMALL, "--out", str(tmp_path / "new" / "run")]) == code
-    assert f"stopped by {number.name} before the run had begun" in capsys.readouterr().err
+    assert f"stopped by {number.name} before the run began" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(number) == before
 
@@ -151,9 +151,7 @@ def test_going_back_is_said_in_a_line_of_warning(tmp_path, capsys):
     assert main(["train", *SMALL, *rates, "--out", str(tmp_path / "run")]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "diverged" in line]
     assert len(said) == 1
-    assert said[0].startswith(
-        "wgan: warning: training diverged at step 4: each update of the critic, at a rate of 0.3,"
-    )
+    assert said[0].startswith("wgan: warning: training diverged at step 4: at a learning rate of 0.3 each update")
     assert said[0].endswith("(0.0025 for the generator, 0.15 for the critic): rollback 1 of 3")
     assert events(tmp_path / "run").count("rolled-back") == 1
 

@@ -42,8 +42,8 @@ def test_penalty_of_a_linear_critic_by_hand(shape, one_sided, power, slope, expe
     assert value.item() == pytest.approx(10.0 * expected, rel=1e-6)
 
 
-def test_penalty_looks_on_the_straight_line_between_each_pair():
-    """The critic x^2 / 2 has gradient x, so that the penalty shows where it was taken."""
+def test_the_penalty_is_on_the_straight_line_between_each_pair():
+    """The critic x^2 / 2 has gradient x, so that the penalty shows where it is taken."""
     real, fake = Batch(torch.full((5, 1), 4.0)), Batch(torch.full((5, 1), 2.0))
     mix = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
     value = GradientPenalty(weight=1.0, target=0.0).penalty(
@@ -68,7 +68,7 @@ def test_gradient_of_the_penalty_agrees_with_finite_differences():
     real, fake = pair(3)
     mix = torch.rand(6, generator=rng(), dtype=torch.float64)
     weights = list(critic.parameters())
-    # Scores are float32 by contract; the body keeps the precision that differences need.
+    # A critic returns float32 scores; its body keeps float64 for finite differences.
     scores = lambda values, condition: critic.body(values).squeeze(1)  # noqa: E731
 
     class Exact(GradientPenalty):
@@ -94,7 +94,7 @@ def test_gradient_of_the_penalty_agrees_with_finite_differences():
     assert ours[0][0, 0].item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=2e-3)
 
 
-def test_penalty_refuses_batch_norm_and_names_the_way_out():
+def test_the_penalty_refuses_batch_norm_and_suggests_a_remedy():
     critic = DCGAN(filters=4).critic(Layout(shape=(1, 16, 16)))
     with pytest.raises(
         UsageError, match=r"scores each sample by itself, but the critic's 'body\.3' is batch norm"
@@ -104,7 +104,7 @@ def test_penalty_refuses_batch_norm_and_names_the_way_out():
     GradientPenalty().attach(DCGAN(filters=4, norm="layer").critic(Layout(shape=(1, 16, 16))))
 
 
-def test_clipping_keeps_every_weight_in_the_box_and_those_inside_untouched():
+def test_clipping_changes_only_weights_beyond_the_bound():
     critic = MLP(width=16).critic(Layout(shape=(2,)))
     before = [weight.clone() for weight in critic.parameters()]
     WeightClipping(bound=0.1).project(critic)
@@ -151,7 +151,7 @@ def test_spectral_norm_can_be_attached_twice():
 
 
 @pytest.mark.parametrize("name", list(CONSTRAINTS))
-def test_every_constraint_says_what_its_curve_is_in(name):
+def test_every_constraint_names_the_unit_of_the_estimate(name):
     assert CONSTRAINTS.build(name).scale
 
 
@@ -165,12 +165,12 @@ def test_every_constraint_says_what_its_curve_is_in(name):
         ("penalty:penalty_at=real", False),
     ],
 )
-def test_only_slopes_near_1_along_the_way_give_units_of_the_data(text, holds):
+def test_the_unit_is_that_of_the_data_only_for_slopes_near_1_between_samples(text, holds):
     assert CONSTRAINTS.build(text).scale.startswith("roughly in units of the scaled data") == holds
 
 
 @pytest.mark.parametrize("name", list(CONSTRAINTS))
-def test_every_constraint_keeps_its_three_moments(name):
+def test_every_constraint_implements_the_interface(name):
     constraint = CONSTRAINTS.build(name)
     critic = MLP(width=8).critic(Layout(shape=(2,)))
     constraint.attach(critic)
@@ -192,6 +192,6 @@ def test_every_constraint_keeps_its_three_moments(name):
         ("spectral:iterations=0", "iterations must be at least 1"),
     ],
 )
-def test_senseless_parameters_are_refused(text, message):
+def test_invalid_parameters_are_refused(text, message):
     with pytest.raises(UsageError, match=message):
         CONSTRAINTS.build(text)

@@ -1,4 +1,4 @@
-"""Penalties of critics whose gradient is known: f(x) = slope * x_0 has it everywhere, f(x) = a ||x||² / 2 has a x."""
+"""Penalties on critics with a known gradient: slope for f(x) = slope * x_0, and a x for f(x) = a ||x||² / 2."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def of(constraint: Penalty, scores, real: Batch, fake: Batch) -> float:
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 4, 5)])
-def test_flatness_at_samples_by_hand(shape):
+def test_r1_and_r2_by_hand(shape):
     real, fake = pair(*shape)
     squares = [batch.values.flatten(1).square().sum(dim=1).mean().item() for batch in (real, fake)]
     for constraint, expected in ((R1, squares[0]), (R2, squares[1]), (R1R2, sum(squares))):
@@ -59,7 +59,7 @@ def test_flatness_at_samples_by_hand(shape):
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 4, 5)])
-def test_dragan_looks_around_real_samples_as_wide_as_it_is_told(shape):
+def test_dragan_uses_noise_of_the_given_spread(shape):
     real, fake = pair(*shape)
     noise = torch.randn(real.values.shape, generator=rng(3)).double()
     for spread in (0.0, 0.5, 2.0):
@@ -69,7 +69,7 @@ def test_dragan_looks_around_real_samples_as_wide_as_it_is_told(shape):
     assert of(DRAGAN(), linear(0.5), real, fake) == pytest.approx(10 * 0.25)
 
 
-def test_the_place_of_the_gradient_penalty_is_a_choice():
+def test_where_the_gradient_penalty_is_taken():
     real, fake = pair(4)
     noise = torch.randn(6, 4, generator=rng(3)).double()
     around = real.values + 0.5 * real.values.std(correction=0) * noise
@@ -92,10 +92,10 @@ def test_optimal_pairs_are_those_of_optimal_transport():
     assert sorted(paired.sum(dim=(1, 2)).tolist()) == sorted(fake.values.sum(dim=(1, 2)).tolist())
 
 
-def test_optimal_pairs_keep_to_their_conditions_and_hand_gradients_on():
+def test_optimal_pairs_share_conditions_and_keep_their_graph():
     labels = torch.eye(3)[torch.randint(3, (30,), generator=rng(3))]
     real = Batch(torch.randn(30, 2, generator=rng(1)), labels)
-    # Each sample carries its label where it can be seen, and lies nearest to the real ones of another.
+    # Each sample contains its label, and is nearest to the real samples of another label.
     fake = Batch(torch.cat([10.0 * labels[:, [1]], labels.argmax(1, keepdim=True)], dim=1).requires_grad_(True), labels)
     paired = optimally_paired(real, fake)
     assert torch.equal(paired.values[:, 1].long(), labels.argmax(1))
@@ -109,8 +109,8 @@ def test_optimal_pairs_keep_to_their_conditions_and_hand_gradients_on():
 
 
 @pytest.mark.parametrize("name", ["penalty", "lp"])
-def test_between_optimal_pairs_a_penalty_looks_only_where_mass_moves(name):
-    """That is from 0 to 1 and from 10 to 9, where the critic's slope is 1; other lines see its slope of 3 between."""
+def test_between_optimal_pairs_the_penalty_acts_only_where_mass_moves(name):
+    """Those are the lines from 0 to 1 and from 10 to 9, with slope 1; other lines pass through slope 3."""
     real, fake = Batch(torch.tensor([[0.0], [10.0]])), Batch(torch.tensor([[9.0], [1.0]]))
     mix = torch.tensor([0.3, 0.6])
 
@@ -124,14 +124,14 @@ def test_between_optimal_pairs_a_penalty_looks_only_where_mass_moves(name):
 
 
 @pytest.mark.parametrize(("slope", "expected"), [(0.5, 0.0), (1.0, 0.0), (3.0, 40.0)])
-def test_the_lipschitz_penalty_leaves_slopes_below_one_alone(slope, expected):
+def test_the_lipschitz_penalty_ignores_slopes_below_one(slope, expected):
     assert of(LipschitzPenalty(), linear(slope), *pair(3)) == pytest.approx(expected)
     one_sided = of(GradientPenalty(one_sided=True), quadratic(0.8), *pair(3))
     assert of(LipschitzPenalty(), quadratic(0.8), *pair(3)) == pytest.approx(one_sided)
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_a_lazy_penalty_is_as_heavy_in_the_mean(name):
+def test_a_lazy_penalty_has_the_same_mean(name):
     real, fake = pair(3)
     diligent, lazy = CONSTRAINTS.build(name), CONSTRAINTS.build(f"{name}:every=4")
     acting = [update for update in range(12) if not isinstance(lazy.at(update), Unconstrained)]
@@ -142,7 +142,7 @@ def test_a_lazy_penalty_is_as_heavy_in_the_mean(name):
 
 
 @pytest.mark.parametrize("schedule", ["constant", "authors"])
-def test_updates_of_the_critic_are_numbered_through_the_run(schedule):
+def test_critic_updates_are_numbered_throughout_the_run(schedule):
     hparams = Hyperparameters(generator_steps=1100, critic_steps=3, critic_schedule=schedule)
     done = 0
     for step in range(1100):
@@ -175,7 +175,7 @@ def test_the_gradient_of_every_penalty_agrees_with_finite_differences(name):
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_a_flat_critic_gives_finite_gradients_even_of_gradients(name):
+def test_a_flat_critic_gives_finite_second_derivatives(name):
     constraint = CONSTRAINTS.build(name)
     flat = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     real, fake = pair(3)
@@ -187,7 +187,7 @@ def test_a_flat_critic_gives_finite_gradients_even_of_gradients(name):
     assert second.isfinite().all()
 
 
-def test_clipped_weights_can_be_had_without_clipping():
+def test_projected_clips_copies_of_weights():
     clipping = CONSTRAINTS.build("clipping:bound=0.5")
     weights = [torch.tensor([-2.0, 0.2], requires_grad=True), torch.tensor([0.7])]
     projected = clipping.projected(weights)
@@ -210,6 +210,6 @@ def test_clipped_weights_can_be_had_without_clipping():
         ("penalty:penalty_at=above", "'above' is not one of"),
     ],
 )
-def test_senseless_parameters_are_refused(text, message):
+def test_invalid_parameters_are_refused(text, message):
     with pytest.raises(UsageError, match=message):
         CONSTRAINTS.build(text)

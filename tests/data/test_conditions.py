@@ -1,4 +1,4 @@
-"""Conditions from words to what the networks see and back, and how they are drawn."""
+"""Conditions: conversion between user values and network inputs, and their distribution."""
 
 import json
 from collections import Counter
@@ -54,7 +54,7 @@ def open_table(**options) -> object:
     return open_data(TABLE, DataOptions(**{"missing": "keep", "held_out": 0.0} | options), seed=0)
 
 
-def test_parts_are_spread_out_side_by_side():
+def test_parts_are_encoded_side_by_side():
     conditions = described(*ROWS)
     assert (conditions.names, conditions.size) == (["hair", "eyes"], 5)
     seen = conditions.expand(torch.tensor([[2, 1], [0, 0]]))
@@ -62,7 +62,7 @@ def test_parts_are_spread_out_side_by_side():
     assert conditions.describe() == "hair (3 categories), eyes (2 categories)"
 
 
-def test_words_become_numbers_and_come_back_in_their_types():
+def test_values_are_encoded_and_decoded_in_their_types():
     source = open_table(condition=("age,job", "since", "kind"))
     batch = source.sample(50, rng())
     assert source.conditions.size == 1 + 3 + 1 + 2
@@ -76,7 +76,7 @@ def test_words_become_numbers_and_come_back_in_their_types():
     assert [column.name for column in source.codec.columns] == ["hours"]
 
 
-def test_a_row_keeps_its_own_condition():
+def test_rows_are_drawn_with_their_own_conditions():
     for options in ({}, {"held_out": 0.5}):
         source = open_table(condition=("age", "job"), **options)
         pairs = set(zip(TABLE["hours"].to_pylist(), TABLE["age"].to_pylist(), TABLE["job"].to_pylist(), strict=True))
@@ -91,7 +91,7 @@ def test_a_row_keeps_its_own_condition():
         assert seen == pairs
 
 
-def test_conditions_are_drawn_as_they_occur():
+def test_conditions_are_drawn_with_their_frequencies():
     conditions = described(*ROWS)
     counts = Counter(words(conditions, conditions.draw(24_000, rng())))
     shares = {
@@ -106,7 +106,7 @@ def test_conditions_are_drawn_as_they_occur():
     assert torch.equal(conditions.draw(7, rng(3)), conditions.draw(7, rng(3)))
 
 
-def test_wrong_conditions_are_truly_wrong_and_occur_as_they_do_otherwise():
+def test_mismatched_conditions_differ_and_have_the_frequencies_of_the_others():
     conditions = described(*ROWS)
     own = conditions.expand(torch.tensor([[0, 0]] * 12_000 + [[2, 1]] * 12_000))
     wrong = conditions.mismatched(own, rng())
@@ -123,7 +123,7 @@ def test_wrong_conditions_are_truly_wrong_and_occur_as_they_do_otherwise():
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), min_size=2, max_size=9), st.integers(0, 99))
 @settings(deadline=None, max_examples=40)
-def test_no_wrong_condition_is_ever_the_right_one(rows, seed):
+def test_mismatched_conditions_always_differ(rows, seed):
     conditions = described(*rows)
     own = conditions.expand(torch.tensor(rows))
     if len(set(rows)) == 1:
@@ -135,7 +135,7 @@ def test_no_wrong_condition_is_ever_the_right_one(rows, seed):
     assert set(words(conditions, wrong)) <= set(words(conditions, own))
 
 
-def test_wrong_conditions_of_numbers_and_texts_differ_too():
+def test_mismatched_numbers_and_texts_differ_too():
     source = open_table(condition=("hours",), ignore=("job", "kind"))
     own = source.sample(500, rng()).condition
     assert not (source.conditions.mismatched(own, rng(1)) == own).any()
@@ -144,7 +144,7 @@ def test_wrong_conditions_of_numbers_and_texts_differ_too():
 # -- asking ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_asked_for_is_given_and_the_rest_drawn_as_in_the_data():
+def test_given_values_are_fixed_and_the_others_drawn_from_the_data():
     conditions = described(*ROWS)
     drawn = Counter(words(conditions, conditions.where({"hair": "black"}).draw(9_000, rng())))
     assert drawn.keys() == {("black", "blue"), ("black", "green")}
@@ -153,13 +153,13 @@ def test_what_is_asked_for_is_given_and_the_rest_drawn_as_in_the_data():
     assert set(words(conditions, both.draw(20, rng()))) == {("red", "green")}
 
 
-def test_combinations_that_never_occurred_can_be_asked_for():
+def test_combinations_that_never_occurred_can_be_requested():
     conditions = described(*ROWS)
     never = conditions.where({"hair": "red", "eyes": "blue"})
     assert set(words(conditions, never.draw(20, rng()))) == {("red", "blue")}
 
 
-def test_beside_a_number_the_rest_is_drawn_as_in_the_rows_nearest_to_it():
+def test_given_a_number_the_others_are_drawn_from_the_nearest_rows():
     number = np.arange(400)
     columns = {"size": number + 0.25, "tall": np.where(number < 200, "no", "yes"), "x": number % 7 * 1.0}
     conditions = open_data(pa.table(columns), DataOptions(condition=("size", "tall"), held_out=0.0), seed=0).conditions
@@ -177,14 +177,14 @@ def test_beside_a_number_the_rest_is_drawn_as_in_the_rows_nearest_to_it():
     assert set(tall(50.25, tall="yes")) == {"yes"}
 
 
-def test_rows_that_have_the_very_number_are_enough_where_there_are_many():
+def test_enough_rows_with_the_exact_number_are_used_alone():
     columns = {"age": [30] * 90 + [31] * 310, "job": ["cook"] * 90 + ["judge"] * 310, "x": np.arange(400.0)}
     conditions = open_data(pa.table(columns), DataOptions(condition=("age", "job"), held_out=0.0), seed=0).conditions
     drawn = conditions.decode(conditions.where({"age": 30}).draw(500, rng()))
     assert set(drawn["job"].to_pylist()) == {"cook"}
 
 
-def test_several_values_come_equally_often():
+def test_several_values_are_drawn_equally_often():
     conditions = described(*ROWS)
     drawn = words(conditions, conditions.where({"hair": ["black", "red"]}).draw(8_000, rng()))
     counts = Counter(hair for hair, _ in drawn)
@@ -201,12 +201,12 @@ def test_several_values_come_equally_often():
         ({"eyes": []}, "no value of 'eyes' was given"),
     ],
 )
-def test_what_is_not_known_is_refused_with_what_is(wanted, message):
+def test_unknown_values_are_refused_and_the_known_listed(wanted, message):
     with pytest.raises(UsageError, match=message):
         described(*ROWS).where(wanted)
 
 
-def test_values_are_asked_for_as_one_types_them():
+def test_values_can_be_typed_as_text():
     source = open_table(condition=("age", "job", "since", "kind"))
     conditions = source.conditions
 
@@ -234,7 +234,7 @@ def test_values_are_asked_for_as_one_types_them():
             conditions.where(wanted)
 
 
-def test_named_classes_can_be_asked_for_by_number():
+def test_named_classes_can_be_requested_by_number():
     source = open_data("fashion-mnist", DataOptions(condition=("label",)), seed=0)
     assert source.offers == ("label",)
     for wanted, name in ((9, "Ankle boot"), ("0", "T-shirt/top"), ("bag", "Bag")):
@@ -244,7 +244,7 @@ def test_named_classes_can_be_asked_for_by_number():
         source.conditions.where({"label": 10})
 
 
-def test_what_is_encoded_must_be_whole_and_known():
+def test_incomplete_or_unknown_values_cannot_be_encoded():
     conditions = described(*ROWS)
     assert conditions.encode({"eyes": ["green"], "hair": ["red"]}).tolist() == [[0, 0, 1, 0, 1]]
     with pytest.raises(UsageError, match="no 'eyes' was given"):
@@ -253,7 +253,7 @@ def test_what_is_encoded_must_be_whole_and_known():
         conditions.encode({"hair": ["red"], "eyes": ["blue"], "nose": ["long"]})
 
 
-def test_long_lists_of_known_values_are_cut():
+def test_long_lists_of_known_values_are_truncated():
     parts = (category("word", *(f"w{number:03}" for number in range(100))),)
     conditions = Conditions.of_rows(parts, torch.arange(100)[:, None])
     with pytest.raises(UsageError, match=r"Known: w000, .*w029 and 70 more\."):
@@ -263,7 +263,7 @@ def test_long_lists_of_known_values_are_cut():
 # -- what a run keeps -----------------------------------------------------------------------------------------------
 
 
-def test_the_state_gives_the_same_conditions_again():
+def test_conditions_are_restored_from_their_state():
     conditions = open_table(condition=("age", "job", "since", "kind")).conditions
     again = Conditions.from_state(json.loads(json.dumps(conditions.state(), allow_nan=False)))
     assert again.describe() == conditions.describe()
@@ -284,13 +284,13 @@ def test_the_state_gives_the_same_conditions_again():
         ({"parts": []}, "codes of shape"),
     ],
 )
-def test_a_state_that_makes_no_sense_is_refused(change, message):
+def test_an_invalid_state_is_refused(change, message):
     state = open_table(condition=("age", "job")).conditions.state()
     with pytest.raises(ValueError, match=message):
         Conditions.from_state(state | change)
 
 
-def test_of_very_many_descriptions_some_are_kept():
+def test_the_state_holds_a_subset_of_very_many_conditions():
     values = np.arange(12_000) / 100
     table = pa.table({"x": np.arange(12_000.0), "height": values})
     conditions = open_data(table, DataOptions(condition=("height",), held_out=0.0), seed=0).conditions
@@ -305,7 +305,7 @@ def test_of_very_many_descriptions_some_are_kept():
 # -- from labels, and what is refused ---------------------------------------------------------------------------------
 
 
-def test_labels_of_points_are_conditions_when_they_are_asked_for(tmp_path):
+def test_labels_of_points_can_be_conditions(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 2))
     for labels, kind in (
         (np.arange(40) % 4, "4 categories"),
@@ -345,7 +345,7 @@ def test_rows_whose_label_is_missing_are_dropped_with_their_points(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(60, 3), (60, 4, 4)])
-def test_labels_of_arrays_are_counted_measured_and_dropped_as_one_says(tmp_path, shape):
+def test_labels_of_arrays_follow_the_options(tmp_path, shape):
     values = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
     np.savez(tmp_path / "x.npz", x=values, y=np.arange(60) % 7)
     open_as = {"condition": ("label",), "held_out": 0.0}
@@ -414,14 +414,14 @@ def test_the_modes_of_a_toy_are_its_labels():
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_be_a_condition_says_why(data, options, error, message):
+def test_invalid_conditions_are_refused_with_a_reason(data, options, error, message):
     with pytest.raises(error, match=message):
         open_data(
             data, DataOptions(**{"missing": "keep"} | options) if data is TABLE else DataOptions(**options), seed=0
         )
 
 
-def test_a_condition_may_be_named_as_category_too():
+def test_a_condition_can_also_be_categorical():
     check(Settings(input=DataOptions(condition=("age",), categorical=("age",))))
     assert open_table(condition=("age",), categorical=("age",)).conditions.size == 5
 
@@ -429,7 +429,7 @@ def test_a_condition_may_be_named_as_category_too():
 # -- combinations kept from training ----------------------------------------------------------------------------------
 
 
-def test_unseen_combinations_are_in_neither_part_and_their_values_in_others():
+def test_unseen_combinations_are_neither_trained_on_nor_held_out():
     draws = np.random.default_rng(0).integers(0, [4, 3], (600, 2))
     table = pa.table({"x": np.arange(600.0), "a": [f"a{a}" for a in draws[:, 0]], "b": [f"b{b}" for b in draws[:, 1]]})
     source = open_data(table, DataOptions(condition=("a", "b"), unseen=0.25), seed=0)
@@ -446,7 +446,7 @@ def test_unseen_combinations_are_in_neither_part_and_their_values_in_others():
     assert set(words(other.conditions, other.labelled("unseen", 600, rng()).condition)) != found["unseen"]
 
 
-def test_combinations_that_hold_a_value_of_their_own_stay():
+def test_combinations_with_a_unique_value_are_trained_on():
     parts = (category("a", "x", "y"), category("b", "x", "y"))
     with pytest.raises(UsageError, match="each has a value that no other has"):
         rows_of_unseen_combinations(parts, torch.tensor([[0, 0], [1, 1]]), 0.5, 0)
@@ -456,7 +456,7 @@ def test_combinations_that_hold_a_value_of_their_own_stay():
     assert set(codes[:, 0].tolist()) == set(codes[:, 1].tolist()) == {0, 1}
 
 
-def test_the_fingerprint_follows_the_conditions():
+def test_the_fingerprint_depends_on_the_conditions():
     plain, first, second = (open_table(condition=names) for names in ((), ("age",), ("age", "job")))
     assert len({source.fingerprint() for source in (plain, first, second)}) == 3
     assert open_table(condition=("age",)).fingerprint() == first.fingerprint()

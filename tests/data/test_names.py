@@ -48,7 +48,7 @@ def test_the_rank_of_an_array_decides_its_kind(tmp_path, ending, shape, kind):
     assert kind_of(str(path)) == kind
 
 
-def test_an_array_that_cannot_be_read_is_left_to_its_reader(tmp_path):
+def test_an_unreadable_array_counts_as_points(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"junk")
     assert kind_of(str(tmp_path / "a.npy")) == "points"
 
@@ -57,17 +57,17 @@ def test_a_folder_holds_images(tmp_path):
     assert kind_of(str(tmp_path)) == "images"
 
 
-def test_a_missing_path_names_the_nearest(tmp_path):
+def test_a_missing_path_suggests_similar_names(tmp_path):
     (tmp_path / "customers.csv").write_text("a\n")
     with pytest.raises(UsageError, match=r"Did you mean '.*customers\.csv'"):
         kind_of(str(tmp_path / "custmers.csv"))
     with pytest.raises(UsageError, match="Did you mean 'swiss-roll'"):
         kind_of("swissroll")
-    with pytest.raises(UsageError, match=r"neither a built-in.*\nTaken: a built-in name \(ring"):
+    with pytest.raises(UsageError, match=r"neither a built-in.*\nSupported: a built-in name \(ring"):
         kind_of("/nowhere/at/all")
 
 
-def test_unknown_endings_nothing_and_fifos_are_refused(tmp_path):
+def test_unknown_endings_empty_names_and_fifos_are_refused(tmp_path):
     (tmp_path / "a.xyz").write_text("1")
     with pytest.raises(UsageError, match="ending that is not known"):
         kind_of(str(tmp_path / "a.xyz"))

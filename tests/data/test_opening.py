@@ -13,7 +13,7 @@ def state_of(data, **options):
     return open_data(data, DataOptions(**options), seed=0).codec.state()
 
 
-def test_the_room_exports_what_it_says():
+def test_all_names_of_the_package_can_be_imported():
     for name in wgan.data.__all__:
         assert getattr(wgan.data, name) is not None
     assert set(wgan.data.__all__) == set(dir(wgan.data))
@@ -31,7 +31,7 @@ def test_the_room_exports_what_it_says():
         ({"scaling": "each"}, "scaling=.each. cannot be used with .*a table"),
     ],
 )
-def test_options_that_mean_nothing_for_a_table_are_listed(tmp_path, options, message):
+def test_options_that_do_not_apply_to_a_table_are_listed(tmp_path, options, message):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
     with pytest.raises(UsageError, match=message):
         open_data(tmp_path / "t.csv", DataOptions(**options), seed=0)
@@ -39,7 +39,7 @@ def test_options_that_mean_nothing_for_a_table_are_listed(tmp_path, options, mes
         open_data(pd.DataFrame({"a": [1, 2, 3]}), DataOptions(**options), seed=0)
 
 
-def test_options_that_mean_nothing_elsewhere():
+def test_options_that_do_not_apply_to_other_data_are_refused():
     for data, options in [
         ("ring", {"scaling": "none"}),
         ("ring", {"held_out": 0.2}),
@@ -54,7 +54,7 @@ def test_options_that_mean_nothing_elsewhere():
             open_data(data, DataOptions(**options), seed=0)
 
 
-def test_options_that_mean_nothing_for_pixels_that_are_decoded_already(tmp_path):
+def test_options_that_do_not_apply_to_decoded_pixels_are_refused(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 6), dtype=np.uint8)
     np.save(tmp_path / "x.npy", pixels)
     header = b"\0\0\x08\x03" + np.array(pixels.shape, ">i4").tobytes()
@@ -79,7 +79,7 @@ def test_options_out_of_range():
 
 @pytest.mark.parametrize("data", [3, {"a": [1, 2]}, None])
 def test_other_objects_are_refused(data):
-    with pytest.raises(DataError, match=r"cannot be read as data\nTaken: a name or path"):
+    with pytest.raises(DataError, match=r"cannot be read as data\nSupported: a name or path"):
         open_data(data, DataOptions(), seed=0)
 
 
@@ -103,7 +103,7 @@ def test_a_line_break_in_a_name_is_escaped_where_shown(tmp_path):
 @pytest.mark.parametrize(
     "state", [{}, {"kind": "sound"}, {"kind": "points"}, {"kind": "table", "columns": [{"how": "magic"}]}]
 )
-def test_a_stored_codec_that_cannot_be_read(state):
+def test_an_invalid_stored_codec_is_refused(state):
     with pytest.raises(CheckpointError, match="stored preprocessing"):
         codec_from_state(state)
 
@@ -118,11 +118,11 @@ def test_equal_codecs_do_not_differ():
     assert codec_differences(state_of("ring"), state_of("grid")) == []
 
 
-def test_other_kinds_differ_in_nothing_else():
+def test_codecs_of_other_kinds_differ_in_kind_only():
     assert codec_differences(state_of(FRAME), state_of("ring")) == ["kind: points, was table"]
 
 
-def test_columns_that_are_new_missing_or_of_another_type_are_named():
+def test_new_missing_and_changed_columns_are_named():
     other = FRAME.drop(columns="pay").assign(age=[1.5, 2.5, 3.5], job=["cook", "nurse", "cook"], size=[1, 2, 3])
     assert codec_differences(state_of(FRAME), state_of(other)) == [
         "columns: 'pay' is missing",
@@ -132,12 +132,12 @@ def test_columns_that_are_new_missing_or_of_another_type_are_named():
     ]
 
 
-def test_columns_in_another_order_are_told():
+def test_columns_in_another_order_are_reported():
     lines = codec_differences(state_of(FRAME), state_of(FRAME[["pay", "age", "job"]]))
     assert lines == ["columns: in the order 'pay', 'age', 'job', was 'age', 'job', 'pay'"]
 
 
-def test_points_of_other_width_and_dtype_differ_by_field():
+def test_points_of_another_width_and_dtype_differ_by_field():
     points = np.random.default_rng(0).normal(size=(9, 2))
     lines = codec_differences(state_of(points), state_of(np.c_[points, points].astype("f4")))
     assert "dtype: <f4, was <f8" in lines

@@ -30,7 +30,7 @@ def counted(monkeypatch):
     return open_data(table, DataOptions(condition=("says",), text=("says",), embedding="letters", held_out=0.0), seed=0)
 
 
-def test_texts_are_seen_as_centred_embeddings_of_unit_scale(counted):
+def test_texts_are_encoded_as_centred_embeddings_of_unit_scale(counted):
     conditions = counted.conditions
     assert conditions.describe() == "says (text, 3 different, 3 entries each)"
     (part,) = conditions.parts
@@ -43,7 +43,7 @@ def test_texts_are_seen_as_centred_embeddings_of_unit_scale(counted):
     assert conditions.decode(batch.condition)["says"].to_pylist() == [said[row] for row in rows]
 
 
-def test_new_texts_can_be_asked_for(counted):
+def test_new_texts_can_be_requested(counted):
     conditions = counted.conditions.where({"says": "bbb"})
     (row,) = conditions.draw(1, torch.Generator().manual_seed(0))
     (part,) = counted.conditions.parts
@@ -53,7 +53,7 @@ def test_new_texts_can_be_asked_for(counted):
     assert counted.conditions.encode({"says": ["cab"]}).shape == (1, 3)
 
 
-def test_the_state_keeps_the_embeddings_so_that_known_texts_need_no_embedding(counted, monkeypatch):
+def test_known_texts_need_no_embedding_after_restoring(counted, monkeypatch):
     again = Conditions.from_state(json.loads(json.dumps(counted.conditions.state())))
     rng = torch.Generator().manual_seed(0)
     assert torch.equal(again.draw(9, rng), counted.conditions.draw(9, torch.Generator().manual_seed(0)))
@@ -65,11 +65,11 @@ def test_the_state_keeps_the_embeddings_so_that_known_texts_need_no_embedding(co
         again.where({"says": "b"})
 
 
-def test_a_part_without_a_name_for_its_embedding_knows_its_texts_only():
+def test_without_a_named_embedding_only_known_texts_can_be_requested():
     part = Text.from_state(Text.fit("says", "string", ["a", "b"], letters).state())
-    assert part.knowing(["a"]) is part
+    assert part.with_texts(["a"]) is part
     with pytest.raises(UsageError, match=r"says: 'c' is not among the texts of the data.*\nPass the embedding"):
-        part.knowing(["c"])
+        part.with_texts(["c"])
 
 
 @pytest.mark.parametrize(
@@ -81,18 +81,18 @@ def test_a_part_without_a_name_for_its_embedding_knows_its_texts_only():
         (lambda texts: np.full((len(texts), 2), np.nan), "numbers that are not finite"),
     ],
 )
-def test_embeddings_that_are_none_are_refused(embed, message):
+def test_invalid_embeddings_are_refused(embed, message):
     with pytest.raises(DataError, match=message):
         Text.fit("says", "string", ["a", "b"], embed)
 
 
-def test_an_unknown_embedding_lists_the_known():
+def test_an_unknown_embedding_lists_the_known_ones():
     table = pa.table({"x": [1.0, 2.0], "says": ["a", "b"]})
     with pytest.raises(UsageError, match=r"embedding 'minilmm' is not known\nDid you mean 'minilm'"):
         open_data(table, DataOptions(condition=("says",), text=("says",), embedding="minilmm"), seed=0)
 
 
-def test_a_condition_with_too_many_texts_says_what_to_do():
+def test_a_condition_with_too_many_texts_suggests_an_embedding():
     table = pa.table({"x": np.arange(60.0), "says": [f"text {number}" for number in range(60)]})
     with pytest.raises(DataError, match=r"Use text=\[.says.\] to embed it"):
         open_data(table, DataOptions(condition=("says",)), seed=0)

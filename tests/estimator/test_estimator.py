@@ -251,7 +251,7 @@ class TestForms:
         data = RNG.integers(0, 255, (20, 3, 5, 7) if first else (20, 5, 7, 3)).astype(dtype)
         data = data / np.float32(127.5) - 1 if dtype == "float32" else data
         codec, form = open_data(data, DataOptions(), seed=0).codec, form_of(data)
-        np.testing.assert_allclose(form.back(codec.restore(encoded(data, codec))), data, atol=1e-6)
+        np.testing.assert_allclose(form.restore(codec.restore(encoded(data, codec))), data, atol=1e-6)
 
     def test_other_images_have_the_range_that_was_fitted(self):
         from wgan.data import open_data
@@ -496,4 +496,4 @@ class TestThePackage:
 
     def test_a_form_without_facts_leaves_arrays_alone(self):
         images = RNG.integers(0, 255, (2, 3, 4, 1), dtype=np.uint8)
-        assert Form().back(images) is images
+        assert Form().restore(images) is images

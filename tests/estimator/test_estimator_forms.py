@@ -82,10 +82,10 @@ def test_what_no_sample_could_be_is_refused_before_training(monkeypatch):
 
     # A dtype that a library writes as one thing and reads as another.
     monkeypatch.setattr("wgan.estimator.forms.note_of", forget)
-    with pytest.raises(DataError, match=r"column 'text' of the dtype string would come back as string\nConvert it"):
+    with pytest.raises(DataError, match=r"column 'text' has dtype string, but samples would have string\nConvert it"):
         WGAN(**SMALL, settings={"missing": "keep"}).fit(FRAME)
     monkeypatch.setattr("wgan.estimator.forms.note_of", lambda column: {"name": "no such dtype"})
-    with pytest.raises(DataError, match=r"samples could not be like this data: .*no such dtype.*"):
+    with pytest.raises(DataError, match=r"samples cannot have the types of this data: .*no such dtype.*"):
         WGAN(**SMALL, settings={"missing": "keep"}).fit(FRAME)
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from wgan.cli.judging import lines
 
 from wgan import runs
 from wgan.batch import Batch, Layout
-from wgan.cli.judging import lines
 from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.evaluation.metrics import METRICS, Metric, SampleEvaluator, harden, mode_coverage

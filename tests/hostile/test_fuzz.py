@@ -46,7 +46,7 @@ OTHERS = {
     "studies.proofs.curves": "reads and writes JSON of its own values, in a folder of its own",
     "report.pictures": "reads samples by report.record, and is tried with it",
     "cli.sample": "looks for the kind of a run, and leaves all faults to runs.metadata",
-    "cli.train": "reads settings by settings.toml",
+    "cli.train_settings": "reads settings by settings.toml",
     "runs.samples": "writes samples",
     "estimator.model": "reads by estimator.keeping",
     "data.compression": "opens files for data.tables.limits and data.contents",
@@ -138,7 +138,7 @@ def test_any_text_is_settings_or_a_usage_error(tmp_path, text):
     [
         ("steps = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
         ("steps = " + "9" * 5000, "not valid TOML"),
-        ("steps = 0x" + "9" * 5000, "a whole number of some 6,0.. digits"),
+        ("steps = 0x" + "9" * 5000, "a whole number of about 6,0.. digits"),
         ("batch_size = " + "9" * 23, "batch_size must be at most 1,000,000,000,000"),
         ("threads = 99999999", "threads must be between 0 and 1,024"),
         ("a." * 5000 + "a = 1", "a key has more than two parts"),

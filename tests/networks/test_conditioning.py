@@ -1,4 +1,4 @@
-"""Conditions in the networks, and in the game: what enters, by which way, and what the critic is told is wrong."""
+"""Conditions in networks and in training: ways of conditioning, and mismatched samples."""
 
 import dataclasses
 
@@ -41,7 +41,7 @@ def conditions(seed: int = 0) -> torch.Tensor:
 
 
 def shuffled_weights(network: nn.Module) -> nn.Module:
-    """Norms that follow a condition begin without it: give all weights values of their own."""
+    """Randomise all parameters, since conditional norms start at 0."""
     with torch.no_grad():
         for number, weight in enumerate(network.parameters()):
             weight.copy_(0.3 * torch.randn(weight.shape, generator=rng(number)))
@@ -50,7 +50,7 @@ def shuffled_weights(network: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize("way", ["concat", "norm", None])
 @pytest.mark.parametrize("name", list(SMALL))
-def test_what_a_generator_makes_depends_on_its_own_condition_alone(name, way):
+def test_a_sample_depends_on_its_own_condition_only(name, way):
     network = NETWORKS.build(SMALL[name])
     generator = shuffled_weights(network.generator(NOISE, IMAGE, Given(size=ENTRIES, way=way)))
     noise, first, second = torch.randn(NUM, NOISE, generator=rng(9)), conditions(1), conditions(2)
@@ -66,7 +66,7 @@ def test_what_a_generator_makes_depends_on_its_own_condition_alone(name, way):
 
 @pytest.mark.parametrize("way", ["concat", "projection", None])
 @pytest.mark.parametrize("name", list(SMALL))
-def test_a_score_depends_on_its_own_condition_alone(name, way):
+def test_a_score_depends_on_its_own_condition_only(name, way):
     critic = shuffled_weights(NETWORKS.build(SMALL[name]).critic(IMAGE, given=Given(size=ENTRIES, way=way)))
     values, first, second = torch.randn(NUM, *IMAGE.shape, generator=rng(9)), conditions(1), conditions(2)
     second[0] = first[0]
@@ -80,7 +80,7 @@ def test_a_score_depends_on_its_own_condition_alone(name, way):
 
 
 @pytest.mark.parametrize("name", ["autoencoder:width=8,code=3", "conv-autoencoder:filters=4,code=3"])
-def test_autoencoders_reproduce_a_sample_that_is_described(name):
+def test_autoencoders_take_conditions(name):
     critic = shuffled_weights(NETWORKS.build(name).critic(IMAGE, given=Given(size=ENTRIES)))
     values = torch.randn(NUM, *IMAGE.shape, generator=rng(9))
     assert (critic(values, conditions(1)) != critic(values, conditions(2))).all()
@@ -88,7 +88,7 @@ def test_autoencoders_reproduce_a_sample_that_is_described(name):
         NETWORKS.build(name).critic(IMAGE, given=Given(size=ENTRIES, way="projection"))
 
 
-def test_a_projection_is_an_inner_product_with_what_the_last_layer_sees():
+def test_a_projection_is_an_inner_product_with_the_last_features():
     """Score = w . h(x) + b + <E c, h(x)>, written out."""
     critic = NETWORKS.build("mlp:width=8,depth=2").critic(Layout(shape=(3,)), given=Given(size=2, way="projection"))
     values, condition = torch.randn(7, 3), torch.randn(7, 2)
@@ -101,7 +101,7 @@ def test_a_projection_is_an_inner_product_with_what_the_last_layer_sees():
 
 
 @pytest.mark.parametrize(("norm", "shape"), [("batch", (6, 4, 3, 3)), ("layer", (6, 4, 3, 3))])
-def test_a_conditional_norm_begins_as_a_plain_one_and_follows_its_condition(norm, shape):
+def test_a_conditional_norm_starts_as_a_plain_norm(norm, shape):
     plain = nn.BatchNorm2d(4, affine=False) if norm == "batch" else nn.GroupNorm(1, 4, affine=False)
     layer = ConditionalNorm(plain, 4, 2)
     values, condition = torch.randn(shape), torch.randn(6, 2)
@@ -114,7 +114,7 @@ def test_a_conditional_norm_begins_as_a_plain_one_and_follows_its_condition(norm
     torch.testing.assert_close(layer(values, condition), expected)
 
 
-def test_the_words_of_the_settings():
+def test_the_values_of_the_setting():
     ways = {word: tuple(given.way for given in given_to(word, 3)) for word in ("auto", "concat", "norm-projection")}
     assert ways == {"auto": (None, None), "concat": ("concat", "concat"), "norm-projection": ("norm", "projection")}
     assert Given(size=3, way="norm").packed(2) == Given(size=6, way="norm")
@@ -129,13 +129,13 @@ def test_the_words_of_the_settings():
         ({"conditioning": "projection", "objective": "mmd", "constraint": "none"}, "critic gives .* features"),
     ],
 )
-def test_ways_that_a_network_does_not_have_are_refused(changes, message):
+def test_unsupported_ways_of_conditioning_are_refused(changes, message):
     settings = Settings(**{"generator": "mlp:width=4", "critic": "mlp:width=4", "latent_dim": 2} | changes)
     with pytest.raises(UsageError, match=message):
         build_game(settings, IMAGE, 3)
 
 
-def test_players_that_were_made_for_conditions_say_so():
+def test_conditional_players_need_a_condition():
     game = build_game(Settings(generator="mlp:width=4", critic="mlp:width=4", latent_dim=2), Layout(shape=(2,)), 3)
     with pytest.raises(UsageError, match="this generator was made for conditions"):
         game.draw(torch.zeros(1, 2))
@@ -145,7 +145,7 @@ def test_players_that_were_made_for_conditions_say_so():
 
 @pytest.mark.parametrize("conditioning", ["concat", "projection"])
 @pytest.mark.parametrize("critic", ["mlp:width=8", "dcgan:filters=4,norm=none"])
-def test_spectral_normalisation_reaches_what_the_condition_enters_by(critic, conditioning):
+def test_spectral_normalisation_includes_the_embedding(critic, conditioning):
     settings = Settings(
         generator="mlp:width=4", critic=critic, latent_dim=2, constraint="spectral", conditioning=conditioning
     )
@@ -167,7 +167,7 @@ def test_one_pass_over_both_batches_gives_the_scores_of_each():
     assert not ties_samples(game.critic)
 
 
-# -- the game under conditions ---------------------------------------------------------------------------------------
+# -- training under conditions ---------------------------------------------------------------------------------------
 
 
 RING = DataOptions(condition=("label",))
@@ -186,8 +186,8 @@ def conditional(settings: Settings = GAME, **changes):
     return build_setup(dataclasses.replace(settings, **changes), open_data("ring", settings.input, seed=0))
 
 
-def test_the_wrong_conditions_take_the_generated_samples_place_in_a_third_term():
-    """(1 - w) L(real, fake) + w L(real, wrong), for every objective, with what it draws written out."""
+def test_mismatched_samples_enter_the_loss_in_a_third_term():
+    """(1 - w) L(real, fake) + w L(real, mismatched), for every objective, with the same draws."""
     for name in OBJECTIVES:
         word = {"mmd": "mmd:features=3", "energy": "energy"}.get(name, name)
         critic = (
@@ -210,7 +210,7 @@ def modes_of(points: torch.Tensor) -> torch.Tensor:
     return torch.cdist(points, open_data("ring", DataOptions(), seed=0).modes).argmin(dim=1)
 
 
-def test_no_mismatched_sample_fits_the_condition_that_it_stands_under():
+def test_no_mismatched_sample_fits_its_condition():
     setup = conditional(mismatch=0.5)
     asked, shown = [], []
     for step in range(200):
@@ -220,21 +220,21 @@ def test_no_mismatched_sample_fits_the_condition_that_it_stands_under():
         shown.append(modes_of(mismatched.values))
     asked, shown = torch.cat(asked), torch.cat(shown)
     assert not (asked == shown).any()
-    # Of the seven others each comes as often as it does among them.
+    # The seven others come equally often.
     counts = torch.bincount(shown[asked == 3], minlength=8)
     assert counts[3] == 0
     assert counts.sum() / 7 * 0.7 < counts[counts > 0].min()
 
 
-def test_wrong_samples_are_many_and_not_one_again_and_again():
+def test_mismatched_samples_are_diverse():
     setup = conditional(mismatch=0.5)
     for step in range(20):
         _, mismatched = draw_real(setup, "real", step)
         assert len(torch.unique(mismatched.values, dim=0)) > setup.hparams.batch_size / 2
 
 
-def test_a_generator_that_is_shown_real_samples_is_asked_for_what_these_are():
-    """Moments without a critic: its outputs are samples with their conditions beside them."""
+def test_a_generator_that_sees_real_samples_gets_their_conditions():
+    """MMD without a critic: its outputs are samples joined with their conditions."""
     seen = []
 
     class Diary(MMD):
@@ -248,8 +248,8 @@ def test_a_generator_that_is_shown_real_samples_is_asked_for_what_these_are():
     assert all(torch.equal(of_fake, of_real) and of_fake.shape == (12, 8) for of_fake, of_real in seen)
 
 
-def test_where_no_batch_has_another_condition_a_wrong_one_is_drawn():
-    """Of a thousand rows one is b: hardly any batch of twelve holds it."""
+def test_a_wrong_condition_is_drawn_if_no_batch_has_another():
+    """One of a thousand rows is b, so that hardly any batch of twelve contains it."""
     table = pa.table({"x": np.arange(1000.0), "c": ["a"] * 999 + ["b"]})
     source = open_data(table, DataOptions(condition=("c",), held_out=0.0), seed=0)
     rare = source.conditions.encode({"c": ["b"]})
@@ -260,7 +260,7 @@ def test_where_no_batch_has_another_condition_a_wrong_one_is_drawn():
     assert torch.equal(found.condition, rare.expand(12, -1))
 
 
-def test_all_conditions_alike_can_have_no_wrong_one():
+def test_equal_conditions_of_all_rows_are_refused():
     parts = open_data("ring", RING, seed=0).conditions.parts
     conditions = Conditions.of_rows(parts, torch.zeros(5, 1))
 
@@ -272,8 +272,8 @@ def test_all_conditions_alike_can_have_no_wrong_one():
         draw_mismatched(Alike(), conditions, Alike().sample(4, rng()), Randomness(0), "real", 0)
 
 
-def test_the_penalty_looks_between_classes_too():
-    """It sees real and generated samples in their shares, and real and mismatched ones in theirs."""
+def test_the_penalty_also_acts_between_classes():
+    """It gets generated and mismatched samples in the shares 1 - w and w."""
     seen = []
 
     class Watching(Unconstrained):
@@ -292,7 +292,7 @@ def test_the_penalty_looks_between_classes_too():
     assert torch.equal(wrong.condition, real.condition)
 
 
-def test_packed_samples_are_wrong_in_each_place():
+def test_every_sample_of_a_mismatched_pack_is_mismatched():
     settings = dataclasses.replace(GAME, packing=3, mismatch=0.5)
     mismatched = draw_critic_batch(conditional(settings), "real", "noise of the critic", 0, 0).mismatched
     assert mismatched.condition.shape == (4, 24)
@@ -301,8 +301,8 @@ def test_packed_samples_are_wrong_in_each_place():
     assert len(played(settings)[1]) == 3
 
 
-def test_wrong_conditions_draw_of_their_own():
-    """The batches of a game with wrong conditions are those of the game without."""
+def test_a_mismatch_does_not_change_the_draws_of_real_samples():
+    """The real batches are the same with and without a mismatch."""
     plain = open_data("ring", RING, seed=0)
     first, none = draw_real(conditional(), "real", 4, 1)
     second, some = draw_real(conditional(mismatch=0.5), "real", 4, 1)
@@ -314,13 +314,13 @@ def test_wrong_conditions_draw_of_their_own():
 
 
 @pytest.mark.parametrize("changes", [{}, {"mismatch": 0.5}, {"unrolled_steps": 2}, {"objective": "relativistic"}])
-def test_conditional_games_play_and_repeat(changes):
+def test_conditional_training_is_reproducible(changes):
     (game, first), (_, second) = (played(dataclasses.replace(GAME, **changes)) for _ in range(2))
     assert [float(step.critic_loss) for step in first] == [float(step.critic_loss) for step in second]
     assert game.draw(torch.zeros(8, 2), torch.eye(8)).shape == (8, 2)
 
 
-def test_the_generator_is_asked_for_conditions_of_its_own_draw():
+def test_the_generator_update_draws_its_own_conditions():
     setup = conditional()
     game, source = setup.game, setup.source
     asked, generate = [], game.generate
@@ -329,7 +329,7 @@ def test_the_generator_is_asked_for_conditions_of_its_own_draw():
     streams = Randomness(0)
     expected = []
     for step in range(3):
-        # Two updates of the critic, under the conditions of the real samples, then one of the generator.
+        # Two critic updates under the conditions of the real samples, then one generator update.
         expected += [source.sample(12, streams.at("real", step, t)).condition for t in range(2)]
         expected.append(source.conditions.draw(12, streams.at("conditions of the generator", step)))
     assert len(asked) == len(expected)
@@ -341,7 +341,7 @@ def test_a_mismatch_needs_conditions():
         played(dataclasses.replace(GAME, mismatch=0.5, input=DataOptions()))
 
 
-def test_a_conditional_ring_reaches_the_mode_that_is_asked_for():
+def test_a_conditional_ring_learns_the_mode_of_each_condition():
     settings = dataclasses.replace(
         GAME, generator="mlp:width=64,depth=2", critic="mlp:width=64,depth=2", batch_size=128, steps=400,
         generator_optimizer="adam:lr=0.003,beta1=0.5", critic_optimizer="adam:lr=0.003,beta1=0.5", latent_dim=2,

@@ -31,7 +31,7 @@ def test_any_image_size_goes_in_and_out(name, shape):
 
 
 @pytest.mark.parametrize("name", [name for name in CRITICS if name not in SMALL])
-def test_what_only_judges_refuses_to_generate(name):
+def test_critics_only_refuse_to_generate(name):
     with pytest.raises(UsageError, match=r"cannot generate|is a critic") as caught:
         NETWORKS.build(name).generator(3, Layout(shape=(2,)))
     assert "--generator" in caught.value.remedy
@@ -50,7 +50,7 @@ def test_the_score_of_an_autoencoder_is_minus_its_mean_squared_error(layout):
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 @pytest.mark.parametrize("name", ["dcgan", "resnet"])
-def test_every_weight_of_both_players_gets_a_gradient(name, norm):
+def test_every_parameter_of_both_players_gets_a_gradient(name, norm):
     network = NETWORKS.build(f"{SMALL[name]},norm={norm}")
     layout = Layout(shape=(1, 16, 16), bounded=True)
     generator, critic = network.generator(5, layout), network.critic(layout)
@@ -63,7 +63,7 @@ def test_every_weight_of_both_players_gets_a_gradient(name, norm):
 
 @pytest.mark.parametrize("generator", SMALL.values())
 @pytest.mark.parametrize("critic", SMALL.values())
-def test_players_are_chosen_apart(generator, critic):
+def test_generator_and_critic_are_chosen_independently(generator, critic):
     layout = Layout(shape=(1, 12, 12), bounded=True)
     samples = NETWORKS.build(generator).generator(3, layout)(torch.randn(2, 3))
     assert NETWORKS.build(critic).critic(layout)(samples).shape == (2,)
@@ -75,7 +75,7 @@ def test_resolutions_halve_until_four():
     assert resolutions(Layout(shape=(3, 48, 80)), "dcgan")[-1] == (3, 5)
 
 
-def test_filters_double_or_stay():
+def test_filters_double_or_stay_constant():
     layout = Layout(shape=(3, 32, 32))
     widths = lambda network: [c.out_channels for c in network.critic(layout).modules() if hasattr(c, "kernel_size")]  # noqa: E731
     assert widths(DCGAN(filters=8)) == [8, 16, 32, 1]
@@ -88,7 +88,7 @@ def test_convolutions_refuse_vectors_by_name(network):
         network.critic(Layout(shape=(2,)))
 
 
-def test_one_hot_groups_come_out_as_probabilities_and_numbers_as_they_are():
+def test_one_hot_groups_become_probabilities_and_numbers_are_unchanged():
     layout = Layout(shape=(6,), groups=((1, 3), (4, 6)))
     generator = MLP(width=16).generator(4, layout)
     noise = torch.randn(50, 4)
@@ -109,7 +109,7 @@ def test_batch_norm_ties_samples_and_layer_norm_does_not():
         assert torch.allclose(together, critic(x), atol=1e-5) is not tied
 
 
-def test_initial_scale_survives_a_deep_mlp():
+def test_a_deep_mlp_keeps_the_initial_scale():
     body = MLP(width=256, depth=6).critic(Layout(shape=(64,)))
     scores = body(torch.randn(512, 64, generator=torch.Generator().manual_seed(0)))
     assert 0.2 < scores.std().item() < 5

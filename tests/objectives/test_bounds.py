@@ -44,7 +44,7 @@ CASES = {
 } | {
     f"fgan:{score}divergence={word}": (lambda word=word: divergence(p, q, word), best)
     for word in [*DIVERGENCES, "weighted_jensen_shannon:pi=0.3", "alpha:alpha=0.3"]
-    # Of a ratio of 1 + s above 0, and 1 / (1 - s) below, s is the best score.
+    # The best score s of a ratio: 1 + s above 0, and 1 / (1 - s) below.
     for score, best in (("", RATIO.sign() * RATIO.abs().expm1()), ("score=log-ratio,", RATIO))
 }
 CASES["fgan:divergence=total_variation"] = (variation, 1e10 * RATIO.sign())
@@ -52,7 +52,7 @@ CASES["fgan:score=log-ratio,divergence=total_variation"] = (variation, 40.0 * RA
 
 
 def shown(name, scores):
-    """What the objective sees of all points: each as often as its probability says; and all pairs if it pairs them."""
+    """Scores of all points, each repeated in proportion to its probability; all pairs for objectives of pairs."""
     real, fake = scores.repeat_interleave(P), scores.repeat_interleave(Q)
     if name == "relativistic":
         return real.repeat_interleave(20), fake.repeat(20)
@@ -87,7 +87,7 @@ SMOOTH = [name for name in CASES if not any(word in name for word in ("variation
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_a_critic_that_descends_its_loss_arrives_there(name):
+def test_minimising_the_loss_reaches_the_divergence(name):
     objective = OBJECTIVES.build(name)
     scores = torch.zeros(5, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([scores], max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-10)
@@ -104,7 +104,7 @@ def test_a_critic_that_descends_its_loss_arrives_there(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_equal_distributions_are_at_distance_zero(name):
-    """With one distribution on both sides nothing is proved by any critic, and 0 by the best; -log 4 for one row."""
+    """With equal distributions no critic gives more than 0, and the best gives 0; -log 4 for one divergence."""
     objective = OBJECTIVES.build(name)
     scores = {"least-squares": 0.5, "energy": -0.0}.get(name, 0.0)
     same = torch.full((40,), scores, dtype=torch.float64)
@@ -113,7 +113,7 @@ def test_equal_distributions_are_at_distance_zero(name):
 
 
 @pytest.mark.parametrize("word", list(DIVERGENCES))
-def test_the_generator_descends_the_bound_or_the_trick(word):
+def test_the_two_generator_losses(word):
     fake = torch.linspace(-2, 2, 9, dtype=torch.float64, requires_grad=True)
     real = torch.zeros(1, dtype=torch.float64)
     objective = FGAN(divergence=word, generator="minimax", score="log-ratio")
@@ -126,7 +126,7 @@ def test_the_generator_descends_the_bound_or_the_trick(word):
 
 
 @pytest.mark.parametrize("word", list(DIVERGENCES))
-def test_a_symlog_score_is_another_name_of_the_ratio(word):
+def test_a_symlog_score_is_a_function_of_the_ratio(word):
     ratio = torch.linspace(-3, 3, 13, dtype=torch.float64)
     scores = (ratio.sign() * ratio.abs().expm1()).requires_grad_()
     ours, theirs = FGAN(divergence=word), FGAN(divergence=word, score="log-ratio")
@@ -135,12 +135,12 @@ def test_a_symlog_score_is_another_name_of_the_ratio(word):
     (slope,) = torch.autograd.grad(ours.generator_loss(scores), scores)
     ratio.requires_grad_()
     (of_ratio,) = torch.autograd.grad(theirs.generator_loss(ratio), ratio)
-    # At 0 too, where the two halves meet with the slope 1.
+    # At 0 too, where both halves have slope 1.
     torch.testing.assert_close(slope, of_ratio / (1 + scores.detach().abs()))
 
 
 @pytest.mark.parametrize("word", list(DIVERGENCES))
-def test_symlog_scores_far_beyond_any_exponential_keep_numbers_finite(word):
+def test_large_symlog_scores_give_finite_losses(word):
     scores = torch.tensor([-1e4, 1e4], requires_grad=True)
     objective = FGAN(divergence=word)
     loss = objective.critic_loss(scores, scores) + objective.generator_loss(scores)
@@ -174,7 +174,7 @@ def test_losses_of_the_gan_by_hand():
     flipped = -(log_d(real[0]) + log_d(-real[1])) / 2 - (log_d(fake[0]) + log_d(-fake[1])) / 2
     drawn = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     torch.testing.assert_close(GAN(flipping=0.1).critic_loss(real, fake, drawn), flipped)
-    # A fake sample that is shown as real has the label of a real one, smoothed too.
+    # A flipped fake sample has the smoothed label of a real one.
     both = -(0.9 * log_d(real[0]) + 0.1 * log_d(-real[0]) + log_d(-real[1])) / 2
     both -= (log_d(-fake[1]) + 0.9 * log_d(fake[0]) + 0.1 * log_d(-fake[0])) / 2
     torch.testing.assert_close(GAN(flipping=0.1, smoothing=0.1).critic_loss(real, fake, drawn), both)
@@ -208,16 +208,16 @@ def test_no_logit_overflows(name, size):
         assert all(gradient is None or gradient.isfinite().all() for gradient in gradients)
 
 
-def test_the_generator_of_least_squares_descends_half_the_pearson_divergence():
-    """At the best critic, with b - c = 1 and b - a = 2, its loss and that of real samples are half of X together."""
+def test_the_least_squares_generator_minimises_half_the_pearson_divergence():
+    """For the best critic with b - c = 1 and b - a = 2, its loss plus that of real samples is X / 2."""
     objective = LeastSquares(a=-1.0, b=1.0, c=0.0)
     real, fake = shown("least-squares", (p - q) / (p + q))
     total = objective.generator_loss(fake) + objective.generator_loss(real)
     assert total.item() == pytest.approx(divergence(p, (p + q) / 2, "pearson").item(), rel=1e-12)
 
 
-def test_codes_of_generated_samples_are_pulled_apart():
-    """Zhao and others, section 2.4, by two loops; the critic's loss and the estimate know only the scores."""
+def test_the_pulling_away_term():
+    """Zhao et al. (2017), section 2.4, in two loops; the critic's loss and the estimate use only the scores."""
     objective, plain = EnergyBased(pull_away=0.3), EnergyBased()
     scores, codes = -torch.rand(5).double(), torch.randn(5, 3).double()
     outputs = torch.cat([scores[:, None], codes], dim=1)
@@ -261,7 +261,7 @@ def test_codes_of_generated_samples_are_pulled_apart():
         ("semidual:epsilon=-1", "epsilon must be at least 0"),
     ],
 )
-def test_senseless_parameters_are_refused(text, message):
+def test_invalid_parameters_are_refused(text, message):
     with pytest.raises(UsageError, match=message):
         OBJECTIVES.build(text)
 

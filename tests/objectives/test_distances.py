@@ -59,7 +59,7 @@ def test_the_best_potential_of_the_semi_dual_attains_the_transport_cost_and_none
 
 
 def test_the_curve_of_the_semi_dual_is_called_what_it_is():
-    """With entropy the bound is one of a larger number: it can exceed the cost without."""
+    """With entropy the bound is for a larger cost, and can exceed the cost without entropy."""
     plain, soft, squared = SemiDual(), SemiDual(epsilon=0.5), SemiDual(cost="squared")
     assert plain.unit == "earth mover's distance"
     assert soft.unit == "earth mover's distance with entropy 0.5"
@@ -73,7 +73,7 @@ def test_the_curve_of_the_semi_dual_is_called_what_it_is():
 
 
 def test_costs_are_right_far_from_the_origin():
-    """A thousand deviations away products of coordinates would lose half of the digits."""
+    """A thousand standard deviations from 0, products of coordinates would lose half of the digits."""
     real, fake = points(20, 0), points(20, 1, 0.5)
     potential = points(20, 2)[:, 0]
     here = SemiDual().estimate(beside(potential, real), beside(torch.zeros(20), fake))

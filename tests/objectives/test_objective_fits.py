@@ -21,7 +21,7 @@ from wgan.runs.setups import build_setup
 from wgan.settings import Settings
 from wgan.training.loop import train
 
-# Weights, means and standard deviations of the data. The broad part keeps all integrals far from diverging.
+# Weights, means and standard deviations of the data. With the broad component all integrals converge.
 MIXTURE = ((0.5, -1.2, 0.5), (0.25, 1.4, 0.6), (0.25, 0.3, 1.5))
 APART = ((0.5, -2.0, 0.4), (0.5, 2.0, 0.4))
 GRID = torch.linspace(-14, 14, 6001, dtype=torch.float64)
@@ -40,7 +40,7 @@ def log_p(x: torch.Tensor, mixture: Shape) -> torch.Tensor:
 
 @functools.cache
 def direct(words: tuple[tuple[float, str], ...], mixture: Shape, start: tuple[float, float]) -> tuple[float, float]:
-    """Mean and deviation of the Gaussian at the least of a sum of divergences, each with its factor."""
+    """Mean and deviation of the Gaussian that minimises a weighted sum of divergences."""
 
     def integral(theta: list[float]) -> float:
         lq = log_normal(GRID, theta[0], math.exp(theta[1]))
@@ -53,7 +53,7 @@ def direct(words: tuple[tuple[float, str], ...], mixture: Shape, start: tuple[fl
 
 
 def play_against_the_best_critic(objective: FGAN | GAN, mixture: Shape, start: tuple[float, float]) -> list[float]:
-    """Descend the generator's loss in mean and log deviation; the critic is log p/q at each step, and still in it."""
+    """Minimise the generator's loss in mean and log deviation, with the critic log p/q, constant in each step."""
     noise = torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(4000, dtype=torch.float64) + 0.5) / 4000)
     theta = torch.tensor([start[0], math.log(start[1])], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.Adam([theta], lr=0.05)
@@ -68,7 +68,7 @@ def play_against_the_best_critic(objective: FGAN | GAN, mixture: Shape, start: t
     return [theta[0].item(), theta[1].exp().item()]
 
 
-# The best critic of total variation is a step: it hands on no gradient, and one that learns it saturates on the way.
+# The best critic of total variation is a step function without a gradient, and a learned one saturates.
 SMOOTH = [word for word in DIVERGENCES if word != "total_variation"]
 
 
@@ -80,7 +80,7 @@ def test_against_the_best_critic_the_generator_lands_where_direct_minimisation_d
 
 
 def test_the_divergences_land_in_different_places():
-    """Otherwise the test above would prove little."""
+    """Otherwise the test above would be weak."""
     means = sorted(direct(((1.0, word),), MIXTURE, (0.3, 1.0))[0] for word in SMOOTH)
     assert means[-1] - means[0] > 0.3
     # jensen_shannon, weighted and gan are one divergence up to a factor, as are squared_hellinger and alpha.
@@ -91,9 +91,9 @@ def test_the_divergences_land_in_different_places():
     ("objective", "minimised"),
     [
         (GAN(generator="minimax"), ((1.0, "jensen_shannon"),)),
-        # Arjovsky and Bottou (2017), theorem 2.5: what the -log D trick descends, JS taken with its halves.
+        # Arjovsky and Bottou (2017), theorem 2.5: what the -log D loss minimises, with JS including its halves.
         (GAN(), ((1.0, "reverse_kl"), (-1.0, "jensen_shannon"))),
-        # With T = 1 + log p/q, ascending E T(fake) descends the reverse divergence.
+        # With T = 1 + log p/q, maximising E T(fake) minimises the reverse divergence.
         (FGAN(divergence="kl", score="log-ratio"), ((1.0, "reverse_kl"),)),
     ],
 )
@@ -132,7 +132,7 @@ class Mixed:
     [*(f"fgan:generator=minimax,divergence={word}" for word in SMOOTH), "gan:generator=minimax"],
 )
 def test_a_learned_critic_leads_the_generator_there_too(objective):
-    """The program itself: an affine generator of normal noise is a Gaussian, and its critic a small network."""
+    """Training itself, with an affine generator of normal noise, which is a Gaussian, and a small critic."""
     settings = Settings(
         objective=objective, constraint="none", generator="mlp:depth=0", critic="mlp:width=48,depth=2,activation=tanh",
         generator_optimizer="adam:lr=0.004,beta1=0.5", critic_optimizer="adam:lr=0.004,beta1=0.5,beta2=0.99",

@@ -1,4 +1,4 @@
-"""What holds for every objective: its players pull apart, and each constraint trains with it or says why it cannot."""
+"""Every objective: the signs of its gradients, and training under every constraint that suits it."""
 
 import itertools
 from types import SimpleNamespace
@@ -38,8 +38,8 @@ def test_both_players_of_a_game_of_scores_pull_apart(name):
     assert (of_fake < 0).all()
 
 
-def test_logits_are_those_whose_cross_entropy_a_classifier_descends():
-    """Its greatest and its least saturation are then the game's own, whatever the game makes of scores."""
+def test_the_classifier_loss_is_the_cross_entropy_of_the_logits():
+    """Saturation can then be computed from the logits, whatever the loss does with the scores."""
     real, fake = torch.linspace(-4, 6, 8), torch.linspace(2, -5, 8)
     found = {name: OBJECTIVES.build(name).logits(real, fake) for name in OBJECTIVES}
     assert {name for name, logits in found.items() if logits is not None} == {"gan", "relativistic"}
@@ -52,7 +52,7 @@ def test_logits_are_those_whose_cross_entropy_a_classifier_descends():
 
 
 class Anything:
-    """Normal numbers, one-hot blocks and pixels, as the layout asks."""
+    """Normal numbers, one-hot blocks or pixels, according to the layout."""
 
     conditions = None
 
@@ -112,7 +112,7 @@ def test_every_objective_trains_convolutions(name, way):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_moments_are_matched_without_a_critic(layout):
+def test_mmd_trains_without_a_critic(layout):
     numbers = play(LAYOUTS[layout], objective="mmd", constraint="none", critic="identity", packing=2)
     assert torch.tensor(numbers).isfinite().all()
 
@@ -170,7 +170,7 @@ def test_moments_are_matched_without_a_critic(layout):
         ),
     ],
 )
-def test_a_senseless_pair_is_refused_with_a_reason_and_a_way_out(changes, message, remedy):
+def test_incompatible_parts_are_refused_with_reason_and_remedy(changes, message, remedy):
     with pytest.raises(UsageError, match=message) as caught:
         play(LAYOUTS["points"], **changes)
     assert remedy in caught.value.remedy
@@ -178,7 +178,7 @@ def test_a_senseless_pair_is_refused_with_a_reason_and_a_way_out(changes, messag
 
 
 @pytest.mark.parametrize("kernel", list(KERNELS))
-def test_every_kernel_trains_under_a_penalty_and_looking_ahead(kernel):
+def test_every_kernel_trains_with_a_penalty_and_unrolling(kernel):
     changes = {"objective": f"mmd:kernel={kernel},features=3", "constraint": "penalty"}
     for way in WAYS.values():
         numbers = play(LAYOUTS["points"], **changes, **way)
@@ -193,7 +193,7 @@ def test_batches_of_one_sample_or_one_pack_train(name):
             assert torch.tensor(numbers).isfinite().all(), constraint
 
 
-def test_sensible_pairs_are_not_refused():
+def test_compatible_parts_are_accepted():
     for objective, constraint in itertools.product(("semidual:cost=squared",), ("none", "r1", "r2", "r1r2")):
         play(LAYOUTS["points"], objective=objective, constraint=constraint)
     play(LAYOUTS["points"], objective="gan", critic="mlp:norm=batch", constraint="none")

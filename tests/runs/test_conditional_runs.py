@@ -164,7 +164,7 @@ def test_damaged_conditions_are_named(ring, tmp_path):
     note = json.loads((run / "source.json").read_text())
     del note["conditions"]["counts"]
     (run / "source.json").write_text(json.dumps(note))
-    with pytest.raises(CheckpointError, match="what the run keeps of its conditions cannot be read: KeyError"):
+    with pytest.raises(CheckpointError, match="the stored conditions of this run cannot be read: KeyError"):
         runs.load(run)
 
 
@@ -312,7 +312,7 @@ def test_real_rows_are_laid_out_like_the_samples():
 
 
 def test_a_run_on_texts_accepts_new_texts(tmp_path, monkeypatch):
-    monkeypatch.setitem(EMBEDDINGS, "letters", lambda: lambda said: [[s.count("a"), s.count("b")] for s in said])
+    monkeypatch.setitem(EMBEDDINGS.rows, "letters", lambda: lambda said: [[s.count("a"), s.count("b")] for s in said])
     texts = ["a", "ab", "bb"] * 20
     frame = pa.table({"x": np.arange(60.0), "says": texts})
     pyarrow.csv.write_csv(frame, tmp_path / "said.csv")

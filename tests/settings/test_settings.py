@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wgan.errors import UsageError
 from wgan.settings import DataOptions, Settings, check, from_toml, problems, settings_fields, to_toml
 
-# Surrogates are no text that a file can hold.
+# Unpaired surrogates cannot be encoded in a file.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
@@ -42,7 +42,7 @@ def test_data_in_memory_is_named_by_its_type():
     assert problems(settings) == []
 
 
-def test_what_a_file_leaves_out_comes_from_the_start(tmp_path):
+def test_settings_that_a_file_does_not_contain_keep_their_start(tmp_path):
     path = written(tmp_path, "steps = 7\nema_decay = 0\n[input]\nignore = ['id']\n")
     start = Settings(data="ring", batch_size=9, ema_decay=0.5, input=DataOptions(held_out=0.2))
     assert from_toml(path, start=start) == dataclasses.replace(
@@ -99,7 +99,7 @@ def test_data_that_is_a_pickle_is_refused(data):
         check(Settings(data=data))
 
 
-def test_a_malformed_word_is_shown_its_form():
+def test_a_malformed_word_is_refused_with_the_right_form():
     with pytest.raises(UsageError, match=r"critic must have the form name or name:key=value"):
         check(Settings(critic="mlp depth 3"))
 
@@ -120,7 +120,7 @@ def test_every_number_has_a_range_and_its_edge_is_refused(name):
     assert problem.startswith(f"{name} must be ")
 
 
-def test_a_judge_that_no_memory_could_hold_is_refused_with_the_reason():
+def test_an_evaluation_that_does_not_fit_into_memory_is_refused_with_the_reason():
     (problem,) = problems(Settings(eval_size=10**9))
     assert problem.startswith("eval_size must be between 2 and 20,000 (exact transport holds the costs of all pairs")
     assert problems(Settings(eval_size=20_000)) == []
@@ -141,7 +141,7 @@ def test_wrong_types_in_python_are_found_too():
     ]
 
 
-def test_a_column_claimed_twice_is_named():
+def test_a_column_in_two_lists_is_named():
     options = DataOptions(categorical=("age", "sex"), numeric=("age",), ignore=("sex",))
     assert problems(Settings(input=options)) == [
         "column 'age' is named under both categorical and numeric",
@@ -149,19 +149,19 @@ def test_a_column_claimed_twice_is_named():
     ]
 
 
-def test_a_missing_file_names_its_neighbours(tmp_path):
+def test_the_error_of_a_missing_file_names_similar_files(tmp_path):
     (tmp_path / "settings.toml").touch()
     with pytest.raises(UsageError, match=r"no settings file .*setings.toml\nNear it: .*settings.toml"):
         from_toml(tmp_path / "setings.toml")
 
 
-def test_files_that_are_no_toml_are_refused(tmp_path):
+def test_files_that_are_not_toml_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"is not valid TOML: .*line 2"):
         from_toml(written(tmp_path, "steps = 1\nseed: 3\n"))
     (tmp_path / "b.toml").write_bytes(b"data = '\xff'")
     with pytest.raises(UsageError, match="not UTF-8 text: byte 8"):
         from_toml(tmp_path / "b.toml")
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(UsageError, match="is a directory"):
         from_toml(tmp_path)
 
 

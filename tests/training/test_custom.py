@@ -1,4 +1,4 @@
-"""A user's own objects and modules in the place of words: `WGAN` and `setup`."""
+"""Custom objects and modules as parts, in `WGAN` and `setup`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def weights_of(module):
 
 
 class TestFitting:
-    def test_a_fit_leaves_modules_as_they_are_and_two_give_the_same(self, fitted):
+    def test_fit_does_not_change_modules_and_is_reproducible(self, fitted):
         batch_norm = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
         model = WGAN(**{**SMALL, **OWN, "generator": batch_norm})
         before = [weights_of(batch_norm), weights_of(OWN["critic"])]
@@ -63,7 +63,7 @@ class TestFitting:
         np.testing.assert_array_equal(again.sample(5), fitted.sample(5))
         assert fitted.history_ == again.history_
 
-    def test_training_begins_with_the_weights_of_the_module_and_moves_them(self):
+    def test_training_starts_from_the_parameters_of_the_module(self):
         generator = dense(4, 8, 2)
         lr = functools.partial(torch.optim.SGD, lr=1e-30)
         still = WGAN(
@@ -102,7 +102,7 @@ class TestFitting:
         noise = np.zeros((1, 4))
         assert not np.array_equal(model.sample(noise=noise, y="a"), model.sample(noise=noise, y="b"))
 
-    def test_or_are_joined_to_what_goes_in(self):
+    def test_conditions_are_concatenated_to_the_input(self):
         model = WGAN(**SMALL, critic=dense(5, 8, 1), generator=dense(7, 8, 2), settings={"conditioning": "concat"})
         assert model.fit(POINTS, RNG.choice(3, 120)).sample(4, y=1).shape == (4, 2)
         critic, generator = (
@@ -123,7 +123,7 @@ class TestFitting:
         assert not torch.equal(body[0].weight, layer.weight)
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).sample(3), model.sample(3))
 
-    def test_what_depends_on_its_batch_is_not_shown_real_and_fake_at_once(self):
+    def test_a_critic_with_batch_statistics_scores_real_and_fake_separately(self):
         game = setup(POINTS, critic=BatchSpread(), generator=dense(4, 2), latent_dim=4, constraint="clipping").game
         real, fake = (game.engine.bring_batch(batch) for batch in (wide(1.0), wide(9.0)))
         alone = game.score(real.values)
@@ -207,7 +207,7 @@ class TestRefusing:
             ({"generator": object()}, "or an nn.Module; not <object"),
         ],
     )
-    def test_what_cannot_be_trained(self, params, message):
+    def test_modules_that_cannot_be_trained_are_refused(self, params, message):
         with pytest.raises(UsageError, match=message):
             WGAN(**{**SMALL, "generator": "mlp:width=8", "critic": "mlp:width=8"} | params).fit(POINTS)
 
@@ -252,7 +252,7 @@ class TestRefusing:
             ("estimate", lambda self, real, fake: 1.0, "estimate is not a tensor"),
         ],
     )
-    def test_losses_that_are_none(self, method, loss, message):
+    def test_invalid_losses_are_refused(self, method, loss, message):
         own = type("Odd", (Mine,), {method: loss})()
         game = {"generator": "mlp:width=8", "critic": "mlp:width=8", "constraint": "none"}
         with pytest.raises(UsageError, match=rf"trial of your own parts \(objective Odd\).*{message}"):
@@ -281,7 +281,7 @@ class TestScikitLearn:
 
 
 class TestKeeping:
-    def test_weights_are_saved_and_the_rest_is_given_again(self, fitted, tmp_path):
+    def test_parameters_are_saved_and_parts_are_given_again(self, fitted, tmp_path):
         with pytest.warns(
             RunWarning, match=r"only the weights of modules; load with WGAN.load\('.*run', objective=..., "
         ):
@@ -307,7 +307,7 @@ class TestKeeping:
         model = copy.deepcopy(fitted).set_params(generator="mlp")
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).sample(5), fitted.sample(5))
 
-    def test_what_is_registered_is_saved_whole(self, tmp_path, monkeypatch):
+    def test_registered_parts_are_saved_by_name(self, tmp_path, monkeypatch):
         monkeypatch.setattr(CONSTRAINTS, "rows", dict(CONSTRAINTS.rows))
         register(CONSTRAINTS, "drift", Drift)
         model = WGAN(**SMALL, generator="mlp:width=8", critic="mlp:width=8", constraint=Drift(0.25)).fit(POINTS)
@@ -329,7 +329,7 @@ class TestSetup:
         drawn = game.game.draw(torch.randn(7, 4))
         assert game.source.codec.decode(drawn).shape == (7, 2)
 
-    def test_words_give_what_the_parts_side_by_side_give(self):
+    def test_setup_and_build_setup_agree(self):
         from wgan.data import open_data
         from wgan.runs.setups import build_setup
 
@@ -338,7 +338,7 @@ class TestSetup:
         whole = list(train(setup("ring", dataclasses.replace(settings, seed=5), seed=3)))
         assert [step.critic_loss for step in apart] == [step.critic_loss for step in whole]
 
-    def test_a_penalty_of_ones_own_is_tried_and_trained(self):
+    def test_a_custom_penalty_is_tried_and_trained(self):
         class Seen(Constraint):
             updates = 0
 
@@ -361,18 +361,18 @@ class TestSetup:
             ({"critic": "mlpp"}, "Did you mean 'mlp'"),
         ],
     )
-    def test_what_cannot_be_set(self, changes, message):
+    def test_invalid_settings_are_refused(self, changes, message):
         with pytest.raises(UsageError, match=message):
             setup(POINTS, **changes)
 
 
-def test_an_own_optimiser_has_its_rate():
+def test_a_custom_optimiser_has_its_learning_rate():
     assert OwnOptimizer(ADAMW).lr == 1e-3
     with pytest.raises(UsageError, match=r"made int, not a torch\.optim\.Optimizer"):
         _ = OwnOptimizer(lambda parameters: 3).lr
 
 
-def test_an_optimiser_with_the_methods_of_the_table_needs_no_registration(monkeypatch):
+def test_an_optimiser_with_the_right_methods_needs_no_registration(monkeypatch):
     @dataclass(frozen=True)
     class Plain:
         lr: float = 1e-2
@@ -389,7 +389,7 @@ def test_an_optimiser_with_the_methods_of_the_table_needs_no_registration(monkey
     )
 
 
-def test_objectives_of_a_table_given_as_objects_are_words():
+def test_registered_objectives_given_as_objects_become_names():
     model = WGAN(**SMALL, generator="mlp:width=8", critic="mlp:width=8")
     by_object, by_word = (
         model.set_params(objective=part).fit(POINTS).sample(3) for part in (Wasserstein(), "wasserstein")
@@ -397,7 +397,7 @@ def test_objectives_of_a_table_given_as_objects_are_words():
     np.testing.assert_array_equal(by_object, by_word)
 
 
-def test_each_player_is_a_copy_of_its_own():
+def test_each_player_gets_its_own_copy():
     module, layout = dense(4, 2), Layout(shape=(2,))
     first, second = (OwnNetwork(module).generator(4, layout) for _ in range(2))
     with torch.no_grad():

@@ -12,13 +12,13 @@ from wgan.settings.recipes import RECIPES, recipe
 from wgan.training.factory import build_game, choose_parts, hparams_of, word_faults
 
 
-def test_words_become_objects():
+def test_names_become_objects():
     parts = choose_parts(Settings(constraint="penalty:weight=0.1,one_sided=true", critic="dcgan:filters=8"))
     assert parts.constraint == GradientPenalty(weight=0.1, one_sided=True)
     assert parts.critic.filters == 8
 
 
-def test_every_bad_word_is_listed_with_a_guess():
+def test_every_unknown_name_is_listed_with_the_nearest():
     settings = Settings(constraint="penlty", critic="mlp:widht=3", objective="os.system")
     with pytest.raises(UsageError, match="3 settings cannot be used") as caught:
         choose_parts(settings)
@@ -27,7 +27,7 @@ def test_every_bad_word_is_listed_with_a_guess():
     assert "'os.system' is not known" in caught.value.message
 
 
-def test_faults_of_words_are_given_by_setting():
+def test_faults_are_given_by_setting():
     settings = Settings(objective="wassersteim", critic="mlp:widht=3")
     faults = word_faults(settings)
     assert list(faults) == ["objective", "critic"]
@@ -35,13 +35,13 @@ def test_faults_of_words_are_given_by_setting():
     assert word_faults(Settings()) == {}
 
 
-def test_a_constraint_that_cannot_hold_the_critic_is_refused():
+def test_a_constraint_that_does_not_suit_the_critic_is_refused():
     settings = Settings(critic="dcgan:filters=4", constraint="penalty")
     with pytest.raises(UsageError, match="batch norm"):
         build_game(settings, Layout(shape=(1, 16, 16), bounded=True))
 
 
-def test_players_start_alike_whatever_the_other_is():
+def test_initial_parameters_do_not_depend_on_the_other_player():
     layout = Layout(shape=(2,))
     one = build_game(Settings(generator="mlp:width=4", critic="mlp:width=4"), layout)
     two = build_game(Settings(generator="mlp:width=9", critic="mlp:width=4"), layout)

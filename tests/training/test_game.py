@@ -1,4 +1,4 @@
-"""What a game draws: a part at a time on a CPU, and the same as at once."""
+"""The game: samples drawn in blocks, evaluation without side effects, and rollbacks."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ IMAGES = dataclasses.replace(SMALL, generator="dcgan:filters=4", critic="dcgan:f
 
 
 def at_most(game, monkeypatch, rows):
-    """Let the game draw so many rows at once; return the numbers of rows that its generator is then given."""
+    """Set the block size of drawing; return the list of block sizes that the generator gets."""
     given = []
     game.best_generator.register_forward_pre_hook(lambda _, inputs: given.append(len(inputs[0])))
     monkeypatch.setattr(wgan.training.game, "_VECTORS_AT_ONCE", rows)
@@ -33,7 +33,7 @@ def at_most(game, monkeypatch, rows):
     ],
 )
 @pytest.mark.parametrize("conditional", [False, True])
-def test_parts_are_drawn_as_the_whole_is(settings, layout, conditional, monkeypatch):
+def test_drawing_in_blocks_gives_the_same_samples(settings, layout, conditional, monkeypatch):
     game = build_game(settings, layout, 2 if conditional else 0)
     noise = torch.randn(11, 3, generator=torch.Generator().manual_seed(0))
     condition = torch.randn(11, 2, generator=torch.Generator().manual_seed(1)) if conditional else None
@@ -44,18 +44,18 @@ def test_parts_are_drawn_as_the_whole_is(settings, layout, conditional, monkeypa
     assert given == [11, 4, 4, 3]
     assert parts.shape == (11, *layout.shape)
     assert (parts.dtype, parts.requires_grad) == (torch.float32, False)
-    # In bfloat16, a sum in another order may end at the neighbouring number.
+    # In bfloat16, a sum in another order may round to the neighbouring number.
     torch.testing.assert_close(parts, whole, rtol=0, atol=2e-2 if settings.precision == "bfloat16" else 1e-6)
     assert game.best_generator.training
 
 
-def test_nothing_is_drawn_from_no_noise(monkeypatch):
+def test_no_noise_gives_no_samples(monkeypatch):
     game = build_game(SMALL, Layout(shape=(2,)))
     assert at_most(game, monkeypatch, 4) == []
     assert game.draw(torch.empty(0, 3)).shape == (0, 2)
 
 
-def test_looking_leaves_statistics_iterations_and_modes_as_they_were():
+def test_preserved_restores_statistics_power_iterations_and_modes():
     settings = dataclasses.replace(IMAGES, constraint="spectral", precision="float32")
     game = build_game(settings, Layout(shape=(1, 8, 8), bounded=True))
     before = [buffer.clone() for player in (game.generator, game.critic) for buffer in player.buffers()]
@@ -73,7 +73,7 @@ def test_looking_leaves_statistics_iterations_and_modes_as_they_were():
     assert all(module.training for player in (game.generator, game.critic) for module in player.modules())
 
 
-def test_going_back_halves_the_rates_and_is_saved():
+def test_a_rollback_halves_the_learning_rates_and_is_saved():
     game, again = build_game(SMALL, Layout(shape=(2,))), build_game(SMALL, Layout(shape=(2,)))
     game.set_lr(0.5)
     rates = [group["lr"] for group in game.critic_optimizer.param_groups]
@@ -85,7 +85,7 @@ def test_going_back_halves_the_rates_and_is_saved():
     tensors, facts = game.state()
     again.restore(tensors, facts)
     assert again.rollbacks == 2
-    # A state from before there was such a thing.
+    # A state of an earlier version, without rollbacks.
     del facts["rollbacks"]
     again.restore(tensors, facts)
     assert again.rollbacks == 0

@@ -22,7 +22,7 @@ from wgan.training.setup import Setup
 
 @dataclasses.dataclass
 class Shifted:
-    """N(shift, 1) in the plane, and a diary of what was asked of it."""
+    """N(shift, 1) in the plane, with a record of the batch sizes asked for."""
 
     shift: float = 3.0
     asked: list = dataclasses.field(default_factory=list)
@@ -46,7 +46,7 @@ def run(game, settings, source=None, stop=None):
 
 
 def test_one_step_is_algorithm_1_computed_by_hand():
-    """Two critic updates and one generator update of a bilinear game, against the paper's lines written out."""
+    """Two critic updates and one generator update of linear players, against the lines of the paper."""
     layout = Layout(shape=(1,))
     generator, critic = MLP(depth=0).generator(1, layout), MLP(depth=0).critic(layout)
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_defaults_are_those_of_the_paper():
 
 
 def test_golden_curve():
-    """Twenty CPU steps that no refactoring may move."""
+    """Twenty CPU steps whose numbers must never change."""
     game, settings = small_game(
         steps=20, batch_size=16, critic_steps=2, constraint="penalty:weight=0.1", lr_schedule="cosine", ema_decay=0.9,
         generator_optimizer="adam:lr=0.01,beta1=0.5", critic_optimizer="adam:lr=0.01,beta1=0.5",
@@ -126,7 +126,7 @@ def test_fresh_batches_for_each_critic_update_and_the_authors_schedule():
     assert [hparams.critic_steps_at(k) for k in (0, 24, 25, 499, 500, 501, 1000)] == [100, 100, 3, 3, 100, 3, 100]
 
 
-def test_rates_fall_to_zero():
+def test_learning_rates_fall_to_zero():
     for decay, half in (("none", 1.0), ("linear", 0.5), ("cosine", 0.5)):
         hparams = Hyperparameters(generator_steps=10, lr_schedule=decay)
         assert hparams.lr_factor_at(0) == 1.0
@@ -154,7 +154,7 @@ def test_rates_fall_to_zero():
         {"objective": "energy", "critic": "autoencoder:width=8,code=2", "constraint": "none"},
     ],
 )
-def test_a_restored_game_goes_on_bit_for_bit(changes):
+def test_a_restored_game_continues_bit_for_bit(changes):
     changes = {"steps": 8, "batch_size": 8, "critic_steps": 2} | changes
     whole, settings = small_game(**changes)
     curve = [step.estimate.item() for step in run(whole, settings)]
@@ -175,7 +175,7 @@ def test_a_restored_game_goes_on_bit_for_bit(changes):
         assert torch.equal(found[name], value), name
 
 
-def test_restoring_keeps_the_memory_layout_that_fused_optimisers_walk():
+def test_restoring_keeps_the_memory_layout_of_fused_optimisers():
     settings = Settings(
         generator="dcgan:filters=4", critic="dcgan:filters=4,norm=none", constraint="penalty", threads=1, latent_dim=3,
         generator_optimizer="adam", critic_optimizer="adam", steps=4, batch_size=4, critic_steps=1, precision="float32",
@@ -191,7 +191,7 @@ def test_restoring_keeps_the_memory_layout_that_fused_optimisers_walk():
     first = build_game(settings, layout)
     run(first, settings, Pictures(), stop=2)
     tensors, facts = first.state()
-    # As from a file: contiguous, whatever the layout was.
+    # As loaded from a file: contiguous, whatever the layout was.
     tensors = {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     second = build_game(settings, layout)
     second.restore(tensors, facts)
@@ -200,7 +200,7 @@ def test_restoring_keeps_the_memory_layout_that_fused_optimisers_walk():
         assert torch.equal(second.state()[0][name], value), name
 
 
-def test_the_seed_is_honoured_and_the_global_generator_left_alone():
+def test_results_follow_the_seed_and_the_global_generator_is_unchanged():
     before = torch.random.get_rng_state()
     curves = []
     for seed in (0, 0, 1):
@@ -210,7 +210,7 @@ def test_the_seed_is_honoured_and_the_global_generator_left_alone():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_each_player_moves_only_in_its_own_update():
+def test_each_player_changes_only_in_its_own_update():
     game, settings = small_game(steps=1, critic_steps=1, constraint="none")
     run(game, settings)
     for player, optimizer in ((game.generator, game.generator_optimizer), (game.critic, game.critic_optimizer)):
@@ -218,7 +218,7 @@ def test_each_player_moves_only_in_its_own_update():
             assert optimizer.state[weight]["step"] == 1
 
 
-def test_the_average_is_drawn_from_and_lags_behind():
+def test_samples_come_from_the_moving_average():
     game, settings = small_game(steps=30, ema_decay=0.9, generator_optimizer="rmsprop:lr=0.01")
     run(game, settings)
     assert game.best_generator is game.average
@@ -242,7 +242,7 @@ def test_joined_and_separate_passes_agree_unless_batch_norm_mixes_them():
     assert torch.equal(game.score_both(real, fake)[0], game.score(*real))
 
 
-def test_a_lazy_penalty_acts_in_every_so_manyth_update_of_the_run():
+def test_a_lazy_penalty_acts_in_every_kth_update_of_the_run():
     updates = []
 
     class Diary(R1):
@@ -259,7 +259,7 @@ def test_a_lazy_penalty_acts_in_every_so_manyth_update_of_the_run():
     assert updates == [0, "here", 1, 2, 3, 4, 5, "here", 6, 7, 8, 9, 10, "here", 11]
 
 
-def test_the_objective_draws_once_for_each_update_of_the_critic():
+def test_the_objective_draws_once_for_each_critic_update():
     drawn = []
 
     class Diary(GAN):
@@ -326,20 +326,20 @@ def test_the_critic_learns_the_distance_between_two_fixed_gaussians():
         ({"mismatch": float("nan")}, "mismatch must be .* not nan"),
     ],
 )
-def test_rules_out_of_range_are_refused(changes, fault):
+def test_hyperparameters_out_of_range_are_refused(changes, fault):
     with pytest.raises(UsageError, match=fault):
         Hyperparameters(**{"generator_steps": 1} | changes)
 
 
 @pytest.mark.parametrize("decay", ["none", "linear", "cosine"])
-def test_no_steps_are_rules_too(decay):
+def test_zero_steps_are_valid(decay):
     assert Hyperparameters(generator_steps=0, lr_schedule=decay).lr_factor_at(0) == 1.0
     game, _ = small_game()
     assert list(train(Setup(game, Shifted(), Wasserstein(), Unconstrained(), Hyperparameters(generator_steps=0)))) == []
 
 
 @pytest.mark.parametrize(("kept", "moved", "said"), [(0.0, 0.9, "keeps no average"), (0.9, 0.0, "keeps an average")])
-def test_an_average_that_is_kept_and_not_moved_or_moved_and_not_kept_is_refused(kept, moved, said):
+def test_a_moving_average_without_ema_decay_or_the_reverse_is_refused(kept, moved, said):
     game, _ = small_game(ema_decay=kept)
     with pytest.raises(UsageError, match=said):
         next(
@@ -352,7 +352,7 @@ def test_an_average_that_is_kept_and_not_moved_or_moved_and_not_kept_is_refused(
 
 
 class Noted:
-    """Samples like another, and notes the beginning of each."""
+    """Wraps a sampler, and records the first numbers of each draw."""
 
     def __init__(self, inner, notes):
         self.inner, self.notes = inner, notes
@@ -364,8 +364,8 @@ class Noted:
         return found
 
 
-def test_after_going_back_everything_is_drawn_anew():
-    """Real rows for two critic updates, and noise for all three."""
+def test_after_a_rollback_all_draws_are_new():
+    """Real rows for two critic updates, and noise for these and the generator update."""
     notes = []
     for rollbacks in (0, 1, 2):
         game, settings = small_game(steps=1, critic_steps=2)

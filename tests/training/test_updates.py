@@ -1,4 +1,4 @@
-"""Compiled updates make the moves of those that run operation by operation."""
+"""Compiled updates equal those that run operation by operation, up to rounding."""
 
 import dataclasses
 import itertools
@@ -62,7 +62,7 @@ def compare(settings):
         for name in ("estimate", "critic_loss", "generator_loss"):
             torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), rtol=1e-4, atol=1e-5)
     assert compiled.state()[0].keys() == eager.state()[0].keys()
-    # What both have become: no weights, of which some, like a bias that cancels, are moved by rounding alone.
+    # Outputs, not parameters: some parameters, such as a bias that cancels, change by rounding alone.
     rng = torch.Generator().manual_seed(0)
     noise, points = torch.randn(50, 2, generator=rng), 2 * torch.randn(50, 2 * settings.packing, generator=rng)
     with torch.no_grad():
@@ -74,22 +74,22 @@ def compare(settings):
 
 
 @pytest.fixture
-def aloud():
-    """Falling back is a failure."""
+def no_engine_warning():
+    """Fail if an update falls back to eager mode."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", EngineWarning)
         yield
 
 
 @needs_compiler
-@pytest.mark.usefixtures("aloud")
-def test_compiled_updates_are_the_eager_ones():
+@pytest.mark.usefixtures("no_engine_warning")
+def test_compiled_updates_equal_eager_ones():
     compare(TINY)
 
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.usefixtures("aloud")
+@pytest.mark.usefixtures("no_engine_warning")
 @pytest.mark.parametrize("name", [name for name in CONSTRAINTS if name != "penalty"])
 def test_under_every_constraint(name):
     compare(dataclasses.replace(TINY, constraint=name, critic_optimizer="rmsprop:lr=0.01"))
@@ -97,7 +97,7 @@ def test_under_every_constraint(name):
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.usefixtures("aloud")
+@pytest.mark.usefixtures("no_engine_warning")
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if OBJECTIVES.build(name).of_scores][1:])
 def test_for_every_objective_of_scores(name):
     compare(dataclasses.replace(TINY, objective=name, constraint="none"))
@@ -105,17 +105,17 @@ def test_for_every_objective_of_scores(name):
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.usefixtures("aloud")
+@pytest.mark.usefixtures("no_engine_warning")
 @pytest.mark.parametrize(
     "changes", [{"packing": 2, "objective": "gan"}, {"ema_decay": 0.0, "constraint": "penalty:weight=1,every=3"}]
 )
-def test_under_other_rules(changes):
+def test_with_other_hyperparameters(changes):
     compare(dataclasses.replace(TINY, **changes))
 
 
 @pytest.mark.parametrize("failing", ["critic", "generator"])
-def test_what_cannot_be_compiled_goes_on_aloud_and_arrives_at_the_same(failing, monkeypatch):
-    """The first call fails, as where there is no compiler; or the second, when the critic has moved already."""
+def test_if_compiling_fails_the_run_warns_and_continues_eagerly(failing, monkeypatch):
+    """The first call fails, as without a compiler; or the second, after the critic's update."""
     calls = []
 
     def compile_whole(function):
@@ -139,8 +139,8 @@ def test_what_cannot_be_compiled_goes_on_aloud_and_arrives_at_the_same(failing, 
 
 
 @needs_compiler
-@pytest.mark.usefixtures("aloud")
-def test_a_compiled_game_that_is_restored_goes_on_bit_for_bit():
+@pytest.mark.usefixtures("no_engine_warning")
+def test_a_restored_compiled_game_continues_bit_for_bit():
     settings = dataclasses.replace(TINY, engine="compiled")
     straight, _ = played(settings)
     stopped, _ = played(settings, stop=3)
@@ -155,9 +155,9 @@ def test_a_compiled_game_that_is_restored_goes_on_bit_for_bit():
 
 
 @needs_compiler
-@pytest.mark.usefixtures("aloud")
-def test_a_rate_that_falls_is_not_compiled_in(monkeypatch):
-    """Every update of the run is made by the two functions of the first."""
+@pytest.mark.usefixtures("no_engine_warning")
+def test_the_learning_rate_is_not_compiled_in(monkeypatch):
+    """All updates of the run use the two functions of the first."""
     made = []
     compiled = updates.compile_whole
     monkeypatch.setattr(updates, "compile_whole", lambda function: made.append(function) or compiled(function))

@@ -1,4 +1,4 @@
-"""Small games to look at, and how to tell whether looking changed them."""
+"""Small setups for tests of evidence, and comparisons of their state."""
 
 import itertools
 
@@ -29,7 +29,7 @@ def played(setup, num):
 
 
 def state_of(game):
-    """All that training has changed, buffers, optimisers and modes included, in copies."""
+    """Copies of all that training changes, including buffers, optimisers and modes."""
     tensors, facts = game.state()
     rates = [group["lr"] for optimizer in (game.generator_optimizer, game.critic_optimizer)
              for group in optimizer.param_groups]  # fmt: skip
@@ -38,7 +38,7 @@ def state_of(game):
 
 
 def assert_same_state(found, wanted):
-    """Equal to the bit."""
+    """Assert that both are equal bit for bit."""
     assert found[1:] == wanted[1:]
     assert found[0].keys() == wanted[0].keys()
     for name, value in wanted[0].items():

@@ -1,4 +1,4 @@
-"""Critic updates until it proves no more: when they end, what they cost nobody, and that nothing forgets them."""
+"""The critic schedule with optimality: when it ends, that measuring changes nothing, and resuming."""
 
 import dataclasses
 import itertools
@@ -56,7 +56,7 @@ def played(setup, *, stop=None):
 
 @pytest.fixture
 def proving(monkeypatch):
-    """What the critic proves is told beforehand: before the first round, after it, after the second, and so on."""
+    """Replace the measurement by given values: before the first group of updates, after it, and so on."""
 
     def tell(*proofs):
         told = iter(proofs)
@@ -83,12 +83,12 @@ def numbered(**changes):
         ((None, 0.1), 2),
     ],
 )
-def test_rounds_go_on_until_one_adds_too_little(proving, proofs, num):
+def test_updates_continue_until_a_group_adds_too_little(proving, proofs, num):
     proving(*proofs)
     assert numbered() == list(range(num))
 
 
-def test_without_a_tolerance_nothing_is_measured(monkeypatch):
+def test_without_optimality_nothing_is_measured(monkeypatch):
     monkeypatch.setattr(critic_schedule, "_Proven", lambda *given: pytest.fail("it was measured"))
     assert numbered(optimality=0.0) == [0, 1]
 
@@ -98,8 +98,8 @@ def test_the_authors_schedule_comes_first(proving):
     assert numbered(critic_schedule="authors", max_critic_steps=50) == list(range(100))
 
 
-def test_what_is_proven_is_what_nearest_neighbours_do_not_know():
-    """A critic that says nothing proves nothing; one that knows the direction proves most of what they do not."""
+def test_the_proven_distance_excludes_that_of_nearest_neighbours():
+    """A constant critic proves nothing; one with the right direction proves most of the rest."""
     setup = small(generator="mlp:depth=0", critic="mlp:depth=0")
     game = setup.game
     with torch.no_grad():
@@ -115,9 +115,9 @@ def test_what_is_proven_is_what_nearest_neighbours_do_not_know():
     tiny = proven()
     with torch.no_grad():
         score.weight.copy_(torch.tensor([[1e5, 1e5]]))
-    # No scale of the scores is the unit of a distance.
+    # The scale of the scores does not matter.
     assert proven() == pytest.approx(tiny, rel=1e-3)
-    # W1 between the two is at most the root of 18, and 256 points of each overlap little.
+    # W1 between the two is at most sqrt(18), and 256 points of each overlap little.
     assert 0.2 < tiny < 18**0.5
 
 
@@ -129,7 +129,7 @@ def test_what_is_proven_is_what_nearest_neighbours_do_not_know():
         {"constraint": "spectral", "packing": 2, "critic_optimizer": "rmsprop"},
     ],
 )
-def test_measuring_moves_nothing(changes):
+def test_measuring_changes_nothing(changes):
     setup = small(**changes)
     game = setup.game
     before = {name: value.clone() for name, value in game.state()[0].items()}
@@ -139,8 +139,8 @@ def test_measuring_moves_nothing(changes):
         assert torch.equal(value, before[name]), name
 
 
-def test_a_critic_so_trained_knows_what_another_does_not_yet():
-    """Against generators that stand still: of what either proves after 200 updates more, how much it proves now."""
+def test_a_critic_trained_to_optimality_proves_more():
+    """With a fixed generator: the share of what the critic proves after 200 more updates."""
     known = []
     for tolerance in (0.0, 0.05):
         setup = small(
@@ -161,7 +161,7 @@ def test_a_critic_so_trained_knows_what_another_does_not_yet():
 
 
 @pytest.mark.parametrize("changes", [{}, {"constraint": "r1:every=4", "objective": "gan", "packing": 2}])
-def test_a_restored_game_goes_on_bit_for_bit(changes):
+def test_a_restored_game_continues_bit_for_bit(changes):
     straight, steps = played(small(**changes))
     stopped, _ = played(small(**changes), stop=3)
     setup = small(**changes)
@@ -182,7 +182,7 @@ def test_compiled_updates_are_trained_to_optimality_too(proving):
     assert [step.critic_updates for step in steps] == [4, 4, 4]
 
 
-def test_what_cannot_be_is_refused():
+def test_invalid_schedules_are_refused():
     assert problems(Settings(optimality=1.0)) == ["optimality must be at least 0 and below 1, not 1.0"]
     (problem,) = problems(Settings(optimality=0.1, critic_steps=5, max_critic_steps=4))
     assert problem == "max_critic_steps must be at least the 5 critic_steps of one round, not 4"

@@ -32,10 +32,10 @@ def test_a_short_training_finds_the_distance_of_two_gaussians():
     dual = critic_dual(x, y, critic)
     assert dual.efficiency > 0.97
     assert float(dual.certified.without_critic) < 0.5 * float(dual.exact.distance)
-    # The penalty holds slopes near 1, so that the classical bound is worth something as well.
+    # The penalty keeps slopes near 1, so that the classical bound is close as well.
     assert float(dual.by_measured) > 0.5 * float(dual.exact.distance)
     assert dual.lipschitz_bound is not None
-    # Estimates grow from nothing, and the last ones are in units of the samples.
+    # Estimates start near 0, and the last ones are in units of the samples.
     assert critic.estimates.shape == (300,)
     assert abs(float(critic.estimates[0])) < float(critic.estimates[-50:].mean())
     assert float(critic.estimates[-50:].mean()) == pytest.approx(float(dual.estimate), rel=0.1)
@@ -53,7 +53,7 @@ def sets(name):
     }[name]
 
 
-# Between two samples of one distribution there is nothing but noise to find, which is the hardest.
+# Between two samples of the same distribution there is only noise, which is hardest to learn.
 SHARES = {
     "gaussians": 0.97,
     "equal gaussians": 0.88,
@@ -82,13 +82,13 @@ def test_data_in_other_units_give_the_same_critic_in_those_units(factor):
     assert float(other.certified.value) == pytest.approx(factor * float(dual.certified.value), rel=1e-6)
 
 
-def test_data_at_another_place_give_the_same_critic_there():
+def test_shifted_data_give_the_shifted_critic():
     x, y = (torch.round(points(40, 2, seed) * 2**10) / 2**10 for seed in (0, 1))
     critic, moved = fit_critic(x, y, **QUICK), fit_critic(x + 2.0**20, y + 2.0**20, **QUICK)
     assert torch.allclose(scores(moved, x + 2.0**20), scores(critic, x), atol=1e-4)
 
 
-def test_all_that_is_random_follows_from_the_seed():
+def test_all_draws_follow_from_the_seed():
     x, y = points(40, 2, 0), points(50, 2, 1)
     before = torch.get_rng_state()
     first, again, other = (scores(fit_critic(x, y, seed=seed, **QUICK), x) for seed in (5, 5, 6))
@@ -98,9 +98,9 @@ def test_all_that_is_random_follows_from_the_seed():
 
 
 @pytest.mark.parametrize("constraint", list(CONSTRAINTS))
-def test_every_constraint_can_hold_it(constraint):
+def test_every_constraint_applies(constraint):
     x, y = points(100, 2, 0), points(100, 2, 1, shift=2.0)
-    # Clipped at 0.01 a critic of this size is all but flat, and its certificate cannot tell: any unit will do.
+    # Clipped at 0.01 this critic is nearly flat; the certificate does not depend on its scale.
     critic = fit_critic(x, y, constraint=CONSTRAINTS.build(constraint), critic_steps=60, batch_size=64)
     assert critic_dual(x, y, critic).efficiency > 0.8
     assert critic.estimates.isfinite().all()
@@ -112,7 +112,7 @@ def test_a_constraint_is_attached_and_projects():
     assert max(float(weight.detach().abs().max()) for weight in clipped.parameters()) <= 0.02
     bounds = set()
     for elsewhere in range(3):
-        # What others draw of the global generator changes nothing.
+        # Draws from the global generator have no effect.
         torch.manual_seed(elsewhere)
         normed = fit_critic(x, y, constraint=SpectralNorm(iterations=20), **QUICK)
         bounds.add(float(critic_dual(x, y, normed).lipschitz_bound))
@@ -120,7 +120,7 @@ def test_a_constraint_is_attached_and_projects():
     assert bounds.pop() == pytest.approx(1.0, rel=0.05)
 
 
-def test_a_critic_of_ones_own_is_trained_in_place_on_standardised_samples():
+def test_a_custom_critic_is_trained_in_place_on_standardised_samples():
     seen = []
 
     class Own(nn.Linear):
@@ -138,7 +138,7 @@ def test_a_critic_of_ones_own_is_trained_in_place_on_standardised_samples():
     assert all(0.5 < size < 2.0 for _, size in seen)
 
 
-def test_batch_norm_ties_samples_so_that_batches_are_scored_apart():
+def test_with_batch_norm_the_two_batches_are_scored_separately():
     sizes = []
 
     class Counting(nn.BatchNorm1d):
@@ -179,8 +179,8 @@ def test_batches_follow_the_weights():
     assert float(fitted.estimates.mean()) == pytest.approx(-0.8, abs=0.02)
 
 
-def test_the_rate_falls_along_a_cosine_to_zero():
-    # Adam moves a weight of a linear critic by the rate at each step, since its gradient keeps its sign and size.
+def test_the_learning_rate_falls_along_a_cosine_to_zero():
+    # Adam changes a weight of a linear critic by the learning rate in each step, since its gradient is constant.
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.zero_()
     fit_critic([2.0], [0.0], network, constraint=Unconstrained(), optimizer=Adam(lr=1e-3), critic_steps=100)
@@ -197,13 +197,13 @@ def test_points_on_the_line_and_images_are_samples_too():
     assert critic_dual(images, images + 1.0, critic).efficiency > 0.5
 
 
-def test_samples_that_all_coincide_are_no_division_by_zero():
+def test_identical_samples_do_not_divide_by_zero():
     critic = fit_critic([[1.0, 2.0]], [[1.0, 2.0]], **QUICK)
     assert bool(scores(critic, torch.tensor([[1.0, 2.0]])).isfinite().all())
     assert float(critic.estimates.abs().max()) == 0.0
 
 
-def test_a_critic_can_be_kept_and_differentiated():
+def test_a_critic_can_be_saved_and_differentiated():
     x, y = points(30, 2, 0), points(30, 2, 1)
     critic = fit_critic(x, y, **QUICK)
     at = x.clone().requires_grad_()
@@ -232,6 +232,6 @@ def test_a_critic_can_be_kept_and_differentiated():
         ),
     ],
 )
-def test_what_cannot_be_trained_on_is_refused(arguments, options, error, message):
+def test_invalid_samples_are_refused(arguments, options, error, message):
     with pytest.raises(error, match=message):
         fit_critic(*arguments, **{**QUICK, **options})

@@ -13,7 +13,7 @@ from wgan.evaluation.features import EfficientNetLite0
 from wgan.settings import DataOptions
 from wgan.trust.distances import MAX_POINTS
 from wgan.trust.evaluator import CriticEvaluator
-from wgan.trust.evidence import Evidence
+from wgan.trust.evidence import FIELDS, Evidence
 from wgan.trust.samples import Rows, Snapshot
 
 TINY_IMAGES = {
@@ -53,6 +53,23 @@ def test_looking_at_a_game_is_of_no_consequence_for_it(kind):
         assert_same_state(state_of(run.game), before)
         assert examine().numbers() == found.numbers()
     assert_same_state(state_of(played(run, 2)), state_of(played(undisturbed, 5)))
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    """The evidence of a clipped run on the ring and of a run on images, by name."""
+    found = {}
+    for kind in ("clipped", "images"):
+        run = small(**GAMES[kind])
+        played(run, 2)
+        found |= examiner(run)().numbers()
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in FIELDS if not name.startswith("exact_features")])
+def test_every_number_is_measured_in_some_run(numbers, name):
+    """Features of images, which take a minute, have a test of their own."""
+    assert name in numbers
 
 
 @pytest.mark.parametrize("kind", GAMES)

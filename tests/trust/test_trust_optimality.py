@@ -1,4 +1,4 @@
-"""A critic trained further: as training would, of no consequence for the game, and near its optimum in the end."""
+"""A copy of the critic trained further: as in training, without side effects, up to near its optimum."""
 
 import copy
 import dataclasses
@@ -25,7 +25,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_copy_is_trained_as_training_would(kind):
+def test_the_copy_is_updated_as_in_training(kind):
     setup = small(**KINDS[kind])
     game = played(setup, 3)
     before = state_of(game)
@@ -41,7 +41,7 @@ def test_the_copy_is_trained_as_training_would(kind):
     for t, share in enumerate((1.0, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125))):
         groups = optimizer.param_groups
         groups[0]["lr"] = share * (0.01 if kind == "clipping" else 0.03)
-        # Two critic updates before each of three generator updates were made: a lazy penalty goes on counting.
+        # Two critic updates were made before each of three generator updates: a lazy penalty continues the count.
         current = dataclasses.replace(setup, game=own).at(6 + t)
         batch = draw_critic_batch(current, "real of the gap", "noise of the gap", 3, t)
         batch = with_loss_draws(current, batch, 3, LOOKING_AHEAD, t)
@@ -55,7 +55,7 @@ def test_the_copy_is_trained_as_training_would(kind):
         assert max(float(weight.detach().abs().max()) for weight in found.critic.parameters()) <= 0.02 + 1e-9
 
 
-def test_a_run_whose_rate_has_fallen_to_nothing_still_has_a_copy_that_moves():
+def test_the_copy_is_trained_even_if_the_learning_rate_has_fallen_to_zero():
     setup = small(lr_schedule="linear", steps=4)
     game = played(setup, 4)
     game.set_lr(0.0)
@@ -68,7 +68,7 @@ def test_a_run_whose_rate_has_fallen_to_nothing_still_has_a_copy_that_moves():
     assert all(group["lr"] == 0.0 for group in game.critic_optimizer.param_groups)
 
 
-def test_no_further_updates_leave_the_critic_as_it_is():
+def test_zero_updates_leave_the_critic_unchanged():
     setup = small()
     game = played(setup, 2)
     further = trained_further(setup, steps=0).game
@@ -80,12 +80,12 @@ def test_no_further_updates_leave_the_critic_as_it_is():
 @pytest.mark.parametrize(
     ("before", "after", "rise"), [(1.0, 2.0, 0.5), (2.0, 1.0, 0.0), (0.0, 3.0, 1.0), (0.0, 0.0, 0.0)]
 )
-def test_a_rise_is_a_share_of_what_there_is_afterwards(before, after, rise):
+def test_the_rise_is_relative_to_the_value_after(before, after, rise):
     assert relative_rise(before, after) == rise
 
 
-def test_the_rise_falls_as_a_critic_nears_its_optimum():
-    """Against a generator that stands still and makes a cloud beside the ring's centre."""
+def test_the_rise_falls_near_the_optimum():
+    """With a fixed generator, whose samples are a cloud near the ring's centre."""
     setup = small(
         critic="mlp:width=32,depth=2", critic_optimizer="adam:lr=0.005,beta1=0.5", constraint="penalty:weight=0.1",
         generator="mlp:depth=0", batch_size=64, seed=1,
@@ -111,5 +111,5 @@ def test_the_rise_falls_as_a_critic_nears_its_optimum():
         last, further = gap(further)
     assert untrained > 0.1
     assert last < 0.01
-    # At its optimum the critic proves nearly all that there is.
+    # At its optimum the critic proves nearly the whole distance.
     assert proven(further) > 0.95 * exact_distance(*points, torch.Generator().manual_seed(0)).value

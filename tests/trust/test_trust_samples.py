@@ -1,4 +1,4 @@
-"""What is looked at: which rows, whose samples, whose scores, and that nobody notices."""
+"""Snapshots: their rows, samples and scores, without side effects."""
 
 import copy
 
@@ -16,7 +16,7 @@ from wgan.trust.samples import Rows, most_rows, rescore, snapshot
 
 @pytest.fixture
 def numbered(tmp_path):
-    """Points whose entries say which row they are, as a source that holds so many of them out."""
+    """Points whose entries are their row number, with a share held out."""
 
     def opened(num, held_out):
         path = tmp_path / "numbered.npy"
@@ -26,7 +26,7 @@ def numbered(tmp_path):
     return opened
 
 
-def test_rows_are_as_many_of_both_kinds_and_training_sees_one_kind_alone(numbered):
+def test_equally_many_training_and_held_out_rows_are_drawn(numbered):
     source = numbered(1000, 0.2)
     rows = Rows.of(source, size=150, packing=1, seed=0)
     held_out, training = ({tuple(row) for row in part.values.tolist()} for part in (rows.held_out, rows.training))
@@ -37,7 +37,7 @@ def test_rows_are_as_many_of_both_kinds_and_training_sees_one_kind_alone(numbere
     assert not held_out & seen
 
 
-def test_rows_follow_from_the_seed_and_are_as_many_as_there_are(numbered):
+def test_rows_follow_from_the_seed_and_are_limited_by_the_data(numbered):
     source = numbered(200, 0.25)
     first, again, other = (Rows.of(source, size=40, packing=1, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(first.held_out.values, again.held_out.values)
@@ -55,7 +55,7 @@ def test_too_few_rows_are_refused(numbered):
         Rows.of(numbered(10, 0.0), size=10, packing=1, seed=0)
 
 
-def test_fewer_images_are_looked_at_than_points():
+def test_fewer_images_than_points_are_evaluated():
     sources = [open_data(name, DataOptions(), seed=0) for name in ("ring", "fashion-mnist")]
     assert [most_rows(source.codec.layout) for source in sources] == [1000, 512]
 
@@ -78,7 +78,7 @@ def test_samples_are_those_of_the_generator_under_training():
     assert not seen.fake.scores.requires_grad
 
 
-def test_a_discriminator_is_looked_at_by_its_logits():
+def test_scores_of_a_discriminator_are_its_logits():
     setup = small(objective="gan", constraint="none")
     game, source = setup.game, setup.source
     seen = snapshot(setup, Rows.of(source, size=40, packing=1, seed=0))
@@ -92,14 +92,14 @@ IMAGES = {
 }  # fmt: skip
 
 
-def test_batch_norm_is_met_as_training_meets_it():
+def test_batch_norm_is_evaluated_as_in_training():
     setup = small(**IMAGES)
     game, source = played(setup, 2), setup.source
     before = state_of(game)
     seen = snapshot(setup, Rows.of(source, size=40, packing=1, seed=0))
     assert_same_state(state_of(game), before)
     noise = game.prior.sample(40, Randomness(game.seed).at("noise of the evidence"))
-    # 40 samples are three batches of at most 16, as even as can be; real rows and samples do not share one.
+    # 40 samples make three batches of at most 16, of nearly equal size; real rows and samples share none.
     parts = [slice(0, 13), slice(13, 27), slice(27, 40)]
     players = copy.deepcopy((game.generator, game.critic))
     with torch.no_grad():
@@ -112,7 +112,7 @@ def test_batch_norm_is_met_as_training_meets_it():
 
 
 @pytest.mark.parametrize("constraint", ["spectral", "penalty"])
-def test_looking_twice_shows_the_same(constraint):
+def test_a_second_snapshot_is_equal(constraint):
     setup = small(constraint=constraint)
     game, source = played(setup, 2), setup.source
     before, rows = state_of(game), Rows.of(source, size=600, packing=1, seed=0)
@@ -120,13 +120,13 @@ def test_looking_twice_shows_the_same(constraint):
     assert_same_state(state_of(game), before)
     assert torch.equal(seen.held_out.scores, again.held_out.scores)
     assert torch.equal(seen.fake.scores, again.fake.scores)
-    # Scores are of one function: those of a few points alone are the same.
+    # All scores are of one function: a few points alone get the same scores.
     game.critic.eval()
     with torch.no_grad():
         torch.testing.assert_close(seen.fake.scores[:5], game.critic(seen.fake.rows.values[:5]))
 
 
-def test_packs_are_the_points_of_a_critic_that_sees_packs():
+def test_with_packing_points_are_packs():
     setup = small(packing=4)
     source = setup.source
     seen = snapshot(setup, Rows.of(source, size=30, packing=4, seed=0))
@@ -150,7 +150,7 @@ def test_samples_share_the_conditions_of_the_held_out_rows():
         torch.testing.assert_close(seen.fake.rows.values, game.generator(noise, rows.held_out.condition))
 
 
-def test_a_bias_for_each_condition_is_in_no_estimate():
+def test_biases_of_conditions_cancel_in_the_estimates():
     setup = small(**CONDITIONAL, critic="mlp:depth=0")
     game, source = setup.game, setup.source
     weight = next(game.critic.parameters())
@@ -176,7 +176,7 @@ def test_another_critic_scores_the_same_points():
         torch.testing.assert_close(rescore(setup, seen).fake, game.critic(seen.fake.rows.values))
 
 
-def test_the_witness_of_moments_is_that_of_training_rows():
+def test_the_mmd_witness_uses_training_rows():
     setup = small(objective="mmd:kernel=energy", critic="identity", constraint="none")
     source = setup.source
     rows = Rows.of(source, size=50, packing=1, seed=0)

@@ -1,1 +1,1 @@
-"""The command line: words in, an exit code out. Importing it imports neither torch nor tyro."""
+"""The command line: it takes words and returns an exit code. Importing it imports neither torch nor a command."""

@@ -1,4 +1,4 @@
-"""`wgan compare`: runs with different critics on one axis."""
+"""`wgan compare`: runs with different critics, in one table and one picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wgan.cli.main import say
-from wgan.cli.options import Group, parse
+from wgan.cli.options import Group, arg, parse
 from wgan.cli.tables import WIDTH, plain_table, rendered
 from wgan.errors import UsageError
 from wgan.settings import refuse
@@ -31,28 +31,26 @@ _TEXTS = ("run", "objective", "verdict")
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """Options of `wgan compare`.
+    """Options of `wgan compare`."""
 
-    Attributes:
-        runs: The directories of runs on the same data, finished or not; their critics, objectives and networks may
-            differ.
-        out: File ending in .png, .svg or .html to draw them in; a page holds the table and the verdicts too.
-        axis: What to draw against: generator updates or seconds of training.
-        json: Print one JSON object instead of tables.
-    """
-
-    runs: tuple[Path, ...]
-    out: Path | None = None
-    axis: Literal["updates", "seconds"] = "updates"
-    json: bool = False
+    runs: tuple[Path, ...] = arg(
+        "Run directories, of finished or unfinished runs on the same data. Critics, objectives and networks may differ."
+    )
+    out: Path | None = arg(
+        "File to draw them in, .png, .svg or .html; the page has the table and the verdicts too.", None
+    )
+    axis: Literal["updates", "seconds"] = arg(
+        "The horizontal axis: generator updates or seconds of training.", "updates"
+    )
+    json: bool = arg("Print one JSON object instead of tables.", False)
 
 
 def run(words: Sequence[str]) -> int:
-    """Answer `wgan compare`."""
+    """Run `wgan compare`."""
     group = Group(title="comparison", kind=CompareOptions, positional={"runs": "RUN..."})
     description = (
-        "Put runs on one axis, whatever their critics: what each critic proves of the distance between held-out rows "
-        "and samples, the exact distance with its interval, and whether each run's loss can be believed."
+        "Compare runs with different critics: the distance between held-out rows and samples that each critic proves, "
+        "the exact distance with its confidence interval, and whether each run's loss can be trusted."
     )
     (options,) = parse(words, [group], command="compare", description=description)
     _check(options)
@@ -78,12 +76,11 @@ def run(words: Sequence[str]) -> int:
 
 
 def _check(options: CompareOptions) -> None:
-    """Refuse what cannot be used before any run is read."""
+    """Refuse unusable options before any run is read."""
     from wgan.figures import MOST_RUNS
     from wgan.report.comparison import FORMS
 
-    faults = [] if options.runs else ["RUN... is needed"]
-    out = options.out
+    faults, out = [], options.out
     if out is not None and out.suffix.lower() not in FORMS:
         faults.append(f"--out {out} ends in none of {', '.join(FORMS)}")
     elif out is not None and not out.parent.is_dir():
@@ -91,15 +88,15 @@ def _check(options: CompareOptions) -> None:
     elif out is not None and out.is_dir():
         faults.append(f"--out {out} is a folder")
     if out is not None and len(options.runs) > MOST_RUNS:
-        faults.append(f"{len(options.runs)} runs are too many to be told apart in one picture: at most {MOST_RUNS}")
+        faults.append(f"{len(options.runs)} runs are too many for one picture: at most {MOST_RUNS}")
     refuse(faults, noun="options")
 
 
 def _refuse_empty(runs: Sequence[Run]) -> None:
     if not any(run.is_looked_at for run in runs):
         raise UsageError(
-            "there is nothing to draw: none of the runs has recorded evidence of what its critic's number is worth",
-            remedy="Without --out, a table shows their raw numbers.",
+            "there is nothing to draw: none of the runs has recorded evidence of how good its critic's estimate is",
+            remedy="Without --out, a table shows their raw estimates.",
         )
 
 
@@ -108,7 +105,7 @@ def _untimed(runs: Sequence[Run]) -> Iterator[str]:
         num, timed = len(each.record.looks), len(each.bracket(by_seconds=True).at)
         if timed < num:
             what = "no look" if not timed else f"{timed:,} of {num:,} looks"
-            yield f"{each.name}: its events tell the time of {what}: the others are not drawn against seconds"
+            yield f"{each.name}: its events give the time of {what}: the others are not drawn against seconds"
 
 
 def _lines(runs: Sequence[Run]) -> Iterator[str]:
@@ -118,9 +115,9 @@ def _lines(runs: Sequence[Run]) -> Iterator[str]:
 
     record = runs[0].record
     yield str(record.source["describe"])
-    yield f"W1 between held-out rows and samples, {distance_unit(record)}, at each run's last look:\n"
+    yield f"W1 between held-out rows and samples, {distance_unit(record)}, at the last look of each run:\n"
     yield from _table(reached(runs))
-    yield "\nWhat the critics say themselves, each in a unit of its own, and whether it can be believed:\n"
+    yield "\nThe raw estimates of the critics, each in its own unit, and whether they can be trusted:\n"
     yield from _table(estimates(runs))
     orders = list(ranked(runs))
     yield from ("", *map(_wrapped, orders)) if orders else ()
@@ -142,14 +139,14 @@ def _table(rows: Sequence[dict[str, str]]) -> Iterator[str]:
 
 def _wrapped(line: str) -> str:
     indent = line[: len(line) - len(line.lstrip())] + "  "
-    # A number and its percent sign stay together.
+    # A number and its percent sign stay on one line.
     kept = line.replace(" %", "\u00a0%")
     filled = textwrap.fill(kept, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return filled.replace("\u00a0", " ")
 
 
 def _facts(runs: Sequence[Run], notes: Sequence[str], out: Path | None) -> dict[str, Any]:
-    """What JSON says; what a run does not know is null."""
+    """The comparison as plain JSON; unknown values are null."""
     from wgan.report.comparison import rankings
     from wgan.report.words import distance_unit
 

@@ -1,16 +1,18 @@
-"""`wgan data`: look at what would be trained on."""
+"""`wgan data`: describe a data set as training would read it."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wgan.cli.main import say
-from wgan.cli.options import Group, parse
+from wgan.cli.options import Group, arg, parse
 from wgan.data.names import kind_of
-from wgan.errors import UsageError
+from wgan.errors import DataError, UsageError, WganError
 from wgan.settings import DataOptions, Settings, problems, refuse
 
 if TYPE_CHECKING:
@@ -23,34 +25,28 @@ if TYPE_CHECKING:
 _NUM_DRAWN = 10_000
 _NUM_TILES = 64
 _NUM_SHOWN = 5
-_WIDEST = 24
-_MOST_OFFERS = 12
+_CELL_WIDTH = 24
+_MAX_OFFERS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class LookOptions:
-    """Options of `wgan data`.
+    """Options of `wgan data`."""
 
-    Attributes:
-        data: A built-in name or a path.
-        picture: File ending in .png to draw the data in.
-        seed: Another seed shows other rows. With that of a run, rows are held out as they are there.
-    """
-
-    data: str
-    picture: Path | None = None
-    seed: int = 0
+    data: str = arg("A built-in name or a path.")
+    picture: Path | None = arg("File to draw the data in, .png.", None)
+    seed: int = arg(
+        "Seed of the rows that are shown. With the seed of a run, the same rows are held out as in the run.", 0
+    )
 
 
 def run(words: Sequence[str]) -> int:
-    """Answer `wgan data`."""
+    """Run `wgan data`."""
     groups = [
         Group(title="display", kind=LookOptions, positional={"data": "DATA"}),
         Group(title="data", kind=DataOptions),
     ]
-    description = (
-        "Look at what would be trained on, as it comes back from the preprocessing: counts, ranges, some rows."
-    )
+    description = "Describe a data set as training would read it: counts, ranges, and some rows."
     options, reading = parse(words, groups, command="data", description=description)
     refuse(problems(Settings(data=options.data, seed=options.seed, input=reading)))
     kind = kind_of(options.data)
@@ -61,18 +57,39 @@ def run(words: Sequence[str]) -> int:
     from wgan.randomness import Randomness
 
     if options.picture is not None:
-        # Any kind of data can be drawn here, so only the place is to be checked.
+        # Any kind of data can be drawn here, so only the path has to be checked.
         check_target(options.picture, "images" if kind == "images" else "points")
-    source = open_data(options.data, reading, seed=options.seed)
+    refused = None
+    try:
+        source = open_data(options.data, reading, seed=options.seed)
+    except DataError as error:
+        source, refused = _with_missing(options, reading, error), error
     num = _NUM_TILES if kind == "images" else _NUM_DRAWN
     batch = source.labelled("train", num, Randomness(options.seed).at("rows to look at"))
     rows = source.codec.decode(batch.values)
     for line in _lines(source, rows):
         say(line)
+    if refused is not None:
+        raise refused
     if options.picture is not None:
         _draw(source, rows, options.picture)
         say(f"picture: {options.picture}")
     return 0
+
+
+def _with_missing(options: LookOptions, reading: DataOptions, refused: DataError) -> Source:
+    """The data, if it was refused only for its missing cells, so that it can be described nevertheless.
+
+    Raises:
+        DataError: As before, if there are other reasons.
+    """
+    from wgan.data import open_data
+
+    if reading.missing == "error":
+        for choice in ("keep", "drop"):
+            with contextlib.suppress(WganError):
+                return open_data(options.data, dataclasses.replace(reading, missing=choice), seed=options.seed)
+    raise refused
 
 
 def _lines(source: Source, rows: Decoded) -> Iterator[str]:
@@ -87,12 +104,12 @@ def _lines(source: Source, rows: Decoded) -> Iterator[str]:
         yield "conditions:"
         for place, condition in enumerate(source.conditions.parts):
             occurring = _occurring(source.conditions, place, is_finite=source.size is not None)
-            yield f"  {_cell(condition.name):{_WIDEST}} {occurring}"
+            yield f"  {_cell(condition.name):{_CELL_WIDTH}} {occurring}"
     elif source.offers:
-        some = ", ".join(map(_cell, source.offers[:_MOST_OFFERS])) + (
-            ", ..." if len(source.offers) > _MOST_OFFERS else ""
+        some = ", ".join(map(_cell, source.offers[:_MAX_OFFERS])) + (
+            ", ..." if len(source.offers) > _MAX_OFFERS else ""
         )
-        yield f"could be conditions (--condition): {some}"
+        yield f"possible conditions (--condition): {some}"
     numbers = "number" if source.codec.layout.size == 1 else "numbers"
     yield f"one sample: {'×'.join(map(str, source.codec.layout.shape))} {numbers} as the networks see it"
     if isinstance(rows, np.ndarray) and rows.ndim == 4:
@@ -106,7 +123,7 @@ def _lines(source: Source, rows: Decoded) -> Iterator[str]:
     table, written = as_table(rows), _written(source)
     for name in table.column_names:
         ends = _range_of(written[name], table[name]) if name in written else _range(table[name])
-        yield f"  {_cell(name):{_WIDEST}} {ends}"
+        yield f"  {_cell(name):{_CELL_WIDTH}} {ends}"
     yield f"\n{_NUM_SHOWN} of them:"
     yield "  " + "  ".join(_cell(name) for name in table.column_names)
     for row in table.slice(0, _NUM_SHOWN).to_pylist():
@@ -114,7 +131,7 @@ def _lines(source: Source, rows: Decoded) -> Iterator[str]:
 
 
 def _occurring(conditions: Conditions, place: int, *, is_finite: bool) -> str:
-    """The values of one condition among all training rows, with their numbers where there are only so many rows."""
+    """The values of one condition in the training rows, with their counts if the rows can be counted."""
     import pyarrow as pa
     import torch
 
@@ -127,18 +144,18 @@ def _occurring(conditions: Conditions, place: int, *, is_finite: bool) -> str:
     words = words_of(part)
     counts = torch.zeros(len(words), dtype=torch.int64, device="cpu")
     counts.index_add_(0, conditions.codes[:, place].long(), conditions.counts)
-    return _commonest(dict(zip(words, counts.tolist(), strict=True)), counted=is_finite)
+    return _most_frequent(dict(zip(words, counts.tolist(), strict=True)), counted=is_finite)
 
 
 def _range(column: pa.ChunkedArray) -> str:
-    """The least and the greatest value of a column of numbers or dates, the commonest ones of another."""
+    """The minimum and maximum of a column of numbers or dates; the most frequent values of any other."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     missing = f", {column.null_count:,} missing" if column.null_count else ""
     kind = column.type
     if pa.types.is_float16(kind):
-        # Arrow compares no half floats.
+        # Arrow cannot compare half floats.
         column = column.cast(pa.float32())
     if (
         pa.types.is_integer(kind)
@@ -149,11 +166,11 @@ def _range(column: pa.ChunkedArray) -> str:
         ends = pc.min_max(column).as_py()
         return f"{kind}: {_cell(ends['min'])} to {_cell(ends['max'])}{missing}"
     found = {entry["values"]: entry["counts"] for entry in column.drop_null().value_counts().to_pylist()}
-    return f"{_commonest(found)}{missing}"
+    return f"{_most_frequent(found)}{missing}"
 
 
-def _commonest(counts: Mapping[Any, int], *, counted: bool = True) -> str:
-    """How many categories there are, and the first four of them by their numbers."""
+def _most_frequent(counts: Mapping[Any, int], *, counted: bool = True) -> str:
+    """The number of categories, and the four most frequent ones."""
     first = sorted(counts, key=lambda value: -counts[value])[:4]
     named = ", ".join(f"{_cell(value)} ({counts[value]:,})" if counted else _cell(value) for value in first)
     more = f", and {len(counts) - 4} more" if len(counts) > 4 else ""
@@ -161,14 +178,14 @@ def _commonest(counts: Mapping[Any, int], *, counted: bool = True) -> str:
 
 
 def _cell(value: object) -> str:
-    # Zero is added so that the two zeros are shown alike.
+    # Adding zero turns -0.0 into 0.0.
     text = f"{value + 0.0:.4g}" if isinstance(value, float) else "" if value is None else str(value)
     text = text.replace("\n", "\\n")
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+    return text if len(text) <= _CELL_WIDTH else f"{text[: _CELL_WIDTH - 1]}…"
 
 
 def _written(source: Source) -> dict[str, Number]:
-    """The columns of numbers and dates that samples have as text in a form of their own, by name."""
+    """Columns of numbers and dates that samples hold as formatted text, by name."""
     from wgan.data.columns import Number
     from wgan.data.tables.codec import TableCodec
 
@@ -177,7 +194,7 @@ def _written(source: Source) -> dict[str, Number]:
 
 
 def _range_of(part: Number, column: pa.ChunkedArray) -> str:
-    """The ends of a column of numbers or dates, as they are written."""
+    """The minimum and maximum of a column of numbers or dates, in the format of the data."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

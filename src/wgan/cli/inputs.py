@@ -1,4 +1,4 @@
-"""The two sides of a comparison: data or a run's samples, read alike and drawn as rows that have not been encoded."""
+"""The two sides of `wgan distance`: data or samples of a run, as rows that are not encoded for a network."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wgan.data.applying import DESCRIBED, ENCODED_IMAGES, PIXELS, POINTS, SAMPLER, check_applies, of_table
+from wgan.data.applying import DESCRIBED, applicable_to, check_applies
 from wgan.data.names import format_of, kind_of
 from wgan.errors import DataError, DataWarning
 from wgan.settings import DataOptions
-from wgan.system.text import escaped
+from wgan.system.text import counted, escaped, split_lists
 
 if TYPE_CHECKING:
     import torch
@@ -31,18 +31,18 @@ _NOTHING_HELD_OUT = re.compile(r"[;,] (?:[\d,]+ to train on, )?0 held out$")
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two sets.
+    """One of the two data sets.
 
     Attributes:
-        name: As the user called it.
-        kind: What its rows are.
-        described: What was found, in a line.
-        notes: What its reader has to say.
+        name: Its name on the command line.
+        kind: The kind of its rows.
+        described: A line about it.
+        notes: Notes of its reader.
         is_run: Whether its rows are samples of a run.
-        codec: The preprocessing that training on it would use; a run's own.
-        size: Rows that there are; None where as many can be drawn as are wanted.
-        draw: Draws so many, none of them twice: an array (points in their own dtype, images as bytes of shape
-            (N, height, width, channels)), or the rows of a table in plain form.
+        codec: The preprocessing of the run, or the one that training on the data would use.
+        size: The number of rows; None if any number can be drawn.
+        draw: Draws this many distinct rows: an array (points in their own dtype, images as bytes of shape
+            (N, height, width, channels)), or `TableRows`.
     """
 
     name: str
@@ -59,24 +59,25 @@ def open_sides(a: str, b: str, options: DataOptions, *, seed: int) -> tuple[Side
     """Open both sides.
 
     Args:
-        a: The first: a built-in name, a path of data, or the directory of a run.
-        b: The second.
-        options: How data is read; each applies to the sides that it means something for.
-        seed: Of the rows that are drawn.
+        a: A built-in name, a path of data, or a run directory.
+        b: The same.
+        options: How data is read. Each option is used for the sides that it applies to.
+        seed: Seed of the rows that are drawn.
 
     Raises:
-        UsageError: A path that is not there, or an option that means nothing for either.
-        DataError: Data that cannot be read, or that cannot be compared with the other.
+        UsageError: A path that does not exist, or an option that applies to neither side.
+        DataError: Data that cannot be read, or not be compared with the other side.
         CheckpointError: A run that cannot be loaded.
     """
-    known = [_applicable(data) for data in (a, b)]
+    # Conditions are not used here: all columns are compared.
+    known = [frozenset({"ignore"}) if _is_run(data) else applicable_to(data) - DESCRIBED for data in (a, b)]
     check_applies(options, known[0] | known[1], f"{escaped(a)} and {escaped(b)}")
     sides = []
     for letter, data, applicable in zip("AB", (a, b), known, strict=True):
-        # The seed of a side is its own: the same data twice is drawn twice.
+        # Each side has its own random stream: the same data on both sides gives different rows.
         own = _Reader(data=data, options=_restricted(options, applicable), purpose=f"rows of {letter}", seed=seed)
         with warnings.catch_warnings():
-            # A column that never changes is compared like any other, whatever is said of learning it.
+            # Constant columns are compared like others, although they cannot be learnt.
             warnings.filterwarnings("ignore", message=".*constant columns", category=DataWarning)
             sides.append(own.open())
     first, second = sides
@@ -84,7 +85,7 @@ def open_sides(a: str, b: str, options: DataOptions, *, seed: int) -> tuple[Side
         what = {"points": "points", "table": "a table", "images": "images"}
         raise DataError(
             f"A ({escaped(a)}) holds {what[first.kind]} and B ({escaped(b)}) {what[second.kind]}",
-            remedy="Compare two of one kind: a table of numbers is read as points from an .npy.",
+            remedy="Compare data of the same kind. A table of numbers can be saved as points, in an .npy.",
         )
     return first, second
 
@@ -93,17 +94,14 @@ def joined(a: Side, b: Side, num_a: int, num_b: int) -> Joint:
     """Draw rows from both sides and bring them into one space.
 
     Raises:
-        DataError: Other columns, dimensions or sizes of images.
+        DataError: The columns, dimensions or image sizes differ.
     """
     from wgan.data.points import PointsCodec
-    from wgan.data.tables.codec import TableCodec
     from wgan.evaluation import TableRows, join_images, join_points, join_tables
 
     x, y = a.draw(num_a), b.draw(num_b)
-    if isinstance(a.codec, TableCodec) and isinstance(b.codec, TableCodec):
-        return join_tables(
-            TableRows(columns=a.codec.columns, arrays=tuple(x)), TableRows(columns=b.codec.columns, arrays=tuple(y))
-        )
+    if isinstance(x, TableRows):
+        return join_tables(x, y)
     if isinstance(a.codec, PointsCodec):
         return join_points(x, y, a.codec)
     _refuse_ranges(a, b)
@@ -111,10 +109,10 @@ def joined(a: Side, b: Side, num_a: int, num_b: int) -> Joint:
 
 
 def _refuse_ranges(a: Side, b: Side) -> None:
-    """Refuse to compare images of one kind of number of which black and white are other values on either side.
+    """Refuse images of one kind of number whose black and white are different values on the two sides.
 
     Raises:
-        DataError: They are.
+        DataError: They are different.
     """
     from wgan.data.images import ImageCodec
 
@@ -125,7 +123,7 @@ def _refuse_ranges(a: Side, b: Side) -> None:
         return
     low, high = ranges[stretched.index(True)]
     seen = " and ".join(f"{name} from {low:.6g} to {high:.6g}" for name, (low, high) in zip("AB", ranges, strict=True))
-    raise DataError(f"pixels go in {seen}", remedy=f"Read the data with --range {low:.6g} {high:.6g}.")
+    raise DataError(f"pixel values range in {seen}", remedy=f"Read the data with --range {low:.6g} {high:.6g}.")
 
 
 def _is_run(data: str) -> bool:
@@ -135,24 +133,8 @@ def _is_run(data: str) -> bool:
     return data not in BUILT_IN and (root / "source.json").is_file() and (root / "settings.toml").is_file()
 
 
-def _applicable(data: str) -> frozenset[str]:
-    """The options that mean something for what was named: conditions play no part in a comparison."""
-    if _is_run(data):
-        return frozenset()
-    form, kind = format_of(data), kind_of(data)
-    if form == "built-in":
-        readable = SAMPLER if kind == "points" else PIXELS
-    elif form == "array":
-        readable = POINTS if kind == "points" else PIXELS
-    elif form == "table":
-        readable = of_table(Path(data))
-    else:
-        readable = ENCODED_IMAGES
-    return readable - DESCRIBED
-
-
 def _restricted(options: DataOptions, applicable: frozenset[str]) -> DataOptions:
-    """The options with those that mean nothing at their defaults, and where rows may be held out, none that are."""
+    """The options that apply, others at their defaults, and no rows held out."""
     plain = DataOptions()
     kept = {name: getattr(options, name) for name in applicable}
     return dataclasses.replace(plain, **(kept | ({"held_out": 0.0} if "held_out" in applicable else {})))
@@ -160,13 +142,13 @@ def _restricted(options: DataOptions, applicable: frozenset[str]) -> DataOptions
 
 @dataclass(frozen=True, kw_only=True)
 class _Reader:
-    """How one side is read.
+    """Reads one side.
 
     Attributes:
-        data: As the user called it.
-        options: Those that mean something for it.
-        purpose: What is drawn from it, as the random streams call it.
-        seed: Of all streams.
+        data: Its name on the command line.
+        options: The options that apply to it.
+        purpose: The purpose of its random stream.
+        seed: The seed of its random stream.
     """
 
     data: str
@@ -175,7 +157,7 @@ class _Reader:
     seed: int
 
     def open(self) -> Side:
-        """Open it by the reader that it belongs to."""
+        """Open the side."""
         if _is_run(self.data):
             return self._run()
         form = format_of(self.data)
@@ -186,13 +168,13 @@ class _Reader:
         return self._source()
 
     def rng(self) -> torch.Generator:
-        """What decides which rows are drawn."""
+        """The generator that chooses the rows."""
         from wgan.randomness import Randomness
 
         return Randomness(self.seed).at(self.purpose)
 
     def numbers(self, size: int, num: int) -> NDArray[np.int64]:
-        """Numbers of `num` rows of `size`, none twice."""
+        """The numbers of `num` distinct rows of `size`, shape (num,)."""
         import torch
 
         drawn: NDArray[np.int64] = torch.randperm(size, generator=self.rng(), device="cpu")[:num].numpy()
@@ -204,6 +186,8 @@ class _Reader:
         from wgan.data.columns import Number
         from wgan.data.columns.types import to_plain
         from wgan.data.tables.codec import TableCodec
+        from wgan.data.texts import Text
+        from wgan.evaluation import TableRows
         from wgan.randomness import Randomness
         from wgan.runs import load
 
@@ -211,25 +195,32 @@ class _Reader:
         if trained.doubt:
             print(f"wgan: warning: {escaped(trained.doubt)}", file=sys.stderr)
 
-        columns = trained.codec.columns if isinstance(trained.codec, TableCodec) else ()
+        generated = trained.codec.columns if isinstance(trained.codec, TableCodec) else ()
+        check_applies(self.options, frozenset({"ignore"} if generated else ()), f"the run {escaped(self.data)}")
         parts = trained.conditions.parts if trained.conditions is not None else ()
-        written = {column.name: column for column in (*columns, *parts) if isinstance(column, Number)}
+        # The conditions of a table are columns of its samples. Text has no distance, and is left out.
+        columns = {column.name: column for column in (*generated, *parts) if not isinstance(column, Text)}
+        ignored = split_lists(self.options.ignore, columns)
 
         def read(name: str, chunk: pa.Array) -> pa.Array:
-            return written[name].read(chunk) if name in written else chunk
+            column = columns[name]
+            return to_plain(column.read(chunk) if isinstance(column, Number) else chunk)
 
         def draw(num: int) -> Any:  # noqa: ANN401 - as `Side.draw` says
             rows = trained.sample(num, Randomness(self.seed).key(self.purpose))
             if not isinstance(rows, pa.Table):
                 return rows
-            chunked = {name: rows[name].chunks for name in rows.column_names}
-            return [pa.concat_arrays([to_plain(read(name, chunk)) for chunk in chunked[name]]) for name in chunked]
+            names = [name for name in rows.column_names if name in columns and name not in ignored]
+            return TableRows(
+                columns=tuple(columns[name] for name in names),
+                arrays=tuple(pa.concat_arrays([read(name, chunk) for chunk in rows[name].chunks]) for name in names),
+            )
 
         what = {"points": "points", "table": "rows", "images": "images"}[trained.codec.kind]
         return Side(
             name=self.data,
             kind=trained.codec.kind,
-            described=f"{what} that the run {self.data} makes at step {trained.step:,}",
+            described=f"{what} sampled from the run {self.data} at step {trained.step:,}",
             notes=(),
             is_run=True,
             codec=trained.codec,
@@ -242,19 +233,20 @@ class _Reader:
 
         from wgan.data.tables.detecting import detect
         from wgan.data.tables.reading import read_table
+        from wgan.evaluation import TableRows
 
         path, name = Path(self.data), escaped(self.data)
         found = detect(read_table(path, name=name, header=self.options.header), self.options)
         size, columns = len(found.arrays[0]), len(found.arrays)
 
-        def draw(num: int) -> list[pa.Array]:
+        def draw(num: int) -> TableRows:
             numbers = pa.array(self.numbers(size, num))
-            return [array.take(numbers) for array in found.arrays]
+            return TableRows(columns=found.codec.columns, arrays=tuple(array.take(numbers) for array in found.arrays))
 
         return Side(
             name=self.data,
             kind="table",
-            described=f"table {name}: {size:,} rows, {columns:,} column{'s' if columns != 1 else ''}",
+            described=f"table {name}: {size:,} rows, {counted(columns, 'column')}",
             notes=found.notes,
             codec=found.codec,
             size=size,
@@ -266,13 +258,12 @@ class _Reader:
 
         name = escaped(self.data)
         read = read_array_file(Path(self.data), name=name)
-        # What cannot be compared is refused where training on it would be.
+        # Data that cannot be trained on is refused here too.
         source = open_array(read.array, self.options, name=name, seed=self.seed, labels_name=read.labels_name)
         array = read.array.reshape(len(read.array), -1)
         usable = np.flatnonzero(np.isfinite(array).all(axis=1)) if array.dtype.kind == "f" else np.arange(len(array))
         dropped = len(array) - len(usable)
-        rows = "1 row" if dropped == 1 else f"{dropped:,} rows"
-        notes = (f"{rows} with NaN or infinite values left out",) if dropped else ()
+        notes = (f"{counted(dropped, 'row')} with NaN or infinite values left out",) if dropped else ()
         return Side(
             name=self.data,
             kind="points",

@@ -25,21 +25,21 @@ from wgan.system.memory import is_out_of_memory
 from wgan.system.signals import SignalError, raising_on_termination
 from wgan.system.text import did_you_mean, escaped
 
-# Command to the line that the help gives it; each is answered by `run(words)` of the module of that name.
 COMMANDS = {
-    "train": "train on your data, or resume a run",
-    "finish": "end a run that was stopped: its last samples and its report",
-    "sample": "draw samples from a run and write them to a file",
-    "evaluate": "judge a run's samples against data held out from training",
-    "report": "write a run's record as one HTML file",
-    "compare": "put runs with different critics on one axis",
-    "recipes": "list the named recipes, and what each setting may be",
-    "data": "look at what would be trained on",
-    "distance": "compare two sets of samples by every distance there is",
-    "divergences": "list the f-divergences: f, its conjugate, domain and threshold",
-    "failures": "measure why the original GAN fails: vanishing gradients, modes covered or left out",
-    "prove": "prove what is claimed of a critic's number: its curve, known distances, its verdicts",
+    "train": ("train:run", "train on your data, or resume a run"),
+    "finish": ("runs:finish", "draw the last samples of a stopped run and write its report"),
+    "sample": ("sample:run", "draw samples from a run and write them to a file"),
+    "evaluate": ("runs:evaluate", "compare a run's samples with data held out from training"),
+    "report": ("runs:report", "write the report of a run, one HTML file"),
+    "compare": ("compare:run", "compare runs with different critics"),
+    "recipes": ("lists:recipes", "list the recipes, and the values of each setting"),
+    "data": ("data:run", "describe a data set as training would read it"),
+    "distance": ("distance:run", "compare two data sets by every distance"),
+    "divergences": ("lists:divergences", "list the f-divergences: f, its conjugate, domain and threshold"),
+    "failures": ("failures:run", "measure why the original GAN fails: vanishing gradients, missed modes"),
+    "prove": ("prove:run", "check what is claimed of the critic's estimate: its curve, its value, its verdict"),
 }
+"""For each command, the module of this package and the function that runs it, and its line in the help."""
 
 HELP = f"""\
 usage: wgan COMMAND [OPTIONS]
@@ -47,7 +47,7 @@ usage: wgan COMMAND [OPTIONS]
 Learn to sample from your data with Wasserstein GANs.
 
 commands:
-{chr(10).join(f"  {name:11} {line}" for name, line in COMMANDS.items())}
+{chr(10).join(f"  {name:11} {line}" for name, (_, line) in COMMANDS.items())}
 
 options:
   -h, --help  show this help, or after a command its options
@@ -140,7 +140,8 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if command not in COMMANDS:
         raise UsageError(f"there is no command {command!r}", remedy=did_you_mean(command, COMMANDS))
-    code = importlib.import_module(f"wgan.cli.{command}").run(words[1:])
+    module, _, function = COMMANDS[command][0].partition(":")
+    code = getattr(importlib.import_module(f"wgan.cli.{module}"), function)(words[1:])
     assert isinstance(code, int)
     return code
 

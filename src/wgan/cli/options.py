@@ -1,16 +1,14 @@
-"""From a command's words to typed options: dataclasses are the only description of an option there is.
+"""The options of a command: dataclasses describe them, argparse parses them and formats the help.
 
-tyro reads the words and writes the help. Where it refuses, the words are gone through once more to say in a line each
-what is wrong with them, since tyro stops at the first fault and draws a box around it.
+argparse stops at the first error. Here the options collect theirs, so that a user sees all of them at once.
 """
 
 from __future__ import annotations
 
-import contextlib
+import argparse
 import dataclasses
-import io
 import re
-import sys
+import shutil
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -21,20 +19,26 @@ from wgan.settings import refuse
 from wgan.system.text import escaped, nearest
 
 _MISSING = dataclasses.MISSING
+_MAX_WIDTH = 100
+_NEGATIVE = re.compile(r"-\.?\d")
+
+
+def arg(meaning: str, default: Any = _MISSING) -> Any:  # noqa: ANN401 - the type of the field
+    """A field of a dataclass of options; one without a default is required."""
+    return field(default=default, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Options that the help shows together: the fields of one dataclass.
+    """Options under one heading of the help: the fields of one dataclass.
 
     Attributes:
-        title: What the options are for; the help shows them under this word and "options".
-        kind: A dataclass whose docstring has an "Attributes:" section, a line or more each.
-        defaults: An instance of it, or None where the fields' own defaults stand.
-        positional: Fields given by place, not by name, with the word that the help shows for each; one of them may take
-            several words, and is then the last.
-        hidden: Fields that are not options, and keep their defaults.
-        more: Added to the help of the fields.
+        title: The heading, without the word "options".
+        kind: A dataclass whose fields have a "meaning" in their metadata.
+        defaults: An instance of it; None for the defaults of the fields.
+        positional: Fields that are positional arguments, with their names in the help. The last may take several words.
+        hidden: Fields that are not options and keep their defaults.
+        more: Text to add to the help of a field.
     """
 
     title: str
@@ -46,46 +50,56 @@ class Group:
 
     def options(self) -> list[Option]:
         """The options, in the order of the fields."""
-        hints, lines = typing.get_type_hints(self.kind), attribute_lines(self.kind)
+        hints = typing.get_type_hints(self.kind)
         return [
             Option(
                 name=item.name,
                 hint=hints[item.name],
                 default=getattr(self.defaults, item.name) if self.defaults is not None else item.default,
-                help=" ".join(filter(None, (lines.get(item.name, ""), self.more.get(item.name, "")))),
-                place=self.positional.get(item.name, ""),
+                help=" ".join(filter(None, (item.metadata["meaning"], self.more.get(item.name, "")))),
+                metavar=self.positional.get(item.name, ""),
             )
             for item in dataclasses.fields(self.kind)
             if item.name not in self.hidden
         ]
 
+    def build(self, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an instance of `kind`
+        """An instance of the dataclass with the values that were given; values of other groups are ignored."""
+        own = {item.name: values[item.name] for item in dataclasses.fields(self.kind) if item.name in values}
+        return self.kind(**own) if self.defaults is None else dataclasses.replace(self.defaults, **own)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One option of a command.
+    """One option or positional argument.
 
     Attributes:
         name: The field.
         hint: Its type.
         default: Its default, or `dataclasses.MISSING`.
-        help: What it is.
-        place: The word that stands for it where it is given by place; empty where it is given by name.
+        help: Its description.
+        metavar: The name of a positional argument in the help; empty for an option.
     """
 
     name: str
     hint: Any
     default: Any
     help: str
-    place: str
+    metavar: str
 
     @property
     def flag(self) -> str:
-        """As it is typed."""
-        return self.place or "--" + self.name.replace("_", "-")
+        """The option as it is typed, or the name of a positional argument."""
+        return self.metavar or "--" + self.name.replace("_", "-")
 
     @property
-    def bare(self) -> Any:  # noqa: ANN401 - the type is itself data here
-        """The type of one value: without "or None", and of an item where the option may be given several times."""
+    def flags(self) -> list[str]:
+        """All forms of the option: a Boolean one can be negated."""
+        return [self.flag, f"--no-{self.flag[2:]}"] if self.hint is bool else [self.flag]
+
+    @property
+    def item(self) -> Any:  # noqa: ANN401 - the type is itself data here
+        """The type of one value: without "or None", and of an element if the type is a tuple."""
         if isinstance(self.hint, types.UnionType):
             return next(part for part in typing.get_args(self.hint) if part is not type(None))
         return typing.get_args(self.hint)[0] if typing.get_origin(self.hint) is tuple else self.hint
@@ -97,48 +111,33 @@ class Option:
 
     @property
     def num_values(self) -> int:
-        """How many words follow it."""
+        """The number of words that it takes each time."""
         if self.hint is bool:
             return 0
         return len(typing.get_args(self.hint)) if typing.get_origin(self.hint) is tuple and not self.repeats else 1
 
 
 def parse(words: Sequence[str], groups: Sequence[Group], *, command: str, description: str) -> list[Any]:
-    """Read a command's words.
+    """Parse the words of a command.
 
     Args:
-        words: What was typed after the command.
-        groups: What may be typed.
-        command: The command, for the help.
-        description: What it does, for the help.
+        words: The words after the command.
+        groups: The options.
+        command: The name of the command, for the help.
+        description: What the command does, for the help.
 
     Returns:
         One instance of each group's dataclass.
 
     Raises:
-        UsageError: Words that cannot be used, all of them listed.
-        SystemExit: After printing the help, when it was asked for.
+        UsageError: Unknown options, missing or invalid values, all of them listed.
+        SystemExit: After printing the help, if the words ask for it.
     """
-    import tyro
-
-    fields = [(f"group{number}", _tyro_group(group), dataclasses.field()) for number, group in enumerate(groups)]
-    form = dataclasses.make_dataclass("Form", fields, frozen=True, kw_only=True)
-    asks_for_help = wants_help(words)
-    # Beside other words tyro would leave those out of the help which it has read by then.
-    args = ["--help"] if asks_for_help else gathered(words, [option for group in groups for option in group.options()])
-    # Some of its complaints tyro prints whatever it is told.
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            read: Any = tyro.cli(
-                form, args=args, prog=f"wgan {command}", description=description, console_outputs=asks_for_help
-            )
-    except SystemExit as stop:
-        if stop.code:
-            refuse_words(words, groups)
-            sys.stderr.write(complaint.getvalue())
-        raise
-    return [_instance(group, getattr(read, f"group{number}")) for number, group in enumerate(groups)]
+    if wants_help(words):
+        print(help_text(groups, command=command, description=description), end="")
+        raise SystemExit(0)
+    values = given(words, groups)
+    return [group.build(values) for group in groups]
 
 
 def wants_help(words: Sequence[str]) -> bool:
@@ -146,142 +145,155 @@ def wants_help(words: Sequence[str]) -> bool:
     return "-h" in words or "--help" in words
 
 
-def refuse_words(words: Sequence[str], groups: Sequence[Group]) -> None:
-    """Raise one error that lists the words which cannot be used, if there are any.
+def help_text(groups: Sequence[Group], *, command: str, description: str) -> str:
+    """The help of a command."""
+    width = min(_MAX_WIDTH, shutil.get_terminal_size((_MAX_WIDTH, 24)).columns)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=lambda prog: argparse.HelpFormatter(prog, width=width)
+    )
+    positional = [option for group in groups for option in group.options() if option.metavar]
+    parser.usage = " ".join(["wgan", command, *(option.metavar for option in positional), "[options]"])
+    for option in positional:
+        parser.add_argument(option.name, metavar=option.metavar, help=_help(option))
+    _add_options(parser, groups, faults=[])
+    return parser.format_help()
+
+
+def given(words: Sequence[str], groups: Sequence[Group]) -> dict[str, Any]:
+    """The values of the options that were given, by field.
 
     Raises:
-        UsageError: Unknown options, values of another type, values that are missing or too many.
+        UsageError: As `parse`.
     """
-    _, faults = go_through(words, [option for group in groups for option in group.options()])
-    refuse(faults, noun="options")
-
-
-def go_through(words: Sequence[str], options: Sequence[Option]) -> tuple[dict[str, Any], list[str]]:
-    """Sort words into values by option and faults.
-
-    Returns:
-        The values that could be read, by field (the last where an option was repeated), and a line for each fault.
-    """
-    named = {option.flag: option for option in options if not option.place}
-    named |= {f"--no-{flag[2:]}": option for flag, option in named.items() if option.num_values == 0}
-    places = [option for option in options if option.place]
-    values: dict[str, Any] = {}
+    options = [option for group in groups for option in group.options()]
+    end = words.index("--") if "--" in words else len(words)
+    named = [re.sub("^--[^=]*", lambda flag: flag[0].replace("_", "-"), word) for word in words[:end]]
     faults: list[str] = []
-    rest = list(words)
-    while rest:
-        word, equals, joined = rest.pop(0).partition("=")
-        flag = word.replace("_", "-")
-        if not word.startswith("-"):
-            word += equals + joined
-            if not places:
-                faults.append(f"unexpected argument {word!r}")
-                continue
-            option, given = places[0] if places[0].repeats else places.pop(0), [word]
-        elif flag not in named:
-            faults.append(f"there is no option {_shown(word)}; {_nearest(flag, named)}")
-            # What follows was meant as its value, and is no fault of its own.
-            if not equals and rest and not rest[0].startswith("--"):
-                rest.pop(0)
-            continue
-        else:
-            option, given = named[flag], [joined] if equals else []
-            while len(given) < option.num_values and rest and not rest[0].startswith("--"):
-                given.append(rest.pop(0))
-        value, fault = _convert(option, given, negated=flag.startswith("--no-") and flag in named)
-        if fault:
-            faults.append(fault)
-        else:
-            values[option.name] = (*values.get(option.name, ()), *value) if option.place and option.repeats else value
-    needed = [option for option in options if option.default is _MISSING and option.name not in values]
-    mentioned = " ".join(faults)
-    return values, faults + [f"{option.flag} is needed" for option in needed if option.flag not in mentioned]
-
-
-def gathered(words: Sequence[str], options: Sequence[Option]) -> list[str]:
-    """Put words that are given by place side by side, in front, where one place takes several: tyro wants them so."""
-    if not any(option.place and option.repeats for option in options):
-        return list(words)
-    values = {option.flag: option.num_values for option in options if not option.place}
-    placed: list[str] = []
-    named: list[str] = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if word == "--":
-            return [*placed, *named, word, *rest]
-        if not word.startswith("-"):
-            placed.append(word)
-            continue
-        named.append(word)
-        for _ in range(0 if "=" in word else values.get(word.replace("_", "-"), 0)):
-            named += [rest.pop(0)] if rest else []
-    return placed + named
-
-
-def attribute_lines(kind: type[Any]) -> dict[str, str]:
-    """The "Attributes:" section of a class's docstring: name to text."""
-    section = (kind.__doc__ or "").partition("Attributes:")[2]
-    found = re.findall(r"^ +(\w+): (.+(?:\n {9,}.+)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
-
-
-def _convert(option: Option, given: list[str], *, negated: bool) -> tuple[Any, str]:
-    """The option's value, or what is wrong with the words given for it."""
-    if len(given) != option.num_values:
-        wanted = {0: "no value", 1: "a value"}.get(option.num_values, f"{option.num_values} values")
-        return None, f"{option.flag} takes {wanted}, not {' '.join(map(_shown, given)) or 'none'}"
-    if option.num_values == 0:
-        return not negated, ""
-    if typing.get_origin(option.bare) is Literal:
-        known = typing.get_args(option.bare)
-        fault = f"{option.flag} takes one of {', '.join(known)}, not {_shown(given[0])}"
-        return given[0], "" if given[0] in known else fault
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    # argparse takes some negative numbers, such as -1e3, for options.
+    parser._negative_number_matcher = _NEGATIVE
+    _add_options(parser, groups, faults=faults)
+    namespace, rest = argparse.Namespace(), list[str]()
     try:
-        read = [option.bare(word) for word in given]
+        _, rest = parser.parse_known_args(named, namespace)
+    except argparse.ArgumentError as error:
+        # The wrong number of values: what the words after it belong to is not known.
+        wrong = next(option for option in options if "/".join(option.flags) == error.argument_name)
+        wanted = {0: "no value", 1: "a value"}.get(wrong.num_values, f"{wrong.num_values} values")
+        refuse([*faults, f"{wrong.flag} takes {wanted}"], noun="options")
+    values = vars(namespace)
+    arguments = _without_unknown(rest, named, options, faults)
+    _assign(arguments + list(words[end + 1 :]), [option for option in options if option.metavar], values, faults)
+    said = " ".join(faults)
+    missing = [each for each in options if each.default is _MISSING and each.name not in values]
+    refuse([*faults, *(f"{each.flag} is needed" for each in missing if each.flag not in said)], noun="options")
+    return values
+
+
+def _add_options(parser: argparse.ArgumentParser, groups: Sequence[Group], *, faults: list[str]) -> None:
+    for group in groups:
+        section = parser.add_argument_group(f"{group.title} options")
+        for option in group.options():
+            if not option.metavar:
+                section.add_argument(*option.flags, action=_Store, option=option, faults=faults)
+
+
+class _Store(argparse.Action):
+    """Stores the value of an option, or adds what is wrong with it to a list."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, *, option: Option, faults: list[str]) -> None:
+        super().__init__(
+            option_strings,
+            option.name,
+            nargs=None if option.num_values == 1 else option.num_values,
+            default=argparse.SUPPRESS,
+            help=_help(option),
+            metavar=_metavar(option),
+        )
+        self._option, self._faults = option, faults
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        flag: str | None = None,
+    ) -> None:
+        words = [values] if isinstance(values, str) else values or []
+        value = _convert(self._option, words, self._faults, negated=flag != self._option.flag)
+        if value is not None:
+            before = getattr(namespace, self.dest, ()) if self._option.repeats else ()
+            setattr(namespace, self.dest, (*before, *value) if self._option.repeats else value)
+
+
+def _without_unknown(rest: list[str], words: list[str], options: Sequence[Option], faults: list[str]) -> list[str]:
+    """Those of the words left by argparse that are positional; unknown options are added to the faults."""
+    known = [flag for option in options if not option.metavar for flag in option.flags]
+    arguments: list[str] = []
+    value_of_unknown: list[str] = []
+    for word in rest:
+        flag, equals, _ = word.partition("=")
+        if word.startswith("-") and not _NEGATIVE.match(word):
+            near = nearest(flag, known)
+            remedy = f"did you mean {near[0]}?" if near else "--help lists them"
+            faults.append(f"there is no option {_shown(flag)}; {remedy}")
+            # The next word is probably its value, and not an error of its own.
+            value_of_unknown = [] if equals else words[words.index(word) + 1 :][:1]
+        elif [word] == value_of_unknown:
+            value_of_unknown = []
+        else:
+            arguments.append(word)
+    return arguments
+
+
+def _assign(words: list[str], positional: list[Option], values: dict[str, Any], faults: list[str]) -> None:
+    """Add the positional arguments to `values`, and what is wrong with them to `faults`."""
+    for word in words:
+        if not positional:
+            faults.append(f"unexpected argument {word!r}")
+            continue
+        option = positional[0] if positional[0].repeats else positional.pop(0)
+        value = _convert(option, [word], faults)
+        if value is not None:
+            values[option.name] = (*values.get(option.name, ()), *value) if option.repeats else value
+
+
+def _convert(option: Option, words: Sequence[str], faults: list[str], *, negated: bool = False) -> Any:  # noqa: ANN401
+    """The value that the words give to an option, or None after adding what is wrong with them to `faults`."""
+    shown = " ".join(map(_shown, words))
+    if option.num_values == 0:
+        return not negated
+    if typing.get_origin(option.item) is Literal:
+        known = typing.get_args(option.item)
+        if words[0] in known:
+            return words[0]
+        faults.append(f"{option.flag} takes one of {', '.join(known)}, not {shown}")
+        return None
+    try:
+        values = tuple(option.item(word) for word in words)
     except ValueError:
-        noun = "whole number" if option.bare is int else "number"
-        wanted = f"a {noun}" if len(given) == 1 else f"{len(given)} {noun}s"
-        return None, f"{option.flag} takes {wanted}, not {' '.join(map(_shown, given))}"
-    if option.repeats or option.num_values > 1:
-        return tuple(read), ""
-    return read[0], ""
-
-
-def _nearest(flag: str, known: Mapping[str, Option]) -> str:
-    near = nearest(flag, known)
-    return f"did you mean {near[0]}?" if near else "--help lists them"
+        noun = "whole number" if option.item is int else "number"
+        wanted = f"a {noun}" if len(words) == 1 else f"{len(words)} {noun}s"
+        faults.append(f"{option.flag} takes {wanted}, not {shown}")
+        return None
+    return values if option.repeats or option.num_values > 1 else values[0]
 
 
 def _shown(word: str) -> str:
     return escaped(word) or "''"
 
 
-def _tyro_group(group: Group) -> Any:  # noqa: ANN401 - a class made here
-    import tyro
-
-    fields = []
-    for option in group.options():
-        is_plain = option.default in (None, "", ()) or (option.place and option.repeats)
-        hint = "" if is_plain else None
-        about = tyro.conf.arg(help=option.help, metavar=option.place or _metavar(option), help_behavior_hint=hint)
-        marks: list[Any] = [about]
-        marks += [tyro.conf.Positional] if option.place else []
-        marks += [tyro.conf.UseAppendAction] if option.repeats and not option.place else []
-        item: Any = dataclasses.field() if option.default is _MISSING else dataclasses.field(default=option.default)
-        fields.append((option.name, typing.Annotated[option.hint, *marks], item))
-    made = dataclasses.make_dataclass("Options", fields, frozen=True, kw_only=True)
-    return typing.Annotated[made, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name=group.title)]
+def _help(option: Option) -> str:
+    default = option.default
+    if default is None or default is False or default in ("", ()) or (default is _MISSING and option.metavar):
+        return option.help.replace("%", "%%")
+    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+    more = "(required)" if default is _MISSING else f"(default: {shown})"
+    return f"{option.help} {more}".replace("%", "%%")
 
 
-def _metavar(option: Option) -> str | None:
-    words = {int: "N", float: "X", str: "WORD"}
-    if option.hint is bool or typing.get_origin(option.bare) is Literal:
-        return None
-    return " ".join([words.get(option.bare, "PATH")] * option.num_values)
-
-
-def _instance(group: Group, read: Any) -> Any:  # noqa: ANN401
-    values = {item.name: getattr(read, item.name) for item in dataclasses.fields(read)}
-    if group.defaults is not None:
-        return dataclasses.replace(group.defaults, **values)
-    return group.kind(**values)
+def _metavar(option: Option) -> str | tuple[str, ...]:
+    if typing.get_origin(option.item) is Literal:
+        return f"{{{','.join(typing.get_args(option.item))}}}"
+    word = {int: "N", float: "X", str: "WORD"}.get(option.item, "PATH")
+    return word if option.num_values == 1 else (word,) * option.num_values

@@ -1,4 +1,4 @@
-"""`wgan sample`: draw from a run and write to a file."""
+"""`wgan sample`: draw samples from a run and write them to a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wgan.cli.main import say
-from wgan.cli.options import Group, parse
+from wgan.cli.options import Group, arg, parse
 from wgan.cli.where import asked_for, refuse_nameless
 from wgan.errors import UsageError
 from wgan.system.storage import parsed_json, read_plain
@@ -23,33 +23,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions:
-    """Options of `wgan sample`.
+    """Options of `wgan sample`."""
 
-    Attributes:
-        run: The directory of a run.
-        num: How many samples; there is no limit but the disk's.
-        out: File to write, its format chosen by its ending: .npy, .npz, .png, or for tables and points .csv, .tsv,
-            .parquet, .feather, .jsonl, text also compressed (.csv.gz, .csv.zst); for images also a new folder.
-        where: What to ask for, such as hair=red,eyes=green; a name given twice, with values that come equally often.
-            What nothing is said of comes as it occurs in the data.
-        seed: The same seed gives the same samples, and fewer of them are the beginning of more.
-        checkpoint: The last state of the run, or the one whose samples were judged best.
-    """
-
-    run: Path
-    num: int
-    out: Path
-    where: tuple[str, ...] = ()
-    seed: int = 0
-    checkpoint: Literal["last", "best"] = "last"
+    run: Path = arg("Run directory.")
+    num: int = arg("Number of samples. Only the disk limits it.")
+    out: Path = arg(
+        "File to write. Its ending gives the format: .npy, .npz or .png; for tables and points .csv, .tsv, .parquet, "
+        ".feather or .jsonl, text also compressed (.csv.gz, .csv.zst); for images also a new folder."
+    )
+    where: tuple[str, ...] = arg(
+        "Conditions of the samples, such as hair=red,eyes=green. Several values of one name are equally frequent. "
+        "Conditions that are not given are distributed as in the data.",
+        (),
+    )
+    seed: int = arg("Seed of the samples. With the same seed, fewer samples are the first of more.", 0)
+    checkpoint: Literal["last", "best"] = arg("The last checkpoint, or the one with the best evaluation.", "last")
 
 
 def run(words: Sequence[str]) -> int:
-    """Answer `wgan sample`."""
+    """Run `wgan sample`."""
     group = Group(title="sampling", kind=SampleOptions, positional={"run": "RUN"})
-    (options,) = parse(
-        words, [group], command="sample", description="Draw samples from a run and write them to a file."
-    )
+    description = "Draw samples from a run and write them to a file."
+    (options,) = parse(words, [group], command="sample", description=description)
     if options.num < 1:
         raise UsageError(f"--num must be at least 1, not {options.num}")
     refuse_nameless(options.where)
@@ -72,14 +67,14 @@ def run(words: Sequence[str]) -> int:
 
 
 def _refuse_own_data(out: Path, data: str) -> None:
-    """Refuse to write samples over what the run was trained on."""
+    """Refuse to overwrite the data that the run was trained on."""
     if data and out.exists() and Path(data).exists() and out.resolve() == Path(data).resolve():
         raise UsageError(f"'{out}' is the data that the run was trained on", remedy="Name another file.")
 
 
 @contextmanager
 def _shown(blocks: Iterator[Samples], num: int) -> Iterator[Iterator[Samples]]:
-    """The same blocks, with a bar of how many samples were drawn where standard error is a terminal."""
+    """The same blocks, with a progress bar if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield blocks
         return
@@ -99,7 +94,7 @@ def _shown(blocks: Iterator[Samples], num: int) -> Iterator[Iterator[Samples]]:
 
 
 def _kind(directory: Path) -> Kind | None:
-    """What the run makes, read without waiting for torch; None where only loading it can say what is wrong."""
+    """The kind of the run's data, read without importing torch; None if only loading shows what is wrong."""
     from wgan.data.export import FORMATS
 
     try:

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from wgan.data.contents import table_format
+from wgan.data.names import format_of, kind_of
 from wgan.errors import UsageError
 from wgan.settings import PER_COLUMN, DataOptions
 
@@ -25,6 +26,20 @@ def of_table(path: Path) -> frozenset[str]:
     """What applies to a file of a table."""
     known, _ = table_format(path)
     return TABLE if known is not None and known.named_columns else CSV
+
+
+def applicable_to(data: str) -> frozenset[str]:
+    """The options that apply to a built-in name or a path.
+
+    Raises:
+        UsageError: The path does not exist, or is of no known format.
+    """
+    form, kind = format_of(data), kind_of(data)
+    if form == "built-in":
+        return SAMPLER if kind == "points" else PIXELS
+    if form == "array":
+        return POINTS if kind == "points" else PIXELS
+    return of_table(Path(data)) if form == "table" else ENCODED_IMAGES
 
 
 def check_applies(options: DataOptions, applicable: frozenset[str], what: str) -> None:

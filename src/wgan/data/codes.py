@@ -1,4 +1,4 @@
-"""The code of a value, as data has it and as someone types it, and the values that a part of a condition knows."""
+"""The codes of condition values, from columns and from user input, and the known values of a condition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wgan.system.text import did_you_mean, listed
 Part: TypeAlias = Category | Number | Text
 
 MISSING = "(missing)"
-"""What the category of missing cells is called."""
+"""The name of the category of missing cells."""
 
 _MOST_NAMED = 30
 
@@ -31,7 +31,7 @@ def codes_of(part: Part, array: pa.Array) -> Tensor:
 
 
 def words_of(part: Part) -> list[str]:
-    """The known values of a category or a text, as one types them; nothing for numbers."""
+    """The known values of a category or a text, as a user types them; empty for numbers."""
     if isinstance(part, Number):
         return []
     if isinstance(part, Text):
@@ -44,7 +44,7 @@ def code_of(part: Part, value: Any) -> float:  # noqa: ANN401 - as the user wrot
     """The code of one value.
 
     Raises:
-        UsageError: It is not known, or out of range.
+        UsageError: The value is unknown or out of range.
     """
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(part, Number):
@@ -58,7 +58,7 @@ def code_of(part: Part, value: Any) -> float:  # noqa: ANN401 - as the user wrot
     folded, sought = [word.strip().casefold() for word in words], text.strip().casefold()
     if folded.count(sought) == 1:
         return float(folded.index(sought))
-    # Classes that have names can be asked for by their numbers too.
+    # Named classes can also be given by number.
     named = part.dictionary if isinstance(part, Category) and part.dictionary is not None else ()
     if text.isdecimal() and int(text) < len(named) and str(named[int(text)]) in words:
         return float(words.index(str(named[int(text)])))
@@ -79,18 +79,18 @@ def _code_of_number(part: Number, value: Any) -> float:  # noqa: ANN401
 
 
 def ends_of(part: Number) -> pa.Array:
-    """The least and the greatest value of a number, in its column's type."""
+    """The minimum and the maximum of a number, in its column's type."""
     plain = to_plain(pa.array([], type_from_text(part.type))).type
     ends = part.standardise(pa.array([part.low, part.high], plain))
-    # Neither end is missing: where cells may be, decoding reads (present, missing) beside the number.
+    # (present, missing) is (1, 0): neither value is missing.
     return part.decode(np.column_stack([ends, np.ones(2), np.zeros(2)])[:, : part.width])
 
 
 def _typed(value: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401
-    """One value in its column's type, as it comes or as text."""
+    """One value in its column's type."""
     array = pa.array([value.strip() if isinstance(value, str) else value])
     if isinstance(value, str) and pa.types.is_integer(kind):
-        # 7.0 is a whole number too.
+        # The text 7.0 is a whole number too.
         with contextlib.suppress(pa.ArrowException):
             return array.cast(kind)
         array = array.cast(pa.float64())
@@ -98,7 +98,7 @@ def _typed(value: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401
 
 
 def known_values(part: Part, text: str = "") -> str:
-    """What can be asked for."""
+    """The known values or the range of a condition, for remedies."""
     if isinstance(part, Number):
         low, high = ends_of(part).to_pylist()
         return f"{part.name} goes from {low} to {high}."

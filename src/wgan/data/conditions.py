@@ -1,12 +1,13 @@
-"""Conditions: what samples may be asked for, from words to what the networks see, and back.
+"""Conditions: what samples are conditioned on, converted between user values, codes and network inputs.
 
-A condition has named parts, each a category, a number or a text. Each part has one *code* per row (a category's place,
-a number in units of its standard deviation, a text's place), and the networks see the codes spread out: one-hot, as
-they are, embedded.
+A condition has named parts, each a category, a number or a text. Each part has one *code* per row: the index of a
+category, a number in units of its standard deviation, or the index of a text. The networks see a category one-hot, a
+number as it is and a text as its embedding.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -28,19 +29,19 @@ from wgan.system.text import counted, did_you_mean
 
 _PARTS: dict[str, type[Category] | type[Number] | type[Text]] = {"category": Category, "number": Number, "text": Text}
 
-_MOST_KEPT = 10_000
+_MAX_STORED = 10_000
 _EQUAL_SHARE = 10**12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conditions:
-    """What rows are described by, and the descriptions that occur.
+    """The parts of a condition and the distribution of conditions in the training rows.
 
     Attributes:
-        parts: What each entry of a description is.
-        codes: The descriptions that occur among the training rows, each once, shape (K, parts), float32.
-        counts: How many rows have each, shape (K,), int64.
-        order: Names of all columns of the table that the parts were taken out of, in its order; empty for other data.
+        parts: The parts of a condition.
+        codes: The distinct conditions of the training rows, shape (K, parts), float32.
+        counts: The number of rows with each, shape (K,), int64.
+        order: Names of all columns of the table that the parts were taken from, in its order; empty for other data.
     """
 
     parts: tuple[Part, ...]
@@ -50,11 +51,11 @@ class Conditions:
 
     @classmethod
     def of_rows(cls, parts: tuple[Part, ...], codes: Tensor, order: tuple[str, ...] = ()) -> Conditions:
-        """Count the descriptions of rows.
+        """Count the conditions of rows.
 
         Args:
-            parts: What each entry is.
-            codes: A description for each row, shape (N, parts).
+            parts: The parts of a condition.
+            codes: The codes of each row, shape (N, parts).
             order: As the attribute.
         """
         distinct, counts = torch.unique(codes.float(), dim=0, return_counts=True)
@@ -62,30 +63,30 @@ class Conditions:
 
     @property
     def names(self) -> list[str]:
-        """The parts' names."""
+        """The names of the parts."""
         return [part.name for part in self.parts]
 
     @property
     def size(self) -> int:
-        """Entries of a condition as the networks see it."""
+        """Number of entries of a condition as the networks see it."""
         return sum(part.width for part in self.parts)
 
     def describe(self) -> str:
-        """The parts in a few words."""
-        return ", ".join(f"{part.name} ({_in_words(part)})" for part in self.parts)
+        """The names and kinds of the parts, for a line that describes the data."""
+        return ", ".join(f"{part.name} ({_kind_of(part)})" for part in self.parts)
 
     def expand(self, codes: Tensor) -> Tensor:
-        """Spread descriptions out for the networks.
+        """Convert codes to network inputs.
 
         Args:
             codes: Shape (N, parts).
 
         Returns:
-            Shape (N, size), float32: each category one-hot, each number as it is, each text embedded.
+            Shape (N, size), float32: categories one-hot, numbers as they are, texts as embeddings.
         """
         blocks = []
-        for place, part in enumerate(self.parts):
-            code = codes[:, place]
+        for index, part in enumerate(self.parts):
+            code = codes[:, index]
             if isinstance(part, Category):
                 blocks.append(F.one_hot(code.long(), part.width).float())
             else:
@@ -93,7 +94,7 @@ class Conditions:
         return torch.cat(blocks, dim=1)
 
     def collapse(self, condition: Tensor) -> Tensor:
-        """The inverse of `expand`; of what is no description exactly, the nearest.
+        """The inverse of `expand`. Other network inputs are mapped to the nearest codes.
 
         Args:
             condition: Shape (N, size).
@@ -112,7 +113,7 @@ class Conditions:
         return torch.stack([code.float() for code in codes], dim=1)
 
     def encode(self, words: pa.Table | Mapping[str, Sequence[Any]]) -> Tensor:
-        """Bring descriptions in words to what the networks see.
+        """Convert user values to network inputs.
 
         Args:
             words: A column for each part, N rows.
@@ -121,38 +122,38 @@ class Conditions:
             Shape (N, size), float32.
 
         Raises:
-            UsageError: A part is missing, or a value is not known: the known ones are listed.
+            UsageError: A part is missing or a value is unknown. The known values are listed.
         """
         table = words if isinstance(words, pa.Table) else pa.table({name: list(words[name]) for name in words})
         self._refuse_unknown(table.column_names)
         if missing := [name for name in self.names if name not in table.column_names]:
             raise UsageError(f"no {', '.join(map(repr, missing))} was given", remedy=f"Give {', '.join(self.names)}.")
         parts, columns = list(self.parts), []
-        for place, part in enumerate(self.parts):
+        for index, part in enumerate(self.parts):
             values = table[part.name].to_pylist()
-            # The same few words come again and again.
+            # Values are repeated, so each is looked up once.
             known: dict[object, float] = {}
             if isinstance(part, Text):
-                parts[place] = part.knowing([str(value) for value in values])
+                parts[index] = part.with_texts([str(value) for value in values])
             for value in values:
                 if value not in known:
-                    known[value] = code_of(parts[place], value)
+                    known[value] = code_of(parts[index], value)
             columns.append(torch.tensor([known[value] for value in values], dtype=torch.float32, device="cpu"))
         return replace(self, parts=tuple(parts)).expand(torch.stack(columns, dim=1))
 
     def decode(self, condition: Tensor) -> pa.Table:
-        """Bring conditions back to words.
+        """Convert network inputs to user values.
 
         Args:
             condition: Shape (N, size).
 
         Returns:
-            A column for each part, in the type that came in.
+            A column for each part, in the type of the data.
         """
         codes = self.collapse(condition).numpy()
         arrays = []
-        for place, part in enumerate(self.parts):
-            code = codes[:, place]
+        for index, part in enumerate(self.parts):
+            code = codes[:, index]
             if isinstance(part, Number):
                 arrays.append(part.decode(code[:, None].astype(np.float64)))
             else:
@@ -160,11 +161,11 @@ class Conditions:
         return pa.table(dict(zip(self.names, arrays, strict=True)))
 
     def draw(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw conditions as they occur among the rows.
+        """Draw conditions from their distribution in the training rows.
 
         Args:
-            size: How many.
-            rng: What decides which.
+            size: Number of conditions.
+            rng: Random generator.
 
         Returns:
             Shape (size, self.size), float32.
@@ -174,11 +175,11 @@ class Conditions:
         return self.expand(self.codes[torch.searchsorted(ends, rows, right=True)])
 
     def mismatched(self, condition: Tensor, rng: torch.Generator) -> Tensor:
-        """For each condition draw another one, as it occurs among the rows whose condition is not the same.
+        """For each condition draw a different one, from the distribution in the rows with other conditions.
 
         Args:
             condition: Shape (N, size), on the CPU.
-            rng: What decides which.
+            rng: Random generator.
 
         Returns:
             Shape (N, size), float32; no row equals that of `condition`.
@@ -188,81 +189,83 @@ class Conditions:
         """
         if len(self.codes) < 2:
             raise UsageError(
-                "all rows have the same condition, so none can be a wrong one", remedy="Set --mismatch to 0."
+                "all rows have the same condition, so there is no other one", remedy="Set --mismatch to 0."
             )
-        own = self._places(condition)
+        own = self._index_of(condition)
         ends = self.counts.cumsum(0)
-        # What does not occur among the rows can be taken for none of theirs: nothing has to be passed over.
+        # A condition that does not occur in the rows excludes none of them.
         begin, length = (ends - self.counts)[own], torch.where(own < 0, 0, self.counts[own])
-        # Uniform over the rows without those of the own condition, which are passed over.
-        left = int(ends[-1]) - length
+        # Uniform over the rows, without those of the own condition.
+        num_others = int(ends[-1]) - length
         rows = (
-            (torch.rand(len(own), generator=rng, dtype=torch.float64, device="cpu") * left).long().clamp(max=left - 1)
+            (torch.rand(len(own), generator=rng, dtype=torch.float64, device="cpu") * num_others)
+            .long()
+            .clamp(max=num_others - 1)
         )
         rows = torch.where(rows >= begin, rows + length, rows)
         return self.expand(self.codes[torch.searchsorted(ends, rows, right=True)])
 
-    def _places(self, condition: Tensor) -> Tensor:
-        """Which of the descriptions that occur each condition is, shape (N,); -1 for none of them."""
-        place = self.__dict__.get("_place")
-        if place is None:
-            place = {row: number for number, row in enumerate(_bytes(self.expand(self.codes)))}
-            object.__setattr__(self, "_place", place)
-        return torch.tensor([place.get(row, -1) for row in _bytes(condition)], device="cpu")
+    def _index_of(self, condition: Tensor) -> Tensor:
+        """The index of each condition in `codes`, shape (N,); -1 if it does not occur."""
+        return torch.tensor([self._indices.get(row, -1) for row in _bytes(condition)], device="cpu")
+
+    @functools.cached_property
+    def _indices(self) -> dict[bytes, int]:
+        return {row: index for index, row in enumerate(_bytes(self.expand(self.codes)))}
 
     def where(self, wanted: Mapping[str, Any]) -> Conditions:
-        """Those conditions that have the wanted values; parts of which nothing is said are drawn as in the data.
+        """Restrict conditions to given values. Other parts are drawn from their distribution given these values.
 
-        Where no row has the wanted values together, what is not asked for is drawn as in the rows that have most of
-        them: combinations that never occurred can be asked for. Numbers and texts are rarely the
-        same in two rows: of these the nearest √N of N are looked at.
+        If no row has all of the values, other parts are drawn as in the rows that have most of them, so that
+        combinations that never occurred can be requested. Numbers and texts are rarely equal in two rows; for these the
+        nearest √N of N rows are used.
 
         Args:
-            wanted: Name of a part to its value, or to a list of values that then come equally often.
+            wanted: Maps the name of a part to its value, or to a list of values, which are then drawn equally often.
 
         Returns:
-            Conditions whose `draw` gives what is wanted.
+            The restricted conditions.
 
         Raises:
-            UsageError: A name or a value that is not known; the known ones are listed.
+            UsageError: An unknown name or value. The known ones are listed.
         """
         self._refuse_unknown(wanted)
         if not wanted:
             return self
-        parts, places, codes = list(self.parts), [], []
+        parts, indices, codes = list(self.parts), [], []
         for name, value in wanted.items():
-            place = self.names.index(name)
+            index = self.names.index(name)
             values = value if isinstance(value, list | tuple | set | np.ndarray) else [value]
             if not len(values):
-                raise UsageError(f"no value of {name!r} was given", remedy=known_values(self.parts[place]))
-            part = parts[place]
+                raise UsageError(f"no value of {name!r} was given", remedy=known_values(self.parts[index]))
+            part = parts[index]
             if isinstance(part, Text):
-                parts[place] = part = part.knowing([str(value) for value in values])
-            places.append(place)
+                parts[index] = part = part.with_texts([str(value) for value in values])
+            indices.append(index)
             codes.append([code_of(part, value) for value in values])
-        found = [self._narrowed(parts, places, combination) for combination in itertools.product(*codes)]
+        found = [self._nearest(parts, indices, combination) for combination in itertools.product(*codes)]
         share = 1 if len(found) == 1 else _EQUAL_SHARE
         counts = [part * max(1, share // int(part.sum())) if share > 1 else part for _, part in found]
         return replace(self, parts=tuple(parts), codes=torch.cat([rows for rows, _ in found]), counts=torch.cat(counts))
 
-    def _narrowed(self, parts: Sequence[Part], places: list[int], wanted: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-        """The descriptions nearest to one combination of codes of `parts`, made to have it, and their counts."""
+    def _nearest(self, parts: Sequence[Part], indices: list[int], wanted: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+        """The conditions nearest to one combination of codes, with these codes set, and their counts."""
         target = torch.tensor(wanted, dtype=torch.float32, device="cpu")
-        alike = torch.zeros(len(self.codes), dtype=torch.int64, device="cpu")
-        apart = torch.zeros(len(self.codes), dtype=torch.float32, device="cpu")
-        for place, value in zip(places, target, strict=True):
-            part, codes = parts[place], self.codes[:, place]
+        num_equal = torch.zeros(len(self.codes), dtype=torch.int64, device="cpu")
+        distance = torch.zeros(len(self.codes), dtype=torch.float32, device="cpu")
+        for index, value in zip(indices, target, strict=True):
+            part, codes = parts[index], self.codes[:, index]
             if isinstance(part, Category):
-                alike += codes == value
+                num_equal += codes == value
             else:
-                apart += part.apart(codes, value) if isinstance(part, Text) else (codes - value).square()
-        near = (alike == alike.max()).nonzero()[:, 0]
-        order = near[apart[near].argsort(stable=True)]
+                distance += part.distance_to(codes, value) if isinstance(part, Text) else (codes - value).square()
+        near = (num_equal == num_equal.max()).nonzero()[:, 0]
+        order = near[distance[near].argsort(stable=True)]
         ends = self.counts[order].cumsum(0)
         last = int(torch.searchsorted(ends, math.isqrt(int(ends[-1]))))
-        near = near[apart[near] <= apart[order[last]]]
+        near = near[distance[near] <= distance[order[last]]]
         codes = self.codes[near].clone()
-        codes[:, places] = target
+        codes[:, indices] = target
         distinct, inverse = torch.unique(codes, dim=0, return_inverse=True)
         return distinct, torch.zeros(len(distinct), dtype=torch.int64, device="cpu").index_add_(
             0, inverse, self.counts[near]
@@ -274,18 +277,18 @@ class Conditions:
                 raise UsageError(f"there is no condition {name!r}", remedy=did_you_mean(str(name), self.names))
 
     def state(self) -> dict[str, object]:
-        """Plain JSON values; of more than 10,000 descriptions, as many drawn among them."""
+        """Plain JSON values, with at most 10,000 conditions: of more, a random subset."""
         parts, codes, counts = list(self.parts), self.codes, self.counts
-        if len(codes) > _MOST_KEPT:
+        if len(codes) > _MAX_STORED:
             rng = Randomness(0).at("descriptions that are kept")
-            kept = torch.randperm(len(codes), generator=rng, device="cpu")[:_MOST_KEPT].sort().values
+            kept = torch.randperm(len(codes), generator=rng, device="cpu")[:_MAX_STORED].sort().values
             codes, counts = codes[kept].clone(), counts[kept]
         columns: list[list[float]] = []
-        for place, part in enumerate(parts):
-            column = codes[:, place]
+        for index, part in enumerate(parts):
+            column = codes[:, index]
             if isinstance(part, Text):
                 used, column = torch.unique(column, return_inverse=True)
-                parts[place] = part.only(used.long().tolist())
+                parts[index] = part.subset(used.long().tolist())
             columns.append(column.tolist() if isinstance(part, Number) else column.long().tolist())
         return {
             "parts": [part.state() for part in parts],
@@ -299,7 +302,7 @@ class Conditions:
         """The inverse of `state`.
 
         Raises:
-            ValueError: Codes that no part has, or counts that count nothing.
+            ValueError: Codes that are out of range, or counts that are not positive.
         """
         read = cls(
             parts=tuple(_PARTS[part["how"]].from_state(part) for part in state["parts"]),
@@ -313,18 +316,18 @@ class Conditions:
             raise ValueError("a count that is not positive")
         for part, codes in zip(read.parts, read.codes.T, strict=True):
             known = math.inf if isinstance(part, Number) else len(words_of(part))
-            is_place = isinstance(part, Number) or bool(((codes >= 0) & (codes == codes.floor())).all())
-            if not (is_place and codes.isfinite().all() and (codes < known).all()):
+            is_index = isinstance(part, Number) or bool(((codes >= 0) & (codes == codes.floor())).all())
+            if not (is_index and codes.isfinite().all() and (codes < known).all()):
                 raise ValueError(f"a code that {part.name!r} does not have")
         return read
 
 
 def _bytes(rows: Tensor) -> list[bytes]:
-    """Each row as bytes, the two zeros made one."""
+    """Each row as bytes, with -0.0 as 0.0."""
     return [row.tobytes() for row in (rows + 0.0).numpy()]
 
 
-def _in_words(part: Part) -> str:
+def _kind_of(part: Part) -> str:
     if isinstance(part, Number):
         return "number"
     if isinstance(part, Text):

@@ -1,4 +1,4 @@
-"""What a user may write for DATA, judged by name alone and without importing torch."""
+"""The kind of data behind a name or path, without reading the data and without importing torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNREADABLE_ZIP = (
     RuntimeError,
     struct.error,
 )
-"""What Python's reader of zip archives raises where one is damaged, encrypted or of a kind that it does not know."""
+"""The exceptions of `zipfile` for archives that are damaged, encrypted or of an unknown kind."""
 
 if TYPE_CHECKING:
     from wgan.data.source import Kind
@@ -50,55 +50,54 @@ IMAGE_ENDINGS = (
 )
 _BY_CONTENT: dict[Content, Format] = {"npy": "array", "npz": "array", "zip": "images", "tar": "images", "idx": "images"}
 
-TAKEN = (
-    f"Taken: a built-in name ({', '.join(BUILT_IN)}), an array (.npy, .npz), a table "
+SUPPORTED = (
+    f"Supported: a built-in name ({', '.join(BUILT_IN)}), an array (.npy, .npz), a table "
     f"({', '.join(known.endings[0] for known in TABLE_FORMATS)}; text also with {', '.join(COMPRESSIONS)}), "
     "or images: a folder, .zip, .tar, .tar.gz, .tgz, IDX (*-ubyte.gz) or an LMDB folder."
 )
 
 
 def format_of(data: str) -> Format:
-    """Say which reader a name or path belongs to: by the content of a file where that is clear, else by its ending.
+    """The reader for a name or path: by the content of a file if that is clear, else by its ending.
 
     Args:
-        data: A built-in name or a path. A built-in name wins over a file of that name: write ./ring for the file.
-
-    Returns:
-        The reader's name.
+        data: A built-in name or a path. A built-in name takes precedence over a file: write ./ring for the file.
 
     Raises:
-        UsageError: The path does not exist (with the nearest names that do), or neither its content nor its ending is
+        UsageError: The path does not exist (similar names are suggested), or neither its content nor its ending is
             known.
     """
     if data in BUILT_IN:
         return "built-in"
     if not data:
-        raise UsageError("no data was named", remedy=TAKEN)
+        raise UsageError("no data was named", remedy=SUPPORTED)
     path = Path(data)
     try:
         there, folder = path.exists(), path.is_dir()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{data!r} is not a path that can be opened: {error}", remedy=TAKEN) from None
+        raise UsageError(f"{data!r} is not a path that can be opened: {error}", remedy=SUPPORTED) from None
     if not there:
         near = _nearest(path)
-        remedy = f"Did you mean {' or '.join(near)}? {TAKEN}" if near else TAKEN
+        remedy = f"Did you mean {' or '.join(near)}? {SUPPORTED}" if near else SUPPORTED
         raise UsageError(f"{data!r} is neither a built-in data set nor an existing path", remedy=remedy)
     if not folder and not path.is_file():
-        # Opening a FIFO would wait for ever.
-        raise UsageError(f"{data!r} is neither a file nor a folder", remedy=TAKEN)
+        # Opening a FIFO would block.
+        raise UsageError(f"{data!r} is neither a file nor a folder", remedy=SUPPORTED)
     if folder:
         return "images"
     content, known = identify(path)
     if content == "foreign" and "pickle" in foreign_name(path) and path.name.lower().endswith(ARRAY_ENDINGS):
-        return "array"  # whose reader refuses it, as it does pickled objects in an array
+        return "array"  # Its reader refuses it, like pickled objects in an array.
     if content == "foreign":
         remedy = "A pickle can run any program. " if "pickle" in foreign_name(path) else ""
-        raise UsageError(f"{data!r} is {foreign_name(path)}, which is not read", remedy=f"{remedy}{_CONVERT} {TAKEN}")
+        raise UsageError(
+            f"{data!r} is {foreign_name(path)}, which is not read", remedy=f"{remedy}{_CONVERT} {SUPPORTED}"
+        )
     if content == "image":
         raise UsageError(f"{data!r} is one image; needs at least 2", remedy="Name the folder that the images are in.")
     form = "table" if known else _BY_CONTENT.get(content) or _by_ending(path.name.lower())
     if form is None:
-        raise UsageError(f"{data!r} has an ending that is not known, and its content is not either", remedy=TAKEN)
+        raise UsageError(f"{data!r} has an ending that is not known, and its content is not either", remedy=SUPPORTED)
     return form
 
 
@@ -111,16 +110,16 @@ def _by_ending(name: str) -> Format | None:
 
 
 def kind_of(data: str) -> Kind:
-    """Say what a name or path holds, looking at no more than an array's header.
+    """The kind of data behind a name or path. Of an array, only the header is read.
 
     Args:
         data: A built-in name or a path.
 
     Returns:
-        "points", "table" or "images". An array that cannot be read counts as points: its reader says what is wrong.
+        "points", "table" or "images". An array that cannot be read counts as points, and its reader reports the error.
 
     Raises:
-        UsageError: The path does not exist (with the nearest names that do), or its ending is not known.
+        UsageError: The path does not exist (similar names are suggested), or its ending is not known.
     """
     form = format_of(data)
     if form == "built-in":
@@ -134,7 +133,7 @@ _CONVERT = "Save it as .csv, .parquet or .jsonl (an object a line)."
 
 
 def _nearest(path: Path) -> list[str]:
-    """The name most like a missing path's, if any is: of siblings in the deepest folder that exists, or built in."""
+    """The names most similar to that of a missing path, among built-in names and in the deepest folder that exists."""
     missing = path
     while not missing.parent.exists():
         missing = missing.parent
@@ -147,7 +146,7 @@ def _nearest(path: Path) -> list[str]:
 
 
 def _rank(path: Path) -> int:
-    """The number of axes of the largest array in a .npy or .npz, 0 where its header cannot be read."""
+    """The number of axes of the largest array in a .npy or .npz; 0 if its header cannot be read."""
     from wgan.data.npy import read_header
 
     try:
@@ -163,13 +162,13 @@ def _rank(path: Path) -> int:
 
 
 def default_recipe(data: str) -> Settings:
-    """The settings that DATA gets when no recipe is named: its own, or those for its kind.
+    """The default settings for data: its own recipe, or that of its kind.
 
     Args:
         data: A built-in name or a path.
 
     Raises:
-        UsageError: No such data.
+        UsageError: The data does not exist.
     """
     if data in BUILT_IN and data in RECIPES:
         return recipe(data)

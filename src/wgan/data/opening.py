@@ -1,4 +1,4 @@
-"""From what the user named or brought to a `Source`: the one place that decides which reader takes it."""
+"""Open data: choose the reader for a name, a path or an object. Also codecs and conditions from stored state."""
 
 from __future__ import annotations
 
@@ -41,20 +41,17 @@ def open_data(
     cache: Path | None = None,
     labels: pa.Table | None = None,
 ) -> Source:
-    """Open whatever the user named or brought.
+    """Open data as a source.
 
     Args:
         data: A built-in name, a path, an array, a tensor, or a data frame (pandas, polars, Arrow).
-        options: How to read it. An option that does not apply to what is found is an error.
-        seed: Of the split into rows to train on and rows to judge on.
-        cache: A folder for packed images, so that they are decoded once; None for memory only.
-        labels: What the rows of an array or a data frame could be described by, as many rows.
-
-    Returns:
-        The source.
+        options: How to read it. An option that does not apply to the data is an error.
+        seed: Seed of the split into training and held-out rows.
+        cache: A folder for decoded images, so that they are decoded once; None to keep them in memory.
+        labels: Conditions for the rows of an array or a data frame, as many rows.
 
     Raises:
-        UsageError: A missing path, an unknown ending, an option that does not apply or is out of its range.
+        UsageError: A missing path, an unknown ending, or an option that does not apply or is out of range.
         DataError: Data that cannot be read or learnt from.
     """
     check(Settings(input=options))
@@ -70,21 +67,18 @@ def open_data(
         return open_array(data, options, name="array", seed=seed, labels=labels)
     raise DataError(
         f"an object of type {type(data).__name__} cannot be read as data",
-        remedy="Taken: a name or path, a NumPy array, a torch tensor, or a data frame (pandas, polars, Arrow).",
+        remedy="Supported: a name or path, a NumPy array, a torch tensor, or a data frame (pandas, polars, Arrow).",
     )
 
 
 def codec_from_state(state: dict[str, Any]) -> Codec:
-    """Build a codec from what its `state` returned.
+    """Build a codec from its `state`.
 
     Args:
-        state: Plain JSON values, as a run keeps them.
-
-    Returns:
-        The codec.
+        state: Plain JSON values, as stored in a run directory.
 
     Raises:
-        CheckpointError: The state is of an unknown kind or lacks something.
+        CheckpointError: The state is of an unknown kind or incomplete.
     """
     kind = state.get("kind") if isinstance(state, dict) else None
     if kind not in ("points", "table", "images"):
@@ -100,7 +94,7 @@ def codec_from_state(state: dict[str, Any]) -> Codec:
 
 @contextlib.contextmanager
 def _unreadable(what: str) -> Iterator[None]:
-    """Turn whatever values that were edited by hand provoke within the block into an error of this project's."""
+    """Convert exceptions that damaged or edited values cause in the block into a `CheckpointError`."""
     try:
         yield
     except WganError:
@@ -112,25 +106,26 @@ def _unreadable(what: str) -> Iterator[None]:
         ) from None
 
 
-def _codec_class(kind: str) -> Any:  # noqa: ANN401 - three classes with nothing but their protocol in common
+def _codec_class(kind: str) -> Any:  # noqa: ANN401 - the classes share only a protocol
     if kind == "points":
         return PointsCodec
     if kind == "table":
         return TableCodec
+    # Images are imported where they are needed: Pillow is slow to import.
     from wgan.data.images import ImageCodec
 
     return ImageCodec
 
 
 def conditions_from_state(state: dict[str, Any] | None) -> Conditions | None:
-    """Build conditions from what their `state` returned; None for the None of an unconditional run.
+    """Build conditions from their `state`; None in an unconditional run.
 
     Raises:
-        CheckpointError: The state lacks something, or is of another version.
+        CheckpointError: The state is incomplete or of another version.
     """
     if state is None:
         return None
-    with _unreadable("what the run keeps of its conditions"):
+    with _unreadable("the stored conditions of this run"):
         conditions = Conditions.from_state(state)
         check_conditions(conditions)
         return conditions

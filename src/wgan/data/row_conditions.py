@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wgan.data.codes import Part, codes_of
 from wgan.data.columns import Constant, Number
-from wgan.data.columns.fitting import SHOWN_NAMES, check_names, dropped_note, fit_column, typed_columns
+from wgan.data.columns.fitting import SHOWN_NAMES, dropped_note, fit_column, resolve_names, typed_columns
 from wgan.data.columns.raw import RawTable
 from wgan.data.columns.typed import TypedColumn
 from wgan.data.columns.types import is_temporal
@@ -22,7 +22,7 @@ from wgan.data.embeddings import find_embedding
 from wgan.data.texts import Text
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
-from wgan.system.text import listed, nearest
+from wgan.system.text import listed, nearest, split_lists
 
 LABEL = "label"
 """The name of class labels as a condition."""
@@ -59,11 +59,7 @@ def condition_names(options: DataOptions, known: Sequence[str], where: str) -> l
     Raises:
         UsageError: A name is unknown or occurs twice.
     """
-    names = [
-        name
-        for word in options.condition
-        for name in ([word] if word in known else filter(None, (part.strip() for part in word.split(","))))
-    ]
+    names = list(split_lists(options.condition, known))
     if options.condition and not names:
         raise UsageError(f"{where}: --condition names nothing", remedy=_available("", known))
     for name in names:
@@ -115,7 +111,7 @@ def conditions_of_table(raw: RawTable, options: DataOptions) -> RowConditions:
         UsageError: The options name columns that do not exist.
         DataError: Missing cells that are not to be dropped or kept, or as `fit_conditions`.
     """
-    check_names(raw, options)
+    options = resolve_names(raw, options)
     names = condition_names(options, raw.table.column_names, raw.name)
     typed, is_kept = typed_columns(raw, names, options)
     notes = raw.notes + tuple(column.note for column in typed if column.note)

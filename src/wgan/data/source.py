@@ -1,4 +1,4 @@
-"""The calls that every kind of data answers: draw a batch, keep rows apart for judging, undo the preprocessing."""
+"""The protocols of data: a source draws batches and held-out rows, a codec undoes the preprocessing."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Decoded: TypeAlias = NDArray[np.generic] | pa.Table
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Labelled:
-    """Decoded rows beside the conditions that they were drawn under.
+    """Decoded points or images with their conditions. Tables have their conditions among their columns instead.
 
     Attributes:
-        values: The rows, but for those of tables, which have their conditions among their columns.
+        values: The points or images.
         words: A column for each condition, as many rows.
     """
 
@@ -41,39 +41,39 @@ class Labelled:
 
 
 Samples: TypeAlias = Decoded | Labelled
-"""What comes out of a run: rows as the user brought them, with their conditions where there are such."""
+"""Decoded samples, with their conditions in a conditional run."""
 
 RowsOf = Literal["train", "held-out", "unseen"]
-"""The rows trained on, those judged on, and those whose combination of conditions is kept from both."""
+"""The parts of the split: training rows, held-out rows, and rows whose combination of conditions is in neither."""
 
 
 class Codec(Protocol):
-    """The way back from what the networks see to what the user brought. It needs no data: a run can sample without."""
+    """Converts samples from network units to the form of the data. It does not need the data."""
 
     @property
     def kind(self) -> Kind:
-        """What sort of data comes out."""
+        """The kind of data."""
         ...
 
     @property
     def layout(self) -> Layout:
-        """The shape of one sample as the networks see it."""
+        """The shape of one sample in network units."""
         ...
 
     def decode(self, values: Tensor) -> Decoded:
         """Undo the preprocessing.
 
         Args:
-            values: Shape (N, *layout.shape), as a generator puts them out.
+            values: Shape (N, *layout.shape), in network units.
 
         Returns:
-            Points: array (N, D) of the dtype that came in. Tables: an Arrow table with the columns, types and
-            categories that came in. Images: uint8 array (N, height, width, channels).
+            Points: array (N, D) in the dtype of the data. Tables: an Arrow table with the columns, types and categories
+            of the data. Images: uint8 array (N, height, width, channels).
         """
         ...
 
     def restore(self, values: Tensor) -> Decoded:
-        """Undo the preprocessing to the last: as `decode`, in the dtype, range and axes of the array that came in.
+        """As `decode`, but in the dtype, range and axes of the array that was given.
 
         Args:
             values: As in `decode`.
@@ -81,9 +81,9 @@ class Codec(Protocol):
         ...
 
     def state(self) -> dict[str, object]:
-        """All that `codec_from_state` needs to build this codec again; plain JSON values, `kind` among them.
+        """Plain JSON values, including `kind`, from which `codec_from_state` builds this codec again.
 
-        What is only for `restore`, and nothing that the networks see depends on, is under `given`.
+        Values that only `restore` needs, and that the networks do not depend on, are under `given`.
         """
         ...
 
@@ -98,83 +98,76 @@ class _WithSchema(Protocol):
 
 
 class Source(Protocol):
-    """A distribution to learn from, known by its samples."""
+    """A distribution to learn, given by samples."""
 
     @property
     def name(self) -> str:
-        """As the user called it."""
+        """The data's name, as the user gave it."""
         ...
 
     @property
     def codec(self) -> Codec:
-        """The preprocessing that was applied, and its inverse."""
+        """The preprocessing, and its inverse."""
         ...
 
     @property
     def size(self) -> int | None:
-        """Rows to train on; None for a sampler that never repeats itself."""
+        """Number of training rows; None for a sampler of fresh rows."""
         ...
 
     @property
     def num_held_out(self) -> int | None:
-        """Rows kept from training; None for a sampler that never repeats itself."""
+        """Number of held-out rows; None for a sampler of fresh rows."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should be told about how the data was read, a line each."""
+        """Lines for the user about how the data was read."""
         ...
 
     @property
     def conditions(self) -> Conditions | None:
-        """What samples may be asked for; None in an unconditional run."""
+        """The conditions; None in an unconditional run."""
         ...
 
     @property
     def offers(self) -> tuple[str, ...]:
-        """What could be a condition, by name."""
+        """Names of the available conditions."""
         ...
 
     def sample(self, size: int, rng: torch.Generator) -> Batch:
-        """Draw a batch of independent training samples, shape (size, *layout.shape), float32, with their conditions."""
+        """Draw independent training rows, shape (size, *layout.shape), float32, with their conditions."""
         ...
 
     def held_out(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw rows that training never sees, without repetition: at most `size`, fewer where there are fewer."""
+        """Draw held-out rows without replacement: at most `size`, shape (n, *layout.shape), float32."""
         ...
 
     def distinct(self, size: int, rng: torch.Generator) -> Tensor:
-        """Draw rows that training sees, without repetition: at most `size`, fewer where there are fewer.
+        """Draw training rows without replacement: at most `size`, shape (n, *layout.shape), float32.
 
-        A sampler that never repeats draws fresh ones.
-
-        Args:
-            size: How many at most.
-            rng: What decides which.
-
-        Returns:
-            Shape (n, *layout.shape), float32.
+        A sampler draws fresh rows.
         """
         ...
 
     def labelled(self, part: RowsOf, size: int, rng: torch.Generator) -> Batch:
-        """Draw rows of one part with their conditions, without repetition: at most `size`, fewer where there are fewer.
+        """Draw rows of one part of the split with their conditions, without replacement.
 
-        A sampler that never repeats draws fresh ones, and has none that are unseen.
+        A sampler draws fresh rows, and has no unseen ones.
 
         Args:
-            part: Rows that training sees, rows that it does not, or those of combinations that are kept from it.
-            size: How many at most.
-            rng: What decides which.
+            part: The part of the split.
+            size: Number of rows at most.
+            rng: Random generator.
         """
         ...
 
     def describe(self) -> str:
-        """Say in one line what was found: kind, count, shape, columns, labels."""
+        """Describe the data in one line: kind, number of rows, shape, columns, conditions."""
         ...
 
     def fingerprint(self) -> str:
-        """A digest of the data and of how it was read: equal for equal training, whatever the path."""
+        """A digest of the data and its preprocessing. It does not depend on the path."""
         ...
 
 
@@ -184,14 +177,14 @@ def decode_batch(
     """Undo the preprocessing of rows and of their conditions.
 
     Args:
-        codec: Of the rows.
-        conditions: Of the conditions; None where there are none.
-        batch: What the networks see.
-        decode: Which of the codec's ways back to take; `decode` if None.
+        codec: The codec of the rows.
+        conditions: The conditions; None in an unconditional run.
+        batch: The rows and their conditions, in network units.
+        decode: A method of the codec; `decode` if None.
 
     Returns:
-        Points and images with their conditions beside them, if there are such; tables with the columns that were
-        conditions in the places that they came from.
+        Points and images, with their conditions in a conditional run; tables with the conditions among their columns,
+        in the order of the data.
     """
     decoded = (decode or codec.decode)(batch.values)
     if conditions is None or batch.condition is None:

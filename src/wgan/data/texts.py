@@ -23,19 +23,19 @@ _AT_ONCE = 1024
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Text:
-    """A part of a condition that is text, seen by the networks as its embedding.
+    """A text condition, which the networks see as an embedding.
 
-    Embeddings are centred and divided by one factor, so that their entries are of order one as the noise's are.
+    Embeddings are centred and divided by one factor, so that their entries are of order 1 like those of the noise.
 
     Attributes:
-        name: As the data calls it.
+        name: The condition's name.
         type: Arrow's type as text.
-        values: The texts that are known.
-        vectors: Their embeddings in the networks' units, shape (K, width), float32.
-        centre: What was subtracted, shape (width,).
-        scale: What was divided by.
-        embedding: What the embedding is called in settings; empty for a callable of the caller's own.
-        embed: The embedding itself; None where it has to be found by its name, or cannot be.
+        values: The known texts.
+        vectors: Their embeddings in network units, shape (K, width), float32.
+        centre: The mean of the embeddings, shape (width,), which is subtracted.
+        scale: The factor that they are divided by.
+        embedding: The name of the embedding in the settings; empty for a callable of the caller's own.
+        embed: The embedding itself; None if it has to be looked up by its name, or is not available.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Text:
 
     @classmethod
     def fit(cls, name: str, kind: str, texts: Sequence[str], embed: Embedding, embedding: str = "") -> Text:
-        """Embed the texts that occur, and find the centre and the factor.
+        """Embed the texts of the data, and find the centre and the scale.
 
         Raises:
-            DataError: The embedding gives no finite matrix with a row for each text, or the same for all of them.
+            DataError: The embedding is not a finite matrix with a row for each text, or is the same for all texts.
         """
         raw = _embedded(embed, list(texts), name)
         centre = raw.mean(dim=0)
@@ -71,7 +71,7 @@ class Text:
         return int(self.vectors.shape[1])
 
     def codes(self, array: pa.Array) -> NDArray[np.int64]:
-        """Each cell's place among the known texts, shape (N,)."""
+        """The index of each cell among the known texts, shape (N,)."""
         place = {text: number for number, text in enumerate(self.values)}
         return np.array([place[text] for text in array.to_pylist()], dtype=np.int64)
 
@@ -82,23 +82,23 @@ class Text:
         return from_plain(pa.array(self.values, pa.large_string()).take(pa.array(index)), plain_kind)
 
     def expand(self, index: Tensor) -> Tensor:
-        """The embeddings of texts given by their places, shape (N, width)."""
+        """The embeddings of known texts given by index, shape (N, width)."""
         return self.vectors[index.long()]
 
-    def apart(self, index: Tensor, other: Tensor) -> Tensor:
-        """Mean squared differences between the embeddings of texts and that of another, by their places, shape (N,)."""
+    def distance_to(self, index: Tensor, other: Tensor) -> Tensor:
+        """Mean squared differences between the embeddings of known texts and of another, given by index, shape (N,)."""
         return (self.vectors - self.expand(other)).square().mean(dim=1)[index.long()]
 
     def nearest(self, vectors: Tensor) -> Tensor:
-        """The places of the known texts whose embeddings are nearest, shape (N,)."""
+        """The indices of the known texts whose embeddings are nearest, shape (N,)."""
         parts = [torch.cdist(part, self.vectors).argmin(dim=1) for part in vectors.split(_AT_ONCE)]  # type: ignore[no-untyped-call]
         return torch.cat(parts)
 
-    def knowing(self, texts: Sequence[str]) -> Text:
-        """The same part, with these texts among those that it knows.
+    def with_texts(self, texts: Sequence[str]) -> Text:
+        """The same condition with further known texts.
 
         Raises:
-            UsageError: Some are new, and the embedding is not at hand.
+            UsageError: Some texts are new, and the embedding is not available.
         """
         new = [text for text in dict.fromkeys(texts) if text not in self.values]
         if not new:
@@ -111,16 +111,16 @@ class Text:
         if self.embedding:
             return find_embedding(self.embedding)
         raise UsageError(
-            f"{self.name}: {text!r} is not among the texts of the data, and the embedding is not at hand",
+            f"{self.name}: {text!r} is not among the texts of the data, and the embedding is not available",
             remedy=f"Pass the embedding that it was trained with. {did_you_mean(text, self.values[:30])}",
         )
 
-    def only(self, places: Sequence[int]) -> Text:
-        """The same part, knowing no other texts than those at these places."""
-        return replace(self, values=tuple(self.values[place] for place in places), vectors=self.vectors[list(places)])
+    def subset(self, indices: Sequence[int]) -> Text:
+        """The same condition with a subset of the known texts, given by index."""
+        return replace(self, values=tuple(self.values[index] for index in indices), vectors=self.vectors[list(indices)])
 
     def state(self) -> dict[str, object]:
-        """Plain JSON values; the embeddings as float32 in base 64, since they need not be at hand again."""
+        """Plain JSON values, with the embeddings as float32 in base 64: the model may not be available later."""
         return {
             "name": self.name,
             "how": "text",

@@ -123,7 +123,7 @@ def warn_and_refuse(X: object, form: Form, source: Source) -> None:  # noqa: N80
         warnings.warn(f"{source.name}: {said}", DataWarning, stacklevel=3)
     if source.codec.kind == "table" and not isinstance(X, str | Path):
         rows = source.labelled("train", _ROWS_TRIED, Randomness(0).at("rows to bring back"))
-        form.refuse_other(X, decode_batch(source.codec, source.conditions, rows, source.codec.restore))
+        form.refuse_lost_types(X, decode_batch(source.codec, source.conditions, rows, source.codec.restore))
 
 
 def train(

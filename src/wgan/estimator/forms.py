@@ -1,4 +1,4 @@
-"""What the caller brought, so that samples come back as the same: its container, dtype, axes and range."""
+"""The form of the caller's data, so that samples have it too: container, dtype, and labels of the columns."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _UNNAMED = "value"
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """The form of the caller's data, so far as the codec does not know it.
+    """The part of the form of the caller's data that the codec does not store.
 
     Attributes:
-        container: What holds it.
-        dtype: Of a tensor, by its name; empty for all else.
-        columns: Of a pandas frame: notes on dtypes by the names that its columns have where they are read.
-        labels: Of a pandas frame: what it calls these columns, which need not be text; of a series its name alone.
-        levels: Of a pandas frame: names of the levels of its columns' index.
-        is_series: Whether it is a series, one column, rather than a frame.
-        described_by: Names of what was fitted as y, which samples do not hold.
-        before: What an earlier version kept here of an array, before codecs knew it; else empty.
+        container: The type of container.
+        dtype: The name of a tensor's dtype; empty for other containers.
+        columns: For a pandas frame, notes on the dtypes of its columns, by the names that the columns are read by.
+        labels: For a pandas frame, the labels of these columns, which need not be text; for a series, its name.
+        levels: For a pandas frame, the names of the levels of its column index.
+        is_series: Whether the container is a series rather than a frame.
+        described_by: The names of the columns fitted as y, which samples do not contain.
+        before: What earlier versions stored here, and the codec stores now; else empty.
     """
 
     container: Container = "array"
@@ -56,8 +56,8 @@ class Form:
     described_by: tuple[str, ...] = ()
     before: Mapping[str, Any] = field(default_factory=dict)
 
-    def back(self, samples: Samples) -> Any:  # noqa: ANN401 - what the caller brought decides
-        """Bring restored samples to this form, without what they were asked for by."""
+    def restore(self, samples: Samples) -> Any:  # noqa: ANN401 - the caller's data decides
+        """Convert samples that the codec restored to this form, without the columns fitted as y."""
         restored = samples.values if isinstance(samples, Labelled) else samples
         if isinstance(restored, pa.Table):
             return self._frame(restored.drop_columns([*self.described_by]))
@@ -65,33 +65,35 @@ class Form:
             return torch.from_numpy(restored).to(getattr(torch, self.dtype))
         return restored
 
-    def refuse_other(self, data: Any, samples: Samples) -> None:  # noqa: ANN401 - what the caller brought
-        """Refuse, before anything is trained, data that samples could not be like.
+    def refuse_lost_types(self, data: Any, samples: Samples) -> None:  # noqa: ANN401 - the caller's data
+        """Refuse data whose types samples could not have, before anything is trained.
 
         Args:
-            data: What the caller brought.
-            samples: Some of its rows, restored.
+            data: The caller's data.
+            samples: Some of its rows, encoded and restored.
 
         Raises:
-            DataError: A column would come back as another type, or not at all.
+            DataError: A column would have another type in samples, or cannot be restored.
         """
-        remedy = "Convert it to a plainer type first, or leave it out by ignore=[...]."
+        remedy = 'Convert it to a simpler type first, or leave it out with settings={"ignore": [...]}.'
         try:
-            back = self.back(samples)
+            restored = self.restore(samples)
             if self.container == "pandas":
                 table = cast(pa.Table, samples).drop_columns([*self.described_by])
                 lines = differences(readable(data), self._pandas(table))
             elif self.container == "polars" and not self.is_series:
-                pairs = [(name, data.schema[name], kind) for name, kind in back.schema.items()]
-                lines = [f"column {name!r} of the type {a} would come back as {b}" for name, a, b in pairs if a != b]
+                pairs = [(name, data.schema[name], kind) for name, kind in restored.schema.items()]
+                lines = [f"column {name!r} has type {a}, but samples would have {b}" for name, a, b in pairs if a != b]
             else:
-                pair = getattr(data, "dtype", None), getattr(back, "dtype", None)
-                lines = [] if pair[0] == pair[1] else [f"{pair[0]} would come back as {pair[1]}"]
+                pair = getattr(data, "dtype", None), getattr(restored, "dtype", None)
+                lines = (
+                    [] if pair[0] == pair[1] else [f"the data has dtype {pair[0]}, but samples would have {pair[1]}"]
+                )
         except DataError:
             raise
-        except Exception as error:  # whatever a library raises over a type that it cannot build again
+        except Exception as error:  # libraries raise many types of errors for dtypes that they cannot construct
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"samples could not be like this data: {reason}", remedy=remedy) from error
+            raise DataError(f"samples cannot have the types of this data: {reason}", remedy=remedy) from error
         if lines:
             more = f" (and {len(lines) - 1:,} more)" if len(lines) > 1 else ""
             raise DataError(f"{lines[0]}{more}", remedy=remedy)
@@ -110,7 +112,7 @@ class Form:
         return frame
 
     def _pandas(self, table: pa.Table) -> Any:  # noqa: ANN401
-        """The table as a frame, its columns called as they were read."""
+        """The table as a frame whose columns have the names that they were read by."""
         notes = dict(self.columns)
         columns = {}
         for name in table.column_names:
@@ -121,7 +123,7 @@ class Form:
         return importlib.import_module("pandas").DataFrame(columns)
 
     def _index(self, names: list[str]) -> Any:  # noqa: ANN401 - pandas may not be there
-        """The caller's own labels of the columns of these names."""
+        """The caller's labels of the columns with these names."""
         pandas = importlib.import_module("pandas")
         called = dict(zip((name for name, _ in self.columns), self.labels, strict=True))
         labels = [called[name] for name in names]
@@ -130,10 +132,10 @@ class Form:
         return pandas.Index(labels, name=self.levels[0])
 
 
-def readable(data: Any) -> Any:  # noqa: ANN401 - what the caller brought
-    """The data in a layout that all readers and writers know: frames whose columns are named by text.
+def readable(data: Any) -> Any:  # noqa: ANN401 - the caller's data
+    """Convert frames to ones whose column names are text, and polars frames to Arrow tables.
 
-    The text of polars is of a kind that is newer than some of them.
+    Some readers and writers do not support the string type of polars.
     """
     if _is(data, "pandas", "Series"):
         return data.to_frame(_UNNAMED if data.name is None else name_of(data.name))
@@ -148,7 +150,7 @@ def readable(data: Any) -> Any:  # noqa: ANN401 - what the caller brought
 def _arrow_of_polars(frame: Any) -> pa.Table:  # noqa: ANN401 - polars may not be there
     try:
         return frame.to_arrow()
-    except Exception as error:  # of types that Arrow does not have, some end in a panic of polars
+    except Exception as error:  # polars panics for some types that Arrow does not have
         for name, kind in frame.schema.items():
             try:
                 frame.select(name).to_arrow()
@@ -158,14 +160,14 @@ def _arrow_of_polars(frame: Any) -> pa.Table:  # noqa: ANN401 - polars may not b
                     f"column {name!r} of the type {kind} cannot be read: {reason}",
                     remedy="Cast it to a type that Arrow has, or leave the column out.",
                 ) from None
-        raise DataError(f"the frame cannot be read: {error}", remedy="Cast its columns to plainer types.") from None
+        raise DataError(f"the frame cannot be read: {error}", remedy="Cast its columns to simpler types.") from None
 
 
-def labels_of(y: Any) -> pa.Table:  # noqa: ANN401 - what the caller brought
-    """What rows are described by, as a table: a column for each of a frame or a matrix, one called `label` of a vector.
+def labels_of(y: Any) -> pa.Table:  # noqa: ANN401 - the caller's data
+    """Convert labels to a table: the columns of a frame or matrix, or one column `label` of a vector.
 
     Raises:
-        DataError: Neither vector nor matrix nor frame.
+        DataError: Another shape or type, or labels of several types.
     """
     if _is(y, "pandas", "Series") or _is(y, "polars", "Series"):
         name = LABEL if y.name in (None, "") else name_of(y.name)
@@ -175,7 +177,9 @@ def labels_of(y: Any) -> pa.Table:  # noqa: ANN401 - what the caller brought
         return read_frame(readable(y), name="y").table
     array = as_array(y, "y")
     if array.ndim not in (1, 2) or array.dtype.kind not in "biufUSO":
-        raise DataError(f"y has shape {array.shape} and type {array.dtype}", remedy="Give one label or more a row.")
+        raise DataError(
+            f"y has shape {array.shape} and type {array.dtype}", remedy="Give one or more labels for each row."
+        )
     columns = [array] if array.ndim == 1 else list(array.T)
     names = [LABEL] if len(columns) == 1 else [f"{LABEL}_{number}" for number in range(1, len(columns) + 1)]
     try:
@@ -190,12 +194,12 @@ def _words(column: NDArray[np.generic]) -> list[Any]:
     return words
 
 
-def classes_among(y: Any, labels: pa.Table) -> tuple[str, ...]:  # noqa: ANN401 - what the caller brought
-    """Which labels are numbers of classes: whole ones of an array or series; a frame's columns are read as the data's.
+def classes_among(y: Any, labels: pa.Table) -> tuple[str, ...]:  # noqa: ANN401 - the caller's data
+    """Find the labels that are class numbers: the integers of an array or series, but not those of a frame.
 
     Args:
-        y: As the caller gave it.
-        labels: What `labels_of` made of it.
+        y: Labels as the caller gave them.
+        labels: The same as `labels_of` returns them.
     """
     is_series = _is(y, "pandas", "Series") or _is(y, "polars", "Series")
     if hasattr(readable(y), "__arrow_c_stream__") and not is_series:
@@ -204,18 +208,18 @@ def classes_among(y: Any, labels: pa.Table) -> tuple[str, ...]:  # noqa: ANN401 
 
 
 def name_of(label: object) -> str:
-    """A column's label as the text that it is read, reported and named in settings by."""
+    """The text by which a column with this label is read, reported and named in settings."""
     return ".".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
 
 def _is(data: object, library: str, kind: str) -> bool:
-    """Whether the data is of this class of a library, which is then there."""
+    """Whether the data is an instance of a class of a library, without importing the library."""
     module = sys.modules.get(library)
     return module is not None and isinstance(data, getattr(module, kind))
 
 
 def form_of(data: object) -> Form:
-    """Find the form of what the caller brought; paths and built-in names count as arrays."""
+    """Find the form of the caller's data. Paths and built-in names have the form of arrays."""
     if _is(data, "pandas", "Series") or _is(data, "pandas", "DataFrame"):
         return _pandas_form(data)
     if _is(data, "polars", "Series"):
@@ -231,20 +235,20 @@ def form_of(data: object) -> Form:
 
 def _pandas_form(data: Any) -> Form:  # noqa: ANN401 - pandas may not be there
     frame = readable(data)
-    # Columns of one name are refused where they are read.
-    is_told_apart = frame.columns.is_unique
-    columns = tuple((str(name), note_of(frame[name])) for name in frame.columns) if is_told_apart else ()
+    # Duplicate names are refused when the frame is read.
+    is_unique = frame.columns.is_unique
+    columns = tuple((str(name), note_of(frame[name])) for name in frame.columns) if is_unique else ()
     if _is(data, "pandas", "Series"):
         return Form(container="pandas", columns=columns, labels=(data.name,), is_series=True)
     return Form(container="pandas", columns=columns, labels=(*data.columns,), levels=(*data.columns.names,))
 
 
 def with_form_before(codec: Codec, before: Mapping[str, Any]) -> Codec:
-    """The codec with what an earlier version kept of an array outside it.
+    """Add to a codec what earlier versions stored in the form.
 
     Args:
-        codec: As it was stored.
-        before: The form's `before`: dtype, rank, channels_first and lowest; or empty.
+        codec: The codec as it was stored.
+        before: `Form.before`: dtype, rank, channels_first and lowest; or empty.
     """
     if not before:
         return codec
@@ -268,9 +272,9 @@ def encoded(data: object, codec: Codec, choose: Callable[[int], Tensor | slice] 
     """Encode rows of other data of the kind that was fitted.
 
     Args:
-        data: Rows or images in any form that could have been fitted.
-        codec: The preprocessing that was fitted.
-        choose: From the number of rows to those that are encoded: n row numbers, or a slice.
+        data: Rows or images in any form that can be fitted.
+        codec: The fitted codec.
+        choose: Maps the number of rows to the indices of the rows to encode, or to a slice.
 
     Returns:
         Shape (n, *codec.layout.shape), float32.
@@ -295,10 +299,12 @@ def encoded(data: object, codec: Codec, choose: Callable[[int], Tensor | slice] 
 
 
 def _range(array: NDArray[np.generic], codec: ImageCodec) -> tuple[float, float]:
-    """The range that was fitted, since a few images need not show which one it is; (0, 0) for images of another kind.
+    """The fitted range of pixel values, or (0, 0) for images of another kind of dtype.
+
+    A few images may use only a part of the range, so it cannot be inferred from them.
 
     Raises:
-        DataError: Values beyond it.
+        DataError: Values outside the fitted range.
     """
     if array.dtype.kind != codec.dtype.kind or not array.size:
         return DataOptions().range
@@ -322,12 +328,12 @@ def _encoded_frame(data: object, codec: TableCodec, choose: Callable[[int], Tens
 
 
 def _plain_column(array: pa.Array, column: Column) -> pa.Array:
-    """A column of other data in the plain form that the fitted column encodes."""
+    """Convert a column of other data to the plain type that the fitted column encodes."""
     kind = type_from_text(column.type)
     if isinstance(column, Number) and column.form is not None:
         read = column.read(array)
         if read.null_count > array.null_count:
-            raise DataError(f"column {column.name!r} of X holds text that is not written like what was fitted")
+            raise DataError(f"column {column.name!r} of X holds text in another format than was fitted")
         array = read
     try:
         if array.type != kind and not pa.types.is_dictionary(kind) and not pa.types.is_dictionary(array.type):

@@ -1,4 +1,4 @@
-"""The dtypes of pandas' columns, described so that they can be kept without a pickle, and given back to columns."""
+"""Describe the dtypes of pandas columns as JSON, and restore columns with these dtypes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import pyarrow as pa
 from wgan.errors import DataError
 
 Note: TypeAlias = str | Mapping[str, Any]
-"""A dtype as plain JSON values; a text alone is what earlier versions kept."""
+"""A dtype as JSON values. Earlier versions stored a text."""
 
 
 def note_of(column: Any) -> Note:  # noqa: ANN401 - a series; pandas may not be there
-    """Describe the dtype of a column, and of objects what they are.
+    """Describe the dtype of a column, and the classes of its cells if they are Python objects.
 
     Args:
         column: A series or an index.
 
     Returns:
-        The note; of objects of several classes one that no column can be made of.
+        The note. `column_of` refuses that of objects of several classes.
     """
     pandas, dtype = importlib.import_module("pandas"), column.dtype
     if isinstance(dtype, pandas.CategoricalDtype):
@@ -40,10 +40,10 @@ def note_of(column: Any) -> Note:  # noqa: ANN401 - a series; pandas may not be 
 
 
 def _zone_note(zone: Any) -> dict[str, Any]:  # noqa: ANN401 - of several libraries
-    """A time zone by its library and name; those of other kinds come back only if Arrow keeps them."""
+    """Describe a time zone by its library and name. Others are restored only if Arrow represents them."""
     module, kind = type(zone).__module__.partition(".")[0], type(zone).__name__
     if module == "dateutil" and kind == "tzfile":
-        # The file's path is all that it knows of its name.
+        # Only the path of its file contains the name.
         return {"dateutil": str(getattr(zone, "_filename", "")).rpartition("zoneinfo/")[2]}
     if module == "dateutil" and kind in ("tzutc", "tzlocal"):
         return {"dateutil": kind}
@@ -71,7 +71,7 @@ def _zone(note: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of several librarie
 
 
 def _note_of_objects(column: Any) -> Note:  # noqa: ANN401 - a series or an index
-    """What the cells of a column of Python objects are, and how those are marked that are missing."""
+    """Describe the class of the cells of an object column, and the marker of its missing cells."""
     missing, classes = "", dict[type, None]()
     for cell in column:
         marker = _marker(cell)
@@ -87,7 +87,7 @@ def _note_of_objects(column: Any) -> Note:  # noqa: ANN401 - a series or an inde
 
 
 def _marker(cell: object) -> str:
-    """What a cell says that is missing; empty where it is there."""
+    """The name of the marker in a missing cell; empty if the cell is not missing."""
     if cell is None:
         return "None"
     if isinstance(cell, float):
@@ -97,14 +97,14 @@ def _marker(cell: object) -> str:
 
 
 def column_of(array: pa.ChunkedArray | pa.Array, note: Note) -> Any:  # noqa: ANN401 - pandas may not be there
-    """A column of Arrow's as a series of the dtype that a note describes.
+    """Convert an Arrow column to a series of the dtype that a note describes.
 
     Args:
-        array: What the codec made.
-        note: Of `note_of`.
+        array: A column that the codec restored.
+        note: A note that `note_of` returned.
 
     Raises:
-        DataError: The column held objects of several classes.
+        DataError: The column contained objects of several classes.
     """
     pandas = importlib.import_module("pandas")
     if isinstance(note, str):
@@ -113,7 +113,7 @@ def column_of(array: pa.ChunkedArray | pa.Array, note: Note) -> Any:  # noqa: AN
     if "mixed" in note:
         raise DataError(
             f"it holds Python objects of several types ({', '.join(note['mixed'])})",
-            remedy="Give it one type, for example by .astype(float) or .astype(str).",
+            remedy="Convert it to one type, for example with .astype(float) or .astype(str).",
         )
     if "categories" in note:
         return pandas.Series(_categorical(array, note))
@@ -123,7 +123,7 @@ def column_of(array: pa.ChunkedArray | pa.Array, note: Note) -> Any:  # noqa: AN
         missing = pandas.NA if note["missing"] == "NA" else np.nan
         return pandas.Series(pandas.StringDtype(note["string"], na_value=missing).__from_arrow__(array))
     if "zone" in note:
-        # Arrow may not know the zone by the name that it has there.
+        # Arrow may not know the zone by this name.
         plain = array.cast(pa.int64()).cast(pa.timestamp(note["unit"])).to_pandas()
         return pandas.Series(plain).dt.tz_localize("UTC").dt.tz_convert(_zone(note["zone"]))
     if "objects" in note:
@@ -158,27 +158,27 @@ def _objects(array: pa.ChunkedArray | pa.Array, note: Mapping[str, Any]) -> list
         make: Any = kind
         cells = [None if cell is None else make(cell) for cell in cells]
     elif note["objects"] == "datetime":
-        # Of nanoseconds Arrow makes pandas' own.
+        # Arrow converts nanoseconds to timestamps of pandas.
         cells = [cell.to_pydatetime() if hasattr(cell, "to_pydatetime") else cell for cell in cells]
     elif note["objects"] == "timedelta":
         cells = [cell.to_pytimedelta() if hasattr(cell, "to_pytimedelta") else cell for cell in cells]
     return [missing if cell is None else cell for cell in cells]
 
 
-def differences(came: Any, back: Any) -> list[str]:  # noqa: ANN401 - pandas may not be there
-    """The columns that would not come back as they came, and how they differ, a line each.
+def differences(data: Any, restored: Any) -> list[str]:  # noqa: ANN401 - pandas may not be there
+    """List the columns whose types are not restored, one line each.
 
     Args:
-        came: The frame that was brought, its columns named by text.
-        back: Some of its rows as they would come back.
+        data: The caller's frame, with columns named by text.
+        restored: Some of its rows, encoded and restored.
     """
     lines = []
-    for name in back.columns:
-        before, after = came[name], back[name]
+    for name in restored.columns:
+        before, after = data[name], restored[name]
         if before.dtype != after.dtype:
-            lines.append(f"column {name!r} of the dtype {before.dtype} would come back as {after.dtype}")
+            lines.append(f"column {name!r} has dtype {before.dtype}, but samples would have {after.dtype}")
         elif before.dtype.kind == "O" and str(before.dtype) == "object":
             kinds = [{type(cell) for cell in cells if not _marker(cell)} for cells in (before, after)]
             if strange := [kind.__name__ for kind in kinds[1] - kinds[0]]:
-                lines.append(f"column {name!r} of Python objects would come back as {strange[0]}")
+                lines.append(f"column {name!r} contains Python objects that samples would have as {strange[0]}")
     return lines

@@ -255,10 +255,10 @@ class WGAN(Parameters):
         if isinstance(labels, pa.Table):
             if n is not None and n != labels.num_rows:
                 raise UsageError(f"y has {labels.num_rows:,} labels, but n is {n:,}", remedy="Leave n out.")
-            return self._form.back(sample_for_labels(trained, labels, where or {}, seed, noise))
+            return self._form.restore(sample_for_labels(trained, labels, where or {}, seed, noise))
         num = None if n is None else n.__index__()
         wanted = {**(where or {}), **(labels or {})} or None
-        return self._form.back(trained.sample(num, seed, where=wanted, noise=noise, decode=trained.codec.restore))
+        return self._form.restore(trained.sample(num, seed, where=wanted, noise=noise, decode=trained.codec.restore))
 
     @in_usual_state
     def score(self, X: object, y: object = None) -> float:  # noqa: N803 - scikit-learn's signature
@@ -329,7 +329,7 @@ class WGAN(Parameters):
             trained.codec = with_form_before(trained.codec, form.before)
             model = cls(**params | {name: parts[name] for name in own.parts})
             # If the form was edited by hand, this raises now rather than at the first call of sample.
-            form.back(trained.sample(1, decode=trained.codec.restore))
+            form.restore(trained.sample(1, decode=trained.codec.restore))
         model._files, model._trained, model._form, model._own = read_run(path), trained, form, own
         model.history_ = read_recorded(runs.RunFiles(path))
         model._set_attributes()

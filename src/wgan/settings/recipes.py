@@ -1,6 +1,6 @@
-"""Named experiments: settings that are known to work, each with a line that says for what.
+"""Recipes: named settings that are known to work, with a line each on what they are for.
 
-To add one, give it a row in `RECIPES`. This module imports neither torch nor the rooms that its words name.
+To add one, add a row to `RECIPES`. This module imports neither torch nor the modules that its words name.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from wgan.system.text import did_you_mean
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings under a name.
+    """Named settings.
 
     Attributes:
-        line: What it is for.
-        settings: The settings; `data` is empty where the recipe is for any data of a kind.
+        line: What the recipe is for.
+        settings: The settings; `data` is empty if the recipe is for any data of a kind.
     """
 
     line: str
@@ -40,7 +40,7 @@ _TOY = Settings(
     ema_decay=0.995,
     steps=6_000,
     eval_every=2_000,
-    # Between samples from few modes one exact distance strays by a fifth; the mean of four, by a tenth.
+    # With few modes, one exact distance between samples varies by a fifth, the mean of four by a tenth.
     eval_repeats=4,
     sample_every=1_000,
     save_every=1_000,
@@ -48,7 +48,7 @@ _TOY = Settings(
 
 _IMAGES = Settings(
     generator="dcgan:filters=64",
-    # Without norm in the critic, He's weights decide: from N(0, 0.02) it learns several times more slowly.
+    # A critic without norm layers learns several times more slowly from N(0, 0.02) than from He's initial weights.
     critic="dcgan:filters=64,norm=none,init=he",
     constraint="penalty",
     generator_optimizer="adam:lr=0.0005",
@@ -67,8 +67,8 @@ _IMAGES = Settings(
 _RING = replace(
     _TOY,
     data="ring",
-    # Noise of two dimensions is spent on the choice of a mode: with eight, the points within a mode spread too. The
-    # wider generator and the weaker penalty keep the bridges between modes thin.
+    # Two dimensions of noise suffice to choose a mode; with eight, the points within a mode spread too. The wider
+    # generator and the weaker penalty keep the bridges between modes thin.
     generator="mlp:width=256",
     constraint="penalty:weight=0.05",
     latent_dim=8,
@@ -77,21 +77,21 @@ _RING = replace(
     eval_every=2_500,
 )
 
-# Every other game on the same data with the same networks: what differs is the objective and what it wants.
-_GAMES: dict[str, tuple[str, Settings]] = {
+# The other objectives on the same data with the same networks; each has the constraint that suits it.
+_RING_VARIANTS: dict[str, tuple[str, Settings]] = {
     "gan": ("the original GAN with the -log D trick", replace(_RING, objective="gan", constraint="r1:weight=1")),
     "minimax": (
         "the original GAN, minimax",
         replace(_RING, objective="gan:generator=minimax", constraint="r1:weight=1"),
     ),
     "unconstrained": (
-        "the original GAN with a free critic, which loses modes",
+        "the original GAN with an unconstrained critic, which loses modes",
         replace(_RING, objective="gan", constraint="none"),
     ),
     "unrolled": (
-        "a free critic again, but the generator looks five of its updates ahead",
-        # After the unrolled GAN's own ring: small networks, a slow critic. With the networks and rates of the others
-        # it too keeps one mode.
+        "an unconstrained critic, and a generator loss unrolled through five of its updates",
+        # As in the unrolled GAN's own experiment on the ring: small networks, a slow critic. With the networks and
+        # learning rates of the other recipes it keeps one mode only.
         replace(
             _RING,
             objective="gan:generator=minimax",
@@ -106,7 +106,7 @@ _GAMES: dict[str, tuple[str, Settings]] = {
         ),
     ),
     "packed": (
-        "the same with a critic that sees four samples as one",
+        "an unconstrained critic that sees four samples together",
         replace(_RING, objective="gan", constraint="none", packing=4),
     ),
     "fgan": (
@@ -120,14 +120,14 @@ _GAMES: dict[str, tuple[str, Settings]] = {
         replace(_RING, objective="relativistic", constraint="r1r2:weight=1"),
     ),
     "energy": (
-        "EBGAN with an autoencoder as its critic, of four samples at once: of one, it keeps one mode",
+        "EBGAN: the critic is an autoencoder of four samples together; of single ones, it keeps one mode",
         replace(_RING, objective="energy", critic="autoencoder:width=128,code=8", constraint="none", packing=4),
     ),
     "mmd": (
-        "GMMN: moments matched without a critic",
+        "GMMN: moments are matched, without a critic",
         replace(
             _RING,
-            # From a sixteenth of the median distance to sixteen of it: the modes are narrow.
+            # Bandwidths from 1/16 to 16 times the median distance, because the modes are narrow.
             objective="mmd:kernel=gaussian-mixture:num_bandwidths=9",
             critic="identity",
             constraint="none",
@@ -138,13 +138,13 @@ _GAMES: dict[str, tuple[str, Settings]] = {
     "semidual": ("optimal transport between batches", replace(_RING, objective="semidual", constraint="none")),
 }
 
-_ASKED = replace(
+_CONDITIONAL = replace(
     _IMAGES,
     generator="dcgan:filters=32",
     critic="dcgan:filters=32,norm=none,init=he",
     generator_optimizer="adam:lr=0.001",
     critic_optimizer="adam:lr=0.001",
-    # As good as one in each update, in three quarters of the time.
+    # As good as a penalty in each update, in three quarters of the time.
     constraint="penalty:every=4",
     threads=1,
     steps=4_000,
@@ -190,7 +190,10 @@ RECIPES: dict[str, Recipe] = {
             ema_decay=0.99,
         ),
     ),
-    **{f"ring-{name}": Recipe(f"8 Gaussians on a ring: {line}", settings) for name, (line, settings) in _GAMES.items()},
+    **{
+        f"ring-{name}": Recipe(f"8 Gaussians on a ring: {line}", settings)
+        for name, (line, settings) in _RING_VARIANTS.items()
+    },
     "points": Recipe("any array of points, WGAN-GP", replace(_TOY, latent_dim=16, steps=10_000, eval_repeats=1)),
     "table": Recipe(
         "any table of numbers and categories, WGAN-GP", replace(_TOY, latent_dim=64, steps=20_000, eval_repeats=1)
@@ -205,7 +208,7 @@ RECIPES: dict[str, Recipe] = {
             critic="dcgan:filters=32,norm=none,init=he",
             generator_optimizer="adam:lr=0.001",
             critic_optimizer="adam:lr=0.001",
-            # A second thread gains a third on a quiet machine, and costs tenfold where a neighbour wants its core.
+            # Two threads are a third faster than one on an idle machine, but ten times slower on a busy one.
             threads=1,
             steps=1_000,
             eval_every=200,
@@ -214,18 +217,18 @@ RECIPES: dict[str, Recipe] = {
         ),
     ),
     "fashion-classes": Recipe(
-        "Fashion-MNIST by its classes, to be asked for with --where label=9",
-        replace(_ASKED, data="fashion-mnist", mismatch=0.1, input=DataOptions(condition=("label",))),
+        "Fashion-MNIST conditional on its classes: sample with --where label=9",
+        replace(_CONDITIONAL, data="fashion-mnist", mismatch=0.1, input=DataOptions(condition=("label",))),
     ),
     "avatars": Recipe(
-        "faces with a tags.csv of hair, eyes and length, a tenth of the combinations never seen",
-        replace(_ASKED, steps=5_000, input=DataOptions(condition=("hair", "eyes", "length"), unseen=0.1)),
+        "faces with a tags.csv of hair, eyes and length; a tenth of the combinations is held out",
+        replace(_CONDITIONAL, steps=5_000, input=DataOptions(condition=("hair", "eyes", "length"), unseen=0.1)),
     ),
 }
 
 
 def recipe_faults(name: str) -> list[str]:
-    """What is wrong with the name of a recipe, in a line; nothing where none is named."""
+    """What is wrong with the name of a recipe, one line at most; nothing if no recipe is named."""
     if not isinstance(name, str) or not name or name in RECIPES:
         return []
     return [_unknown(name).in_full]
@@ -239,7 +242,7 @@ def recipe(name: str) -> Settings:
     """The settings of a named recipe.
 
     Raises:
-        UsageError: No recipe of that name.
+        UsageError: There is no recipe of that name.
     """
     if name not in RECIPES:
         raise _unknown(name)

@@ -1,4 +1,4 @@
-"""Settings as a TOML file, written and read back."""
+"""Write settings as TOML, and read them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from wgan.settings.fields import Settings
 from wgan.settings.former import todays_settings
 from wgan.system.text import escaped, nearest
 
-_MOST_BYTES = 1 << 19
-_LONGEST_REASON = 200
+_MAX_BYTES = 1 << 19
+_MAX_REASON = 200
 _STRING = re.compile(r"""\"(?:\\.|[^"\\\n])*"|'[^'\n]*'""")
 _LONG_KEY = re.compile(r"(?:[\w-]+[ \t]*\.[ \t]*){32}")
 _HEADER = "# The settings of one training run. `wgan train --settings FILE` trains it again.\n\n"
@@ -25,17 +25,17 @@ _SEAL = "# sha256 {} of all other lines. To change them on purpose, remove this 
 _SEALED = re.compile(re.escape(_SEAL).replace(re.escape("{}"), "(?P<digest>[0-9a-f]{64})").encode("ascii"))
 
 Seal = Literal["intact", "broken", "none"]
-"""Whether a file carries the checksum of its other lines: one that fits, one that does not, or none."""
+"""Whether a file contains a checksum of its other lines: one that matches, one that does not, or none."""
 
 
 def to_toml(settings: Settings) -> str:
     """Write settings as TOML that `from_toml` reads back to an equal object.
 
     Args:
-        settings: Any settings. Data that is no text (an object in memory) is named by its type.
+        settings: Any settings. Data in memory is named by its type.
 
     Returns:
-        A comment, one line a setting, and those of `input` in a table of their own.
+        A comment, one line for each setting, and the options of `input` in a table of their own.
     """
     import tomli_w
 
@@ -46,18 +46,18 @@ def to_toml(settings: Settings) -> str:
 
 
 def sealed_toml(settings: Settings) -> bytes:
-    """Settings as `to_toml` writes them, with a line that carries the checksum of all others."""
+    """Settings as `to_toml` writes them, in UTF-8, with the checksum of the text in a comment."""
     text = to_toml(settings)
     seal = _SEAL.format(hashlib.sha256(text.encode("utf-8")).hexdigest())
-    # Between comments, so that no value is touched by what damages the line.
+    # Between other comments, so that damage to this line cannot affect a value.
     return text.replace("\n", f"\n{seal}", 1).encode("utf-8")
 
 
 def seal_of(raw: bytes) -> Seal:
-    """Whether the bytes of a settings file are those that were written.
+    """Verify the checksum of a settings file.
 
     Args:
-        raw: All of the file.
+        raw: The content of the file.
     """
     found = _SEALED.search(raw)
     if found is None:
@@ -70,15 +70,15 @@ def from_toml(path: str | Path, *, start: Settings | None = None) -> Settings:
     """Read settings from a TOML file.
 
     Args:
-        path: The file. Nothing that it names is imported, unpickled or run.
-        start: What the settings are that the file leaves out; the defaults if None.
+        path: The file. Nothing that it names is imported, unpickled or executed.
+        start: The values of settings that the file does not contain; the defaults if None.
 
     Returns:
-        Settings whose every value has its declared type and lies in its range.
+        The settings. Each value has the type of its field and is in its range.
 
     Raises:
-        UsageError: A file that cannot be read or is not valid TOML; or unknown keys, wrong types, values out of range
-            and class paths, all of them listed.
+        UsageError: The file cannot be read or is not valid TOML; or it contains unknown keys, wrong types, values out
+            of range or class paths, which are all listed.
     """
     settings, faults = from_mapping(read_toml(path), start=start)
     refuse(faults, where=escaped(str(path)))
@@ -86,7 +86,7 @@ def from_toml(path: str | Path, *, start: Settings | None = None) -> Settings:
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """Read the raw values of a TOML file, former names of settings under those of today.
+    """Read the raw values of a TOML file. Former names of settings are replaced by those of today.
 
     Raises:
         UsageError: The file is missing, unreadable or not valid TOML.
@@ -94,11 +94,11 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     try:
         text = _bounded(Path(path)).decode("utf-8-sig")
         if _LONG_KEY.search(_STRING.sub("a", text)):
-            # The parser takes time that grows with the square of the parts of a key.
+            # The parser's time is quadratic in the number of parts of a key.
             raise ValueError("a key has more than two parts")
         return todays_settings(tomllib.loads(text))
     except FileNotFoundError:
-        raise UsageError(f"there is no settings file {escaped(str(path))}", remedy=_neighbours(Path(path))) from None
+        raise UsageError(f"there is no settings file {escaped(str(path))}", remedy=_similar_files(Path(path))) from None
     except OSError as error:
         raise UsageError(f"the settings file {escaped(str(path))} cannot be read: {error.strerror}") from None
     except UnicodeError as error:
@@ -107,39 +107,39 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except (ValueError, RecursionError, OverflowError) as error:
         if isinstance(error, UsageError):
             raise
-        # Beside its own errors the parser raises those of Python for numbers, dates and nesting that are out of range.
+        # For numbers, dates and nesting out of range, the parser raises Python's own errors.
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else _short(error)
         raise UsageError(
-            f"{escaped(str(path))} is not valid TOML: {reason}", remedy="Write one `name = value` a line."
+            f"{escaped(str(path))} is not valid TOML: {reason}", remedy="Write one `name = value` per line."
         ) from None
 
 
 def _bounded(path: Path) -> bytes:
-    """The bytes of a file that may be a settings file."""
-    # A pipe without a writer would be waited for, one with a writer can be read only once, and a device has no end.
+    """Read a file that may be a settings file: a regular file of bounded size."""
+    # Reading a pipe may block or consume it, and a device may have no end.
     if path.exists() and not path.is_file():
-        what = "a folder" if path.is_dir() else "a pipe or a device: write the settings to a file"
+        what = "a directory" if path.is_dir() else "a pipe or a device: write the settings to a file"
         raise UsageError(f"the settings file {escaped(str(path))} is {what}")
     with path.open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise UsageError(f"{escaped(str(path))} is longer than {_MOST_BYTES:,} bytes, and so not a settings file")
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise UsageError(f"{escaped(str(path))} is longer than {_MAX_BYTES:,} bytes and cannot be a settings file")
     return content
 
 
 def _short(error: Exception) -> str:
-    return escaped(" ".join(str(error).split()))[:_LONGEST_REASON]
+    return escaped(" ".join(str(error).split()))[:_MAX_REASON]
 
 
 def from_mapping(values: Mapping[str, Any], *, start: Settings | None = None) -> tuple[Settings, list[str]]:
-    """Lay plain values over settings.
+    """Override settings by plain values.
 
     Args:
-        values: As TOML gives them: `input` a mapping, sequences lists.
-        start: What the settings are that `values` leaves out; the defaults if None.
+        values: As a TOML parser returns them: `input` is a mapping, sequences are lists.
+        start: The settings to override; the defaults if None.
 
     Returns:
-        The settings, in which faulty values are left out, and the list of faults.
+        The settings, without the faulty values, and a list of the faults.
     """
     start = start or Settings()
     table = values.get("input", {})
@@ -155,7 +155,7 @@ def from_mapping(values: Mapping[str, Any], *, start: Settings | None = None) ->
     return settings, faults + problems(settings)
 
 
-def _neighbours(path: Path) -> str:
+def _similar_files(path: Path) -> str:
     try:
         names = sorted(entry.name for entry in path.parent.iterdir() if entry.suffix == ".toml")
     except OSError:

@@ -1,8 +1,7 @@
-"""How settings are called in messages: as options on the command line, as parameters in Python.
+"""Rewrite the names of settings in messages: as options for the command line, as parameters for Python.
 
-Messages are written with options as the command line takes them ("Use --missing drop"), and faults of settings with the
-names of their fields ("batch_size must be at least 1"), as settings files have them. The code that shows a
-message brings it to what its reader has typed.
+Messages name settings in two ways: as options in advice ("Use --missing drop"), and as fields in faults ("batch_size
+must be at least 1"), as in settings files. Whoever shows a message rewrites it in the form that its reader uses.
 """
 
 from __future__ import annotations
@@ -38,32 +37,32 @@ _SEVERAL = re.compile(r"\d+ (settings|options|parameters) cannot be used:")
 
 @functools.cache
 def _hints() -> dict[str, Any]:
-    """The fields that can be set, with their types."""
+    """The types of the settings that a message may name."""
     hints = typing.get_type_hints(DataOptions) | typing.get_type_hints(Settings)
     return {name: hint for name, hint in hints.items() if name not in ("input", "data")}
 
 
 def in_python(text: str, spelling: Spelling | None = None) -> str:
-    """A message with parameters in the place of options: "--missing drop" becomes `missing="drop"`.
+    """Replace options by parameters: "--missing drop" becomes `missing="drop"`.
 
-    Commands ("wgan train --resume RUN") and options that are no settings stay as they are.
+    Commands ("wgan train --resume RUN") and options that are not settings are not changed.
 
     Args:
         text: The message.
         spelling: How a setting is written; as `name=value` if None.
     """
     commands = [found.span() for found in _COMMAND.finditer(text)]
-    said, done = [], 0
+    pieces, done = [], 0
     for found in _OPTION.finditer(text):
         name = found[2].replace("-", "_")
         is_command = any(start <= found.start() < stop for start, stop in commands)
         if name not in _hints() or is_command or found.start() < done:
             continue
         value, end = _value(text, found.end(), _hints()[name], is_negated=found[1] is not None)
-        said += [text[done : found.start()], (spelling or _plain_spelling)(name, value)]
+        pieces += [text[done : found.start()], (spelling or _plain_spelling)(name, value)]
         done = end
-    said.append(text[done:])
-    text = "".join(said)
+    pieces.append(text[done:])
+    text = "".join(pieces)
     if _is_of_file(text):
         return text
     return _FAULT.sub(lambda found: (found[1] or "") + (spelling or _plain_spelling)(found[2], None), text)
@@ -74,9 +73,9 @@ def _plain_spelling(name: str, value: str | None) -> str:
 
 
 def on_command_line(text: str) -> str:
-    """A message with options in the place of fields: "batch_size must be at least 1" becomes "--batch-size must ...".
+    """Replace fields by options: "batch_size must be at least 1" becomes "--batch-size must be at least 1".
 
-    What is said of a file keeps the names that stand in it.
+    Messages about a file keep the names that the file contains.
     """
     if _is_of_file(text):
         return text
@@ -96,7 +95,7 @@ def on_command_line(text: str) -> str:
 
 
 def _is_of_file(text: str) -> bool:
-    """Whether faults are listed behind the name of a file, which names settings in its own way."""
+    """Whether a message lists the faults of a file."""
     return "\n  - " in text and _SEVERAL.match(text) is None
 
 
@@ -104,28 +103,35 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _value(text: str, place: int, hint: Any, *, is_negated: bool) -> tuple[str | None, int]:  # noqa: ANN401
-    """What stands behind an option as its value, in Python's spelling, and where it ends; None where nothing does."""
+def _value(text: str, start: int, hint: Any, *, is_negated: bool) -> tuple[str | None, int]:  # noqa: ANN401
+    """The value after an option, as Python code, and the index of its end; None if no value follows.
+
+    Args:
+        text: The message.
+        start: The index of the end of the option.
+        hint: The type of the setting.
+        is_negated: Whether the option was `--no-NAME`.
+    """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is bool:
-        return str(not is_negated), place
+        return str(not is_negated), start
     if origin is tuple and inner[-1] is not ...:
-        pair = _PAIR.match(text, place)
-        return (f"({pair[1]}, {pair[2]})", pair.end()) if pair else (None, place)
+        pair = _PAIR.match(text, start)
+        return (f"({pair[1]}, {pair[2]})", pair.end()) if pair else (None, start)
     if hint in (int, float):
-        number = _NUMBER.match(text, place)
+        number = _NUMBER.match(text, start)
         digits = number[1].rstrip(",") if number else ""
-        return (digits.replace(",", "_"), place + 1 + len(digits)) if digits else (None, place)
-    if quoted := _QUOTED.match(text, place):
+        return (digits.replace(",", "_"), start + 1 + len(digits)) if digits else (None, start)
+    if quoted := _QUOTED.match(text, start):
         value = quoted[1] if quoted[1] is not None else quoted[2]
         return (f'["{value}"]' if origin is tuple else f'"{value}"'), quoted.end()
     if origin is tuple:
-        if listed := _LISTED.match(text, place):
+        if listed := _LISTED.match(text, start):
             names = re.findall(r"'([^']*)'", listed[1])
             return f"[{', '.join(f'{chr(34)}{name}{chr(34)}' for name in names)}]", listed.end()
-        placeholder = _PLACEHOLDER.match(text, place) or _YES_OR_NO.match(text, place)
-        return (f'["{placeholder[1]}"]', placeholder.end()) if placeholder else (None, place)
-    word = re.compile(rf" ({'|'.join(inner)})\b").match(text, place) if origin is Literal else _WORD.match(text, place)
+        placeholder = _PLACEHOLDER.match(text, start) or _YES_OR_NO.match(text, start)
+        return (f'["{placeholder[1]}"]', placeholder.end()) if placeholder else (None, start)
+    word = re.compile(rf" ({'|'.join(inner)})\b").match(text, start) if origin is Literal else _WORD.match(text, start)
     if word is None or _NO_VALUE.fullmatch(word[1]):
-        return None, place
+        return None, start
     return f'"{word[1]}"', word.end()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 def escaped(text: str, *, keep: str = "") -> str:
@@ -56,3 +56,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def listed(words: Iterable[str]) -> str:
     """Words with commas between them; in quotes those with commas, outer spaces or nothing in them."""
     return ", ".join(repr(word) if "," in word or word != word.strip() or not word else word for word in words)
+
+
+def split_lists(words: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    """The names in words that may hold several with commas between them; a known name is never split."""
+    return tuple(
+        name
+        for word in words
+        for name in ([word] if word in known else filter(None, (part.strip() for part in word.split(","))))
+    )

@@ -1,4 +1,4 @@
-"""How many updates the critic makes before each of the generator's: a number of them, or until it proves no more."""
+"""Critic updates before each generator update: a fixed number, or as many as bring it near its optimum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wgan.trust.optimality import relative_rise
 from wgan.trust.samples import generated, outputs_of
 
 POINTS = 256
-"""Points on each side by which a critic is measured between two rounds, as dear as two updates of a small one."""
+"""Points on each side on which the critic is measured, at the cost of two updates of a small critic."""
 
 
 def critic_schedule(hparams: Hyperparameters) -> Callable[[Setup], Iterator[int]]:
@@ -23,26 +23,27 @@ def critic_schedule(hparams: Hyperparameters) -> Callable[[Setup], Iterator[int]
 
 
 def until_optimal(setup: Setup) -> Iterator[int]:
-    """Number the critic's updates before the next generator update, from 0 on; the caller makes them.
+    """Number the critic updates before the next generator update, from 0; the caller makes them.
 
-    First come those of the schedule. Where `hparams.optimality` is above 0, rounds of `critic_steps` follow until one
-    adds less than that share to what the critic proves, or `max_critic_steps` updates were made. What it proves is
+    First come those of the fixed schedule. Then groups of `critic_steps` updates follow until one of them adds less
+    than the share `hparams.optimality` to what the critic proves, or `max_critic_steps` updates were made. What it
+    proves is
 
         M = W(f) - W(0),
 
-    by how much the certified distance W(f) between real rows and samples, whatever the slope of f, exceeds what
-    distances to nearest neighbours prove of it: these rows and samples are fresh before each generator update and the
-    same for all its rounds. The critic's own estimate would not do. Under weight clipping it goes on rising long after
-    the critic has the right shape, as its slope grows; and beside the whole of W(f), which in many dimensions is nearly
-    W(0) from the start, any rise is small. A critic that proves nothing, or not half of what it proved some rounds ago,
-    is no optimum either, however little the last round has moved it: clipped critics are thrown off by each update of
-    the generator.
+    the certified distance W(f) between real rows and samples, which holds whatever the slope of f, minus the part that
+    distances to nearest neighbours prove alone. Rows and samples are drawn anew before each generator update.
+
+    The critic's own estimate is not used: under weight clipping it keeps rising with the slope long after the critic
+    has the right shape. W(f) alone is not used either: in many dimensions it is nearly W(0) from the start, so that any
+    rise is small in comparison. A critic that proves nothing, or less than half of its best so far, is not at its
+    optimum even if the last group changed little: each generator update throws clipped critics off.
 
     Args:
-        setup: As it is before the first of them; only the caller changes it.
+        setup: The state before the first of these updates.
 
     Yields:
-        0, 1, 2 and so on: each when the update before it has been made.
+        0, 1, 2 and so on, each after the caller has made the update before it.
 
     Source: Arjovsky, Chintala and Bottou (2017), section 3: the critic can, and should, be trained till optimality.
     """
@@ -58,13 +59,13 @@ def until_optimal(setup: Setup) -> Iterator[int]:
         best = max(best, after)
         if relative_rise(before, after) < hparams.optimality and after > best / 2:
             return
-        further = min(hparams.critic_steps, hparams.max_critic_steps - made)
-        yield from range(made, made + further)
-        before, made = after, made + further
+        num = min(hparams.critic_steps, hparams.max_critic_steps - made)
+        yield from range(made, made + num)
+        before, made = after, made + num
 
 
 class _Proven:
-    """What the critic of a game proves, now and again, of points that stay the same."""
+    """Computes what the critic proves on a fixed set of points."""
 
     def __init__(self, setup: Setup) -> None:
         game, streams, k = setup.game, Randomness(setup.game.seed), setup.game.steps_done
@@ -77,7 +78,7 @@ class _Proven:
         self._flat = flat(self.real), flat(self.fake)
 
     def __call__(self) -> float | None:
-        """In units of the networks; None where that is not finite, so that nothing is proven."""
+        """In units of the networks; None if scores are not finite."""
         with self.setup.game.preserved(), torch.no_grad():
             real, fake = (outputs_of(self.setup, points) for points in (self.real, self.fake))
             of_real, of_fake = (self.setup.objective.witness(outputs, real, fake) for outputs in (real, fake))

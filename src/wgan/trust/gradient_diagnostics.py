@@ -1,7 +1,7 @@
-"""How both players are about to move: what pulls at each of their layers, which way the critic steps, what stops it.
+"""Gradients at each layer of both players, the direction of the critic's next step, and the share of clipped weights.
 
-A gradient that dies on its way through a critic leaves the generator nothing, and a step that goes against the gradient
-it was made of is momentum's.
+A gradient that vanishes within the critic does not reach the generator. A step against the present gradient is due to
+momentum.
 """
 
 from __future__ import annotations
@@ -22,29 +22,28 @@ from wgan.training.losses import critic_loss, generator_loss
 from wgan.training.setup import Setup
 
 NEAR_BOUND = 1e-3
-"""A weight whose size is closer than this share of the bound to it counts as clipped."""
+"""A weight counts as clipped if its absolute value is within this share of the bound."""
 
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 
-# Where training counts generator updates and critic updates, one number stands for neither.
+# In place of the counters of training in the random streams: a single number, which training never uses.
 _NO_UPDATE = -1
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradientDiagnostics:
-    """What the next updates of both players would go by; empty or None where there is no such thing.
+    """Gradients of the next updates of both players; empty or None where there are none.
 
     Attributes:
-        critic_layers: Mean length of the gradient of the critic's loss, its penalty left aside, at what each of the
-            critic's layers puts out for one sample, from the samples to the scores. For a Wasserstein critic the last
-            is 1, and the others tell by what factor each further layer lets it die or explode.
-        critic_weights: Norm of the gradient of the critic's loss, its penalty included, at each of its weight matrices,
-            in the order in which the critic holds them.
+        critic_layers: Mean norm of the gradient of the critic's loss without its penalty, at the output of each layer
+            of the critic for one sample, from the samples to the scores. For a Wasserstein critic the last one is 1,
+            and ratios of neighbours show by what factor a layer shrinks or amplifies the gradient.
+        critic_weights: Norm of the gradient of the critic's loss with its penalty, at each weight matrix of the critic,
+            in the order of its parameters.
         generator_layers: As `critic_layers`, of the generator's loss, from the noise to the samples.
         generator_weights: As `critic_weights`, of the generator's loss.
-        step_cosine: Cosine of the angle between the coming step of the critic's weights and the negative gradient of
-            the loss that `critic_weights` are of.
-        at_bound: Share of the critic's weights that sit where they are clipped.
+        step_cosine: Cosine of the angle between the critic's next step and the negative gradient of `critic_weights`.
+        at_bound: Share of the critic's weights that are clipped.
     """
 
     critic_layers: tuple[float, ...]
@@ -56,42 +55,42 @@ class GradientDiagnostics:
 
 
 def diagnose_gradients(setup: Setup) -> GradientDiagnostics:
-    """Look at the updates that both players would make next, without making them.
+    """Compute the gradients of the next updates of both players, without updating them.
 
-    All is of one batch that is drawn as training draws its own, the same at whatever moment of the run, so that numbers
-    along it compare. The critic's loss is that of its coming update: a lazy penalty is in it when its turn has come.
+    The batch is drawn as in training and is the same at every step of a run, so that values of different steps compare.
+    The critic's loss is that of its next update, with a lazy penalty only if it is due.
 
-    For each of a critic's layers but those that see the condition alone, the gradient is taken at the layer's output.
-    That, and not the gradient at weights, shows where it vanishes: between layers that shrink their input K times, the
-    gradient at an output shrinks K times with every step away from the scores, whereas that at a weight matrix is the
-    product of a gradient that has passed all layers behind it and a signal that has passed all before, the same product
-    for each. In a critic of 12 ReLU layers of 64, clipped at 0.01, on the swiss roll, the former falls from 1 to 4e-16,
-    by some 20 in each layer, while the latter is within a factor of 3 at the first seven matrices.
+    Gradients are taken at the output of each layer, except layers of the condition alone. They show where the gradient
+    vanishes, which gradients at weights do not. If each layer shrinks its input K times, the gradient at an output
+    shrinks K times with each layer away from the scores. The gradient at a weight matrix is the product of that with
+    the layer's input, which shrinks in the other direction: it is about the same for all layers. In a critic of 12
+    ReLU layers of 64, clipped at 0.01, on the swiss roll, the former falls from 1 to 4e-16, by about 20 in each layer,
+    while the latter is within a factor of 3 at the first seven matrices.
 
-    The step is that of the optimiser before any weights are clipped, whatever its rate. Without a memory of earlier
-    gradients it can only stretch the gradient's entries, and the cosine is above 0. On the ring it was .28 to .7 by
-    RMSProp and by Adam with beta1 = 0; .13 to .6 with .5, under a penalty; and with .9, at the same rate or ten times
-    that, .4 at first and then about .1, below 0 now and then, while the estimate stayed several times as large. With
-    batches of 256 one batch strays by .06 from the mean of many. Under clipping it was .2 to .6 even where momentum
-    of .9 threw the estimate from 25 to -2 and back: what is against the gradient there is the whole way, and no step.
-    A cosine near 0 accuses momentum; a larger one acquits it of nothing.
+    The step is that of the optimiser before clipping; its cosine does not depend on the learning rate. Without momentum
+    the step only rescales the entries of the gradient, and the cosine is above 0. On the ring it was .28 to .7 with
+    RMSProp and with Adam at beta1 = 0. With a penalty and beta1 = .5 it was .13 to .6. With beta1 = .9, at the same
+    learning rate or ten times as much, it was .4 at first, then about .1 and sometimes below 0, while the estimate
+    stayed several times too large. With batches of 256, the cosine of one batch differs by .06 from the mean of many.
+    Under clipping it was .2 to .6 even where beta1 = .9 made the estimate swing from 25 to -2 and back, since no single
+    step was against the gradient. A cosine near 0 indicates momentum; a larger one does not rule it out.
 
-    At which clip a gradient dies depends on the critic. Of 3 layers of 128 on the ring, after 500 updates with clips of
-    .001, .003, .01, .03, .1, .3, 1, the first of `critic_layers` was 8e-6, 5e-4, .02, .6, 24, 340 and 5,400, and the
-    last of `generator_layers` 2e-8, 2e-6, 3e-4, .1, 10, 260 and 10,000; at the first two the generator had not learnt
-    anything. `at_bound` was .73, .76, .55, .55, .40, .33 and .06.
+    The clipping bound at which the gradient vanishes depends on the critic. For 3 layers of 128 on the ring, after 500
+    updates with bounds of .001, .003, .01, .03, .1, .3 and 1, the first of `critic_layers` was 8e-6, 5e-4, .02, .6, 24,
+    340 and 5,400, and the last of `generator_layers` 2e-8, 2e-6, 3e-4, .1, 10, 260 and 10,000. With the first two
+    bounds the generator had not learned anything. `at_bound` was .73, .76, .55, .55, .40, .33 and .06.
 
     Args:
         setup: Parameters, optimisers and running statistics do not change, and nothing is drawn from the random streams
             of training. Learning rates become those of the last update.
 
     Returns:
-        Numbers, which may be infinite or NaN in a run that has diverged.
+        Numbers, which can be infinite or NaN in a run that has diverged.
 
     Raises:
         UsageError: As `wgan.training.loop.train`.
 
-    Cost: Two updates of the critic and one of the generator, without the steps.
+    Cost: Two updates of the critic and one of the generator, without the optimisers' steps.
 
     Source: Gulrajani et al. (2017), section 4.2 and figure 1b, for gradients at successive layers of activations;
     Arjovsky, Chintala and Bottou (2017), section 3, for the cosine, which "usually turned negative" where momentum made
@@ -126,17 +125,17 @@ def step_cosine(optimizer: torch.optim.Optimizer, gradients: list[Tensor]) -> fl
     """The cosine of the angle between the step that an optimiser would make next and the negative gradient.
 
     Args:
-        optimizer: With what it remembers; not changed.
-        gradients: Of each of its weights, in their order.
+        optimizer: With its state; not changed.
+        gradients: Of each of its parameters, in their order.
 
     Returns:
-        Between -1 and 1; None where there are no weights, no gradient or no formula of the step.
+        Between -1 and 1; None without parameters, without a gradient, or for an optimiser without a functional form.
 
     Source: Arjovsky, Chintala and Bottou (2017), section 3.
     """
     if not isinstance(optimizer, FunctionalOptimizer):
         return None
-    # From weights 0 and at the rate 1 the new weights are the step itself, with all its digits.
+    # From parameters 0 and with learning rate 1 the new parameters are the step itself, in full precision.
     steps, _ = optimizer.functional_step(
         [torch.zeros_like(gradient) for gradient in gradients],
         gradients,
@@ -145,9 +144,9 @@ def step_cosine(optimizer: torch.optim.Optimizer, gradients: list[Tensor]) -> fl
     )
     inner, lengths = 0.0, [0.0, 0.0]
     for step, gradient in zip(steps, gradients, strict=True):
-        ahead, downhill = step.double().flatten(), -gradient.double().flatten()
-        inner += float(ahead @ downhill)
-        lengths = [lengths[0] + float(ahead @ ahead), lengths[1] + float(downhill @ downhill)]
+        taken, steepest = step.double().flatten(), -gradient.double().flatten()
+        inner += float(taken @ steepest)
+        lengths = [lengths[0] + float(taken @ taken), lengths[1] + float(steepest @ steepest)]
     if not all(0 < length < math.inf for length in lengths):
         return None
     return min(1.0, max(-1.0, inner / (math.sqrt(lengths[0]) * math.sqrt(lengths[1]))))
@@ -155,14 +154,14 @@ def step_cosine(optimizer: torch.optim.Optimizer, gradients: list[Tensor]) -> fl
 
 @torch.no_grad()
 def share_at_bound(critic: nn.Module, constraint: Constraint) -> float | None:
-    """The share of a critic's weights, biases included, that sit within `NEAR_BOUND` of where they are clipped.
+    """The share of a critic's weights, biases included, within `NEAR_BOUND` of the clipping bound.
 
     Args:
         critic: Any.
-        constraint: What holds it.
+        constraint: Of the critic.
 
     Returns:
-        Between 0 and 1; None where nothing is clipped.
+        Between 0 and 1; None without weight clipping.
     """
     weights = list(critic.parameters())
     if not isinstance(constraint, WeightClipping) or not weights:
@@ -173,7 +172,7 @@ def share_at_bound(critic: nn.Module, constraint: Constraint) -> float | None:
 
 
 def _critic_layers(setup: Setup, batch: CriticBatch, fake: Batch) -> tuple[float, ...]:
-    """At the critic's layers, of the objective's loss without the penalty, which is of other samples."""
+    """At the critic's layers, of the loss without the penalty, which is taken at other samples."""
     real, fake = (Batch(each.values.detach().requires_grad_(True), each.condition) for each in (batch.real, fake))
     with _outputs(setup.game.critic) as outputs:
         loss = setup.objective.critic_loss(*setup.game.score_both(real, fake), batch.objective_draw)
@@ -192,9 +191,9 @@ def _generator_layers(setup: Setup, batch: CriticBatch, step: int) -> tuple[tupl
 
 @contextlib.contextmanager
 def _outputs(player: nn.Module) -> Iterator[dict[nn.Module, list[Tensor]]]:
-    """What a player's layers put out within the block, by layers in the order of their first calls.
+    """The outputs of a player's layers within the block, by layer in the order of their first calls.
 
-    Those whose input hangs on nothing that has a gradient, such as the embedding of a condition, are left out.
+    Layers whose input has no gradient, such as the embedding of a condition, are left out.
     """
     found: dict[nn.Module, list[Tensor]] = {}
 
@@ -218,7 +217,7 @@ def _gradients(loss: Tensor, tensors: list[Tensor]) -> list[Tensor]:
 
 
 def _lengths(outputs: dict[nn.Module, list[Tensor]], gradients: list[Tensor], num: int) -> tuple[float, ...]:
-    """The mean length at each layer of the gradient of one sample's loss, whatever the number of samples."""
+    """The mean norm, at each layer, of the gradient for one sample, independent of the number of samples."""
     lengths, rest = [], iter(gradients)
     for parts in outputs.values():
         each = torch.cat([next(rest).flatten(1).double().norm(dim=1) for _ in parts])

@@ -1,6 +1,6 @@
-"""What reaches the generator, and whether the discriminator has stopped saying anything.
+"""The gradient that the generator receives, and the saturation of a discriminator.
 
-Both look at a game as it stands and leave it as it was, so that they can be asked at any step of a run.
+Both can be computed at any step of a run and leave it unchanged.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ from wgan.training.setup import Setup
 from wgan.transport.measures import Array, as_float64
 
 SURE = 1e-3
-"""A discriminator whose probability is closer than this to 0 or 1 is called saturated there."""
+"""A discriminator counts as saturated where its probability is closer than this to 0 or 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorGradient:
-    """How strongly the generator is pulled: 0-d detached tensors, so that nothing waits until they are read.
+    """The size of the generator's gradient: 0-d detached tensors, so that nothing waits until they are read.
 
     Attributes:
-        at_samples: The mean length of the pull on one generated sample, N |d loss / d sample|, whatever the batch's
-            size; under a Wasserstein critic its mean slope at generated samples, of one that sees packs of k, k times
-            that in one of them.
-        at_weights: The norm of d loss / d weights over all of the generator's weights.
+        at_samples: The mean of N |d loss / d sample| over the N samples, which does not depend on N. For a Wasserstein
+            critic it is the mean slope at generated samples, with packs of k samples k times the slope in one of them.
+        at_weights: The norm of d loss / d parameters over all parameters of the generator.
     """
 
     at_samples: Tensor
@@ -40,13 +39,13 @@ class GeneratorGradient:
 
 @dataclass(frozen=True, kw_only=True)
 class Saturation:
-    """How sure a discriminator is, 0-d detached tensors.
+    """The saturation of a discriminator, 0-d detached tensors.
 
     Attributes:
-        share: Share of all samples, real and generated alike, at which D is within `SURE` of 0 or 1.
-        share_of_real: Likewise of the real samples.
-        share_of_fake: Likewise of the generated ones.
-        slope: The mean of D (1 - D), by which every gradient through the sigmoid is multiplied: at most 1/4.
+        share: Share of all samples, real and generated, at which D is within `SURE` of 0 or 1.
+        share_of_real: The same of the real samples.
+        share_of_fake: The same of the generated samples.
+        slope: The mean of D (1 - D), the factor of every gradient through the sigmoid: at most 1/4.
     """
 
     share: Tensor
@@ -57,18 +56,18 @@ class Saturation:
 
 @dataclass(frozen=True, kw_only=True)
 class GradientStats:
-    """What was found of a run on its probe.
+    """Gradient statistics of a run on a fixed batch.
 
     Attributes:
-        gradient: What reaches its generator.
-        saturation: How sure its critic is; None where that is no classifier, or where its scores are not finite.
+        gradient: The generator's gradient.
+        saturation: The critic's saturation; None if it is not a classifier, or its scores are not finite.
     """
 
     gradient: GeneratorGradient
     saturation: Saturation | None
 
     def numbers(self) -> dict[str, float]:
-        """All of it by name, as plain numbers; those that are not finite are left out."""
+        """All finite values by name, as plain numbers."""
         found = {"gradient_at_samples": self.gradient.at_samples, "gradient_at_weights": self.gradient.at_weights}
         if self.saturation is not None:
             found |= {
@@ -83,11 +82,10 @@ class GradientStats:
 
 @in_usual_state
 def gradient_stats(setup: Setup) -> GradientStats:
-    """The gradient that reaches the generator of a run as it stands, and how sure the critic is.
+    """The generator's gradient at the present state of a run, and the saturation of the critic.
 
-    Both are of one batch, the same at whatever step of the run, so that they compare along it. The loss is that of the
-    run's own generator updates: under the conditions of the data, of packed samples, and through the updates of the
-    critic that are looked ahead to.
+    Both are computed on the same batch at every step, so that values of different steps compare. The loss is that of
+    the generator's updates, with conditions, packing and unrolled critic updates.
 
     Args:
         setup: Parameters, gradients, optimisers and running statistics do not change, and nothing is drawn from the
@@ -95,12 +93,12 @@ def gradient_stats(setup: Setup) -> GradientStats:
             game was restored.
 
     Returns:
-        Tensors that nothing waits for until they are read.
+        0-d tensors, so that nothing waits until they are read.
 
     Raises:
         UsageError: As `wgan.training.loop.train`.
 
-    Cost: One generator update without the step, and one pass of the critic forwards.
+    Cost: One generator update without the optimiser's step, and one forward pass of the critic.
     """
     game, last = setup.game, max(0, setup.game.steps_done - 1)
     # Unrolled updates use the critic's learning rate. In a game just restored it has not been set yet.
@@ -160,14 +158,14 @@ def weight_gradient(setup: Setup, noise: Tensor, real: Batch | None = None) -> T
 
 @in_usual_state
 def saturation(real_scores: Array, fake_scores: Array) -> Saturation:
-    """How much of a discriminator D = sigmoid(score) has saturated.
+    """The saturation of a discriminator D = sigmoid(score).
 
     Args:
         real_scores: Logits of real samples, any shape.
         fake_scores: Logits of generated samples.
 
     Returns:
-        Four numbers.
+        Four numbers, 0-d.
 
     Raises:
         UsageError: No scores.
@@ -180,12 +178,12 @@ def saturation(real_scores: Array, fake_scores: Array) -> Saturation:
         raise UsageError("saturation needs at least one score of real and one of generated samples")
     real, fake = real.reshape(-1), fake.reshape(-1).to(real.device)
     both = torch.cat([real, fake])
-    # D is within `SURE` of an end where its logit is at least that of 1 - SURE, in size.
-    is_sure = both.abs() >= math.log((1.0 - SURE) / SURE)
+    # D is within `SURE` of 0 or 1 where the absolute logit is at least that of 1 - SURE.
+    is_saturated = both.abs() >= math.log((1.0 - SURE) / SURE)
     return Saturation(
-        share=is_sure.double().mean(),
-        share_of_real=is_sure[: len(real)].double().mean(),
-        share_of_fake=is_sure[len(real) :].double().mean(),
+        share=is_saturated.double().mean(),
+        share_of_real=is_saturated[: len(real)].double().mean(),
+        share_of_fake=is_saturated[len(real) :].double().mean(),
         slope=(both.sigmoid() * (-both).sigmoid()).mean(),
     )
 
@@ -194,7 +192,7 @@ def _generator_gradients(setup: Setup, noise: Tensor, real: Batch | None) -> tup
     """At the samples, shape (N, *layout.shape), and at all parameters, shape (W,), float64."""
     if setup.objective.generator_sees_real and real is None:
         raise UsageError(
-            f"the generator of {setup.objective.title} is told of real samples, and none came",
+            f"the generator of {setup.objective.title} needs real samples, and none were given",
             remedy="Give a batch of as many real samples as there is noise.",
         )
     if len(noise) % setup.hparams.packing:

@@ -1,12 +1,13 @@
-"""What is looked at: the same real rows all along a run, samples of the generator as the critic meets it, and scores.
+"""The samples that evidence is computed from: fixed real rows, generated samples, and the critic's scores of both.
 
-The generator is the one under training, not its average: the critic has never met the average, and what it says of that
-one proves nothing of itself.
+Samples come from the generator under training, not from its moving average: the critic was trained against the former,
+and its scores of the latter say nothing about its own training.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,21 +23,21 @@ from wgan.training.setup import Setup
 
 _POINTS, _IMAGES = 1_000, 512
 _AT_ONCE = 256
-"""Samples in one pass where the number changes nothing: few enough that what layers leave stays near a processor."""
+"""Samples in one pass if their number does not change results: few enough to keep layers' outputs in cache."""
 
 
 def most_rows(layout: Layout) -> int:
-    """The number of points to look at on each side: 1,000 of vectors, and 512 of images, whose costs are dearer."""
+    """Points to evaluate on each side: 1,000 vectors, or 512 images, whose costs take longer to compute."""
     return _IMAGES if layout.is_image else _POINTS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Real rows that stay the same along a run, as many of each kind, on the CPU and not packed.
+    """Real rows that stay the same during a run, equally many of each kind, on the CPU and not packed.
 
     Attributes:
-        held_out: Rows that training never sees.
-        training: Rows that it sees.
+        held_out: Rows that are never trained on.
+        training: Rows that are trained on.
     """
 
     held_out: Batch
@@ -47,13 +48,13 @@ class Rows:
         """Draw them without repetition.
 
         Args:
-            source: The data. One that never repeats itself gives fresh rows for both.
-            size: Points on each side, at most: rows, or packs of them; no more than are held out.
+            source: The data. A sampler, which never repeats itself, gives fresh rows for both.
+            size: Most points on each side, which are rows or packs of them; limited by the rows held out.
             packing: Rows in one point.
-            seed: What decides which.
+            seed: Of the draw.
 
         Raises:
-            UsageError: Fewer rows were held out than the critic sees at once.
+            UsageError: Fewer rows are held out than the critic sees as one.
         """
         streams = Randomness(seed)
         parts = [
@@ -73,13 +74,13 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredSamples:
-    """Some rows, and what the critic says of them.
+    """Rows and the critic's scores of them.
 
     Attributes:
         rows: On the game's device, not packed.
-        points: The same as the critic sees them: N points, packed where it sees several rows as one.
-        outputs: What the critic puts out for each point, shape (N,) or (N, K), float32.
-        scores: What tells real from fake in that, shape (N,): high for what is real.
+        points: The rows as the critic sees them: N points, which are packs of rows with packing.
+        outputs: The critic's outputs, shape (N,) or (N, K), float32.
+        scores: The objective's witness of the outputs, shape (N,): high for real samples.
     """
 
     rows: Batch
@@ -90,15 +91,15 @@ class ScoredSamples:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A game at one moment: real rows and samples, as many of each, with the critic's scores.
+    """Real rows and generated samples, equally many, with the critic's scores at one step of a run.
 
     Attributes:
-        held_out: Rows that training never sees.
-        training: Rows that it sees.
-        fake: Samples, under the held-out rows' own conditions, row by row.
-        training_estimate: The objective's estimate, in its own unit, of training rows against samples, which are there
-            under the conditions of these rows.
-        held_out_estimate: The same of held-out rows.
+        held_out: Rows that are never trained on.
+        training: Rows that are trained on.
+        fake: Samples under the conditions of the held-out rows, row by row.
+        training_estimate: The objective's estimate, in its own unit, on training rows and samples under their
+            conditions.
+        held_out_estimate: The same on held-out rows.
     """
 
     held_out: ScoredSamples
@@ -110,12 +111,12 @@ class Snapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class Rescored:
-    """What a critic says of points that were looked at before.
+    """The scores of another critic on the points of a snapshot.
 
     Attributes:
         held_out: Scores of the held-out rows, shape (N,).
         fake: Scores of the samples, shape (N,).
-        held_out_estimate: The objective's estimate of the two.
+        held_out_estimate: The objective's estimate on both.
     """
 
     held_out: Tensor
@@ -124,16 +125,16 @@ class Rescored:
 
 
 def snapshot(setup: Setup, rows: Rows) -> Snapshot:
-    """Generate as many samples as there are rows, of the same noise at every moment, and score all.
+    """Generate as many samples as there are rows, always from the same noise, and score all of them.
 
-    Networks are evaluated as training evaluates them. Where batch norm ties the samples of a batch together, that is in
-    batches of the training's size, each normalised by itself: running statistics would show a generator that the critic
-    does not meet, and a critic that no loss was ever of. Elsewhere a sample's score is its own, and power iterations
-    rest, so that all scores are of one function.
+    Networks are evaluated as in training. With batch norm this means batches of the training's size, each normalised
+    by itself: with running statistics, generator and critic would differ from those that were trained. Without batch
+    norm each score depends on its own sample, and power iterations are suspended, so that all scores are of one
+    function.
 
     Args:
         setup: Not changed. Nothing is drawn from the random streams of training.
-        rows: The real ones.
+        rows: The real rows.
 
     Returns:
         Without a graph, on the game's device.
@@ -145,30 +146,30 @@ def snapshot(setup: Setup, rows: Rows) -> Snapshot:
     noise = game.prior.sample(len(held_out.values), Randomness(game.seed).at("noise of the evidence"))
     with game.preserved(), torch.no_grad():
         fake = generated(setup, noise, held_out.condition)
-        # Under conditions a critic may have a bias for each, which cancels only between samples that share them.
-        alike = fake if training.condition is None else generated(setup, noise, training.condition)
+        # A critic may have a bias for each condition, which cancels only between samples under equal conditions.
+        matching = fake if training.condition is None else generated(setup, noise, training.condition)
         batches = (held_out, training, fake)
         points = [setup.pack(batch) for batch in batches]
         of_held_out, of_training, of_fake = outputs = [outputs_of(setup, each) for each in points]
-        of_alike = of_fake if alike is fake else outputs_of(setup, setup.pack(alike))
-        estimates = [objective.estimate(of_training, of_alike), objective.estimate(of_held_out, of_fake)]
-        # What a witness is made of besides the critic comes from training, as the critic does.
+        of_matching = of_fake if matching is fake else outputs_of(setup, setup.pack(matching))
+        estimates = [objective.estimate(of_training, of_matching), objective.estimate(of_held_out, of_fake)]
+        # A witness may depend on real samples: as the critic, it is fitted to training rows.
         scores = [objective.witness(each, of_training, of_fake) for each in outputs]
-    looked = [
+    scored = [
         ScoredSamples(rows=batch, points=each, outputs=output, scores=score)
         for batch, each, output, score in zip(batches, points, outputs, scores, strict=True)
     ]
     return Snapshot(
-        held_out=looked[0],
-        training=looked[1],
-        fake=looked[2],
+        held_out=scored[0],
+        training=scored[1],
+        fake=scored[2],
         training_estimate=float(estimates[0]),
         held_out_estimate=float(estimates[1]),
     )
 
 
 def rescore(setup: Setup, seen: Snapshot) -> Rescored:
-    """What a game's critic, which may be another by now, says of held-out rows and of samples already made.
+    """Score the held-out rows and samples of a snapshot by a critic, which may be another than that of the snapshot.
 
     Args:
         setup: Whose critic; not changed.
@@ -187,7 +188,7 @@ def rescore(setup: Setup, seen: Snapshot) -> Rescored:
 
 
 def generated(setup: Setup, noise: Tensor, condition: Tensor | None) -> Batch:
-    """Samples as the critic meets them, not packed; running statistics move."""
+    """Samples as in training, not packed; running statistics change."""
     game = setup.game
     game.generator.train()
     at_once = setup.hparams.batch_size if ties_samples(game.generator) else _AT_ONCE
@@ -199,7 +200,7 @@ def generated(setup: Setup, noise: Tensor, condition: Tensor | None) -> Batch:
 
 
 def outputs_of(setup: Setup, points: Batch) -> Tensor:
-    """What the critic puts out for points; running statistics move."""
+    """The critic's outputs for points; running statistics change."""
     game, hparams = setup.game, setup.hparams
     tied = ties_samples(game.critic)
     game.critic.train(tied)
@@ -212,8 +213,8 @@ def outputs_of(setup: Setup, points: Batch) -> Tensor:
 
 
 def _even(num: int, most: int) -> list[slice]:
-    """Slices of rows, in order, as few as hold `most` at most, and as even as can be: batch norm needs company."""
-    count = max(1, -(-num // most))
+    """As few slices of at most `most` rows as possible, of nearly equal size: batch norm needs several rows."""
+    count = max(1, math.ceil(num / most))
     ends = [round(num * index / count) for index in range(count + 1)]
     return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 

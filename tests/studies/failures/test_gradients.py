@@ -111,7 +111,7 @@ def test_a_relativistic_generator_is_told_of_real_samples():
     pull = -(other - score).sigmoid() * -2.0
     found = generator_gradient(setup_of(game, Relativistic()), NOISE, real)
     assert found.at_samples.item() == pytest.approx(pull.abs().mean().item(), rel=1e-5)
-    with pytest.raises(UsageError, match="is told of real samples, and none came"):
+    with pytest.raises(UsageError, match="needs real samples, and none were given"):
         generator_gradient(setup_of(game, Relativistic()), NOISE)
 
 

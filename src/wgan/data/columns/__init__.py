@@ -1,4 +1,4 @@
-"""The columns of a table: their types, how text is parsed into them, and how the networks see them."""
+"""Columns of tables: their types, the parsing of text, and their encoding for the networks."""
 
 from wgan.data.columns.kinds import Category, Column, Constant, Number, Value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +18,15 @@ from wgan.data.columns.types import is_temporal
 from wgan.data.scaling import EXACT, Floats, Scaling
 from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions
-from wgan.system.text import nearest
+from wgan.system.text import nearest, split_lists
 
 # A text column whose share of distinct values is larger holds names or row numbers, not categories.
 _DISTINCT_SHARE, _FEW_ROWS = 0.9, 50
 _SHOWN_CELLS, SHOWN_NAMES = 5, 30
 
 
-def check_names(raw: RawTable, options: DataOptions) -> None:
-    """Refuse options that name columns that do not exist.
+def resolve_names(raw: RawTable, options: DataOptions) -> DataOptions:
+    """Split words that hold several names of columns with commas between them, and refuse unknown names.
 
     Raises:
         UsageError: An option names an unknown column.
@@ -34,6 +35,9 @@ def check_names(raw: RawTable, options: DataOptions) -> None:
     known = raw.table.column_names
     if not known:
         raise DataError(f"{raw.name} has no columns", remedy="Give data: rows of numbers or categories.")
+    lists = ("categorical", "numeric", "ignore", "text")
+    split: dict[str, Any] = {option: split_lists(getattr(options, option), known) for option in lists}
+    options = replace(options, **split)
     named = [(option, name) for option in ("categorical", "numeric", "ignore") for name in getattr(options, option)]
     wrong = []
     for option, name in (*named, *named_columns(options)):
@@ -43,6 +47,7 @@ def check_names(raw: RawTable, options: DataOptions) -> None:
     if wrong:
         columns = ", ".join(map(repr, known[:SHOWN_NAMES])) + (", ..." if len(known) > SHOWN_NAMES else "")
         raise UsageError(f"{raw.name}: {'; '.join(wrong)}", remedy=f"Columns: {columns}.")
+    return options
 
 
 def typed_columns(

@@ -1,4 +1,4 @@
-"""One column of a table: what the networks see of it, and the way back to its type, bounds and names."""
+"""The kinds of columns: how each is encoded for the networks and decoded to its type, bounds and categories."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Value: TypeAlias = str | int | float | bool | None
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Constant:
-    """A column that never changes: the networks do not see it.
+    """A constant column, which the networks do not see.
 
     Attributes:
-        name: As the table calls it.
+        name: The column's name.
         type: Arrow's type as text.
-        value: In the plain form of `to_plain`; None where every cell is missing.
-        dictionary: All categories of a dictionary type in its order; None of another type, or where it is not known.
+        value: The value, in the plain form of `to_plain`; None if every cell is missing.
+        dictionary: All categories of a dictionary type, in its order; None for another type or if unknown.
     """
 
     name: str
@@ -41,22 +41,22 @@ class Constant:
         return type_from_text(self.type)
 
     def groups(self, start: int) -> tuple[tuple[int, int], ...]:
-        """The one-hot blocks, none here, of a column that begins at entry `start`."""
+        """The one-hot blocks of a column that begins at entry `start`: none."""
         return ()
 
     def codes(self, array: pa.Array) -> NDArray[np.int64]:
-        """No codes, since there is no one-hot block: every cell is 0."""
+        """Zeros: a constant has no one-hot block."""
         return np.zeros(len(array), dtype=np.int64)
 
     def decode(self, block: Floats) -> pa.Array:
-        """Repeat the value."""
+        """The value, repeated."""
         kind = type_from_text(self.type)
         return _restore(pa.array([self.value], _plain_type(kind)), kind, self.dictionary).take(
             pa.array(np.zeros(len(block), dtype=np.int64))
         )
 
     def state(self) -> dict[str, object]:
-        """Plain JSON values, but for the dictionary, which the table's codec keeps."""
+        """Plain JSON values, without the dictionary, which the table's codec stores."""
         return {"name": self.name, "how": "constant", "type": self.type, "value": self.value}
 
     @classmethod
@@ -67,24 +67,24 @@ class Constant:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Number:
-    """A column of numbers, dates or times: standardised, and in samples held to the bounds and rounding of the data.
+    """A column of numbers, dates or times. Samples have the bounds and the rounding of the data.
 
     Attributes:
-        name: As the table calls it.
+        name: The column's name.
         type: Arrow's type as text.
-        whole: Whether values are whole numbers inside (integers, dates, times).
-        low: Least value.
-        high: Largest value.
-        decimals: Places after the point that all values are rounded to; None where there is no such number.
-        step: What values are multiples of, counted from the least, such as a day or a thousand; of floats in units of
-            their last place (25 for 0.25 with two places). 1 where there is no such number.
-        may_miss: Whether cells may be missing: two more entries then say (present, missing).
-        offset: Subtracted from whole numbers, as such, before they become floats: the least value where float64 cannot
-            tell neighbours apart, else 0.
-        scaling: Of the one entry that holds the value, less the offset.
-        calendar: What dates and times keep to in the time of their zone, beside `step`; None where that says all.
-        form: How the values are written in text, which samples then hold; None where they hold the values.
-        text: Type of that text, as text.
+        whole: Whether values are stored as whole numbers (integers, dates, times).
+        low: The minimum.
+        high: The maximum.
+        decimals: The number of decimals that all values are rounded to; None if they are not rounded.
+        step: The common step of all values, counted from the minimum, such as a day or 1,000; of floats in units of
+            their last decimal (25 for 0.25 with two decimals). 1 if there is none.
+        may_miss: Whether cells may be missing. If so, the column has a one-hot block (present, missing).
+        offset: Subtracted exactly from whole numbers before they become floats: the minimum where float64 cannot
+            distinguish neighbours, else 0.
+        scaling: The scaling of the value, less the offset.
+        calendar: The calendar of dates and times in their zone; None if `step` says all.
+        form: The format of the values in text, if samples are text; else None.
+        text: The type of that text, as text.
     """
 
     name: str
@@ -107,14 +107,14 @@ class Number:
         return type_from_text(self.type if self.form is None else self.text)
 
     def read(self, array: pa.Array) -> pa.Array:
-        """A column of samples, or of other data in their form, in the column's own type; null for other text."""
+        """Convert a column of samples to the column's type. Text in another format becomes null."""
         if self.form is None or not is_text(array.type):
             return array
         return self.form.read(array.cast(pa.large_string())).cast(type_from_text(self.type))
 
     @property
     def width(self) -> int:
-        """The value, and where it may be missing, present and missing as one-hot."""
+        """The value, and two entries for the one-hot block (present, missing) if cells may be missing."""
         return 3 if self.may_miss else 1
 
     def groups(self, start: int) -> tuple[tuple[int, int], ...]:
@@ -122,7 +122,7 @@ class Number:
         return ((start + 1, start + 3),) if self.may_miss else ()
 
     def standardise(self, array: pa.Array) -> Floats:
-        """Map a plain array to numbers in network units, shape (N,); a missing value becomes the mean, which is 0."""
+        """Map a plain array to network units, shape (N,). Missing cells become the mean, 0."""
         if not array.null_count:
             return self.scaling.encode(less(array, self.offset)[:, None])[:, 0]
         numbers = np.zeros(len(array))
@@ -131,12 +131,12 @@ class Number:
         return numbers
 
     def codes(self, array: pa.Array) -> NDArray[np.int64]:
-        """Each cell's place in the one-hot block (present, missing), shape (N,)."""
+        """The index of each cell in the one-hot block (present, missing), shape (N,)."""
         missing: NDArray[np.int64] = array.is_null().to_numpy(zero_copy_only=False).astype(np.int64)
         return missing
 
     def decode(self, block: Floats) -> pa.Array:
-        """Map shape (N, width) back to the column's type, within its bounds."""
+        """Map entries of shape (N, width) to the column's type, within its bounds."""
         missing = block[:, 2] > block[:, 1] if self.may_miss else None
         decoded = self.scaling.decode(block[:, :1])[:, 0]
         kind = type_from_text(self.type)
@@ -145,38 +145,38 @@ class Number:
         return values if self.form is None else self.form.write(values).cast(self.sample_type)
 
     def _whole(self, values: Floats, kind: pa.DataType) -> NDArray[np.generic]:
-        """Round to whole numbers within the bounds."""
+        """Round to whole numbers with the step and calendar of the data, within its bounds."""
         dtype = np.dtype(kind.to_pandas_dtype()) if pa.types.is_integer(kind) else np.dtype(np.int64)
         least, largest = int(self.low), int(self.high)
         if self.offset:
-            far = np.minimum(to_dtype(values, np.dtype(np.uint64)), np.uint64(largest - least))
+            distance = np.minimum(to_dtype(values, np.dtype(np.uint64)), np.uint64(largest - least))
         else:
-            # Bounds as arrays of the dtype: a plain large int would turn uint64 into floats.
+            # Bounds as arrays of the dtype: NumPy converts uint64 to float64 if a bound is a large Python int.
             low, high = np.array(least, dtype), np.array(largest, dtype)
-            far = distances(np.clip(to_dtype(values, dtype), low, high), least)
+            distance = distances(np.clip(to_dtype(values, dtype), low, high), least)
         if self.step > 1:
-            far = nearest_step(far, self.step)
-        inner = above(far, least, dtype)
+            distance = nearest_step(distance, self.step)
+        rounded = above(distance, least, dtype)
         if self.calendar is not None:
-            inner = np.clip(self.calendar.snap(inner.astype(np.int64), kind, low=least), least, largest)
-        return inner
+            rounded = np.clip(self.calendar.snap(rounded.astype(np.int64), kind, low=least), least, largest)
+        return rounded
 
     def _float(self, values: Floats) -> NDArray[np.generic]:
-        """Round as the data is rounded, within the bounds."""
+        """Round to the decimals and the step of the data, within its bounds."""
         if self.decimals is not None and self.step > 1:
             places = 10.0**self.decimals
             start = np.rint(self.low * places)
             values = (start + np.rint((values * places - start) / self.step) * self.step) / places
         elif self.decimals is not None:
             values = np.round(values, self.decimals)
-        held: NDArray[np.generic] = np.clip(values, self.low, self.high)
-        return held
+        clipped: NDArray[np.generic] = np.clip(values, self.low, self.high)
+        return clipped
 
     def state(self) -> dict[str, object]:
         """Plain JSON values."""
         values = {field: getattr(self, field) for field in _NUMBER_FIELDS}
         if self.step > 1 and not is_temporal(type_from_text(self.type)):
-            # Earlier versions knew steps of dates and times only; see `wgan.data.differences.seen_by_networks`.
+            # Former versions had steps of dates and times only; see `wgan.data.differences.seen_by_networks`.
             values |= {"step": 1, "grid": self.step}
         values |= {"offset": self.offset} if self.offset else {}
         values |= {"calendar": self.calendar.state()} if self.calendar is not None else {}
@@ -201,13 +201,13 @@ _NUMBER_FIELDS = ("name", "type", "whole", "low", "high", "decimals", "step", "m
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Category:
-    """A column of categories, as one-hot; a missing cell is one more category.
+    """A column of categories, one-hot encoded. Missing cells are a category of their own.
 
     Attributes:
-        name: As the table calls it.
+        name: The column's name.
         type: Arrow's type as text.
         values: The categories that occur, in the plain form of `to_plain`.
-        dictionary: All categories of a dictionary type in its order, those that never occur among them.
+        dictionary: All categories of a dictionary type, in its order; None for another type.
         may_miss: Whether cells may be missing.
     """
 
@@ -224,7 +224,7 @@ class Category:
 
     @property
     def width(self) -> int:
-        """An entry for each category."""
+        """One entry for each category."""
         return len(self.values) + self.may_miss
 
     def groups(self, start: int) -> tuple[tuple[int, int], ...]:
@@ -232,12 +232,12 @@ class Category:
         return ((start, start + self.width),)
 
     def codes(self, array: pa.Array) -> NDArray[np.int64]:
-        """Each cell's place among the categories, shape (N,); a missing cell has the place behind the last."""
+        """The index of each cell's category, shape (N,). Missing cells have the index after the last category."""
         import pyarrow.compute as pc
 
         found = pc.index_in(array, value_set=pa.array(self.values, array.type))
-        places: NDArray[np.int64] = found.fill_null(len(self.values)).to_numpy(zero_copy_only=False).astype(np.int64)
-        return places
+        codes: NDArray[np.int64] = found.fill_null(len(self.values)).to_numpy(zero_copy_only=False).astype(np.int64)
+        return codes
 
     def pick(self, index: NDArray[np.int64]) -> pa.Array:
         """The inverse of `codes`, in the column's type."""
@@ -247,7 +247,7 @@ class Category:
         return _restore(plain, kind, self.dictionary)
 
     def decode(self, block: Floats) -> pa.Array:
-        """Take the largest entry of each row back to its category."""
+        """The category of the largest entry of each row."""
         return self.pick(block.argmax(axis=1))
 
     def state(self) -> dict[str, object]:
@@ -275,7 +275,7 @@ class Category:
 
 
 Column: TypeAlias = Constant | Number | Category
-HOW: dict[str, type[Constant] | type[Number] | type[Category]] = {
+KINDS: dict[str, type[Constant] | type[Number] | type[Category]] = {
     "constant": Constant,
     "number": Number,
     "category": Category,
@@ -292,7 +292,7 @@ def floats(array: pa.Array) -> Floats:
 
 
 def less(array: pa.Array, offset: int) -> Floats:
-    """A plain array without missing cells as float64, less an offset that is taken off whole numbers exactly."""
+    """A plain array without missing cells as float64, less an offset that is subtracted exactly from whole numbers."""
     return distances(array.to_numpy(), offset).astype(np.float64) if offset else floats(array)
 
 
@@ -303,7 +303,7 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _restore(plain: pa.Array, kind: pa.DataType, dictionary: tuple[Value, ...] | None) -> pa.Array:
-    """Bring plain categories back to their type."""
+    """Convert plain categories to their type."""
     import pyarrow.compute as pc
 
     if not pa.types.is_dictionary(kind):

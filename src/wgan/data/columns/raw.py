@@ -20,7 +20,6 @@ class RawTable:
         name: The data's name, as the user gave it.
         untyped: Whether text may be numbers and dates, as in a .csv.
         plain_numbers: Whether text of plain digits may be a number, which it is not in JSON.
-        delimiter: The separator of the columns in text.
         places: Maps row numbers, from 0 and ascending, to names that a person can look up: "line 7" or "row 6".
         notes: Lines for the user.
     """
@@ -30,7 +29,6 @@ class RawTable:
     untyped: bool
     places: Callable[[Sequence[int]], list[str]]
     plain_numbers: bool = True
-    delimiter: str = ","
     notes: tuple[str, ...] = ()
 
 

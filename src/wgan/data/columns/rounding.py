@@ -1,4 +1,4 @@
-"""What values keep to: multiples of a step, places after the point, days of the week and of the month in their zone."""
+"""The rounding of values: decimals, common steps, and the days of the week and month of dates."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from wgan.data.scaling import Floats, distances
 
 _MOST_DECIMALS = 10
-# A pattern counts if random values would show it in fewer than one of so many tables.
+# A pattern is accepted if random values would show it in fewer than one of this many tables.
 _CHANCE = 1e6
-# Times that a value comes back, on average, in a column whose values are a short list.
+# Mean number of repetitions of a value in a column whose values are a short list.
 _REPEATED = 10
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _ANY_DAY = 28
@@ -24,18 +24,18 @@ Whole = NDArray[np.int64]
 
 
 def decimals_of(values: Floats, *, single: bool) -> int | None:
-    """Find the places after the point that all values are rounded to.
+    """Find the number of decimals that all values are rounded to.
 
     Args:
         values: Finite.
-        single: Whether they came as float32 (or float16), of which only the nearest float to a decimal is asked.
+        single: Whether they were float32 or float16, which are compared in float32.
 
     Returns:
-        0 to 10, or None where values have more places or are too large for places to mean anything.
+        0 to 10; None if values have more decimals, or are too large to have any.
     """
     largest = float(np.abs(values).max())
     for places in range(_MOST_DECIMALS + 1):
-        # Beyond 2**53 (2**24 in float32) every float is a whole multiple of the place, which says nothing.
+        # Beyond 2**53 (2**24 in float32) all floats are multiples of the last decimal.
         if largest * 10.0**places >= (2**24 if single else 2**53):
             return None
         rounded = np.round(values, places)
@@ -49,46 +49,46 @@ def decimals_of(values: Floats, *, single: bool) -> int | None:
 
 
 def step_of(values: NDArray[Any], low: int) -> int:
-    """The largest whole number that all distances from the least value are multiples of.
+    """The greatest common divisor of all differences from the minimum.
 
     Args:
-        values: Whole numbers, none less than `low`.
-        low: The least of them.
+        values: Whole numbers.
+        low: Their minimum.
     """
     return int(np.gcd.reduce(distances(values, low)))
 
 
 def grid_of(values: NDArray[Any], low: int) -> int:
-    """The same, or 1 where so few values might have a common step by chance.
+    """As `step_of`, but 1 if so few values could have a common step by chance.
 
-    That k distances of random whole numbers are all multiples of s has the probability s⁻ᵏ. Where each value comes back
-    many times, such as 0, 5 and 10, there are hardly others, and their step counts however few they are.
+    The probability that k random whole numbers are all multiples of s is s⁻ᵏ. If each value is repeated many times,
+    such as 0, 5 and 10, the column hardly has other values, and the step is accepted however few they are.
 
     Args:
-        values: Whole numbers, none less than `low`.
-        low: The least of them.
+        values: Whole numbers.
+        low: Their minimum.
     """
     step, num_distinct = step_of(values, low), len(np.unique(values))
     is_beyond_chance = (num_distinct - 1) * math.log(step) > math.log(_CHANCE) if step > 1 else False
     return step if step > 1 and (is_beyond_chance or len(values) >= _REPEATED * num_distinct) else 1
 
 
-def nearest_step(far: NDArray[np.uint64], step: int) -> NDArray[np.uint64]:
-    """Round distances to the nearest multiples of a step."""
-    count, rest = np.divmod(far, np.uint64(step))
+def nearest_step(distance: NDArray[np.uint64], step: int) -> NDArray[np.uint64]:
+    """Round differences to the nearest multiples of a step."""
+    count, rest = np.divmod(distance, np.uint64(step))
     nearest: NDArray[np.uint64] = (count + (rest >= np.uint64(step) - rest)) * np.uint64(step)
     return nearest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calendar:
-    """What dates and times keep to, in the time of their zone.
+    """The step, weekdays and day of the month of dates and times, in local time.
 
     Attributes:
-        step: What they are whole multiples of, counted from the least, in the unit of their type.
-        weekdays: The days of the week that occur, Monday being 0; empty where that is left open.
-        months: Where they are all on one day of the month, every how many months; else 0.
-        day: That day, 1 to 28, or 0 for the last of the month.
+        step: The common step, counted from the minimum, in the unit of the type.
+        weekdays: The weekdays that occur, Monday being 0; empty if all may.
+        months: The step in months if all dates are on the same day of the month; else 0.
+        day: That day, 1 to 28, or 0 for the last day of the month.
     """
 
     step: int = 1
@@ -98,14 +98,14 @@ class Calendar:
 
     @classmethod
     def fit(cls, values: Whole, kind: pa.DataType) -> Calendar | None:
-        """Find what dates or times keep to.
+        """Find the calendar of dates or times.
 
         Args:
             values: In the plain form of `wgan.data.columns.types.to_plain`, as int64; at least two different ones.
             kind: Their type.
 
         Returns:
-            None for a type without days, for a zone that is not known here, and where a step in UTC says as much.
+            None for a type without days, for an unknown zone, and if a step in UTC says as much.
         """
         per_day = _per_day(kind)
         if per_day == 0:
@@ -133,27 +133,27 @@ class Calendar:
     def _by_week(cls, values: Whole, local: Whole, per_day: int, kind: pa.DataType) -> Calendar | None:
         step, in_utc = step_of(local, int(local.min())), step_of(values, int(values[0]))
         if step % per_day and cls(step=per_day).keeps(values, kind):
-            # Where clocks go forward at midnight, one day a year begins an hour later.
+            # In zones whose clocks go forward at midnight, one day a year begins an hour later.
             step = per_day
         days = np.unique(local // per_day)
         weekdays = np.unique((days + 3) % 7)
-        # That n random days miss 7 − k days of the week has about the probability (k/7)ⁿ.
+        # The probability that n random days are on k given weekdays is (k/7)ⁿ.
         few = len(weekdays) < 7 and len(days) * math.log(7 / len(weekdays)) > math.log(_CHANCE) and step % (7 * per_day)
         kept = tuple(weekdays.tolist()) if few else ()
-        # Of two steps the larger says more; where they are equal, no zone is needed to keep it.
+        # The larger of the two steps is more specific. If they are equal, the zone is not needed.
         return cls(step=max(step, 1), weekdays=kept) if kept or step > in_utc else None
 
     def keeps(self, values: Whole, kind: pa.DataType) -> bool:
-        """Whether the values already are where `snap` would put them."""
+        """Whether `snap` leaves the values unchanged."""
         return np.array_equal(self.snap(values, kind, low=int(values.min())), values)
 
     def snap(self, values: Whole, kind: pa.DataType, *, low: int | None = None) -> Whole:
-        """Move each value to the nearest that keeps to all this.
+        """Move each value to the nearest one in the calendar.
 
         Args:
             values: As for `fit`.
             kind: Their type.
-            low: What steps are counted from; None for the least of the values.
+            low: The origin of the steps; None for the minimum of the values.
         """
         per_day = _per_day(kind)
         local = _local(values, kind)
@@ -165,7 +165,7 @@ class Calendar:
             if self.weekdays:
                 days = local // per_day
                 local = local + _shifts(self.weekdays)[(days + 3) % 7] * per_day
-        return _universal(local, kind)
+        return _utc(local, kind)
 
     def _to_months(self, local: Whole, start: int, per_day: int) -> Whole:
         first = int(_months(np.array([start // per_day]))[0][0])
@@ -179,7 +179,7 @@ class Calendar:
         return chosen
 
     def _day_in(self, months: Whole) -> Whole:
-        """The day of each month that counts, in days since 1970."""
+        """The day of each month, in days since 1970."""
         start = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
         after = (months + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
         return start + self.day - 1 if self.day else after - 1
@@ -195,7 +195,7 @@ class Calendar:
 
 
 def _per_day(kind: pa.DataType) -> int:
-    """How many of a type's units a day has; 0 where it has no days."""
+    """The number of units in a day; 0 for a type without days."""
     if pa.types.is_date32(kind):
         return 1
     if pa.types.is_date64(kind):
@@ -204,7 +204,7 @@ def _per_day(kind: pa.DataType) -> int:
 
 
 def _local(values: Whole, kind: pa.DataType) -> Whole:
-    """The time that clocks of the zone show."""
+    """UTC to local time."""
     import pyarrow.compute as pc
 
     if not pa.types.is_timestamp(kind) or kind.tz is None:
@@ -214,8 +214,8 @@ def _local(values: Whole, kind: pa.DataType) -> Whole:
     return local
 
 
-def _universal(local: Whole, kind: pa.DataType) -> Whole:
-    """The inverse of `_local`; a time that clocks skip is the first after it."""
+def _utc(local: Whole, kind: pa.DataType) -> Whole:
+    """Local time to UTC. A time that is skipped when clocks go forward becomes the first one after it."""
     import pyarrow.compute as pc
 
     if not pa.types.is_timestamp(kind) or kind.tz is None:
@@ -226,9 +226,9 @@ def _universal(local: Whole, kind: pa.DataType) -> Whole:
     return values
 
 
-def _nearest(far: Whole, step: int) -> Whole:
+def _nearest(distance: Whole, step: int) -> Whole:
     """Round whole numbers of either sign to the nearest multiples of a step."""
-    count, rest = np.divmod(far, step)
+    count, rest = np.divmod(distance, step)
     nearest: Whole = (count + (rest >= step - rest)) * step
     return nearest
 
@@ -241,6 +241,6 @@ def _months(days: Whole) -> tuple[Whole, Whole, Whole]:
 
 
 def _shifts(weekdays: tuple[int, ...]) -> Whole:
-    """For each day of the week, how many days to the nearest of these."""
+    """The number of days from each weekday to the nearest of the given ones."""
     offsets = sorted(range(-3, 4), key=abs)
     return np.array([next((o for o in offsets if (day + o) % 7 in weekdays), 0) for day in range(7)])

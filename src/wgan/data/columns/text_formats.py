@@ -1,4 +1,4 @@
-"""How numbers, dates and times are written in text: read from it, and written again in the same form."""
+"""Formats of numbers, dates and times in text: parsing, and writing in the same format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 SPACES = " \u00a0\u202f\u2009"
-"""Spaces that separate thousands."""
+"""Spaces that are used as separators of thousands."""
 
 PLAIN_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(?i:inf|infinity)"
 """A regular expression of numbers without separators, currency or unit."""
@@ -24,7 +24,7 @@ _MONTHS = (
     *("August", "September", "October", "November", "December"),
 )
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-# Two digits of a year: as POSIX has it, 69 to 99 are of the last century.
+# Years of two digits, as in POSIX: 69 to 99 are 1969 to 1999.
 _PIVOT = 69
 
 Negative = Literal["-x", "x-", "p-x", "(x)", "p(x)"]
@@ -34,8 +34,8 @@ def number_pattern(decimal: str, thousands: str) -> str:
     """A regular expression of the digits of numbers with these separators.
 
     Args:
-        decimal: What separates the places after the point.
-        thousands: What may separate groups of digits, three each or as in India; empty for nothing.
+        decimal: The decimal mark.
+        thousands: The separator of groups of digits, of three each or as in India; empty for none.
     """
     point = re.escape(decimal)
     if not thousands:
@@ -47,17 +47,17 @@ def number_pattern(decimal: str, thousands: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class NumberFormat:
-    """Numbers with separators, a currency or a unit.
+    """The format of numbers with separators, a currency or a unit.
 
     Attributes:
-        prefix: Before the digits, such as "$" or "EUR ".
-        suffix: After them, such as " %".
-        decimal: What separates the places after the point.
-        thousands: What separates groups of digits; empty for nothing.
-        lakhs: Whether groups are of two digits but for the last, as in India.
-        places: Places after the point, at least and at most; more than 15 for as many as it takes.
-        negative: How numbers below zero are written, p standing for the prefix.
-        plus: Whether numbers that are not below zero have a plus.
+        prefix: Text before the digits, such as "$" or "EUR ".
+        suffix: Text after the digits, such as " %".
+        decimal: The decimal mark.
+        thousands: The separator of groups of digits; empty for none.
+        lakhs: Whether all groups but the last have two digits, as in India.
+        places: The minimal and maximal number of decimals; more than 15 for as many as needed.
+        negative: The format of negative numbers, where p is the prefix.
+        plus: Whether other numbers have a plus.
     """
 
     how: ClassVar[str] = "number"
@@ -71,7 +71,7 @@ class NumberFormat:
     plus: bool = False
 
     def pattern(self) -> str:
-        """A regular expression of whole cells, with the groups that `split_cells` gives."""
+        """A regular expression of cells, with a named group for each part of a number."""
         before, after = (rf"\s*{re.escape(part.strip())}\s*" if part.strip() else r"\s*" for part in self._affixes)
         return (
             rf"^(?P<o>\(?)(?P<s>{_SIGNS}){before}(?P<i>\(?)(?P<t>{_SIGNS})"
@@ -83,7 +83,7 @@ class NumberFormat:
         return self.prefix, self.suffix
 
     def read(self, text: pa.Array) -> pa.Array:
-        """Numbers for text, as int64 where all are whole and none has a point, else float64; null for other text."""
+        """Parse text as int64 if no number has a decimal mark or exponent, else as float64. Other text becomes null."""
         import pyarrow.compute as pc
 
         parts = pc.extract_regex(pc.utf8_trim_whitespace(text), self.pattern())
@@ -167,11 +167,11 @@ _TOKEN = re.compile(r"%(-?)([A-Za-z%])")
 
 @dataclass(frozen=True, kw_only=True)
 class DateFormat:
-    """Dates and times in the words of `strftime`, names in English.
+    """The format of dates and times, in the directives of `strftime` and with English names.
 
     Attributes:
-        format: Such as "%d.%m.%Y"; %-d, %-m, %-H and %-I have no zero in front.
-        upper: Whether names of months and the like are in capitals.
+        format: Such as "%d.%m.%Y". The directives %-d, %-m, %-H and %-I have no leading zero.
+        upper: Whether names are in upper case.
     """
 
     how: ClassVar[str] = "date"
@@ -192,12 +192,12 @@ class DateFormat:
 
     @property
     def tokens(self) -> list[str]:
-        """The letters of its directives, in their order."""
+        """The letters of the directives, in their order."""
         return [letter for _, letter in _TOKEN.findall(self.format) if letter != "%"]
 
     @property
     def kind(self) -> pa.DataType:
-        """The type that `read` gives: a date, a time, or both."""
+        """The type that `read` returns: a date, a time, or both."""
         tokens = {*self.tokens}
         timed = tokens & {"H", "I"}
         unit = "us" if "f" in tokens else "s"
@@ -206,7 +206,7 @@ class DateFormat:
         return pa.timestamp(unit) if timed else pa.date32()
 
     def pattern(self) -> str:
-        """A regular expression of whole cells, with a group for each directive."""
+        """A regular expression of cells, with a named group for each directive."""
         parts, end = [], 0
         for match in _TOKEN.finditer(self.format):
             parts.append(_literal(self.format[end : match.start()]))
@@ -220,7 +220,7 @@ class DateFormat:
         return "^" + "".join(parts) + _literal(self.format[end:]) + "$"
 
     def read(self, text: pa.Array) -> pa.Array:
-        """Dates and times for text, in the type `kind`; null for text of another form, or a day that does not exist."""
+        """Parse text in the type `kind`. Text in another format and dates that do not exist become null."""
         import pyarrow.compute as pc
 
         found = pc.extract_regex(pc.utf8_trim_whitespace(text), self.pattern())
@@ -281,7 +281,9 @@ class DateFormat:
         for match in _TOKEN.finditer(self.format):
             dash, letter = match.groups()
             pieces.append([self.format[end : match.start()]] * len(values))
-            pieces.append(["%"] * len(values) if letter == "%" else _spelt(letter, bool(dash), numbers[letter]))
+            pieces.append(
+                ["%"] * len(values) if letter == "%" else _directive_text(letter, bool(dash), numbers[letter])
+            )
             end = match.end()
         pieces.append([self.format[end:]] * len(values))
         cells = ["".join(cell) for cell in zip(*pieces, strict=True)]
@@ -293,7 +295,7 @@ def _literal(text: str) -> str:
     return re.sub(r"(\\ |\s)+", r"\\s+", re.escape(text))
 
 
-def _spelt(letter: str, is_bare: bool, numbers: NDArray[np.int64]) -> list[str]:
+def _directive_text(letter: str, is_bare: bool, numbers: NDArray[np.int64]) -> list[str]:
     values = numbers.tolist()
     if letter in "bB":
         return [_MONTHS[value - 1][: 3 if letter == "b" else None] for value in values]
@@ -306,7 +308,7 @@ def _spelt(letter: str, is_bare: bool, numbers: NDArray[np.int64]) -> list[str]:
 
 
 def _days_of(parts: dict[str, NDArray[np.int64]], count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Days since 1970, and which of them exist."""
+    """Days since 1970, and whether each date exists."""
     if not {"Y", "y"} & parts.keys():
         return np.zeros(count, np.int64), np.ones(count, bool)
     short = parts.get("y", np.zeros(count, np.int64))
@@ -324,7 +326,7 @@ def _days_of(parts: dict[str, NDArray[np.int64]], count: int) -> tuple[NDArray[n
 
 
 def _seconds_of(parts: dict[str, NDArray[np.int64]], count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Seconds since midnight, and which of them exist."""
+    """Seconds since midnight, and whether each time exists."""
     none = np.zeros(count, np.int64)
     minute, second = parts.get("M", none), parts.get("S", none)
     if "I" in parts:
@@ -349,7 +351,7 @@ def format_from_state(state: dict[str, Any]) -> TextFormat:
     """The inverse of `format_state`.
 
     Raises:
-        ValueError: It is of no known kind.
+        ValueError: An unknown kind of format.
     """
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in state.items()}
     how = values.pop("how")
@@ -357,4 +359,4 @@ def format_from_state(state: dict[str, Any]) -> TextFormat:
         return NumberFormat(**values)
     if how == DateFormat.how:
         return DateFormat(**values)
-    raise ValueError(f"a written form of the kind {how!r}")
+    raise ValueError(f"a text format of the kind {how!r}")

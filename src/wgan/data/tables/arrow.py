@@ -22,8 +22,8 @@ def read_parquet(path: Path, *, name: str, header: bool = True) -> RawTable:
 
     Args:
         path: The file.
-        name: As the user called it.
-        header: Has no meaning here: columns always have names.
+        name: Its name, as the user gave it.
+        header: Unused: columns always have names.
 
     Raises:
         DataError: The file is empty, damaged or too large, or two columns share a name.
@@ -33,14 +33,14 @@ def read_parquet(path: Path, *, name: str, header: bool = True) -> RawTable:
     if not path.stat().st_size:
         raise DataError(f"{name} is an empty file; needs at least 2 rows", remedy="Give more data.")
     try:
-        # Arrow opens no path that is not UTF-8; Python does.
+        # Arrow cannot open a path that is not UTF-8.
         with path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
             check_num_rows(file.metadata.num_rows, file.schema_arrow, name)
-            # In batches, since a small file can state any number of rows.
+            # In batches, because a small file can state any number of rows.
             table = pa.Table.from_batches(within_memory(file.iter_batches(), name), schema=file.schema_arrow)
     except DataError:
         raise
-    # A damaged header can also hold names that are not text, or sizes beyond all memory.
+    # A damaged header can also hold names that are not text, or sizes that exceed the memory.
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{name} cannot be read as parquet: {reason}", remedy="Write the file again.") from None
@@ -52,8 +52,8 @@ def read_feather(path: Path, *, name: str, header: bool = True) -> RawTable:
 
     Args:
         path: The file.
-        name: As the user called it.
-        header: Has no meaning here: columns always have names.
+        name: Its name, as the user gave it.
+        header: Unused: columns always have names.
 
     Raises:
         DataError: The file is empty, damaged or too large, or two columns share a name.
@@ -61,7 +61,7 @@ def read_feather(path: Path, *, name: str, header: bool = True) -> RawTable:
     if not path.stat().st_size:
         raise DataError(f"{name} is an empty file; needs at least 2 rows", remedy="Give more data.")
     try:
-        # Arrow opens no path that is not UTF-8; Python does.
+        # Arrow cannot open a path that is not UTF-8.
         with path.open("rb") as opened, pa.PythonFile(opened) as file:
             start = file.read(6)
             file.seek(0)
@@ -81,7 +81,7 @@ def read_feather(path: Path, *, name: str, header: bool = True) -> RawTable:
 
 
 def write_parquet(tables: Iterator[pa.Table], file: BinaryIO) -> None:
-    """A Parquet file, types and dictionaries included."""
+    """Write a Parquet file with types and dictionaries."""
     from pyarrow import parquet
 
     first = next(tables)
@@ -91,7 +91,7 @@ def write_parquet(tables: Iterator[pa.Table], file: BinaryIO) -> None:
 
 
 def write_feather(tables: Iterator[pa.Table], file: BinaryIO) -> None:
-    """An Arrow IPC file, compressed as Feather files are."""
+    """Write a Feather file: Arrow IPC with lz4 compression."""
     first = next(tables)
     options = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
     with pa.ipc.new_file(file, first.schema, options=options) as writer:
@@ -100,7 +100,7 @@ def write_feather(tables: Iterator[pa.Table], file: BinaryIO) -> None:
 
 
 def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of at least `_ROWS_PER_GROUP`, but for the last."""
+    """The same rows in tables of at least `_ROWS_PER_GROUP` rows, except for the last."""
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)

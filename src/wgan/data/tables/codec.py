@@ -1,4 +1,4 @@
-"""The mapping between an Arrow table and what the networks see, column by column."""
+"""Encode tables for the networks, column by column, and decode samples."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import torch
 from torch import Tensor
 
 from wgan.batch import Layout
-from wgan.data.columns.kinds import HOW, Column, Constant, Number
+from wgan.data.columns.kinds import KINDS, Column, Constant, Number
 from wgan.data.columns.types import schema_from_text, schema_to_text
 from wgan.data.source import Kind
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TableCodec:
-    """The way between a table and what the networks see of it.
+    """Encodes the rows of a table and decodes samples.
 
     Attributes:
-        columns: In the table's order.
-        given: The schema of the table that came in, with its metadata; None of a .csv, which has none.
-        nan: Columns of floats whose missing cells came as NaN, and come back so.
+        columns: The columns, in the table's order.
+        given: The schema of the table that was read, with its metadata; None for a .csv, which has none.
+        nan: Columns of floats whose missing cells are NaN, not null.
     """
 
     columns: tuple[Column, ...]
@@ -37,7 +37,7 @@ class TableCodec:
 
     @property
     def layout(self) -> Layout:
-        """The columns' entries side by side, with the one-hot blocks among them."""
+        """The entries of all columns side by side, and the one-hot blocks among them."""
         start = 0
         groups: list[tuple[int, int]] = []
         for column in self.columns:
@@ -47,11 +47,11 @@ class TableCodec:
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types of the tables that `decode` returns, and the metadata of the table that came in."""
+        """The schema of the tables that `decode` returns, with the metadata of the table that was read."""
         return self.with_metadata(pa.schema([(column.name, column.sample_type) for column in self.columns]))
 
     def with_metadata(self, schema: pa.Schema) -> pa.Schema:
-        """A schema of columns that came in, with their metadata and the table's."""
+        """The schema with the metadata of the table that was read and of its columns."""
         if self.given is None:
             return schema
         fields = [self._field(field, self.given) for field in schema]
@@ -67,8 +67,7 @@ class TableCodec:
         """Encode plain arrays (see `wgan.data.columns.types.to_plain`) as numbers and category codes.
 
         Args:
-            arrays: One for each column, each of `num_rows` cells. They are taken one after another, so that an iterator
-                can release each before the next.
+            arrays: One for each column, each of `num_rows` cells. An iterator can release each before the next.
             num_rows: N.
 
         Returns:
@@ -110,7 +109,7 @@ class TableCodec:
                 of which the largest is taken.
 
         Returns:
-            The columns, types and category names that came in.
+            The columns, types and categories of the table that was read.
         """
         rows = values.detach().to("cpu").numpy()
         start, arrays = 0, []
@@ -143,7 +142,7 @@ class TableCodec:
         """The inverse of `state`."""
         given = state.get("given", {})
         dictionaries = given.get("dictionaries", {})
-        columns = [HOW[column["how"]].from_state(column) for column in state["columns"]]
+        columns = [KINDS[column["how"]].from_state(column) for column in state["columns"]]
         return cls(
             columns=tuple(
                 replace(column, dictionary=tuple(dictionaries[column.name]))
@@ -157,26 +156,26 @@ class TableCodec:
 
 
 def _metadata(given: pa.Schema, names: list[str]) -> dict[bytes, bytes] | None:
-    """The metadata of the table that came in, of which pandas' speaks of the columns of these names alone."""
-    described = given.pandas_metadata
-    if not described:
+    """The metadata of the table that was read, with these columns alone in pandas' metadata."""
+    pandas = given.pandas_metadata
+    if not pandas:
         return cast("dict[bytes, bytes] | None", given.metadata)
-    columns = [column for column in described["columns"] if column["name"] in names]
-    return {**given.metadata, b"pandas": json.dumps(described | {"columns": columns}).encode()}
+    columns = [column for column in pandas["columns"] if column["name"] in names]
+    return {**given.metadata, b"pandas": json.dumps(pandas | {"columns": columns}).encode()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompactRows:
-    """N rows of a table, of which any can be expanded to what the networks see.
+    """The rows of a table in memory: numbers as float32, categories as integer codes.
 
-    A category among 300 takes one or two bytes here, and 1,200 as a one-hot block of float32. Only the rows of a batch
-    are expanded.
+    A category among 300 takes two bytes here and 1,200 as a one-hot block of float32. Only the rows of a batch are
+    expanded.
 
     Attributes:
         width: Entries of an expanded row, D.
         numbers: Shape (N, M), float32.
         number_entries: The entry of each number in an expanded row, shape (M,), int64.
-        codes: Shape (N, K), of the smallest integer type that holds the largest code.
+        codes: Shape (N, K), in the smallest integer type that holds the largest code.
         block_starts: The first entry of each one-hot block in an expanded row, shape (K,), int64.
     """
 

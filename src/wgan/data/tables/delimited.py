@@ -26,7 +26,7 @@ _BLOCK_BYTES = 2**23
 
 
 def read_tsv(path: Path, *, name: str, header: bool) -> RawTable:
-    """Read text in UTF-8 whose columns are separated by tabs; by whatever else, where its first line has no tab."""
+    """Read text in UTF-8 whose columns are separated by tabs, or by another separator if the first line has no tab."""
     return read_csv(path, name=name, header=header, first="\t")
 
 
@@ -35,20 +35,21 @@ def read_csv(path: Path, *, name: str, header: bool, first: str = ",") -> RawTab
 
     Args:
         path: The file.
-        name: As the user called it.
-        header: Whether the first line names the columns; if not, they are called column_1, column_2, ...
-        first: The separator, where the first line has one outside quotes.
+        name: Its name, as the user gave it.
+        header: Whether the first line names the columns. If not, they are called column_1, column_2, ...
+        first: The separator that is preferred if the first line has it outside quotes.
 
     Returns:
-        The table, all of it text; empty cells are null.
+        The table. All columns are text, and empty cells are null.
 
     Raises:
-        DataError: Not UTF-8 (byte offset); empty; a missing or ambiguous header, a ragged row (line number).
+        DataError: The file is not UTF-8 (byte offset), is empty, or has a missing or ambiguous header or a row of
+            another length (line number).
     """
     import pyarrow.csv
 
     check_utf8(path, name)
-    usual, delimiter = first, _delimiter(path, first)
+    delimiter = _delimiter(path, first)
     line, cells = next(_rows(path, delimiter), (0, []))
     if not cells:
         raise DataError(f"{name} is empty; needs at least 2 rows", remedy="Give more data.")
@@ -56,7 +57,7 @@ def read_csv(path: Path, *, name: str, header: bool, first: str = ",") -> RawTab
     if header:
         _check_header(cells, line, name)
     try:
-        # Arrow opens no path that is not UTF-8; Python does.
+        # Arrow cannot open a path that is not UTF-8.
         with path.open("rb") as file:
             table = pyarrow.csv.read_csv(
                 file,
@@ -76,24 +77,22 @@ def read_csv(path: Path, *, name: str, header: bool, first: str = ",") -> RawTab
     def places(rows: Sequence[int]) -> list[str]:
         return _places(path, delimiter, rows, header)
 
-    said = f"columns are separated by {delimiter!r}"
     return RawTable(
         table=table,
         name=name,
         untyped=True,
         places=places,
-        delimiter=delimiter,
-        notes=() if delimiter == usual else (said,),
+        notes=() if delimiter == first else (f"columns are separated by {delimiter!r}",),
     )
 
 
 def write_csv(tables: Iterator[pa.Table], file: BinaryIO) -> None:
-    """Cells in text with commas between them, the columns' names first."""
+    """Write comma-separated text, with the names of the columns in the first line."""
     _write_delimited(tables, file, ",")
 
 
 def write_tsv(tables: Iterator[pa.Table], file: BinaryIO) -> None:
-    """Cells in text with tabs between them, the columns' names first."""
+    """Write tab-separated text, with the names of the columns in the first line."""
     _write_delimited(tables, file, "\t")
 
 
@@ -109,7 +108,7 @@ def _write_delimited(tables: Iterator[pa.Table], file: BinaryIO, delimiter: str)
 
 
 def without_views(table: pa.Table) -> pa.Table:
-    """The same table with polars' string views as plain strings, which is all that Arrow's CSV writer knows."""
+    """The table with string views (from polars) as plain strings: Arrow's CSV writer does not support views."""
     for index, field in enumerate(table.schema):
         if pa.types.is_string_view(field.type):
             plain = table.column(index).cast(pa.large_string())
@@ -121,7 +120,7 @@ def check_utf8(path: Path, name: str) -> None:
     """Refuse a file that is not text in UTF-8.
 
     Raises:
-        DataError: A byte that UTF-8 does not have there, or a NUL (byte offset).
+        DataError: An invalid byte or a NUL (byte offset).
         UsageError: The file cannot be opened.
     """
     decoder, offset, lines = codecs.getincrementaldecoder("utf-8")(), 0, 1
@@ -151,39 +150,39 @@ def check_utf8(path: Path, name: str) -> None:
 
 def _nul(name: str, line: int, byte: int) -> DataError:
     return DataError(
-        f"{name}, line {line:,}: a NUL byte (byte {byte:,}), which no text holds",
+        f"{name}, line {line:,}: a NUL byte (byte {byte:,}), which is not allowed in text",
         remedy="Remove it, or convert the file to UTF-8 if it is UTF-16; it may also be damaged: write it again.",
     )
 
 
 def _delimiter(path: Path, usual: str) -> str:
-    """The separator that gives the first lines equally many cells; else by what the first line has outside quotes."""
+    """The separator that splits the first lines into equal numbers of cells, or else the most frequent one."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = [line for line in itertools.islice(file, _LINES_LOOKED_AT) if line.strip()]
     first = lines[0] if lines else ""
-    # Commas come after semicolons: a file separated by these may have decimal commas in all cells.
+    # Semicolons before commas: a file with semicolons may have a decimal comma in every cell.
     for mark in dict.fromkeys(("" if usual == "," else usual, "\t", ";", ",", "|")):
-        if mark and _is_even(lines, mark):
+        if mark and _splits_evenly(lines, mark):
             return mark
-    bare = _bare(first)
+    bare = _without_quoted(first)
     if usual in bare:
         return usual
     return max(_DELIMITERS, key=bare.count)
 
 
-def _is_even(lines: list[str], mark: str) -> bool:
-    """Whether a separator, outside quotes, splits all lines into equally many cells, at least two."""
-    widths = {_bare(line).count(mark) for line in lines}
+def _splits_evenly(lines: list[str], mark: str) -> bool:
+    """Whether a separator outside quotes splits all lines into the same number of cells, at least two."""
+    widths = {_without_quoted(line).count(mark) for line in lines}
     return len(widths) == 1 and widths.pop() > 0
 
 
-def _bare(line: str) -> str:
-    """A line without what is in quotes."""
+def _without_quoted(line: str) -> str:
+    """A line without its quoted parts."""
     return re.sub(r'"[^"]*"', "", line)
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The line that each row begins on, and its cells: slow, for the first row and for saying where a fault is."""
+    """The first line and the cells of each row. Slow: used for the first row and to locate errors."""
     with path.open(encoding="utf-8-sig", newline="") as file, _long_cells():
         reader = csv.reader(file, delimiter=delimiter)
         line = 1
@@ -195,7 +194,7 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 @contextmanager
 def _long_cells() -> Iterator[None]:
-    """Let Python's reader take cells as long as Arrow's takes; its limit is one for the whole process."""
+    """Raise the maximal length of cells of Python's reader, which is global to the process, to that of Arrow's."""
     before = csv.field_size_limit(_BLOCK_BYTES)
     try:
         yield
@@ -212,7 +211,7 @@ def _places(path: Path, delimiter: str, rows: Sequence[int], header: bool) -> li
                 if len(found) == len(wanted):
                     break
     except (OSError, csv.Error):
-        # The row number still helps where the file cannot be walked a second time.
+        # If the file cannot be read a second time, the row number is still useful.
         pass
     return [found.get(row, f"row {row + 1:,}") for row in rows]
 
@@ -239,7 +238,7 @@ def _check_header(cells: list[str], line: int, name: str) -> None:
 
 
 def _check_last_quote(table: pa.Table, path: Path, delimiter: str, name: str) -> None:
-    """Refuse a quote that is never closed: all lines after it would be one cell, and their rows silently lost."""
+    """Refuse a quote that is never closed, which would silently make one cell of all lines after it."""
     last = table.slice(max(0, table.num_rows - 1)).to_pylist()
     if not any("\n" in cell for row in last for cell in row.values() if cell):
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from wgan.data.columns import Constant
-from wgan.data.columns.fitting import check_names, dropped_note, fit_column, too_few_rows, typed_columns
+from wgan.data.columns.fitting import dropped_note, fit_column, resolve_names, too_few_rows, typed_columns
 from wgan.data.columns.raw import RawTable
 from wgan.data.columns.types import schema_as_given
 from wgan.data.row_conditions import RowConditions, condition_names, fit_conditions
@@ -48,7 +48,7 @@ def detect(raw: RawTable, options: DataOptions) -> Detected:
         DataError: Missing or infinite cells that are not to be dropped, text among numbers, too many categories, too
             few rows, or only constant columns.
     """
-    check_names(raw, options)
+    options = resolve_names(raw, options)
     names = [name for name in raw.table.column_names if name not in options.ignore]
     if not names:
         raise UsageError(f"{raw.name}: every column is ignored", remedy="Leave at least one.")

@@ -21,19 +21,20 @@ _ROWS_PER_CHUNK = 1 << 15
 def read_jsonl(path: Path, *, name: str, header: bool = True) -> RawTable:
     """Read JSON lines: an object on each line, its keys the columns.
 
-    A key that an object lacks is an empty cell. Arrow's own reader is not used: it rounds whole numbers beyond 64 bits,
-    and objects nested deeply end the interpreter.
+    A key that is missing in an object is an empty cell. Arrow's reader is not used: it rounds whole numbers beyond 64
+    bits, and deeply nested objects crash the interpreter.
 
     Args:
         path: The file.
-        name: As the user called it.
-        header: Has no meaning here: columns always have names.
+        name: Its name, as the user gave it.
+        header: Unused: columns always have names.
 
     Returns:
-        The table; its text may stand for dates and for numbers with separators or units, but not for plain numbers.
+        The table. Its text may be dates, or numbers with separators or units, but not plain numbers.
 
     Raises:
-        DataError: Not UTF-8, no JSON object on a line (line number), or cells of different types in one column.
+        DataError: The file is not UTF-8, a line is not a JSON object (line number), or a column has cells of different
+            types.
     """
     check_utf8(path, name)
     columns: dict[str, _Column] = {}
@@ -83,7 +84,7 @@ def _object(text: str, name: str, line: int) -> dict[str, Any]:
 
 
 class _Digits(str):
-    """A whole number as it was written: more digits than 64 bits hold are kept."""
+    """The digits of a whole number, which may exceed 64 bits."""
 
     __slots__ = ()
 
@@ -106,7 +107,7 @@ class _Column:
         self.first: dict[str, int] = {}
 
     def add(self, row: int, line: int, value: Any) -> None:  # noqa: ANN401 - any JSON value
-        """Put a cell into a row; rows that were passed over are empty."""
+        """Set the cell of a row. Rows without a cell are empty."""
         kind = _kind(value)
         if kind:
             self.first.setdefault(kind, line)
@@ -119,7 +120,7 @@ class _Column:
     def _close(self) -> None:
         kinds = {_kind(value) for value in self.cells} - {""}
         if kinds <= {"whole number"}:
-            # As text, until it is known whether all of the column's fit into 64 bits.
+            # As text until all cells are known: some may exceed 64 bits.
             self.chunks.append(
                 pa.array([None if cell is None else str(cell) for cell in self.cells], pa.large_string())
             )
@@ -166,7 +167,7 @@ def _cast(chunk: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _whole(chunks: list[pa.Array]) -> pa.ChunkedArray:
-    """Whole numbers of 64 bits, or text where one is beyond them."""
+    """Whole numbers of 64 bits, or text if one of them exceeds 64 bits."""
     for kind in (pa.int64(), pa.uint64()):
         try:
             return pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind)
@@ -183,7 +184,7 @@ def _kind(value: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def write_jsonl(tables: Iterator[pa.Table], file: BinaryIO) -> None:
-    """A JSON object a line; dates, times and decimals as text, in the form that a .csv has them in."""
+    """Write a JSON object on each line. Dates, times and decimals are text, as in a .csv."""
     for table in tables:
         columns = [_jsonable(column) for column in table.columns]
         names = [json.dumps(name, ensure_ascii=False) for name in table.column_names]
@@ -193,7 +194,7 @@ def write_jsonl(tables: Iterator[pa.Table], file: BinaryIO) -> None:
 
 
 def _jsonable(column: pa.ChunkedArray) -> list[str]:
-    """Each cell as it stands in JSON."""
+    """The cells of a column as JSON."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.combine_chunks()

@@ -1,4 +1,4 @@
-"""A table as a `Source`."""
+"""Table files and data frames as sources."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TableSource(FiniteSource):
         )
 
     def describe(self) -> str:
-        """Say in one line what was found."""
+        """Describe the data in one line."""
         columns = self.codec.columns
         counts = {
             word: sum(isinstance(column, how) for column in columns)
@@ -68,15 +68,12 @@ def open_table(path: Path, options: DataOptions, *, name: str, seed: int) -> Tab
     Args:
         path: The file.
         options: How to read it.
-        name: As the user called it.
-        seed: Of the split.
-
-    Returns:
-        The source.
+        name: Its name, as the user gave it.
+        seed: Seed of the split.
 
     Raises:
-        DataError: The file cannot be read or learnt from; the message says on which line or row.
-        UsageError: The options name columns that are not there.
+        DataError: The file cannot be read or learnt from. The message names the line or row.
+        UsageError: The options name columns that do not exist.
     """
     return _open(read_table(path, name=name, header=options.header), options, seed)
 
@@ -84,31 +81,31 @@ def open_table(path: Path, options: DataOptions, *, name: str, seed: int) -> Tab
 def open_frame(
     frame: object, options: DataOptions, *, name: str, seed: int, labels: pa.Table | None = None
 ) -> TableSource:
-    """Open a data frame of any library that speaks Arrow's PyCapsule interface.
+    """Open a data frame of any library that supports Arrow's PyCapsule interface.
 
     Args:
-        frame: A pandas, polars or Arrow table, or the like.
+        frame: A pandas, polars or Arrow table, or similar.
         options: How to read it.
-        name: What to call it in messages.
-        seed: Of the split.
-        labels: More columns, which are conditions.
-
-    Returns:
-        The source.
+        name: Its name in messages.
+        seed: Seed of the split.
+        labels: Further columns, which are conditions.
 
     Raises:
-        DataError: The frame cannot be read or learnt from; the message says at which row.
-        UsageError: The options name columns that are not there.
+        DataError: The frame cannot be read or learnt from. The message names the row.
+        UsageError: The options name columns that do not exist.
     """
-    return _open(_with_labels(read_frame(frame, name=name), labels), options, seed)
+    raw = read_frame(frame, name=name)
+    if labels is not None:
+        raw = replace(raw, table=_with_labels(raw.table, labels, name))
+    return _open(raw, options, seed)
 
 
-def _with_labels(raw: RawTable, labels: pa.Table | None) -> RawTable:
-    return raw if labels is None else replace(raw, table=_beside(raw.table, labels, raw.name))
+def _with_labels(table: pa.Table, labels: pa.Table, name: str) -> pa.Table:
+    """The table with the labels as further columns.
 
-
-def _beside(table: pa.Table, labels: pa.Table, name: str) -> pa.Table:
-    """A table with more columns."""
+    Raises:
+        DataError: Another number of rows, or two columns of one name.
+    """
     if labels.num_rows != table.num_rows:
         raise DataError(f"{name}: {labels.num_rows:,} labels for {table.num_rows:,} rows", remedy="Give one a row.")
     for field, column in zip(labels.schema, labels.columns, strict=True):
@@ -120,10 +117,10 @@ def _beside(table: pa.Table, labels: pa.Table, name: str) -> pa.Table:
 
 def _open(raw: RawTable, options: DataOptions, seed: int) -> TableSource:
     name, detected = raw.name, detect(raw, options)
-    # The text that was read is many times as large as the encoded rows: release it before they are made.
+    # The text that was read is many times as large as the encoded rows, so it is released first.
     del raw
     source = TableSource(detected, name=name, options=options, seed=seed)
-    # Arrow's pool would keep what was released for its next table.
+    # Arrow's pool would keep the released memory for its next table.
     pa.default_memory_pool().release_unused()
     return source
 

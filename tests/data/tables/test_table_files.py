@@ -1,4 +1,4 @@
-"""Tables in files of every format, compressed or not, under names that are right or wrong."""
+"""Table files of every format, compressed or not, with right and wrong endings."""
 
 import contextlib
 import gzip
@@ -52,7 +52,7 @@ def loose(table):
 
 
 @pytest.mark.parametrize("ending", written_endings())
-def test_every_format_is_written_read_and_written_the_same(tmp_path, ending):
+def test_every_format_is_written_deterministically_and_read_back(tmp_path, ending):
     path, again = write(tmp_path / f"t{ending}"), write(tmp_path / f"again{ending}")
     assert path.read_bytes() == again.read_bytes()
     assert loose(read(path).table) == loose(TABLE)
@@ -62,7 +62,7 @@ def test_every_format_is_written_read_and_written_the_same(tmp_path, ending):
 
 @pytest.mark.parametrize("known", TABLE_FORMATS, ids=lambda known: known.endings[0])
 @pytest.mark.parametrize("wrong", [".csv", ".parquet", ".feather", ".jsonl", ".npy", ".foo", ""])
-def test_clear_content_wins_over_a_wrong_ending(tmp_path, known, wrong):
+def test_content_takes_precedence_over_a_wrong_ending(tmp_path, known, wrong):
     path = tmp_path / f"t{wrong}"
     path.write_bytes(write(tmp_path / f"right{known.endings[0]}").read_bytes())
     raw = read(path)
@@ -71,7 +71,7 @@ def test_clear_content_wins_over_a_wrong_ending(tmp_path, known, wrong):
     assert any("whatever its ending says" in note for note in raw.notes) != own
 
 
-def test_both_sides_of_a_comparison_take_every_format(tmp_path):
+def test_both_sides_of_a_comparison_can_have_every_format(tmp_path):
     for ending in (".csv.gz", ".pq", ".feather", ".jsonl", ".txt"):
         a, b = write(tmp_path / f"a{ending}"), write(tmp_path / "b.csv")
         first, second = open_sides(str(a), str(b), DataOptions(missing="drop"), seed=0)
@@ -92,7 +92,7 @@ def test_a_new_format_is_one_row(tmp_path, monkeypatch):
     assert ".another.zst" in formats.written_endings()
 
 
-def test_a_zip_of_one_table_is_a_table_and_of_images_is_not(tmp_path):
+def test_a_zip_of_one_table_is_a_table_and_one_of_images_is_not(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.csv.zip", "w") as archive:
         archive.writestr("t.csv", "x,y\n1,2\n3,4\n5,6\n")
     assert kind_of(str(tmp_path / "t.csv.zip")) == "table"
@@ -105,7 +105,14 @@ def test_a_zip_of_one_table_is_a_table_and_of_images_is_not(tmp_path):
     assert open_data(tmp_path / "i.csv", DataOptions(), seed=0).size == 1
 
 
-def test_arrays_are_known_by_their_content(tmp_path):
+def test_an_empty_zip_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.csv", "w"):
+        pass
+    with pytest.raises(DataError, match="the archive is empty"):
+        open_data(tmp_path / "t.csv", DataOptions(), seed=0)
+
+
+def test_arrays_are_identified_by_their_content(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((4, 8, 8)))
     (tmp_path / "a.dat").write_bytes((tmp_path / "a.npy").read_bytes())
     assert kind_of(str(tmp_path / "a.dat")) == "images"
@@ -120,28 +127,28 @@ def test_arrays_are_known_by_their_content(tmp_path):
         ("a.csv", b"SQLite format 3\0" + b"\0" * 100, "an SQLite database"),
     ],
 )
-def test_well_known_files_that_are_not_read_are_named(tmp_path, name, content, what):
+def test_unsupported_well_known_files_are_named(tmp_path, name, content, what):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=what):
         format_of(str(tmp_path / name))
 
 
-@pytest.mark.parametrize("name", ["PAR1", "BMI", "FEA1", "ARROW1", "ORC", "GIF89a", "%PDF-"])
-def test_columns_called_like_a_file_are_columns(tmp_path, name):
+@pytest.mark.parametrize("name", ["PAR1", "PK", "BMI", "FEA1", "ARROW1", "ORC", "GIF89a", "%PDF-"])
+def test_column_names_like_file_signatures_are_text(tmp_path, name):
     path = tmp_path / "t.csv"
     for header in (name, f"{name},y"):
         path.write_text(header + "".join(f"\n{row}{',1' if ',' in header else ''}" for row in range(9)))
         assert read(path).table.column_names == header.split(",")
 
 
-def test_one_image_is_no_data(tmp_path):
+def test_one_image_is_refused(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "a.csv").write_bytes((tmp_path / "a.png").read_bytes())
     with pytest.raises(UsageError, match=r"one image.*\nName the folder"):
         format_of(str(tmp_path / "a.csv"))
 
 
-def test_images_are_known_by_their_content_and_avif_is_one(tmp_path):
+def test_images_are_identified_by_their_content_including_avif(tmp_path):
     rng = np.random.default_rng(0)
     for number in range(4):
         image = Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8))
@@ -156,7 +163,7 @@ def test_images_are_known_by_their_content_and_avif_is_one(tmp_path):
 
 
 @pytest.mark.parametrize("packing", COMPRESSIONS)
-def test_faults_in_compressed_text_name_their_line(tmp_path, packing):
+def test_errors_in_compressed_text_name_their_line(tmp_path, packing):
     path = tmp_path / f"t.csv{packing}"
     with path.open("wb") as file, compressed(file, packing) as inner:
         inner.write(b"x,y\n1,2\n3,4\nabc,5\n6,7\n")
@@ -175,7 +182,7 @@ def test_truncated_compressed_files_are_refused(tmp_path, packing):
 
 
 @pytest.mark.parametrize("packing", COMPRESSIONS)
-def test_bombs_are_refused_before_they_go_off(tmp_path, packing, monkeypatch):
+def test_decompression_bombs_are_refused(tmp_path, packing, monkeypatch):
     monkeypatch.setattr(limits, "_RATIO_FREE_BYTES", 1 << 20)
     path = tmp_path / f"t.csv{packing}"
     with path.open("wb") as file, compressed(file, packing) as inner:
@@ -192,7 +199,7 @@ def test_tables_that_do_not_fit_into_memory_are_refused(tmp_path, monkeypatch):
             read(write(tmp_path / f"t{ending}", table))
 
 
-def test_what_was_compressed_twice_is_refused(tmp_path):
+def test_files_compressed_twice_are_refused(tmp_path):
     path = tmp_path / "t.csv.gz"
     path.write_bytes(gzip.compress(lzma.compress(b"x,y\n1,2\n3,4\n")))
     with pytest.raises(DataError, match="compressed twice"):
@@ -211,7 +218,7 @@ def test_streams_and_files_of_arrow_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".feather", ".parquet"])
-def test_damaged_columnar_files_never_end_in_anything_but_an_error(tmp_path, ending):
+def test_damaged_columnar_files_raise_a_data_error(tmp_path, ending):
     path = write(tmp_path / f"t{ending}")
     good, rng = path.read_bytes(), np.random.default_rng(0)
     for _ in range(200):
@@ -234,7 +241,7 @@ def test_damaged_columnar_files_never_end_in_anything_but_an_error(tmp_path, end
         ("", "is empty"),
     ],
 )
-def test_faults_in_json_lines_name_their_line(tmp_path, lines, message):
+def test_errors_in_json_lines_name_their_line(tmp_path, lines, message):
     path = tmp_path / "t.jsonl"
     path.write_text(lines)
     with pytest.raises(DataError, match=message):
@@ -270,7 +277,7 @@ def test_cells_of_json_lines_keep_their_types(tmp_path):
 # -- writing --------------------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_written_lists_what_can():
+def test_an_unsupported_ending_lists_the_supported_ones():
     from pathlib import Path
 
     for kind in ("table", "points"):

@@ -1,4 +1,4 @@
-"""Text that looks like numbers and dates: recognised and written again in the same form, asked about, or left text."""
+"""Numbers and dates in text: recognised and written back in the same format, refused as ambiguous, or left as text."""
 
 import json
 import random
@@ -93,7 +93,7 @@ RECOGNISED = {
 
 
 @pytest.mark.parametrize("name", RECOGNISED)
-def test_forms_are_recognised_and_come_back_to_the_letter(name):
+def test_formats_are_recognised_and_written_back_exactly(name):
     make, kind, last = RECOGNISED[name]
     cells = cells_of(make)
     detected, codec, back = found(raw_of(cells))
@@ -138,7 +138,7 @@ def ean(digits):
 
 
 @pytest.mark.parametrize("name", TEXT)
-def test_what_names_something_stays_text(name):
+def test_identifiers_stay_text(name):
     make, note = TEXT[name]
     cells = cells_of(make)
     detected, codec, back = found(raw_of(cells))
@@ -148,7 +148,7 @@ def test_what_names_something_stays_text(name):
     assert bool(note) == bool(detected.notes)
 
 
-def test_whole_numbers_that_are_numbers_stay_numbers():
+def test_plain_whole_numbers_are_numbers():
     instants = [str(1_700_000_000_000 + row * 86_400_123) for row in range(NUM)]
     amounts = [str(4 * 10**15 + 7**row % 10**9) for row in range(NUM)]
     for cells in (instants, amounts):
@@ -172,7 +172,7 @@ def test_whole_numbers_that_are_numbers_stay_numbers():
         (lambda i, r: f"{i % 12 + 1:02d}-{i * 5 % 12 + 1:02d}-24", r"may be .*\nUse dayfirst=.*yes"),
     ],
 )
-def test_what_can_be_read_in_two_ways_is_asked_about(make, message):
+def test_ambiguous_text_is_refused(make, message):
     with pytest.raises(DataError, match=message):
         found(raw_of(cells_of(make)))
 
@@ -187,7 +187,7 @@ def test_what_can_be_read_in_two_ways_is_asked_about(make, message):
         ({"decimal": (".",)}, 1007),
     ],
 )
-def test_options_settle_separators(options, first):
+def test_options_decide_separators(options, first):
     cells = cells_of(lambda i, r: f"{1000 + 7 * i:,}")
     detected, _, back = found(raw_of(cells), **options)
     assert detected.arrays[0].to_pylist()[1] == first
@@ -204,7 +204,7 @@ def test_options_settle_separators(options, first):
         ({"date_format": ("x=%m/%d/%Y",)}, 2),
     ],
 )
-def test_options_settle_days_and_months(options, month):
+def test_options_decide_the_order_of_days_and_months(options, month):
     cells = cells_of(lambda i, r: f"{i % 12 + 1}/{i * 5 % 12 + 1}/2024")
     detected, _, back = found(raw_of(cells), **options)
     days = detected.arrays[0].cast(pa.int32()).view(pa.date32()).to_pylist()
@@ -212,7 +212,7 @@ def test_options_settle_days_and_months(options, month):
     assert back == cells
 
 
-def test_what_other_columns_show_settles_it_and_is_told():
+def test_other_columns_decide_between_formats_and_are_named():
     amounts = cells_of(lambda i, r: f"{1000 + 7 * i:,}")
     detected, _, back = found(raw_of(amounts, cells_of(lambda i, r: f"{i / 7:.3f}")))
     assert detected.arrays[0].to_pylist()[0] == 1000
@@ -229,7 +229,7 @@ def test_what_other_columns_show_settles_it_and_is_told():
         found(raw_of(amounts, cells_of(lambda i, r: f"{i / 4:.2f}"), cells_of(lambda i, r: german(f"{i / 4:.2f}"))))
 
 
-def test_a_point_before_three_digits_everywhere_is_told():
+def test_a_point_before_three_digits_in_all_cells_is_noted():
     detected, codec, _ = found(raw_of(cells_of(lambda i, r: f"1.{100 + i}")))
     assert codec.columns[0].type == "double"
     assert "'1.100' is read with a decimal point" in detected.notes[0]
@@ -249,7 +249,7 @@ def test_a_point_before_three_digits_everywhere_is_told():
         (lambda i, r: f"{i / 8}", "abc"),
     ],
 )
-def test_one_cell_that_does_not_fit_is_named_with_its_line(make, wrong):
+def test_a_cell_that_does_not_fit_is_named_with_its_line(make, wrong):
     cells = cells_of(make)
     cells[40] = wrong
     with pytest.raises(DataError, match=rf"line 42, column 'x': text '{wrong}' in a column .*\n.*categorical=.*x"):
@@ -257,7 +257,7 @@ def test_one_cell_that_does_not_fit_is_named_with_its_line(make, wrong):
     assert isinstance(found(raw_of(cells), categorical=("x",))[1].columns[0], Category)
 
 
-def test_numbers_are_forced_from_names():
+def test_identifiers_can_be_read_as_numbers():
     detected, codec, _ = found(raw_of([str(10**25 + row * 10**20) for row in range(NUM)]), numeric=("x",))
     assert codec.columns[0].type == "double"
     assert "of more than 64 bits are rounded" in detected.notes[0]
@@ -266,14 +266,14 @@ def test_numbers_are_forced_from_names():
     assert back[1] == "+493000001"
 
 
-def test_missing_words_among_forms_are_missing():
+def test_words_for_missing_values_are_missing():
     cells = ["N/A" if row % 9 == 0 else f"${row}.50" for row in range(NUM)]
     _, codec, back = found(raw_of(cells))
     assert codec.columns[0].may_miss
     assert back[:2] == [None, "$1.50"]
 
 
-def test_text_of_a_data_frame_is_text_until_it_is_named():
+def test_text_of_a_data_frame_is_text_unless_an_option_names_it():
     frame = pd.DataFrame({"pay": [f"${row % 40 * 1234.5:,.2f}" for row in range(NUM)], "y": range(NUM)})
     frame["when"] = [f"{row % 28 + 1:02d}.01.2024" for row in range(NUM)]
     raw = read_frame(frame, name="frame")
@@ -288,14 +288,14 @@ def test_text_of_a_data_frame_is_text_until_it_is_named():
     assert back["when"].to_pylist() == frame["when"].tolist()
 
 
-def test_an_order_of_days_that_no_cell_has_is_refused():
+def test_an_order_of_days_and_months_that_no_cell_has_is_refused():
     cells = cells_of(lambda i, r: f"{i % 12 + 13}.{i % 12 + 1:02d}.2024")
     with pytest.raises(DataError, match=r"'13.01.2024' and 59 more in a column which .*dayfirst names"):
         found(raw_of(cells), dayfirst=("x=no",))
     assert found(raw_of(cells), dayfirst=("no",))[2] == cells
 
 
-def test_options_on_forms_are_checked():
+def test_options_on_formats_are_checked():
     options = DataOptions(decimal=(";",), thousands=("a=x",), dayfirst=("maybe",), date_format=("iso",))
     assert [problem.split()[0] for problem in problems(Settings(input=options))] == [
         "decimal",
@@ -311,7 +311,7 @@ def test_options_on_forms_are_checked():
         found(raw_of(["a", "b"]), date_format=("x=%Y-%m",))
 
 
-def test_more_categories_are_learnt_where_it_is_asked_for(tmp_path):
+def test_max_categories_allows_more_categories(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "".join(f"{row},n{row % 1001}\n" for row in range(3_000)))
     with pytest.raises(DataError, match=r"more than 1,000 categories\nUse ignore=\[.b.\], or max_categories=1001"):
@@ -334,7 +334,7 @@ FORMS = st.builds(
 
 
 @given(FORMS, st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=5))
-def test_numbers_written_in_any_form_are_read_again(form, numbers):
+def test_numbers_in_any_format_are_read_back(form, numbers):
     values = [number / 10 ** form.places[1] for number in numbers]
     text = form.write(pa.array(values))
     assert form.read(text).cast(pa.float64()).to_pylist() == values
@@ -346,7 +346,7 @@ def test_numbers_written_in_any_form_are_read_again(form, numbers):
     st.lists(st.dates(), min_size=1, max_size=5),
     st.booleans(),
 )
-def test_dates_written_in_any_form_are_read_again(format_, dates, upper):
+def test_dates_in_any_format_are_read_back(format_, dates, upper):
     form = DateFormat(format=format_, upper=upper)
     assert form.read(form.write(pa.array(dates, pa.date32()))).to_pylist() == dates
     assert format_from_state(json.loads(json.dumps(format_state(form)))) == form
@@ -366,7 +366,7 @@ def test_times_are_written_as_python_writes_them(instants):
     ]
 
 
-def test_days_that_do_not_exist_are_not_read():
+def test_dates_that_do_not_exist_are_missing():
     cells = pa.array(["29.02.2023", "29.02.2024", "31.04.2024", "00.01.2024", "01.13.2024"], pa.large_string())
     assert [cell is None for cell in DateFormat(format="%d.%m.%Y").read(cells).to_pylist()] == [
         True,

@@ -1,4 +1,4 @@
-"""How both players are about to move, against closed forms of linear players and updates that were really made."""
+"""Gradient diagnostics, against closed forms for linear players and against real updates."""
 
 import copy
 import dataclasses
@@ -33,7 +33,7 @@ def test_the_gradients_of_linear_players_are_known():
     with torch.no_grad():
         fake = game.generate(noise).values.double()
     found = diagnose_gradients(setup)
-    # The critic's one layer puts out the score itself; the generator's, the sample.
+    # The output of the critic's only layer is the score; that of the generator's is the sample.
     assert found.critic_layers == (pytest.approx(1.0),)
     assert found.generator_layers == (pytest.approx(float(slopes.norm()), rel=1e-5),)
     assert found.critic_weights == (pytest.approx(float((fake.mean(0) - real.mean(0)).norm()), rel=1e-5),)
@@ -43,7 +43,7 @@ def test_the_gradients_of_linear_players_are_known():
 
 
 def clipped(bound, width, depth=12):
-    """A game whose critic is a deep ReLU network that was clipped from weights drawn far outside."""
+    """A deep ReLU critic whose weights were drawn far beyond the bound, then clipped."""
     changes = {"critic": f"mlp:width={width},depth={depth}", "constraint": f"clipping:bound={bound}"}
     setup = small(**changes, batch_size=64)
     with torch.random.fork_rng(), torch.no_grad():
@@ -58,8 +58,8 @@ def clipped(bound, width, depth=12):
     ("bound", "width", "least", "most"),
     [(0.001, 64, 0.002, 0.02), (0.01, 64, 0.02, 0.2), (0.01, 512, 0.06, 0.4), (0.1, 512, 1.3, 3.0)],
 )
-def test_a_clip_lets_the_gradient_die_or_explode_by_one_factor_in_each_layer(bound, width, least, most):
-    # A row of `width` weights of size c hands c sqrt(width / 2) on, in the mean: .0057, .057, .16 and 1.6.
+def test_a_clipped_critic_scales_the_gradient_by_one_factor_in_each_layer(bound, width, least, most):
+    # A row of `width` weights of size c scales the gradient by c sqrt(width / 2) on average: .0057, .057, .16, 1.6.
     found = diagnose_gradients(clipped(bound, width))
     assert len(found.critic_layers) == 13
     assert found.critic_layers[-1] == pytest.approx(1.0)
@@ -69,15 +69,15 @@ def test_a_clip_lets_the_gradient_die_or_explode_by_one_factor_in_each_layer(bou
     assert all(least < factor < most for factor in factors[-8:])
 
 
-def test_what_dies_from_layer_to_layer_is_hidden_at_the_weights():
+def test_gradients_at_weights_do_not_show_vanishing_gradients():
     found = diagnose_gradients(clipped(0.01, 512, depth=6))
-    # The first two layers are not as wide, and in the last two the biases stand in for the signal.
+    # The first two layers are narrower, and the last two are dominated by their biases.
     inner = found.critic_weights[1:4]
     assert max(inner) < 5 * min(inner)
     assert found.critic_layers[3] > 30 * found.critic_layers[1]
 
 
-def test_a_gradient_that_dies_in_the_critic_does_not_reach_the_generator():
+def test_a_gradient_that_vanishes_in_the_critic_does_not_reach_the_generator():
     healthy, starved = (diagnose_gradients(clipped(bound, 64, depth=4)).generator_layers for bound in (0.2, 0.002))
     assert len(healthy) == len(starved) == 2
     assert all(low < 1e-6 * high for low, high in zip(starved, healthy, strict=True))
@@ -92,16 +92,16 @@ def test_a_gradient_that_dies_in_the_critic_does_not_reach_the_generator():
         ("none", "gan:flipping=0.1", 1),
     ],
 )
-def test_the_step_is_the_one_that_the_next_update_makes(constraint, objective, packing):
+def test_the_step_is_that_of_the_next_update(constraint, objective, packing):
     changes = {"constraint": constraint, "objective": objective, "packing": packing}
     setup = small(**changes)
     game = played(setup, 3)
     found = diagnose_gradients(setup)
-    # The same batch again, by an update that is really made.
+    # A real update on the same batch.
     batch = draw_critic_batch(setup, "real of the moves", "noise of the moves")
     with torch.no_grad():
         fake = generate(setup, batch.noise, batch.condition)
-    # Three generator updates of two critic updates each: the coming one is number 6.
+    # Three generator updates with two critic updates each: the next one is number 6.
     current = setup.at(6)
     loss, _ = critic_loss(current, with_loss_draws(current, batch, -1), fake)
     weights = list(game.critic.parameters())
@@ -114,7 +114,7 @@ def test_the_step_is_the_one_that_the_next_update_makes(constraint, objective, p
     assert list(found.critic_weights) == pytest.approx(matrices, rel=1e-5)
 
 
-def test_a_first_step_of_adam_is_all_signs():
+def test_the_first_step_of_adam_is_the_sign_of_the_gradient():
     weights = [nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(2, 2))]
     gradients = [torch.tensor([3.0, -4.0, 1e-3]), torch.tensor([[1.0, -2.0], [0.5, 2.0]])]
     flat = torch.cat([gradient.flatten() for gradient in gradients]).double()
@@ -123,7 +123,7 @@ def test_a_first_step_of_adam_is_all_signs():
         assert step_cosine(optimizer.build(weights), gradients) == pytest.approx(of_signs, rel=1e-4)
 
 
-def test_momentum_that_still_goes_the_other_way_turns_the_cosine_negative():
+def test_momentum_in_the_opposite_direction_makes_the_cosine_negative():
     weight = nn.Parameter(torch.zeros(50))
     optimizer = Adam(lr=1e-3, beta1=0.9, beta2=0.999).build([weight])
     without = Adam(lr=1e-3, beta1=0.0, beta2=0.999).build([weight])
@@ -137,7 +137,7 @@ def test_momentum_that_still_goes_the_other_way_turns_the_cosine_negative():
     assert step_cosine(optimizer, [torch.ones(50)]) == pytest.approx(1.0)
 
 
-def test_there_is_no_cosine_where_there_is_no_gradient_or_no_formula():
+def test_no_cosine_without_a_gradient_or_a_functional_step():
     weight = nn.Parameter(torch.zeros(4))
     assert step_cosine(Adam().build([weight]), [torch.zeros(4)]) is None
     assert step_cosine(Adam().build([weight]), [torch.full((4,), math.nan)]) is None
@@ -172,7 +172,7 @@ RUNS = [
 
 
 @pytest.mark.parametrize("changes", RUNS, ids=lambda changes: " ".join(map(str, changes.values())) or "penalty")
-def test_a_run_that_was_looked_at_goes_on_as_if_it_had_not_been(changes):
+def test_diagnostics_do_not_change_the_run(changes):
     def played(is_looked_at):
         setup = small(**changes, steps=8)
         game = setup.game
@@ -189,7 +189,7 @@ def test_a_run_that_was_looked_at_goes_on_as_if_it_had_not_been(changes):
 
 
 @pytest.mark.parametrize("changes", RUNS, ids=lambda changes: " ".join(map(str, changes.values())) or "penalty")
-def test_every_layer_of_every_game_has_a_finite_gradient(changes):
+def test_every_layer_has_a_finite_gradient(changes):
     setup = small(**changes)
     game = setup.game
     found = diagnose_gradients(setup)
@@ -199,18 +199,18 @@ def test_every_layer_of_every_game_has_a_finite_gradient(changes):
         assert len(layers) == len(linear)
         assert len(matrices) == sum(weight.dim() > 1 for weight in network.parameters())
         assert all(math.isfinite(each) and each > 0 for each in (*layers, *matrices))
-    # Nothing has moved yet, so that no step can go against its gradient.
+    # At the first update there is no momentum against the gradient.
     assert 0 < found.step_cosine <= 1
 
 
-def test_a_critic_without_weights_makes_no_moves():
+def test_a_critic_without_parameters_has_no_gradients():
     found = diagnose_gradients(small(objective="mmd", critic="identity", constraint="none", critic_steps=1))
     assert found.critic_layers == found.critic_weights == ()
     assert found.step_cosine is None
     assert len(found.generator_layers) == 2
 
 
-def test_a_weight_that_no_loss_touches_is_pulled_at_by_nothing():
+def test_an_unused_parameter_has_gradient_zero():
     setup = small(critic="mlp:depth=0", constraint="none")
     game = setup.game
     body = nn.Linear(2, 1)
@@ -237,14 +237,14 @@ def test_convolutions_are_layers_from_the_samples_to_the_scores():
     assert found.critic_layers[-1] == pytest.approx(1.0)
 
 
-def test_the_length_of_a_pull_is_that_of_one_sample_whatever_the_batch():
+def test_gradient_norms_do_not_depend_on_the_batch_size():
     one = diagnose_gradients(small(critic="mlp:depth=0", constraint="none", batch_size=16))
     other = diagnose_gradients(small(critic="mlp:depth=0", constraint="none", batch_size=64))
-    # Below a linear critic the pull at a sample is its slope for each of them.
+    # For a linear critic the gradient at each sample is its slope.
     assert one.generator_layers[-1] == pytest.approx(other.generator_layers[-1], rel=1e-5)
 
 
-def test_layers_of_a_critic_alone_are_those_of_its_own_function():
+def test_critic_layers_have_the_gradients_of_the_network():
     setup = small(critic="mlp:width=8,depth=2,activation=tanh")
     game, source = setup.game, setup.source
     found = diagnose_gradients(setup)

@@ -53,7 +53,7 @@ def open_frame(frame, **options):
 
 
 def round_trip(frame, **options):
-    """A frame, encoded and decoded by a codec that was written down and read again."""
+    """A frame, encoded and decoded by a codec that was restored from its state."""
     detected = detect(read_frame(frame, name="frame"), DataOptions(**options))
     codec = codec_from_state(json.loads(json.dumps(detected.codec.state())))
     assert codec.layout == detected.codec.layout
@@ -69,7 +69,7 @@ def column_of(source, name):
 # -- detection ------------------------------------------------------------------------------------------------------
 
 
-def test_columns_of_a_csv_are_told_apart(csv):
+def test_kinds_of_columns_of_a_csv_are_detected(csv):
     source = csv(PEOPLE)
     assert [type(column) for column in source.codec.columns] == [Number, Category, Number, Category, Number]
     assert [column.type for column in source.codec.columns] == ["int64", "string", "double", "string", "date32[day]"]
@@ -78,7 +78,7 @@ def test_columns_of_a_csv_are_told_apart(csv):
     assert source.describe().endswith("t.csv: 4 rows, 5 columns (3 numeric, 2 categorical), 1 held out")
 
 
-def test_a_csv_comes_back_as_it_was(csv, tmp_path):
+def test_a_csv_is_written_back_unchanged(csv, tmp_path):
     source = csv(PEOPLE, held_out=0)
     table = source.codec.decode(source.sample(200, rng()).values)
     pyarrow.csv.write_csv(table, tmp_path / "out.csv", pyarrow.csv.WriteOptions(quoting_style="none"))
@@ -112,7 +112,7 @@ def test_a_csv_comes_back_as_it_was(csv, tmp_path):
         (["NA", "b", "c"], "string", Category),
     ],
 )
-def test_what_the_text_of_a_csv_stands_for(csv, cells, kind, how):
+def test_types_of_text_columns_are_detected(csv, cells, kind, how):
     source = csv("x,y\n" + "".join(f"{cell},{row}\n" for row, cell in enumerate(cells)))
     assert column_of(source, "x").type == kind
     assert isinstance(column_of(source, "x"), how)
@@ -129,7 +129,7 @@ def test_what_the_text_of_a_csv_stands_for(csv, cells, kind, how):
         (("2024-01-14 10:00:00+02:00", "2024-01-15 11:30:00+02:00"), "2024-01-14 08:00:00Z"),
     ],
 )
-def test_times_come_back_as_they_were_written_or_the_change_is_said(csv, times, written):
+def test_times_are_written_back_unchanged_or_the_change_is_noted(csv, times, written):
     source = csv("t,x\n" + f"{times[0]},1\n{times[1]},2\n,3\n" * 3, missing="keep", held_out=0)
     note = f"column 't': times such as {times[0]!r} are written as {written!r}"
     assert source.notes == ((note,) if written else ())
@@ -162,7 +162,7 @@ def test_options_that_name_no_column_are_all_listed(csv):
         open_frame(pa.table({"d": pa.array(["1", "2", "3"]).dictionary_encode()}), numeric=("d",))
 
 
-def test_identifiers_and_floods_of_categories_are_refused(csv):
+def test_identifiers_and_too_many_categories_are_refused(csv):
     names = "".join(f"{row},n{row}\n" for row in range(60))
     with pytest.raises(DataError, match=r"column 'b': 60 different values in 60 rows.*\nUse ignore=\[.b.\]"):
         csv("a,b\n" + names)
@@ -205,7 +205,7 @@ EVERY_TYPE = {
 @pytest.mark.filterwarnings("ignore::wgan.errors.DataWarning")
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("name", EVERY_TYPE)
-def test_every_type_comes_back(name, missing):
+def test_every_type_is_restored(name, missing):
     array = EVERY_TYPE[name]
     if missing:
         array = pa.concat_arrays([array, pa.nulls(1, array.type)])
@@ -234,7 +234,7 @@ def test_types_are_read_from_their_text(array):
     )
 )
 @pytest.mark.filterwarnings("ignore::wgan.errors.DataWarning")
-def test_any_rows_are_encoded_finitely_and_come_back(rows):
+def test_any_rows_have_finite_encodings_and_are_restored(rows):
     types = {"n": pa.int64(), "x": pa.float64(), "t": pa.string()}
     columns = [pa.array(cells, kind) for cells, kind in zip(zip(*rows, strict=True), types.values(), strict=True)]
     table = pa.table([*columns, pa.array(range(len(rows)))], [*types, "row"])
@@ -256,30 +256,30 @@ def test_any_rows_are_encoded_finitely_and_come_back(rows):
     ("low", "kind"),
     [(2**60, pa.int64()), (-(2**63), pa.int64()), (2**64 - 1000, pa.uint64()), (2**60, pa.timestamp("ns"))],
 )
-def test_large_whole_numbers_come_back_exactly(low, kind):
+def test_large_whole_numbers_are_restored_exactly(low, kind):
     cells = pa.array(range(low, low + 1000), pa.uint64() if kind == pa.uint64() else pa.int64()).cast(kind)
     table = pa.table({"id": pa.concat_arrays([cells, pa.nulls(1, kind)])})
     assert round_trip(table, missing="keep").equals(table)
 
 
-def test_whole_numbers_of_a_wide_range_come_back_exactly():
+def test_whole_numbers_of_a_wide_range_are_restored_exactly():
     table = pa.table({"id": [2**60 + step for step in range(0, 2**23, 997)]})
     assert round_trip(table).equals(table)
 
 
-def test_the_whole_range_of_int64_stays_within_its_ends():
+def test_the_whole_range_of_int64_stays_within_bounds():
     ends = [-(2**63), 2**63 - 1, 0]
     back = round_trip(pa.table({"id": ends}))["id"].to_pylist()
     np.testing.assert_allclose(np.array(back, float), np.array(ends, float), atol=2**42)
 
 
-def test_a_column_written_before_offsets_is_read():
+def test_a_column_stored_before_offsets_existed_is_read():
     column = detect(read_frame(pa.table({"x": [1, 5, 9]}), name="frame"), DataOptions()).codec.columns[0]
     assert "offset" not in column.state()
     assert Number.from_state(column.state()).offset == 0
 
 
-def test_decimals_with_more_digits_than_floats_are_mentioned():
+def test_decimals_with_more_digits_than_floats_are_noted():
     cells = [decimal.Decimal(text) for text in ("12345678901234567890.12", "99345678901234567891.50", "7.25")]
     detected = detect(read_frame(pa.table({"d": pa.array(cells, pa.decimal128(25, 2))}), name="frame"), DataOptions())
     assert detected.notes == ("column 'd': decimal128(25, 2) holds more digits than float64; they are rounded",)
@@ -328,12 +328,12 @@ def test_the_largest_entry_of_a_block_is_the_category(csv):
         ([1e6 + 0.0625, 0.0], True, None),
     ],
 )
-def test_the_places_after_the_point_are_found(values, single, places):
+def test_the_number_of_decimals_is_found(values, single, places):
     assert decimals_of(np.array(values), single=single) == places
 
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.DataWarning")
-def test_the_two_zeros_are_one_value():
+def test_negative_zero_is_zero():
     assert round_trip(pa.table({"x": [0.0, -0.0, 0.0], "y": [1.5, 2.5, 3.5]}))["x"].to_pylist() == [0.0, 0.0, 0.0]
 
 
@@ -345,7 +345,7 @@ def test_extreme_numbers_stay_finite(csv):
     assert decoded == {"a": [-1.7e308, 1.7e308], "b": [0.0, 1e-323]}
 
 
-def test_constant_columns_are_told_and_come_back_exactly(csv):
+def test_constant_columns_are_reported_and_restored_exactly(csv):
     with pytest.warns(DataWarning, match=r"constant columns \('a', 'k'\)"):
         source = csv("a,k,x\n0.1,k,1.5\n0.1,k,2\n0.1,k,2\n")
     assert isinstance(column_of(source, "a"), Constant)
@@ -404,7 +404,7 @@ def test_infinite_cells_can_only_be_dropped(csv):
     assert csv(text, missing="drop", held_out=0).size == 3
 
 
-def test_keeping_is_offered_where_cells_are_only_missing(csv):
+def test_the_remedy_offers_keep_for_missing_cells_only(csv):
     for options in ({}, {"missing": "drop"}):
         with pytest.raises(DataError) as caught:
             csv("a,b\n,1\n2,2\n,3\n", **options)
@@ -419,7 +419,7 @@ def test_nan_counts_as_missing():
 
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.DataWarning")
-def test_an_empty_column_comes_back_empty(csv):
+def test_an_empty_column_is_restored_empty(csv):
     source = csv("a,b\n1,\n2,\n5,\n", missing="keep")
     assert source.codec.decode(torch.zeros(2, 1))["b"].to_pylist() == [None, None]
 
@@ -447,12 +447,12 @@ def test_an_empty_column_comes_back_empty(csv):
         (b'a,b\n1,"x\n\ny"\n2,z\nq,w\n3,e\n4,e\n', "line 6, column 'a': text 'q' in a column"),
     ],
 )
-def test_faults_of_a_csv_are_told_with_their_place(csv, text, message):
+def test_errors_in_a_csv_name_their_line(csv, text, message):
     with pytest.raises(DataError, match=message):
         csv(text)
 
 
-def test_decimal_commas_are_read_and_mentioned(csv):
+def test_decimal_commas_are_read_and_noted(csv):
     source = csv("a;b\n1,5;x\n3,5;y\n4;x,5\n")
     assert [note for note in source.notes if "'a'" in note] == ["column 'a': '1,5' is read as the number 1.5"]
     source = csv("a;b\n" + "".join(f"{row},5;x\n{row},5;y\n" for row in range(1200)))
@@ -469,7 +469,7 @@ def test_text_in_a_column_that_is_to_be_numeric(csv):
     assert csv("a\n1\nx\n2\n3\n", categorical=("a",)).codec.layout.size == 4
 
 
-def test_typed_text_is_text_whatever_it_looks_like(tmp_path):
+def test_text_of_a_typed_table_is_text(tmp_path):
     table = pa.table({"code": ["10", "2A", "30", "10"], "n": [1, 2, 3, 4]})
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
     for data in (table, table.to_pandas(), tmp_path / "t.parquet"):
@@ -478,18 +478,18 @@ def test_typed_text_is_text_whatever_it_looks_like(tmp_path):
 
 
 @pytest.mark.parametrize("rest", ["3,z\n", "3,z\n" * 60_000, ""])
-def test_a_quote_that_is_never_closed_loses_no_rows_in_silence(csv, rest):
+def test_a_quote_that_is_never_closed_is_refused(csv, rest):
     with pytest.raises(DataError, match="line 4: a double quote is opened in this row and never closed"):
         csv('\ufeffa,b\n1,"x\ny"\n2,"z\n' + rest)
 
 
-def test_a_last_cell_of_several_lines_is_no_fault(csv):
+def test_a_last_cell_of_several_lines_is_valid(csv):
     source = csv('a,b\n1,x\n2,y\n3,"5"" z\nw"\n', held_out=0)
     assert column_of(source, "b").values == ('5" z\nw', "x", "y")
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-def test_separators_byte_order_mark_and_line_ends(csv, separator):
+def test_separators_byte_order_mark_and_line_endings(csv, separator):
     text = "\ufeffa,b c\r\n1,x\r\n2,y\r\n9,x\r\n".replace(",", separator)
     source = csv(text)
     assert [column.name for column in source.codec.columns] == ["a", "b c"]
@@ -527,14 +527,14 @@ def test_a_parquet_file_is_read_and_a_damaged_one_refused(tmp_path):
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
-def test_frames_of_any_library_are_taken(library):
+def test_frames_of_any_library_are_read(library):
     columns = {"n": [1, 2, 9, 4], "t": ["a", "b", "a", "a"], "x": [0.5, 0.25, 1.0, 9.0]}
     frame = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "arrow": pa.table}[library](columns)
     assert round_trip(frame).to_pydict() == columns
     assert open_frame(frame).describe() == "table data frame: 4 rows, 3 columns (2 numeric, 1 categorical), 1 held out"
 
 
-def test_frames_that_cannot_be_a_table_are_refused():
+def test_invalid_frames_are_refused():
     with pytest.raises(DataError, match="row 2, column 'a': 'x' among values of another type"):
         open_frame(pd.DataFrame({"a": [1, "x", None, 2]}))
     with pytest.raises(DataError, match="Duplicate column names"):
@@ -553,7 +553,7 @@ def test_a_series_is_a_table_of_one_column():
 # -- drawing --------------------------------------------------------------------------------------------------------
 
 
-def test_rows_are_split_and_drawn_whole():
+def test_rows_are_split_and_drawn_as_a_whole():
     frame = pa.table({"n": np.arange(50), "twice": 2 * np.arange(50)})
     source = open_frame(frame, held_out=0.2)
     assert (source.size, source.num_held_out) == (40, 10)
@@ -566,7 +566,7 @@ def test_rows_are_split_and_drawn_whole():
     assert train["twice"] == [2 * cell for cell in train["n"]]
 
 
-def test_the_fingerprint_follows_the_data_and_how_it_is_read(tmp_path, csv):
+def test_the_fingerprint_depends_on_the_data_and_the_options(tmp_path, csv):
     first = csv(PEOPLE).fingerprint()
     (tmp_path / "elsewhere.csv").write_text(PEOPLE)
     assert open_data(tmp_path / "elsewhere.csv", DataOptions(), seed=0).fingerprint() == first

@@ -1,4 +1,4 @@
-"""What values keep to comes back in samples: steps, places, days of the week and of the month, in their own zone."""
+"""Samples have the steps, decimals, weekdays and days of the month of the data, in its time zone."""
 
 import json
 
@@ -48,7 +48,7 @@ def drawn(column, num=400):
         (2**60 + RNG.integers(0, 100, 200) * 4096, 4096, 2**60),
     ],
 )
-def test_numbers_on_a_grid_stay_on_it(column, step, start):
+def test_numbers_with_a_step_keep_it(column, step, start):
     found, again, samples = drawn(column)
     assert found.step > 1
     np.testing.assert_array_equal(again, column)
@@ -62,7 +62,7 @@ def test_numbers_on_a_grid_stay_on_it(column, step, start):
     "column",
     [[3, 7, 21], [0.25, 1.5, 9.75], [10, 20, 30, 40], RNG.normal(size=50), RNG.integers(0, 1000, 100), [1.5, 2.5, 3.0]],
 )
-def test_a_step_that_chance_might_show_is_none(column):
+def test_a_step_that_could_be_chance_is_ignored(column):
     found, _, _ = drawn(np.array(column))
     assert found.step == 1
 
@@ -76,7 +76,7 @@ def test_distances_are_rounded_to_the_nearest_multiple(step, counts):
         assert np.array_equal(nearest_step(far + np.uint64(step // 2 + 1), step), far + np.uint64(step))
 
 
-def test_a_grid_needs_evidence():
+def test_a_step_needs_enough_values():
     assert grid_of(np.array([0, 1000, 3000, 4000]), 0) == 1000
     assert grid_of(np.array([0, 2, 6, 8]), 0) == 1
     assert grid_of(2 * np.arange(30), 0) == 2
@@ -88,7 +88,7 @@ DAYS = pd.Timestamp("2024-01-01") + pd.to_timedelta(RNG.integers(0, 365, 300), u
 
 @pytest.mark.parametrize("unit", ["s", "ns"])
 @pytest.mark.parametrize("zone", ZONES)
-def test_days_keep_midnight_in_their_zone(zone, unit):
+def test_dates_stay_at_midnight_in_their_zone(zone, unit):
     column = pd.Series(DAYS.tz_localize(zone).as_unit(unit))
     _, again, samples = drawn(column)
     assert again.tolist() == column.tolist()
@@ -98,7 +98,7 @@ def test_days_keep_midnight_in_their_zone(zone, unit):
     assert samples.between(column.min(), column.max()).all()
 
 
-def test_days_whose_midnight_clocks_skip_begin_an_hour_later():
+def test_days_whose_midnight_is_skipped_begin_an_hour_later():
     days = pd.date_range("2018-01-01", "2018-12-31").tz_localize("America/Sao_Paulo", nonexistent="shift_forward")
     assert (days.hour == 1).sum() == 1
     found, again, samples = drawn(pd.Series(days))
@@ -108,7 +108,7 @@ def test_days_whose_midnight_clocks_skip_begin_an_hour_later():
 
 
 @pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
-def test_steps_of_hours_are_found_in_either_time(zone):
+def test_steps_of_hours_are_found_in_utc_and_local_time(zone):
     noon = pd.Series((DAYS + pd.Timedelta("12h")).tz_localize(zone))
     assert (drawn(noon)[2].dt.hour == 12).all()
     quarters = pd.Series(pd.date_range("2024-01-01", periods=9_000, freq="15min", tz="UTC").tz_convert(zone or "UTC"))
@@ -116,7 +116,7 @@ def test_steps_of_hours_are_found_in_either_time(zone):
 
 
 @pytest.mark.parametrize("zone", [None, "America/New_York"])
-def test_work_days_stay_work_days(zone):
+def test_weekdays_stay_weekdays(zone):
     column = pd.Series(pd.bdate_range("2024-01-01", periods=250).tz_localize(zone))
     found, again, samples = drawn(column)
     assert found.calendar.weekdays == (0, 1, 2, 3, 4)
@@ -130,14 +130,14 @@ def test_work_days_stay_work_days(zone):
     assert (samples.dt.second == 0).all()
 
 
-def test_dates_as_such_keep_work_days():
+def test_dates_without_time_keep_weekdays():
     days = pd.bdate_range("2024-01-01", periods=250).date
     _, again, samples = drawn(pd.Series(days, dtype=pd.ArrowDtype(pa.date32())))
     assert again.tolist() == list(days)
     assert set(samples) <= set(days)
 
 
-def test_few_days_are_no_rule():
+def test_few_dates_do_not_restrict_weekdays():
     found, _, _ = drawn(pd.Series(pd.to_datetime(["2024-01-01", "2024-01-03", "2024-01-05", "2024-02-06"])))
     assert found.calendar is None
 
@@ -152,7 +152,7 @@ def test_few_days_are_no_rule():
         ("YS", "is_year_start"),
     ],
 )
-def test_days_of_the_month_stay(freq, check):
+def test_days_of_the_month_are_kept(freq, check):
     column = pd.Series(pd.date_range("2000-01-01", periods=60, freq=freq))
     _, again, samples = drawn(column)
     assert again.tolist() == column.tolist()
@@ -161,7 +161,7 @@ def test_days_of_the_month_stay(freq, check):
     assert samples.nunique() > 20
 
 
-def test_months_in_text_stay_months(tmp_path):
+def test_months_in_text_are_kept(tmp_path):
     from wgan.data import open_data
 
     path = tmp_path / "t.csv"
@@ -172,7 +172,7 @@ def test_months_in_text_stay_months(tmp_path):
 
 
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=20, unique=True), st.booleans())
-def test_what_a_calendar_found_is_kept_by_what_it_was_found_in(days, zoned):
+def test_a_calendar_leaves_its_own_dates_unchanged(days, zoned):
     kind = pa.timestamp("s", tz="Europe/Berlin" if zoned else None)
     values = np.array(days, np.int64) * 86_400
     calendar = Calendar.fit(values, kind)
@@ -181,7 +181,7 @@ def test_what_a_calendar_found_is_kept_by_what_it_was_found_in(days, zoned):
         assert Calendar.from_state(json.loads(json.dumps(calendar.state()))) == calendar
 
 
-def test_columns_written_before_grids_are_read():
+def test_columns_stored_before_steps_existed_are_read():
     detected = detect(read_frame(pd.DataFrame({"x": [1.5, 2.5, 4.25]}), name="frame"), DataOptions())
     state = detected.codec.columns[0].state()
     assert not {"calendar", "form", "text"} & state.keys()

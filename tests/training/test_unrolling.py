@@ -1,4 +1,4 @@
-"""What the generator sees of the critic besides its scores: updates to come, and several samples as one."""
+"""Unrolled critic updates, functional optimiser steps, and packing."""
 
 import copy
 import dataclasses
@@ -51,7 +51,7 @@ def loss_ahead(setup, batch):
 
 
 def loss_afterwards(setup, batch):
-    """The same number, from a copy of the game whose critic really makes the updates."""
+    """The same number, from a copy of the game whose critic is updated in place."""
     game = copy.deepcopy(setup.game)
     setup = dataclasses.replace(setup, game=game)
     for _ in range(setup.hparams.unrolled_steps):
@@ -83,14 +83,14 @@ CASES = {
 
 @pytest.mark.parametrize("name", list(CASES))
 @pytest.mark.parametrize("steps", [1, 3])
-def test_looking_ahead_is_what_the_updates_would_make_and_its_gradient_is_exact(name, steps):
+def test_the_unrolled_critic_is_the_updated_one_and_its_gradient_is_exact(name, steps):
     setup = small(**{"objective": "gan", "unrolled_steps": steps} | CASES[name])
     game = setup.game
     # Some updates first, so that the optimiser has a state.
     plain = Hyperparameters(generator_steps=4)
     list(train(dataclasses.replace(setup, hparams=plain)))
     if name == "spectral":
-        # A forward pass moves the singular vectors on; held still, both ways see the same.
+        # In training mode each forward pass changes the singular vectors.
         game.critic.eval()
     batch = with_loss_draws(setup, CriticBatch(Shifted().sample(16, torch.Generator()), normal(16)), 0)
     before = {name: value.clone() for name, value in game.state()[0].items()}
@@ -115,7 +115,7 @@ def test_looking_ahead_is_what_the_updates_would_make_and_its_gradient_is_exact(
 @pytest.mark.parametrize(
     "changes", [{"critic": "mlp:width=8,norm=batch"}, {"constraint": "spectral"}], ids=["batch norm", "spectral norm"]
 )
-def test_statistics_of_updates_that_are_never_made_are_not_kept(changes):
+def test_unrolled_updates_leave_statistics_unchanged(changes):
     setup = small(objective="gan", unrolled_steps=2, **changes)
     game, before = setup.game, {name: value.clone() for name, value in setup.game.state()[0].items()}
     loss_ahead(setup, CriticBatch(Shifted().sample(8, torch.Generator()), normal(8))).backward()
@@ -123,8 +123,8 @@ def test_statistics_of_updates_that_are_never_made_are_not_kept(changes):
         assert torch.equal(value, before[name]), name
 
 
-def test_the_gradient_through_the_updates_is_not_the_gradient_at_their_end():
-    """Metz and others, equation 10: the second term is what tells the generator how the critic will answer."""
+def test_the_gradient_goes_through_the_unrolled_updates():
+    """Metz et al. (2017), equation 10: the second term is the critic's response to the generator."""
     setup = small(objective="gan", critic_optimizer="adam:lr=0.1", unrolled_steps=3)
     game, weight = setup.game, setup.game.generator.body[0].weight
     batch = CriticBatch(Shifted().sample(16, torch.Generator()), normal(16))
@@ -138,8 +138,8 @@ def test_the_gradient_through_the_updates_is_not_the_gradient_at_their_end():
     assert (whole - partial).norm() > 0.05 * partial.norm()
 
 
-def test_a_lazy_penalty_acts_ahead_in_the_updates_that_it_will_act_in():
-    """Of two updates before each of the generator's, and three that are looked ahead to from there."""
+def test_a_lazy_penalty_acts_in_the_unrolled_updates_that_are_due():
+    """Two critic updates before each generator update, and three unrolled ones from there."""
     numbers = []
 
     class Diary(R1):
@@ -152,12 +152,12 @@ def test_a_lazy_penalty_acts_ahead_in_the_updates_that_it_will_act_in():
     assert numbers == [0, 1, 2, 3, 4, 2, 3, 4, 5, 6]
 
 
-# The last has momentum, whose bias at the start is corrected for.
-FORESEEN = [*(f"{name}:lr=0.05" for name in OPTIMIZERS), "adam:lr=0.05,beta1=0.7,beta2=0.99"]
+# The last has momentum, with bias correction.
+STEPPED = [*(f"{name}:lr=0.05" for name in OPTIMIZERS), "adam:lr=0.05,beta1=0.7,beta2=0.99"]
 
 
-@pytest.mark.parametrize("word", FORESEEN)
-def test_an_optimiser_foresees_its_own_updates(word):
+@pytest.mark.parametrize("word", STEPPED)
+def test_the_functional_step_is_the_step_of_the_optimiser(word):
     weights = [torch.nn.Parameter(torch.randn(3, 2)), torch.nn.Parameter(torch.randn(4))]
     optimizer = OPTIMIZERS.build(word).build(weights)
     slots, foreseen = optimizer.slots(), [weight.detach().clone() for weight in weights]
@@ -174,7 +174,7 @@ def test_an_optimiser_foresees_its_own_updates(word):
     assert optimizer.functional_step(foreseen, [None, None], slots)[0][0] is foreseen[0]
 
 
-def test_weights_that_nothing_pulls_at_have_a_finite_gradient():
+def test_the_functional_step_has_finite_derivatives_at_zero_gradient():
     optimizer = OPTIMIZERS.build("adam").build([torch.nn.Parameter(torch.zeros(2))])
     pull = torch.zeros(2, requires_grad=True)
     (moved,), _ = optimizer.functional_step([torch.zeros(2)], [pull * pull], optimizer.slots())
@@ -182,14 +182,14 @@ def test_weights_that_nothing_pulls_at_have_a_finite_gradient():
     assert gradient.isfinite().all()
 
 
-def test_updates_of_an_unknown_optimiser_cannot_be_looked_through():
+def test_unrolling_needs_a_functional_optimiser():
     setup = small(unrolled_steps=1)
     setup.game.critic_optimizer = torch.optim.SGD(setup.game.critic.parameters(), lr=0.1)
     with pytest.raises(UsageError, match="updates of SGD cannot be looked through"):
         list(train(setup))
 
 
-def test_samples_are_packed_side_by_side():
+def test_packing_joins_samples():
     batch = Batch(torch.arange(12.0).reshape(6, 2), torch.arange(6.0)[:, None])
     packed = batch.packed(3)
     assert packed.values.tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
@@ -203,7 +203,7 @@ def test_samples_are_packed_side_by_side():
     assert layout == Layout(shape=(10,), groups=((1, 3), (3, 5), (6, 8), (8, 10)))
 
 
-def test_a_packed_linear_critic_adds_up_what_it_says_of_each_sample():
+def test_a_linear_critic_of_packs_adds_the_scores_of_their_samples():
     """f(x, y) = g(x) + g(y): the estimate is twice that of g, and the slope sqrt(2) times as steep."""
     pairs, alone = small(packing=2, critic="mlp:depth=0"), small(critic="mlp:depth=0")
     with torch.no_grad():
@@ -219,8 +219,8 @@ def test_a_packed_linear_critic_adds_up_what_it_says_of_each_sample():
     torch.testing.assert_close(extra[0], 2 * extra[1])
 
 
-def test_a_packed_critic_that_looks_at_one_sample_of_each_pack_plays_the_plain_game():
-    """Its other weights held at 0, and every second sample of a batch of twice the size looked at."""
+def test_a_critic_that_ignores_all_but_one_sample_of_a_pack_trains_as_without_packing():
+    """The other weights are 0, so that only every second sample counts."""
     changes = {"objective": "gan", "constraint": "none", "critic": "mlp:depth=0", "steps": 1}
     setup, fresh = (small(packing=2, batch_size=16, **changes) for _ in range(2))
     layer, fresh = setup.game.critic.body[1][0], fresh.game

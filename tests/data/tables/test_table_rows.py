@@ -37,7 +37,7 @@ def one_hot(cells, values):
 
 
 def by_hand(frame):
-    """The rows of FRAME as the networks see them, written without the codec."""
+    """The encoded rows of FRAME, computed without the codec."""
     numbers = np.array([np.nan if cell is None else cell for cell in frame["number"].to_pylist()])
     known = ~np.isnan(numbers)
     standard = np.where(known, (numbers - numbers[known].mean()) / numbers[known].std(), 0.0)
@@ -63,7 +63,7 @@ def test_expanded_rows_are_what_the_networks_see():
     assert torch.equal(rows.expand(chosen), expanded[chosen])
 
 
-def test_a_batch_is_expanded_from_its_rows_alone():
+def test_only_the_rows_of_a_batch_are_expanded():
     source = open_data(FRAME, DataOptions(missing="keep", held_out=0.0), seed=0)
     expanded = compact()[1].expand(slice(None))
     rng = Randomness(0).at("rows")
@@ -81,7 +81,7 @@ def test_a_category_takes_the_bytes_of_its_code(num_categories, num_bytes):
     assert rows.width == 2 * num_categories
 
 
-def test_the_width_of_a_row_does_not_multiply_memory():
+def test_memory_does_not_grow_with_the_width_of_expanded_rows():
     """30 columns of 300 categories: 60 bytes a row, where one-hot rows of float32 take 36,000."""
     cells = [f"v{row % 300:03d}" for row in range(900)]
     _, rows = compact(pa.table({f"c{column}": cells for column in range(30)}))
@@ -89,7 +89,7 @@ def test_the_width_of_a_row_does_not_multiply_memory():
 
 
 @given(st.integers(0, 2**20))
-def test_the_type_of_codes_holds_the_largest(largest):
+def test_the_type_of_codes_holds_the_largest_code(largest):
     dtype = code_dtype(largest)
     assert torch.tensor(largest).to(dtype).item() == largest
     assert (dtype.itemsize == 1) == (largest < 2**8)
@@ -101,7 +101,7 @@ def test_the_type_of_codes_holds_the_largest(largest):
     [((), "c65e21a4b3f85878edc13126f386d1bb"), (("word",), "5172b65496faef0cd7930e1febc33336")],
     ids=["no condition", "a condition"],
 )
-def test_the_fingerprint_is_that_of_runs_whose_rows_were_kept_one_hot(condition, fingerprint):
+def test_the_fingerprint_equals_that_of_runs_that_stored_one_hot_rows(condition, fingerprint):
     """A run of an earlier version compares it when it is resumed. Both were computed by that version."""
     frame = FRAME.drop_columns(["gap"])
     source = open_data(frame, DataOptions(missing="keep", condition=condition), seed=3)
@@ -115,7 +115,7 @@ def test_the_fingerprint_does_not_depend_on_how_many_rows_are_hashed_at_once(mon
     assert source.fingerprint() == found
 
 
-def test_a_frame_of_one_constant_beside_a_category_has_no_numbers():
+def test_a_frame_of_a_constant_and_a_category_has_no_numbers():
     with pytest.warns(DataWarning, match="constant"):
         codec, rows = compact(pa.table({"a": [1, 1, 1], "b": ["x", "y", "x"]}))
     assert rows.numbers.shape == (3, 0)

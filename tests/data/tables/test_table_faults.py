@@ -1,4 +1,4 @@
-"""What broke when tables were tried as users bring them."""
+"""Regression tests of faults found with real tables."""
 
 import datetime
 import json
@@ -46,7 +46,7 @@ def test_dates_in_text_are_compared_as_dates(tmp_path):
     ],
     ids=["no header", "commas in the header", "a semicolon in the header", "quotes", "tabs"],
 )
-def test_the_separator_is_the_one_that_splits_all_lines_alike(text, header, names, tmp_path):
+def test_the_separator_splits_all_lines_equally(text, header, names, tmp_path):
     from wgan.data.tables.delimited import read_csv
 
     (tmp_path / "t.csv").write_text(text)
@@ -56,26 +56,26 @@ def test_the_separator_is_the_one_that_splits_all_lines_alike(text, header, name
 @pytest.mark.parametrize(
     "note", [b"not json", b"[1]", b'{"columns": 3}', b"\xff", b"{}", b'{"columns": [3, {}]}', b"null"]
 )
-def test_any_metadata_under_the_name_of_pandas_is_borne(note):
+def test_invalid_pandas_metadata_is_ignored(note):
     frame = pa.table({"x": np.arange(20.0), "c": ["a", "b"] * 10}).replace_schema_metadata({b"pandas": note})
     source = open_data(frame, DataOptions(), seed=0)
     assert read_frame(frame, name="frame").table.num_rows == 20
     assert source.codec.decode(source.distinct(2, Randomness(0).at("rows"))).column_names == ["x", "c"]
 
 
-def test_separators_that_plain_numbers_do_not_have_are_refused_by_name(tmp_path):
+def test_separators_that_plain_numbers_do_not_have_are_refused(tmp_path):
     (tmp_path / "t.csv").write_text("z,x\n" + "".join(f"{n / 7:.4f},{n}\n" for n in range(40)))
     with pytest.raises(DataError, match=r"column 'z': '0.0000' does not have the separators that"):
         open_data(tmp_path / "t.csv", DataOptions(thousands=("z=.",)), seed=0)
 
 
-def test_half_of_a_surrogate_pair_is_named_with_its_line(tmp_path):
+def test_half_of_a_surrogate_pair_names_its_line(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"a": "x"}\n{"a": "\\ud800"}\n')
     with pytest.raises(DataError, match=r"line 2: half of a surrogate pair"):
         open_data(tmp_path / "t.jsonl", DataOptions(), seed=0)
 
 
-def test_a_zip_from_a_mac_is_its_one_table(tmp_path):
+def test_system_files_in_a_zip_are_ignored(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.csv.zip", "w") as archive:
         archive.writestr("t.csv", "a,b\n" + "".join(f"{n},{n % 3}\n" for n in range(40)))
         archive.writestr("__MACOSX/._t.csv", b"\0\5\x16\7")
@@ -94,7 +94,7 @@ def test_paths_that_are_not_utf8_are_read(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.WganWarning")
-def test_what_was_asked_for_is_not_moved_to_a_work_day():
+def test_a_requested_date_is_not_moved_to_a_weekday():
     days = pd.bdate_range("2021-01-01", periods=60)
     frame = pd.DataFrame({"x": np.arange(60.0), "d": days})
     model = WGAN(**SMALL, settings={"condition": ["d"]}).fit(frame)
@@ -103,14 +103,14 @@ def test_what_was_asked_for_is_not_moved_to_a_work_day():
 
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.WganWarning")
-def test_one_date_can_be_asked_for_as_y():
+def test_one_date_can_be_requested_as_y():
     days = pd.Series(pd.date_range("2020-01-01", periods=40), name="d")
     model = WGAN(**SMALL).fit(np.arange(80.0).reshape(40, 2), days)
     for wanted in (pd.Timestamp("2020-01-05"), datetime.date(2020, 1, 5)):
         assert model.sample(2, y=wanted).shape == (2, 2)
 
 
-def test_labels_of_bytes_are_words_and_labels_beyond_arrow_are_refused():
+def test_labels_of_bytes_are_text_and_unsupported_labels_are_refused():
     points = np.random.default_rng(0).normal(size=(20, 2))
     with pytest.raises(DataError, match="y cannot be read"):
         WGAN(**SMALL).fit(points, np.full(20, 2**64 - 1, dtype=np.uint64))
@@ -123,7 +123,7 @@ def test_keys_of_bytes_are_read():
     assert model.sample(2, y="a").shape == (2, 2)
 
 
-def test_a_note_is_a_hint_by_what_it_says_and_not_by_the_name_of_its_column(recwarn):
+def test_hints_do_not_depend_on_the_name_of_the_column(recwarn):
     import decimal
 
     cells = [decimal.Decimal(f"{n}.{n:025d}") for n in range(1, 31)]
@@ -133,7 +133,7 @@ def test_a_note_is_a_hint_by_what_it_says_and_not_by_the_name_of_its_column(recw
     assert not recwarn.list
 
 
-def test_many_keys_of_few_objects_are_bounded_by_memory(tmp_path, monkeypatch):
+def test_many_keys_in_few_objects_are_limited_by_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("wgan.data.tables.limits.memory_limit", lambda: 10_000)
     (tmp_path / "t.jsonl").write_text("".join(json.dumps({f"k{n}": n}) + "\n" for n in range(100)))
     with pytest.raises(DataError, match="takes more than 10,000 bytes"):

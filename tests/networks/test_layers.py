@@ -1,4 +1,4 @@
-"""Activations whose second derivatives are not computed have the values and derivatives of PyTorch's own."""
+"""Activations without second derivatives have the values and derivatives of PyTorch's own."""
 
 import pytest
 import torch
@@ -34,21 +34,21 @@ def test_values_and_derivatives_of_both_orders_are_those_of_pytorch(ours, plain)
 
 
 @pytest.mark.parametrize("activation", [ReLU(), LeakyReLU()], ids=lambda layer: type(layer).__name__)
-def test_no_zeros_go_back_through_the_layers_before(activation):
+def test_the_second_derivative_needs_no_extra_matrix_products(activation):
     first, values = nn.Linear(3, 8), torch.randn(4, 3, requires_grad=True)
     scores = nn.Linear(8, 1)(activation(first(values)))
     (slopes,) = torch.autograd.grad(scores.sum(), values, create_graph=True)
-    # The slopes depend on the first layer's bias only by which piece each unit is on.
+    # The slopes depend on the first layer's bias only by the signs of the units.
     assert torch.autograd.grad(slopes.sum(), [first.bias], allow_unused=True) == (None,)
 
 
-def test_where_no_gradient_is_asked_for_none_is_kept():
+def test_without_gradients_nothing_is_saved():
     assert LeakyReLU()(torch.ones(2)).grad_fn is None
     with torch.no_grad():
         assert ReLU()(torch.ones(2, requires_grad=True)).grad_fn is None
 
 
-def test_values_at_zero_lie_on_the_lower_piece_as_pytorchs_do():
+def test_the_derivative_at_zero_is_that_of_pytorch():
     for ours, plain in PAIRS[:2]:
         slopes = []
         for layer in (ours, plain):
@@ -58,6 +58,6 @@ def test_values_at_zero_lie_on_the_lower_piece_as_pytorchs_do():
 
 
 @pytest.mark.parametrize("slope", [0.0, -0.1, 1.5, float("nan")])
-def test_a_slope_that_would_break_the_signs_is_refused(slope):
+def test_a_slope_out_of_range_is_refused(slope):
     with pytest.raises(ValueError, match="slope must be above 0 and at most 1"):
         LeakyReLU(slope)

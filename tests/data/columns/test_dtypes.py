@@ -1,4 +1,4 @@
-"""What every dtype of pandas, polars and Arrow becomes on the way through a model: itself, or an error before training.
+"""Every dtype of pandas, polars and Arrow is restored by a model, or refused before training.
 
 Nothing is trained: the way there and back goes through what a run and a saved model keep, as JSON.
 """
@@ -49,7 +49,7 @@ def back_from(data: Any, **options) -> tuple[Any, torch.Tensor]:
     kept = None if source.conditions is None else json.loads(json.dumps(source.conditions.state()))
     noted = json.loads(json.dumps(dataclasses.asdict(form)))
     form = Form(**{name: _with_tuples(value) for name, value in noted.items()})
-    back = form.back(decode_batch(codec, conditions_from_state(kept), rows, codec.restore))
+    back = form.restore(decode_batch(codec, conditions_from_state(kept), rows, codec.restore))
     return back, torch.randperm(N, generator=torch.Generator().manual_seed(0))
 
 
@@ -158,7 +158,7 @@ PANDAS: dict[str, pd.Series] = {
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.DataWarning")
 @pytest.mark.parametrize("name", PANDAS)
-def test_every_dtype_of_pandas_comes_back(name):
+def test_every_dtype_of_pandas_is_restored(name):
     frame = pd.DataFrame({"c": PANDAS[name], "x": np.arange(float(N))})
     back, order = back_from(frame)
     expected = frame.iloc[order.tolist()].reset_index(drop=True)
@@ -222,7 +222,7 @@ POLARS: dict[str, pl.Series] = {
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.DataWarning")
 @pytest.mark.parametrize("name", POLARS)
-def test_every_dtype_of_polars_comes_back(name):
+def test_every_dtype_of_polars_is_restored(name):
     frame = pl.DataFrame({"c": POLARS[name], "x": np.arange(float(N))})
     back, order = back_from(frame)
     expected = frame[order.tolist()]
@@ -296,7 +296,7 @@ ARROW: dict[str, pa.Array] = {
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.DataWarning")
 @pytest.mark.parametrize("name", ARROW)
-def test_every_type_of_arrow_comes_back_with_its_metadata(name):
+def test_every_type_of_arrow_is_restored_with_its_metadata(name):
     field = pa.field("c", ARROW[name].type, metadata={"unit": "metres"})
     required = pa.field("x", pa.float64(), nullable=False)
     table = pa.table([ARROW[name], np.arange(float(N))], pa.schema([field, required], metadata={"made by": "hand"}))
