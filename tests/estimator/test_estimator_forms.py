@@ -210,7 +210,7 @@ def test_frames_of_earlier_versions_are_loaded(tmp_path):
     pd.testing.assert_frame_equal(loaded.sample(3), model.sample(3))
 
 
-def test_a_damaged_schema_is_told(tmp_path):
+def test_a_damaged_schema_is_refused(tmp_path):
     WGAN(**SMALL).fit(FRAME[["x", "text"]]).save(tmp_path / "model")
     without_checksums(tmp_path / "model")
     source = json.loads((tmp_path / "model" / "source.json").read_text())
