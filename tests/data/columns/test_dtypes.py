@@ -44,7 +44,7 @@ def back_from(data: Any, **options) -> tuple[Any, torch.Tensor]:
     reading = DataOptions(**{"missing": "keep", "held_out": 0.0, **options})
     source = open_data(readable(data), reading, seed=0)
     rows = source.labelled("train", N, torch.Generator().manual_seed(0))
-    form.refuse_other(data, decode_batch(source.codec, source.conditions, rows, source.codec.restore))
+    form.refuse_lost_types(data, decode_batch(source.codec, source.conditions, rows, source.codec.restore))
     codec = codec_from_state(json.loads(json.dumps(source.codec.state())))
     kept = None if source.conditions is None else json.loads(json.dumps(source.conditions.state()))
     noted = json.loads(json.dumps(dataclasses.asdict(form)))
