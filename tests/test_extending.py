@@ -398,7 +398,7 @@ EXTENSIONS = {
         },
         at_most=1,
         command="train two-blob",
-        tests=("data/test_files.py",),
+        tests=("data/tables/test_table_files.py",),
     ),
     "evaluation number": Extension(
         word="mean_shift",
