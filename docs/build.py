@@ -29,6 +29,7 @@ from wgan.settings.recipes import RECIPES
 from wgan.settings.registry import Registry
 from wgan.training.factory import REGISTRIES
 from wgan.trust.evidence import FIELDS
+from wgan.trust.symptoms import SYMPTOMS
 
 REFERENCE = Path(__file__).parent / "reference.md"
 ARCHITECTURE = Path(__file__).parent / "architecture.md"
@@ -147,6 +148,11 @@ def table_formats() -> str:
     return table(["format", "endings", "written compressed"], rows)
 
 
+def symptom_table() -> str:
+    """The symptoms that a verdict depends on: name and meaning."""
+    return table(["symptom", "meaning"], [[f"`{name}`", symptom.meaning] for name, symptom in SYMPTOMS.items()])
+
+
 def reference() -> str:
     """The whole file."""
     recipes = [
@@ -179,6 +185,9 @@ def reference() -> str:
         "## Evidence on the critic",
         "The numbers of a diagnosis. A number that cannot be computed is left out of the record of a run.",
         evidence_table(),
+        "### Symptoms",
+        "Numbers that the verdict depends on: medians over the latest diagnoses, unless the meaning says otherwise.",
+        symptom_table(),
         "## Kernels",
         "Value of `kernel` in `mmd:kernel=laplacian`; `wgan.kernels` has their classes.",
         registry_table(KERNELS),

@@ -14,7 +14,7 @@ from PIL import Image
 
 import wgan
 from wgan.data import open_data
-from wgan.data.export import sheet
+from wgan.data.sample_formats import sheet
 from wgan.figures import canvas
 from wgan.figures.curves import median_filtered
 
@@ -48,9 +48,9 @@ def main() -> None:
         curve.plot(steps, median_filtered(estimate), color=theme.generated, linewidth=1.6)
         curve.set_title("the critic's estimate on training batches", fontsize=10, loc="left")
         at, measured, floor = zip(*evaluated, strict=True)
-        distance.plot(at, measured, color=theme.judged, marker="o", markersize=2.6, linewidth=1.4)
+        distance.plot(at, measured, color=theme.distance, marker="o", markersize=2.6, linewidth=1.4)
         distance.axhline(floor[-1], color=theme.faint, linestyle="--", linewidth=1)
-        distance.annotate("samples", (at[1], measured[1]), (6, 6), textcoords="offset points", color=theme.judged)
+        distance.annotate("samples", (at[1], measured[1]), (6, 6), textcoords="offset points", color=theme.distance)
         distance.annotate(
             "floor: two sets of real images",
             (at[-1], floor[-1]),

@@ -8,10 +8,14 @@ exits with `exit_code`. `str(error)` names parameters of Python instead (`missin
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import ClassVar
 
 Spelling = Callable[[str, str | None], str]
 """Writes a setting as its reader would give it, from its name and its value as Python code, or None for no value."""
+
+SPELLING: ContextVar[Spelling | None] = ContextVar("spelling", default=None)
+"""How warnings write settings in `str`; None for `name=value`."""
 
 
 class WganError(Exception):
@@ -85,7 +89,23 @@ class Interrupted(WganError):  # noqa: N818 - a requested stop is not an error
 
 
 class WganWarning(UserWarning):
-    """Base class of the warnings of this project."""
+    """Base class of the warnings of this project.
+
+    Args:
+        message: The warning in one line.
+
+    Attributes:
+        text: The message with the options of the command line; `str(warning)` has the parameters of Python.
+    """
+
+    def __init__(self, message: str) -> None:
+        self.text = message
+        self._spelling = SPELLING.get()
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        """The message with the parameters of Python."""
+        return WganError.in_python(self.text, self._spelling)
 
 
 class DataWarning(WganWarning):

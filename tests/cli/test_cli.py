@@ -90,7 +90,7 @@ class TestMain:
             (
                 RuntimeError("odd\nthing"),
                 1,
-                "unexpected RuntimeError: odd thing\nThis is a fault of wgan's own. --debug",
+                "unexpected RuntimeError: odd thing\nThis is a bug of wgan. --debug",
             ),
             (SignalError(15), 143, "wgan: error: terminated\n"),
             (UsageError("a\x1b[31mb\rc"), 2, "a\\x1b[31mb\\rc\n"),
@@ -134,6 +134,17 @@ class TestMain:
         monkeypatch.setattr("wgan.cli.main._dispatch", warn)
         assert main([]) == 0
         assert capsys.readouterr().err == "wgan: warning: column 'a\\x1b' is constant\n"
+
+    def test_warnings_name_options_here_and_parameters_in_python(self, monkeypatch, capsys):
+        def warn(words):
+            warnings.warn("text is dates only with --date-format 'd=%Y'", DataWarning, stacklevel=1)
+            return 0
+
+        monkeypatch.setattr("wgan.cli.main._dispatch", warn)
+        assert main([]) == 0
+        assert "--date-format 'd=%Y'" in capsys.readouterr().err
+        with pytest.warns(DataWarning, match=re.escape('date_format=["d=%Y"]')):
+            warn([])
 
     def test_a_closed_pipe_is_quiet(self):
         reading, writing = os.pipe()

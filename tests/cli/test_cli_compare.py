@@ -204,8 +204,8 @@ def test_runs_are_drawn(said, runs, ending, begins):
 
 @pytest.mark.parametrize("axis", ["updates", "seconds"])
 def test_both_axes(said, runs, axis, monkeypatch):
-    drawn, make = [], figures.together
-    monkeypatch.setattr(figures, "together", lambda runs, **more: drawn.append((runs, more)) or make(runs, **more))
+    drawn, make = [], figures.overlay
+    monkeypatch.setattr(figures, "overlay", lambda runs, **more: drawn.append((runs, more)) or make(runs, **more))
     assert said("good", "old", "weak", "--out", "drawn.png", "--axis", axis)[0] == 0
     ((good, weak), more), *_ = drawn
     steps = np.arange(1_000, 4_001, 1_000)

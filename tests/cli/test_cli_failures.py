@@ -70,10 +70,10 @@ def test_other_words_are_refused_before_anything_is_trained(capsys, words, messa
 
 
 def test_gradients_of_no_size_are_drawn_at_the_bottom_of_their_axis():
-    figure = figures.starving(
+    figure = figures.vanishing_gradients(
         [0, 1, 10],
         {"a loss": ([1.0, 1e-3, 0.0], [0.1, 1e-3, 0.0])},
-        places=[0.0, 1.0],
+        positions=[0.0, 1.0],
         critics={"D": [0.5, 0.5]},
         densities=([1.0, 0.0], [0.0, 1.0]),
     )
@@ -85,7 +85,7 @@ def test_gradients_of_no_size_are_drawn_at_the_bottom_of_their_axis():
 
 def test_a_mixture_stands_beside_what_was_fitted_to_it():
     x = np.linspace(-1, 1, 5)
-    figure = figures.choosing([("near", x, x + 1, {"one": x + 2}), ("far", x, x + 1, {"one": x + 3})])
+    figure = figures.gaussian_fits([("near", x, x + 1, {"one": x + 2}), ("far", x, x + 1, {"one": x + 3})])
     assert [panel.get_title(loc="left") for panel in figure.axes] == ["near", "far"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mixture P", "one"]
     assert figure.axes[1].get_lines()[0].get_ydata().tolist() == (x + 3).tolist()

@@ -1,4 +1,4 @@
-"""Arrays and tensors of every kind: read as their numbers, or refused with what came and what to give instead."""
+"""Arrays and tensors of all kinds: read unchanged, or refused with a remedy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def opened(data, **options) -> PointsSource:
 
 
 def back(source: PointsSource, data):
-    """The rows of the data as samples would bring them back, through what a run keeps."""
+    """The rows of the data, encoded and restored by a codec that was stored and read."""
     codec = codec_from_state(json.loads(json.dumps(source.codec.state())))
     return codec.restore(source.codec.encode(np.asarray(data).reshape(len(data), -1)))
 
@@ -57,7 +57,7 @@ TAKEN = {
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 @pytest.mark.parametrize("name", TAKEN)
-def test_what_holds_its_numbers_is_read_as_they_are(name):
+def test_supported_arrays_are_read_unchanged(name):
     data, numbers = TAKEN[name]
     data = data() if callable(data) else data
     array = as_array(data, "array")
@@ -67,14 +67,20 @@ def test_what_holds_its_numbers_is_read_as_they_are(name):
 
 
 REFUSED = {
-    "subclass": (X.view(OwnArray), r"of the type OwnArray, which may mean more.*\nGive .*numpy.asarray\(array\)"),
+    "subclass": (
+        X.view(OwnArray),
+        r"of the type OwnArray, which may attach.*\nGive .*numpy.asarray\(array\)",
+    ),
     "records": (np.zeros(20, [("a", "f8")]), "holds records"),
     "text": (np.array([["a"]] * 20), "holds text"),
     "objects": (np.array([[1.0, "a"]] * 20, dtype=object), "holds Python objects"),
     "complex": (X.astype(complex), "holds complex numbers"),
     "dates": (np.array(["2020", "2021"], "M8[Y]"), "dtype datetime64"),
-    "images masked": (np.ma.masked_greater(np.ones((4, 5, 5)), 0.5), "100 cells are masked, and what lies under"),
-    "list of masked": ([np.ma.masked_less(row, 0.0) for row in X], "masked, and what lies under a mask is not learnt"),
+    "images masked": (np.ma.masked_greater(np.ones((4, 5, 5)), 0.5), "100 cells are masked, and the values under"),
+    "list of masked": (
+        [np.ma.masked_less(row, 0.0) for row in X],
+        "masked, and the values under a mask are not",
+    ),
     "complex tensor": (torch.complex(T, T), r"holds complex numbers \(dtype torch.complex128"),
     "meta": (T.to("meta"), r"on the device meta, which holds no numbers"),
     "list of meta": ([*T.to("meta")], "cannot be read as an array"),
@@ -89,7 +95,7 @@ REFUSED = {
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_does_not_is_refused(name):
+def test_other_arrays_are_refused(name):
     data, said = REFUSED[name]
     data = data() if callable(data) else data
     with pytest.raises(DataError, match=said):
@@ -119,14 +125,14 @@ def test_masked_cells_are_missing_cells(dtype):
 
 
 @pytest.mark.parametrize("dtype", [">f8", ">f4", ">i4", ">u2", "<f2", np.longdouble])
-def test_points_come_back_in_their_dtype_and_rank(dtype):
+def test_dtype_and_rank_of_points_round_trip(dtype):
     for data in ((abs(X) * 100).astype(dtype), (abs(X[:, 0]) * 100).astype(dtype)):
         restored = back(opened(data), data)
         assert (restored.dtype, restored.dtype.byteorder) == (data.dtype, data.dtype.byteorder)
         np.testing.assert_allclose(restored, data, rtol=1e-3)
 
 
-def test_digits_that_are_not_learnt_are_noted():
+def test_extended_precision_is_noted():
     source = opened(X.astype(np.longdouble))
     assert f"{np.dtype(np.longdouble)} is learnt as float64" in source.notes
     huge = np.array([np.finfo(np.longdouble).max, 1, 2])
@@ -134,13 +140,13 @@ def test_digits_that_are_not_learnt_are_noted():
         opened(huge)
 
 
-def test_fingerprints_do_not_depend_on_what_is_only_for_the_way_back():
+def test_fingerprints_do_not_depend_on_fields_for_decoding_only():
     assert opened(X[:, 0]).fingerprint() == opened(X[:, :1]).fingerprint()
     assert opened(X.astype(np.longdouble)).fingerprint() == opened(X).fingerprint()
 
 
 @pytest.mark.parametrize("given", ["x", 5, [1], {"dtype": "O"}, {"dtype": "no such"}, {"dtype": 5}])
-def test_what_came_in_changed_by_hand_is_refused(given):
+def test_an_edited_form_of_the_data_is_refused(given):
     state = json.loads(json.dumps(opened(X).codec.state()))
     with pytest.raises(CheckpointError, match="stored preprocessing of this run"):
         codec_from_state({**state, "given": given})
@@ -150,7 +156,7 @@ def test_what_came_in_changed_by_hand_is_refused(given):
         codec_from_state({**table, "given": wrong})
 
 
-def test_booleans_are_seen_as_the_ends_of_what_a_generator_can_make():
+def test_booleans_are_encoded_as_minus_one_and_one():
     for data in (X > 0, X[:, 0] > 0):
         source = opened(data)
         assert source.codec.layout.bounded

@@ -10,7 +10,8 @@ from PIL import Image
 from pyarrow import csv, parquet
 
 from wgan.data import export
-from wgan.data.export import check_target, sample_ending, sheet, write_samples
+from wgan.data.export import check_target, sample_ending, write_samples
+from wgan.data.sample_formats import sheet
 from wgan.data.tables import arrow
 from wgan.errors import CheckpointError, UsageError
 
@@ -70,7 +71,7 @@ def test_tables_of_points(tmp_path, ending, dtype):
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_tables_keep_names_types_and_gaps(tmp_path, ending):
+def test_tables_keep_names_types_and_missing_cells(tmp_path, ending):
     out = tmp_path / f"a{ending}"
     write_samples(blocks(table(10), 4, 9), 10, out, "table")
     if ending == ".parquet":
@@ -151,7 +152,7 @@ def test_png_of_points(tmp_path):
         ("images", "a.png", images(50)),
     ],
 )
-def test_same_samples_same_bytes_however_they_are_cut(tmp_path, kind, name, rows):
+def test_equal_samples_give_equal_bytes_for_any_blocks(tmp_path, kind, name, rows):
     write_samples(blocks(rows), 50, tmp_path / f"1{name}", kind)
     write_samples(blocks(rows, 1, 20), 50, tmp_path / f"2{name}", kind)
     assert (tmp_path / f"1{name}").read_bytes() == (tmp_path / f"2{name}").read_bytes()
@@ -187,7 +188,7 @@ def test_streams_in_bounded_memory_and_draws_no_more_than_needed(tmp_path, endin
     ],
 )
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, RuntimeError, OSError(errno.ENOSPC, "No space left on device")])
-def test_a_failure_half_way_leaves_what_was_there(tmp_path, kind, name, rows, fault):
+def test_a_failure_leaves_an_existing_file_unchanged(tmp_path, kind, name, rows, fault):
     out = tmp_path / name
     if out.suffix:
         out.write_bytes(b"good")
@@ -203,7 +204,7 @@ def test_a_failure_half_way_leaves_what_was_there(tmp_path, kind, name, rows, fa
     assert not out.suffix or out.read_bytes() == b"good"
 
 
-def test_a_full_disk_says_so(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported(tmp_path, monkeypatch):
     full = Path("/dev/full")
     if not full.is_char_device():
         pytest.skip("this system has no /dev/full")
@@ -230,11 +231,11 @@ def test_a_full_disk_says_so(tmp_path, monkeypatch):
         ("images", "a.csv", r"ending \.csv.*\nFormats for images: \.png, a folder, \.npy or \.npz"),
         ("images", "none/a.png", r"folder '.*none' for 'a.png' does not exist"),
         ("points", "folder.csv", r"is a folder"),
-        ("images", "file", r"is there and is not a folder"),
+        ("images", "file", r"exists and is not a folder"),
         ("points", "x" * 300 + ".csv", r"File name too long"),
     ],
 )
-def test_targets_that_cannot_be_are_refused_early(tmp_path, kind, name, message):
+def test_invalid_targets_are_refused_early(tmp_path, kind, name, message):
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "file").write_text("good")
     with pytest.raises(UsageError, match=message) as caught:
@@ -243,7 +244,7 @@ def test_targets_that_cannot_be_are_refused_early(tmp_path, kind, name, message)
     assert (tmp_path / "file").read_text() == "good"
 
 
-def test_numbers_that_cannot_be_are_refused_before_anything_is_drawn(tmp_path):
+def test_invalid_numbers_are_refused_before_sampling(tmp_path):
     def never():
         raise AssertionError("drawn")
         yield
@@ -260,8 +261,8 @@ def test_numbers_that_cannot_be_are_refused_before_anything_is_drawn(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_too_few_samples_are_a_fault_of_ours(tmp_path):
-    with pytest.raises(AssertionError, match="1 of 6 samples never came"):
+def test_too_few_samples_are_an_internal_error(tmp_path):
+    with pytest.raises(AssertionError, match="1 of 6 samples are missing"):
         write_samples(blocks(points(5)), 6, tmp_path / "a.npy", "points")
     assert names(tmp_path) == []
 
@@ -274,7 +275,7 @@ def test_a_run_can_write_its_own_samples(tmp_path, kind, rows):
 
 
 def test_string_views_are_written_as_text(tmp_path):
-    """Frames of polars bring Arrow's newer type for text."""
+    """Frames of polars have Arrow's type string_view."""
     table = pa.table({"n": pa.array([1, 2]), "t": pa.array(["a", None]).cast(pa.string_view())})
     write_samples(iter([table, table]), 4, tmp_path / "x.csv", "table")
     assert (tmp_path / "x.csv").read_text().splitlines()[1:3] == ['1,"a"', "2,"]

@@ -26,7 +26,7 @@ def test_all_names_of_the_package_can_be_imported():
     [
         (
             {"size": (32, 32), "mode": "L"},
-            r'size=\(32, 32\), mode="L" cannot be used with .*\nThose that can: held_out',
+            r'size=\(32, 32\), mode="L" cannot be used with .*\nOptions that apply: held_out',
         ),
         ({"scaling": "each"}, "scaling=.each. cannot be used with .*a table"),
     ],
@@ -60,10 +60,10 @@ def test_options_that_do_not_apply_to_decoded_pixels_are_refused(tmp_path):
     header = b"\0\0\x08\x03" + np.array(pixels.shape, ">i4").tobytes()
     (tmp_path / "x-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
     for data in (pixels, tmp_path / "x.npy", tmp_path / "x-images-idx3-ubyte"):
-        with pytest.raises(UsageError, match=r"skip_broken=True cannot be used with .*\nThose that can: .*fit, "):
+        with pytest.raises(UsageError, match=r"skip_broken=True cannot be used with .*\nOptions that apply: .*fit, "):
             open_data(data, DataOptions(skip_broken=True), seed=0)
-        for options, becomes in (({}, "stay as they are"), ({"size": (16, 12)}, "become 16x12 whole")):
-            with pytest.raises(UsageError, match=f"fit=.pad. means nothing here: images of 8x6 {becomes}"):
+        for options, becomes in (({}, "stay as they are"), ({"size": (16, 12)}, "are scaled to 16x12")):
+            with pytest.raises(UsageError, match=f"fit=.pad. has no effect: images of 8x6 {becomes}"):
                 open_data(data, DataOptions(fit="pad", **options), seed=0)
         assert open_data(data, DataOptions(fit="pad", size=(8, 8)), seed=0).codec.layout.shape == (1, 8, 8)
     with pytest.raises(UsageError, match="images of 28x28 stay"):

@@ -42,7 +42,7 @@ def saved(tmp_path, array, name="a.npy"):
     return tmp_path / name
 
 
-# -- what is learnt -------------------------------------------------------------------------------------------------
+# -- encoding -------------------------------------------------------------------------------------------------------
 
 
 def test_all_columns_share_one_factor_so_that_distances_keep_their_ratio():
@@ -96,14 +96,14 @@ def test_distinct_rows_are_those_of_training_each_at_most_once():
     assert not torch.equal(source.distinct(50, rng()), source.distinct(50, rng(1)))
 
 
-def test_nothing_is_held_out_if_so_asked():
+def test_nothing_is_held_out_on_request():
     source = open_points(np.arange(100.0), held_out=0.0)
     assert source.size == 100
     assert source.held_out(5, rng()).shape == (0, 1)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f8", ">i2", "int8", "uint64", "bool"])
-def test_dtypes_come_back(dtype):
+def test_dtypes_round_trip(dtype):
     points = np.array([[0, 1], [1, 0], [100, 3], [7, 90]]).astype(dtype)
     decoded = round_trip(open_points(points, scaling="each"), points)
     assert decoded.dtype == points.dtype
@@ -111,14 +111,14 @@ def test_dtypes_come_back(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "uint64", "float16", "float32"])
-def test_far_samples_stay_within_the_dtype(dtype):
+def test_samples_far_away_are_clipped_to_the_dtype(dtype):
     source = open_points(np.array([[0], [1], [100]], dtype=dtype))
     decoded = source.codec.decode(torch.tensor([[-1e38], [1e38]]))
     limits = np.finfo(dtype) if np.dtype(dtype).kind == "f" else np.iinfo(dtype)
     assert decoded[:, 0].tolist() == [limits.min, limits.max]
 
 
-def test_tensors_lists_and_single_columns_are_taken():
+def test_tensors_lists_and_single_columns_are_accepted():
     assert open_points(torch.randn(9, 2, dtype=torch.bfloat16, requires_grad=True)).codec.dtype == np.float32
     assert open_points([[1, 2], [3, 4], [5, 9]]).codec.num_columns == 2
     assert open_points(np.arange(9.0)).codec.layout.shape == (1,)
@@ -132,7 +132,7 @@ def test_tensors_lists_and_single_columns_are_taken():
     ),
     st.sampled_from(["auto", "common", "each"]),
 )
-def test_any_finite_numbers_are_encoded_finitely_and_come_back(points, scaling):
+def test_all_finite_numbers_round_trip(points, scaling):
     varying = (points != points[0]).any(axis=0)
     points = points[:, varying]
     if not points.shape[1]:
@@ -163,7 +163,7 @@ def test_scaling_merges_blocks_exactly():
 
 
 @pytest.mark.parametrize("value", [np.float64(0.1), np.uint64(2**64 - 1), np.int64(-(2**63))])
-def test_constant_columns_are_told_and_come_back_exactly(value):
+def test_constant_columns_give_a_warning_and_round_trip_exactly(value):
     points = np.array([[value, k] for k in range(5)], dtype=value.dtype)
     with pytest.warns(DataWarning, match=r"constant columns \(1\)"):
         source = open_points(points)
@@ -172,20 +172,20 @@ def test_constant_columns_are_told_and_come_back_exactly(value):
     assert (round_trip(source, points)[:, 0] == value).all()
 
 
-def test_nothing_but_constants_is_refused():
+def test_constant_columns_only_are_refused():
     with pytest.raises(DataError, match="every column is constant"):
         open_points(np.ones((5, 2)))
 
 
 @pytest.mark.parametrize("low", [2**60, -(2**63), 2**63 - 1000])
-def test_large_whole_numbers_come_back_exactly(low):
+def test_large_integers_round_trip_exactly(low):
     array = np.stack([np.array(range(low, low + 1000), np.int64), np.arange(1000), np.full(1000, 2**62)], axis=1)
     with pytest.warns(DataWarning, match="constant"):
         source = open_points(array)
     np.testing.assert_array_equal(round_trip(source, array), array)
 
 
-def test_neighbours_at_the_end_of_uint64_are_told_apart():
+def test_neighbours_at_the_end_of_uint64_stay_distinct():
     array = np.array([[2**63 + 1], [2**63 + 2], [2**64 - 1]], dtype=np.uint64)
     np.testing.assert_array_equal(round_trip(open_points(array[:2]), array[:2]), array[:2])
     decoded = open_points(array).codec.decode(torch.tensor([[-1e30], [1e30]]))
@@ -220,7 +220,7 @@ def test_nan_and_inf_are_counted_shown_and_dropped_on_request(tmp_path):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((3, 2), complex), r"complex numbers \(dtype complex128, shape \(3, 2\)\)\nTaken: rank 1 or 2"),
+        (np.zeros((3, 2), complex), r"complex numbers \(dtype complex128, shape \(3, 2\)\)\nSupported: rank 1 or 2"),
         (np.array(["a", "b"]), "holds text"),
         (np.array([1, None]), "Python objects|needs pickle"),
         (np.zeros(3, "M8[s]"), "datetime64"),
@@ -232,7 +232,7 @@ def test_nan_and_inf_are_counted_shown_and_dropped_on_request(tmp_path):
         (np.zeros((3, 0)), "shape"),
     ],
 )
-def test_wrong_rank_or_dtype_says_what_came_and_what_is_taken(tmp_path, array, message):
+def test_a_wrong_rank_or_dtype_is_named_with_the_supported_ones(tmp_path, array, message):
     with pytest.raises(DataError, match=message):
         open_points(np.asarray(array))
     with pytest.raises(DataError, match=message):
@@ -248,7 +248,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("form", ["pickle", "npy", "npz"])
-def test_a_pickle_is_refused_and_not_run(tmp_path, form):
+def test_a_pickle_is_refused_and_not_executed(tmp_path, form):
     bomb, target = Bomb(str(tmp_path / "ran")), tmp_path / f"a.{'npz' if form == 'npz' else 'npy'}"
     if form == "pickle":
         target.write_bytes(pickle.dumps(bomb))
@@ -256,7 +256,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, form):
         np.save(target, np.array([bomb, bomb], dtype=object), allow_pickle=True)
     else:
         np.savez(target, x=np.array([bomb, bomb], dtype=object))
-    with pytest.raises(DataError, match=r"needs pickle.*refused and nothing was run"):
+    with pytest.raises(DataError, match=r"needs pickle.*refused, and nothing was executed"):
         open_points(target)
     assert not (tmp_path / "ran").exists()
 
@@ -267,7 +267,7 @@ def test_damaged_files_are_refused(tmp_path):
     for content, message in [
         (b"", "empty file"),
         (b"hello world", "not a NumPy file"),
-        (whole[:-8], r"truncated: its header tells of 4,800 bytes of numbers, 4,792 follow"),
+        (whole[:-8], r"truncated: its header states 4,800 bytes of numbers, 4,792 follow"),
         (whole[:20], "cannot be read"),
         (b"PK\x03\x04....", "cannot be read"),
     ]:
@@ -276,7 +276,7 @@ def test_damaged_files_are_refused(tmp_path):
             open_points(bad)
 
 
-def test_a_header_that_lies_reserves_no_memory(tmp_path):
+def test_a_wrong_header_allocates_no_memory(tmp_path):
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**13, 2)})
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
@@ -300,7 +300,7 @@ def test_the_array_of_an_npz_is_chosen_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_a_mapped_file_draws_what_a_loaded_one_does(tmp_path, monkeypatch, order):
+def test_a_memory_map_gives_the_same_batches_as_memory(tmp_path, monkeypatch, order):
     path = saved(tmp_path, np.asarray(CLOUD, order=order))
     loaded = open_points(path)
     monkeypatch.setattr(wgan.data.points, "_KEEP_BYTES", 0)

@@ -5,7 +5,8 @@ import torch
 
 from wgan.data import codec_from_state
 from wgan.data.names import BUILT_IN
-from wgan.data.toys import TOYS, ToySource
+from wgan.data.toy_source import ToySource
+from wgan.data.toys import TOYS
 from wgan.randomness import Randomness
 
 SIZE = 20_000
@@ -20,7 +21,7 @@ def test_every_toy_is_offered_by_name():
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_draws_follow_their_generator_and_nothing_else(name):
+def test_batches_depend_on_their_generator_only(name):
     assert torch.equal(draw(name), draw(name))
     assert not torch.equal(draw(name), draw(name, 1))
     assert draw(name).shape == (SIZE, 2)
@@ -41,7 +42,7 @@ def test_a_toy_has_no_size_and_never_repeats(name):
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_the_codec_changes_nothing(name):
+def test_the_codec_is_the_identity(name):
     source = ToySource(name)
     points = draw(name)
     decoded = codec_from_state(source.codec.state()).decode(points)

@@ -91,10 +91,12 @@ class TestParameters:
     def test_scikit_learn_searches_over_it(self):
         from sklearn.model_selection import GridSearchCV
 
-        grid = {"critic_steps": [1], "settings__packing": [1, 2]}
+        grid = {"critic_steps": [1], "settings__ema_decay": [0.0, 0.5]}
         found = GridSearchCV(WGAN(**SMALL, settings={"diagnose": "off"}), grid, cv=2).fit(POINTS)
         assert found.best_estimator_.sample(3).shape == (3, 2)
-        assert found.best_estimator_.settings == {"diagnose": "off", "packing": found.best_params_["settings__packing"]}
+        decay = found.best_params_["settings__ema_decay"]
+        assert found.best_estimator_.settings == {"diagnose": "off", "ema_decay": decay}
+        assert np.isfinite(found.cv_results_["mean_test_score"]).all()
 
     def test_bad_parameters_are_all_listed(self):
         wrong = {

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from wgan.cli.judging import lines
 
 from wgan import runs
 from wgan.batch import Batch, Layout
+from wgan.cli.runs import evaluation_lines
 from wgan.data import open_data
 from wgan.errors import UsageError
 from wgan.evaluation.metrics import METRICS, Metric, SampleEvaluator, harden, mode_coverage
@@ -161,7 +161,7 @@ def test_a_new_number_is_one_row(monkeypatch, tmp_path):
         assert recorded[name] == evaluation[name] > 0
     assert "spread_floor" not in recorded
     assert recorded["score"] == recorded["w1"]
-    said = "\n".join(lines(evaluation))
+    said = "\n".join(evaluation_lines(evaluation))
     assert "shift of the mean: " in said
     assert f"spread: {evaluation['spread']:.2f}" in said
     page = write_report(tmp_path / "run").read_text()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wgan import figures
-from wgan.figures import DARK, LIGHT, Judged
+from wgan.figures import DARK, LIGHT, EvaluatedDistance
 from wgan.figures.columns import _edges
 from wgan.figures.curves import _thinned
 from wgan.figures.points import _plane
@@ -40,11 +40,13 @@ def test_median_filter_does_not_pull_the_ends_to_zero():
 
 
 def test_curve_names_its_width_and_unit():
-    judged = Judged(
+    judged = EvaluatedDistance(
         label="exact W1", steps=np.array([50.0, 100.0]), values=np.array([0.3, 0.2]), floors=np.array([0.1, 0.1])
     )
     estimate = np.exp(-np.arange(100) / 30)
-    drawn = words(figures.curve(np.arange(1, 101), estimate, unit="estimate, up to a constant factor", judged=[judged]))
+    drawn = words(
+        figures.curve(np.arange(1, 101), estimate, unit="estimate, up to a constant factor", distances=[judged])
+    )
     for expected in (
         "estimate, up to a constant factor",
         "median of 9 records",
@@ -80,7 +82,7 @@ def test_a_long_curve_is_thinned_with_its_extremes():
 def test_a_gradient_that_vanishes_is_drawn_by_powers_of_ten():
     steps, norms = np.arange(1, 7) * 100, 10.0 ** -np.arange(6)
     shares = {"of real": np.linspace(0, 1, 6), "of generated": np.linspace(0, 0.5, 6)}
-    figure = figures.reaching(steps, {"weights": norms, "samples": 0 * norms}, shares)
+    figure = figures.generator_gradients(steps, {"weights": norms, "samples": 0 * norms}, shares)
     above, below = figure.axes
     assert above.get_yscale() == "log"
     low, high = above.get_ylim()
@@ -93,7 +95,7 @@ def test_a_gradient_that_vanishes_is_drawn_by_powers_of_ten():
 
 @pytest.mark.parametrize("norms", [[1.2], [0.0, 0.0], [1.0, np.nan, 1.3], [np.nan], [1.0, 2.0, 1.5]])
 def test_gradients_that_stay_of_a_size_are_drawn_from_zero(norms):
-    figure = figures.reaching(np.arange(len(norms)) + 1, {"weights": norms}, {})
+    figure = figures.generator_gradients(np.arange(len(norms)) + 1, {"weights": norms}, {})
     (panel,) = figure.axes
     assert panel.get_yscale() == "linear"
     assert panel.get_ylim()[0] == 0
@@ -102,12 +104,11 @@ def test_gradients_that_stay_of_a_size_are_drawn_from_zero(norms):
 
 def test_distances_far_above_the_floor_are_drawn_on_a_logarithmic_axis():
     steps, floors = np.arange(1.0, 4.0), np.full(3, 0.01)
-    scales = [
-        figures.curve([1], [1], unit="", judged=[Judged(label="", steps=steps, values=np.array(values), floors=floors)])
-        .axes[1]
-        .get_yscale()
+    evaluated = [
+        EvaluatedDistance(label="", steps=steps, values=np.array(values), floors=floors)
         for values in ([1.0, 0.1, 0.01], [0.02, 0.015, 0.01])
     ]
+    scales = [figures.curve([1], [1], unit="", distances=[each]).axes[1].get_yscale() for each in evaluated]
     assert scales == ["log", "linear"]
 
 
@@ -153,7 +154,7 @@ def test_text_and_lines_stand_out_and_real_differs_from_generated_without_hue(th
     assert contrast(theme.ink, ground) > 7
     assert contrast(theme.faint, ground) > 4.5
     assert contrast(theme.generated, ground) > 4.5
-    assert contrast(theme.judged, ground) > 3
+    assert contrast(theme.distance, ground) > 3
     assert contrast(theme.real, theme.generated) > 1.6
 
 
@@ -278,7 +279,7 @@ def plan_between(x, y):
 
 def test_a_plan_is_a_matrix_and_in_the_plane_arrows_too():
     x, y = RNG(0).normal(size=(30, 2)), RNG(1).normal(size=(30, 2)) + 4
-    figure = figures.moving_plan(x, y, *plan_between(x, y))
+    figure = figures.transport_plan(x, y, *plan_between(x, y))
     drawn = words(figure)
     assert {"A", "B", "The plan: 30 samples of A to 30 of B", "Where samples go: all 30 moves"} <= set(drawn)
     matrix, plane = figure.axes
@@ -293,13 +294,13 @@ def test_a_plan_is_a_matrix_and_in_the_plane_arrows_too():
 
 def test_a_plan_in_other_dimensions_is_a_matrix_alone_and_few_of_many_arrows_are_drawn():
     x, y = RNG(0).normal(size=(12, 1)), RNG(1).normal(size=(7, 1))
-    drawn = words(figures.moving_plan(x, y, *plan_between(x, y)))
+    drawn = words(figures.transport_plan(x, y, *plan_between(x, y)))
     assert "The plan: 12 samples of A to 7 of B" in drawn
     assert "A" not in drawn
     many = RNG(0).normal(size=(700, 2))
     places = np.arange(700)
     assert "Where samples go: 400 of 700 moves" in words(
-        figures.moving_plan(many, many, places, places, np.full(700, 1 / 700))
+        figures.transport_plan(many, many, places, places, np.full(700, 1 / 700))
     )
 
 
@@ -310,7 +311,7 @@ def test_the_samples_of_a_cluster_are_side_by_side_in_the_matrix():
     of_x, of_y = np.repeat([0, 1, 2, 3], [20, 10, 20, 10]), np.repeat([0, 1, 2, 3], [10, 20, 10, 20])
     x, y = (centres[which] + rng.normal(size=(60, 2)) for which in (of_x, of_y))
     rows, columns, masses = plan_between(x, y)
-    matrix = figures.moving_plan(x, y, rows, columns, masses).axes[0].collections[0]
+    matrix = figures.transport_plan(x, y, rows, columns, masses).axes[0].collections[0]
     across, down = np.asarray(matrix.get_offsets()).T
     assert sorted(across) == sorted(down) == list(range(60))
     for places, clusters in ((down, of_x[rows]), (across, of_y[columns])):
@@ -322,8 +323,10 @@ def test_the_samples_of_a_cluster_are_side_by_side_in_the_matrix():
 def test_the_same_plan_gives_the_same_bytes_in_either_theme():
     x = RNG(0).normal(size=(9, 3))
     plan = (np.arange(9), np.arange(9), np.full(9, 1 / 9))
-    assert figures.png(figures.moving_plan(x, x, *plan)) == figures.png(figures.moving_plan(x, x, *plan))
-    light, dark = (figures.svg(figures.moving_plan(x, x, *plan, theme=theme), theme=theme) for theme in (LIGHT, DARK))
+    assert figures.png(figures.transport_plan(x, x, *plan)) == figures.png(figures.transport_plan(x, x, *plan))
+    light, dark = (
+        figures.svg(figures.transport_plan(x, x, *plan, theme=theme), theme=theme) for theme in (LIGHT, DARK)
+    )
     assert (LIGHT.faint.encode() in light, LIGHT.faint.encode() in dark, DARK.faint.encode() in dark) == (
         True,
         False,
@@ -335,4 +338,4 @@ def test_the_same_plan_gives_the_same_bytes_in_either_theme():
 def test_plans_of_coinciding_points_are_drawn():
     x = np.zeros((3, 2))
     plan = (np.arange(3), np.arange(3), np.full(3, 1 / 3))
-    assert "Where samples go: all 3 moves" in words(figures.moving_plan(x, x, *plan))
+    assert "Where samples go: all 3 moves" in words(figures.transport_plan(x, x, *plan))

@@ -45,7 +45,7 @@ def test_the_distance_is_drawn_between_what_is_proven_and_what_is_exact():
     figure = figures.bracket(run(), (STEPS, 0.01 * EXACT), unit="W1, in metres", scale="raw, in no unit")
     above, below = figure.axes
     np.testing.assert_array_equal(drawn(above, LIGHT.generated)[0], 0.8 * EXACT)
-    np.testing.assert_array_equal(drawn(above, LIGHT.judged)[0], EXACT)
+    np.testing.assert_array_equal(drawn(above, LIGHT.distance)[0], EXACT)
     np.testing.assert_array_equal(drawn(above, LIGHT.faint)[0], 0.5)
     between, interval = above.collections
     assert {(100.0, 1.6), (100.0, 2.0), (400.0, 0.8), (400.0, 1.0)} <= edges(between)
@@ -65,7 +65,7 @@ def test_the_raw_estimate_has_an_axis_of_its_own():
 
 def test_runs_share_one_axis_and_each_has_its_colour():
     runs = [run("one"), run("two", certified=0.5 * EXACT, exact=1.3 * EXACT), run("three", exact=np.full(4, np.nan))]
-    figure = figures.together(runs, unit="W1", across="seconds of training")
+    figure = figures.overlay(runs, unit="W1", across="seconds of training")
     (panel,) = figure.axes
     for each, colour in zip(runs, LIGHT.runs, strict=False):
         exact, certified = drawn(panel, colour)
@@ -77,14 +77,14 @@ def test_runs_share_one_axis_and_each_has_its_colour():
 
 def test_more_runs_than_colours_differ_in_their_marks():
     runs = [run(f"run {place}", certified=EXACT / (place + 1)) for place in range(figures.MOST_RUNS)]
-    panel = figures.together(runs, unit="", across="").axes[0]
+    panel = figures.overlay(runs, unit="", across="").axes[0]
     proven = [line for line in panel.lines if line.get_linewidth() == 1.7]
     assert len({(line.get_color(), line.get_marker()) for line in proven}) == figures.MOST_RUNS
 
 
 def test_long_names_are_cut_in_the_middle():
     name = "runs-of-a-very-long-name-that-goes-on-and-on-007"
-    (shown,) = [word for word in words(figures.together([run(name)], unit="", across="")) if word and "…" in word]
+    (shown,) = [word for word in words(figures.overlay([run(name)], unit="", across="")) if word and "…" in word]
     assert len(shown) == 30
     assert name.startswith(shown.split("…")[0])
     assert name.endswith(shown.split("…")[1])
@@ -117,7 +117,7 @@ def test_odd_records_are_drawn_without_a_word(name):
     found = ODD[name]
     for raw in (([], []), (found.at, found.certified)):
         assert "W1" in words(figures.bracket(found, raw, unit="W1", scale="raw"))
-    assert "W1" in words(figures.together([found, run()], unit="W1", across="updates"))
+    assert "W1" in words(figures.overlay([found, run()], unit="W1", across="updates"))
 
 
 @pytest.mark.parametrize(("factor", "scale"), [(1.0, "linear"), (40.0, "log")])
@@ -149,7 +149,7 @@ def test_without_an_exact_distance_the_bound_decides():
 
 def test_a_single_look_shows_its_interval():
     (found,) = [
-        band for band in figures.together([ODD["one look"]], unit="", across="").axes[0].collections
+        band for band in figures.overlay([ODD["one look"]], unit="", across="").axes[0].collections
         if hasattr(band, "get_segments")
     ]  # fmt: skip
     np.testing.assert_array_equal(found.get_segments()[0], [[1.0, 0.9], [1.0, 1.1]])
@@ -160,7 +160,7 @@ def test_a_single_look_shows_its_floor():
         ("at", 5.0), ("certified", 1.0), ("exact", 2.0), ("low", 1.5), ("high", 2.5), ("floor", 0.3),
     )})  # fmt: skip
     for figure in (
-        figures.bracket(found, ([], []), unit="", scale=""), figures.together([found], unit="", across=""),
+        figures.bracket(found, ([], []), unit="", scale=""), figures.overlay([found], unit="", across=""),
     ):  # fmt: skip
         (floor,) = drawn(figure.axes[0], LIGHT.faint)
         np.testing.assert_array_equal(floor, [0.3, 0.3])
@@ -224,7 +224,7 @@ def test_the_colours_of_runs_stand_out_and_apart(theme, ground):
 
 def test_the_first_runs_are_told_apart_without_colour():
     proven = [
-        line for line in figures.together([run(str(n)) for n in range(6)], unit="", across="").axes[0].lines
+        line for line in figures.overlay([run(str(n)) for n in range(6)], unit="", across="").axes[0].lines
         if line.get_linewidth() == 1.7
     ]  # fmt: skip
     assert len({line.get_marker() for line in proven}) == 6
@@ -233,7 +233,7 @@ def test_the_first_runs_are_told_apart_without_colour():
 def test_the_same_evidence_gives_the_same_bytes_in_either_theme():
     for theme in (LIGHT, DARK):
         one, other = (
-            figures.svg(figures.together([run()], unit="u", across="x", theme=theme), theme=theme) for _ in range(2)
+            figures.svg(figures.overlay([run()], unit="u", across="x", theme=theme), theme=theme) for _ in range(2)
         )
         assert one == other
         assert theme.runs[0].encode() in one

@@ -11,7 +11,7 @@ from wgan import figures
 def followed(**changes):
     at = np.array([1.0, 10.0, 100.0])
     exact = np.array([2.0, 1.0, 0.5])
-    sound = figures.Followed(
+    sound = figures.Trace(
         title="game", at=at, certified=0.8 * exact, exact=exact, low=0.9 * exact, high=1.1 * exact,
         floor=np.full(3, 0.2), raw=np.array([-5.0, 0.0, 5.0]),
     )  # fmt: skip
@@ -20,7 +20,7 @@ def followed(**changes):
 
 def test_runs_on_the_same_data_stand_side_by_side():
     rows = {"a": [followed(), followed(title="other")], "b": [followed(), followed()]}
-    figure = figures.following(rows)
+    figure = figures.traces(rows)
     assert [panel.get_title(loc="left") for panel in figure.axes] == ["game", "other", "game", "game"]
     assert [panel.get_ylabel() for panel in figure.axes] == ["a", "", "b", ""]
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].get_lines()}
@@ -29,12 +29,12 @@ def test_runs_on_the_same_data_stand_side_by_side():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "raw estimate, stretched", "exact W1", "Ŵ", "floor",
     ]  # fmt: skip
-    assert figures.png(figure) == figures.png(figures.following(rows))
+    assert figures.png(figure) == figures.png(figures.traces(rows))
 
 
 @pytest.mark.parametrize("raw", [[-5.0, 0.0, 5.0], [3.0, 3.0, 3.0], [np.nan, 1e9, 2e9]])
 def test_a_raw_estimate_of_any_size_keeps_its_shape_within_the_panel(raw):
-    panel = figures.following({"a": [followed(raw=np.array(raw))]}).axes[0]
+    panel = figures.traces({"a": [followed(raw=np.array(raw))]}).axes[0]
     (drawn,) = [line.get_ydata() for line in panel.get_lines() if line.get_label().startswith("raw")]
     known = np.isfinite(drawn)
     assert ((drawn[known] >= 0) & (drawn[known] <= panel.get_ylim()[1])).all()
@@ -42,7 +42,7 @@ def test_a_raw_estimate_of_any_size_keeps_its_shape_within_the_panel(raw):
 
 
 def test_known_distances_are_dots_beside_the_truth():
-    row = figures.Known(
+    row = figures.KnownPair(
         name="pair",
         rows={"exact": np.array([1.1, 1.2]), "debiased": np.array([0.9, 1.05])},
         shares={"Ŵ": np.array([0.97, 0.99])},

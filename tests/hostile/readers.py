@@ -23,7 +23,7 @@ from PIL import Image
 
 from wgan import WGAN, runs
 from wgan.data import codec_from_state, conditions_from_state, open_data
-from wgan.data.images.packs import reopened
+from wgan.data.images.cache import read_entry
 from wgan.data.names import kind_of
 from wgan.report import write_report
 from wgan.report.runs import read_runs
@@ -243,10 +243,10 @@ def _pack() -> Reader:
                 content.pop("sha256", None)
                 path.write_bytes(seal(content))
             with contextlib.suppress(DamagedError):
-                reopened(path.parent)
+                read_entry(path.parent)
         return open_data(folder / "pictures", DataOptions(), seed=SEED, cache=folder / "cache").fingerprint()
 
-    return Reader(of=("data.images.packs",), make=make, read=read, is_json=True)
+    return Reader(of=("data.images.cache",), make=make, read=read, is_json=True)
 
 
 def _settings() -> Reader:
@@ -413,7 +413,7 @@ def _state(kind: str) -> Reader:
             conditions.describe()
         return codec
 
-    return Reader(of=("data.opening", "data.tables.codec", "data.points"), make=make, read=read, is_json=True)
+    return Reader(of=("data.codec_state", "data.tables.codec", "data.points"), make=make, read=read, is_json=True)
 
 
 def _model() -> Reader:
@@ -438,9 +438,9 @@ def _model() -> Reader:
 
 READERS: dict[str, Reader] = {
     "settings": _settings(),
-    "npy of points": file_reader("data.arrays", "a.npy", _npy((NUM, 3))),
+    "npy of points": file_reader("data.array_files", "a.npy", _npy((NUM, 3))),
     "npy of images": file_reader("data.images.arrays", "a.npy", _npy((NUM, 4, 4), "u1")),
-    "npz": file_reader("data.arrays", "a.npz", _npz),
+    "npz": file_reader("data.array_files", "a.npz", _npz),
     "csv": file_reader("data.tables.delimited", "a.csv", _csv, missing="keep"),
     "csv without header": file_reader(
         "data.tables.delimited", "a.csv", lambda: _csv().partition(b"\n")[2], header=False, missing="keep"

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from readers import READERS
 
 import wgan
-from wgan.data.npy import read_header
+from wgan.data.array_files import read_header
 from wgan.errors import WganError
 from wgan.settings import from_toml
 
@@ -37,12 +37,10 @@ READING = {
 """Calls by which files or their bytes are parsed."""
 
 OTHERS = {
-    "data.export": "writes .npz members, and reads nothing",
+    "data.sample_formats": "writes .npz members, and reads nothing",
     "system.storage": "parses what the other modules read",
     "evaluation.features": "reads the weights of an installed package, which could run code anyway",
     "data.minilm": "reads the weights of an installed package, which could run code anyway",
-    "data.npy": "reads for data.arrays, data.images.packs and report.record",
-    "data.soundness": "looks through what data.opening reads",
     "studies.proofs.curves": "reads and writes JSON of its own values, in a folder of its own",
     "report.pictures": "reads samples by report.record, and is tried with it",
     "cli.sample": "looks for the kind of a run, and leaves all faults to runs.metadata",
@@ -51,7 +49,8 @@ OTHERS = {
     "estimator.model": "reads by estimator.keeping",
     "data.compression": "opens files for data.tables.limits and data.contents",
     "data.tables.formats": "parses the first lines for data.contents",
-    "data.images.members": "reads files for data.images.folders",
+    "data.images.decoded": "maps pixels that it has just written",
+    "data.images.collection": "reads files for data.images.folders",
     "data.images.opening": "chooses a reader",
 }
 """Modules in which such a call is no reader of its own, and why."""

@@ -262,8 +262,10 @@ def probe_run(run, *, is_classifier):
 
 @pytest.mark.parametrize("is_classifier", [True, False])
 def test_gradients_of_the_generator_are_drawn_as_recorded(tmp_path, monkeypatch, is_classifier):
-    drawn, draw_it = [], figures.reaching
-    monkeypatch.setattr(figures, "reaching", lambda *given, theme: drawn.append(given) or draw_it(*given, theme=theme))
+    drawn, draw_it = [], figures.generator_gradients
+    monkeypatch.setattr(
+        figures, "generator_gradients", lambda *given, theme: drawn.append(given) or draw_it(*given, theme=theme)
+    )
     text = report(probe_run(fake_run(tmp_path / "run", steps=50), is_classifier=is_classifier)).text
     assert text.index("Training curve") < text.index("Gradients of the generator")
     assert ("the share of saturated scores" in text) == is_classifier

@@ -13,7 +13,7 @@ from wgan import WGAN, Settings, begin, register
 from wgan.constraints import CONSTRAINTS, Constraint
 from wgan.data.embeddings import EMBEDDINGS
 from wgan.data.names import BUILT_IN
-from wgan.data.toys import TOYS, ring
+from wgan.data.toys import SUMMARIES, TOYS, ring
 from wgan.errors import UsageError
 from wgan.networks import NETWORKS, Critic, Generator
 from wgan.objectives import OBJECTIVES, Wasserstein
@@ -61,10 +61,10 @@ def tables(monkeypatch):
     """Tables as they are in a new process, and again after the test."""
     for table in (OBJECTIVES, CONSTRAINTS, NETWORKS, OPTIMIZERS, TOYS, EMBEDDINGS):
         monkeypatch.setattr(table, "rows", dict(table.rows))
-    before = dict(BUILT_IN)
+    before = dict(SUMMARIES)
     yield
-    BUILT_IN.clear()
-    BUILT_IN.update(before)
+    SUMMARIES.clear()
+    SUMMARIES.update(before)
 
 
 @pytest.mark.parametrize(

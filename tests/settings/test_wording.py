@@ -17,7 +17,7 @@ SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "rando
 @pytest.mark.parametrize(
     ("said", "python"),
     [
-        ("Use --missing drop to leave these rows out.", 'Use missing="drop" to leave these rows out.'),
+        ("Use --missing drop to drop these rows.", 'Use missing="drop" to drop these rows.'),
         ("or --missing keep, which", 'or missing="keep", which'),
         ("--ignore 'a b' names no column", 'ignore=["a b"] names no column'),
         ("--numeric ('q', 'r') cannot", 'numeric=["q", "r"] cannot'),
@@ -91,7 +91,7 @@ def test_the_command_line_says_options(capsys, tmp_path):
         (
             {"settings": {"categorical": ["x1"]}},
             np.ones((50, 2)),
-            r'settings={"categorical": \["x1"\]} cannot be used with points\nThose that can: held_out,',
+            r'settings={"categorical": \["x1"\]} cannot be used with points\nOptions that apply: held_out,',
         ),
         ({"settings": {"fit": "pad"}}, np.ones((50, 2)), 'settings={"fit": "pad"} cannot be used with points'),
         ({"batch_size": 400}, np.random.default_rng(0).random((50, 2)), "batch_size 400 is more than"),

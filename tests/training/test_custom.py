@@ -357,7 +357,7 @@ class TestSetup:
             ({"step": 3}, "there is no setting 'step'\nDid you mean 'steps'"),
             ({"steps": 0}, "steps must be at least 1"),
             ({"seed": "x"}, "seed must be a whole number"),
-            ({"batch_size": 400}, "batch_size=400 is more than|batch_size 400 is more than the data has"),
+            ({"batch_size": 400}, "batch_size=400 is more than|batch_size 400 is more than 'array' has"),
             ({"critic": "mlpp"}, "Did you mean 'mlp'"),
         ],
     )

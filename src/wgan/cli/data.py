@@ -95,7 +95,7 @@ def _with_missing(options: LookOptions, reading: DataOptions, refused: DataError
 def _lines(source: Source, rows: Decoded) -> Iterator[str]:
     import numpy as np
 
-    from wgan.data.export import as_table
+    from wgan.data.sample_formats import as_table
 
     yield source.describe()
     for note in source.notes:
@@ -211,7 +211,8 @@ def _draw(source: Source, rows: Decoded, out: Path) -> None:
     import numpy as np
 
     from wgan import figures
-    from wgan.data.export import as_table, write_samples
+    from wgan.data.export import write_samples
+    from wgan.data.sample_formats import as_table
     from wgan.system.storage import replace_file
 
     if isinstance(rows, np.ndarray) and rows.ndim == 4:

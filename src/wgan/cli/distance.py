@@ -163,7 +163,7 @@ def _draw(found: Found, out: Path) -> None:
 
     x, y = found.joint.x[: found.num], found.joint.y
     plan = next((row.plan for row in found.rows if row.name == "w1"), None) or exact(x, y).plan
-    figure = figures.moving_plan(x, y, plan.rows.numpy(), plan.columns.numpy(), plan.masses.numpy())
+    figure = figures.transport_plan(x, y, plan.rows.numpy(), plan.columns.numpy(), plan.masses.numpy())
     replace_file(out, figures.png(figure))
 
 

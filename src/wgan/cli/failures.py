@@ -74,10 +74,10 @@ def _draw_vanishing(found: Vanishing) -> Figure:
     densities = [
         LineMixture.of([1.0], [mean], [found.deviation]).log_density(at).exp().numpy() for mean in (0.0, found.distance)
     ]
-    return figures.starving(
+    return figures.vanishing_gradients(
         found.steps,
         {name: (curve.norms, curve.noise) for name, curve in _curves(found).items()},
-        places=found.positions,
+        positions=found.positions,
         critics={"discriminator D": found.discriminator, "Wasserstein critic": found.critic},
         densities=(densities[0], densities[1]),
     )
@@ -132,7 +132,7 @@ def _two_modes(seed: int) -> Result:
         claims=_two_modes_claims(TWO_MODES, fits, direct, games, other),
         facts=facts,
         lines=[*_fit_lines(fits), *_table_2_lines(F_GAN_MIXTURE, direct, games)],
-        draw=lambda: figures.choosing([_panel(title, mixture, chosen) for title, mixture, chosen in panels]),
+        draw=lambda: figures.gaussian_fits([_panel(title, mixture, chosen) for title, mixture, chosen in panels]),
     )
 
 

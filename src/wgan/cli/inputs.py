@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wgan.data.applying import DESCRIBED, applicable_to, check_applies
 from wgan.data.names import format_of, kind_of
+from wgan.data.options import CONDITIONS, applicable_to, check_applies
 from wgan.errors import DataError, DataWarning
 from wgan.settings import DataOptions
 from wgan.system.text import counted, escaped, split_lists
@@ -70,7 +70,7 @@ def open_sides(a: str, b: str, options: DataOptions, *, seed: int) -> tuple[Side
         CheckpointError: A run that cannot be loaded.
     """
     # Conditions are not used here: all columns are compared.
-    known = [frozenset({"ignore"}) if _is_run(data) else applicable_to(data) - DESCRIBED for data in (a, b)]
+    known = [frozenset({"ignore"}) if _is_run(data) else applicable_to(data) - CONDITIONS for data in (a, b)]
     check_applies(options, known[0] | known[1], f"{escaped(a)} and {escaped(b)}")
     sides = []
     for letter, data, applicable in zip("AB", (a, b), known, strict=True):
@@ -254,7 +254,8 @@ class _Reader:
         )
 
     def _points(self) -> Side:
-        from wgan.data.arrays import open_array, read_array_file
+        from wgan.data.array_files import read_array_file
+        from wgan.data.arrays import open_array
 
         name = escaped(self.data)
         read = read_array_file(Path(self.data), name=name)

@@ -1,4 +1,4 @@
-"""Where every command enters and leaves: which module answers it, and what each kind of failure says and returns."""
+"""The main function: it dispatches to the module of a command, and turns each kind of error into an exit code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COMMANDS = {
 """For each command, the module of this package and the function that runs it, and its line in the help."""
 
 HELP = f"""\
-usage: wgan COMMAND [OPTIONS]
+usage: wgan COMMAND [options]
 
 Learn to sample from your data with Wasserstein GANs.
 
@@ -50,9 +50,9 @@ commands:
 {chr(10).join(f"  {name:11} {line}" for name, (_, line) in COMMANDS.items())}
 
 options:
-  -h, --help  show this help, or after a command its options
+  -h, --help  show this help; after a command, the help of the command
   --version   show the version
-  --debug     show where an error came from
+  --debug     show the traceback of an error
 
 To begin:
   wgan train ring
@@ -74,38 +74,37 @@ _OF_NAMES = (
     errno.EPERM,
     errno.EROFS,
 )
-"""Errors of the system that are about the name that someone gave."""
+"""System errors about a file name that the user gave."""
 
 _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
 
 _LONG_WORD = re.compile(r"\S{300,}")
-"""A word that would fill the screen, such as a path of thousands of characters."""
+"""A word that would fill the screen, such as a path with thousands of characters."""
 
-_SMALLER = {
+_MEMORY_REMEDIES = {
     "train": "Try a smaller batch (--batch-size) or a smaller network.",
-    "sample": "Try fewer samples (--num); a picture needs them all at once, .npy and the others do not.",
+    "sample": "Try fewer samples (--num), or another format than .png, which needs all of them at once.",
     "evaluate": "Try fewer samples (--size).",
     "distance": "Try fewer samples (--num), or fewer distances (--only).",
 }
-"""What would take less memory, by command."""
+"""How to use less memory, by command."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Answer a command line.
+    """Run a command line.
 
     Args:
-        argv: The words after the program's name; those of this process if None.
+        argv: The words after the program's name; None for those of this process.
 
     Returns:
         The exit code: 0, 2 usage, 3 data, 4 numeric failure, 5 checkpoint or disk, 75 stopped and resumable, 1 any
-        other failure, 130 interrupted and 143 terminated where there was nothing to save, 141 the reader closed the
-        output.
+        other error, 130 interrupted and 143 terminated with nothing to save, 141 the output was closed by its reader.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     with lenient_streams() as (out, _), warnings.catch_warnings(), raising_on_termination():
-        # Warnings are shown and do not end a command, whatever Python was asked to make of warnings.
+        # Warnings never end a command, also if Python was started with -W error.
         warnings.simplefilter("default", WganWarning)
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = _show_warning(warnings.showwarning)
@@ -113,15 +112,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _dispatch(words)
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        except BaseException as error:  # every failure of any kind leaves by this one door
+        except BaseException as error:
             if debug and not isinstance(error, BrokenPipeError):
                 traceback.print_exc()
-            code = _leave(error, words)
+            code = _report_error(error, words)
     return _PIPE_CLOSED if out.reader_left and code == 0 else code
 
 
 def say(text: str) -> None:
-    """Print a line for the user, escaped."""
+    """Print a line, escaped."""
     print(escaped(text, keep=_LINE_FEED))
 
 
@@ -146,45 +145,46 @@ def _dispatch(words: list[str]) -> int:
     return code
 
 
-def _leave(error: BaseException, words: Sequence[str]) -> int:
-    """Say what happened in a line or two, and return the exit code."""
+def _report_error(error: BaseException, words: Sequence[str]) -> int:
+    """Print an error in a line or two, and return the exit code."""
     if isinstance(error, Interrupted):
         print(f"wgan: {escaped(error.text, keep=_LINE_FEED)}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, WganError):
-        _complain(on_command_line(error.text))
+        _print_error(on_command_line(error.text))
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        _complain("interrupted")
+        _print_error("interrupted")
         return _INTERRUPTED
     if isinstance(error, SignalError):
-        _complain("terminated")
+        _print_error("terminated")
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         return _PIPE_CLOSED
     if isinstance(error, OSError) and error.errno in (*_OF_NAMES, *_OF_DISKS):
-        _complain(f"{escaped(str(error.filename or 'a file'))}: {error.strerror}")
+        _print_error(f"{escaped(str(error.filename or 'a file'))}: {error.strerror}")
         return UsageError.exit_code if error.errno in _OF_NAMES else CheckpointError.exit_code
     if is_out_of_memory(error):
-        _complain(f"out of memory\n{_SMALLER.get(words[0], 'Try with less data.')}")
+        _print_error(f"out of memory\n{_MEMORY_REMEDIES.get(words[0], 'Try with less data.')}")
         return OutOfMemoryError.exit_code
     reason = " ".join(str(error).split())
-    _complain(f"unexpected {type(error).__name__}: {reason}\nThis is a fault of wgan's own. --debug shows where it is.")
+    _print_error(f"unexpected {type(error).__name__}: {reason}\nThis is a bug of wgan. --debug shows where it is.")
     return 1
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     short = _LONG_WORD.sub(lambda word: f"{word[0][:100]}...{word[0][-50:]}", escaped(text, keep=_LINE_FEED))
     print(f"wgan: error: {short}", file=sys.stderr)
 
 
-def _show_warning(usual: Callable[..., None]) -> Callable[..., None]:
-    """Wrap the function that shows warnings, so that this project's own take one line and say no place in its code."""
+def _show_warning(default: Callable[..., None]) -> Callable[..., None]:
+    """Wrap the function that shows warnings: those of this package take one line, without a file and a line number."""
 
-    def show(message: Warning | str, category: type[Warning], *place: object) -> None:
+    def show(message: Warning | str, category: type[Warning], *location: object) -> None:
         if category.__module__.startswith("wgan."):
-            print(f"wgan: warning: {escaped(' '.join(str(message).split()))}", file=sys.stderr)
+            text = message.text if isinstance(message, WganWarning) else str(message)
+            print(f"wgan: warning: {escaped(' '.join(text.split()))}", file=sys.stderr)
         else:
-            usual(message, category, *place)
+            default(message, category, *location)
 
     return show

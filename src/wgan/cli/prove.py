@@ -87,10 +87,10 @@ def _known(options: ProveOptions) -> Result:
 def _draw_known(found: KnownResult) -> Figure:
     from wgan import figures
 
-    def row(name: str, place: int) -> figures.Known:
+    def row(name: str, place: int) -> figures.KnownPair:
         pair = found.known[place]
         low, high = pair.interval("debiased")
-        return figures.Known(
+        return figures.KnownPair(
             name=name,
             rows={
                 title: pair.of(each) / pair.pair.shift
@@ -120,13 +120,13 @@ def _curves(options: ProveOptions) -> Result:
     if not options.json:
         if options.adult is None:
             say("The Adult census is left out: give its file by --adult.")
-        say(f"{len(wanted)} runs, {max(wanted[0].scale.looks()):,} updates each\n")
+        say(f"{len(wanted)} runs, {max(wanted[0].scale.diagnoses()):,} updates each\n")
 
     def tell(trace: Trace, is_kept: bool) -> None:
         if not options.json:
             say(trace_line(trace) + ("  (kept)" if is_kept else ""))
 
-    found = Traces(traces=run_all(wanted, folder=options.folder, jobs=options.jobs, tell=tell))
+    found = Traces(traces=run_all(wanted, folder=options.folder, jobs=options.jobs, report=tell))
     facts = {
         "proof": "curves",
         "left_out": [] if options.adult else ["adult"],
@@ -147,11 +147,11 @@ def _ranks(trace: Trace) -> dict[str, dict[str, float | None]]:
 def _draw_curves(found: Traces) -> Figure:
     from wgan import figures
 
-    rows: dict[str, list[figures.Followed]] = {}
+    rows: dict[str, list[figures.Trace]] = {}
     for (data, game), cell in found.cells().items():
         trace = cell[0]
         rows.setdefault(data, []).append(
-            figures.Followed(
+            figures.Trace(
                 title=f"{game}: Ŵ {trace.ranks('certified'):.2f}, raw {trace.ranks('raw'):.2f}",
                 at=trace.at,
                 certified=trace.of("certified"),
@@ -162,7 +162,7 @@ def _draw_curves(found: Traces) -> Figure:
                 raw=trace.of("raw"),
             )
         )
-    return figures.following(rows)
+    return figures.traces(rows)
 
 
 def _zoo(options: ProveOptions) -> Result:

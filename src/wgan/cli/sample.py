@@ -48,7 +48,7 @@ def run(words: Sequence[str]) -> int:
     if options.num < 1:
         raise UsageError(f"--num must be at least 1, not {options.num}")
     refuse_nameless(options.where)
-    from wgan.data.export import check_target, way_back, write_samples
+    from wgan.data.export import check_target, decoder_for, write_samples
 
     if (kind := _kind(options.run)) is not None:
         check_target(options.out, kind, num=options.num)
@@ -59,7 +59,7 @@ def run(words: Sequence[str]) -> int:
     wanted = asked_for(options.where, () if trained.conditions is None else trained.conditions.parts)
     if trained.doubt:
         print(f"wgan: warning: {escaped(trained.doubt)}", file=sys.stderr)
-    decode = way_back(trained.codec, options.out)
+    decode = decoder_for(trained.codec, options.out)
     with _shown(trained.generate(options.num, options.seed, where=wanted, decode=decode), options.num) as blocks:
         written = write_samples(blocks, options.num, options.out, trained.codec.kind)
     say(written)
@@ -95,7 +95,7 @@ def _shown(blocks: Iterator[Samples], num: int) -> Iterator[Iterator[Samples]]:
 
 def _kind(directory: Path) -> Kind | None:
     """The kind of the run's data, read without importing torch; None if only loading shows what is wrong."""
-    from wgan.data.export import FORMATS
+    from wgan.data.sample_formats import FORMATS
 
     try:
         raw = read_plain(directory / "source.json")

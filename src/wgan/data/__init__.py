@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wgan.batch import Batch
+    from wgan.data.codec_state import codec_from_state, conditions_from_state
     from wgan.data.conditions import Conditions
     from wgan.data.differences import codec_differences
     from wgan.data.names import BUILT_IN, kind_of
-    from wgan.data.opening import codec_from_state, conditions_from_state, open_data
+    from wgan.data.opening import open_data
     from wgan.data.source import Codec, Labelled, Source
 
 __all__ = [
@@ -36,8 +37,8 @@ _HOME = {
     "Labelled": "wgan.data.source",
     "Source": "wgan.data.source",
     "codec_differences": "wgan.data.differences",
-    "codec_from_state": "wgan.data.opening",
-    "conditions_from_state": "wgan.data.opening",
+    "codec_from_state": "wgan.data.codec_state",
+    "conditions_from_state": "wgan.data.codec_state",
     "kind_of": "wgan.data.names",
     "open_data": "wgan.data.opening",
 }

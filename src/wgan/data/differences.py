@@ -1,23 +1,23 @@
-"""Say in words how two codecs differ, so that a resumed run can name what no longer fits."""
+"""Describe how two codecs differ: why a run cannot be resumed with other data. This file does not import torch."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_SHOWN = 60
+_MAX_SHOWN = 60
 _DECODING_ONLY = ("given", "grid", "calendar")
 
 
 def codec_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """List what differs between the data of a run and the data it is now given.
+    """List the differences between the data of a run and other data.
 
     Args:
-        old: The codec's state that the run keeps.
-        new: The codec's state of the data at hand.
+        old: The codec's state that the run stored.
+        new: The codec's state of the other data.
 
     Returns:
-        A line for each field that differs; empty if the two read and write data alike. Kinds are compared first, and
-        other fields only if they agree.
+        A line for each field that differs; empty if there is none. Other fields are compared only if the kinds are
+        equal.
 
     Example:
         >>> codec_differences({"kind": "points", "num_columns": 2}, {"kind": "points", "num_columns": 3})
@@ -29,9 +29,10 @@ def codec_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def seen_by_networks(state: dict[str, Any]) -> dict[str, Any]:
-    """The state of a codec, of a column or of a condition without what only decoding needs.
+    """The state of a codec, a column or a condition without the fields that only decoding uses.
 
-    Earlier versions did not keep that, and their runs can be resumed. It enters neither a comparison nor a fingerprint.
+    Earlier versions did not store those fields, and their runs can be resumed: fingerprints and comparisons ignore
+    them.
 
     Args:
         state: Plain JSON values.
@@ -48,7 +49,7 @@ def _compare(where: str, old: Any, new: Any) -> list[str]:  # noqa: ANN401 - any
         return []
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(key for key in new if key not in old)]
-        # A column that changed its type differs in all else too, which says nothing more.
+        # A column of another type differs in all other fields too.
         if "type" in keys and old.get("type") != new.get("type"):
             keys = ["type"]
         return [line for key in keys for line in _compare(_join(where, key), old.get(key), new.get(key))]
@@ -83,8 +84,8 @@ def _are_named(value: object) -> bool:
 
 
 def _join(where: str, key: str) -> str:
-    spoken = key.replace("_", " ")
-    return f"{where}, {spoken}" if where else spoken
+    words = key.replace("_", " ")
+    return f"{where}, {words}" if where else words
 
 
 def _show(value: object) -> str:
@@ -92,4 +93,4 @@ def _show(value: object) -> str:
         text = ", ".join(repr(item) if isinstance(item, str) else str(item) for item in value)
     else:
         text = "nothing" if value is None else str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

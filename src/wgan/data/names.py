@@ -2,58 +2,40 @@
 
 from __future__ import annotations
 
-import lzma
-import struct
-import zipfile
-import zlib
+from collections import ChainMap
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wgan.data.compression import COMPRESSIONS
-from wgan.data.contents import Content, content_of, foreign_name, identify
+from wgan.data.contents import Content, foreign_name, identify
+from wgan.data.formats import ARRAY_CONTENTS, ARRAY_ENDINGS, IMAGE_FORMATS
 from wgan.data.tables.formats import TABLE_FORMATS, by_ending
+from wgan.data.toys import SUMMARIES
 from wgan.errors import UsageError
 from wgan.settings import Settings
 from wgan.settings.recipes import RECIPES, recipe
 from wgan.system.text import nearest
-
-UNREADABLE_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    struct.error,
-)
-"""The exceptions of `zipfile` for archives that are damaged, encrypted or of an unknown kind."""
 
 if TYPE_CHECKING:
     from wgan.data.source import Kind
 
 Format = Literal["built-in", "array", "table", "images"]
 
-BUILT_IN: dict[str, str] = {
-    "ring": "8 Gaussians on a circle, as in the WGAN-GP code",
-    "grid": "25 Gaussians on a 5×5 grid, as in the WGAN-GP code",
-    "swiss-roll": "a noisy spiral in the plane, as in the WGAN-GP code",
-    "ring-veegan": "8 Gaussians on a circle of radius 1, as in the VEEGAN and PacGAN papers",
-    "grid-veegan": "25 Gaussians on a 5×5 grid of spacing 2, as in the VEEGAN and PacGAN papers",
-    "fashion-mnist": "the 10,000 Fashion-MNIST test images: clothes in grey, 28×28, 10 classes",
-}
+_EMBEDDED = {"fashion-mnist": "the 10,000 Fashion-MNIST test images: clothes in grey, 28×28, 10 classes"}
+BUILT_IN: ChainMap[str, str] = ChainMap(_EMBEDDED, SUMMARIES)
+"""Each built-in name with the line that describes it; `register(TOYS, ...)` adds to it."""
 
-ARRAY_ENDINGS = (".npy", ".npz")
-IMAGE_ENDINGS = (
-    *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
-    *("-ubyte.gz", "-ubyte", ".idx", ".idx.gz", ".mdb"),
-)
-_BY_CONTENT: dict[Content, Format] = {"npy": "array", "npz": "array", "zip": "images", "tar": "images", "idx": "images"}
+_BY_CONTENT: dict[Content, Format] = {
+    **dict.fromkeys(ARRAY_CONTENTS, "array"),
+    **{known.content: "images" for known in IMAGE_FORMATS if known.content},
+}
+_IMAGE_ENDINGS = tuple(ending for known in IMAGE_FORMATS for ending in known.endings)
 
 SUPPORTED = (
     f"Supported: a built-in name ({', '.join(BUILT_IN)}), an array (.npy, .npz), a table "
     f"({', '.join(known.endings[0] for known in TABLE_FORMATS)}; text also with {', '.join(COMPRESSIONS)}), "
-    "or images: a folder, .zip, .tar, .tar.gz, .tgz, IDX (*-ubyte.gz) or an LMDB folder."
+    f"or images: a folder, {', '.join(f'{known.name} ({known.endings[0]})' for known in IMAGE_FORMATS)}."
 )
 
 
@@ -102,7 +84,7 @@ def format_of(data: str) -> Format:
 
 
 def _by_ending(name: str) -> Format | None:
-    if name.endswith(IMAGE_ENDINGS):
+    if name.endswith(_IMAGE_ENDINGS):
         return "images"
     if name.endswith(ARRAY_ENDINGS):
         return "array"
@@ -125,7 +107,9 @@ def kind_of(data: str) -> Kind:
     if form == "built-in":
         return "images" if data == "fashion-mnist" else "points"
     if form == "array":
-        return "images" if _rank(Path(data)) in (3, 4) else "points"
+        from wgan.data.array_files import rank_of
+
+        return "images" if rank_of(Path(data)) in (3, 4) else "points"
     return form
 
 
@@ -143,22 +127,6 @@ def _nearest(path: Path) -> list[str]:
         siblings = {}
     known = {name.lower(): shown for name, shown in siblings.items()} | {name: name for name in BUILT_IN}
     return [repr(known[name]) for name in nearest(missing.name.lower(), known)]
-
-
-def _rank(path: Path) -> int:
-    """The number of axes of the largest array in a .npy or .npz; 0 if its header cannot be read."""
-    from wgan.data.npy import read_header
-
-    try:
-        if content_of(path) == "npy":
-            with path.open("rb") as file:
-                return len(read_header(file)[0])
-        with zipfile.ZipFile(path) as archive:
-            largest = max(archive.infolist(), key=lambda member: member.file_size)
-            with archive.open(largest) as member:
-                return len(read_header(member)[0])
-    except (*UNREADABLE_ZIP, OSError, ValueError, KeyError):
-        return 0
 
 
 def default_recipe(data: str) -> Settings:

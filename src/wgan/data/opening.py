@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from wgan.data.applying import SAMPLER, TABLE, check_applies, of_table
 from wgan.data.arrays import open_array, open_array_file
-from wgan.data.conditions import Conditions
 from wgan.data.names import format_of
-from wgan.data.points import PointsCodec
+from wgan.data.options import SAMPLER, TABLE, check_applies, options_of_table
 from wgan.data.row_conditions import refuse_leftovers
-from wgan.data.soundness import check_codec, check_conditions
-from wgan.data.source import Codec, Source
-from wgan.data.tables.codec import TableCodec
+from wgan.data.source import Source
 from wgan.data.tables.source import open_frame, open_table
-from wgan.data.toys import TOYS, ToySource
-from wgan.errors import CheckpointError, DataError, UsageError, WganError
+from wgan.data.toy_source import ToySource
+from wgan.data.toys import TOYS
+from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions, Settings, check
 from wgan.system.memory import memory_faults
 from wgan.system.text import escaped
@@ -71,66 +65,6 @@ def open_data(
     )
 
 
-def codec_from_state(state: dict[str, Any]) -> Codec:
-    """Build a codec from its `state`.
-
-    Args:
-        state: Plain JSON values, as stored in a run directory.
-
-    Raises:
-        CheckpointError: The state is of an unknown kind or incomplete.
-    """
-    kind = state.get("kind") if isinstance(state, dict) else None
-    if kind not in ("points", "table", "images"):
-        raise CheckpointError(
-            f"the stored preprocessing of this run is of the kind {str(kind)[:80]!r}",
-            remedy="Known: points, table, images.",
-        )
-    with _unreadable(f"the stored preprocessing of this run ({kind})"):
-        codec: Codec = _codec_class(kind).from_state(state)
-        check_codec(codec)
-        return codec
-
-
-@contextlib.contextmanager
-def _unreadable(what: str) -> Iterator[None]:
-    """Convert exceptions that damaged or edited values cause in the block into a `CheckpointError`."""
-    try:
-        yield
-    except WganError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(
-            f"{what} cannot be read: {type(error).__name__}: {reason}", remedy="It is damaged or of another version."
-        ) from None
-
-
-def _codec_class(kind: str) -> Any:  # noqa: ANN401 - the classes share only a protocol
-    if kind == "points":
-        return PointsCodec
-    if kind == "table":
-        return TableCodec
-    # Images are imported where they are needed: Pillow is slow to import.
-    from wgan.data.images import ImageCodec
-
-    return ImageCodec
-
-
-def conditions_from_state(state: dict[str, Any] | None) -> Conditions | None:
-    """Build conditions from their `state`; None in an unconditional run.
-
-    Raises:
-        CheckpointError: The state is incomplete or of another version.
-    """
-    if state is None:
-        return None
-    with _unreadable("the stored conditions of this run"):
-        conditions = Conditions.from_state(state)
-        check_conditions(conditions)
-        return conditions
-
-
 def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) -> Source:
     form = format_of(name)
     if form == "built-in" and name in TOYS:
@@ -144,7 +78,7 @@ def _open_named(name: str, options: DataOptions, seed: int, cache: Path | None) 
     if form == "array":
         return open_array_file(path, options, name=name, seed=seed)
     if form == "table":
-        check_applies(options, of_table(path), f"{name} (a table)")
+        check_applies(options, options_of_table(path), f"{name} (a table)")
         return open_table(path, options, name=name, seed=seed)
     from wgan.data.images import open_images
 

@@ -1,4 +1,4 @@
-"""Arrays of numbers, a row a point: what the networks see of them, and the way back."""
+"""Points: the rows of an array, their codec and their source."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from wgan.errors import DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
 from wgan.system.text import counted
 
-# The factor between columns' standard deviations above which "auto" gives each column its own scale.
+# If the standard deviations of columns differ by more than this factor, "auto" scales each column by its own.
 _UNEVEN = 10.0
-# Arrays on disk larger than this stay there, and rows are read as they are drawn.
+# Larger arrays stay on disk, and rows are read when they are drawn.
 _KEEP_BYTES = 2**30
 _BLOCK_BYTES = 2**24
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PointsCodec:
-    """The way between points of any real dtype and float32 in network units.
+    """The map between points of any real dtype and network units in float32.
 
     Attributes:
-        dtype: Of the points that came in, and of those that `decode` returns.
-        num_columns: Columns of the points, the constant ones among them.
-        constants: (column, value) of columns that never change; the networks do not see them.
-        offsets: Subtracted from the other columns, as whole numbers, before they become floats: the least value where
-            float64 cannot tell neighbours apart, else 0; empty if all are 0.
-        scaling: Of the other columns, less their offsets.
-        bounded: Whether the networks see -1 and 1, of booleans, so that a generator ends in tanh.
-        rank: Axes of the array that came in: 1 or 2.
-        extended: The dtype that came in where it has more digits than float64, in which it is learnt; else None.
+        dtype: Of the points of the data, and of those that `decode` returns.
+        num_columns: Number of columns, including constant ones.
+        constants: (column, value) of constant columns, which are not passed to the networks.
+        offsets: Whole numbers that are subtracted from the other columns before the conversion to float64: the least
+            value if float64 cannot represent all values exactly, else 0; empty if all are 0.
+        scaling: Of the other columns, after the offsets are subtracted.
+        bounded: Whether the columns are booleans, encoded as -1 and 1, so that the generator ends in tanh.
+        rank: Rank of the array of the data: 1 or 2.
+        extended: The dtype of the data if it is wider than float64, to which it is converted; else None.
     """
 
     dtype: np.dtype[np.generic]
@@ -59,52 +59,54 @@ class PointsCodec:
 
     @classmethod
     def identity(cls, num_columns: int) -> PointsCodec:
-        """The codec of float32 points that the networks see as they are."""
+        """The codec of float32 points that are passed to the networks unchanged."""
         return cls(dtype=np.dtype(np.float32), num_columns=num_columns, scaling=Scaling.identity(num_columns))
 
     @property
     def layout(self) -> Layout:
-        """One entry for each column that changes."""
+        """One entry for each column that is not constant."""
         return Layout(shape=(len(self.varying),), bounded=self.bounded)
 
     @property
     def varying(self) -> list[int]:
-        """The columns that the networks see."""
+        """The columns that are not constant."""
         constant = {column for column, _ in self.constants}
         return [column for column in range(self.num_columns) if column not in constant]
 
     @property
     def unit(self) -> float | None:
-        """How many data units one network unit is; None where columns are scaled each by its own factor."""
+        """The number of data units in one network unit; None if columns have different scales."""
         return self.scaling.unit
 
     def encode(self, points: NDArray[np.generic]) -> Tensor:
         """Map points, shape (N, num_columns), to network units, shape (N, D), float32."""
         values = points[:, self.varying] if self.constants else points
-        return torch.from_numpy(self.scaling.encode(_less(values, self.offsets)).astype(np.float32))
+        return torch.from_numpy(self.scaling.encode(_subtract(values, self.offsets)).astype(np.float32))
 
     def decode(self, values: Tensor) -> NDArray[np.generic]:
-        """Map network units back to points.
+        """Map network units to points.
 
         Args:
             values: Shape (N, D).
 
         Returns:
-            Shape (N, num_columns), of the dtype that came in; whole numbers are rounded and kept in its range.
+            Shape (N, num_columns), in the dtype of the data; integers are rounded and clipped to its range.
         """
         scaled = values.detach().to("cpu", torch.float64).numpy()
         points = np.empty((len(scaled), self.num_columns), dtype=self.dtype)
         decoded = self.scaling.decode(scaled)
-        for place, column in enumerate(self.varying):
-            offset = self.offsets[place] if self.offsets else 0
-            far = decoded[:, place]
-            points[:, column] = shifted(far, offset, self.dtype) if offset else to_dtype(far, self.dtype)
+        for index, column in enumerate(self.varying):
+            offset = self.offsets[index] if self.offsets else 0
+            values_of_column = decoded[:, index]
+            points[:, column] = (
+                shifted(values_of_column, offset, self.dtype) if offset else to_dtype(values_of_column, self.dtype)
+            )
         for column, value in self.constants:
             points[:, column] = value
         return points
 
     def restore(self, values: Tensor) -> NDArray[np.generic]:
-        """Map network units back to the array that came in: as `decode`, but with as many axes and digits."""
+        """Map network units to an array in the form of the data: as `decode`, but with its rank and extended dtype."""
         points = self.decode(values)
         points = points if self.extended is None else points.astype(self.extended)
         return points[:, 0] if self.rank == 1 else points
@@ -132,7 +134,7 @@ class PointsCodec:
         given = state.get("given", {})
         extended = np.dtype(given["dtype"]) if "dtype" in given else None
         if extended is not None and extended.kind != "f":
-            raise ValueError(f"points of {extended} have no digits beyond float64's")
+            raise ValueError(f"points of {extended} are not wider than float64")
         return cls(
             bounded=bool(state.get("bounded", False)),
             rank=1 if given.get("rank") == 1 else 2,
@@ -148,21 +150,21 @@ class PointsCodec:
 class PointsSource(FiniteSource):
     """The rows of an array as a `Source`.
 
-    Scales and constant columns are found over all rows, those held out among them.
+    Scales and constant columns are computed over all rows, including held-out ones.
 
     Args:
-        array: Shape (N, D) or (N,), which is one column; a real dtype; may be memory-mapped, or masked: masked cells
-            are missing ones.
+        array: Shape (N, D) or (N,), which is one column; a real dtype; may be memory-mapped or masked; masked cells
+            are missing values.
         name: As the user called it.
         options: `held_out`, `scaling` and `missing` ("error" or "drop") apply.
         seed: Of the split.
         labels: A label for each point, shape (N,), or a table of several.
-        labels_name: What the labels are called where they came from; given without them, they are named as not used.
-        notes: What the reader has to say.
+        labels_name: Name of the labels; without `labels`, the description says that they are not used.
+        notes: Notes of the reader.
 
     Raises:
-        DataError: Fewer than 2 rows, NaN or infinite values that are not to be dropped, nothing that changes.
-        UsageError: `missing="keep"`, which only tables have; a condition that is not there.
+        DataError: Fewer than 2 rows, NaN or infinite values with `missing="error"`, or only constant columns.
+        UsageError: `missing="keep"`, which only tables support; an unknown condition.
     """
 
     codec: PointsCodec
@@ -185,13 +187,13 @@ class PointsSource(FiniteSource):
         rank, extended = array.ndim, None
         if array.dtype.kind == "f" and array.dtype.itemsize > 8:
             extended = array.dtype
-            # What float64 cannot hold becomes infinite here, and is counted below.
+            # Values beyond float64 become infinite, and are counted below.
             with np.errstate(over="ignore"):
                 array = array.astype(np.float64)
             notes += (f"{extended} is learnt as float64",)
         array = array.reshape(len(array), -1)
         rows = _usable_rows(array, name, options)
-        # What lies under a mask is in rows that are dropped by now.
+        # Rows with masked cells are dropped by now.
         array = array.data if isinstance(array, np.ma.MaskedArray) else array
         offers, row_conditions = conditions_of_labels(labels, len(array), name, options, rows)
         if row_conditions is not None and row_conditions.kept is not None:
@@ -202,7 +204,7 @@ class PointsSource(FiniteSource):
             raise DataError(
                 f"{name}: {counted(count, 'row')} of {counted(array.shape[1], 'column')}{left}; "
                 "needs at least 2 rows and 1 column",
-                remedy="Give more data: a distribution cannot be learnt from less.",
+                remedy="Give more data: a distribution cannot be learnt from fewer rows.",
             )
         if count < len(array):
             notes += (f"{counted(len(array) - count, 'row')} with NaN or infinite values dropped",)
@@ -224,7 +226,7 @@ class PointsSource(FiniteSource):
         self._unused = labels_name if row_conditions is None else ""
 
     def describe(self) -> str:
-        """Say in one line what was found."""
+        """The points in one line: rows, columns, dtype, labels, split."""
         columns = self.codec.num_columns
         constant = f" ({len(self.codec.constants)} constant)" if self.codec.constants else ""
         noun = "column" if columns == 1 else "columns"
@@ -234,39 +236,39 @@ class PointsSource(FiniteSource):
 
 
 def _blocks(array: NDArray[np.generic]) -> Iterator[slice]:
-    """Slices of rows whose float64 copies stay small, however large the array."""
+    """Slices of rows whose float64 copies have at most `_BLOCK_BYTES`."""
     step = max(1, _BLOCK_BYTES // (8 * max(1, array.shape[1])))
     for start in range(0, len(array), step):
         yield slice(start, start + step)
 
 
 def _row_encoder(array: NDArray[np.generic], codec: PointsCodec) -> Callable[[Tensor], Tensor]:
-    """Encode rows by their numbers: from an encoded copy in memory, or from disk where that would be too large."""
+    """Encode rows by their numbers: from an encoded copy in memory, or from disk if that would be too large."""
     if isinstance(array, np.memmap) and array.nbytes > _KEEP_BYTES:
         return lambda numbers: codec.encode(array[numbers.numpy()])
     encoded = torch.empty(len(array), *codec.layout.shape, dtype=torch.float32, device="cpu")
     for part in _blocks(array):
-        # Rows that were dropped hold NaN or Inf here, and are never drawn.
+        # Dropped rows may hold NaN or Inf; they are never drawn.
         with np.errstate(invalid="ignore", over="ignore"):
             encoded[part] = codec.encode(array[part])
     return encoded.__getitem__
 
 
 def _usable_rows(array: NDArray[np.generic], name: str, options: DataOptions) -> NDArray[np.int64] | None:
-    """Row numbers without NaN or Inf if some are to be dropped, None if all are good."""
+    """Numbers of the rows without NaN or Inf; None if all rows are finite."""
     is_masked = isinstance(array, np.ma.MaskedArray)
     if array.dtype.kind != "f" and not is_masked:
         return None
     count = 0
     cells: list[str] = []
-    good = np.ones(len(array), dtype=bool)
+    is_finite = np.ones(len(array), dtype=bool)
     for part in _blocks(array):
         bad = np.ma.getmaskarray(array[part]) if is_masked else ~np.isfinite(array[part])
         if is_masked and array.dtype.kind == "f":
             bad = bad | ~np.isfinite(np.ma.getdata(array[part]))
         if bad.any():
             count += int(bad.sum())
-            good[part] = ~bad.any(axis=1)
+            is_finite[part] = ~bad.any(axis=1)
             for row, column in np.argwhere(bad)[: 5 - len(cells)]:
                 value = array[part.start + row, column]
                 shown = "masked" if value is np.ma.masked else value
@@ -274,12 +276,12 @@ def _usable_rows(array: NDArray[np.generic], name: str, options: DataOptions) ->
     if not count:
         return None
     if options.missing == "drop":
-        return np.flatnonzero(good)
+        return np.flatnonzero(is_finite)
     more = ", ..." if count > len(cells) else ""
     what = "masked, NaN or infinite" if is_masked else "NaN or infinite"
     raise DataError(
         f"{name}: {count:,} {what} {'cell' if count == 1 else 'cells'}: {', '.join(cells)}{more}",
-        remedy="Use --missing drop to leave these rows out.",
+        remedy="Use --missing drop to drop these rows.",
     )
 
 
@@ -303,24 +305,24 @@ def _fit(
     fixed = np.flatnonzero(low == high)
     varying = np.flatnonzero(low != high)
     if not len(varying):
-        raise DataError(f"{name}: every column is constant", remedy="There is nothing to learn: look at the data.")
+        raise DataError(f"{name}: every column is constant", remedy="There is nothing to learn: check the data.")
     offsets = _offsets(low[varying], high[varying])
-    lows, highs = _less(low[None, varying], offsets)[0], _less(high[None, varying], offsets)[0]
+    lows, highs = _subtract(low[None, varying], offsets)[0], _subtract(high[None, varying], offsets)[0]
     if len(fixed):
         shown = ", ".join(str(column + 1) for column in fixed[:5]) + (", ..." if len(fixed) > 5 else "")
-        said = f"{name}: constant columns ({shown}) are not learnt and come back as they are"
-        warnings.warn(said, DataWarning, stacklevel=2)
+        message = f"{name}: constant columns ({shown}) are not learnt; samples get the same values"
+        warnings.warn(message, DataWarning, stacklevel=2)
 
     def blocks() -> Iterator[Floats]:
         for block in usable():
-            yield _less(block if len(varying) == block.shape[1] else block[:, varying], offsets)
+            yield _subtract(block if len(varying) == block.shape[1] else block[:, varying], offsets)
 
     bounded = array.dtype.kind == "b" and options.scaling == "auto"
     if bounded:
-        # Around 0, where a generator that ends in tanh is steepest, lies the threshold between the two.
-        scaling, said = Scaling.flags(len(varying)), "booleans are seen as -1 and 1"
+        # The threshold between the two is 0, where tanh is steepest.
+        scaling, note = Scaling.flags(len(varying)), "booleans are encoded as -1 and 1"
     else:
-        scaling, said = _choose(lows, highs, blocks, name, options)
+        scaling, note = _scaling(lows, highs, blocks, name, options)
     constants = tuple((int(column), low[column].item()) for column in fixed)
     codec = PointsCodec(
         dtype=array.dtype,
@@ -330,11 +332,11 @@ def _fit(
         scaling=scaling,
         bounded=bounded,
     )
-    return codec, said
+    return codec, note
 
 
 def _offsets(low: NDArray[np.generic], high: NDArray[np.generic]) -> tuple[int, ...]:
-    """What to take off each column of whole numbers; empty where that is nothing."""
+    """The offset of each column of integers; empty if all are 0."""
     if low.dtype.kind not in "iu":
         return ()
     ends = [(int(least), int(largest)) for least, largest in zip(low.tolist(), high.tolist(), strict=True)]
@@ -342,8 +344,8 @@ def _offsets(low: NDArray[np.generic], high: NDArray[np.generic]) -> tuple[int, 
     return offsets if any(offsets) else ()
 
 
-def _less(values: NDArray[np.generic], offsets: tuple[int, ...]) -> Floats:
-    """Points as float64, less the offsets, which are taken off exactly."""
+def _subtract(values: NDArray[np.generic], offsets: tuple[int, ...]) -> Floats:
+    """Points as float64 after the offsets are subtracted exactly, as integers."""
     floats = values.astype(np.float64)
     for column, offset in enumerate(offsets):
         if offset:
@@ -351,15 +353,15 @@ def _less(values: NDArray[np.generic], offsets: tuple[int, ...]) -> Floats:
     return floats
 
 
-def _choose(
+def _scaling(
     lows: Floats, highs: Floats, blocks: Callable[[], Iterator[Floats]], name: str, options: DataOptions
 ) -> tuple[Scaling, str]:
-    """The scaling that the options ask for, and a line that says which."""
+    """The scaling according to the options, and a note on it."""
     if options.scaling == "none":
         largest = float(max(np.abs(lows).max(), np.abs(highs).max()))
         if largest > float(np.finfo(np.float32).max):
             raise DataError(
-                f"{name}: values reach {largest:.3g}, more than the networks' float32 can hold unscaled",
+                f"{name}: values reach {largest:.3g}, beyond the range of float32",
                 remedy="Leave --scaling at auto.",
             )
         return Scaling.identity(len(lows)), "columns are not scaled"

@@ -1,4 +1,4 @@
-"""Shift and stretch columns so that networks see numbers of order one, for any finite float64."""
+"""Affine scaling of columns to mean 0 and standard deviation 1, without overflow for any finite float64."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 EXACT = 2**53
-"""Up to here every whole number is a float64 of its own."""
+"""float64 represents all integers up to this one exactly."""
 
-# Differences of larger numbers might overflow: such columns are halved before anything is subtracted.
+# Differences of larger numbers may overflow: such columns are halved first.
 _HALVE_ABOVE = 1e307
 
 
@@ -22,15 +22,15 @@ _HALVE_ABOVE = 1e307
 class Scaling:
     """The affine map z = ((h x − low) / span − mean) / spread of each column, and its inverse.
 
-    h x − low lies in [0, span] for the data it was fitted to, so that no step overflows or underflows, be the data near
-    1e308 or denormal, or a small spread around a large value.
+    For the data of the fit, h x − low is in [0, span]. No step overflows or underflows, even if values are near 1e308,
+    denormal, or have a small spread around a large value.
 
     Attributes:
-        half: h: ½ for columns of huge values, else 1. Shape (D,), as all the others.
+        half: h: ½ for columns of very large values, else 1. Shape (D,), as all fields.
         low: Least value of each column, times h.
-        span: Largest less least value, times h.
+        span: Largest minus least value, times h.
         mean: Mean of (h x − low) / span.
-        spread: Standard deviation of the same, or the one factor that several columns share.
+        spread: Standard deviation of the same, or a factor common to several columns.
     """
 
     half: Floats
@@ -53,12 +53,12 @@ class Scaling:
 
     @classmethod
     def fit(cls, low: Floats, high: Floats, blocks: Callable[[], Iterator[Floats]]) -> Scaling:
-        """Give each column mean 0 and standard deviation 1.
+        """Fit the map that gives each column mean 0 and standard deviation 1.
 
         Args:
             low: Least value of each column, shape (D,).
             high: Largest value of each column, greater than `low` everywhere.
-            blocks: Called once; yields the rows in blocks of shape (n, D), finite.
+            blocks: Returns the rows in blocks of shape (n, D), finite. It is called once.
 
         Returns:
             The map.
@@ -68,7 +68,7 @@ class Scaling:
         count, mean, squares = 0, np.zeros_like(low), np.zeros_like(low)
         for block in blocks():
             unit = (block * half - low) / span
-            # Chan, Golub and LeVeque's pairwise update: one pass that does not cancel.
+            # Chan, Golub and LeVeque's pairwise update: one pass without cancellation.
             size, centre = len(unit), unit.mean(axis=0)
             shift, total = centre - mean, count + size
             squares += ((unit - centre) ** 2).sum(axis=0) + shift**2 * (count * size / total)
@@ -77,7 +77,7 @@ class Scaling:
         return cls(half=half, low=low, span=span, mean=mean, spread=np.sqrt(squares / count))
 
     def common(self) -> Scaling:
-        """Divide all columns by one factor, the root mean square of their standard deviations, keeping directions."""
+        """Scale all columns by one factor, the root mean square of their standard deviations; directions are kept."""
         half = np.full_like(self.half, self.half.min(initial=1.0))
         low, span = self.low * (half / self.half), self.span * (half / self.half)
         widest = span.max(initial=0.0)
@@ -93,7 +93,7 @@ class Scaling:
 
     @property
     def unit(self) -> float | None:
-        """How many data units one network unit is, or None where columns differ in it."""
+        """The number of data units in one network unit; None if columns have different scales."""
         units = self.span * (self.spread / self.half)
         return float(units[0]) if len(units) and bool((units == units[0]).all()) else None
 
@@ -103,12 +103,12 @@ class Scaling:
         return scaled
 
     def decode(self, scaled: Floats) -> Floats:
-        """Map network units, shape (N, D), back to data, held within the range of float64."""
+        """Map network units, shape (N, D), to data, clipped to the range of float64."""
         largest = np.finfo(np.float64).max * self.half
         with np.errstate(over="ignore"):
             values = (scaled * self.spread + self.mean) * self.span + self.low
-        held: Floats = np.clip(values, -largest, largest) / self.half
-        return held
+        clipped: Floats = np.clip(values, -largest, largest) / self.half
+        return clipped
 
     def state(self) -> dict[str, object]:
         """Plain JSON values."""
@@ -124,7 +124,7 @@ _FIELDS = ("half", "low", "span", "mean", "spread")
 
 
 def to_dtype(values: Floats, dtype: np.dtype[Any]) -> NDArray[np.generic]:
-    """Bring float64 to a dtype: whole numbers are rounded, and all are held within the dtype's range.
+    """Convert float64 to a dtype: values are clipped to its range, and rounded if it is an integer.
 
     Args:
         values: Any shape.
@@ -140,7 +140,7 @@ def to_dtype(values: Floats, dtype: np.dtype[Any]) -> NDArray[np.generic]:
         return (values >= 0.5).astype(dtype)
     limits = np.iinfo(dtype)
     rounded = np.rint(values)
-    # float(2**63 - 1) is 2**63, which no int64 holds: the ends are set by hand instead of by clipping.
+    # float(2**63 - 1) is 2**63, which overflows int64: the limits are assigned, not clipped to.
     low, high = rounded <= float(limits.min), rounded >= float(limits.max)
     whole = np.where(low | high, 0.0, rounded).astype(dtype)
     whole[low], whole[high] = limits.min, limits.max
@@ -148,32 +148,32 @@ def to_dtype(values: Floats, dtype: np.dtype[Any]) -> NDArray[np.generic]:
 
 
 def distances(values: NDArray[Any], low: int) -> NDArray[np.uint64]:
-    """How far whole numbers of any 64-bit type lie above the least of them, exactly.
+    """The exact differences of integers of any 64-bit type from a lower bound.
 
     Args:
-        values: Whole numbers, none less than `low`; any shape.
+        values: Integers, none less than `low`; any shape.
         low: Of the same type.
 
     Returns:
-        Unsigned, of the same shape: the widest distance, 2^64 − 1, fits too.
+        Unsigned, of the same shape: even 2^64 − 1 fits.
     """
-    # Unsigned numbers wrap around, and the difference comes out right whatever the signs.
+    # Unsigned integers wrap around, so that the difference is correct for all signs.
     wrapped: NDArray[np.uint64] = values.astype(np.uint64) - np.uint64(low % 2**64)
     return wrapped
 
 
 def above(far: NDArray[np.uint64], low: int, dtype: np.dtype[Any]) -> NDArray[np.generic]:
-    """The inverse of `distances`: whole numbers of `dtype` that lie so far above `low`."""
+    """The inverse of `distances`: `low` plus differences, as integers of `dtype`."""
     whole: NDArray[np.generic] = (far + np.uint64(low % 2**64)).astype(dtype)
     return whole
 
 
 def shifted(far: Floats, low: int, dtype: np.dtype[Any]) -> NDArray[np.generic]:
-    """Whole numbers at distances from `low` of either sign, rounded and held within the dtype's range.
+    """`low` plus differences of either sign, rounded and clipped to the range of the dtype.
 
     Args:
-        far: Distances, finite; any shape.
-        low: Of the dtype; added as a whole number, so that nothing is rounded away.
+        far: Differences, finite; any shape.
+        low: Of the dtype; added as an integer, without rounding error.
         dtype: Integer.
 
     Returns:

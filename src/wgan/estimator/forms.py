@@ -19,7 +19,7 @@ from wgan.data.columns import Category, Column, Constant, Number
 from wgan.data.columns.raw import read_frame
 from wgan.data.columns.types import to_plain, type_from_text
 from wgan.data.images.arrays import pixels_from_array
-from wgan.data.images.source import Axes, ImageCodec
+from wgan.data.images.codec import Axes, ImageCodec
 from wgan.data.points import PointsCodec
 from wgan.data.row_conditions import LABEL
 from wgan.data.source import Codec, Labelled, Samples

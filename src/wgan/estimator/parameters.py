@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from wgan.errors import UsageError, WganError
+from wgan.errors import SPELLING, UsageError, WganError
 from wgan.estimator.forms import name_of
 from wgan.settings import PER_COLUMN, DataOptions, Settings, problems, refuse, settings_fields
 from wgan.settings.recipes import recipe
@@ -84,12 +84,15 @@ class Parameters:
 
 @contextlib.contextmanager
 def naming_parameters() -> Iterator[None]:
-    """Within the block, errors name settings as the estimator's parameters."""
+    """Within the block, errors and warnings name settings as the estimator's parameters."""
+    token = SPELLING.set(as_parameter)
     try:
         yield
     except WganError as error:
         error.spelling = as_parameter
         raise
+    finally:
+        SPELLING.reset(token)
 
 
 def as_parameter(name: str, value: str | None) -> str:

@@ -1,18 +1,17 @@
-"""Drawings of a run (the curve, what it is worth, points in the plane, marginals), of several, and of transport plans.
+"""Figures of a run, of several runs, of transport plans and of the studies.
 
-Arrays in, a matplotlib figure out, in two themes.
-
-No figure touches matplotlib's global state, and the same arrays give the same bytes.
+Each function takes arrays and returns a matplotlib figure in one of two themes. Matplotlib's global state is not
+changed, and the same arrays give the same bytes.
 """
 
 from wgan.figures.canvas import DARK, LIGHT, Floats, Theme, png, svg
 from wgan.figures.columns import MAX_MARGINALS, marginals
-from wgan.figures.curves import Judged, curve, median_filtered, median_width
-from wgan.figures.evidence import MOST_RUNS, Bracket, bracket, by_layer, scores, small_lines, together
-from wgan.figures.failures import choosing, reaching, starving
-from wgan.figures.plans import moving_plan
+from wgan.figures.curves import EvaluatedDistance, curve, median_filtered, median_width
+from wgan.figures.evidence import MOST_RUNS, Bracket, bracket, by_layer, overlay, scores, small_lines
+from wgan.figures.failures import gaussian_fits, generator_gradients, vanishing_gradients
+from wgan.figures.plans import transport_plan
 from wgan.figures.points import scatter, scatters
-from wgan.figures.proofs import Followed, Known, confusion, following, known
+from wgan.figures.proofs import KnownPair, Trace, confusion, known, traces
 
 __all__ = [
     "DARK",
@@ -20,29 +19,29 @@ __all__ = [
     "MAX_MARGINALS",
     "MOST_RUNS",
     "Bracket",
+    "EvaluatedDistance",
     "Floats",
-    "Followed",
-    "Judged",
-    "Known",
+    "KnownPair",
     "Theme",
+    "Trace",
     "bracket",
     "by_layer",
-    "choosing",
     "confusion",
     "curve",
-    "following",
+    "gaussian_fits",
+    "generator_gradients",
     "known",
     "marginals",
     "median_filtered",
     "median_width",
-    "moving_plan",
+    "overlay",
     "png",
-    "reaching",
     "scatter",
     "scatters",
     "scores",
     "small_lines",
-    "starving",
     "svg",
-    "together",
+    "traces",
+    "transport_plan",
+    "vanishing_gradients",
 ]

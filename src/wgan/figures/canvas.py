@@ -1,4 +1,4 @@
-"""What every drawing shares: two themes, a page's width, the reader's font, and bytes that depend on it alone."""
+"""What all figures share: two themes, the page width, fonts, and reproducible bytes."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Floats: TypeAlias = NDArray[np.float64]
 PAGE_WIDTH = 7.6
 """Inches of a figure that is as wide as the page."""
 
-# Laid out in DejaVu Sans, which matplotlib carries, and shown in the reader's own font, which is slightly narrower.
+# The layout is computed in DejaVu Sans, which matplotlib includes. The reader's own font is slightly narrower.
 _READERS_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Theme:
-    """Colours that stay apart for colour-blind readers (after Okabe and Ito) on one background.
+    """Colours on one background that colour-blind readers can tell apart (after Okabe and Ito).
 
     Attributes:
         ink: Text.
         faint: Axes, ticks and notes.
-        grid: Hyperparameters behind the data.
-        real: What the data is drawn in.
-        generated: What samples are drawn in.
-        judged: What measured distances are drawn in.
-        runs: What several runs on one axis are drawn in.
+        grid: Grid lines.
+        real: Real data.
+        generated: Samples.
+        distance: Measured distances.
+        runs: Several runs on one axis.
     """
 
     ink: str
@@ -44,7 +44,7 @@ class Theme:
     grid: str
     real: str
     generated: str
-    judged: str
+    distance: str
     runs: tuple[str, ...]
 
 
@@ -54,7 +54,7 @@ LIGHT = Theme(
     grid="#e7e9ec",
     real="#9aa1ab",
     generated="#0072b2",
-    judged="#c2410c",
+    distance="#c2410c",
     runs=("#0072b2", "#c2410c", "#00805f", "#a3478e", "#7d7700", "#1f2328"),
 )
 DARK = Theme(
@@ -63,13 +63,13 @@ DARK = Theme(
     grid="#2b3038",
     real="#7d8590",
     generated="#56b4e9",
-    judged="#f0904f",
+    distance="#f0904f",
     runs=("#56b4e9", "#f0904f", "#2fbf95", "#dd92cf", "#e8dc4a", "#e6e8eb"),
 )
 
 
 def svg(figure: Figure, *, theme: Theme = LIGHT) -> bytes:
-    """The figure as SVG on a transparent ground, its text in the reader's own font. The theme is the figure's own."""
+    """The figure as SVG with a transparent background and the reader's own font; `theme` is that of the figure."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()
@@ -93,13 +93,13 @@ _STYLED = threading.RLock()
 
 @contextmanager
 def style(theme: Theme) -> Iterator[None]:
-    """Typography and rules for what is made and drawn inside; names of the user's are never read as mathematics.
+    """The style of a theme; text of the user is never parsed as mathematics.
 
-    Matplotlib makes ticks as late as when it draws, so drawing needs the style too.
+    Matplotlib creates ticks when it draws, so that drawing needs the style too.
     """
     import matplotlib as mpl
 
-    style: Any = {
+    parameters: Any = {
         "text.parse_math": False,
         "font.family": ["DejaVu Sans"],
         "font.size": 8.6,
@@ -132,17 +132,17 @@ def style(theme: Theme) -> Iterator[None]:
         "legend.handlelength": 1.4,
         "legend.borderaxespad": 0.0,
     }
-    usual = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
+    errors = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
     # Matplotlib has one style for the whole process.
-    with _STYLED, mpl.rc_context(), usual:
-        # What the reader keeps in a matplotlibrc must not move a byte.
+    with _STYLED, mpl.rc_context(), errors:
+        # A matplotlibrc must not change the bytes.
         mpl.rcdefaults()
-        mpl.rcParams.update(style)
+        mpl.rcParams.update(parameters)
         yield
 
 
 def blank(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, whose panels make room for their labels."""
+    """An empty figure, width and height in inches, whose layout makes room for labels."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -150,8 +150,8 @@ def blank(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=layout)
 
 
-def power(value: float, place: object = None) -> str:
-    """A tick that does without an offset or a factor for the whole axis: 1e-3, 5e-5, 0.02, 300."""
+def power(value: float, position: object = None) -> str:
+    """A tick label without an offset or a factor for the whole axis: 1e-3, 5e-5, 0.02, 300."""
     if value == 0 or 0.01 <= abs(value) < 1e5:
         return f"{value:.6g}"
     digits, _, size = f"{value:.2e}".partition("e")
@@ -159,7 +159,7 @@ def power(value: float, place: object = None) -> str:
 
 
 def handles(theme: Theme) -> list[Any]:
-    """The entries of a legend that tells real from generated."""
+    """Legend entries for real and generated."""
     from matplotlib.patches import Patch
 
     return [Patch(color=theme.real, label="real"), Patch(color=theme.generated, label="generated")]

@@ -1,4 +1,4 @@
-"""The distribution of each column, generated beside real."""
+"""The distribution of each column, generated and real."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan.figures.axis_scales import AxisScale, finite
 from wgan.figures.canvas import LIGHT, PAGE_WIDTH, Floats, Theme, blank, handles, style
-from wgan.figures.frames import Frame, finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,17 +59,17 @@ def _draw_marginal(panel: Axes, generated: NDArray[Any], real: NDArray[Any] | No
         panel.set_xticks(ticks, [str(tick.astype(f"datetime64[{unit}]")) for tick in ticks.astype("datetime64[s]")])
     elif kinds <= set("fiu"):
         panel.locator_params(axis="x", nbins=4)
-        shown, true = finite(generated), None if real is None else finite(real)
-        frame = Frame.of(shown if true is None or len(true) == 0 else true)
-        _draw_histogram(panel, frame.apply(shown), None if true is None else frame.apply(true), theme)
-        panel.set_xlabel(frame.words)
+        fake, true = finite(generated), None if real is None else finite(real)
+        scale = AxisScale.of(fake if true is None or len(true) == 0 else true)
+        _draw_histogram(panel, scale.apply(fake), None if true is None else scale.apply(true), theme)
+        panel.set_xlabel(scale.label)
     else:
         _draw_bars(panel, generated.astype(str), None if real is None else real.astype(str), theme)
 
 
-def _seconds(moments: NDArray[Any]) -> Floats:
-    """Seconds since 1970 of all moments that are known."""
-    known = moments[~np.isnat(moments)].astype("datetime64[s]")
+def _seconds(times: NDArray[Any]) -> Floats:
+    """Seconds since 1970 of all times that are not missing."""
+    known = times[~np.isnat(times)].astype("datetime64[s]")
     return np.asarray(known, dtype=np.float64)
 
 
@@ -79,7 +79,7 @@ def _draw_histogram(panel: Axes, generated: Floats, real: Floats | None, theme: 
     for values, colour, is_real in ((real, theme.real, True), (generated, theme.generated, False)):
         if values is None or len(values) == 0:
             continue
-        # Shares of all samples, so that what falls outside the frame is missed and not spread over the rest.
+        # Shares of all samples, including those outside the axis.
         heights = np.histogram(values, edges)[0] / len(values) / np.diff(edges)
         if is_real:
             panel.stairs(heights, edges, fill=True, color=colour, alpha=0.45)
@@ -90,7 +90,7 @@ def _draw_histogram(panel: Axes, generated: Floats, real: Floats | None, theme: 
 
 
 def _edges(values: Floats) -> Floats:
-    """Some 40 edges between the outer thousandths; between whole numbers, each bin holds equally many of those."""
+    """Some 40 edges between the 0.1 and 99.9 percentiles; for integers, bins of equally many integers."""
     if len(values) == 0:
         return np.array([-0.5, 0.5])
     low, high = np.quantile(values, [0.001, 0.999], method="nearest")
@@ -98,8 +98,8 @@ def _edges(values: Floats) -> Floats:
         width = np.ceil((high - low + 1) / 40)
         return np.arange(low - 0.5, high + width, width)
     if not high - low > 1e-12 * max(abs(low), abs(high)):
-        room = 0.5 * max(abs(low), 1.0)
-        return np.linspace(low - room, low + room, 42)
+        margin = 0.5 * max(abs(low), 1.0)
+        return np.linspace(low - margin, low + margin, 42)
     return np.linspace(low - 0.04 * (high - low), high + 0.04 * (high - low), 41)
 
 
@@ -109,10 +109,10 @@ def _draw_bars(panel: Axes, generated: NDArray[Any], real: NDArray[Any] | None, 
     shown = [str(words[index]) for index in np.argsort(-counts, kind="stable")[:_MAX_CATEGORIES]]
     rows = np.arange(len(shown))
     drawn = [(generated, theme.generated)] if real is None else [(real, theme.real), (generated, theme.generated)]
-    thick = 0.72 / len(drawn)
-    for place, (values, colour) in enumerate(drawn):
+    height = 0.72 / len(drawn)
+    for number, (values, colour) in enumerate(drawn):
         shares = [float((values == word).mean()) if len(values) else 0.0 for word in shown]
-        panel.barh(rows + (place - (len(drawn) - 1) / 2) * thick, shares, height=thick, color=colour)
+        panel.barh(rows + (number - (len(drawn) - 1) / 2) * height, shares, height=height, color=colour)
     num = len(set(generated.tolist()) | set(main.tolist()))
     panel.set_yticks(rows, [_short(word, 16) or "(missing)" for word in shown])
     panel.tick_params(axis="y", labelsize=7.2)

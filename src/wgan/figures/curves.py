@@ -1,4 +1,4 @@
-"""The curve of the estimate and the distances judged beside it, against generator updates."""
+"""The estimate and the evaluated distances against generator updates."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _MAX_VERTICES = 1_500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """A distance measured now and then against held-out data, and its floor.
+class EvaluatedDistance:
+    """A distance between samples and held-out data along a run, and its floor.
 
     Attributes:
-        label: What was measured.
-        steps: Generator updates at which it was, shape (K,).
+        label: Name of the distance.
+        steps: Generator updates at the evaluations, shape (K,).
         values: The distances, shape (K,).
-        floors: What two sets of real samples of that size are apart, shape (K,); NaN where it is unknown.
+        floors: Distance between two sets of real samples of that size, shape (K,); NaN where it is unknown.
     """
 
     label: str
@@ -43,7 +43,7 @@ def median_width(num: int) -> int:
 
 
 def median_filtered(values: Floats) -> Floats:
-    """Pass a curve through a median filter of `median_width`, mirrored at its ends.
+    """Apply a median filter of `median_width`, mirrored at the ends.
 
     Args:
         values: Shape (K,).
@@ -60,20 +60,25 @@ def median_filtered(values: Floats) -> Floats:
 
 
 def curve(
-    steps: ArrayLike, estimate: ArrayLike, *, unit: str, judged: Sequence[Judged] = (), theme: Theme = LIGHT
+    steps: ArrayLike,
+    estimate: ArrayLike,
+    *,
+    unit: str,
+    distances: Sequence[EvaluatedDistance] = (),
+    theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw the estimate against generator updates, faint as it came and strong through the median filter.
+    """Draw the estimate against generator updates, raw and through the median filter.
 
     Args:
         steps: Generator updates, shape (K,).
-        estimate: The objective's estimate, shape (K,); points that are not finite are left out.
-        unit: What the estimate measures and in which unit.
-        judged: Measured distances, a panel below for each.
+        estimate: The objective's estimate, shape (K,); points that are not finite are omitted.
+        unit: What the estimate measures, and its unit.
+        distances: Evaluated distances, each drawn in a panel below.
         theme: Colours.
     """
     at, values = np.asarray(steps, dtype=np.float64), np.asarray(estimate, dtype=np.float64)
     at, values = at[np.isfinite(values)], values[np.isfinite(values)]
-    heights = [2.6] + [1.7] * len(judged)
+    heights = [2.6] + [1.7] * len(distances)
     with style(theme):
         figure = blank(PAGE_WIDTH, sum(heights) + 0.45 * len(heights))
         panels: list[Axes] = list(
@@ -81,9 +86,9 @@ def curve(
         )
         draw_estimate(panels[0], at, values, theme.generated, theme)
         panels[0].set_title(unit)
-        for panel, measured in zip(panels[1:], judged, strict=True):
-            _draw_judged(panel, measured, theme)
-        last = max([*at[-1:], *(step for measured in judged for step in measured.steps[-1:]), 0.0])
+        for panel, measured in zip(panels[1:], distances, strict=True):
+            _draw_distance(panel, measured, theme)
+        last = max([*at[-1:], *(step for measured in distances for step in measured.steps[-1:]), 0.0])
         panels[-1].set_xlim(0, last * 1.01 or 1.0)
         panels[-1].locator_params(axis="x", integer=True)
         panels[-1].set_xlabel("generator updates")
@@ -92,7 +97,7 @@ def curve(
 
 
 def draw_estimate(panel: Axes, at: Floats, values: Floats, colour: str, theme: Theme) -> None:
-    """Draw an estimate against generator updates, faint as it came and strong through the median filter."""
+    """Draw an estimate against generator updates, raw and through the median filter."""
     panel.grid(axis="y")
     if len(values) == 0:
         panel.text(0.5, 0.5, "nothing recorded yet", transform=panel.transAxes, ha="center", color=theme.faint)
@@ -109,37 +114,38 @@ def draw_estimate(panel: Axes, at: Floats, values: Floats, colour: str, theme: T
         panel.plot(*_thinned(at, smooth), color=colour, linewidth=1.7, label=f"median of {width} records")
     low, high = np.percentile(values, [0.5, 99.5])
     low, high = min(low, smooth.min(), 0.0), max(high, smooth.max(), 0.0)
-    room = 0.06 * (high - low) or 1.0
-    panel.set_ylim(low - (room if low < 0 else 0.0), high + room)
+    margin = 0.06 * (high - low) or 1.0
+    panel.set_ylim(low - (margin if low < 0 else 0.0), high + margin)
     if low < 0:
         panel.axhline(0, color=theme.faint, linewidth=0.6)
     panel.legend(loc="best", ncols=2)
 
 
-def _draw_judged(panel: Axes, judged: Judged, theme: Theme) -> None:
+def _draw_distance(panel: Axes, evaluated: EvaluatedDistance, theme: Theme) -> None:
     panel.grid(axis="y")
-    panel.set_title(judged.label)
+    panel.set_title(evaluated.label)
+    steps, dashes = evaluated.steps, (0, (4, 3))
     panel.plot(
-        judged.steps, judged.values, color=theme.judged, linewidth=1.2, marker="o", markersize=3.6, label="samples"
+        steps, evaluated.values, color=theme.distance, linewidth=1.2, marker="o", markersize=3.6, label="samples"
     )
-    floors = judged.floors[np.isfinite(judged.floors)]
+    floors = evaluated.floors[np.isfinite(evaluated.floors)]
     if len(floors):
         label = "floor: two sets of real samples"
-        panel.plot(judged.steps, judged.floors, color=theme.faint, linewidth=1.1, linestyle=(0, (4, 3)), label=label)
+        panel.plot(steps, evaluated.floors, color=theme.faint, linewidth=1.1, linestyle=dashes, label=label)
         if len(floors) == 1:
-            panel.axhline(floors[0], color=theme.faint, linewidth=1.1, linestyle=(0, (4, 3)))
-    everything = np.concatenate([judged.values[np.isfinite(judged.values)], floors])
-    if len(everything) and everything.min() > 0 and everything.max() > 12 * everything.min():
+            panel.axhline(floors[0], color=theme.faint, linewidth=1.1, linestyle=dashes)
+    values = np.concatenate([evaluated.values[np.isfinite(evaluated.values)], floors])
+    if len(values) and values.min() > 0 and values.max() > 12 * values.min():
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         panel.yaxis.set_minor_formatter(lambda value, _: "")
-    elif len(everything) and everything.min() >= 0:
-        panel.set_ylim(0, everything.max() * 1.12 or 1.0)
+    elif len(values) and values.min() >= 0:
+        panel.set_ylim(0, values.max() * 1.12 or 1.0)
     panel.legend(loc="best", ncols=2)
 
 
 def _thinned(at: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """A curve of many points as the least and the greatest of each short stretch, which looks the same."""
+    """A curve of many points reduced to the minimum and maximum of each short interval, which looks the same."""
     if len(values) <= 2 * _MAX_VERTICES:
         return at, values
     kept: list[int] = []

@@ -1,4 +1,4 @@
-"""Whether a critic's number can be believed: the distance that it bounds beside it, and what else was measured."""
+"""Evidence on a critic's estimate: bounds and values of the distance, and small figures of other numbers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SMALL_WIDTH = 3.7
-"""Inches of a figure of which two stand side by side on a page."""
+"""Inches of a figure of half the page width."""
 MOST_RUNS = 12
-"""Runs on one axis, at most: more colours and marks are not told apart."""
+"""Runs on one axis, at most: more colours and markers cannot be told apart."""
 
 _SMALL_HEIGHT = 2.15
 _MOST_LETTERS = 100
@@ -28,26 +28,26 @@ _ROW_HEIGHT = 0.18
 _DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _FLOOR = (0, (1, 2))
 _EXACT = (0, (4, 2))
-_MARKS = ("o", "s", "^", "D", "v", "P")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
 _MOST_MARKED = 40
 _FAR = 12.0
-"""Numbers that are so many times apart are drawn by powers of ten."""
+"""Ratio of the largest to the smallest number from which on an axis is logarithmic."""
 _DECADES = 4.0
-"""Powers of ten that an axis of distances shows; of other numbers twice as many."""
+"""Powers of ten that an axis of distances shows; twice as many for other numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bracket:
-    """What is known of the distance between held-out rows and samples along a run; NaN where it is not.
+    """Bounds and values of the distance between held-out rows and samples along a run; NaN where unknown.
 
     Attributes:
-        name: The run.
-        at: Where its looks are on the axis, such as generator updates, shape (K,).
-        certified: Ŵ, which the critic proves: a lower bound, shape (K,), as all the others.
-        exact: The distance.
-        low: Lower end of its interval.
-        high: Upper end.
-        floor: The distance of other real rows in place of samples.
+        name: Name of the run.
+        at: Position of its diagnoses on the axis, such as generator updates, shape (K,).
+        certified: Ŵ, the critic's lower bound, shape (K,), like all the others.
+        exact: The exact distance.
+        low: Lower limit of its interval.
+        high: Upper limit of its interval.
+        floor: The exact distance of other real rows.
     """
 
     name: str
@@ -60,36 +60,36 @@ class Bracket:
 
 
 def bracket(found: Bracket, raw: tuple[ArrayLike, ArrayLike], *, unit: str, scale: str, theme: Theme = LIGHT) -> Figure:
-    """Draw the distance between what the critic proves of it and its exact value, and the raw estimate by itself.
+    """Draw the critic's lower bound and the exact distance, and the raw estimate in a panel below.
 
     Args:
-        found: What is known of the distance, against generator updates.
+        found: Bounds and values of the distance, against generator updates.
         raw: Generator updates and the training estimate at each, shape (K,) both.
-        unit: What the upper panel shows, and in which unit.
-        scale: The same of the raw estimate.
+        unit: Title of the upper panel, with the unit.
+        scale: Title of the lower panel, with the unit of the raw estimate.
         theme: Colours.
     """
     heights = [2.7, 1.5]
     with style(theme):
         figure = blank(PAGE_WIDTH, sum(heights) + 0.9)
         above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": heights})
-        _draw_bracket(above, found, theme.judged, theme.generated, theme)
+        _draw_bracket(above, found, theme.distance, theme.generated, theme)
         above.set_title(unit)
         at, values = (np.asarray(side, dtype=np.float64) for side in raw)
         at, values = at[np.isfinite(values)], values[np.isfinite(values)]
         draw_estimate(below, at, values, theme.ink, theme)
         below.set_title(textwrap.fill(scale, _MOST_LETTERS))
-        _along(below, max([*at[-1:], *found.at[-1:], 0.0]), "generator updates")
+        _x_axis(below, max([*at[-1:], *found.at[-1:], 0.0]), "generator updates")
     return figure
 
 
-def together(runs: Sequence[Bracket], *, unit: str, across: str, theme: Theme = LIGHT) -> Figure:
-    """Draw several runs on one axis: what each critic proves, and the exact distance with its interval.
+def overlay(runs: Sequence[Bracket], *, unit: str, across: str, theme: Theme = LIGHT) -> Figure:
+    """Draw several runs on one axis: each critic's lower bound, and the exact distance with its interval.
 
     Args:
         runs: At most `MOST_RUNS` of them.
-        unit: What is shown, and in which unit.
-        across: What they are drawn against.
+        unit: Title, with the unit.
+        across: Label of the x axis.
         theme: Colours.
     """
     from matplotlib.lines import Line2D
@@ -101,19 +101,19 @@ def together(runs: Sequence[Bracket], *, unit: str, across: str, theme: Theme = 
         figure = blank(PAGE_WIDTH, 4.2 + 0.2 * rows)
         panel = figure.subplots()
         panel.grid(axis="y")
-        for place, run in enumerate(runs):
-            colour, mark = _dress(place, theme)
+        for number, run in enumerate(runs):
+            colour, marker = _run_style(number, theme)
             _draw_exact(panel, run, colour, linestyle=_EXACT)
-            # Lines of few looks are easier to tell apart with a mark on each; a single look is nothing but its mark.
+            # Lines of few points are easier to tell apart with markers, and a single point needs one.
             size = 4.0 if len(run.at) <= _MOST_MARKED else 0.0
-            panel.plot(run.at, run.certified, color=colour, linewidth=1.7, marker=mark, markersize=size)
+            panel.plot(run.at, run.certified, color=colour, linewidth=1.7, marker=marker, markersize=size)
             _draw_floor(panel, run, color=theme.faint, linestyle=_FLOOR)
         _scale_distances(panel, runs)
         panel.set_title(unit)
-        _along(panel, max((float(np.nanmax(run.at, initial=0.0)) for run in runs), default=0.0), across)
+        _x_axis(panel, max((float(np.nanmax(run.at, initial=0.0)) for run in runs), default=0.0), across)
         entries: list[Any] = [
-            Line2D([], [], color=colour, marker=mark, markersize=4.0, linewidth=1.7)
-            for colour, mark in (_dress(place, theme) for place in range(len(runs)))
+            Line2D([], [], color=colour, marker=marker, markersize=4.0, linewidth=1.7)
+            for colour, marker in (_run_style(number, theme) for number in range(len(runs)))
         ]
         entries += [
             Line2D([], [], color=theme.faint, linewidth=1.7),
@@ -136,19 +136,19 @@ def small_lines(
     is_share: bool = False,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw a few numbers along a run, small.
+    """Draw a few numbers along a run in a small figure.
 
     Args:
         at: Generator updates, shape (K,).
-        lines: By name, shape (K,) each, four at most. What is not finite is left out.
-        title: What they are.
-        marks: Levels to compare them with, by name; an empty one needs no legend.
-        limits: Ends of the upright axis; chosen by the numbers, 0 among them where they stay of a size, if None.
-        is_share: Whether to begin at 0 however small some of the numbers are.
+        lines: Name to numbers of shape (K,), four at most. Numbers that are not finite are omitted.
+        title: Title of the figure.
+        marks: Name to a level that is drawn for comparison; one with an empty name is not in the legend.
+        limits: Limits of the y axis; chosen from the numbers if None.
+        is_share: Whether the y axis starts at 0, whatever the numbers.
         theme: Colours.
     """
     steps = np.asarray(at, dtype=np.float64)
-    colours = (theme.generated, theme.judged, theme.ink, theme.real)
+    colours = (theme.generated, theme.distance, theme.ink, theme.real)
     with style(theme):
         labels = [*lines, *filter(None, marks or {})]
         rows = -(-len(labels) // 2) if len(labels) > 1 else 0
@@ -165,35 +165,35 @@ def small_lines(
             _scale(panel, drawn, [np.zeros(1)] if is_share else (), decades=2 * _DECADES)
         else:
             panel.set_ylim(*limits)
-        _along(panel, max([*steps[-1:], 0.0]), "generator updates", ticks=4)
+        _x_axis(panel, max([*steps[-1:], 0.0]), "generator updates", ticks=4)
         _title(panel, title, rows=rows)
     return figure
 
 
 def by_layer(players: Mapping[str, Mapping[str, Sequence[float]]], *, theme: Theme = LIGHT) -> Figure:
-    """Draw the norm of the gradient at each layer, a panel for each player, both on one scale of powers of ten.
+    """Draw the norm of the gradient at each layer, a panel for each player, on a common logarithmic scale.
 
     Args:
-        players: By name, at one or two moments by name the norms from the first layer to the last; those that are 0 are
-            drawn at the bottom.
+        players: Name of each player to its curves, at most two: label to norms from the first layer to the last. Zeros
+            are drawn at the bottom.
         theme: Colours.
     """
-    everything = np.array([norm for moments in players.values() for norms in moments.values() for norm in norms])
+    values = np.array([norm for curves in players.values() for norms in curves.values() for norm in norms])
     with style(theme):
         figure = blank(SMALL_WIDTH, _SMALL_HEIGHT)
         panels = figure.subplots(1, len(players), sharey=True, squeeze=False)[0]
-        for panel, (player, moments) in zip(panels, players.items(), strict=True):
+        for panel, (player, curves) in zip(panels, players.items(), strict=True):
             panel.grid(axis="y")
-            for place, (moment, norms) in enumerate(moments.items(), start=1):
-                colour, dash = (theme.generated, "solid") if place == len(moments) else (theme.real, _EXACT)
+            for number, (label, norms) in enumerate(curves.items(), start=1):
+                colour, dash = (theme.generated, "solid") if number == len(curves) else (theme.real, _EXACT)
                 layers = np.arange(1, len(norms) + 1)
                 panel.plot(
-                    layers, norms, color=colour, linestyle=dash, linewidth=1.4, marker="o", markersize=3.4, label=moment
+                    layers, norms, color=colour, linestyle=dash, linewidth=1.4, marker="o", markersize=3.4, label=label
                 )
             panel.set(title=player, xlabel="layer")
-            panel.set_xlim(0.6, max(map(len, moments.values()), default=1) + 0.4)
+            panel.set_xlim(0.6, max(map(len, curves.values()), default=1) + 0.4)
             panel.locator_params(axis="x", integer=True, nbins=6)
-        above = everything[np.isfinite(everything) & (everything > 0)]
+        above = values[np.isfinite(values) & (values > 0)]
         low, high = (above.min(), above.max()) if len(above) else (0.1, 1.0)
         if len(above):
             panels[0].set_yscale("log", nonpositive="clip")
@@ -205,12 +205,12 @@ def by_layer(players: Mapping[str, Mapping[str, Sequence[float]]], *, theme: The
 
 
 def scores(edges: ArrayLike, real: ArrayLike, fake: ArrayLike, *, theme: Theme = LIGHT) -> Figure:
-    """Draw how the critic scores held-out rows and samples, as shares of each.
+    """Draw histograms of the critic's scores of held-out rows and of samples, as shares.
 
     Args:
-        edges: Of the bins, shape (K + 1,).
-        real: Held-out rows in each, shape (K,).
-        fake: Samples in each, shape (K,).
+        edges: Edges of the bins, shape (K + 1,).
+        real: Counts of held-out rows, shape (K,).
+        fake: Counts of samples, shape (K,).
         theme: Colours.
     """
     ends = np.asarray(edges, dtype=np.float64)
@@ -233,10 +233,10 @@ def scores(edges: ArrayLike, real: ArrayLike, fake: ArrayLike, *, theme: Theme =
     return figure
 
 
-def _dress(place: int, theme: Theme) -> tuple[str, str]:
-    """The colour and the mark of a run; the first few differ in both, all in one of them."""
+def _run_style(number: int, theme: Theme) -> tuple[str, str]:
+    """The colour and the marker of a run; the first few differ in both, all in one of them."""
     num = len(theme.runs)
-    return theme.runs[place % num], _MARKS[(place + place // num) % len(_MARKS)]
+    return theme.runs[number % num], _MARKERS[(number + number // num) % len(_MARKERS)]
 
 
 def _draw_bracket(panel: Axes, found: Bracket, exact: str, certified: str, theme: Theme) -> None:
@@ -255,11 +255,11 @@ def _draw_bracket(panel: Axes, found: Bracket, exact: str, certified: str, theme
         panel.text(0.5, 0.5, "nothing measured", transform=panel.transAxes, ha="center", color=theme.faint)
 
 
-def _draw_exact(panel: Axes, run: Bracket, colour: str, **line: Any) -> None:  # noqa: ANN401 - matplotlib's own words
+def _draw_exact(panel: Axes, run: Bracket, colour: str, **line: Any) -> None:  # noqa: ANN401 - as matplotlib takes it
     known = np.isfinite(run.low) & np.isfinite(run.high)
     panel.fill_between(run.at, run.low, run.high, where=known, color=colour, alpha=0.16, lw=0)
     if len(run.at) == 1:
-        # A single look has no band to fill.
+        # A band needs two points.
         panel.vlines(run.at[known], run.low[known], run.high[known], color=colour, linewidth=1.2, alpha=0.5)
     panel.plot(run.at, run.exact, color=colour, linewidth=1.3, **(line | _marked(run.at)))
 
@@ -273,32 +273,32 @@ def _draw_floor(panel: Axes, run: Bracket, **line: Any) -> None:  # noqa: ANN401
 
 
 def _scale_distances(panel: Axes, runs: Sequence[Bracket]) -> None:
-    """By exact distances and floors, where there are any: a bound or an interval near 0 stretches no axis."""
+    """Scale by exact distances and floors, if any, so that a bound or an interval near 0 does not stretch the axis."""
     measured = [values for run in runs for values in (run.exact, run.high, run.floor)]
     _scale(panel, [values for run in runs for values in (run.certified, run.exact, run.low, run.high)], measured)
 
 
 def _scale(panel: Axes, drawn: Sequence[Floats], leading: Sequence[Floats] = (), *, decades: float = _DECADES) -> None:
-    """From 0 where numbers stay of a size, by powers of ten where they do not.
+    """Scale the y axis: from 0 for numbers of similar size, else logarithmically.
 
     Args:
-        panel: What they are drawn in.
-        drawn: All of them.
-        leading: Those that decide, if any of them is known.
-        decades: Powers of ten that are shown, at most: what lies lower is drawn at the bottom.
+        panel: The axes.
+        drawn: All numbers.
+        leading: The numbers that the scale is chosen by, if any of them is finite.
+        decades: Powers of ten that are shown, at most. Smaller numbers are drawn at the bottom.
     """
     from matplotlib.ticker import LogLocator
 
-    everything, deciding = (_finite(values) for values in (drawn, leading))
-    everything = np.concatenate([everything, deciding])
-    deciding = deciding if len(deciding) else everything
-    if not len(everything):
+    values, deciding = (_finite(values) for values in (drawn, leading))
+    values = np.concatenate([values, deciding])
+    deciding = deciding if len(deciding) else values
+    if not len(values):
         panel.set_yticks([])
         return
-    low, high = float(everything.min()), float(everything.max())
+    low, high = float(values.min()), float(values.max())
     above = deciding[deciding > 0]
     if low >= 0 and len(above) == len(deciding) and high > _FAR * max(float(above.min()), high / 10.0**decades):
-        least = max(float(everything[everything > 0].min()), float(above.min()) / 10.0, high / 10.0**decades)
+        least = max(float(values[values > 0].min()), float(above.min()) / 10.0, high / 10.0**decades)
         panel.set_yscale("log", nonpositive="clip")
         panel.set_ylim(least / 1.25, high * 1.35)
         panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 200 * least else (1.0, 2.0, 5.0)))
@@ -306,8 +306,8 @@ def _scale(panel: Axes, drawn: Sequence[Floats], leading: Sequence[Floats] = (),
         panel.minorticks_off()
         return
     low, high = min(low, 0.0), max(high, 0.0)
-    room = 0.1 * (high - low) or 1.0
-    panel.set_ylim(low - (room if low < 0 else 0.0), high + room)
+    margin = 0.1 * (high - low) or 1.0
+    panel.set_ylim(low - (margin if low < 0 else 0.0), high + margin)
     panel.locator_params(axis="y", nbins=6)
     panel.yaxis.set_major_formatter(power)
 
@@ -318,14 +318,14 @@ def _finite(parts: Sequence[Floats]) -> Floats:
 
 
 def _title(panel: Axes, title: str, *, rows: int) -> None:
-    """The title, and between it and the drawing so many rows of a legend, where no line can run through them."""
+    """Set the title, and put a legend of so many rows between it and the axes."""
     panel.set_title(title, pad=7.0 + 13.0 * rows)
     if rows:
         panel.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=2, columnspacing=1.2, handlelength=1.8)
 
 
-def _along(panel: Axes, last: float, across: str, *, ticks: int | None = None) -> None:
-    """The axis that looks lie along, from 0."""
+def _x_axis(panel: Axes, last: float, across: str, *, ticks: int | None = None) -> None:
+    """Set the x axis, from 0."""
     panel.set_xlim(0, last * 1.02 or 1.0)
     panel.locator_params(axis="x", integer=last >= 1, nbins="auto" if ticks is None else ticks)
     panel.set_xlabel(across)

@@ -1,6 +1,6 @@
-"""The original GAN's failures: a gradient that vanishes, and Gaussians that cover two modes or choose one.
+"""Failures of the original GAN: vanishing gradients, and Gaussians that cover two modes or seek one.
 
-`reaching` looks for the first of them along a run.
+`generator_gradients` shows the gradients along a run.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 _DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _SMALLEST = 1e-12
-"""Gradients below this are drawn here: a logarithmic axis has no 0."""
+"""Smaller gradients are drawn at this value: a logarithmic axis has no 0."""
 
 
-def starving(
+def vanishing_gradients(
     steps: ArrayLike,
     gradients: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
-    places: ArrayLike,
+    positions: ArrayLike,
     critics: Mapping[str, ArrayLike],
     densities: tuple[ArrayLike, ArrayLike],
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw the gradients that reach a generator that stands still, and what its critics look like in the end.
+    """Draw the gradients of a fixed generator, and its final critics.
 
     Args:
-        steps: Updates of the critics, shape (K,), of which a first 0 is left out.
-        gradients: By the loss's name, norms and their noise, shape (K,) each; three at most.
-        places: On the line, shape (L,).
-        critics: By name, values there, shape (L,), each stretched to fill the panel.
-        densities: Of data and generator there, shape (L,).
+        steps: Updates of the critics, shape (K,); a first 0 is omitted.
+        gradients: Name of each loss to norms and their noise, shape (K,) each; three at most.
+        positions: Positions on the line, shape (L,).
+        critics: Name of each critic to its values there, shape (L,), scaled to the height of the panel.
+        densities: Densities of data and generator there, shape (L,).
         theme: Colours.
 
     Source: Arjovsky and Bottou (2017), figures 2 and 3; Arjovsky, Chintala and Bottou (2017), figure 2.
     """
-    at, x = np.asarray(steps, dtype=np.float64), np.asarray(places, dtype=np.float64)
-    colours = (theme.judged, theme.ink, theme.generated)
+    at, x = np.asarray(steps, dtype=np.float64), np.asarray(positions, dtype=np.float64)
+    colours = (theme.distance, theme.ink, theme.generated)
     with style(theme):
         figure = blank(PAGE_WIDTH, 3.3)
         left, right = figure.subplots(1, 2)
@@ -66,23 +66,23 @@ def starving(
     return figure
 
 
-def reaching(
+def generator_gradients(
     steps: ArrayLike,
     gradients: Mapping[str, ArrayLike],
-    sureness: Mapping[str, ArrayLike],
+    saturation: Mapping[str, ArrayLike],
     *,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw the gradient that reaches a generator along its run, and below it how sure the discriminator is.
+    """Draw the gradient of a generator along its run, and below it the saturation of the discriminator.
 
     Args:
         steps: Generator updates, shape (K,).
-        gradients: By name, norms, shape (K,) each; two at most. What is not finite is left out.
-        sureness: By name, shares from 0 to 1, shape (K,) each, three at most; empty for no such panel.
+        gradients: Name to norms, shape (K,) each; two at most. Numbers that are not finite are omitted.
+        saturation: Name to shares from 0 to 1, shape (K,) each, three at most; empty for no such panel.
         theme: Colours.
     """
     at = np.asarray(steps, dtype=np.float64)
-    heights = [2.2, 1.7][: 2 if sureness else 1]
+    heights = [2.2, 1.7][: 2 if saturation else 1]
     with style(theme):
         figure = blank(PAGE_WIDTH, sum(heights) + 0.45 * len(heights))
         panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
@@ -90,8 +90,8 @@ def reaching(
         drawn = np.concatenate([line.get_ydata() for line in panels[0, 0].lines])
         _scale_norms(panels[0, 0], drawn[np.isfinite(drawn)])
         panels[0, 0].set_title("norm of the gradient")
-        if sureness:
-            _draw_lines(panels[1, 0], at, sureness, (theme.real, theme.generated, theme.judged))
+        if saturation:
+            _draw_lines(panels[1, 0], at, saturation, (theme.real, theme.generated, theme.distance))
             panels[1, 0].set(ylim=(-0.04, 1.04), title="saturated scores of the discriminator, share")
         last = panels[-1, 0]
         last.set_xlim(0, max([*at, 0.0]) * 1.01 or 1.0)
@@ -107,12 +107,12 @@ def _draw_lines(panel: Axes, at: Floats, lines: Mapping[str, ArrayLike], colours
         marker = {"marker": "o", "markersize": 3.0} if len(at) < 30 else {}
         drawn = np.asarray(values, dtype=np.float64)
         panel.plot(at, drawn, color=colour, linewidth=1.4, linestyle=dash, label=name, **marker)  # type: ignore[arg-type]
-    # Beside the title, where no curve can run through it.
+    # Next to the title, where it covers no curve.
     panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
 
 
 def _scale_norms(panel: Axes, values: Floats) -> None:
-    """From 0 where norms stay of a size, by powers of ten where they do not; what is 0 is then drawn at the bottom."""
+    """Scale the y axis: from 0 for norms of similar size, else logarithmically, with zeros at the bottom."""
     above = values[values > 0]
     if not len(above):
         panel.set_ylim(0, 1)
@@ -133,7 +133,7 @@ def _draw_critics(
     for density, colour, name in zip(densities, (theme.real, theme.generated), ("data", "generator"), strict=True):
         heights = np.asarray(density, dtype=np.float64) / highest * 0.6
         panel.fill_between(x, 0, heights, color=colour, alpha=0.4, lw=0, label=name)
-    for (name, values), colour, dash in zip(critics.items(), (theme.judged, theme.generated), _DASHES, strict=False):
+    for (name, values), colour, dash in zip(critics.items(), (theme.distance, theme.generated), _DASHES, strict=False):
         numbers = np.asarray(values, dtype=np.float64)
         low, high = numbers.min(), numbers.max()
         stretched = (numbers - low) / (high - low if high > low else 1.0)
@@ -142,23 +142,23 @@ def _draw_critics(
     panel.legend(loc="upper right")
 
 
-def choosing(
+def gaussian_fits(
     panels: Sequence[tuple[str, ArrayLike, ArrayLike, Mapping[str, ArrayLike]]], *, theme: Theme = LIGHT
 ) -> Figure:
-    """Draw what is fitted to a mixture, beside it.
+    """Draw mixtures and the Gaussians fitted to them.
 
     Args:
-        panels: For each a title, places on the line of shape (L,), the mixture's density there, and the densities of
-            what was fitted by name, four at most.
+        panels: For each a title, positions on the line, shape (L,), the density of the mixture there, and the
+            densities of the fits by name, four at most.
         theme: Colours.
     """
-    colours = (theme.generated, theme.judged, theme.ink, theme.faint)
+    colours = (theme.generated, theme.distance, theme.ink, theme.faint)
     with style(theme):
         figure = blank(PAGE_WIDTH, 3.1)
-        for panel, (title, places, mixture, fits) in zip(
+        for panel, (title, positions, mixture, fits) in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
-            x = np.asarray(places, dtype=np.float64)
+            x = np.asarray(positions, dtype=np.float64)
             panel.fill_between(x, 0, np.asarray(mixture), color=theme.real, alpha=0.45, lw=0, label="mixture P")
             for (name, density), colour, dash in zip(fits.items(), colours, _DASHES, strict=False):
                 panel.plot(x, np.asarray(density), color=colour, linewidth=1.6, linestyle=dash, label=name)

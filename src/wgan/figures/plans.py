@@ -1,4 +1,4 @@
-"""A transport plan: which sample of A is moved to which of B, as a matrix and as arrows in the plane."""
+"""A transport plan, as a matrix and as arrows in the plane."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# More arrows than these cover one another.
+# More arrows cover one another.
 _MOST_ARROWS = 400
-# What samples are sorted by is known well enough from so many directions, and pairs of more cost too much.
+# So many components suffice for sorting, and pairwise distances of more samples are too expensive.
 _MOST_COMPONENTS = 8
 _MOST_SORTED = 4_000
 
 
-def moving_plan(
+def transport_plan(
     x: ArrayLike,
     y: ArrayLike,
     rows: NDArray[np.int64],
@@ -29,18 +29,18 @@ def moving_plan(
     *,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw a transport plan as a matrix, and in the plane as arrows too.
+    """Draw a transport plan as a matrix, and for points in the plane as arrows too.
 
-    Rows and columns of the matrix are in one order, in which neighbours are near one another: mass that stays near is
-    on the diagonal, and a block off the diagonal is mass that one cluster has too much of and another too little.
+    Rows and columns of the matrix are in a common order, in which neighbours are near one another. Mass that stays near
+    is on the diagonal. A block off the diagonal is mass that one cluster has too much of and another too little.
 
     Args:
         x: A, shape (N, D).
         y: B, shape (M, D).
-        rows: Where moves begin, shape (K,), of A.
-        columns: Where they end, shape (K,), of B.
-        masses: What is moved, shape (K,), summing to 1.
-        theme: Colours; A is in that of data, B in that of samples.
+        rows: Indices into A, shape (K,).
+        columns: Indices into B, shape (K,).
+        masses: Transported mass, shape (K,), summing to 1.
+        theme: Colours; A in that of data, B in that of samples.
     """
     source, target = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     order = _order(np.concatenate([source, target]))
@@ -65,10 +65,10 @@ def _handles(theme: Theme) -> list[Any]:
 
 
 def _order(points: Floats) -> NDArray[np.int64]:
-    """The places of points in an order in which neighbours are near: shape (N,), a permutation.
+    """The ranks of points in an order in which neighbours are near: shape (N,), a permutation.
 
-    Points are merged into ever larger clusters (Ward), and of two clusters that merge, that which lies further back
-    along the first principal direction comes first. Of very many points, that direction alone decides.
+    Points are clustered hierarchically (Ward). Of two clusters that merge, the one with the smaller mean along the
+    first principal component comes first. Very many points are sorted by that component alone.
     """
     centred = points - points.mean(axis=0)
     scale = np.abs(centred).max()
@@ -79,16 +79,16 @@ def _order(points: Floats) -> NDArray[np.int64]:
         centred = centred @ axes[:, :_MOST_COMPONENTS]
     elif centred.shape[1] > 1:
         centred = centred @ np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
-    places = np.empty(len(points), dtype=np.int64)
+    ranks = np.empty(len(points), dtype=np.int64)
     sequence = np.argsort(centred[:, 0], kind="stable")
     if centred.shape[1] > 1 and 2 < len(points) <= _MOST_SORTED:
         sequence = _leaves(centred)
-    places[sequence] = np.arange(len(points))
-    return places
+    ranks[sequence] = np.arange(len(points))
+    return ranks
 
 
 def _leaves(points: Floats) -> NDArray[np.int64]:
-    """The points in the order of the leaves of their tree of clusters."""
+    """The points in the order of the leaves of their dendrogram."""
     from scipy.cluster.hierarchy import linkage
 
     num = len(points)
@@ -100,20 +100,20 @@ def _leaves(points: Floats) -> NDArray[np.int64]:
         sizes[node], sums[node] = sizes[left] + sizes[right], sums[left] + sums[right]
     means = sums / sizes
     found: list[int] = []
-    # From the root downwards, without recursion: a tree of clusters can be as deep as there are points.
-    waiting = [2 * num - 2]
-    while waiting:
-        node = waiting.pop()
+    # Without recursion: the tree can be as deep as there are points.
+    stack = [2 * num - 2]
+    while stack:
+        node = stack.pop()
         if node < num:
             found.append(node)
             continue
         first, second = sorted(children[node - num], key=lambda child: means[child])
-        waiting += [int(second), int(first)]
+        stack += [int(second), int(first)]
     return np.array(found)
 
 
 def _spread_out(order: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Moves to draw, at most 400 of them, evenly among where they begin."""
+    """Entries of the plan to draw as arrows, at most 400, evenly spaced in the order of rows."""
     along = np.argsort(order[rows], kind="stable")
     if len(along) <= _MOST_ARROWS:
         return along
@@ -127,7 +127,7 @@ def _draw_matrix(
     plan: tuple[NDArray[np.int64], NDArray[np.int64], Floats],
     theme: Theme,
 ) -> None:
-    """The plan's entries as dots, their areas in proportion to the mass."""
+    """The plan's entries as dots, with areas proportional to the mass."""
     rows, columns, masses = plan
     num_x, num_y = shape
     ranks = [np.argsort(np.argsort(side)) for side in (order[:num_x], order[num_x:])]
@@ -152,7 +152,7 @@ def _draw_matrix(
 def _draw_arrows(
     panel: Axes, x: Floats, y: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64], theme: Theme
 ) -> None:
-    """Thin arrows from samples of A to samples of B, over all samples of both."""
+    """Arrows from samples of A to samples of B, drawn over all samples."""
     for values, colour in ((x, theme.real), (y, theme.generated)):
         size = float(np.clip(4_000 / len(values), 1.0, 9.0))
         panel.scatter(
@@ -172,7 +172,7 @@ def _draw_arrows(
         headlength=6.0,
         headaxislength=5.0,
         minlength=0.0,
-        color=theme.judged,
+        color=theme.distance,
         alpha=0.6,
         zorder=2,
         rasterized=True,

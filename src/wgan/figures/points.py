@@ -1,4 +1,4 @@
-"""Points in the plane: at one moment, and at several."""
+"""Scatter plots of points in the plane, after one update or after several."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from wgan.figures.axis_scales import scale_points
 from wgan.figures.canvas import LIGHT, PAGE_WIDTH, Floats, Theme, blank, style
-from wgan.figures.frames import planar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def scatter(points: ArrayLike, real: ArrayLike | None = None, *, theme: Theme = LIGHT) -> Figure:
-    """Draw generated points in the plane, beside real ones where they are given.
+    """Draw generated points in the plane, next to real ones if they are given.
 
     Args:
         points: Shape (N, 2).
@@ -37,24 +37,24 @@ def scatter(points: ArrayLike, real: ArrayLike | None = None, *, theme: Theme = 
 
 
 def scatters(frames: Sequence[tuple[str, ArrayLike]], real: ArrayLike | None = None, *, theme: Theme = LIGHT) -> Figure:
-    """Draw points in the plane at several moments, side by side on the same axes.
+    """Draw points in the plane after several updates, side by side on equal axes.
 
     Args:
-        frames: A title and points of shape (N, 2) for each moment.
-        real: Points of shape (M, 2) to draw beneath each.
+        frames: A title and points of shape (N, 2) for each panel.
+        real: Points of shape (M, 2) to draw below each.
         theme: Colours.
     """
     columns = 3
     rows = -(-len(frames) // columns)
-    beneath = None if real is None else _plane(real)
-    frame = _plane(frames[-1][1]) if beneath is None else beneath
+    background = None if real is None else _plane(real)
+    reference = _plane(frames[-1][1]) if background is None else background
     with style(theme):
         width = PAGE_WIDTH / 3
         figure = blank(width * columns, (width + 0.16) * rows)
         panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         for panel, (title, points) in zip(panels, frames, strict=False):
-            layers = [] if beneath is None else [(beneath, theme.real)]
-            _draw_points(panel, [*layers, (_plane(points), theme.generated)], frame)
+            layers = [] if background is None else [(background, theme.real)]
+            _draw_points(panel, [*layers, (_plane(points), theme.generated)], reference)
             panel.set_title(title)
             panel.set(xticks=[], yticks=[])
             panel.spines[:].set(visible=True, color=theme.grid, linewidth=0.8)
@@ -70,18 +70,18 @@ def _plane(points: ArrayLike) -> Floats:
     return values[np.isfinite(values).all(axis=1)]
 
 
-def _draw_points(panel: Axes, layers: Sequence[tuple[Floats, str]], frame: Floats) -> None:
-    """Draw layers of points, each in its colour, on axes that hold all of `frame`."""
-    frame, moved, (across, up) = planar(frame, [values for values, _ in layers])
-    panel.set(xlabel=across, ylabel=up)
-    for values, (_, colour) in zip(moved, layers, strict=True):
+def _draw_points(panel: Axes, layers: Sequence[tuple[Floats, str]], reference: Floats) -> None:
+    """Draw layers of points, each in its colour, on axes that hold all of `reference`."""
+    reference, scaled, (xlabel, ylabel) = scale_points(reference, [values for values, _ in layers])
+    panel.set(xlabel=xlabel, ylabel=ylabel)
+    for values, (_, colour) in zip(scaled, layers, strict=True):
         size = float(np.clip(6_000 / max(len(values), 1), 1.2, 9.0))
         panel.scatter(values[:, 0], values[:, 1], s=size, color=colour, alpha=0.6, linewidths=0, rasterized=True)
     panel.grid(visible=True)
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
-    if len(frame):
-        low, high = frame.min(axis=0), frame.max(axis=0)
+    if len(reference):
+        low, high = reference.min(axis=0), reference.max(axis=0)
         spread = np.where(high > low, high - low, np.maximum(np.abs(high), 1.0))
         if spread.max() < 4 * spread.min():
             spread = np.full(2, spread.max())

@@ -1,4 +1,4 @@
-"""What proofs are seen by: curves beside the distance that they should follow, known distances, verdicts and truths."""
+"""Figures of `wgan prove`: curves and the distance they should follow, known distances, verdicts and ground truth."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _ROOM = 1.12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Followed:
-    """A run, for `following`.
+class Trace:
+    """A run, for `traces`.
 
     Attributes:
-        title: What stands above it.
-        at: Generator updates of the looks, shape (K,).
-        certified: Ŵ, shape (K,), as all the others.
-        exact: W1.
-        low: Lower end of its interval.
-        high: Upper end.
-        floor: W1 of other real rows in place of samples.
-        raw: What the critic says itself, in whatever unit.
+        title: Title of its panel.
+        at: Generator updates at the diagnoses, shape (K,).
+        certified: Ŵ, shape (K,), like all the others.
+        exact: Exact W1.
+        low: Lower limit of its interval.
+        high: Upper limit of its interval.
+        floor: Exact W1 of other real rows.
+        raw: The critic's estimate, in its own unit.
     """
 
     title: str
@@ -45,13 +45,13 @@ class Followed:
     raw: Floats
 
 
-def following(rows: Mapping[str, Sequence[Followed]], *, theme: Theme = LIGHT) -> Figure:
+def traces(rows: Mapping[str, Sequence[Trace]], *, theme: Theme = LIGHT) -> Figure:
     """Draw runs, those on the same data side by side: Ŵ and the exact distance on one axis, and the raw estimate.
 
-    The raw estimate has no unit in common with them, and is stretched to the height of its panel, for its shape.
+    The raw estimate has another unit and is scaled to the height of the panel.
 
     Args:
-        rows: By data, runs of as many games each.
+        rows: Name of each data set to its runs, equally many for each.
         theme: Colours.
     """
     with style(theme):
@@ -60,7 +60,7 @@ def following(rows: Mapping[str, Sequence[Followed]], *, theme: Theme = LIGHT) -
         panels = figure.subplots(len(rows), columns, squeeze=False, sharex=True)
         for line, (data, runs) in zip(panels, rows.items(), strict=True):
             for panel, run in zip(line, runs, strict=True):
-                _draw_followed(panel, run, theme)
+                _draw_trace(panel, run, theme)
             line[0].set_ylabel(data)
         for panel in panels[-1]:
             panel.set_xlabel("generator updates, by their roots")
@@ -68,7 +68,7 @@ def following(rows: Mapping[str, Sequence[Followed]], *, theme: Theme = LIGHT) -
     return figure
 
 
-def _draw_followed(panel: Axes, run: Followed, theme: Theme) -> None:
+def _draw_trace(panel: Axes, run: Trace, theme: Theme) -> None:
     top = _ROOM * float(np.nanmax(np.concatenate([run.exact, run.high])))
     panel.grid(axis="y")
     known = np.isfinite(run.raw)
@@ -83,13 +83,13 @@ def _draw_followed(panel: Axes, run: Followed, theme: Theme) -> None:
             linestyle=_DASHED,
             label="raw estimate, stretched",
         )
-    panel.fill_between(run.at, run.low, run.high, color=theme.judged, alpha=0.16, lw=0)
-    panel.plot(run.at, run.exact, color=theme.judged, linewidth=1.5, marker="o", markersize=2.4, label="exact W1")
+    panel.fill_between(run.at, run.low, run.high, color=theme.distance, alpha=0.16, lw=0)
+    panel.plot(run.at, run.exact, color=theme.distance, linewidth=1.5, marker="o", markersize=2.4, label="exact W1")
     panel.plot(run.at, run.certified, color=theme.generated, linewidth=1.5, marker="o", markersize=2.4, label="Ŵ")
     panel.plot(run.at, run.floor, color=theme.faint, linewidth=1.1, linestyle=_FLOOR, label="floor")
     panel.set_title(run.title)
     panel.set_ylim(0, top)
-    # Most happens early, where most looks are.
+    # Most changes occur early, where most diagnoses are.
     panel.set_xscale("function", functions=(np.sqrt, np.square))
     panel.set_xlim(0, run.at[-1] * 1.02)
     panel.set_xticks(np.round(run.at[-1] * np.array([0.0, 0.1, 0.4, 1.0])))
@@ -99,14 +99,14 @@ def _draw_followed(panel: Axes, run: Followed, theme: Theme) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """A known distance, for `known`; all shape (R,), for as many repetitions, in units of the truth.
+class KnownPair:
+    """Measurements of a known distance, for `known`; shape (R,) for R repetitions, in units of the true distance.
 
     Attributes:
-        name: What it is of.
-        rows: By name, what was measured of it.
-        shares: By name, shares of the exact distance of the same samples.
-        interval: Ends of the interval of the last of `rows`.
+        name: Name of the pair.
+        rows: Name to measured distances.
+        shares: Name to shares of the exact distance of the same samples.
+        interval: Limits of the interval of the last of `rows`.
     """
 
     name: str
@@ -115,11 +115,11 @@ class Known:
     interval: tuple[float, float]
 
 
-def known(found: Sequence[Known], *, theme: Theme = LIGHT) -> Figure:
-    """Draw what is proven of the exact distance of samples, and what is left of it beside the truth.
+def known(found: Sequence[KnownPair], *, theme: Theme = LIGHT) -> Figure:
+    """Draw the lower bounds as shares of the exact distance, and the distances relative to the true one.
 
     Args:
-        found: Distances, of the same rows and shares each.
+        found: Pairs with equal names of rows and shares.
         theme: Colours.
     """
     with style(theme):
@@ -130,54 +130,54 @@ def known(found: Sequence[Known], *, theme: Theme = LIGHT) -> Figure:
     return figure
 
 
-def _draw_shares(panel: Axes, found: Sequence[Known], theme: Theme) -> None:
+def _draw_shares(panel: Axes, found: Sequence[KnownPair], theme: Theme) -> None:
     colours = (theme.real, theme.generated, theme.runs[2])
-    places = np.arange(len(found), dtype=np.float64)
+    rows = np.arange(len(found), dtype=np.float64)
     names = list(found[0].shares)
     for number, (name, colour) in enumerate(zip(names, colours, strict=False)):
-        lift = (number - (len(names) - 1) / 2) * 0.2
-        for place, pair in zip(places, found, strict=True):
-            _dots(panel, pair.shares[name], place + lift, colour, name if place == 0 else None)
+        offset = (number - (len(names) - 1) / 2) * 0.2
+        for row, pair in zip(rows, found, strict=True):
+            _dots(panel, pair.shares[name], row + offset, colour, name if row == 0 else None)
     panel.axvline(1.0, color=theme.faint, linewidth=0.9)
-    panel.set_yticks(places, [pair.name for pair in found])
+    panel.set_yticks(rows, [pair.name for pair in found])
     panel.set(xlim=(-0.04, 1.08), ylim=(len(found) - 0.5, -0.5))
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    _head(panel, "share of the samples' exact W1", columns=1)
+    _title(panel, "share of the samples' exact W1", columns=1)
 
 
-def _draw_distances(panel: Axes, found: Sequence[Known], theme: Theme) -> None:
-    colours = (theme.judged, theme.generated, theme.real, theme.ink)
-    places = np.arange(len(found), dtype=np.float64)
+def _draw_distances(panel: Axes, found: Sequence[KnownPair], theme: Theme) -> None:
+    colours = (theme.distance, theme.generated, theme.real, theme.ink)
+    rows = np.arange(len(found), dtype=np.float64)
     names = list(found[0].rows)
     for number, (name, colour) in enumerate(zip(names, colours, strict=False)):
-        lift = (number - (len(names) - 1) / 2) * 0.2
-        for place, pair in zip(places, found, strict=True):
-            _dots(panel, pair.rows[name], place + lift, colour, name if place == 0 else None)
+        offset = (number - (len(names) - 1) / 2) * 0.2
+        for row, pair in zip(rows, found, strict=True):
+            _dots(panel, pair.rows[name], row + offset, colour, name if row == 0 else None)
             if number == len(names) - 1:
-                panel.plot(pair.interval, [place + lift] * 2, color=colour, linewidth=5.0, alpha=0.25, zorder=1)
+                panel.plot(pair.interval, [row + offset] * 2, color=colour, linewidth=5.0, alpha=0.25, zorder=1)
     panel.axvline(1.0, color=theme.faint, linewidth=0.9)
-    panel.set_yticks(places, [""] * len(found))
+    panel.set_yticks(rows, [""] * len(found))
     panel.set_ylim(len(found) - 0.5, -0.5)
     panel.set_xlim(0, 1.06 * max(float(values.max()) for pair in found for values in pair.rows.values()))
     panel.xaxis.set_major_formatter(power)
-    _head(panel, "distances, the true one being 1", columns=2)
+    _title(panel, "distances, the true one being 1", columns=2)
 
 
 def _dots(panel: Axes, values: Floats, height: float, colour: str, label: str | None) -> None:
     panel.plot(values, np.full(len(values), height), "o", color=colour, markersize=3.4, alpha=0.75, mew=0, label=label)
 
 
-def _head(panel: Axes, title: str, *, columns: int) -> None:
-    """The title, and below the drawing its legend, where no dot can be."""
+def _title(panel: Axes, title: str, *, columns: int) -> None:
+    """Set the title, and put the legend below the axes."""
     panel.set_title(title)
     panel.legend(loc="upper left", bbox_to_anchor=(0.0, -0.12), ncols=columns, handlelength=0.8, columnspacing=1.4)
 
 
 def confusion(counts: Mapping[str, Mapping[str, int]], *, theme: Theme = LIGHT) -> Figure:
-    """Draw what is true of runs, by rows, against the verdict on them, by columns.
+    """Draw the ground truth of runs, by rows, against the verdict on them, by columns.
 
     Args:
-        counts: By truth, by verdict, the number of runs; what is not named is 0.
+        counts: Truth to verdict to number of runs; missing ones are 0.
         theme: Colours.
     """
     kinds = list(dict.fromkeys([*counts, *(verdict for row in counts.values() for verdict in row)]))
@@ -188,7 +188,7 @@ def confusion(counts: Mapping[str, Mapping[str, int]], *, theme: Theme = LIGHT) 
         panel = figure.subplots()
         for (row, column), count in np.ndenumerate(table):
             if count:
-                colour = theme.generated if list(counts)[row] == kinds[column] else theme.judged
+                colour = theme.generated if list(counts)[row] == kinds[column] else theme.distance
                 panel.fill_between(
                     [column - 0.46, column + 0.46],
                     row - 0.44,

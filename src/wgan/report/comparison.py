@@ -55,7 +55,7 @@ def _figure(runs: Sequence[Run], *, by_seconds: bool, theme: Theme) -> Figure:
     unit = f"W1 between held-out rows and samples, {distance_unit(runs[0].record)}"
     across = "seconds of training" if by_seconds else "generator updates"
     with np.errstate(all="ignore"):
-        return figures.together(drawn, unit=unit, across=across, theme=theme)
+        return figures.overlay(drawn, unit=unit, across=across, theme=theme)
 
 
 def _page(runs: Sequence[Run], notes: Sequence[str], *, by_seconds: bool) -> Html:

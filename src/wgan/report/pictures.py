@@ -12,11 +12,11 @@ from PIL import Image
 
 from wgan import figures
 from wgan.data import conditions_from_state
+from wgan.data.array_files import open_mapped
 from wgan.data.codes import words_of
 from wgan.data.columns.text_formats import TextFormat
-from wgan.data.npy import open_mapped
 from wgan.errors import WganError
-from wgan.figures import Judged
+from wgan.figures import EvaluatedDistance
 from wgan.report.markup import Html, Part, data_uri, element, in_both_themes, note, table
 from wgan.report.record import Frame, Record, columns, forms_of, number, rows, series
 from wgan.report.words import axis_label, distance_name, has_common_unit
@@ -39,9 +39,9 @@ def curve(record: Record) -> Html:
     for key in record.distances:
         lines = [line for line in record.evaluations if np.isfinite(number(line.get(key)))]
         at, values, floors = (series(lines, name) for name in ("step", key, f"{key}_floor"))
-        evaluated.append(Judged(label=_evaluated_label(record, key), steps=at, values=values, floors=floors))
+        evaluated.append(EvaluatedDistance(label=_evaluated_label(record, key), steps=at, values=values, floors=floors))
     return in_both_themes(
-        lambda theme: figures.curve(steps, estimate, unit=axis_label(record), judged=evaluated, theme=theme),
+        lambda theme: figures.curve(steps, estimate, unit=axis_label(record), distances=evaluated, theme=theme),
         "Curve of the estimate against generator updates",
         element(
             "figcaption",
@@ -59,7 +59,7 @@ def reaching(record: Record) -> Html:
     saturation = {"real": real, "generated": fake, "slope of the sigmoid × 4": 4.0 * slope}
     saturation = saturation if np.isfinite(np.concatenate([*saturation.values()])).any() else {}
     return in_both_themes(
-        lambda theme: figures.reaching(steps, gradients, saturation, theme=theme),
+        lambda theme: figures.generator_gradients(steps, gradients, saturation, theme=theme),
         "Norms of the generator's gradients against generator updates",
         element("figcaption", _gradient_caption(is_classifier=bool(saturation))),
     )

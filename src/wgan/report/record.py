@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan.data.array_files import open_mapped
 from wgan.data.columns.text_formats import TextFormat, format_from_state
-from wgan.data.npy import open_mapped
 from wgan.errors import CheckpointError, UsageError
 from wgan.runs.checkpoints import read_facts
 from wgan.runs.files import RunFiles

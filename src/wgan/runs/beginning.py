@@ -17,6 +17,7 @@ from wgan.runs.files import RunFiles
 from wgan.runs.metadata import environment_of
 from wgan.runs.record import Journal, Record
 from wgan.runs.run import Run
+from wgan.runs.setups import with_fitting_batch
 from wgan.settings import Settings, check, problems, refuse, sealed_toml
 from wgan.settings.recipes import recipe_faults
 from wgan.system.memory import memory_faults
@@ -71,7 +72,7 @@ def begin(
     check(settings)
     with new_run(directory, data=settings.data, recipe=settings.recipe) as (files, ownership):
         source = source or open_first(settings, files)
-        wanted, settings = settings.batch_size, _with_fitting_batch(settings, source, shrink=shrink_batch)
+        wanted, settings = settings.batch_size, with_fitting_batch(settings, source, shrink=shrink_batch)
         _refuse_mismatch(settings, source)
         setup = setup_of(settings, source, chosen, given)
         try_out(setup, given)
@@ -89,18 +90,6 @@ def begin(
         run = Run(context, ownership)
         run.save()
     return run
-
-
-def _with_fitting_batch(settings: Settings, source: Source, *, shrink: bool) -> Settings:
-    if source.size is None or settings.batch_size <= source.size:
-        return settings
-    if shrink:
-        return dataclasses.replace(settings, batch_size=source.size)
-    raise UsageError(
-        f"batch_size {settings.batch_size:,} is more than '{source.name}' has to train on: "
-        f"{counted(source.size, 'sample')}",
-        remedy=f"The largest batch size is {source.size}.",
-    )
 
 
 def _refuse_mismatch(settings: Settings, source: Source) -> None:

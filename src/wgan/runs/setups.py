@@ -10,7 +10,7 @@ from wgan.data import Source, open_data
 from wgan.errors import UsageError
 from wgan.settings import DataOptions, Settings, check
 from wgan.settings.recipes import recipe
-from wgan.system.text import did_you_mean
+from wgan.system.text import counted, did_you_mean
 from wgan.training.custom import own_parts, try_out
 from wgan.training.factory import REGISTRIES, Parts, build_game, choose_parts, hparams_of
 from wgan.training.setup import Setup
@@ -58,31 +58,43 @@ def setup(
     read = options or (settings.input if settings is not None else DataOptions())
     source: Source = data if hasattr(data, "sample") and hasattr(data, "codec") else open_data(data, read, seed=seed)
     start = settings or recipe(source.codec.kind)
-    if settings is None and source.size is not None:
-        start = replace(start, batch_size=min(start.batch_size, source.size))
+    if settings is None:
+        start = with_fitting_batch(start, source, shrink=True)
     own = own_parts({name: changes.pop(name) for name in REGISTRIES if name in changes})
     chosen = replace(start, data=f"<{type(data).__name__}>", input=read, seed=seed, **{**changes, **own.words})
     check(chosen)
-    if source.size is not None and chosen.batch_size > source.size:
-        raise UsageError(
-            f"batch_size {chosen.batch_size:,} is more than the data has to train on: {source.size:,} samples",
-            remedy=f"The largest batch size is {source.size}.",
-        )
-    built = build_setup(chosen, source, choose_parts(chosen, own.parts))
+    built = build_setup(with_fitting_batch(chosen, source), source, choose_parts(chosen, own.parts))
     try_out(built, own)
     return built
 
 
-def build_setup(settings: Settings, source: Source, parts: Parts | None = None) -> Setup:
-    """All that `train` takes, from settings and open data.
-
-    Args:
-        settings: The run's settings.
-        source: The data.
-        parts: What the words of the settings name; looked up if None.
+def with_fitting_batch(settings: Settings, source: Source, *, shrink: bool = False) -> Settings:
+    """The settings with a batch size of at most the samples to train on.
 
     Raises:
-        UsageError: Words that no table has, or parts that do not fit one another or the data.
+        UsageError: The batch size is larger, and does not shrink.
+    """
+    if source.size is None or settings.batch_size <= source.size:
+        return settings
+    if shrink:
+        return replace(settings, batch_size=source.size)
+    raise UsageError(
+        f"batch_size {settings.batch_size:,} is more than '{source.name}' has to train on: "
+        f"{counted(source.size, 'sample')}",
+        remedy=f"The largest batch size is {source.size}.",
+    )
+
+
+def build_setup(settings: Settings, source: Source, parts: Parts | None = None) -> Setup:
+    """Build a `Setup` from settings and open data.
+
+    Args:
+        settings: Of the run.
+        source: The data.
+        parts: Objective, constraint, architectures and optimisers; built from the settings if None.
+
+    Raises:
+        UsageError: Unknown words, or parts that do not fit one another or the data.
     """
     parts, hparams = parts or choose_parts(settings), hparams_of(settings)
     size = 0 if source.conditions is None else source.conditions.size

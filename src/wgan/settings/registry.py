@@ -161,8 +161,8 @@ class Registry(Table[type[T]]):
                 f"{what} must be a frozen dataclass, whose fields are the parameters of the word",
                 remedy=f"Put @dataclass(frozen=True) before class {row.__name__}.",
             )
-        if lack := self.lacks(row):
-            raise UsageError(f"{what}: {row.__name__} {lack}")
+        if fault := self.fault(row):
+            raise UsageError(f"{what}: {row.__name__} {fault}")
         for key, kind in _parameters(row).items():
             if not _is_convertible(kind):
                 raise UsageError(
@@ -170,8 +170,8 @@ class Registry(Table[type[T]]):
                     remedy="Use int, float, bool, str, a Literal, or one of these or None.",
                 )
 
-    def lacks(self, row: object) -> str:
-        """What a class or an object needs in order to be a row, in a few words; empty if nothing."""
+    def fault(self, row: object) -> str:
+        """What is wrong with a class or an object as a row, in a few words; empty if nothing."""
         kind = row if isinstance(row, type) else type(row)
         if not issubclass(kind, self.parent):
             top = ".".join(self.parent.__module__.split(".")[:2])

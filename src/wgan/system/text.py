@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from pathlib import Path
 
 
-def escaped(text: str, *, keep: str = "") -> str:
+def escaped(text: str | Path, *, keep: str = "") -> str:
     r"""Escape every character that is not printable, so that text cannot break a line or move the cursor.
 
     Args:
-        text: Any text, unpaired surrogates included.
+        text: Any text or path, unpaired surrogates included.
         keep: Characters that are not escaped, such as a line feed.
 
     Returns:
@@ -21,7 +22,8 @@ def escaped(text: str, *, keep: str = "") -> str:
         a\x1b[31mb\n
     """
     return "".join(
-        mark if mark.isprintable() or mark in keep else mark.encode("unicode_escape").decode("ascii") for mark in text
+        mark if mark.isprintable() or mark in keep else mark.encode("unicode_escape").decode("ascii")
+        for mark in str(text)
     )
 
 

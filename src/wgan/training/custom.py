@@ -123,11 +123,11 @@ def fault_of(setting: str, value: Any) -> str:  # noqa: ANN401 - whatever the us
             "must be what makes an optimiser of parameters, not an optimiser of parameters that are not trained here: "
             f"functools.partial(torch.optim.{type(value).__name__}, lr=...)"
         )
-    if is_optimizer and callable(value) and registry.lacks(value):
+    if is_optimizer and callable(value) and registry.fault(value):
         return ""
     if isinstance(value, type):
         return f"must be an object, not the class {value.__name__}: give {value.__name__}()"
-    if lack := registry.lacks(value):
+    if lack := registry.fault(value):
         also = " or an nn.Module" if is_network else " or a function of parameters" if is_optimizer else ""
         what = f"{type(value).__name__} {lack}" if type(value).__module__ != "builtins" else f"not {value!r}"
         return f"must be a word or an object of the kind that its table has{also}; {what}"

@@ -59,19 +59,14 @@ def choose_parts(settings: Settings, own: Mapping[str, Any] | None = None) -> Pa
     Raises:
         UsageError: Unknown names or parameters, and own objects that were not given: all of them, one line each.
     """
-    own = own or {}
-    errors = list(word_faults(settings, own).values())
+    parts, faults = _parts_and_faults(settings, own)
+    errors = list(faults.values())
     if len(errors) == 1:
         raise errors[0]
     if errors:
         lines = [f"  {error.in_full}" for error in errors]
         raise UsageError("\n".join([f"{len(errors)} settings cannot be used:", *lines]))
-    return Parts(
-        **{
-            setting: own[setting] if setting in own else registry.build(getattr(settings, setting))
-            for setting, registry in REGISTRIES.items()
-        }
-    )
+    return Parts(**parts)
 
 
 def word_faults(settings: Settings, own: Mapping[str, Any] | None = None) -> dict[str, UsageError]:
@@ -84,19 +79,24 @@ def word_faults(settings: Settings, own: Mapping[str, Any] | None = None) -> dic
     Returns:
         Setting to the error of its registry; empty if all can be used.
     """
+    return _parts_and_faults(settings, own)[1]
+
+
+def _parts_and_faults(
+    settings: Settings, own: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, UsageError]]:
+    """The parts that can be built, and the errors of the others, by setting."""
+    parts: dict[str, Any] = {}
     faults: dict[str, UsageError] = {}
     for setting, registry in REGISTRIES.items():
         word: object = getattr(settings, setting)
-        if not isinstance(word, str):
-            faults[setting] = UsageError(f"{setting} must be a text, not {word!r}")
-            continue
-        if own and setting in own:
-            continue
         try:
-            registry.build(word)
+            if not isinstance(word, str):
+                raise UsageError(f"{setting} must be a text, not {word!r}")
+            parts[setting] = own[setting] if own and setting in own else registry.build(word)
         except UsageError as error:
             faults[setting] = error
-    return faults
+    return parts, faults
 
 
 def build_game(settings: Settings, layout: Layout, condition_size: int = 0, parts: Parts | None = None) -> Game:

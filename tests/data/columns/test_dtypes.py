@@ -39,7 +39,7 @@ GAPS = np.arange(N) % 4 == 0
 
 
 def back_from(data: Any, **options) -> tuple[Any, torch.Tensor]:
-    """The rows of a frame as samples would bring them back, and the order that they come in."""
+    """The rows of a frame, encoded and decoded by a codec that was stored and read, and their order."""
     form = form_of(data)
     reading = DataOptions(**{"missing": "keep", "held_out": 0.0, **options})
     source = open_data(readable(data), reading, seed=0)
@@ -54,7 +54,7 @@ def back_from(data: Any, **options) -> tuple[Any, torch.Tensor]:
 
 
 def are_alike(came: list[Any], back: list[Any]) -> bool:
-    """Whether cells are equal, those of floats but for rounding, and of one class, missing ones among them."""
+    """Whether cells are equal (floats up to rounding) and of the same class; missing cells are equal."""
     return len(came) == len(back) and all(
         type(x) is type(y) and (x is y or x == y or (isinstance(x, float) and y == pytest.approx(x, nan_ok=True)))
         for x, y in zip(came, back, strict=True)

@@ -17,7 +17,7 @@ Encode = Callable[..., bytes]
 
 @pytest.fixture
 def encode() -> Encode:
-    """encode(number, mode, size, format): a noisy image that depends on its number alone."""
+    """encode(number, mode, size, format): an encoded image of random pixels, with its number as the seed."""
 
     def encoded(
         number: int = 0, mode: str = "RGB", size: tuple[int, int] = (8, 8), format: str = "PNG", **options: object
@@ -40,7 +40,7 @@ def encode() -> Encode:
 
 @pytest.fixture
 def folder(tmp_path: Path, encode: Encode) -> Path:
-    """Four RGB images of 8x8, not written in the order of their names."""
+    """Four RGB images of 8x8, written in another order than that of their names."""
     place = tmp_path / "pictures"
     place.mkdir()
     for number in (3, 1, 0, 2):

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from wgan.data.images import open_images
-from wgan.data.images.decoding import BrokenImage, Policy, decode, probe, quiet_pillow
+from wgan.data.images.conversion import Conversion
+from wgan.data.images.decoding import BrokenImage, decode, header_of, quiet_pillow
 from wgan.errors import DataError
 from wgan.settings import DataOptions
 
 
 def policy(mode="RGB", height=8, width=8, fit="crop"):
-    return Policy(mode=mode, height=height, width=width, fit=fit)
+    return Conversion(mode=mode, height=height, width=width, fit=fit)
 
 
 def saved(image: Image.Image, format: str = "PNG", **options) -> bytes:
@@ -32,9 +33,9 @@ def pixels_of(image: Image.Image, mode: str, format: str = "PNG", **options) -> 
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
-def test_every_format_that_is_taken(encode, format):
+def test_every_supported_format(encode, format):
     image = decode(encode(0, "RGB", (8, 12), format), policy(width=12))
-    assert (image.facts.height, image.facts.width) == (8, 12)
+    assert (image.header.height, image.header.width) == (8, 12)
     assert image.pixels.shape == (3, 8, 12)
 
 
@@ -49,13 +50,13 @@ def test_every_format_that_is_taken(encode, format):
 )
 def test_other_content_under_an_image_name_is_refused(folder, content, name):
     (folder / name).write_bytes(content)
-    with pytest.raises(DataError, match=f"{name}: it is none of the formats that are read"):
+    with pytest.raises(DataError, match=f"{name}: it is not in a known format"):
         open_images(folder, DataOptions(), seed=0, cache=None)
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(folder, bomb):
     (folder / "bomb.png").write_bytes(bomb)
-    # A process of its own: the peak of memory is the process's.
+    # A subprocess, since the peak of memory is that of the process.
     program = """
 import resource, sys
 from pathlib import Path
@@ -88,17 +89,17 @@ def test_a_webp_with_a_huge_canvas_is_refused_before_it_is_opened(kind):
     }[kind]
     body = b"WEBP" + kind + struct.pack("<I", len(content)) + content
     with pytest.raises(BrokenImage, match="16383x16383 is too large"):
-        probe(b"RIFF" + struct.pack("<I", len(body)) + body)
+        header_of(b"RIFF" + struct.pack("<I", len(body)) + body)
 
 
 def test_a_bomb_that_pillow_only_warns_of_is_refused():
     header = b"P4\n9500 9500\n"
     with quiet_pillow(), pytest.raises(BrokenImage, match="too large"):
-        probe(header)
+        header_of(header)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
-def test_half_an_image_is_broken(encode, format):
+def test_a_truncated_image_is_broken(encode, format):
     content = encode(0, "RGB", (32, 32), format)
     with pytest.raises(BrokenImage, match="damaged"):
         decode(content[: len(content) // 2], policy(height=32, width=32))
@@ -128,7 +129,7 @@ def test_a_transparent_palette_entry_counts_as_alpha():
     image.putpalette([255, 0, 0, 0, 0, 255])
     image.putdata([0, 1])
     content = saved(image, transparency=0)
-    assert probe(content).has_alpha
+    assert header_of(content).has_alpha
     assert decode(content, policy("RGB", 2, 1)).pixels[:, :, 0].T.tolist() == [[255, 255, 255], [0, 0, 255]]
 
 
@@ -139,7 +140,7 @@ def test_cmyk_and_black_and_white():
 
 def test_floating_point_pixels_are_refused():
     with pytest.raises(BrokenImage, match="floating-point"):
-        probe(saved(Image.new("F", (2, 2)), "TIFF"))
+        header_of(saved(Image.new("F", (2, 2)), "TIFF"))
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -147,9 +148,9 @@ def test_exif_rotation_is_applied(format):
     image = Image.new("RGB", (16, 8), "black")
     image.paste("white", (0, 0, 8, 8))  # the left half
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise: the left half comes to the top
+    exif[0x0112] = 6  # rotate clockwise: the left half becomes the top
     content = saved(image, format, exif=exif)
-    facts = probe(content)
+    facts = header_of(content)
     assert facts.is_rotated
     assert (facts.height, facts.width) == (16, 8)
     pixels = decode(content, policy("L", 16, 8)).pixels[0]
@@ -157,7 +158,7 @@ def test_exif_rotation_is_applied(format):
     assert pixels[9:].max() < 15
 
 
-def test_each_way_to_fit():
+def test_crop_pad_and_stretch():
     image = Image.new("RGB", (16, 8), "black")
     image.paste("white", (4, 0, 12, 8))  # the middle half
     content = saved(image)
@@ -177,7 +178,7 @@ def test_a_large_jpeg_shrunk_while_decoding_looks_the_same():
     assert np.abs(shrunk - whole).max() <= 4
 
 
-def test_a_mixed_folder_gets_one_declared_policy(tmp_path: Path, encode):
+def test_a_mixed_folder_gets_one_conversion(tmp_path: Path, encode):
     exif = Image.Exif()
     exif[0x0112] = 6
     contents = {
@@ -195,11 +196,11 @@ def test_a_mixed_folder_gets_one_declared_policy(tmp_path: Path, encode):
     (note,) = source.notes
     for part in ("1 grey", "1 RGBA", "1 palette", "1 16-bit grey", "1 CMYK", "-> RGB", "alpha of 1 laid over white"):
         assert part in note
-    assert "1 rotated by EXIF; sizes 20x20 to 30x50 -> 64x64, cut to the middle" in note
+    assert "1 rotated by EXIF; sizes 20x20 to 30x50 -> 64x64, cropped at the centre" in note
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("L", "L"), ("RGBA", "RGBA"), ("RGB", "RGB"), ("I;16", "L")])
-def test_the_mode_is_the_one_that_all_share(tmp_path, encode, mode, expected):
+def test_the_mode_is_common_to_all_images(tmp_path, encode, mode, expected):
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(encode(number, mode))
     assert open_images(tmp_path, DataOptions(), seed=0, cache=None).codec.mode == expected

@@ -61,7 +61,7 @@ def test_labels_of_another_number_are_refused(tmp_path):
         ((2**31, 2**15, 2**15), "header states"),
     ],
 )
-def test_a_header_that_lies_about_the_size(tmp_path, shape, message, compressed):
+def test_a_header_with_a_wrong_size(tmp_path, shape, message, compressed):
     content = idx(IMAGES, shape=shape)
     path = tmp_path / "x-images-idx3"
     path.write_bytes(gzip.compress(content) if compressed else content)
@@ -72,7 +72,7 @@ def test_a_header_that_lies_about_the_size(tmp_path, shape, message, compressed)
     tracemalloc.stop()
 
 
-def test_more_than_memory_holds_is_not_unpacked(tmp_path, monkeypatch):
+def test_a_file_larger_than_memory_is_not_decompressed(tmp_path, monkeypatch):
     monkeypatch.setattr(idx_room, "memory_bytes", lambda: 800)
     (tmp_path / "x-images-idx3.gz").write_bytes(gzip.compress(idx(IMAGES)))
     with pytest.raises(DataError, match="more than half of this machine's memory"):
@@ -108,7 +108,7 @@ def test_a_flipped_byte_in_a_gzip_is_noticed(tmp_path):
         (idx(IMAGES)[:9], "ends at byte 9, inside its header of 16 bytes"),
     ],
 )
-def test_what_is_no_idx_file_of_images(tmp_path, content, message):
+def test_other_files_than_idx_images_are_refused(tmp_path, content, message):
     path = tmp_path / "x-images-idx3"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:

@@ -37,7 +37,7 @@ def test_any_height_width_and_channels(shape, layout):
     np.testing.assert_array_equal(source.pixels[0], first.transpose(2, 0, 1) if shape[-1] == layout[0] else first)
 
 
-def test_a_doubtful_axis_is_said():
+def test_ambiguous_axes_are_noted():
     source = open_array(noise(5, 3, 8, 3))
     assert source.codec.layout.shape == (3, 3, 8)
     assert "read as (N, H, W, C)" in source.notes[0]
@@ -52,7 +52,7 @@ def test_floats_are_read_by_their_range(scale, shift, said, dtype):
     assert np.abs(source.pixels[:, 0].astype(int) - pixels).max() <= (1 if dtype is np.float16 else 0)
 
 
-def test_other_integers_within_a_byte_are_taken():
+def test_other_integers_from_0_to_255_are_accepted():
     pixels = noise(4, 8, 8)
     source = open_array(pixels.astype(np.int64))
     np.testing.assert_array_equal(source.pixels[:, 0], pixels)
@@ -75,7 +75,7 @@ def test_other_integers_within_a_byte_are_taken():
         ([np.zeros((2, 2)), np.zeros((3, 3))], "cannot be read as an array"),
     ],
 )
-def test_arrays_that_are_no_images_are_refused(array, message):
+def test_arrays_that_are_not_images_are_refused(array, message):
     with pytest.raises(DataError, match=message) as caught:
         open_array(array)
     assert caught.value.remedy
@@ -94,24 +94,24 @@ def test_one_image_is_too_few():
         open_array(noise(1, 8, 8))
 
 
-def test_mode_and_size_are_applied_and_said():
+def test_mode_and_size_are_applied_and_noted():
     source = open_array(noise(3, 20, 40), mode="RGB", size=(10, 10))
     assert source.codec.layout.shape == (3, 10, 10)
-    assert source.notes == ("3 grey -> RGB; size 20x40 -> 10x10, cut to the middle",)
+    assert source.notes == ("3 grey -> RGB; size 20x40 -> 10x10, cropped at the centre",)
 
 
-def test_large_images_are_scaled_by_the_declared_rule():
+def test_large_images_are_scaled_down():
     source = open_array(noise(2, 192, 256, 3))
     assert source.codec.layout.shape == (3, 64, 88)
 
 
 @pytest.mark.parametrize("size", [(0, 8), (8, 0), (-1, 8)])
-def test_half_a_size_is_refused(size):
+def test_a_size_with_one_zero_is_refused(size):
     with pytest.raises(UsageError, match="size must be two numbers"):
         open_data(noise(3, 8, 8), DataOptions(size=size), seed=0)
 
 
-def test_a_mapped_file_stays_mapped(tmp_path):
+def test_a_memory_map_is_not_copied(tmp_path):
     np.save(tmp_path / "x.npy", noise(50, 8, 6, 3))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     source = open_array(mapped)
@@ -119,7 +119,7 @@ def test_a_mapped_file_stays_mapped(tmp_path):
     assert source.pixels.shape == (50, 3, 8, 6)
 
 
-def test_labels_are_words_or_numbers():
+def test_labels_are_strings_or_numbers():
     source = open_array(noise(4, 8, 8), np.array(["dog", "cat", "dog", "dog"]))
     assert source.classes == ("cat", "dog")
     assert source.labels.tolist() == [1, 0, 1, 1]

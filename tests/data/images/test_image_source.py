@@ -22,7 +22,7 @@ def numbered(count: int = 20) -> np.ndarray:
     return np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None], (count, 4, 6)).copy()
 
 
-def test_every_byte_survives_the_way_there_and_back():
+def test_every_byte_round_trips():
     codec = ImageCodec(mode="L", height=16, width=16)
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
     values = codec.encode(pixels)
@@ -82,7 +82,7 @@ def test_distinct_rows_are_those_of_training_each_at_most_once():
     assert not torch.equal(source.distinct(10, rng()), source.distinct(10, rng(1)))
 
 
-def test_held_out_gives_no_more_than_asked_and_depends_on_the_generator():
+def test_held_out_returns_at_most_size_rows_and_depends_on_the_generator():
     source = images_from_array(numbered(200), None, "x", DataOptions(held_out=0.5), 0)
     first, again, other = (source.held_out(7, rng(seed)) for seed in (1, 1, 2))
     assert len(first) == 7
@@ -104,14 +104,14 @@ def test_sample_is_repeatable_and_unconditional():
     assert torch.equal(batch.values, source.sample(8, rng(5)).values)
 
 
-def test_drawing_leaves_the_pixels_alone():
+def test_sampling_does_not_change_the_pixels():
     array = numbered()
     source = images_from_array(array, None, "x", DataOptions(), 0)
     source.sample(100, rng())
     np.testing.assert_array_equal(array, numbered())
 
 
-def test_fingerprint_changes_with_all_that_changes_training_and_with_nothing_else():
+def test_the_fingerprint_changes_only_with_what_changes_training():
     labels = np.arange(20) % 2
     changed = numbered()
     changed[7, 1, 1] += 1

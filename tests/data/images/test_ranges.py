@@ -1,4 +1,4 @@
-"""Images that use little of the range of their type, and the way back to the dtype, range and axes that came."""
+"""Images that use little of the range of their type, and round trips of dtype, range and axes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def open_array(array, **options):
 
 
 def back(source):
-    """All images as samples would bring them back, through what a run keeps."""
+    """All images, encoded and restored by a codec that was stored and read."""
     codec = codec_from_state(json.loads(json.dumps(source.codec.state())))
     return codec.restore(source.codec.encode(source.pixels))
 
@@ -46,7 +46,7 @@ BYTES = np.random.default_rng(0).integers(0, 256, (6, 3, 5, 7), np.uint8)
     ],
     ids=lambda array: array.dtype.str,
 )
-def test_arrays_come_back_in_their_dtype_range_and_axes(array, axes):
+def test_dtype_range_and_axes_of_arrays_round_trip(array, axes):
     array = np.ascontiguousarray(array.transpose(axes))
     restored = back(open_array(array))
     assert restored.dtype == array.dtype
@@ -56,7 +56,7 @@ def test_arrays_come_back_in_their_dtype_range_and_axes(array, axes):
     np.testing.assert_allclose(back(open_array(grey)), grey, atol=1e-6)
 
 
-def test_booleans_are_told_apart_in_the_middle_of_what_the_networks_see():
+def test_the_threshold_of_booleans_is_zero():
     source = open_array(np.arange(2 * 4 * 4).reshape(2, 4, 4) % 8 == 0)
     assert source.sample(2, torch.Generator().manual_seed(0)).values.unique().tolist() == [-1, 1]
     values = torch.tensor([-1.0, -0.3, 0.3, 1.0]).repeat(4).view(1, 1, 4, 4)
@@ -94,7 +94,7 @@ def test_enough_contrast_is_not_noted():
     [SHADES[None].repeat(3, 0).astype(np.int16) * 40 - 1000, SHADES[None].repeat(3, 0) * 40.5 - 1000],
     ids=["int16", "float64"],
 )
-def test_any_numbers_are_taken_under_a_range(array):
+def test_any_numbers_are_accepted_with_a_range(array):
     with pytest.raises(DataError, match=r"range from -1,?000 to .*\n(.*)range=\(-1000, "):
         open_array(array)
     high = float(array.max())
@@ -102,7 +102,7 @@ def test_any_numbers_are_taken_under_a_range(array):
     assert restored.dtype == array.dtype
     assert np.abs(restored - array).max() <= (high + 1000) / 255 / 2 + 0.5
     source = open_array(array, range=(-1000.0, 400.0))
-    assert "3 images go beyond the range of -1000 to 400 and are cut to it" in source.notes
+    assert "3 images have values outside -1000 to 400, which are clipped" in source.notes
     assert back(source).max() == 400
 
 
@@ -137,7 +137,7 @@ def test_twelve_bits_in_files_of_sixteen(tmp_path):
     assert restored.dtype == np.uint16
     np.testing.assert_array_equal(restored[..., 0], TWELVE_BITS)
     cut = open_images(tmp_path, DataOptions(range=(0.0, 2000.0)), seed=0, cache=None)
-    assert "3 images go beyond the range of 0 to 2000 and are cut to it" in cut.notes
+    assert "3 images have values outside 0 to 2000, which are clipped" in cut.notes
 
 
 def test_eight_bits_in_files_are_stretched_too(tmp_path):
@@ -149,14 +149,14 @@ def test_eight_bits_in_files_are_stretched_too(tmp_path):
     np.testing.assert_array_equal(stretched.codec.restore(stretched.codec.encode(stretched.pixels))[..., 0], dark)
 
 
-def test_black_and_white_files_come_back_as_such(tmp_path):
+def test_black_and_white_files_round_trip(tmp_path):
     source = written(tmp_path, [SHADES % number == 0 for number in (2, 3, 5)])
     restored = source.codec.files(source.codec.encode(source.pixels))
     assert restored.dtype == bool
     np.testing.assert_array_equal(restored[1, ..., 0], SHADES % 3 == 0)
 
 
-def test_a_range_that_means_two_things_is_refused(tmp_path):
+def test_an_ambiguous_range_is_refused(tmp_path):
     Image.fromarray(SHADES.astype(np.uint8)).save(tmp_path / "eight.png")
     Image.fromarray(TWELVE_BITS[0]).save(tmp_path / "sixteen.png")
     with pytest.raises(UsageError, match="some images have 16 bits and others 8"):
@@ -171,18 +171,18 @@ def test_a_range_with_an_alpha_channel_or_without_shades_is_refused(tmp_path):
         open_images(tmp_path, DataOptions(range=(0.0, 9.0)), seed=0, cache=None)
     for name in "ab":
         Image.new("1", (8, 8)).save(tmp_path / f"{name}.png")
-    with pytest.raises(UsageError, match="means nothing for black and white"):
+    with pytest.raises(UsageError, match="does not apply to black and white"):
         open_images(tmp_path, DataOptions(range=(0.0, 9.0)), seed=0, cache=None)
 
 
 @pytest.mark.parametrize("wrong", [(5.0, 5.0), (9.0, 1.0), (0.0, float("inf")), (float("nan"), 1.0)])
-def test_ranges_that_are_none_are_refused(wrong):
+def test_invalid_ranges_are_refused(wrong):
     with pytest.raises(UsageError, match="range must be two numbers, the lower one first"):
         open_data(BYTES, DataOptions(range=wrong), seed=0)
 
 
-def test_the_fingerprint_is_that_of_versions_that_kept_no_dtype():
-    # What an earlier version wrote for these images, which a resumed run is held to.
+def test_the_fingerprint_does_not_depend_on_the_dtype():
+    # The fingerprint of an earlier version, which resumed runs compare.
     source = open_array((BYTES / 255).astype(np.float32))
 
     digest = hashlib.blake2b(np.ascontiguousarray(source.pixels).data, digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""What images are described by: folders, and a tags.csv beside them or inside the archive."""
+"""Conditions of images: folders, and a tags.csv in the folder or the archive."""
 
 import io
 import tarfile
@@ -57,7 +57,7 @@ def opened(path, *names, cache=None, **options):
 
 
 def numbers_of(source, values) -> list[int]:
-    """Which image each is: its pixels follow from its number."""
+    """The number of each image, from its pixels."""
     wanted = {number: np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8) for number in range(12)}
     images = source.codec.decode(values)
     return [next(number for number, image in wanted.items() if np.array_equal(image, found)) for found in images]
@@ -84,7 +84,7 @@ def test_each_image_gets_its_own_row(files, place, form, tmp_path):
     assert plain.notes == source.notes
 
 
-def test_a_packed_folder_sees_new_tags(files, place, tmp_path):
+def test_a_cached_folder_gets_new_tags(files, place, tmp_path):
     path = place(files, "folder")
     first = opened(path, "hair", cache=tmp_path / "cache")
     (path / "tags.csv").write_text(TAGS.replace("red", "pink"))
@@ -98,7 +98,7 @@ def test_a_packed_folder_sees_new_tags(files, place, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
-def test_classes_of_folders_are_the_label_and_tags_stand_beside_them(encode, place, form):
+def test_classes_of_folders_and_tags_are_both_conditions(encode, place, form):
     files = {f"{kind}/{number}.png": encode(number) for number in range(6) for kind in [("cat", "dog")[number % 2]]}
     source = opened(place(files, form, "plain"), "label")
     assert source.offers == ("label",)
@@ -138,16 +138,16 @@ def test_names_may_be_paths_names_or_stems(encode, place):
         (TAGS + "3.png,red,grey,1\n", r"tags.csv, line 14: the image '3\.png' comes twice"),
         (TAGS.replace("3.png,blue,green,1.5", "3.png,blue,green,old"), r"line 10, column 'age': text 'old'"),
         (TAGS.replace("3.png,blue,", "3.png,,"), r"1 missing or NaN cell: line 10 'hair' \(missing\)"),
-        ("file\n", r"tags.csv names nothing in its first line .*\nThat line must name the columns: the image's first"),
-        ("", r"tags.csv names nothing in its first line"),
+        ("file\n", r"tags.csv has no column besides the names .*\nIts first line must name the columns"),
+        ("", r"tags.csv has no column besides the names"),
     ],
 )  # fmt: skip
-def test_faults_of_the_tags_say_where(files, place, tags, message):
+def test_errors_in_tags_name_the_position(files, place, tags, message):
     with pytest.raises((DataError, UsageError), match=message):
         opened(place(files | {"tags.csv": tags.encode()}, "zip"), "hair", "age")
 
 
-def test_a_row_may_begin_at_its_folder_and_one_that_names_no_image_is_said_aloud(files, place):
+def test_paths_start_at_the_folder_of_the_tags_and_unused_rows_are_noted(files, place):
     tags = TAGS.replace("\n1", "\n./1") + "old.png,red,grey,1\n99.png,red,grey,1\n"
     source = opened(place(files | {"tags.csv": tags.encode()}, "zip"), "hair")
     assert any(note.endswith("tags.csv: 2 rows name no image: 'old.png', '99.png'") for note in source.notes)
@@ -155,10 +155,10 @@ def test_a_row_may_begin_at_its_folder_and_one_that_names_no_image_is_said_aloud
     assert not any("no image" in note for note in opened(place(files, "zip", "plain"), "hair").notes)
 
 
-def test_one_row_is_never_taken_for_two_images(encode, place):
+def test_a_row_for_two_images_is_refused(encode, place):
     images = {f"{folder}/{number}.png": encode(number) for folder in "ab" for number in range(4)}
     rows = b"file,hair\n" + b"".join(b"%d.png,%s\n" % (number, b"xy"[number % 2 :][:1]) for number in range(4))
-    # The first file of tags that is found is not for the images of another folder.
+    # A file of tags applies only to images in its folder.
     for number, tags in enumerate(("tags.csv", "a/tags.csv")):
         path = place(images | {tags: rows}, "zip", f"twice{number}")
         with pytest.raises(DataError, match=r"line 2: '0.png' is the name of several images, 'a/0.png' and 'b/0.png'"):
@@ -176,7 +176,7 @@ def test_images_without_a_tag_can_be_dropped(files, place):
     assert "1 row with missing or infinite conditions was dropped" in source.notes
 
 
-def test_options_of_tags_mean_nothing_without_conditions(files, place):
+def test_options_of_tags_are_refused_without_conditions(files, place):
     path = place(files, "zip")
     with pytest.raises(UsageError, match=r"numeric=.* cannot be used with"):
         opened(path, numeric=("age",))

@@ -16,8 +16,9 @@ from PIL import Image
 from wgan.cli.inputs import open_sides
 from wgan.data import kind_of, open_data
 from wgan.data.compression import COMPRESSIONS, compressed, open_decompressed
-from wgan.data.export import FORMATS, check_target, write_samples
+from wgan.data.export import check_target, write_samples
 from wgan.data.names import format_of
+from wgan.data.sample_formats import FORMATS
 from wgan.data.tables import limits
 from wgan.data.tables.formats import TABLE_FORMATS, written_endings
 from wgan.data.tables.reading import read_table

@@ -11,7 +11,7 @@ from torch import nn
 
 from wgan.batch import Batch, Layout
 from wgan.constraints import Unconstrained
-from wgan.data.toys import ToySource
+from wgan.data.toy_source import ToySource
 from wgan.errors import NumericError, UsageError
 from wgan.networks import MLP, Critic, Generator
 from wgan.objectives import FGAN, GAN, Hinge, LeastSquares, Relativistic, Wasserstein

@@ -1,4 +1,4 @@
-"""Runs that are looked at along their way, and kept."""
+"""Runs that are diagnosed along the way, and stored."""
 
 import json
 from dataclasses import replace
@@ -17,21 +17,21 @@ RING = Task(data="ring", path="ring", game="penalty", seed=3, scale=TINY)
 
 
 @pytest.mark.parametrize("scale", [FULL, QUICK, TINY])
-def test_a_run_is_looked_at_more_often_early_and_at_its_ends(scale):
-    looks = np.array(scale.looks())
-    late = looks > scale.steps / 2
-    assert (looks[0], looks[-1]) == (1, scale.steps)
+def test_diagnoses_are_denser_early_and_include_both_ends(scale):
+    steps = np.array(scale.diagnoses())
+    late = steps > scale.steps / 2
+    assert (steps[0], steps[-1]) == (1, scale.steps)
     assert late.sum() == scale.late
-    assert scale.early + scale.late - 2 <= len(looks) <= scale.early + scale.late
-    gaps = np.diff(looks[~late])
+    assert scale.early + scale.late - 2 <= len(steps) <= scale.early + scale.late
+    gaps = np.diff(steps[~late])
     assert (np.diff(gaps) >= 0).all()
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_a_run_is_seen_and_seen_alike_again(game):
+def test_a_task_has_a_reproducible_trace(game):
     first, second = (run(replace(RING, game=game)) for _ in range(2))
     assert first.as_json() == second.as_json()
-    assert first.steps == TINY.looks()
+    assert first.steps == TINY.diagnoses()
     assert np.isfinite(first.of("exact")).all()
     assert (first.of("certified") <= first.of("exact") * (1 + 1e-12)).all()
     assert (first.of("without_critic") <= first.of("certified") + 1e-12).all()
@@ -51,10 +51,10 @@ def test_the_raw_curve_is_the_median_of_the_latest_estimates(monkeypatch):
     monkeypatch.setattr(curves, "train", counting)
     monkeypatch.setattr(curves, "_RECENT", 3)
     raw = run(RING).of("raw")
-    assert raw.tolist() == [np.median(estimates[max(0, step - 3) : step]) for step in TINY.looks()]
+    assert raw.tolist() == [np.median(estimates[max(0, step - 3) : step]) for step in TINY.diagnoses()]
 
 
-def test_looking_changes_nothing_that_is_trained(monkeypatch):
+def test_diagnoses_do_not_change_training(monkeypatch):
     ends = []
     played = Game.update_average
 
@@ -69,44 +69,44 @@ def test_looking_changes_nothing_that_is_trained(monkeypatch):
     assert all(bool((often[name] == value).all()) for name, value in ends[0].items())
 
 
-def test_what_was_kept_is_not_run_again(tmp_path, monkeypatch):
-    told = []
-    first = run_all([RING], folder=tmp_path / "kept", tell=lambda trace, is_kept: told.append(is_kept))
+def test_stored_traces_are_reused(tmp_path, monkeypatch):
+    reported = []
+    first = run_all([RING], folder=tmp_path / "kept", report=lambda trace, is_stored: reported.append(is_stored))
     monkeypatch.setattr(curves, "run", None)
-    second = run_all([RING], folder=tmp_path / "kept", tell=lambda trace, is_kept: told.append(is_kept))
-    assert told == [False, True]
+    second = run_all([RING], folder=tmp_path / "kept", report=lambda trace, is_stored: reported.append(is_stored))
+    assert reported == [False, True]
     assert [trace.as_json() for trace in first] == [trace.as_json() for trace in second]
 
 
-@pytest.mark.parametrize("spoilt", ["", "{}", "[1]", '{"facts": 1, "trace": 2}', "older"])
-def test_what_is_of_another_run_is_run_anew(tmp_path, monkeypatch, spoilt):
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"facts": 1, "trace": 2}', "older"])
+def test_invalid_or_older_files_are_replaced(tmp_path, monkeypatch, content):
     sound = run(RING)
     run_all([RING], folder=tmp_path)
     (path,) = tmp_path.iterdir()
     assert path.name == "ring-penalty-3.json"
-    if spoilt == "older":
+    if content == "older":
         state = json.loads(path.read_text())
         state["facts"]["settings"]["critic_steps"] = 7
-        spoilt = json.dumps(state)
-    path.write_text(spoilt)
-    made = []
-    monkeypatch.setattr(curves, "run", lambda task: made.append(task) or sound)
+        content = json.dumps(state)
+    path.write_text(content)
+    trained = []
+    monkeypatch.setattr(curves, "run", lambda task: trained.append(task) or sound)
     run_all([RING], folder=tmp_path)
     run_all([RING], folder=tmp_path)
-    assert made == [RING]
+    assert trained == [RING]
 
 
-def test_other_looks_are_another_run(tmp_path, monkeypatch):
+def test_other_diagnoses_are_another_run(tmp_path, monkeypatch):
     sound = run(RING)
-    made = []
-    monkeypatch.setattr(curves, "run", lambda task: made.append(task) or sound)
+    trained = []
+    monkeypatch.setattr(curves, "run", lambda task: trained.append(task) or sound)
     run_all([RING], folder=tmp_path)
     run_all([replace(RING, scale=replace(TINY, rows=41))], folder=tmp_path)
-    assert len(made) == 2
+    assert len(trained) == 2
 
 
 @pytest.mark.slow
-def test_processes_see_what_one_does():
+def test_several_processes_give_the_same_traces():
     wanted = [RING, replace(RING, seed=4)]
     alone, together = (run_all(wanted, jobs=jobs) for jobs in (1, 2))
     assert [trace.as_json() for trace in alone] == [trace.as_json() for trace in together]
@@ -116,7 +116,7 @@ CENSUS = "".join(f"{20 + row}, {'Private' if row % 3 else 'State-gov'}, {row % 7
 
 
 @pytest.mark.parametrize("first", ["", "age, workclass, education\n"], ids=["as published", "with names"])
-def test_the_census_is_read_with_names_and_without(tmp_path, first):
+def test_the_census_is_read_with_and_without_a_header(tmp_path, first):
     path = tmp_path / "adult.csv"
     path.write_text(first + CENSUS)
     wanted = tasks(adult=path, scale=TINY)
@@ -126,20 +126,20 @@ def test_the_census_is_read_with_names_and_without(tmp_path, first):
     assert wanted[-1].settings.latent_dim > RING.settings.latent_dim
 
 
-def test_seeds_come_one_after_the_other_and_the_census_when_it_is_there():
+def test_tasks_are_ordered_by_seed():
     wanted = tasks(adult=None, scale=replace(TINY, seeds=2), seed=5)
     assert [task.seed for task in wanted] == [5] * 9 + [6] * 9
     assert {task.data for task in wanted} == {"ring", "grid", "swiss-roll"}
 
 
 @pytest.mark.parametrize("name", ["nowhere.csv", "adult.xyz"])
-def test_a_census_that_cannot_be_read_is_refused(tmp_path, name):
+def test_an_unreadable_census_is_refused(tmp_path, name):
     (tmp_path / "adult.xyz").write_text(CENSUS)
     with pytest.raises(UsageError, match="is not an existing file with a table"):
         tasks(adult=tmp_path / name, scale=TINY)
 
 
-def test_at_least_one_process_is_needed():
+def test_no_processes_are_refused():
     with pytest.raises(UsageError, match="--jobs must be at least 1, not 0"):
         run_all([RING], jobs=0)
 
@@ -150,12 +150,12 @@ SEEN = {"data": "adult", "game": "gan", "seed": 0, "steps": [1], "seen": dict.fr
 def test_other_rows_are_another_run(tmp_path, monkeypatch):
     path = tmp_path / "adult.csv"
     path.write_text(CENSUS)
-    made = []
+    trained = []
     task = tasks(adult=path, scale=TINY)[-1]
-    monkeypatch.setattr(curves, "run", lambda task: made.append(task) or Trace.from_json(SEEN))
+    monkeypatch.setattr(curves, "run", lambda task: trained.append(task) or Trace.from_json(SEEN))
     run_all([task], folder=tmp_path / "kept")
     run_all([task], folder=tmp_path / "kept")
-    assert len(made) == 1
+    assert len(trained) == 1
     path.write_text(CENSUS.replace("21, Private", "120, Private"))
     run_all([task], folder=tmp_path / "kept")
-    assert len(made) == 2
+    assert len(trained) == 2

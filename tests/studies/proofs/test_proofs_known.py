@@ -1,4 +1,4 @@
-"""Distances that are known, and what critics prove of them."""
+"""Known distances and the lower bounds by critics."""
 
 import math
 from dataclasses import replace
@@ -29,7 +29,7 @@ def found(*repetitions, pair=FLAT):
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
-def test_a_set_moved_straight_is_its_shift_away(pair):
+def test_w1_of_a_translate_is_the_shift(pair):
     points = pair._points(60, Randomness(0).at("points"))
     moved = points.clone()
     moved[:, 0] += pair.shift
@@ -38,7 +38,7 @@ def test_a_set_moved_straight_is_its_shift_away(pair):
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
-def test_both_sets_are_drawn_from_one_distribution_but_for_the_shift(pair):
+def test_both_sets_have_the_same_distribution_up_to_the_shift(pair):
     real, moved = pair.draw(4_000, Randomness(1).at("points"))
     other = torch.zeros(pair.dimension, dtype=torch.float64)
     other[0] = pair.shift
@@ -54,27 +54,27 @@ def test_parallel_lines_are_parallel():
     assert 0 <= float(real[:, 1].min()) < 0.2 < 0.8 < float(real[:, 1].max()) <= 1
 
 
-def test_lengths_at_right_angles_are_taken_away_by_their_squares():
+def test_debiasing_subtracts_squares():
     assert repetition(certified=5.0, certified_floor=3.0).debiased == 4.0
     assert repetition(certified=5.0, certified_floor=3.0).less_floor == 2.0
     assert repetition(certified=1.0, certified_floor=3.0).debiased == 0.0
 
 
-def test_squares_are_what_w2_leaves_of_a_shift():
+def test_squares_of_w2_add_for_translates():
     x, y = (torch.randn(80, 3, dtype=torch.float64, generator=Randomness(3).at(name)) for name in "xy")
     centred = float(exact(x - x.mean(0), y - y.mean(0), p=2).cost)
     apart = (x.mean(0) - y.mean(0)).square().sum().item()
     assert float(exact(x, y, p=2).cost) - centred == pytest.approx(apart, rel=1e-9)
 
 
-def test_the_interval_is_students():
+def test_the_interval_equals_scipys():
     values = [1.0, 1.2, 0.7, 1.05]
     row = Known(pair=FLAT, repetitions=tuple(repetition(exact=value) for value in values), confidence=0.9)
     low, high = student.interval(0.9, 3, loc=np.mean(values), scale=np.std(values, ddof=1) / 2)
     assert row.interval("exact") == pytest.approx((low, high))
 
 
-def test_critics_prove_what_is_known_and_the_same_seed_proves_the_same():
+def test_claims_hold_and_depend_on_the_seed_alone():
     pairs = (Pair(name="line", shape="gauss", dimension=1), Pair(name="plane", shape="gauss", dimension=2, shift=2.0))
     first, second = (known(pairs=pairs, size=120, repetitions=2, critic_steps=40, seed=4) for _ in range(2))
     assert first == second
@@ -91,7 +91,7 @@ def test_critics_prove_what_is_known_and_the_same_seed_proves_the_same():
 
 
 @pytest.mark.parametrize(
-    ("changes", "place"),
+    ("changes", "failing"),
     [
         ({"certified": 2.8}, 0),
         ({"fresh_certified": 2.9}, 1),
@@ -99,21 +99,21 @@ def test_critics_prove_what_is_known_and_the_same_seed_proves_the_same():
         ({"fresh_certified": 3.101}, 2),
     ],
 )
-def test_a_critic_that_proves_too_little_or_too_much_is_told(changes, place):
+def test_a_bound_that_is_too_small_or_too_large_fails_its_claim(changes, failing):
     assert all(claim.holds for claim in found(repetition(), repetition()).claims()[:3])
     claims = found(repetition(), repetition(**changes)).claims()
-    assert [claim.holds for claim in claims[:3]] == [number != place for number in range(3)]
+    assert [claim.holds for claim in claims[:3]] == [number != failing for number in range(3)]
 
 
 @pytest.mark.parametrize(("truth", "holds"), [(3.0, True), (2.9975, True), (2.99, False), (3.1, False)])
-def test_the_truth_is_in_the_interval_or_very_near_to_it(truth, holds):
-    # sqrt(9 + .09 - .09) = 3 in each repetition: an interval of no width.
+def test_the_true_distance_is_in_the_interval_or_very_near(truth, holds):
+    # sqrt(9 + .09 - .09) = 3 in each repetition: an interval of width 0.
     each = repetition(certified=math.sqrt(9.09))
     pair = Pair(name="flat", shape="gauss", dimension=2, shift=truth)
     assert found(each, each, pair=pair).claims()[3].holds == holds
 
 
 @pytest.mark.parametrize("wrong", [{"size": 1}, {"repetitions": 1}, {"pairs": ()}])
-def test_too_few_are_refused(wrong):
+def test_small_counts_are_refused(wrong):
     with pytest.raises(UsageError, match="must be at least 2, and there must be a pair"):
         known(**({"size": 10, "repetitions": 2, "critic_steps": 1} | wrong))

@@ -101,7 +101,7 @@ def test_a_case_run_ends_where_training_diverges():
     run = run_case(short("roll-wall-to-wall"), 0)
     assert run.game.steps_done == 10
     assert run.lines == []
-    assert run.diverged.startswith("training diverged at step 10: each update of the critic")
+    assert run.diverged.startswith("training diverged at step 10: at a learning rate of 3 each update of the critic")
     assert ground_truth_of(run)["ended"] == 0.0
 
 

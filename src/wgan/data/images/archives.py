@@ -1,4 +1,4 @@
-"""Zip and tar archives of images, read member by member and never extracted to disk."""
+"""Zip and tar archives of images, read member by member without extracting them to disk."""
 
 from __future__ import annotations
 
@@ -7,76 +7,55 @@ import gzip
 import lzma
 import stat
 import tarfile
-import time
 import zipfile
 import zlib
 from pathlib import Path
 from typing import IO
 
-from wgan.data.images.decoding import MAX_ENCODED_BYTES, BrokenImage
-from wgan.data.images.members import (
+from wgan.data.images.collection import (
+    Collection,
     Encoded,
-    Stamp,
     Stream,
     Tally,
     first_tags,
+    is_image,
     is_tags,
-    is_wanted,
     refuse_escaping,
-    refused,
     too_many_bytes,
+    unsafe_member,
 )
-from wgan.data.images.naming import shown
+from wgan.data.images.decoding import MAX_ENCODED_BYTES, BrokenImage
 from wgan.errors import DataError
+from wgan.system.text import escaped
 
-_MAX_TAR_NOTE_BYTES = 1 << 20
+_MAX_EXTENSION_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 20
-_TAR_NOTES = (
+_EXTENSION_HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
 )
-_FETCH_AGAIN = "The archive is truncated or damaged: fetch or make it again."
+_FETCH_AGAIN = "The archive is truncated or damaged: download or create it again."
 
 
-def _stamp(path: Path) -> Stamp:
-    """An archive's members cannot change without the archive."""
-    taken = time.time_ns()
-    return Stamp.of([("", path.stat())], taken)
-
-
-class ZipArchive:
-    """The images of a .zip archive, in the order of their names.
-
-    Args:
-        path: The archive.
-    """
+class ZipArchive(Collection):
+    """The images of a .zip archive, sorted by name."""
 
     noun = "zip archive"
-    labelled = True
-    listed = False
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.tags: tuple[str, Encoded] | None = None
-
-    def stamp(self) -> Stamp:
-        """Of the archive."""
-        return _stamp(self.path)
 
     def stream(self, tally: Tally) -> Stream:
-        """Yield names and contents, after a look at all members.
+        """Yield names and contents, after a check of all members.
 
         Raises:
-            DataError: The archive is damaged, encrypted, or has a member that is refused.
+            DataError: The archive is damaged, encrypted, or has an unsafe member.
         """
         try:
             archive = zipfile.ZipFile(self.path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise DataError(
-                f"{shown(self.path)}: no zip directory at its end (byte {self.path.stat().st_size:,}): {error}",
+                f"{escaped(self.path)}: no zip directory at its end (byte {self.path.stat().st_size:,}): {error}",
                 remedy=_FETCH_AGAIN,
             ) from None
         with archive:
@@ -86,17 +65,19 @@ class ZipArchive:
             if (tags := first_tags(member.filename for member in members)) is not None:
                 self.tags = tags, self._read(archive, archive.getinfo(tags))
             for member in members:
-                if not member.is_dir() and is_wanted(member.filename, tally):
+                if not member.is_dir() and is_image(member.filename, tally):
                     yield member.filename, self._read(archive, member)
 
     def _check(self, member: zipfile.ZipInfo) -> None:
         refuse_escaping(member.filename, self.path)
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise refused(member.filename, self.path, "it is a link" if kind == stat.S_IFLNK else "it is a device")
+            raise unsafe_member(
+                member.filename, self.path, "it is a link" if kind == stat.S_IFLNK else "it is a device"
+            )
         if member.flag_bits & 1:
             raise DataError(
-                f"{shown(self.path)}: its members are encrypted", remedy="Make the archive without a password."
+                f"{escaped(self.path)}: its members are encrypted", remedy="Create the archive without a password."
             )
 
     def _read(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Encoded:
@@ -117,13 +98,13 @@ class ZipArchive:
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """Headers that end the reading with an error where the standard library takes them for a quiet end."""
+    """Headers that raise an error if they are damaged; the standard library takes them for the end of the archive."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _StrictTarInfo:
         member = super().frombuf(buf, encoding, errors)
-        # Long names are read into memory at once, and a compressed archive can make them gigabytes long.
-        if member.size < 0 or (member.type in _TAR_NOTES and member.size > _MAX_TAR_NOTE_BYTES):
+        # Long names are read into memory; in a compressed archive they may be gigabytes long.
+        if member.size < 0 or (member.type in _EXTENSION_HEADERS and member.size > _MAX_EXTENSION_BYTES):
             raise tarfile.ReadError(f"a header states a size of {member.size:,} bytes")
         return member
 
@@ -137,14 +118,14 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise _READ_ERROR(str(error)) from None
 
 
-# `fromtarfile` must name its argument as its parent does, which hides the module there.
+# The argument of `fromtarfile` has the name of the module and hides it there.
 _END_OF_ARCHIVE: type[tarfile.HeaderError] = tarfile.EOFHeaderError  # type: ignore[attr-defined]
 _BAD_HEADER = tarfile.HeaderError
 _READ_ERROR = tarfile.ReadError
 
 
 def _unpacked(path: Path) -> IO[bytes] | gzip.GzipFile:
-    """The bytes of a tar, unpacked by readers that look at the checksum: those of `tarfile` do not for gzip."""
+    """The uncompressed bytes of a tar archive. Unlike `tarfile`, these readers verify the checksum of gzip."""
     with path.open("rb") as file:
         start = file.read(6)
     if start.startswith(b"\x1f\x8b"):
@@ -156,30 +137,16 @@ def _unpacked(path: Path) -> IO[bytes] | gzip.GzipFile:
     return path.open("rb")
 
 
-class TarArchive:
-    """The images of a .tar archive, plain or compressed, in the order in which they lie in it.
-
-    Args:
-        path: The archive.
-    """
+class TarArchive(Collection):
+    """The images of a .tar archive, plain or compressed, in the order of its members."""
 
     noun = "tar archive"
-    labelled = True
-    listed = False
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.tags: tuple[str, Encoded] | None = None
-
-    def stamp(self) -> Stamp:
-        """Of the archive."""
-        return _stamp(self.path)
 
     def stream(self, tally: Tally) -> Stream:
-        """Yield names and contents in one pass from start to end.
+        """Yield names and contents in one pass.
 
         Raises:
-            DataError: The archive is damaged, or has a member that is refused.
+            DataError: The archive is damaged, or has an unsafe member.
         """
         offset = 0
         try:
@@ -190,20 +157,20 @@ class TarArchive:
                 while (member := archive.next()) is not None:
                     offset = archive.offset
                     self._check(member)
-                    if member.isreg() and is_wanted(member.name, tally):
+                    if member.isreg() and is_image(member.name, tally):
                         yield member.name, self._read(archive, member)
                     elif member.isreg() and is_tags(member.name):
-                        before = [self.tags[0]] if self.tags is not None else []
-                        if first_tags([*before, member.name]) == member.name:
+                        known = [self.tags[0]] if self.tags is not None else []
+                        if first_tags([*known, member.name]) == member.name:
                             self.tags = member.name, self._read(archive, member)
-                    # The archive would otherwise keep every header until its end.
+                    # Otherwise the archive keeps all headers in memory.
                     archive.members.clear()  # type: ignore[attr-defined]
-                # The checksum of what was unpacked stands behind the end of the archive.
+                # The checksum of the compressed file comes after the end of the archive.
                 while unpacked.read(_CHUNK_BYTES):
                     pass
         except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
             raise DataError(
-                f"{shown(self.path)}: cannot be read beyond byte {offset:,} (uncompressed): {error}",
+                f"{escaped(self.path)}: cannot be read beyond byte {offset:,} (uncompressed): {error}",
                 remedy=_FETCH_AGAIN,
             ) from None
 
@@ -211,13 +178,13 @@ class TarArchive:
         refuse_escaping(member.name, self.path)
         if not (member.isreg() or member.isdir()):
             is_link = member.issym() or member.islnk()
-            raise refused(member.name, self.path, "it is a link" if is_link else "it is a device")
+            raise unsafe_member(member.name, self.path, "it is a link" if is_link else "it is a device")
 
     def _read(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Encoded:
         if member.size > MAX_ENCODED_BYTES:
             return too_many_bytes(member.size)
         if member.issparse():
-            return BrokenImage("it is stored with holes")
+            return BrokenImage("it is stored as a sparse file")
         file = archive.extractfile(member)
         assert file is not None
         content = file.read()

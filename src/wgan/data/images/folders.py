@@ -1,4 +1,4 @@
-"""A folder of image files, with all folders below it."""
+"""A folder of image files, with its subfolders."""
 
 from __future__ import annotations
 
@@ -9,49 +9,50 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from wgan.data.images.members import Encoded, Stamp, Stream, Tally, first_tags, is_wanted
-from wgan.data.images.naming import shown
+from wgan.data.images.collection import Collection, Stamp, Stream, Tally, first_tags, is_image
 from wgan.errors import DataError
+from wgan.system.text import escaped
 
 
-class Folder:
-    """Image files of a folder and of the folders below it, in the order of their names.
+class Folder(Collection):
+    """The image files of a folder and its subfolders, sorted by name.
 
-    Links are followed, but no folder is entered twice. What is neither a file nor a folder is skipped, and so are
-    hidden folders, the cache, and directories of runs, whose samples would otherwise become data.
+    Links are followed, but no folder is entered twice. Skipped are hidden folders, the cache, run directories (their
+    samples are not data), and whatever is neither a file nor a folder.
 
     Args:
-        path: The folder. It is listed at once, and its files are read when they are asked for.
-        cache: The folder that packs of these images are kept in.
+        path: The folder. It is listed immediately; its files are read when they are used.
+        cache: The folder of the cache, which may be inside `path`.
 
     Raises:
-        DataError: It cannot be listed.
+        DataError: The folder cannot be listed.
     """
 
     noun = "folder"
-    labelled = True
     listed = True
 
     def __init__(self, path: Path, cache: Path | None = None) -> None:
-        self.path = path
+        super().__init__(path)
         self._cache = cache.resolve() if cache is not None else None
         self._skipped: Counter[str] = Counter()
         try:
             os.scandir(path).close()
         except OSError as error:
             raise DataError(
-                f"{shown(path)}: the folder cannot be listed: {error.strerror}",
+                f"{escaped(path)}: the folder cannot be listed: {error.strerror}",
                 remedy="Is it still there and readable?",
             ) from None
         self._listed_at = time.time_ns()
         self._files = sorted(self._walk(), key=lambda file: file[0])
+        if (tags := first_tags(name for name, _ in self._files)) is not None:
+            self.tags = tags, path / tags
 
     def _walk(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Yield every regular file's name, and what the file system says of it."""
-        entered: set[tuple[int, int]] = set()
-        waiting = [""]
-        while waiting:
-            prefix = waiting.pop()
+        """Yield the name and the state of each regular file."""
+        visited: set[tuple[int, int]] = set()
+        pending = [""]
+        while pending:
+            prefix = pending.pop()
             try:
                 status = os.stat(self.path / prefix)  # noqa: PTH116 - the same call as for the entries below
                 with os.scandir(self.path / prefix) as listing:
@@ -59,52 +60,46 @@ class Folder:
             except OSError:
                 self._skipped["unreadable folders"] += 1
                 continue
-            # A link that leads to a folder above it would never end; one to a folder beside it would count it twice.
-            if (status.st_dev, status.st_ino) in entered:
-                self._skipped["folders reached a second time by a link"] += 1
+            # A link to a parent folder would never end; a link to a sibling would count its files twice.
+            if (status.st_dev, status.st_ino) in visited:
+                self._skipped["folders reached again through a link"] += 1
                 continue
-            entered.add((status.st_dev, status.st_ino))
+            visited.add((status.st_dev, status.st_ino))
             if prefix and (reason := self._reason_to_skip(prefix, {entry.name for entry in entries})):
                 self._skipped[reason] += 1
                 continue
-            below = []
+            subfolders = []
             for entry in entries:
                 try:
                     status = entry.stat()
                 except OSError:
-                    self._skipped["links that lead nowhere"] += 1
+                    self._skipped["broken links"] += 1
                     continue
                 if stat.S_ISDIR(status.st_mode):
-                    below.append(f"{prefix}{entry.name}/")
+                    subfolders.append(f"{prefix}{entry.name}/")
                 elif stat.S_ISREG(status.st_mode):
                     yield f"{prefix}{entry.name}", status
                 else:
                     self._skipped["pipes, sockets or devices"] += 1
-            waiting += reversed(below)
+            pending += reversed(subfolders)
 
     def _reason_to_skip(self, prefix: str, names: set[str]) -> str:
-        """Why a folder below, which holds `names`, is no part of the data; empty if it is one."""
+        """Why a subfolder that contains `names` is skipped; empty if it is read."""
         if PurePosixPath(prefix).name.startswith("."):
             return "hidden folders"
         if "settings.toml" in names and not names.isdisjoint(("checkpoints", "metrics.jsonl")):
-            return "directories of runs"
+            return "run directories"
         if self._cache is not None and (self.path / prefix).resolve() == self._cache:
             return "folders of decoded images"
         return ""
 
-    @property
-    def tags(self) -> tuple[str, Encoded] | None:
-        """The file that describes the images, if there is one."""
-        name = first_tags(name for name, _ in self._files)
-        return None if name is None else (name, self.path / name)
-
     def stamp(self) -> Stamp:
-        """Of all images, as they were listed: other files may come and go, the cache's own among them."""
-        return Stamp.of(((name, status) for name, status in self._files if is_wanted(name, Tally())), self._listed_at)
+        """The state of all images as they were listed; other files, such as those of the cache, are not included."""
+        return Stamp.of(((name, status) for name, status in self._files if is_image(name, Tally())), self._listed_at)
 
     def stream(self, tally: Tally) -> Stream:
-        """Yield names and files; the files are opened by who reads them."""
+        """Yield the name and path of each image."""
         tally.skipped.update(self._skipped)
         for name, _ in self._files:
-            if is_wanted(name, tally):
+            if is_image(name, tally):
                 yield name, self.path / name

@@ -1,4 +1,4 @@
-"""LMDB databases of encoded images, in LSUN's layout: key to the bytes of one image."""
+"""LMDB databases of encoded images in the layout of LSUN: each value is one image."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from wgan.data.images.collection import Collection, Stamp, Stream, Tally, too_many_bytes
 from wgan.data.images.decoding import MAX_ENCODED_BYTES
-from wgan.data.images.members import Stamp, Stream, Tally, too_many_bytes
-from wgan.data.images.naming import shown
 from wgan.errors import DataError
+from wgan.system.text import escaped
 
-_SECONDS_OF_SILENCE = 120.0
+_TIMEOUT_SECONDS = 120.0
 _FRAME = struct.Struct(">cII")
 _BUFFER = 1 << 20
 _MAX_KEY_BYTES = 4096
 
 
-class Database:
+class Database(Collection):
     """The images of an LMDB, in the order of their keys.
 
-    It is read by a process of its own: a damaged database can end that process, and never this one.
+    A subprocess reads it, since a damaged database can crash the process that maps it.
 
     Args:
         path: The folder with `data.mdb`, or the database file itself.
@@ -33,25 +32,19 @@ class Database:
 
     noun = "LMDB"
     labelled = False
-    listed = False
-    tags = None
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
     def stamp(self) -> Stamp:
-        """Of the database file."""
-        taken = time.time_ns()
-        return Stamp.of([("", (self.path / "data.mdb" if self.path.is_dir() else self.path).stat())], taken)
+        """The state of the database file."""
+        return Stamp.of_file(self.path / "data.mdb" if self.path.is_dir() else self.path)
 
     def stream(self, tally: Tally) -> Stream:
-        """Yield keys and contents; every entry is taken for an image.
+        """Yield keys and contents; every entry is an image.
 
         Raises:
-            DataError: The database is damaged, or the reading process ended or fell silent.
+            DataError: The database is damaged, or the subprocess ended or timed out.
         """
         program = Path(__file__).with_name("lsun_reader.py")
-        # -P: the folder of the program must not shadow any module.
+        # -P: modules in the folder of the program must not shadow others.
         command = [sys.executable, "-P", str(program), str(self.path.resolve()), str(MAX_ENCODED_BYTES)]
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
@@ -66,13 +59,13 @@ class Database:
         while True:
             try:
                 kind, first, second = frames.next()
-            except _ReaderEndedError as error:
+            except _ReaderError as error:
                 raise self._damaged(str(error), num_read, expected, stated, found) from None
             if kind == b"I":
                 stated, found, expected = map(int, first.split())
             elif kind in (b"E", b"B"):
                 num_read += 1
-                # Damaged pages can point in a circle.
+                # Damaged pages can form a cycle.
                 if num_read > expected:
                     raise self._damaged("it holds more entries than it states", num_read, expected, stated, found)
                 name = first.decode("utf-8", "backslashreplace")
@@ -86,20 +79,20 @@ class Database:
 
     def _damaged(self, reason: str, num_read: int, expected: int, stated: int, found: int) -> DataError:
         reason = " ".join(reason.split())[:200]
-        place = f" after entry {num_read:,} of {expected:,}" if expected else ""
+        position = f" after entry {num_read:,} of {expected:,}" if expected else ""
         ends = f"; the file ends at byte {found:,}, its header states {stated:,}" if found < stated else ""
         return DataError(
-            f"{shown(self.path)}: the LMDB cannot be read{place}: {reason}{ends}",
+            f"{escaped(self.path)}: the LMDB cannot be read{position}: {reason}{ends}",
             remedy="The database is damaged or incomplete: copy or download it again.",
         )
 
 
-class _ReaderEndedError(Exception):
-    """The reading process said nothing more, though its work was not done."""
+class _ReaderError(Exception):
+    """The subprocess ended or timed out before the end of the database."""
 
 
 class _Frames:
-    """The frames that the reading process writes, bounded in size and in the time that they may take."""
+    """The frames that the subprocess writes, with limits on their size and on the time between them."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -110,16 +103,16 @@ class _Frames:
     def next(self) -> tuple[bytes, bytes, bytes]:
         kind, first_size, second_size = _FRAME.unpack(self._take(_FRAME.size))
         if kind not in b"IEBXD" or first_size > _MAX_KEY_BYTES or second_size > MAX_ENCODED_BYTES:
-            raise _ReaderEndedError("its entries make no sense")
+            raise _ReaderError("its entries are invalid")
         return kind, self._take(first_size), self._take(second_size)
 
     def _take(self, size: int) -> bytes:
         while len(self._buffer) < size:
-            if not select.select([self._descriptor], [], [], _SECONDS_OF_SILENCE)[0]:
-                raise _ReaderEndedError(f"nothing came for {_SECONDS_OF_SILENCE:.0f} s")
+            if not select.select([self._descriptor], [], [], _TIMEOUT_SECONDS)[0]:
+                raise _ReaderError(f"no data arrived for {_TIMEOUT_SECONDS:.0f} s")
             chunk = os.read(self._descriptor, _BUFFER)
             if not chunk:
-                raise _ReaderEndedError(f"the process that read it was ended by {self._cause()}")
+                raise _ReaderError(f"the process that reads it ended with {self._cause()}")
             self._buffer += chunk
         taken = bytes(self._buffer[:size])
         del self._buffer[:size]

@@ -1,7 +1,7 @@
 """Run as a program: write the entries of an LMDB to standard output.
 
-LMDB maps its file and trusts it, so that a damaged one can end the process that reads it. This process is there to be
-ended instead. It imports nothing of this project, and so starts at once.
+LMDB maps its file without checks, so that a damaged file can crash the process that reads it. This program runs in a
+subprocess for that reason. It imports nothing of this project, which makes it start fast.
 
 Frames: one letter, two lengths, the two contents. I: file size stated and found, number of entries (as text). E: key
 and value. B: key and the reason why its value is not sent. X: an error. D: the end.

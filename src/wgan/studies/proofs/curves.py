@@ -1,8 +1,7 @@
-"""Whether Ŵ ranks the samples along a run as their exact distance does, beside what losses do.
+"""Rank correlations of Ŵ and of the loss with the exact distance along runs.
 
-Each run is looked at some twenty times: what its critic proves, the exact W1 of the same rows and samples, and what the
-critic says itself. How alike two such curves order the looks is a rank correlation; a loss that means something has one
-near 1.
+Each run is diagnosed some twenty times: the critic's lower bound, the exact W1 of the same rows and samples, and the
+critic's own estimate. A meaningful loss has a rank correlation with the exact distance close to 1.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ from wgan.training.loop import train
 from wgan.trust.evaluator import CriticEvaluator
 
 TOYS = ("ring", "grid", "swiss-roll")
-"""Data that is always there."""
+"""Built-in data."""
 
 ADULT = "adult"
-"""The Adult census, of which the user brings the file."""
+"""The Adult census, whose file the user provides."""
 
 GAMES: dict[str, dict[str, Any]] = {
     "penalty": {
@@ -57,15 +56,15 @@ GAMES: dict[str, dict[str, Any]] = {
         "critic_optimizer": "adam:lr=0.0002,beta1=0.5",
     },
 }
-"""The games, by name: what they do not share. Constrained critics go five to ten times as fast as their generators, so
-that they are near their optimum at every look."""
+"""Name to the settings in which runs differ. Constrained critics have five to ten times the learning rate of their
+generators, so that they are close to their optimum at every diagnosis."""
 
 _SLOWER: dict[tuple[str, str], str] = {
     ("grid", "penalty"): "adam:lr=0.000005,beta1=0.5",
     ("grid", "clipping"): "rmsprop:lr=0.00001",
 }
-"""By data and game, generators that learn in the first fifth of the run what they ever do at such rates: after that W1
-would stand still, and ranks would be those of noise."""
+"""Data and name to a slower generator. With the common learning rate these runs converge in the first fifth. After that
+W1 is constant, and ranks are those of noise."""
 
 _SHARED = Settings(
     generator="mlp:width=128",
@@ -73,7 +72,7 @@ _SHARED = Settings(
     latent_dim=4,
     batch_size=128,
     critic_steps=5,
-    # Rates that do not fall: the curve would flatten with them, and the later half would show nothing but its noise.
+    # Constant learning rates: a decay would flatten the curve, and its later half would be noise.
     lr_schedule="none",
     ema_decay=0.0,
     threads=1,
@@ -82,19 +81,19 @@ _SHARED = Settings(
 )
 _TABLE_NOISE = 32
 _RECENT = 50
-"""Updates whose median estimate is what a user sees as the curve."""
+"""Updates whose median estimate is the curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How much is run.
+    """The size of the study.
 
     Attributes:
         steps: Generator updates of each run.
-        early: Looks in the first half, denser at its beginning.
-        late: Looks in the second half, evenly spaced.
-        rows: Rows, and samples, looked at.
-        seeds: Runs of each game on each data set.
+        early: Diagnoses in the first half, denser at its beginning.
+        late: Diagnoses in the second half, evenly spaced.
+        rows: Rows, and samples, of each diagnosis.
+        seeds: Runs of each kind on each data set.
     """
 
     steps: int = 1_500
@@ -103,8 +102,8 @@ class Scale:
     rows: int = 1_000
     seeds: int = 3
 
-    def looks(self) -> tuple[int, ...]:
-        """Generator updates after which a run is looked at, from the first to the last."""
+    def diagnoses(self) -> tuple[int, ...]:
+        """Generator updates after which a run is diagnosed, from the first to the last."""
         half = self.steps // 2
         first = np.round(half * np.linspace(0, 1, self.early) ** 2)
         second = np.round(np.linspace(half, self.steps, self.late + 1))
@@ -113,19 +112,19 @@ class Scale:
 
 FULL = Scale()
 QUICK = Scale(steps=60, early=5, late=4, rows=200, seeds=1)
-"""A small scale: it shows that everything runs, and proves nothing."""
+"""A small study, to test that everything runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One run to be made.
+    """One run of the study.
 
     Attributes:
-        data: What it is called here.
+        data: Name of the data.
         path: What is opened: a built-in name or a file.
         game: A name of `GAMES`.
         seed: Of the run.
-        scale: How much.
+        scale: The size of the study.
     """
 
     data: str
@@ -136,12 +135,12 @@ class Task:
 
     @property
     def name(self) -> str:
-        """As a file could be called."""
+        """Name of its file."""
         return f"{self.data}-{self.game}-{self.seed}"
 
     @property
     def settings(self) -> Settings:
-        """Of the run."""
+        """The settings of the run."""
         chosen = replace(_SHARED, data=self.path, seed=self.seed, steps=self.scale.steps, **GAMES[self.game])
         slower = _SLOWER.get((self.data, self.game), chosen.generator_optimizer)
         latent_dim = _TABLE_NOISE if self.data == ADULT else chosen.latent_dim
@@ -154,11 +153,11 @@ class Task:
 
 
 def tasks(*, adult: Path | None, scale: Scale, seed: int = 0) -> list[Task]:
-    """All runs, those of one seed after those of the other.
+    """All runs of the study, seed by seed.
 
     Args:
-        adult: The file of the Adult census; None to leave it out.
-        scale: How much.
+        adult: The file of the Adult census; None to omit it.
+        scale: The size of the study.
         seed: The first of the seeds.
 
     Raises:
@@ -183,61 +182,61 @@ def run_all(
     *,
     folder: Path | None = None,
     jobs: int = 1,
-    tell: Callable[[Trace, bool], None] = lambda trace, is_kept: None,
+    report: Callable[[Trace, bool], None] = lambda trace, is_stored: None,
 ) -> list[Trace]:
-    """Make the runs that have not been made yet.
+    """Train the runs that are not stored yet.
 
     Args:
-        wanted: What to run.
-        folder: Where the trace of each run is kept as soon as it ends, and looked for before it begins: one of the same
-            settings, data and looks is not made again. None to keep nothing.
-        jobs: Processes; one works in this one.
-        tell: Called with each trace when it is there, and whether it was kept from before.
+        wanted: The runs.
+        folder: Directory in which the trace of each run is stored when it ends. A stored trace of the same settings,
+            data and diagnoses is reused. None to store nothing.
+        jobs: Number of processes; 1 for this process.
+        report: Called with each trace, and whether it was stored before.
 
     Returns:
         Traces, in the order of the tasks.
 
     Raises:
         UsageError: jobs below 1, or data that cannot be opened.
-        NumericError: A run broke down.
+        NumericError: A run failed.
     """
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, not {jobs}")
     found: dict[str, Trace] = {}
     missing = []
     for task in wanted:
-        kept = _kept(task, folder)
-        if kept is None:
+        stored = _stored(task, folder)
+        if stored is None:
             missing.append(task)
         else:
-            found[task.name] = kept
-            tell(kept, True)
-    for task, trace in _made(missing, jobs):
+            found[task.name] = stored
+            report(stored, True)
+    for task, trace in _train_all(missing, jobs):
         found[task.name] = trace
         if folder is not None:
-            _keep(task, trace, folder)
-        tell(trace, False)
+            _store(task, trace, folder)
+        report(trace, False)
     return [found[task.name] for task in wanted]
 
 
 @in_usual_state
 def run(task: Task) -> Trace:
-    """Train, and look.
+    """Train and diagnose one run.
 
     Args:
-        task: What to run.
+        task: The run.
 
     Returns:
-        What was seen. The same task gives the same trace on one machine.
+        Its trace. The same task gives the same trace on the same machine.
     """
     setup = build_setup(task.settings, task.open())
-    examiner = CriticEvaluator(setup, size=task.scale.rows, gap_steps=0, seed=task.settings.seed)
-    looks = task.scale.looks()
+    evaluate = CriticEvaluator(setup, size=task.scale.rows, gap_steps=0, seed=task.settings.seed)
+    diagnosed = task.scale.diagnoses()
     estimates: list[float] = []
     seen: dict[str, list[float]] = {name: [] for name in MEASURED}
 
-    def look() -> None:
-        evidence = examiner()
+    def diagnose() -> None:
+        evidence = evaluate()
         raw = float(np.median(estimates[-_RECENT:]))
         for name in MEASURED:
             value = raw if name == "raw" else getattr(evidence, name)
@@ -246,43 +245,43 @@ def run(task: Task) -> Trace:
     with setup.game.engine.limits():
         for step in train(setup):
             estimates.append(float(step.estimate))
-            if step.number in looks:
-                look()
+            if step.number in diagnosed:
+                diagnose()
     return Trace(
-        data=task.data, game=task.game, seed=task.seed, steps=looks, seen={k: tuple(v) for k, v in seen.items()}
+        data=task.data, game=task.game, seed=task.seed, steps=diagnosed, seen={k: tuple(v) for k, v in seen.items()}
     )
 
 
-def _made(missing: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Trace]]:
-    """Traces as they come."""
+def _train_all(missing: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Trace]]:
+    """Yield each task and its trace when it ends."""
     if jobs == 1:
         yield from ((task, run(task)) for task in missing)
         return
-    # Threads of torch do not survive a fork.
+    # Forking is unsafe once torch has started threads.
     with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
-        waited = {pool.submit(run, task): task for task in missing}
+        futures = {pool.submit(run, task): task for task in missing}
         try:
-            for done in as_completed(waited):
-                yield waited[done], done.result()
+            for done in as_completed(futures):
+                yield futures[done], done.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _facts(task: Task) -> dict[str, Any]:
-    """What decides a trace, as plain JSON; a file is known by its rows, wherever it lies."""
+    """What determines a trace, as plain JSON; data is identified by its rows, not by its path."""
     settings = dataclasses.asdict(replace(task.settings, data=task.data))
     facts = {"settings": settings, "scale": dataclasses.asdict(task.scale), "rows": task.open().fingerprint()}
     plain: dict[str, Any] = json.loads(json.dumps(facts))
     return plain
 
 
-def _keep(task: Task, trace: Trace, folder: Path) -> None:
+def _store(task: Task, trace: Trace, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / f"{task.name}.json", canonical_json({"facts": _facts(task), "trace": trace.as_json()}))
 
 
-def _kept(task: Task, folder: Path | None) -> Trace | None:
-    """The trace of an earlier call, if there is one of the very same run."""
+def _stored(task: Task, folder: Path | None) -> Trace | None:
+    """The stored trace of the same run, if there is one."""
     if folder is None:
         return None
     try:
@@ -291,11 +290,11 @@ def _kept(task: Task, folder: Path | None) -> Trace | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        # Not written by this command, or by another version of it: it is written anew.
+        # Not written by this command, or by another version of it: it is replaced.
         return None
 
 
 def _has_header(path: Path) -> bool:
-    """Whether a file of the census begins with names: as UCI publishes it, it begins with an age."""
+    """Whether a file of the census starts with column names; the file published by UCI starts with an age."""
     known, _ = table_format(path)
     return known is None or known.named_columns or not head_of(path).split(b",")[0].strip().isdigit()

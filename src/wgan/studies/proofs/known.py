@@ -1,7 +1,7 @@
-"""Distances that are known: what a critic proves of them, and what samples alone let anyone see.
+"""Known distances: the lower bound by a critic, the exact distance of the samples, and the true distance.
 
-Two distributions stand still, their W1 in closed form. A critic is trained between samples of both, and what its scores
-prove is set beside the exact distance of the same samples, and beside the truth.
+The W1 of two fixed distributions is known in closed form. A critic is trained between samples of both. Its lower bound
+is compared with the exact distance of the same samples and with the true one.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from wgan.transport import certified_dual, critic_dual, exact
 from wgan.trust.critics import FittedCritic, fit_critic
 
 PROVEN = 0.95
-"""The share of the exact distance of samples that a critic at its optimum has to prove."""
+"""Share of the exact distance of samples that an optimal critic has to prove."""
 
 NEAR = 1e-3
-"""What is left between √(Ŵ² − floor²) and the truth where samples are enough to see it, as a share of the truth."""
+"""Relative error of √(Ŵ² − floor²) that is allowed beyond the interval."""
 
 _CONFIDENCE = 0.95
 _BATCH = 128
@@ -38,14 +38,14 @@ _FEWEST = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A distribution and itself, moved: of all plans to move it back the straight one is the best, so W1 = shift.
+    """A distribution and a translate of it. Translation is the optimal plan, so W1 = shift.
 
     Attributes:
-        name: What it is called.
-        shape: "gauss": a standard Gaussian; "segment": a segment of length 1, moved at a right angle to it, which makes
-            the parallel lines of the paper's example 1.
-        dimension: Of the points.
-        shift: How far it is moved along the first axis, which is W1.
+        name: Of the pair.
+        shape: "gauss": a standard Gaussian; "segment": a segment of length 1, translated at a right angle, as in the
+            paper's example 1.
+        dimension: Dimension of the points.
+        shift: Translation along the first axis; equal to W1.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Pair:
     shift: float = 1.0
 
     def draw(self, size: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Independent points of both, shape (size, dimension) each, float64: where it was, and where it is."""
+        """Independent points of the distribution and of its translate, shape (size, dimension) each, float64."""
         real, moved = self._points(size, rng), self._points(size, rng)
         moved[:, 0] += self.shift
         return real, moved
@@ -77,17 +77,17 @@ PAIRS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Repetition:
-    """What one draw of samples shows; distances in the units of the points.
+    """Measurements on one draw of samples, in the unit of the points.
 
     Attributes:
-        exact: W1 of the samples that the critic was fitted to.
-        certified: What it proves of them: Ŵ.
-        without_critic: What distances to nearest neighbours prove of them.
-        fresh_exact: W1 of as many samples that it never saw.
-        fresh_certified: What it proves of those.
-        by_slope: Its mean difference on those, divided by the steepest slope that was found: without any transform.
+        exact: W1 of the samples that the critic was trained on.
+        certified: The critic's lower bound on it, Ŵ.
+        without_critic: The lower bound by nearest neighbours.
+        fresh_exact: W1 of as many fresh samples.
+        fresh_certified: The critic's lower bound on that.
+        by_slope: Difference of its mean scores on fresh samples, divided by its largest slope.
         floor: W1 between two sets of real samples.
-        certified_floor: What a critic fitted between these proves of it.
+        certified_floor: Lower bound on that by a critic trained on these two sets.
     """
 
     exact: float
@@ -101,28 +101,28 @@ class Repetition:
 
     @property
     def less_floor(self) -> float:
-        """Ŵ less its floor: in the mean no more than the distance of a distribution from itself, moved."""
+        """Ŵ less its floor: in the mean at most the true distance."""
         return self.certified - self.certified_floor
 
     @property
     def debiased(self) -> float:
         """sqrt(Ŵ² - floor²), the floor being Ŵ's own.
 
-        Noise leads points astray in all directions, of which all but one are at right angles to the shift, and such
-        lengths add by their squares. For W2 and sets that are moved that is no approximation: W2² is the square of the
-        distance of the means plus W2² of what is left when both are centred.
+        Noise displaces points in all directions, of which all but one are orthogonal to the shift, and orthogonal
+        lengths add in squares. For W2 and translates this is exact: W2² is the squared distance of the means plus W2²
+        of the centred sets.
         """
         return math.sqrt(max(0.0, self.certified**2 - self.certified_floor**2))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """A pair, measured several times on samples of its own each.
+    """Repeated measurements of a pair.
 
     Attributes:
-        pair: What was measured.
-        repetitions: What was found.
-        confidence: With what probability `interval` holds what many more repetitions would give in the mean.
+        pair: The pair.
+        repetitions: The measurements, each on its own samples.
+        confidence: Confidence level of `interval`.
     """
 
     pair: Pair
@@ -130,11 +130,11 @@ class Known:
     confidence: float
 
     def of(self, name: str) -> Floats:
-        """One number of all repetitions, shape (R,)."""
+        """One measurement in all repetitions, shape (R,)."""
         return np.array([getattr(each, name) for each in self.repetitions], dtype=np.float64)
 
     def interval(self, name: str) -> tuple[float, float]:
-        """Student's interval for the mean of one number."""
+        """Student's interval for the mean of one measurement."""
         from scipy.special import stdtrit
 
         values = self.of(name)
@@ -144,12 +144,12 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class KnownResult:
-    """All pairs, and what is claimed of them.
+    """The measurements of all pairs.
 
     Attributes:
         size: Samples on each side.
         critic_steps: Updates of each critic.
-        known: A row for each pair.
+        known: The measurements of each pair.
     """
 
     size: int
@@ -157,7 +157,7 @@ class KnownResult:
     known: tuple[Known, ...]
 
     def claims(self) -> tuple[Claim, ...]:
-        """That Ŵ is nearly the exact distance of its samples, and debiased the true one, but for chance."""
+        """Ŵ is close to the exact distance of its samples, and debiased it is the true distance up to chance."""
         every = [each for known in self.known for each in known.repetitions]
         fitted = min(each.certified / each.exact for each in every)
         fresh = min(each.fresh_certified / each.fresh_exact for each in every)
@@ -195,24 +195,24 @@ class KnownResult:
 
 
 @in_usual_state
-@on_threads(1)  # small critics, and solvers that run on one
+@on_threads(1)  # small critics, and single-threaded solvers
 def known(
     *, pairs: Sequence[Pair] = PAIRS, size: int = 1_000, repetitions: int = 5, critic_steps: int = 500, seed: int = 0
 ) -> KnownResult:
-    """Train critics between distributions whose distance is known, and measure what their scores prove.
+    """Train critics between distributions of known distance, and measure their lower bounds.
 
-    In each repetition two sets are drawn of either distribution. Of the first two the critic is trained to its optimum
-    on one pair of sets and judged on both; another is trained between the two sets of real samples, for the floor.
+    In each repetition, two sets are drawn from each distribution. A critic is trained to its optimum on the first set
+    of each, and evaluated on both. Another critic is trained between the two sets of real samples, for the floor.
 
     Args:
-        pairs: What to measure.
+        pairs: The pairs to measure.
         size: Samples in each set.
         repetitions: Independent draws, at least 2.
-        critic_steps: Updates of each critic, MLPs of three layers of 64.
-        seed: All samples, weights and batches follow from it.
+        critic_steps: Updates of each critic, an MLP of three layers of 64.
+        seed: Determines all samples, weights and batches.
 
     Returns:
-        All numbers. The intervals hold together with a probability of 95 %.
+        All measurements. The intervals hold jointly with a probability of 95 %.
 
     Raises:
         UsageError: Counts that are too small.
@@ -232,23 +232,23 @@ def known(
             Known(
                 pair=pair,
                 repetitions=tuple(
-                    _repetition(pair, size, critic_steps, seed, place, number) for number in range(repetitions)
+                    _repetition(pair, size, critic_steps, seed, index, number) for number in range(repetitions)
                 ),
                 confidence=1 - (1 - _CONFIDENCE) / len(pairs),
             )
-            for place, pair in enumerate(pairs)
+            for index, pair in enumerate(pairs)
         ),
     )
 
 
-def _repetition(pair: Pair, size: int, critic_steps: int, seed: int, place: int, number: int) -> Repetition:
-    rng = Randomness(seed).at("samples of a known distance", place, number)
+def _repetition(pair: Pair, size: int, critic_steps: int, seed: int, index: int, number: int) -> Repetition:
+    rng = Randomness(seed).at("samples of a known distance", index, number)
     (real, moved), (fresh_real, fresh_moved) = pair.draw(size, rng), pair.draw(size, rng)
-    drawn = Randomness(seed).at("seeds of the critics", place, number)
+    drawn = Randomness(seed).at("seeds of the critics", index, number)
     seeds = torch.randint(2**31, (2,), generator=drawn, device="cpu").tolist()
     critic = fit_critic(real, moved, critic_steps=critic_steps, batch_size=_BATCH, seed=seeds[0])
     between_real = fit_critic(real, fresh_real, critic_steps=critic_steps, batch_size=_BATCH, seed=seeds[1])
-    certified, without_critic = _proven(critic, real, moved)
+    certified, without_critic = _lower_bounds(critic, real, moved)
     dual = critic_dual(fresh_real, fresh_moved, critic)
     assert dual.exact is not None
     return Repetition(
@@ -259,12 +259,12 @@ def _repetition(pair: Pair, size: int, critic_steps: int, seed: int, place: int,
         fresh_certified=float(dual.certified.value),
         by_slope=float(dual.by_measured),
         floor=float(exact(real, fresh_real).cost),
-        certified_floor=_proven(between_real, real, fresh_real)[0],
+        certified_floor=_lower_bounds(between_real, real, fresh_real)[0],
     )
 
 
 @torch.no_grad()
-def _proven(critic: FittedCritic, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Ŵ, and what is proved without the critic."""
+def _lower_bounds(critic: FittedCritic, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Ŵ, and the lower bound without the critic."""
     found = certified_dual(critic(x), critic(y), x, y)
     return float(found.value), float(found.without_critic)

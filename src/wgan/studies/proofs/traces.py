@@ -1,4 +1,4 @@
-"""What was seen along runs, how alike two curves order it, and what is claimed of that."""
+"""Traces of evidence along runs, their rank correlations, and the claims about them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ MEASURED = (
     "estimate_by_slope",
     "slope_climbed",
 )
-"""What is kept of each look: numbers of `wgan.trust.Evidence`, and the median of the latest batches' estimates."""
+"""Numbers stored of each diagnosis: some of `wgan.trust.Evidence`, and "raw", the median of the latest estimates."""
 
 CONSTRAINED = ("penalty", "clipping")
-"""The games of which the claims are."""
+"""The runs with a claim on their rank correlation."""
 
 RANKED = 0.95
 """Rank correlation of Ŵ with exact W1 along a run, at least."""
@@ -41,14 +41,14 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """What was seen along one run.
+    """Evidence along one run.
 
     Attributes:
-        data: What it was trained on.
-        game: Which one.
+        data: Name of its data.
+        game: A name of `wgan.studies.proofs.curves.GAMES`.
         seed: Of the run.
-        steps: Generator updates at each look.
-        seen: By name of `MEASURED`, a number for each look; NaN where there was none.
+        steps: Generator updates at each diagnosis.
+        seen: Name in `MEASURED` to a number for each diagnosis; NaN where there is none.
     """
 
     data: str
@@ -63,17 +63,17 @@ class Trace:
 
     @property
     def at(self) -> Floats:
-        """Generator updates at each look, shape (K,)."""
+        """Generator updates at each diagnosis, shape (K,)."""
         return np.array(self.steps, dtype=np.float64)
 
     @property
     def late(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which looks came in the later half of the updates, shape (K,)."""
+        """Which diagnoses are in the later half of the updates, shape (K,)."""
         return np.array(self.steps) > self.steps[-1] / 2
 
     @property
     def off_floor(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """At which looks the samples could be told from real rows: the whole interval of W1 is above its floor."""
+        """At which diagnoses the whole interval of W1 is above its floor, shape (K,)."""
         return self.of("exact_low") > self.of("exact_floor")
 
     def ranks(self, name: str, *, late: bool = False, off_floor: bool = False) -> float:
@@ -81,11 +81,11 @@ class Trace:
 
         Args:
             name: The number.
-            late: Whether to look at the later half alone.
-            off_floor: Whether to leave looks out at which W1 could not be told from its floor.
+            late: Whether to use the later half alone.
+            off_floor: Whether to omit diagnoses at which W1 cannot be told from its floor.
 
         Returns:
-            Between -1 and 1; NaN where fewer than three looks are left, or one of both never changes.
+            Between -1 and 1; NaN if fewer than three diagnoses are left, or one of the series is constant.
         """
         kept = np.ones(len(self.steps), dtype=bool)
         kept &= self.late if late else True
@@ -94,22 +94,22 @@ class Trace:
 
     @property
     def above(self) -> float:
-        """How far Ŵ was above the exact W1, at most, as a share of it; below 0 where it never was."""
+        """Largest relative excess of Ŵ over the exact W1; negative if there is none."""
         return float(np.nanmax(self.of("certified") / self.of("exact"))) - 1.0
 
     def as_json(self) -> dict[str, Any]:
-        """As plain JSON, in which None stands for a number that was not there."""
+        """As plain JSON, with None for NaN."""
         seen = {name: [None if math.isnan(value) else value for value in values] for name, values in self.seen.items()}
         return {"data": self.data, "game": self.game, "seed": self.seed, "steps": list(self.steps), "seen": seen}
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Trace:
-        """What `as_json` gave.
+        """The inverse of `as_json`.
 
         Raises:
-            KeyError: Something is missing.
-            TypeError: Something is of another type.
-            ValueError: Something is of another length.
+            KeyError: A missing key.
+            TypeError: A value of another type.
+            ValueError: A value of another length.
         """
         seen = {
             name: tuple(math.nan if value is None else float(value) for value in state["seen"][name])
@@ -117,13 +117,13 @@ class Trace:
         }
         steps = tuple(map(int, state["steps"]))
         if any(len(values) != len(steps) for values in seen.values()):
-            raise ValueError("a trace with numbers for other looks than it had")
+            raise ValueError("a trace with numbers for other diagnoses than its own")
         return cls(data=state["data"], game=state["game"], seed=int(state["seed"]), steps=steps, seen=seen)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Traces:
-    """All traces.
+    """The traces of all runs.
 
     Attributes:
         traces: In any order.
@@ -132,14 +132,14 @@ class Traces:
     traces: Sequence[Trace]
 
     def cells(self) -> dict[tuple[str, str], list[Trace]]:
-        """By data and game, the traces of all seeds."""
+        """Data and game to the traces of all seeds."""
         found: dict[tuple[str, str], list[Trace]] = {}
         for trace in self.traces:
             found.setdefault((trace.data, trace.game), []).append(trace)
         return found
 
     def claims(self) -> tuple[Claim, ...]:
-        """That Ŵ ranks as the exact distance does, and never exceeds it, and that losses rank worse."""
+        """Ŵ ranks samples as the exact distance does and never exceeds it, and losses rank them worse."""
         above = max(trace.above for trace in self.traces)
         claims = [
             claim for game in CONSTRAINED for claim in (self._ranked(game, late=False), self._ranked(game, late=True))
@@ -168,13 +168,13 @@ class Traces:
         )
 
     def _worse(self, game: str) -> Claim:
-        proven, said = (
+        bounds, losses = (
             float(np.mean([trace.ranks(name) for trace in self.traces if trace.game == game]))
             for name in ("certified", "raw")
         )
         return Claim(
             text=f"{game}: the critic's own estimate ranks them worse",
-            measured=f"{said:.3f} against {proven:.3f} in the mean over all",
+            measured=f"{losses:.3f} against {bounds:.3f} in the mean over all",
             wanted="less",
-            holds=said < proven,
+            holds=losses < bounds,
         )

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from wgan.data import open_data
 from wgan.data.source import Source
-from wgan.data.toys import TOYS, Mixture, SwissRoll, ToySource
+from wgan.data.toy_source import ToySource
+from wgan.data.toys import TOYS, Mixture, SwissRoll
 from wgan.randomness import Randomness
 from wgan.settings import DataOptions, Settings
 from wgan.trust.verdict import Kind

@@ -1,4 +1,4 @@
-"""How alike two curves order what was seen, and what is claimed of it."""
+"""Traces, their rank correlations and claims."""
 
 import math
 
@@ -22,19 +22,19 @@ def all_games(**changes):
     ]  # fmt: skip
 
 
-def test_parts_of_a_run_are_ranked_by_themselves():
-    # Right in the first half, reversed in the later one; the last two looks are at the floor.
+def test_rank_correlations_of_parts_of_a_run():
+    # Equal order in the first half, reversed in the later one; the last two diagnoses are at the floor.
     exact = np.array([10, 9, 8, 7, 6, 5, 4, 3, 2, 1.0])
-    said = np.array([10, 9, 8, 7, 6, 1, 2, 3, 4, 5.0])
-    run = trace(exact=tuple(exact), raw=tuple(said), exact_low=tuple(exact - 0.5), exact_floor=(1.7,) * 10)
+    raw = np.array([10, 9, 8, 7, 6, 1, 2, 3, 4, 5.0])
+    run = trace(exact=tuple(exact), raw=tuple(raw), exact_low=tuple(exact - 0.5), exact_floor=(1.7,) * 10)
     assert run.late.tolist() == [False] * 5 + [True] * 5
     assert run.off_floor.tolist() == [True] * 8 + [False] * 2
     assert run.ranks("raw", late=True) == pytest.approx(-1.0)
     assert run.ranks("raw", late=True, off_floor=True) == pytest.approx(-1.0)
-    assert run.ranks("raw", off_floor=True) == pytest.approx(spearmanr(exact[:8], said[:8])[0])
+    assert run.ranks("raw", off_floor=True) == pytest.approx(spearmanr(exact[:8], raw[:8])[0])
 
 
-def test_a_trace_is_kept_as_plain_json_with_what_was_not_measured():
+def test_a_trace_survives_json_with_missing_numbers():
     run = trace(slope_climbed=(math.nan,) + (1.5,) * 9)
     again = Trace.from_json(run.as_json())
     assert run.as_json()["seen"]["slope_climbed"][:2] == [None, 1.5]
@@ -42,20 +42,20 @@ def test_a_trace_is_kept_as_plain_json_with_what_was_not_measured():
     assert np.isnan(again.of("slope_climbed")[0])
 
 
-def test_numbers_for_other_looks_are_refused():
+def test_numbers_of_another_length_are_refused():
     state = trace().as_json()
     state["seen"]["exact"].pop()
-    with pytest.raises(ValueError, match="other looks"):
+    with pytest.raises(ValueError, match="other diagnoses"):
         Trace.from_json(state)
 
 
-def test_claims_hold_of_curves_that_follow():
+def test_claims_hold_for_curves_that_follow_the_distance():
     claims = Traces(traces=all_games()).claims()
     assert len(claims) == 8
     assert all(claim.holds for claim in claims)
 
 
-def test_each_claim_fails_by_itself():
+def test_each_claim_can_fail_alone():
     shuffled = np.array(trace().seen["certified"])
     late = shuffled.copy()
     late[5:] = late[[7, 5, 6, 9, 8]]
@@ -73,7 +73,7 @@ def test_each_claim_fails_by_itself():
         assert {number for number, claim in enumerate(claims) if not claim.holds} == failing, changes
 
 
-def test_one_data_set_cannot_hide_behind_the_others():
+def test_a_claim_fails_for_a_single_data_set():
     swapped = np.array(trace().seen["certified"])[[4, 3, 2, 1, 0, 5, 6, 7, 8, 9]]
     traces = [*all_games(), *(trace(data=data) for data in "abcdef"), trace(data="grid", certified=tuple(swapped))]
     first = Traces(traces=traces).claims()[0]

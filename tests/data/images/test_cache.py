@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from wgan.data.images import images_from_array, open_images, packing, packs
+from wgan.data.images import decoded, images_from_array, open_images, pipeline
 from wgan.errors import CheckpointError, DataError, DataWarning, UsageError
 from wgan.settings import DataOptions
 
@@ -32,13 +32,13 @@ def no_decoding(monkeypatch):
         raise AssertionError("decoded again")
 
     def start():
-        monkeypatch.setattr(packing, "decode", refuse)
-        monkeypatch.setattr(packing, "probe", refuse)
+        monkeypatch.setattr(pipeline, "decode", refuse)
+        monkeypatch.setattr(pipeline, "header_of", refuse)
 
     return start
 
 
-def test_a_pack_equals_what_is_kept_in_memory(folder, tmp_path):
+def test_a_cached_source_equals_one_in_memory(folder, tmp_path):
     packed, kept = open_cached(folder, tmp_path / "cache"), open_cached(folder, None)
     assert isinstance(packed.pixels, np.memmap)
     np.testing.assert_array_equal(packed.pixels, kept.pixels)
@@ -53,7 +53,7 @@ def test_the_stored_digest_is_that_of_the_pixels(folder, tmp_path):
     assert array.fingerprint() == packed.fingerprint()
 
 
-def test_a_pack_is_found_again(tmp_path, encode, no_decoding):
+def test_an_entry_is_reused(tmp_path, encode, no_decoding):
     for name in ("cat/1.png", "dog/1.png", "dog/tags.csv"):
         (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "x" / name).write_bytes(encode())
@@ -65,7 +65,7 @@ def test_a_pack_is_found_again(tmp_path, encode, no_decoding):
     assert (again.notes, again.classes) == (first.notes, first.classes)
 
 
-def test_what_is_asked_of_the_images_makes_another_pack(folder, tmp_path):
+def test_other_options_give_another_entry(folder, tmp_path):
     cache = tmp_path / "cache"
     open_cached(folder, cache)
     for number, options in enumerate(({"size": (4, 4)}, {"mode": "L"}, {"fit": "pad"}, {"skip_broken": True})):
@@ -74,7 +74,7 @@ def test_what_is_asked_of_the_images_makes_another_pack(folder, tmp_path):
 
 
 def settle(folder: Path, cache: Path) -> None:
-    """Make the images seem to lie there for long, and have the pack note it."""
+    """Make the images look as if they had not changed for long, and note it in the entry."""
     later = time.time_ns() + 10_000_000_000
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time_ns", lambda: later)
@@ -146,15 +146,15 @@ def test_the_same_images_under_other_times_are_not_decoded_again(folder, tmp_pat
     assert (place / "pack.json").read_bytes() != before
 
 
-def test_images_that_lie_there_for_long_are_not_read(folder, tmp_path, monkeypatch):
+def test_images_that_did_not_change_recently_are_not_read(folder, tmp_path, monkeypatch):
     open_cached(folder, tmp_path / "cache")
     settle(folder, tmp_path / "cache")
-    monkeypatch.setattr(packing, "load", lambda encoded: pytest.fail("read"))
+    monkeypatch.setattr(pipeline, "load", lambda encoded: pytest.fail("read"))
     open_cached(folder, tmp_path / "cache")
 
 
-def test_every_changed_byte_of_a_pack_is_seen(folder, tmp_path, encode, monkeypatch):
-    monkeypatch.setattr(packs, "BLOCK_BYTES", 100)
+def test_every_changed_byte_of_an_entry_is_detected(folder, tmp_path, encode, monkeypatch):
+    monkeypatch.setattr(decoded, "BLOCK_BYTES", 100)
     cache = tmp_path / "cache"
     (folder / "tags.csv").write_text("file,hair\n" + "".join(f"{number}.png,red\n" for number in range(3)))
     shutil.make_archive(str(tmp_path / "x"), "zip", folder)
@@ -180,13 +180,13 @@ def test_zeroed_pixels_are_not_trained_on(folder, tmp_path):
     with (place / "pixels.npy").open("r+b") as file:
         file.seek(-first.nbytes // 2, os.SEEK_END)
         file.write(bytes(first.nbytes // 2))
-    with pytest.warns(DataWarning, match=r"pixels.npy does not have the checksum that pack.json notes, from byte 128"):
+    with pytest.warns(DataWarning, match=r"pixels.npy does not match its checksum from byte 128"):
         again = open_cached(folder, tmp_path / "cache")
     np.testing.assert_array_equal(again.pixels, first)
     np.testing.assert_array_equal(open_cached(folder, tmp_path / "cache").pixels, first)
 
 
-def test_a_pack_that_another_run_replaces_stays_what_it_was_for_who_has_it_open(folder, tmp_path, encode):
+def test_an_open_entry_stays_valid_when_another_run_replaces_it(folder, tmp_path, encode):
     first = open_cached(folder, tmp_path / "cache")
     before = np.array(first.pixels)
     (folder / "1.png").write_bytes(encode(9))
@@ -197,7 +197,7 @@ def test_a_pack_that_another_run_replaces_stays_what_it_was_for_who_has_it_open(
 
 
 @pytest.mark.parametrize("damage", ["truncate", "grow", "pickle", "shape", "version", "facts", "empty"])
-def test_a_damaged_pack_is_made_anew(folder, tmp_path, damage):
+def test_a_damaged_entry_is_decoded_again(folder, tmp_path, damage):
     cache = tmp_path / "cache"
     first = np.array(open_cached(folder, cache).pixels)
     (place,) = packs_in(cache)
@@ -222,7 +222,7 @@ def test_a_damaged_pack_is_made_anew(folder, tmp_path, damage):
 
 
 @pytest.mark.parametrize("number", [1, 31, 32, 33, 100])
-def test_order_and_count_hold_for_any_number(tmp_path, encode, number):
+def test_order_and_count_are_right_for_any_number(tmp_path, encode, number):
     place = tmp_path / "x"
     place.mkdir()
     for image in range(number + 1):
@@ -244,7 +244,7 @@ def test_skipped_images_leave_no_gap(tmp_path, encode):
     assert any("2 of 200" in note for note in again.notes)
 
 
-def test_a_cache_within_the_folder_of_images_does_not_disturb(folder, no_decoding):
+def test_a_cache_within_the_folder_of_images_is_skipped(folder, no_decoding):
     first = open_cached(folder, folder / "cache")
     no_decoding()
     np.testing.assert_array_equal(open_cached(folder, folder / "cache").pixels, first.pixels)
@@ -267,14 +267,14 @@ def test_a_full_disk_is_reported_and_leaves_nothing_behind(folder, tmp_path, mon
     assert packs_in(tmp_path / "cache") == []
 
 
-def test_a_cache_that_cannot_be_made(folder, tmp_path):
+def test_a_cache_that_cannot_be_created(folder, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="cannot be written"):
         open_cached(folder, tmp_path / "file" / "cache")
 
 
-def test_pixels_that_exceed_memory_ask_for_a_cache(folder, monkeypatch):
-    monkeypatch.setattr(packs, "memory_bytes", lambda: 1000)
+def test_pixels_that_exceed_memory_need_a_cache(folder, monkeypatch):
+    monkeypatch.setattr(decoded, "memory_bytes", lambda: 1000)
     with pytest.raises(UsageError, match="more than half of this machine's memory") as caught:
         open_cached(folder, None)
     assert "cache" in caught.value.remedy
@@ -292,7 +292,7 @@ def test_leftovers_of_killed_runs_are_removed_after_a_day(folder, tmp_path):
     assert new.exists()
 
 
-def test_training_goes_on_when_the_images_vanish(folder, tmp_path):
+def test_training_continues_when_the_images_vanish(folder, tmp_path):
     source = open_cached(folder, tmp_path / "cache")
     for file in folder.iterdir():
         file.unlink()
@@ -301,7 +301,7 @@ def test_training_goes_on_when_the_images_vanish(folder, tmp_path):
     assert source.sample(50, torch.Generator().manual_seed(0)).values.shape == (50, 3, 8, 8)
 
 
-def test_a_pack_is_read_by_rows_and_not_as_a_whole(tmp_path):
+def test_an_entry_is_read_by_rows(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((20_000, 64, 64), np.uint8))
     source = images_from_array(np.load(tmp_path / "x.npy", mmap_mode="r"), None, "x", DataOptions(), 0)
     tracemalloc.start()
@@ -316,6 +316,6 @@ def test_many_large_images_take_bounded_memory(tmp_path, encode):
         (tmp_path / f"{number}.bmp").write_bytes(content)
     tracemalloc.start()
     open_cached(tmp_path, tmp_path / "cache", size=(8, 8))
-    # 58 MB of encoded images; those under way at one time are a few for each core.
+    # 58 MB of encoded images, of which a few per core are in memory at one time.
     assert tracemalloc.get_traced_memory()[1] < 30e6
     tracemalloc.stop()
