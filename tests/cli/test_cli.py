@@ -371,13 +371,13 @@ class TestRuns:
         settings = from_toml(finished / "settings.toml")
         out = finished.parent / "told"
         code = main(["train", "--settings", str(finished / "settings.toml"), "--out", str(out)])
-        expected = capsys.readouterr().out
+        output = capsys.readouterr().out
         assert code == 0
-        assert f"report: {out / 'report.html'}" in expected
-        assert f"next:   wgan sample {out} --num 1000 --out {out}/samples.npy" in expected
-        assert "exact W1:" in expected
+        assert f"report: {out / 'report.html'}" in output
+        assert f"next:   wgan sample {out} --num 1000 --out {out}/samples.npy" in output
+        assert "exact W1:" in output
         last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
-        assert re.search(rf"^verdict: {last['verdict']}: \w+", expected, re.MULTILINE)
+        assert re.search(rf"^verdict: {last['verdict']}: \w+", output, re.MULTILINE)
         assert from_toml(out / "settings.toml") == settings
         assert (out / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
 
@@ -409,10 +409,10 @@ class TestRuns:
             next(iter(going.run()))
             going.save()
         assert main(["finish", str(run)]) == 0
-        expected = capsys.readouterr().out
-        assert "ended after 3 of 5 updates\n" in expected
-        assert f"report: {run / 'report.html'}\n" in expected
-        assert f"to resume it: wgan train --resume {run}\n" in expected
+        output = capsys.readouterr().out
+        assert "ended after 3 of 5 updates\n" in output
+        assert f"report: {run / 'report.html'}\n" in output
+        assert f"to resume it: wgan train --resume {run}\n" in output
         assert np.load(run / "samples" / "00000003.npy").shape == (1000, 2)
         assert main(["train", "--resume", str(run), "--steps", "2"]) == 2
         error = error_lines(capsys)
@@ -551,8 +551,8 @@ class TestRuns:
         while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
             time.sleep(0.01)
         writing.send_signal(getattr(signal, name))
-        _, expected = writing.communicate(timeout=30)
-        assert (writing.returncode, expected.count(b"\n")) == ({"SIGTERM": 143, "SIGINT": 130}[name], 1)
+        _, output = writing.communicate(timeout=30)
+        assert (writing.returncode, output.count(b"\n")) == ({"SIGTERM": 143, "SIGINT": 130}[name], 1)
         assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.csv": "as it was"}
 
     def test_samples_that_exceed_the_disk_are_refused_before_drawing(self, finished, tmp_path, capsys):

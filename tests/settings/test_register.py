@@ -105,7 +105,7 @@ def test_a_registered_toy_distribution_can_be_opened(tmp_path):
 
 
 def test_a_registered_embedding_is_used():
-    def letters(said):
+    def letters(texts):
         return [[text.count("a"), text.count("b")] for text in texts]
 
     register(EMBEDDINGS, "letters", lambda: letters)
