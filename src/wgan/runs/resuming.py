@@ -109,7 +109,7 @@ def _resume(files: RunFiles, ownership: Ownership, changes: _Changes, source: So
     parts = choose_parts(settings, given.parts)
     source = source or open_again(settings, files)
     refuse_other_data(stored, source, files.root)
-    setup = setup_of(settings, source, parts, given)
+    setup = setup_of(settings, source, parts)
     restore(setup.game, checkpoint)
 
     _write_first_events(files, journal, checkpoint, setup.game.engine)

@@ -270,7 +270,7 @@ def load(
     stored = read_source(files)
     codec, conditions = codec_from_state(stored["codec"]), conditions_from_state(stored.get("conditions"))
     size = 0 if conditions is None else conditions.size
-    refuse_larger_networks(settings, codec.layout, size, saved.tensors, directory, given.parts)
+    refuse_larger_networks(settings, chosen, codec.layout, size, saved.tensors, directory)
     game = build_game(_for_this_machine(settings, read_environment(files)), codec.layout, size, chosen)
     restore(game, saved)
     return Trained(settings, codec, game, conditions, _doubt(files, saved.step), chosen)
