@@ -245,7 +245,7 @@ def _draw_bracket(panel: Axes, found: Bracket, exact: str, certified: str, theme
     panel.fill_between(found.at, found.certified, found.exact, where=gap, color=theme.faint, alpha=0.12, lw=0)
     _draw_exact(panel, found, exact, label="exact W1, with its 95 % interval")
     panel.plot(
-        found.at, found.certified, color=certified, linewidth=1.7, label="proven by the critic: Ŵ", **_marked(found.at)
+        found.at, found.certified, color=certified, linewidth=1.7, label="certified lower bound Ŵ", **_marked(found.at)
     )
     _draw_floor(panel, found, color=theme.faint, linestyle=_EXACT, label="floor: real rows")
     _scale_distances(panel, [found])
