@@ -74,8 +74,8 @@ def curve_lines(found: Traces) -> Iterator[str]:
 
     yield (
         "\nRank correlation with exact W1 during a run, the mean over seeds: of the whole run, and of its later half. "
-        "Least: the\nminimum over seeds. Off the floor: without the diagnoses whose W1 is not distinct from its floor, and "
-        "their number.\n"
+        "Least: the\nminimum over seeds. Off the floor: without the diagnoses whose W1 is not distinct from its floor, "
+        "and their number.\n"
     )
     yield f"{'':20} {'Ŵ':>13} {'least':>13} {'off the floor':>14} " + " ".join(
         f"{title:>13}" for name, title in RANKED.items() if name != "certified"
