@@ -63,7 +63,7 @@ def row(out, name):
     return next(line.split() for line in out.splitlines() if line.startswith(f"{name} "))
 
 
-def test_a_table_of_what_was_reached(said, runs):
+def test_the_table_has_the_last_evidence_of_each_run(said, runs):
     code, out, err = said("good", "weak")
     assert (code, err) == (0, "")
     exact = 1.9 * np.exp(-4_000 / 900) + 0.1
@@ -79,7 +79,7 @@ def test_a_table_of_what_was_reached(said, runs):
     assert max(map(len, out.splitlines())) <= 100
 
 
-def test_runs_are_ranked_and_those_whose_intervals_overlap_are_not_told_apart(said, runs):
+def test_runs_are_ranked_and_overlapping_intervals_are_reported(said, runs):
     # The intervals reach into one another, but neither distance is in the other's.
     examined(runs / "weak", factor=1.15, share=0.4)
     _, out, _ = said("weak", "good")
@@ -90,7 +90,7 @@ def test_runs_are_ranked_and_those_whose_intervals_overlap_are_not_told_apart(sa
     assert "weak 0.0563 < good 0.11" in text
 
 
-def test_runs_that_are_told_apart_are_so(said, runs):
+def test_disjoint_intervals_are_not_reported_as_overlapping(said, runs):
     examined(runs / "weak", factor=3.0)
     _, out, _ = said("weak", "good")
     assert "overlap" not in out
@@ -102,7 +102,7 @@ def test_runs_at_their_floor_are_named(said, runs):
     assert "as near as other real rows: good" in " ".join(said("good", "weak")[1].split())
 
 
-def test_runs_whose_exact_distance_cannot_tell_noise_are_ranked_by_the_sliced_one(said, runs):
+def test_runs_with_uninformative_exact_distances_are_ranked_by_sliced_ones(said, runs):
     def beside(name, sliced=None):
         path = runs / name / "metrics.jsonl"
         lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -156,7 +156,7 @@ def test_a_run_without_evidence_is_named_and_shown_as_missing(said, runs):
         ),
     ],
 )
-def test_it_says_why_a_run_has_no_evidence_and_what_to_do_about_it(said, runs, settings, split, events, reason):
+def test_a_run_without_evidence_has_a_reason_and_a_remedy(said, runs, settings, split, events, reason):
     setting(runs / "old", "seed = 0\n", f"seed = 0\n{settings}\n")
     source(runs / "old", split=split)
     for event in events:
@@ -166,7 +166,7 @@ def test_it_says_why_a_run_has_no_evidence_and_what_to_do_about_it(said, runs, s
     assert f"wgan: warning: old: it has recorded no evidence and is not drawn: {reason}" in err
 
 
-def test_json_says_what_the_tables_say(said, runs):
+def test_json_equals_the_tables(said, runs):
     code, out, _ = said("good", "weak", "old", "--json")
     found = json.loads(out)
     assert code == 0
@@ -215,7 +215,7 @@ def test_both_axes(said, runs, axis, monkeypatch):
     assert more["across"] == ("generator updates" if axis == "updates" else "seconds of training")
 
 
-def test_looks_whose_time_is_not_known_are_left_out_and_named(said, runs):
+def test_diagnoses_without_a_known_time_are_omitted_and_reported(said, runs):
     events = (runs / "good" / "events.jsonl").read_text().splitlines()
     (runs / "good" / "events.jsonl").write_text("\n".join(events[:3]) + "\n")
     code, _, err = said("good", "weak", "--axis", "seconds", "--out", "drawn.svg")
@@ -234,7 +234,7 @@ def test_time_between_events_is_between_their_times(runs):
     assert np.isnan(seconds_at(record, np.array([0.0]))).all()
 
 
-def test_more_is_known_the_further_a_run_has_come(said, runs):
+def test_an_unfinished_last_line_is_ignored(said, runs):
     rewrite(runs / "weak", lines_of(runs / "weak")[:250])
     with (runs / "weak" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 2510, "esti')
@@ -279,7 +279,7 @@ def test_a_scaling_that_rounds_otherwise_is_the_same(said, runs):
     assert said("good", "weak")[0] == 0
 
 
-def test_other_rows_held_out_by_another_seed_are_the_same_data_and_said(said, runs):
+def test_rows_held_out_by_another_seed_are_the_same_data_with_a_note(said, runs):
     source(runs / "weak", fingerprint="00" * 16)
     setting(runs / "weak", "seed = 0", "seed = 1")
     code, _, err = said("good", "weak")
@@ -289,7 +289,7 @@ def test_other_rows_held_out_by_another_seed_are_the_same_data_and_said(said, ru
     assert said("good", "weak")[0] == 2
 
 
-def test_other_numbers_of_rows_are_said(said, runs):
+def test_different_numbers_of_held_out_rows_are_reported(said, runs):
     examined(runs / "weak", rows=500)
     code, _, err = said("good", "weak")
     assert code == 0
@@ -328,7 +328,7 @@ def test_without_exact_distances_sliced_ones_are_shown_and_ranked(said, runs):
         (["damaged"], 5, "is damaged: 2 lines cannot be read"),
     ],
 )
-def test_what_cannot_be_used_is_refused(said, runs, words, code, message):
+def test_unusable_runs_and_options_are_refused(said, runs, words, code, message):
     (runs / "folder.png").mkdir()
     for name in ("source", "gone", "settings", "damaged"):
         shutil.copytree(runs / "old", runs / name)
@@ -353,7 +353,7 @@ def test_too_many_runs_for_one_picture_can_still_be_tabled(said, runs):
     assert said(*many)[0] == 0
 
 
-def test_runs_of_one_name_are_told_apart_by_their_folders(said, runs):
+def test_runs_of_one_name_are_shown_with_their_folders(said, runs):
     (runs / "other").mkdir()
     shutil.copytree(runs / "good", runs / "other" / "good")
     _, out, _ = said("good", "other/good")

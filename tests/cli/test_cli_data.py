@@ -31,7 +31,7 @@ def test_half_floats_are_shown(tmp_path, said):
         assert "halffloat: " in out
 
 
-def test_large_whole_numbers_are_shown_as_they_are(tmp_path, said):
+def test_large_integers_are_shown_exactly(tmp_path, said):
     rows = np.arange(100)
     pa.parquet.write_table(pa.table({"id": 2**60 + rows, "x": rows * 0.5}), tmp_path / "id.parquet")
     _, out, _ = said(tmp_path / "id.parquet")
@@ -47,7 +47,7 @@ def test_no_row_is_drawn_twice(tmp_path, said):
     assert "(of 54 images drawn)" in out
 
 
-def test_single_things_are_said_so_and_zero_has_no_sign(tmp_path, said):
+def test_counts_of_one_are_singular_and_zero_has_no_sign(tmp_path, said):
     np.save(tmp_path / "x.npy", np.array([-0.0, -0.0, 0.0, 1.0]))
     _, out, _ = said(tmp_path / "x.npy")
     assert "one sample: 1 number as" in out
@@ -85,7 +85,7 @@ def test_points_with_missing_cells_are_described_without_them(tmp_path, said):
     assert "--missing drop" in err
 
 
-def test_what_is_wrong_beside_missing_cells_is_refused_alone(tmp_path, said):
+def test_an_error_besides_missing_cells_is_reported_alone(tmp_path, said):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,\n1,\n1,\n")
     code, out, _ = said(path)

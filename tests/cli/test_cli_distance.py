@@ -108,7 +108,7 @@ def test_the_table_has_every_row_within_100_columns(said, points):
     assert "(5 % of the mean cost); marginal error" in last
 
 
-def test_json_holds_what_direct_calls_give(facts, points):
+def test_json_equals_direct_calls(facts, points):
     a, b = points("a.npy", num=40), points("b.npy", num=30, seed=1, shift=2.0)
     found = facts(a, b, "--no-floor", "--permutations", 99)
     assert (found["kind"], found["num_a"], found["num_b"], found["num_dimensions"]) == ("points", 40, 30, 2)
@@ -166,7 +166,7 @@ def test_rows_in_both_files_are_found_though_each_is_read_by_itself(said, tmp_pa
     assert "note: 7 of the 20 samples of A are also in B" in out
 
 
-def test_tables_say_which_column_differs(said, facts, table):
+def test_a_difference_between_tables_names_the_column(said, facts, table):
     a, b = table("a.csv"), table("b.parquet", seed=1, shift=2.0)
     found = facts(a, b, "--no-floor", *QUICK, "--only", "w1")
     incomes = [np.asarray(side["income"]) for side in (pyarrow.csv.read_csv(a), pyarrow.parquet.read_table(b))]
@@ -182,7 +182,7 @@ def test_tables_say_which_column_differs(said, facts, table):
     assert ["city", "TV"] in rows
 
 
-def test_only_the_furthest_columns_unless_all_are_asked_for(said, tmp_path):
+def test_only_the_furthest_columns_are_shown_unless_all_are_requested(said, tmp_path):
     for name, seed in (("a.csv", 0), ("b.csv", 1)):
         values = RNG(seed).normal(size=(30, 13))
         pyarrow.csv.write_csv(pa.table({f"x{place}": values[:, place] for place in range(13)}), tmp_path / name)
@@ -196,7 +196,7 @@ def test_only_the_furthest_columns_unless_all_are_asked_for(said, tmp_path):
     assert max(map(len, every.splitlines())) <= 100
 
 
-def test_a_median_that_moves_under_a_heavy_tail_is_seen_at_a_glance(said, facts, tmp_path):
+def test_a_shifted_median_of_a_heavy_tailed_column_is_shown(said, facts, tmp_path):
     for name, seed, shift in (("a", 0, 0.0), ("b", 1, 12.3)):
         rng = RNG(seed)
         values = np.stack([np.exp(2.5 * rng.normal(size=2_000)) + shift, rng.normal(size=2_000)], axis=1)
@@ -271,7 +271,7 @@ def test_images_are_compared_by_their_pixels_at_one_size(facts, said, tmp_path):
     assert "black is -1 and white 1" in found["unit"]
 
 
-def test_a_run_stands_for_its_samples(facts, said, trained):
+def test_a_run_is_compared_by_its_samples(facts, said, trained):
     found = facts(trained, "ring", "--num", 40, "--only", "w1")
     assert (found["num_a"], found["num_b"]) == (40, 40)
     samples = [facts("ring", trained, "--num", 40, "--only", "w1", *more)["distances"]["w1"] for more in ((), ())]
@@ -382,14 +382,14 @@ def test_tables_that_cannot_be_compared_are_refused_by_name(said, table):
     assert "did you mean 'age'?" in err
 
 
-def test_an_option_that_means_something_for_one_side_is_taken(facts, tmp_path):
+def test_an_option_that_applies_to_one_side_is_accepted(facts, tmp_path):
     (tmp_path / "a.csv").write_text("1,2\n3,4\n5,7\n9,8\n")
     pyarrow.parquet.write_table(pa.table({"column_1": [1, 3, 5, 9], "column_2": [2, 4, 7, 8]}), tmp_path / "b.parquet")
     found = facts(tmp_path / "a.csv", tmp_path / "b.parquet", "--no-header", "--no-floor", "--only", "js")
     assert found["distances"]["js"]["value"] == 0
 
 
-def test_the_help_names_every_distance_that_may_be_asked_for(said):
+def test_the_help_names_every_distance(said):
     code, out, _ = said("--help")
     assert code == 0
     words = set(out.replace(",", " ").replace(";", " ").split())

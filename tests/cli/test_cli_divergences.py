@@ -30,7 +30,7 @@ def test_the_table_shows_every_row_within_120_columns(capsys):
     ]  # fmt: skip
 
 
-def test_json_holds_the_same_and_is_strict(capsys):
+def test_json_has_the_same_numbers_and_is_strict(capsys):
     code, out, _ = said(capsys, "--json")
     assert code == 0
     rows = {row["name"]: row for row in json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))}

@@ -17,7 +17,7 @@ def said(capsys, *words):
 
 
 @pytest.mark.slow
-def test_vanishing_says_that_each_claim_holds_and_draws_it(capsys, tmp_path):
+def test_vanishing_prints_its_claims_and_draws_a_picture(capsys, tmp_path):
     code, out, err = said(capsys, "vanishing", "--picture", str(tmp_path / "drawn.png"))
     assert (code, err) == (0, "")
     assert sum(line.startswith("yes  ") for line in out.splitlines()) == 5
@@ -83,7 +83,7 @@ def test_gradients_of_no_size_are_drawn_at_the_bottom_of_their_axis():
     assert figures.png(figure) == figures.png(figure)
 
 
-def test_a_mixture_stands_beside_what_was_fitted_to_it():
+def test_gaussian_fits_have_a_panel_for_each_mixture():
     x = np.linspace(-1, 1, 5)
     figure = figures.gaussian_fits([("near", x, x + 1, {"one": x + 2}), ("far", x, x + 1, {"one": x + 3})])
     assert [panel.get_title(loc="left") for panel in figure.axes] == ["near", "far"]

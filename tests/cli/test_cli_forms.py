@@ -53,7 +53,7 @@ def sampled(tmp_path):
     ],
     ids=lambda array: f"{array.dtype.str} {array.shape[1:]}",
 )
-def test_arrays_come_back_as_from_python(array, sampled, tmp_path):
+def test_arrays_are_restored_as_in_python(array, sampled, tmp_path):
     np.save(tmp_path / "data.npy", array)
     samples = np.load(sampled(tmp_path / "data.npy", "samples.npy"))
     assert samples.dtype.str == array.dtype.str
@@ -67,7 +67,7 @@ def test_arrays_come_back_as_from_python(array, sampled, tmp_path):
 
 
 @pytest.mark.parametrize("array", [RNG.random((40, 3, 8, 8)).astype(">f4"), RNG.integers(0, 9, 40)])
-def test_arrays_beside_conditions_come_back_as_they_came(array, sampled, tmp_path):
+def test_arrays_with_conditions_are_restored_unchanged(array, sampled, tmp_path):
     np.savez(tmp_path / "data.npz", x=array, y=np.arange(40) % 2)
     labelled = np.load(sampled(tmp_path / "data.npz", "labelled.npz", "--condition", "label"))
     assert labelled["x"].dtype.str == array.dtype.str
@@ -81,7 +81,7 @@ def test_pictures_are_drawn_of_any_array(sampled, tmp_path):
     assert pd.read_csv(sampled(tmp_path / "line.npy", "samples.csv")).shape == (3, 1)
 
 
-def test_files_of_sixteen_bits_and_of_one_come_back_as_such(sampled, tmp_path):
+def test_16_bit_and_1_bit_files_are_restored_in_their_depth(sampled, tmp_path):
     for name, images in (("deep", RNG.integers(0, 4096, (20, 8, 8)).astype(np.uint16)), ("flat", None)):
         (tmp_path / name).mkdir()
         for number, image in enumerate(RNG.random((20, 8, 8)) > 0.5 if images is None else images):
@@ -97,7 +97,7 @@ def test_files_of_sixteen_bits_and_of_one_come_back_as_such(sampled, tmp_path):
     assert (array.dtype, array.shape) == (np.uint16, (3, 8, 8, 1))
 
 
-def test_what_uses_little_of_its_range_is_said(tmp_path, capsys):
+def test_a_small_used_range_is_noted(tmp_path, capsys):
     np.save(tmp_path / "masks.npy", RNG.integers(0, 2, (20, 8, 8)).astype(np.uint8))
     assert main(["data", str(tmp_path / "masks.npy")]) == 0
     assert "note: pixels use 0 to 1 of 0 to 255" in capsys.readouterr().out
@@ -147,7 +147,7 @@ def test_parquet_of_arrow_keeps_its_metadata(sampled, tmp_path):
     assert went.equals(came, check_metadata=True)
 
 
-def test_a_run_of_an_earlier_version_goes_on_and_is_sampled(tmp_path):
+def test_a_run_of_an_earlier_version_is_resumed_and_sampled(tmp_path):
     """Its source.json knows nothing of dtypes, ranges, axes and metadata."""
     np.save(tmp_path / "images.npy", RNG.random((40, 3, 8, 8)).astype(np.float32))
     np.save(tmp_path / "line.npy", RNG.normal(size=40))
@@ -172,7 +172,7 @@ def test_a_run_of_an_earlier_version_goes_on_and_is_sampled(tmp_path):
 
 
 @pytest.mark.parametrize("num_columns", [1, 3])
-def test_a_run_on_booleans_that_were_scaled_like_numbers_goes_on(num_columns, tmp_path):
+def test_a_run_on_booleans_that_were_scaled_like_numbers_is_resumed(num_columns, tmp_path):
     np.save(tmp_path / "flags.npy", RNG.random((40, num_columns)) > 0.7)
     run = tmp_path / "run"
     assert main(["train", str(tmp_path / "flags.npy"), *SMALL, "--scaling", "common", "--out", str(run)]) == 0

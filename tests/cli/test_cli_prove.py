@@ -23,7 +23,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(curves, "QUICK", curves.Scale(steps=8, early=4, late=3, rows=40, seeds=1))
 
 
-def test_known_distances_are_a_table_claims_and_a_picture(capsys, tmp_path):
+def test_known_prints_a_table_and_claims_and_draws_a_picture(capsys, tmp_path):
     code, out, err = said(capsys, "known", "--quick", "--picture", str(tmp_path / "drawn.svg"))
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -35,7 +35,7 @@ def test_known_distances_are_a_table_claims_and_a_picture(capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_all_that_is_claimed_of_known_distances_holds(capsys):
+def test_all_claims_about_known_distances_hold(capsys):
     code, out, err = said(capsys, "known", "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
@@ -43,7 +43,7 @@ def test_all_that_is_claimed_of_known_distances_holds(capsys):
     assert [len(row["repetitions"]) for row in found["known"]] == [5] * 4
 
 
-def test_a_claim_that_fails_is_an_error_but_of_a_quick_look(capsys, monkeypatch):
+def test_a_failed_claim_is_an_error_except_with_quick(capsys, monkeypatch):
     def poor(**given):
         return known(**(given | {"size": 40, "repetitions": 2, "critic_steps": 1}))
 
@@ -55,7 +55,7 @@ def test_a_claim_that_fails_is_an_error_but_of_a_quick_look(capsys, monkeypatch)
     assert said(capsys, "known", "--quick")[0] == 0
 
 
-def test_curves_say_each_run_as_it_ends_and_go_on_from_what_was_kept(capsys, tmp_path, tiny):
+def test_curves_print_each_run_and_reuse_stored_ones(capsys, tmp_path, tiny):
     words = ["curves", "--quick", "--folder", str(tmp_path / "kept"), "--picture", str(tmp_path / "drawn.png")]
     code, out, err = said(capsys, *words)
     assert (code, err) == (0, "")
@@ -126,7 +126,7 @@ def test_the_zoo_is_a_line_for_each_run_a_table_and_a_picture(capsys, tmp_path, 
 
 
 @pytest.mark.slow
-def test_a_quick_walk_through_the_zoo(capsys):
+def test_the_quick_zoo_has_the_expected_verdicts(capsys):
     code, out, err = said(capsys, "zoo", "--quick")
     assert (code, err) == (0, "")
     assert "ring-penalty " in out

@@ -92,18 +92,18 @@ class TestLenientStream:
 @pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
 @pytest.mark.parametrize("streams", [">&- 2>&- <&-", ">/dev/full 2>/dev/full", ">/dev/full 2>&-", "2>/dev/full"])
 @pytest.mark.parametrize(("command", "code"), [("--help", 0), ("nosuch", 2), ("recipes", 0), ("data nosuch", 2)])
-def test_the_exit_code_is_the_commands_own(tmp_path, command, code, streams):
+def test_the_exit_code_is_that_of_the_command(tmp_path, command, code, streams):
     assert shell(f"wgan {command} {streams}", tmp_path).returncode == code
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
-def test_a_full_output_is_told_where_errors_go(tmp_path):
+def test_a_full_output_is_reported_on_standard_error(tmp_path):
     done = shell("wgan --help > /dev/full", tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
     assert done.stderr.startswith("wgan: warning: standard output could not be written (No space left on device)")
 
 
-def test_a_reader_that_leaves_is_no_error_and_told_by_the_code(tmp_path):
+def test_a_closed_pipe_gives_its_exit_code_without_a_message(tmp_path):
     done = shell("(sleep 1; wgan --help) | true", tmp_path)
     assert (done.returncode, done.stderr) == (141, "")
     failed = shell("(sleep 1; wgan nosuch) 2>&1 | true", tmp_path)
@@ -124,7 +124,7 @@ def test_a_reader_that_leaves_is_no_error_and_told_by_the_code(tmp_path):
         ("2>&1 | true", {0, 141}),
     ],
 )
-def test_a_run_goes_on_and_its_files_are_whole(tmp_path, streams, codes):
+def test_a_run_continues_and_its_files_are_complete(tmp_path, streams, codes):
     commands = (
         f"train ring {FEW} --out run",
         "train --resume run --steps 3",

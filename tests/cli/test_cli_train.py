@@ -58,7 +58,7 @@ def test_a_signal_while_data_is_read_leaves_nothing(tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("instead", [None, AttributeError("half imported")])
-def test_a_signal_that_an_import_swallows_is_answered_all_the_same(tmp_path, monkeypatch, instead):
+def test_a_signal_swallowed_by_an_import_is_still_handled(tmp_path, monkeypatch, instead):
     missing = train._refuse_missing_device
 
     def swallow(*given: object) -> None:
@@ -81,7 +81,7 @@ def test_a_signal_right_after_the_first_checkpoint_leaves_a_run_to_resume(tmp_pa
     assert main(["train", "--resume", str(tmp_path / "run"), "--quiet"]) == 0
 
 
-def test_a_signal_while_resuming_leaves_the_run_as_it_was(tmp_path, monkeypatch, capsys):
+def test_a_signal_while_resuming_does_not_change_the_run(tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     with runs.begin(train.read(SMALL)[1], run):
         pass
@@ -146,7 +146,7 @@ def test_a_diverged_run_is_reported(tmp_path):
     assert "diverged" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_going_back_is_said_in_a_line_of_warning(tmp_path, capsys):
+def test_a_rollback_prints_one_warning(tmp_path, capsys):
     rates = ["--constraint", "clipping:bound=0.01", "--critic-optimizer", "rmsprop:lr=0.3"]
     assert main(["train", *SMALL, *rates, "--out", str(tmp_path / "run")]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "diverged" in line]
@@ -156,7 +156,7 @@ def test_going_back_is_said_in_a_line_of_warning(tmp_path, capsys):
     assert events(tmp_path / "run").count("rolled-back") == 1
 
 
-def test_a_recipes_batch_shrinks_to_small_data_and_one_that_was_asked_for_is_refused(tmp_path, capsys):
+def test_a_recipes_batch_size_shrinks_to_small_data_but_a_given_one_is_refused(tmp_path, capsys):
     data, run = tmp_path / "small.csv", tmp_path / "run"
     np.savetxt(data, np.random.default_rng(0).normal(size=(100, 2)), delimiter=",", header="a,b", comments="")
     words = ["train", str(data), *split("--steps 1 --quiet --generator mlp:width=8 --critic mlp:width=8")]

@@ -48,7 +48,7 @@ PARTS = (
         ([], {}),
     ],
 )  # fmt: skip
-def test_commas_part_conditions_where_the_next_one_begins(words, wanted):
+def test_commas_separate_conditions_only_before_a_condition(words, wanted):
     assert asked_for(words, PARTS) == wanted
 
 

@@ -29,7 +29,7 @@ def labelled() -> WGAN:
     return WGAN(**SMALL).fit(X, Y)
 
 
-def test_labels_are_asked_for_as_they_were_fitted(labelled):
+def test_labels_are_requested_in_the_form_of_fit(labelled):
     assert labelled.classes_.tolist() == [0, 1, 2]
     plain = labelled.sample(6)
     assert (plain.shape, plain.dtype) == ((6, 2), np.float32)
@@ -63,12 +63,12 @@ def test_a_fitted_model_survives_saving_and_pickling(labelled, tmp_path):
         ({"y": [[0, 1], [1, 1]]}, "y has 2 columns, but 1 was fitted"),
     ],
 )
-def test_what_is_not_known_is_refused(labelled, ask, message):
+def test_unknown_conditions_are_refused(labelled, ask, message):
     with pytest.raises(UsageError, match=message):
         labelled.sample(**ask)
 
 
-def test_nothing_can_be_asked_of_an_unconditional_model():
+def test_conditions_are_refused_for_an_unconditional_model():
     model = WGAN(**SMALL).fit(X)
     assert not hasattr(model, "classes_")
     with pytest.raises(UsageError, match="nothing was fitted as y"):
@@ -89,13 +89,13 @@ def test_several_labels_at_once():
 
 @pytest.mark.parametrize("y", [Y, pd.Series(Y, name="kind"), pl.Series("kind", Y), [*map(int, Y)], torch.tensor(Y)])
 @pytest.mark.parametrize("data", [X, FRAME])
-def test_whole_numbers_are_classes_whatever_they_are_called(data, y):
+def test_integers_are_classes_in_every_container(data, y):
     model = WGAN(**SMALL).fit(data, y)
     assert model.classes_.tolist() == [0, 1, 2]
     assert len(model.sample(y=[0, 2, 1])) == 3
 
 
-def test_whole_numbers_may_be_measured_all_the_same():
+def test_integers_can_be_declared_numeric():
     assert not hasattr(WGAN(**SMALL, settings={"numeric": ["kind"]}).fit(X, pd.Series(Y, name="kind")), "classes_")
     assert not hasattr(WGAN(**SMALL).fit(X, pd.DataFrame({"kind": Y})), "classes_")
 
@@ -110,7 +110,7 @@ def test_numbers_and_words_are_labels_too():
 
 
 @pytest.mark.parametrize("library", [pd, pl])
-def test_columns_of_a_frame_are_asked_for_by_name(library):
+def test_columns_of_a_frame_are_requested_by_name(library):
     frame = FRAME if library is pd else pl.from_pandas(FRAME)
     model = WGAN(**SMALL, settings={"condition": ["job", "age"]}).fit(frame)
     assert [*model.feature_names_in_] == ["pay", "job", "age"]
@@ -123,7 +123,7 @@ def test_columns_of_a_frame_are_asked_for_by_name(library):
 
 
 @pytest.mark.parametrize("y", [FRAME["job"], pl.Series("job", [*FRAME["job"]]), FRAME[["job"]], [*FRAME["job"]]])
-def test_labels_beside_a_frame_are_not_among_its_samples(y):
+def test_labels_given_with_a_frame_are_not_in_its_samples(y):
     model = WGAN(**SMALL).fit(FRAME[["pay", "age"]], y)
     assert [*model.feature_names_in_] == ["pay", "age"]
     assert model.n_features_in_ == 2
@@ -135,7 +135,7 @@ def test_labels_beside_a_frame_are_not_among_its_samples(y):
     assert len(model.sample(2, where={name: "cook"})) == 2
 
 
-def test_labels_stand_beside_columns():
+def test_labels_can_be_given_with_columns():
     model = WGAN(**SMALL, settings={"condition": ["age"]}).fit(FRAME[["pay", "age"]], FRAME["job"])
     drawn = model.sample(y=["cook"] * 40, where={"age": 33})
     assert [*drawn.columns] == ["pay", "age"]
@@ -164,7 +164,7 @@ def test_labels_that_are_none_are_refused(y, error, message):
         WGAN(**SMALL).fit(X, y)
 
 
-def test_labels_cannot_stand_beside_a_name():
+def test_labels_cannot_be_given_with_a_data_name():
     with pytest.raises(UsageError, match="labels cannot be given beside a name or a path"):
         WGAN(**SMALL).fit("ring", Y)
     with pytest.raises(DataError, match="a column and a label are both called 'age'"):

@@ -73,7 +73,7 @@ def test_frames_of_polars_and_arrow_saved_and_loaded(tmp_path):
         assert samples.schema.equals(table.schema, check_metadata=True)
 
 
-def test_what_no_sample_could_be_is_refused_before_training(monkeypatch):
+def test_data_that_cannot_be_restored_is_refused_before_training(monkeypatch):
     monkeypatch.setattr("wgan.estimator.model.train", lambda *given, **more: pytest.fail("it was trained on"))
 
     def forget(column):
@@ -94,7 +94,7 @@ def test_mixed_objects_that_are_left_out_are_no_fault():
     assert list(WGAN(**SMALL, settings={"ignore": ["mixed"]}).fit(frame).sample(2)) == ["x"]
 
 
-def test_a_note_changed_by_hand_runs_nothing():
+def test_an_edited_note_executes_no_code():
     cells = pa.array([1, 2])
     with pytest.raises(ValueError, match="'show_config' is not a type of cells"):
         column_of(cells, {"objects": "show_config", "module": "numpy", "missing": "None"})
@@ -210,7 +210,7 @@ def test_frames_of_earlier_versions_are_loaded(tmp_path):
     pd.testing.assert_frame_equal(loaded.sample(3), model.sample(3))
 
 
-def test_a_damaged_schema_is_told(tmp_path):
+def test_a_damaged_schema_is_refused(tmp_path):
     WGAN(**SMALL).fit(FRAME[["x", "text"]]).save(tmp_path / "model")
     without_checksums(tmp_path / "model")
     source = json.loads((tmp_path / "model" / "source.json").read_text())

@@ -147,7 +147,7 @@ def test_any_text_is_settings_or_a_usage_error(tmp_path, text):
     ],
     ids=lambda value: value[:12],
 )
-def test_settings_that_a_parser_chokes_on(tmp_path, text, said):
+def test_settings_that_crash_the_parser_are_refused(tmp_path, text, said):
     (tmp_path / "s.toml").write_text(text)
     with pytest.raises(WganError, match=said):
         from_toml(tmp_path / "s.toml")

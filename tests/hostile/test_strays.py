@@ -38,7 +38,7 @@ def _quietly():
 
 @pytest.mark.parametrize("name", BELONGINGS)
 @pytest.mark.parametrize("kind", ["file", "folder", "loop", "nothing", "fifo"])
-def test_what_lies_in_the_place_of_a_belonging_is_refused_or_done_without(tmp_path, name, kind):
+def test_a_foreign_file_in_place_of_a_run_file_is_refused_or_ignored(tmp_path, name, kind):
     path = _copied_run("points", tmp_path) / name
     if path.is_dir():
         shutil.rmtree(path)

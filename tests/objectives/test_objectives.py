@@ -26,7 +26,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_both_players_of_a_game_of_scores_pull_apart(name):
+def test_critic_and_generator_losses_move_scores_in_opposite_directions(name):
     """The critic raises real scores and lowers fake ones; the generator raises fake ones."""
     objective = OBJECTIVES.build(name)
     scores = -0.5 if name == "energy" else 0.5

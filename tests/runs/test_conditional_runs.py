@@ -57,7 +57,7 @@ def run_on(data: str, directory: Path, **changes) -> runs.Trained:
     return runs.load(directory)
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(ring, tmp_path):
+def test_a_stopped_run_resumes_to_the_same_bytes(ring, tmp_path):
     stop_at(runs.begin(RING, tmp_path / "run"), 33)
     finish(runs.resume(tmp_path / "run"))
     assert tree(tmp_path / "run") == tree(ring)

@@ -62,7 +62,7 @@ def test_a_damaged_checkpoint_costs_a_few_steps_with_a_warning(straight, tmp_pat
     assert tree(directory) == tree(straight)
 
 
-def test_lost_lines_of_the_record_are_an_error_and_a_removed_record_begins_anew(tmp_path):
+def test_lost_lines_of_the_record_are_an_error_and_a_removed_record_starts_again(tmp_path):
     directory = tmp_path / "run"
     stop_at(runs.begin(SETTINGS, directory), 30)
     record = directory / "metrics.jsonl"

@@ -100,7 +100,7 @@ SAID = (
 )
 
 
-def test_a_run_that_diverges_goes_back_with_a_warning_and_finishes(tmp_path):
+def test_a_diverged_run_rolls_back_with_a_warning_and_finishes(tmp_path):
     directory = tmp_path / "run"
     with pytest.warns(runs.RunWarning, match=SAID) as said:
         found = finish(spoilt(directory=directory))

@@ -47,7 +47,7 @@ def test_parameters_are_renamed_to_fields_that_exist():
         (3, 3),
     ],
 )
-def test_words_take_the_parameters_of_today(before, after):
+def test_former_parameters_are_renamed(before, after):
     assert todays_word(before) == after
     assert todays_word(after) == after
 

@@ -166,7 +166,7 @@ class HalfDone:
         ({}, "a", Drift, "registered in a registry such as wgan.objectives.OBJECTIVES, not in a dict"),
     ],
 )
-def test_what_cannot_be_registered(table, name, row, message):
+def test_invalid_registrations_are_refused(table, name, row, message):
     before = dict(TOYS), dict(CONSTRAINTS)
     with pytest.raises(UsageError, match=message):
         register(table, name, row)

@@ -36,7 +36,7 @@ class Dot:
 SHAPES = Registry("shape", {"circle": Circle, "dot": Dot})
 
 
-def test_words_that_could_not_be_told_apart_are_quoted():
+def test_ambiguous_words_are_quoted():
     assert listed(["red", "dark, blue", " pad ", "", 'say "hi"']) == "red, 'dark, blue', ' pad ', '', say \"hi\""
 
 
@@ -87,7 +87,7 @@ def test_parameters_are_converted_to_the_declared_types(text, expected):
         ("circle:radius=-1", r"shape 'circle': radius must be above 0, not -1\.0"),
     ],
 )
-def test_what_no_row_takes_is_refused_with_what_is_known(text, message):
+def test_unknown_names_and_parameters_are_refused_with_the_known_ones(text, message):
     with pytest.raises(UsageError, match=message):
         SHAPES.build(text)
 

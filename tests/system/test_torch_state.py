@@ -261,7 +261,7 @@ def pairs():
 
 
 @pytest.mark.parametrize(("call", "ambient"), list(pairs()))
-def test_every_call_gives_the_same_answer_and_leaves_the_state_as_it_was(call, ambient, saved, usual, tmp_path):
+def test_every_call_gives_the_same_result_and_does_not_change_global_state(call, ambient, saved, usual, tmp_path):
     wanted = usual(call)
     with quiet(), AMBIENT[ambient]():
         before = state()

@@ -24,7 +24,7 @@ from wgan.runs.record import Journal, Record, read_checked
 from wgan.runs.run import Run
 from wgan.runs.samples import remove_later_samples, remove_samples
 from wgan.runs.schedule import is_regular
-from wgan.runs.selection import why_to_end
+from wgan.runs.selection import early_end_reason
 from wgan.settings import Settings, problems, refuse, sealed_toml
 from wgan.system.memory import memory_faults
 from wgan.system.storage import Ownership, replace_file, require_space
@@ -175,7 +175,7 @@ def _pending(
                 f"the run in '{files.root}' has done all its {counted(planned, 'step')}",
                 remedy=f"Give it more, for example --steps {2 * planned}.",
             )
-        if why := why_to_end(settings, done, checkpoint.best):
+        if why := early_end_reason(settings, done, checkpoint.best):
             raise UsageError(
                 f"the run in '{files.root}' ended early at step {done:,}: {why}",
                 remedy=f"Give it more patience, for example --patience {2 * settings.patience}, or none: --patience 0.",

@@ -53,7 +53,7 @@ def has_score(settings: Settings, step: int) -> bool:
     return settings.eval_every > 0 and step > 0 and step % _updates_between_scores(settings) == 0
 
 
-def why_to_end(settings: Settings, step: int, best: Best | None) -> str:
+def early_end_reason(settings: Settings, step: int, best: Best | None) -> str:
     """Why a run ends early: as many scores as its patience, up to the one of this step, were no better than the best.
 
     A stop changes nothing about it. With more patience the run goes on as if it had never ended.
