@@ -11,7 +11,7 @@ from wgan.cli.main import main
 from wgan.errors import CheckpointError, UsageError
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.runs import checkpoints, schedule
-from wgan.runs.selection import has_score, score_of, early_end_reason
+from wgan.runs.selection import early_end_reason, has_score, score_of
 from wgan.settings import DataOptions, Settings, from_toml, problems, to_toml
 from wgan.trust.evaluator import CriticEvaluator
 

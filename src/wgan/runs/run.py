@@ -19,7 +19,7 @@ from wgan.runs.record import numbers_of
 from wgan.runs.rollback import note_verdict, roll_back
 from wgan.runs.samples import write_real_samples, write_samples
 from wgan.runs.saver import Saver, State
-from wgan.runs.selection import has_score, score_of, early_end_reason
+from wgan.runs.selection import early_end_reason, has_score, score_of
 from wgan.system.memory import memory_faults
 from wgan.system.signals import StopRequest, StopRequestedError
 from wgan.system.storage import Ownership
