@@ -40,7 +40,7 @@ class Drift(Constraint):
 
 
 def dense(*sizes, seed=0):
-    """A chain of fully connected layers of its own initial weights."""
+    """A chain of fully connected layers that initialises its weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         layers = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
@@ -62,7 +62,7 @@ class ConvCritic(nn.Module):
 
 
 class ToldGenerator(nn.Module):
-    """A generator of 12×12 images with a condition beside the noise."""
+    """A generator of 12×12 images with a condition in addition to the noise."""
 
     def __init__(self, latent_dim, told):
         super().__init__()
@@ -73,7 +73,7 @@ class ToldGenerator(nn.Module):
 
 
 class BatchSpread(nn.Module):
-    """A critic that sees how wide its batch spreads, beside each point."""
+    """A critic of each point and the standard deviation of its batch."""
 
     def __init__(self):
         super().__init__()

@@ -122,7 +122,7 @@ def rewrite(run, lines):
 
 
 def look(step, *, factor=1.0, share=0.9, rows=1_000):
-    """What a run records when it is looked at.
+    """The evidence that a run records at a diagnosis.
 
     Args:
         step: Generator updates; the exact distance falls along them from 2 to 0.1.
@@ -169,7 +169,7 @@ def look(step, *, factor=1.0, share=0.9, rows=1_000):
 
 
 def examined(run, *, every=1_000, without=(), **kind):
-    """The run with a look at its critic at every so many updates.
+    """The run with a diagnosis of its critic at regular updates.
 
     Args:
         run: A run directory.

@@ -87,7 +87,7 @@ def test_noise_that_cannot_be_used(noise, message, plain):
 
 
 def test_a_different_number_of_rows_is_reported(plain, labelled):
-    with pytest.raises(UsageError, match="noise has 9,000 rows, but 3 samples were asked for"):
+    with pytest.raises(UsageError, match="noise has 9,000 rows, but 3 samples were requested"):
         plain.sample(3, noise=NOISE)
-    with pytest.raises(UsageError, match="noise has 6 rows, but 5 samples were asked for"):
+    with pytest.raises(UsageError, match="noise has 6 rows, but 5 samples were requested"):
         labelled.sample(noise=NOISE[:6], y=["a"] * 5)

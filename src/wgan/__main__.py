@@ -15,15 +15,15 @@ _IO_ENCODING = "PYTHONIOENCODING"
 
 
 def main() -> int:
-    """Answer this process's command line; the exit code is returned."""
+    """Run the command of this process's command line, and return the exit code."""
     open_closed_descriptors()
     _leave_ascii()
     code = _main()
     if "torch" in sys.modules:
-        # Libraries that are taken down around threads of their own can abort, and a run's exit code with them.
+        # Libraries with running threads can abort at exit, which would replace the exit code.
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
-            # Neither a closed stream nor a full disk is to change the exit code.
+            # A closed stream or a full disk must not change the exit code.
             with contextlib.suppress(AttributeError, OSError, ValueError):
                 stream.flush()
         os._exit(code)

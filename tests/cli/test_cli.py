@@ -541,7 +541,7 @@ class TestARun:
         heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         command += ["--out", str(tmp_path / "a.csv")]
         writing = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed)
-        # A file beside its place says that writing has begun.
+        # A temporary file next to the target shows that writing has begun.
         until = time.monotonic() + 30
         while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What `wgan compare` puts on one axis, what it refuses, and what it says."""
+"""`wgan compare`: its picture, table, messages and errors."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Conditions on the command line: what is there, what is trained on, what is asked for, and whether it is obeyed."""
+"""Conditions on the command line: in data, training, sampling and evaluation."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_unknown_conditions_are_refused_with_the_known_ones(run, tmp_path, capsy
 def test_where_is_refused_for_a_run_without_conditions(table, tmp_path, capsys):
     assert main(["train", "ring", *SMALL, "--out", str(tmp_path / "plain")]) == 0
     words = ["sample", str(tmp_path / "plain"), "--num", "3", "--out", str(tmp_path / "s.npy"), "--where", "label=3"]
-    assert "'label' cannot be asked for: this run was trained without conditions" in failure(words, capsys)
+    assert "'label' cannot be requested: this run was trained without conditions" in failure(words, capsys)
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_a_run_is_compared_by_its_samples(facts, said, trained):
     _, out, _ = said(trained, "ring", "--num", 40, "--only", "w1")
     assert f"A: points sampled from the run {trained} at step 10" in " ".join(out.split())
     assert "exchange A and B for those of the data" in out
-    # Both sides of one run are drawn from noise of their own.
+    # Both sides of one run use separate noise.
     assert facts(trained, trained, "--num", 40, "--only", "w1")["shared"] == 0
 
 

@@ -148,7 +148,7 @@ def test_parquet_of_arrow_keeps_its_metadata(sampled, tmp_path):
 
 
 def test_a_run_of_an_earlier_version_is_resumed_and_sampled(tmp_path):
-    """Its source.json knows nothing of dtypes, ranges, axes and metadata."""
+    """Its source.json has no dtypes, ranges, axes and metadata."""
     np.save(tmp_path / "images.npy", RNG.random((40, 3, 8, 8)).astype(np.float32))
     np.save(tmp_path / "line.npy", RNG.normal(size=40))
     pyarrow.parquet.write_table(pa.table({"x": RNG.normal(size=40), "c": ["a", "b"] * 20}), tmp_path / "t.parquet")

@@ -1,4 +1,4 @@
-"""`wgan train` at its edges: signals at any phase, reports of runs that end early, batches that nobody asked for."""
+"""`wgan train` at its edges: signals at any phase, reports of runs that end early, and default batch sizes."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ PARTS = (
         (["hair= pad "], {"hair": [" pad "]}),
         (["caption=He sings, she plays: x=1, or so,eyes=blue"],
          {"caption": ["He sings, she plays: x=1, or so"], "eyes": ["blue"]}),
-        # What nobody knows is handed on as it reads, so that its name can be complained about.
+        # Unknown names are passed on unchanged, so that the error can name them.
         (["hair=red,eys=green"], {"hair": ["red"], "eys": ["green"]}),
         (["hair=red,y=q"], {"hair": ["red"], "y": ["q"]}),
         (["hair=x,y=q"], {"hair": ["x,y=q"]}),

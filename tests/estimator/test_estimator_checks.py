@@ -34,6 +34,6 @@ def test_every_check_of_scikit_learn_passes_or_is_listed_with_its_reason():
         by_status.setdefault(result["status"], {})[result["check_name"]] = result["exception"]
     assert by_status.get("failed", {}) == {}
     assert set(by_status["xfail"]) == set(REFUSED), "a check that passes now is no exception any more"
-    # Array libraries beside NumPy are only looked at where an environment variable is set before SciPy is loaded.
+    # Array libraries other than NumPy are used only if an environment variable is set before SciPy is imported.
     assert set(by_status.get("skipped", {})) <= {"check_array_api_input"}
     assert len(by_status["passed"]) > 30

@@ -73,7 +73,7 @@ def test_conditions_are_refused_for_an_unconditional_model():
     assert not hasattr(model, "classes_")
     with pytest.raises(UsageError, match="nothing was fitted as y"):
         model.sample(3, y=1)
-    with pytest.raises(UsageError, match="'label' cannot be asked for"):
+    with pytest.raises(UsageError, match="'label' cannot be requested"):
         model.sample(3, where={"label": 1})
     assert not hasattr(WGAN(**SMALL).fit(X, Y).fit(X), "classes_")
 
@@ -165,7 +165,7 @@ def test_labels_that_are_none_are_refused(y, error, message):
 
 
 def test_labels_cannot_be_given_with_a_data_name():
-    with pytest.raises(UsageError, match="labels cannot be given beside a name or a path"):
+    with pytest.raises(UsageError, match="labels cannot be given with a name or a path"):
         WGAN(**SMALL).fit("ring", Y)
     with pytest.raises(DataError, match="a column and a label are both called 'age'"):
         WGAN(**SMALL).fit(FRAME, FRAME["age"])

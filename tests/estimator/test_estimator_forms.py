@@ -144,7 +144,7 @@ def test_images_of_little_contrast_are_warned_of_and_stretched():
 
 
 def forget_the_way_back(directory, form) -> None:
-    """Make of a saved model one that an earlier version saved: what codecs know by now lay beside them."""
+    """Convert a saved model to the form of an earlier version, which stored some facts outside the codec."""
     without_checksums(directory)
     source = json.loads((directory / "source.json").read_text())
     source["codec"].pop("given", None)

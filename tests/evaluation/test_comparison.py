@@ -43,7 +43,7 @@ def found():
 
 
 def direct(name, x, y, like):
-    """The distance by a call of its own, with the choices that were made for the sets of `like`."""
+    """The distance by a direct call, with the choices made for the sets of `like`."""
     directions = Randomness(5).at("directions")
     return {
         "w1": lambda: exact(x, y).distance,

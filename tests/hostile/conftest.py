@@ -1,4 +1,4 @@
-"""The helpers of these tests lie beside them."""
+"""Put the helpers of these tests on the import path."""
 
 import sys
 from pathlib import Path

@@ -63,7 +63,7 @@ def bounded(seconds: float) -> Iterator[None]:
 
     handler = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, 20 * seconds)
-    # Threads of libraries reserve address space that they do not use; what is really taken is looked at as well.
+    # Threads of libraries reserve address space that they do not use; the resident memory is checked as well.
     resource.setrlimit(resource.RLIMIT_AS, (now + 3 * MOST_BYTES, before[1]))
     try:
         yield

@@ -14,7 +14,7 @@ HOSTILE_VALUES: tuple[Any, ...] = (
     "timestamp[us, tz=Nowhere/None]", "decimal128(99, 1)", "list<item: int64>", "duration[us]", "U1000000000", "<f8",
     [], {}, [[]], [None], ["a", 1], [1e9], [[1, 2], [3]], {"a": {}}, [0] * 1000, [[[[[[[[]]]]]]]], {"": None},
 )  # fmt: skip
-"""What a field of JSON may be changed to by hand."""
+"""Replacements for a field of JSON, as by an edit."""
 
 _HOSTILE_BYTES = (
     b"\x00", b"\xff", b"\x00" * 8, b"\xff" * 8, b"\x7f\xff\xff\xff", b"\x00\x00\x00\x80", b"\xff\xff\xff\x7f", b"\n",

@@ -1,4 +1,4 @@
-"""Every reader of files that others may have written: what it reads, and how it is asked to."""
+"""Every reader of files that others may have written: its input, and how to call it."""
 
 from __future__ import annotations
 
@@ -386,7 +386,7 @@ def _checkpoint(name: str) -> Reader:
 
 
 def _state(kind: str) -> Reader:
-    """What a run keeps of its data, changed behind any checksum."""
+    """The stored description of a run's data, changed along with its checksum."""
 
     def make(folder: Path) -> list[Path]:
         stored = json.loads((_copied_run(kind, folder) / "source.json").read_bytes())

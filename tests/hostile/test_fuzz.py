@@ -41,7 +41,7 @@ OTHERS = {
     "system.storage": "parses what the other modules read",
     "evaluation.features": "reads the weights of an installed package, which could run code anyway",
     "data.minilm": "reads the weights of an installed package, which could run code anyway",
-    "studies.proofs.curves": "reads and writes JSON of its own values, in a folder of its own",
+    "studies.proofs.curves": "reads and writes its own JSON, in a separate folder",
     "report.pictures": "reads samples by report.record, and is tried with it",
     "cli.sample": "looks for the kind of a run, and leaves all faults to runs.metadata",
     "cli.train_settings": "reads settings by settings.toml",
@@ -53,7 +53,7 @@ OTHERS = {
     "data.images.collection": "reads files for data.images.folders",
     "data.images.opening": "chooses a reader",
 }
-"""Modules in which such a call is no reader of its own, and why."""
+"""Modules in which such a call is not a separate reader, and why."""
 
 
 def modules_that_read() -> set[str]:

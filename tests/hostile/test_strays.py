@@ -1,4 +1,4 @@
-"""Things that lie in a run's directory and do not belong there, or lie where others should."""
+"""Foreign files in a run's directory, or in place of its own files."""
 
 import contextlib
 import os

@@ -91,7 +91,7 @@ def test_the_fits_by_different_divergences_differ():
     ("objective", "minimised"),
     [
         (GAN(generator="minimax"), ((1.0, "jensen_shannon"),)),
-        # Arjovsky and Bottou (2017), theorem 2.5: what the -log D loss minimises, with JS including its halves.
+        # Arjovsky and Bottou (2017), theorem 2.5: the minimum of the -log D loss; JS includes its factors ½.
         (GAN(), ((1.0, "reverse_kl"), (-1.0, "jensen_shannon"))),
         # With T = 1 + log p/q, maximising E T(fake) minimises the reverse divergence.
         (FGAN(divergence="kl", score="log-ratio"), ((1.0, "reverse_kl"),)),

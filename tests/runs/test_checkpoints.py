@@ -376,7 +376,7 @@ def test_a_rollback_leaves_the_folder_as_after_that_save(tmp_path):
     found = checkpoints.go_back(tmp_path / "run", before=40, is_regular=is_regular)
     assert (found.step, found.best) == (30, checkpoints.Best(30, 1 / 30))
     assert snapshot(tmp_path / "run") == snapshot(tmp_path / "wanted")
-    # Taken by a stop that came between the very step that is no good and a look at it.
+    # Saved by a stop between the diverged step and its check.
     save(tmp_path / "run", 40, is_regular=is_regular)
     assert checkpoints.go_back(tmp_path / "run", before=40, is_regular=is_regular).step == 30
     assert checkpoints.steps_saved(tmp_path / "run") == [30]

@@ -1,4 +1,4 @@
-"""Files beside the checkpoints are read back to the byte, or refused."""
+"""Files other than checkpoints are read back to the byte, or refused."""
 
 import contextlib
 import dataclasses

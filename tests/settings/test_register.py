@@ -121,7 +121,7 @@ def draws(**changes):
 
 @dataclass(frozen=True)
 class Listed(Constraint):
-    """A field that no word can say."""
+    """A field that cannot be written in a setting."""
 
     weights: tuple[float, ...] = ()
 

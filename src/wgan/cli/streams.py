@@ -100,7 +100,7 @@ def lenient_streams() -> Iterator[tuple[LenientStream, LenientStream]]:
     """Within the block, nothing that is printed raises.
 
     Yields:
-        What stands for standard output and standard error.
+        The replacements of standard output and standard error.
     """
     out, err = LenientStream(sys.stdout), LenientStream(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

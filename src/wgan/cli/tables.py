@@ -46,7 +46,7 @@ def shown(value: float | None) -> str:
     """A number to four significant digits, a dash where there is none."""
     if value is None or math.isnan(value):
         return "–"
-    # Zero is added so that the two zeros are shown alike.
+    # Zero is added so that -0 is shown as 0.
     return f"{value + 0.0:.4g}"
 
 
@@ -56,7 +56,7 @@ def quantile_table(columns: Sequence[Marginal], sides: tuple[str, str], *, with_
     Args:
         columns: What was compared.
         sides: What the two samples are called.
-        with_test: Whether the Kolmogorov-Smirnov statistic and its p-value stand in front.
+        with_test: Whether the Kolmogorov-Smirnov statistic and its p-value come first.
     """
     from wgan.evaluation.marginals import shown as shown_quantiles
     from wgan.evaluation.marginals import titles

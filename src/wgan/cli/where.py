@@ -1,4 +1,4 @@
-"""What `--where` asks for, read beside the names and values that a run knows."""
+"""Parse `--where` against the names and values of a run's conditions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def refuse_nameless(words: Sequence[str]) -> None:
-    """Refuse words that cannot be `name=value`, whatever the names are.
+    """Refuse words that cannot be `name=value` for any name.
 
     Raises:
         UsageError: A word without a name or without an equals sign.
@@ -29,7 +29,7 @@ def refuse_nameless(words: Sequence[str]) -> None:
 
 
 def example(conditions: Conditions) -> list[str]:
-    """What one could ask for: the commonest value of the first category; nothing where there is none."""
+    """An example of `--where`: the commonest value of the first category; empty if there is no category."""
     import torch
 
     from wgan.data.codes import words_of
@@ -44,14 +44,14 @@ def example(conditions: Conditions) -> list[str]:
 
 
 def asked_for(words: Sequence[str], parts: Sequence[Part]) -> dict[str, list[str]]:
-    """What is asked for, by name.
+    """The requested values by name.
 
-    Names and values may hold commas and equals signs. A comma parts two conditions where a known name and an equals
-    sign follow; where another name follows, it does so unless a known value, or a text, goes on there.
+    Names and values may contain commas and equals signs. A comma separates two conditions if a known name and an equals
+    sign follow. If an unknown name follows, it separates them unless the comma is part of a known value or of a text.
 
     Args:
         words: `name=value` each, or several with commas between them.
-        parts: What can be asked for; nothing where that is not known.
+        parts: The conditions; empty if they are not known.
 
     Raises:
         UsageError: As `refuse_nameless`.
@@ -94,7 +94,7 @@ def _parted(word: str, known: dict[str, Part]) -> tuple[str, str]:
 
 
 def _goes_on(part: Part | None, begun: str) -> bool:
-    """Whether this is how a value begins that can be asked for."""
+    """Whether a known value begins like this."""
     from wgan.data.codes import words_of
     from wgan.data.texts import Text
 

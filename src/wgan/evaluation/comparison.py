@@ -1,4 +1,4 @@
-"""Compare two sets of samples by every row of `DISTANCES`, each value beside its floor and certificate."""
+"""Compare two sets of samples by every row of `DISTANCES`, each value with its floor and certificate."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def compare(
     """Compare two sets of samples by several distances.
 
     The distance between finite samples of one distribution is not 0. It shrinks with their number, slowly in many
-    dimensions. Each distance therefore stands beside its floor, the same distance between x and other samples of the
-    distribution of x. Only their ratio tells whether x and y differ.
+    dimensions. Each distance is therefore returned with its floor, the same distance between x and other samples of the
+    distribution of x. Only their ratio shows whether x and y differ.
 
     Args:
         x: Shape (N, ...); samples are flattened.

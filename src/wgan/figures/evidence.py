@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SMALL_WIDTH = 3.7
 """Inches of a figure of half the page width."""
 MOST_RUNS = 12
-"""Runs on one axis, at most: more colours and markers cannot be told apart."""
+"""Runs on one axis, at most: more colours and markers would be hard to distinguish."""
 
 _SMALL_HEIGHT = 2.15
 _MOST_LETTERS = 100
@@ -144,7 +144,7 @@ def small_lines(
         title: Title of the figure.
         marks: Name to a level that is drawn for comparison; one with an empty name is not in the legend.
         limits: Limits of the y axis; chosen from the numbers if None.
-        is_share: Whether the y axis starts at 0, whatever the numbers.
+        is_share: Whether the y axis starts at 0, regardless of the numbers.
         theme: Colours.
     """
     steps = np.asarray(at, dtype=np.float64)

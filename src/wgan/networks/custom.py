@@ -110,7 +110,7 @@ def refuse_shared(generator: nn.Module, critic: nn.Module) -> None:
             raise UsageError(
                 f"the critic's '{name}' and the generator's '{known[address]}' are one tensor, but each player is "
                 "trained by its own loss",
-                remedy="Give the critic modules of its own, for example by copy.deepcopy.",
+                remedy="Give the critic separate modules, for example by copy.deepcopy.",
             )
 
 

@@ -37,7 +37,7 @@ _MOST_ESTIMATES = 512
 
 
 class LiveView:
-    """Shows a run as it goes, at most four times a second, whatever the speed of the training.
+    """Shows the progress of a run, at most four times a second at any speed of the training.
 
     Args:
         settings: Of the run.

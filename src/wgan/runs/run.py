@@ -321,7 +321,7 @@ class Run:
         return verdict
 
     def _leave(self, saved: Path, unfinished: threading.Thread | None = None) -> NoReturn:
-        """Leave a run that was asked to stop.
+        """Save and end a run after a request to stop.
 
         Args:
             saved: Its last checkpoint.

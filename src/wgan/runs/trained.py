@@ -135,7 +135,7 @@ class Trained:
         """
         rows = None if noise is None else given_noise(noise, self.settings.latent_dim)
         if rows is not None and num not in (None, len(rows)):
-            raise UsageError(f"noise has {len(rows):,} rows, but {num:,} samples were asked for")
+            raise UsageError(f"noise has {len(rows):,} rows, but {num:,} samples were requested")
         num = (1 if num is None else num) if rows is None else len(rows)
         blocks = list(self._decoded(num, seed, self._asked(num, where), decode, rows))
         if isinstance(blocks[0], pa.Table):
@@ -172,7 +172,7 @@ class Trained:
         game = self.game
         rows = None if noise is None else given_noise(noise, self.settings.latent_dim)
         if rows is not None and len(rows) != len(condition):
-            raise UsageError(f"noise has {len(rows):,} rows, but {len(condition):,} samples were asked for")
+            raise UsageError(f"noise has {len(rows):,} rows, but {len(condition):,} samples were requested")
         with game.engine.limits():
             return draw_for(
                 game.draw,
@@ -197,7 +197,7 @@ class Trained:
             raise UsageError(f"the number of samples must be at least 1, not {num}")
         if self.conditions is None and where:
             raise UsageError(
-                f"{next(iter(where))!r} cannot be asked for: this run was trained without conditions",
+                f"{next(iter(where))!r} cannot be requested: this run was trained without conditions",
                 remedy="Train one with --condition.",
             )
         return self.conditions if self.conditions is None or not where else self.conditions.where(where)

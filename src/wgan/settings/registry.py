@@ -222,7 +222,7 @@ def register(table: Table[Any], name: str, row: Row, *, replace: bool = False) -
     Args:
         table: One of the registries.
         name: Letters, digits, - and _.
-        row: The class or object that the name stands for.
+        row: The class or object of that name.
         replace: Whether to replace a row of yours of the same name, for example if a notebook cell is run again.
 
     Returns:

@@ -74,7 +74,7 @@ NO_PARTS = Own()
 
 
 def is_own(word: str) -> bool:
-    """Whether a setting stands for a user's own object."""
+    """Whether a setting is a user's own object."""
     return word.partition(":")[0].strip() == OWN
 
 

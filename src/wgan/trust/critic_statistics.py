@@ -67,7 +67,7 @@ def welch_t(first: Tensor, second: Tensor) -> float | None:
         second: Shape (M,).
 
     Returns:
-        Approximately standard normal if both are scores of rows that the critic cannot tell apart. None for fewer than
+        Approximately standard normal if both are scores of rows from one distribution. None for fewer than
         two of either, for zero variance, or if some are not finite.
 
     Source: Welch (1947).
@@ -114,7 +114,7 @@ def slopes(
     a distance between samples, and the ascent does not change it.
 
     Args:
-        scores: The critic's function, from values (N, *shape), float32, and a condition to N scores, each of its own
+        scores: The critic's function, from values (N, *shape), float32, and a condition to N scores, each of one
             sample alone: batch norm has to use its running statistics.
         real: Real rows as the critic sees them (packed, if it sees several as one), on the critic's device.
         fake: As many generated samples, under the same conditions row by row.

@@ -160,7 +160,7 @@ def diversity(samples: Tensor, held_out: Tensor) -> Diversity | None:
 def memory(samples: Tensor, training: Tensor, held_out: Tensor) -> Memory | None:
     """Whether samples are copies of training rows.
 
-    Under the null hypothesis, the generator knows nothing of the training rows beyond their distribution, so that
+    Under the null hypothesis, samples depend on the training rows only through their distribution, so that
     training and held-out rows are exchangeable. Then the nearest of all N + M rows to a sample is a held-out one with
     probability pi = M / (N + M). If a share c of the samples are copies of training rows, that share is (1 - c) pi,
     which is solved for c. Over all permutations its variance is known: with c_j samples whose nearest row is row j, and

@@ -180,7 +180,7 @@ def _critic_layers(setup: Setup, batch: CriticBatch, fake: Batch) -> tuple[float
 
 
 def _generator_layers(setup: Setup, batch: CriticBatch, step: int) -> tuple[tuple[float, ...], list[Tensor]]:
-    """At the generator's layers and at each of its parameters, of its own loss."""
+    """Gradients of the generator's loss at its layers and at each of its parameters."""
     with _outputs(setup.game.generator) as outputs:
         fake = generate(setup, batch.noise.clone().requires_grad_(True), batch.condition)
     loss = generator_loss(setup, as_generator_batch(setup, batch, step), fake, step)

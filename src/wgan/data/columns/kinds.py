@@ -201,7 +201,7 @@ _NUMBER_FIELDS = ("name", "type", "whole", "low", "high", "decimals", "step", "m
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Category:
-    """A column of categories, one-hot encoded. Missing cells are a category of their own.
+    """A column of categories, one-hot encoded. Missing cells are a separate category.
 
     Attributes:
         name: The column's name.

@@ -138,7 +138,7 @@ class _Column:
         """All cells in one type.
 
         Raises:
-            DataError: Text beside numbers, or the like.
+            DataError: Columns that mix types, such as text and numbers.
         """
         self.cells += [None] * (rows - self.count)
         self._close()
