@@ -92,8 +92,8 @@ def compare(
         One for each distance, in the order of `DISTANCES`. No value is differentiable.
 
     Raises:
-        UsageError: Sets that are empty, too small or of different sizes, another number in `other` than in y, an
-            unknown name, a number below 0, or more pairs than fit into memory.
+        UsageError: Sets that are empty, too small or of different sizes, an `other` not as large as y, an unknown name,
+            a number below 0, or not enough memory.
         NumericError: Numbers that are not finite, or a solver that did not reach its optimum.
 
     Cost: a few seconds for 2,000 samples in each set. Memory grows with the square of their number, time faster.

@@ -153,7 +153,7 @@ class ConditionClassifier:
         """Compare predicted with given conditions.
 
         Returns:
-            By name, for a category whether the prediction is right, shape (N,), boolean; for a number or text the
+            By name. For a category, whether the prediction is right, shape (N,), boolean. For a number or text, the
             correlation of predicted and given values over rows and the entries of an embedding, 0-d.
         """
         predicted = self.predict(values)

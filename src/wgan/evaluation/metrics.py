@@ -280,9 +280,9 @@ class SampleEvaluator:
             by_column: Whether to compare each numeric column too, in tables and in points of a few coordinates.
 
         Returns:
-            "score" (lower is better), then the numbers by name, each distance with its "_floor"; as "columns", if they
-            are wanted and there are any, the comparison of each column in the form of
-            `wgan.evaluation.Marginal.as_json`, the largest difference first: held-out rows, then samples.
+            "score" (lower is better), then the numbers by name, each distance with its "_floor". With `by_column`,
+            "columns" has the comparison of held-out rows and samples in each column, the largest difference first, in
+            the form of `wgan.evaluation.Marginal.as_json`.
         """
         samples = draw(self.size * self.rounds)
         if self._floor is None:

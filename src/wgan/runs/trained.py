@@ -320,9 +320,9 @@ def evaluate(
         parts: Your own objects and modules that the run was begun with, by setting.
 
     Returns:
-        "score" (lower is better) and the numbers of `wgan.evaluation.metrics.METRICS`, by name; those of
-        `wgan.evaluation.conditional_accuracy`; and as "columns" the comparison of each numeric column, in tables and in
-        points of a few coordinates, in the form of `wgan.evaluation.Marginal.as_json`: held-out rows, then samples.
+        By name, "score" (lower is better) and the numbers of `wgan.evaluation.metrics.METRICS` and of
+        `wgan.evaluation.conditional_accuracy`. "columns" compares held-out rows and samples in each numeric column, in
+        the form of `wgan.evaluation.Marginal.as_json`, for tables and points of a few coordinates.
 
     Raises:
         UsageError: There is no run, or it holds no rows out.

@@ -40,8 +40,8 @@ def score_histogram(of_real: Tensor, of_fake: Tensor, *, bins: int = BINS) -> di
 
     Returns:
         Plain JSON: "edges", bins + 1 of them, from the 0.5th to the 99.5th percentile of all scores, and the counts
-        "real" and "fake", which sum to N and M: scores beyond the edges are counted in the outermost bins. None if
-        there are no scores, or some are not finite.
+        "real" and "fake". They sum to N and M: scores beyond the edges are counted in the outermost bins. None if there
+        are no scores, or some are not finite.
     """
     real, fake = of_real.detach().double().flatten().cpu(), of_fake.detach().double().flatten().cpu()
     both = torch.cat([real, fake])
