@@ -34,7 +34,7 @@ def own(tmp_path_factory) -> Path:
     return directory
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(own, tmp_path):
+def test_a_stopped_run_resumes_as_if_never_stopped(own, tmp_path):
     run = runs.begin(SHORT, tmp_path / "run", parts=parts())
     with pytest.raises(Interrupted, match="stopped") as caught:
         run_and(run, 7, ask(signal.SIGTERM))
