@@ -95,7 +95,7 @@ def _shown(blocks: Iterator[Samples], num: int) -> Iterator[Iterator[Samples]]:
 
 def _kind(directory: Path) -> Kind | None:
     """The kind of the run's data, read without importing torch; None if only loading shows what is wrong."""
-    from wgan.data.sample_formats import FORMATS
+    from wgan.data.sample_formats import SAMPLE_FORMATS
 
     try:
         raw = read_plain(directory / "source.json")
@@ -106,4 +106,4 @@ def _kind(directory: Path) -> Kind | None:
         return None
     if noted is not None and noted != hashlib.sha256(raw).hexdigest():
         return None
-    return next((known for known in FORMATS if known == kind), None)
+    return next((known for known in SAMPLE_FORMATS if known == kind), None)

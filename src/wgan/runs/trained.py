@@ -72,7 +72,7 @@ class Trained:
         self.conditions = conditions
         self.parts = parts or choose_parts(settings)
         # Several threads draw samples at once; none of them may change the mode.
-        game.best_generator.eval()
+        game.sampling_generator.eval()
 
     @property
     def step(self) -> int:

@@ -70,7 +70,7 @@ class _Proven:
     def __init__(self, setup: Setup) -> None:
         game, streams, k = setup.game, Randomness(setup.game.seed), setup.game.steps_done
         num = POINTS * setup.hparams.packing
-        real = game.engine.bring_batch(setup.source.sample(num, streams.at("real of the rounds", k)))
+        real = game.engine.batch_to_device(setup.source.sample(num, streams.at("real of the rounds", k)))
         noise = game.prior.sample(num, streams.at("noise of the rounds", k))
         with game.preserved(), torch.no_grad():
             fake = generated(setup, noise, real.condition)

@@ -200,7 +200,7 @@ def _generator_gradients(setup: Setup, noise: Tensor, real: Batch | None) -> tup
             f"{len(noise)} samples cannot be packed by {setup.hparams.packing}",
             remedy="Take a number of them that is a multiple.",
         )
-    shown = None if real is None else setup.game.engine.bring_batch(_usable(real))
+    shown = None if real is None else setup.game.engine.batch_to_device(_usable(real))
     condition = None if shown is None else shown.condition
     seen = setup.pack(shown) if shown is not None and setup.objective.generator_sees_real else None
     with setup.game.preserved():
