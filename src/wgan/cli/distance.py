@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wgan.cli.distance_tables import Found, lines
-from wgan.cli.main import say
 from wgan.cli.options import Group, arg, parse
+from wgan.cli.streams import say
 from wgan.errors import DataError
 from wgan.settings import DataOptions, Settings, problems, refuse
 from wgan.system.text import counted, escaped
@@ -46,8 +46,8 @@ class DistanceOptions:
 def run(words: Sequence[str]) -> int:
     """Run `wgan distance`."""
     groups = [
-        Group(title="comparison", kind=DistanceOptions, positional={"a": "A", "b": "B"}),
-        Group(title="data", kind=DataOptions, hidden=("held_out",)),
+        Group(title="comparison", dataclass=DistanceOptions, positional={"a": "A", "b": "B"}),
+        Group(title="data", dataclass=DataOptions, hidden=("held_out",)),
     ]
     description = (
         "Compare two data sets, or the samples of runs, by every distance: each with its floor between halves of A, a "

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wgan.cli.main import say
 from wgan.cli.options import Group, arg, parse
+from wgan.cli.streams import say
 from wgan.cli.where import asked_for, refuse_nameless
 from wgan.errors import UsageError
 from wgan.system.storage import parsed_json, read_plain
@@ -42,7 +42,7 @@ class SampleOptions:
 
 def run(words: Sequence[str]) -> int:
     """Run `wgan sample`."""
-    group = Group(title="sampling", kind=SampleOptions, positional={"run": "RUN"})
+    group = Group(title="sampling", dataclass=SampleOptions, positional={"run": "RUN"})
     description = "Draw samples from a run and write them to a file."
     (options,) = parse(words, [group], command="sample", description=description)
     if options.num < 1:

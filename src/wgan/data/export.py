@@ -82,9 +82,9 @@ def write_samples(blocks: Iterator[Samples], num: int, out: Path, kind: Kind, *,
     Args:
         blocks: Decoded samples in order, at least `num` in all; no more blocks are drawn than needed.
         num: Number of samples.
-        out: A file in one of `SAMPLE_FORMATS`. Conditions are written too, except in .npy and .png: as columns, as arrays
-            besides `x`, or as a tags.csv in a folder of images. An existing file is replaced when the new one is
-            complete.
+        out: A file in one of `SAMPLE_FORMATS`. Conditions are written too, except in .npy and .png: as columns, as
+            arrays besides `x`, or as a tags.csv in a folder of images. An existing file is replaced when the new one
+            is complete.
         kind: Kind of the samples.
         columns: Images in a row of one picture; see `sheet`.
 

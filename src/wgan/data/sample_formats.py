@@ -1,4 +1,6 @@
-"""The formats that samples are written in: a row of `SAMPLE_FORMATS` each. Tables: `wgan.data.tables.formats.TABLE_FORMATS`.
+"""The formats that samples are written in: a row of `SAMPLE_FORMATS` each.
+
+Those of tables are in `wgan.data.tables.formats.TABLE_FORMATS`.
 
 Equal samples give equal bytes: no file contains a time or its own name. This file does not import torch.
 """

@@ -17,8 +17,8 @@ POINTS = 256
 """Points on each side on which the critic is measured, at the cost of two updates of a small critic."""
 
 
-def critic_schedule(hparams: Hyperparameters) -> Callable[[Setup], Iterator[int]]:
-    """The schedule of the critic updates that the hyperparameters name, as `Setup` takes it."""
+def schedule_for(hparams: Hyperparameters) -> Callable[[Setup], Iterator[int]]:
+    """The critic schedule for `Setup`: to optimality if `hparams.optimality` is above 0, else fixed."""
     return until_optimal if hparams.optimality else fixed_critic_steps
 
 
