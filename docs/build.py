@@ -159,10 +159,9 @@ def reference() -> str:
         [f"`{name}`", f"`{recipe.settings.data}`" if recipe.settings.data else "any", recipe.line]
         for name, recipe in RECIPES.items()
     ]
-    by_file = [field.name for field in dataclasses.fields(Settings) if field.metadata["resume"] == "file"]
-    by_option, by_file = (
-        ", ".join(f"`{name}`" for name in names if name != "input") for names in (RESUME_OPTIONS, by_file)
-    )
+    in_file = [item.name for item in dataclasses.fields(Settings) if item.metadata["resume"] == "file"]
+    by_option = ", ".join(f"`{name}`" for name in RESUME_OPTIONS)
+    by_file = ", ".join(f"`{name}`" for name in in_file if name != "input")
     sections = [
         OPENING,
         "## Recipes",
@@ -182,7 +181,7 @@ def reference() -> str:
         "prints the table; `wgan.divergences` has the functions.",
         divergence_table(),
         "## Numbers of an evaluation",
-        "A run evaluates its samples by these; `wgan evaluate` and the report show them. Each distance stands beside "
+        "A run evaluates its samples by these; `wgan evaluate` and the report show them. Each distance has "
         "its floor (`w1_floor`), the same distance between two sets of real rows. The first distance is the score.",
         metric_table(),
         "## Evidence on the critic",
@@ -196,7 +195,7 @@ def reference() -> str:
         registry_table(KERNELS),
         "## Settings",
         settings_table(Settings),
-        f"A run may be resumed under other values of {by_option}, given as options with `--resume`, and of {by_file}, "
+        f"A run may be resumed under other values of {by_option}, given with `--resume`, and of {by_file}, "
         "only by editing the run's `settings.toml`. All other settings are fixed.",
         "### How data is read",
         "In a settings file these are in the table `[input]`.",

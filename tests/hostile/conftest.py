@@ -1,4 +1,4 @@
-"""The helpers of these tests lie beside them."""
+"""Makes the helper modules of this folder importable."""
 
 import sys
 from pathlib import Path

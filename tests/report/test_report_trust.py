@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_report import report
 
-from fake_runs import SCRIPT, examined, fake_run, lines_of, rewrite
+from fake_runs import SCRIPT, fake_run, lines_of, rewrite, with_diagnoses
 from wgan import figures
 from wgan.report import questions
 from wgan.report.record import _OF_EVIDENCE, read_record
@@ -48,7 +48,7 @@ def small(given, line):
 
 
 def test_the_section_follows_the_curve_and_holds_the_verdict(tmp_path, undrawn):
-    run = examined(fake_run(tmp_path / "run"))
+    run = with_diagnoses(fake_run(tmp_path / "run"))
     text = report(run).text
     verdict = verdict_of(read_record(run))
     assert text.index("Training curve") < text.index(HEADING) < text.index("Evaluation on held-out data")
@@ -61,7 +61,7 @@ def test_the_section_follows_the_curve_and_holds_the_verdict(tmp_path, undrawn):
 
 
 def test_the_distance_is_drawn_as_recorded(tmp_path, undrawn):
-    run = examined(fake_run(tmp_path / "run"))
+    run = with_diagnoses(fake_run(tmp_path / "run"))
     report(run)
     looks = [line for line in lines_of(run) if "exact" in line]
     (bracket, raw), more = undrawn["bracket"][0]
@@ -75,7 +75,7 @@ def test_the_distance_is_drawn_as_recorded(tmp_path, undrawn):
 
 
 def test_small_figures_are_drawn_as_recorded(tmp_path, undrawn):
-    run = examined(fake_run(tmp_path / "run"))
+    run = with_diagnoses(fake_run(tmp_path / "run"))
     text = report(run).text
     looks = [line for line in lines_of(run) if "exact" in line]
     (_, lines), _ = small(undrawn, "training rows")
@@ -118,7 +118,7 @@ def test_small_figures_are_drawn_as_recorded(tmp_path, undrawn):
 
 def test_images_show_sliced_distances_and_omit_what_is_missing(tmp_path, undrawn):
     exact = ("exact", "exact_low", "exact_high", "exact_floor", "efficiency", "at_bound", "slope_bound")
-    run = examined(fake_run(tmp_path / "run", "images", steps=2_000), without=exact)
+    run = with_diagnoses(fake_run(tmp_path / "run", "images", steps=2_000), without=exact)
     lines = lines_of(run)
     rewrite(run, [line | ({"sliced": 0.2, "sliced_floor": 0.01} if "certified" in line else {}) for line in lines])
     text = report(run).text
@@ -132,14 +132,14 @@ def test_images_show_sliced_distances_and_omit_what_is_missing(tmp_path, undrawn
 
 
 def test_objectives_other_than_wasserstein_have_no_mark_at_slope_1(tmp_path, undrawn):
-    text = report(examined(fake_run(tmp_path / "run", objective="gan", constraint="none"))).text
+    text = report(with_diagnoses(fake_run(tmp_path / "run", objective="gan", constraint="none"))).text
     assert small(undrawn, "by ascent")[1]["marks"] is None
     assert "slopes up to 1" not in text
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_floors_of_evidence_are_not_evaluations(tmp_path):
-    run = examined(fake_run(tmp_path / "run"), every=500)
+    run = with_diagnoses(fake_run(tmp_path / "run"), every=500)
     record = read_record(run)
     assert record.distances == ["w1"]
     assert len(record.evaluations) == 8
@@ -148,10 +148,10 @@ def test_floors_of_evidence_are_not_evaluations(tmp_path):
     assert {name for name in names if name.endswith("_floor")} == _OF_EVIDENCE
 
 
-def test_a_number_without_a_figure_of_its_own_has_a_panel(tmp_path, undrawn, monkeypatch):
+def test_a_number_without_a_separate_figure_has_a_panel(tmp_path, undrawn, monkeypatch):
     field = evidence.FIELDS["slope_real"] | {"label": "new number", "meaning": "What it means.", "panel": True}
     monkeypatch.setitem(evidence.FIELDS, "new", field)
-    run = examined(fake_run(tmp_path / "run", steps=2_000))
+    run = with_diagnoses(fake_run(tmp_path / "run", steps=2_000))
     rewrite(run, [line | ({"new": 0.25} if "certified" in line else {}) for line in lines_of(run)])
     text = report(run).text
     (_, lines), more = small(undrawn, "new number")
@@ -161,7 +161,7 @@ def test_a_number_without_a_figure_of_its_own_has_a_panel(tmp_path, undrawn, mon
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_runs_without_evidence_say_so(tmp_path):
+def test_runs_without_evidence_are_marked(tmp_path):
     text = report(fake_run(tmp_path / "run", steps=1_000)).text
     assert f"{HEADING} The run has recorded no evidence on its critic" in text
     assert not [question for question in ALL if question.title in text]
@@ -192,7 +192,7 @@ def test_a_run_that_diverged_before_its_first_diagnosis_has_a_verdict(tmp_path):
     ],
 )
 def test_malformed_evidence_is_ignored(tmp_path, malformed):
-    run = examined(fake_run(tmp_path / "run", steps=2_000))
+    run = with_diagnoses(fake_run(tmp_path / "run", steps=2_000))
     rewrite(run, [line | (malformed if "certified" in line else {}) for line in lines_of(run)])
     text = report(run).text
     assert "could not be drawn" not in text
@@ -200,7 +200,7 @@ def test_malformed_evidence_is_ignored(tmp_path, malformed):
 
 
 def test_a_single_diagnosis_is_drawn_without_warnings(tmp_path):
-    page = report(examined(fake_run(tmp_path / "run", steps=1_000)))
+    page = report(with_diagnoses(fake_run(tmp_path / "run", steps=1_000)))
     assert "could not be drawn" not in page.text
     assert page.tags.count("img") > 10
     assert (tmp_path / "run" / "report.html").stat().st_size < 3e6
@@ -220,7 +220,7 @@ def test_verdicts_are_shown_with_reason_remedy_and_evidence():
     assert 'class="verdict"' in str(verdict_block(Verdict(kind="trust", reason="x")))
 
 
-def test_every_kind_of_verdict_has_a_title_of_its_own():
+def test_every_kind_of_verdict_has_a_distinct_title():
     titles = {title_of(Verdict(kind=kind, reason="")) for kind in KINDS}
     assert len(titles) == len(KINDS)
     assert not {title.lower().replace(" ", "-") for title in titles} & set(KINDS)

@@ -1,4 +1,4 @@
-"""Every setting either may change when a run resumes, or is refused if it did."""
+"""On resume, each setting either may change or is refused if it has changed."""
 
 import contextlib
 import dataclasses
@@ -25,7 +25,7 @@ OTHERS = {
     "generator_optimizer": "adam",
     "critic_optimizer": "adam",
 }
-"""Other values of the settings whose type does not give one."""
+"""Other values of settings whose type does not provide one."""
 
 INPUT_OTHERS = {
     "categorical": ("b",),
@@ -56,7 +56,7 @@ def other_value(name, value, hint):
 
 
 def save_settings(directory, settings):
-    """Write the settings with a checksum, as if the run itself had changed them."""
+    """Write the settings with a valid checksum, as the run itself does."""
     (directory / "settings.toml").write_bytes(sealed_toml(settings))
 
 
@@ -128,7 +128,7 @@ def test_every_data_option_is_refused_on_resume_if_it_changes_the_data(stopped_t
     value = other_value(name, getattr(settings.input, name), typing.get_type_hints(DataOptions)[name])
     save_settings(directory, dataclasses.replace(settings, input=dataclasses.replace(settings.input, **{name: value})))
     with contextlib.ExitStack() as stack:
-        # The option makes no difference to this table, and the run holds exactly the data that it began with.
+        # The option does not change this table, so the data is exactly that of the run.
         if name not in ("numeric", "missing", "dayfirst", "date_format", "thousands", "max_categories"):
             stack.enter_context(pytest.raises(WganError))
         resume(directory).close()

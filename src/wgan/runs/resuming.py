@@ -23,7 +23,7 @@ from wgan.runs.record import Journal, Record, read_checked
 from wgan.runs.run import Run
 from wgan.runs.samples import remove_later_samples, remove_samples
 from wgan.runs.schedule import is_regular
-from wgan.runs.selection import why_to_end
+from wgan.runs.selection import early_end_reason
 from wgan.settings import RESUME_OPTIONS, Settings, problems, refuse, sealed_toml
 from wgan.system.memory import memory_faults
 from wgan.system.storage import Ownership, replace_file, require_space
@@ -97,7 +97,7 @@ def _resume(
     parts = choose_parts(settings, given.parts)
     source = source or open_again(settings, files)
     refuse_other_data(stored, source, files.root)
-    setup = setup_of(settings, source, parts, given)
+    setup = setup_of(settings, source, parts)
     restore(setup.game, checkpoint)
 
     _write_first_events(files, journal, checkpoint, setup.game.engine)
@@ -162,7 +162,7 @@ def _pending(
                 f"the run in '{files.root}' has done all its {counted(planned, 'step')}",
                 remedy=f"Give it more, for example --steps {2 * planned}.",
             )
-        if why := why_to_end(settings, done, checkpoint.best):
+        if why := early_end_reason(settings, done, checkpoint.best):
             raise UsageError(
                 f"the run in '{files.root}' ended early at step {done:,}: {why}",
                 remedy=f"Give it more patience, for example --patience {2 * settings.patience}, or none: --patience 0.",
@@ -204,16 +204,16 @@ def _write_first_events(files: RunFiles, journal: Journal, checkpoint: checkpoin
 
 
 def _cut_record(files: RunFiles, checkpoint: checkpoints.Checkpoint, recorded: Chain, journal: Journal) -> Record:
-    """The record as it was when the checkpoint was saved."""
+    """The record at the time the checkpoint was saved."""
     is_lost = checkpoint.facts["record_bytes"] and not files.metrics.is_file()
     record = Record(files.metrics, length=int(checkpoint.facts["record_bytes"]), check=recorded.check)
     if is_lost:
-        journal.warn(checkpoint.step, f"'{files.metrics}' is missing: the record begins anew")
+        journal.warn(checkpoint.step, f"'{files.metrics}' is missing: a new record begins")
     return record
 
 
 def _remove_samples(files: RunFiles, settings: Settings, checkpoint: checkpoints.Checkpoint, source: Source) -> None:
-    """Remove samples of steps that are done again, and those that `finish` drew at a step of its own."""
+    """Remove samples of steps that are done again, and those that `finish` drew at an additional step."""
     done = checkpoint.step
     remove_later_samples(files, done)
     if done % settings.sample_every and done != checkpoint.facts["steps"]:

@@ -359,9 +359,6 @@ def settings_fields() -> dict[str, Field[Any]]:
     return {item.name: item for item in (*fields(Settings), *fields(DataOptions)) if item.name != "input"}
 
 
-PARTS = tuple(item.name for item in fields(Settings) if item.metadata.get("names_part"))
-"""The settings that name a row of a registry."""
-
 PER_COLUMN = tuple(item.name for item in fields(DataOptions) if item.metadata["per_column"])
 """The options for how numbers and dates are written: each is a list of words for all columns, or NAME=word for one."""
 

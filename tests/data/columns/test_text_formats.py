@@ -104,7 +104,7 @@ def test_formats_are_recognised_and_written_back_exactly(name):
     assert back == cells
     if last is not None:
         assert detected.arrays[0].to_pylist()[-1] == last
-    # ISO dates with a T are what the standard has: nothing is to be said of them.
+    # ISO dates with a T follow the standard and need no note.
     assert any("is read as the" in note for note in detected.notes) == (name not in ("T", "minutes"))
 
 
