@@ -81,6 +81,7 @@ class ConditionClassifier:
         self.conditions: Conditions = source.conditions
         self._layout, self._engine = source.codec.layout, engine
         streams = Randomness(seed)
+        # The name is part of the random stream and cannot change.
         unseen = source.labelled("unseen", _MOST_ROWS, streams.at("unseen rows of the reader"))
         half = len(unseen.values) // 2
         known, self.unseen = _part(unseen, slice(half)), _part(unseen, slice(half, None))

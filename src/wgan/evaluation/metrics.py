@@ -127,7 +127,8 @@ def _w1_sliced(sets: Sets) -> float:
 
 
 def _sliced(sets: Sets, pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """The mean of sliced W1 over the rounds, along the same directions in each."""
+    """The mean of sliced W1 over the repeats, along the same directions in each."""
+    # The name is part of the random stream and cannot change.
     directions = "directions of the judge"
     found = (sliced(samples, real, sets.streams.at(directions), dtype=torch.float32) for samples, real in pairs)
     return statistics.fmean(float(each.distance) for each in found)

@@ -39,6 +39,7 @@ def evaluate_setup(
     """
     game, source = setup.game, setup.source
     with game.engine.limits():
+        # The name is part of the random stream and cannot change.
         found = evaluator(lambda num: drawn(game, source, num, "noise of the judge").values, by_column=by_column)
         if conditional_accuracy and source.conditions is not None:
             found |= _conditional_accuracy(setup, settings, evaluator.size)

@@ -70,6 +70,7 @@ class _Proven:
     def __init__(self, setup: Setup) -> None:
         game, streams, k = setup.game, Randomness(setup.game.seed), setup.game.steps_done
         num = POINTS * setup.hparams.packing
+        # The name is part of the random stream and cannot change.
         real = game.engine.batch_to_device(setup.source.sample(num, streams.at("real of the rounds", k)))
         noise = game.prior.sample(num, streams.at("noise of the rounds", k))
         with game.preserved(), torch.no_grad():

@@ -103,6 +103,7 @@ def gradient_stats(setup: Setup) -> GradientStats:
     game, last = setup.game, max(0, setup.game.steps_done - 1)
     # Unrolled updates use the critic's learning rate. In a game just restored it has not been set yet.
     game.set_lr(setup.hparams.lr_factor_at(last))
+    # The name is part of the random stream and cannot change.
     batch = draw_critic_batch(setup, "real of the probe", "noise of the probe")
     with game.preserved():
         fake = generate(setup, batch.noise, batch.condition)
