@@ -90,7 +90,7 @@ class TestMain:
             (
                 RuntimeError("odd\nthing"),
                 1,
-                "unexpected RuntimeError: odd thing\nThis is a bug of wgan. --debug",
+                "unexpected RuntimeError: odd thing\nThis is a bug of wgan. Run it again with --debug",
             ),
             (SignalError(15), 143, "wgan: error: terminated\n"),
             (UsageError("a\x1b[31mb\rc"), 2, "a\\x1b[31mb\\rc\n"),
@@ -170,7 +170,7 @@ class Sample:
 
 class TestOptions:
     def test_help_shows_names_values_and_meanings(self):
-        group = Group(title="x", kind=Sample, positional={"run": "RUN"}, more={"out": "Or not."})
+        group = Group(title="x", dataclass=Sample, positional={"run": "RUN"}, more={"out": "Or not."})
         lines = help_text([group], command="draw", description="Draw.").splitlines()
         assert lines[0] == "usage: wgan draw RUN [options]"
         assert [" ".join(line.split()) for line in lines if line.startswith("  ")] == [
@@ -182,10 +182,10 @@ class TestOptions:
 
     @pytest.mark.parametrize("kind", [Settings, DataOptions])
     def test_every_setting_is_described(self, kind):
-        assert all(option.help for option in Group(title="x", kind=kind, hidden=("input",)).options())
+        assert all(option.help for option in Group(title="x", dataclass=kind, hidden=("input",)).options())
 
     def test_values_of_every_type(self):
-        groups = [Group(title="reading", kind=DataOptions)]
+        groups = [Group(title="reading", dataclass=DataOptions)]
         words = split("--held-out=0.25 --size 3 4 --ignore a --ignore b --no-header --fit pad --skip_broken")
         (options,) = parse(words, groups, command="x", description="")
         assert options == DataOptions(
@@ -193,7 +193,7 @@ class TestOptions:
         )
 
     def test_positional_arguments_and_optional_paths(self):
-        group = Group(title="x", kind=Sample, positional={"run": "RUN"})
+        group = Group(title="x", dataclass=Sample, positional={"run": "RUN"})
         (options,) = parse(["--num", "-3", "here", "--out", "a.b"], [group], command="x", description="")
         assert options == Sample(run="here", num=-3, out=Path("a.b"))
 
@@ -211,7 +211,7 @@ class TestOptions:
         ],
     )
     def test_each_fault_has_a_message(self, words, fault):
-        group = Group(title="x", kind=Sample, positional={"run": "RUN"})
+        group = Group(title="x", dataclass=Sample, positional={"run": "RUN"})
         with pytest.raises(UsageError) as caught:
             parse(words.split(), [group], command="x", description="")
         assert str(caught.value) == fault
@@ -221,7 +221,7 @@ class TestOptions:
         assert error_lines(capsys) == "wgan: error: --num takes a whole number, not 1e3\n"
 
     def test_all_faults_are_listed(self):
-        group = Group(title="x", kind=DataOptions)
+        group = Group(title="x", dataclass=DataOptions)
         with pytest.raises(UsageError) as caught:
             parse(split("--fit round --seize 3 --held-out x there --size 3"), [group], command="x", description="")
         assert caught.value.text.splitlines() == [
@@ -242,21 +242,21 @@ class TestOptions:
 
     @pytest.mark.parametrize("words", ["a --num 3", "--num=3 a", "--num 3 -- a", "--num 4 a --num 3"])
     def test_only_given_options_are_values(self, words):
-        group = Group(title="x", kind=Sample, positional={"run": "RUN"})
+        group = Group(title="x", dataclass=Sample, positional={"run": "RUN"})
         assert given(words.split(), [group]) == {"run": "a", "num": 3}
 
     @pytest.mark.parametrize("words", ["--range -1e3 -.5", "--range -1000 -0.5"])
     def test_negative_numbers_are_values(self, words):
-        (options,) = parse(words.split(), [Group(title="x", kind=DataOptions)], command="x", description="")
+        (options,) = parse(words.split(), [Group(title="x", dataclass=DataOptions)], command="x", description="")
         assert options.range == (-1000.0, -0.5)
 
     def test_words_after_two_dashes_are_positional(self):
-        group = Group(title="x", kind=Sample, positional={"run": "RUN"})
+        group = Group(title="x", dataclass=Sample, positional={"run": "RUN"})
         assert given(["--num", "3", "--", "--out"], [group]) == {"run": "--out", "num": 3}
 
     def test_a_boolean_option_takes_no_value(self):
         with pytest.raises(UsageError, match="takes no value"):
-            given(["--header=1"], [Group(title="x", kind=DataOptions)])
+            given(["--header=1"], [Group(title="x", dataclass=DataOptions)])
 
 
 class TestTrainsSettings:

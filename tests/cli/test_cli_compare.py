@@ -369,7 +369,7 @@ def test_hostile_names_are_escaped(printed, runs):
 
 
 def test_runs_and_options_in_any_order():
-    group = Group(title="x", kind=CompareOptions, positional={"runs": "RUN..."})
+    group = Group(title="x", dataclass=CompareOptions, positional={"runs": "RUN..."})
     words = ["a", "--out", "x.png", "b", "--json", "c", "--axis=seconds", "d", "--", "-e"]
     (options,) = parse(words, [group], command="compare", description="")
     assert options == CompareOptions(

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import inspect
 import shutil
 import typing
 
@@ -12,7 +13,7 @@ import pytest
 
 from wgan import begin, resume
 from wgan.errors import CheckpointError, WganError
-from wgan.settings import FIXED, DataOptions, Settings, from_toml, sealed_toml
+from wgan.settings import FIXED, RESUME_OPTIONS, DataOptions, Settings, from_toml, sealed_toml
 
 OTHERS = {
     "recipe": "ring",
@@ -94,6 +95,11 @@ def test_every_setting_is_refused_on_resume_or_declared_resumable(stopped, tmp_p
         assert getattr(run.settings, name) == value
         # Compiling takes many seconds, and is tested elsewhere.
         assert name == "engine" or next(iter(run.run())).step == 2
+
+
+def test_resume_takes_the_settings_that_are_declared_as_its_options():
+    own = {"directory", "source", "parts"}
+    assert set(inspect.signature(resume).parameters) - own == set(RESUME_OPTIONS)
 
 
 def test_other_data_is_refused_on_resume(stopped, tmp_path):

@@ -135,7 +135,7 @@ class TestFitting:
 
     def test_a_critic_with_batch_statistics_scores_real_and_fake_separately(self):
         game = setup(POINTS, critic=BatchSpread(), generator=dense(4, 2), latent_dim=4, constraint="clipping").game
-        real, fake = (game.engine.bring_batch(batch) for batch in (wide(1.0), wide(9.0)))
+        real, fake = (game.engine.batch_to_device(batch) for batch in (wide(1.0), wide(9.0)))
         alone = game.score(real.values)
         torch.testing.assert_close(game.score_both(real, fake)[0], alone)
 

@@ -118,7 +118,7 @@ def context_of(
     """
     source, evaluator = setup.source, None
     if source.num_held_out != 0:
-        evaluator = SampleEvaluator(source, size=settings.eval_size, rounds=settings.eval_repeats, seed=settings.seed)
+        evaluator = SampleEvaluator(source, size=settings.eval_size, repeats=settings.eval_repeats, seed=settings.seed)
     rows = source.sample(_SCALE_ROWS, Randomness(settings.seed).at("scale of the data"))
     return RunContext(
         files=files,
