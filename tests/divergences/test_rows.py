@@ -240,7 +240,7 @@ def test_alpha_contains_the_other_powers_and_converges_to_both_kl():
     ("word", "message"),
     [
         ("kll", "divergence 'kll' is not known.*\n.*Did you mean 'kl'"),
-        ("kl:pi=1", "divergence 'kl' has no parameter 'pi=1'"),
+        ("kl:pi=1", "divergence 'kl' has no parameter 'pi'"),
         ("weighted_jensen_shannon:pi=1", "pi must lie between 0 and 1, not 1.0"),
         ("weighted_jensen_shannon:pi=nan", "pi must lie between 0 and 1"),
         ("weighted_jensen_shannon:pi=1e-20", "pi must lie between 0 and 1"),

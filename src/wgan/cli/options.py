@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wgan.settings import refuse
+from wgan.settings.former import SETTINGS
 from wgan.system.text import escaped, nearest
 
 _MISSING = dataclasses.MISSING
@@ -234,8 +235,10 @@ def _without_unknown(rest: list[str], words: list[str], options: Sequence[Option
     for word in rest:
         flag, equals, _ = word.partition("=")
         if word.startswith("-") and not _NEGATIVE.match(word):
-            near = nearest(flag, known)
-            remedy = f"did you mean {near[0]}?" if near else "--help lists them"
+            name = flag.lstrip("-")
+            name = SETTINGS.get(name.replace("-", "_"), name).replace("_", "-")
+            near = nearest(name, [option.lstrip("-") for option in known])
+            remedy = f"did you mean --{near[0]}?" if near else "--help lists them"
             faults.append(f"there is no option {_shown(flag)}; {remedy}")
             # The next word is probably its value, and not a separate error.
             value_of_unknown = [] if equals else words[words.index(word) + 1 :][:1]

@@ -117,7 +117,7 @@ def finish(words: Sequence[str]) -> int:
     if ended.doubt:
         print(f"wgan: warning: {escaped(ended.doubt)}", file=sys.stderr)
     ending = "had already ended" if ended.was_over else "ended"
-    say(f"{ending} after {ended.step:,} of {counted(ended.steps, 'update')}")
+    say(f"the run {ending} after {ended.step:,} of {counted(ended.steps, 'update')}")
     say(f"samples: {ended.samples}")
     say(f"report: {write_report(options.run)}")
     if ended.step < ended.steps:

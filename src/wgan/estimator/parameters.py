@@ -159,7 +159,7 @@ def _given(params: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     direct = {name: params[name] for name in DIRECT}
     more = {} if params["settings"] is None else params["settings"]
     if not isinstance(more, Mapping):
-        return direct, [f"settings must map names of settings to values, not {more!r}"]
+        return _without_none(direct), [f"settings must map names of settings to values, not {more!r}"]
     faults = []
     for name in more:
         if name in ELSEWHERE:
@@ -167,7 +167,12 @@ def _given(params: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         elif name not in _OTHERS:
             faults.append(f"settings: there is no setting {name!r}. {did_you_mean(str(name), _OTHERS)}")
     given = direct | {name: value for name, value in more.items() if name in _OTHERS}
-    return {name: _as_setting(name, value) for name, value in given.items() if value is not None}, faults
+    return _without_none(given), faults
+
+
+def _without_none(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are given, in the form that settings have."""
+    return {name: _as_setting(name, value) for name, value in given.items() if value is not None}
 
 
 def _start(name: object) -> Settings:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, cast
 
 from wgan.errors import UsageError, WganError
+from wgan.settings.former import PARAMETERS
 from wgan.system.text import did_you_mean
 
 T = TypeVar("T")
@@ -133,9 +134,10 @@ class Registry(Table[type[T]]):
             key, equals, value = part.partition("=")
             key = key.strip().replace("-", "_")
             if not equals or key not in fields:
+                like = PARAMETERS.get(name, {}).get(key, key)
                 raise UsageError(
-                    f"{self.noun} '{name}' has no parameter '{part}'",
-                    remedy=did_you_mean(key, [f"{known}=" for known in fields]) if fields else "It has none.",
+                    f"{self.noun} '{name}' has no parameter '{key}'",
+                    remedy=did_you_mean(f"{like}=", [f"{known}=" for known in fields]) if fields else "It has none.",
                 )
             if key in values:
                 raise UsageError(f"{self.noun} '{name}': {key} is given twice", remedy="Give it once.")

@@ -45,7 +45,7 @@ def counted(num: int, noun: str, plural: str = "") -> str:
 
 def nearest(word: str, known: Iterable[str], *, most: int = 1) -> list[str]:
     """The known words most similar to `word`, the most similar first, at most `most` of them."""
-    return difflib.get_close_matches(word, list(known), n=most, cutoff=0.5)
+    return difflib.get_close_matches(word, list(known), n=most, cutoff=0.6)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
