@@ -62,7 +62,7 @@ def test_the_command_line_says_that_it_needs_python_and_how(own, words, capsys):
 def test_its_settings_and_its_report_can_be_read(own, capsys, tmp_path):
     assert main(["report", str(own)]) == 0
     assert main(["train", "--settings", str(own / "settings.toml"), "--out", str(tmp_path / "new")]) == 2
-    assert "an object of the user's own, which a file can only name" in capsys.readouterr().err
+    assert "is a user's own object, which a file can only name" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 
