@@ -179,7 +179,7 @@ def reference() -> str:
         "prints the table; `wgan.divergences` has the functions.",
         divergence_table(),
         "## Numbers of an evaluation",
-        "A run evaluates its samples by these; `wgan evaluate` and the report show them. Each distance stands beside "
+        "A run evaluates its samples by these; `wgan evaluate` and the report show them. Each distance has "
         "its floor (`w1_floor`), the same distance between two sets of real rows. The first distance is the score.",
         metric_table(),
         "## Evidence on the critic",

@@ -17,7 +17,7 @@ def test_message_and_remedy_in_one_line_are_two_sentences():
     assert UsageError("x is not known").in_full == "x is not known"
 
 
-def test_what_a_row_refuses_with_a_remedy_keeps_it_apart():
+def test_an_error_within_a_part_keeps_its_remedy_separate():
     with pytest.raises(UsageError) as caught:
         OBJECTIVES.build("fgan:divergence=klx")
     assert caught.value.message == "objective 'fgan': divergence 'klx' is not known"
@@ -27,7 +27,7 @@ def test_what_a_row_refuses_with_a_remedy_keeps_it_apart():
 @pytest.mark.parametrize(
     "params", [{"recipe": "papr"}, {"objective": "fgan:divergence=klx"}, {"constraint": "clippin", "critic": "mpl"}]
 )
-def test_parameters_that_are_not_known_are_told_in_sentences(params):
+def test_unknown_parameters_are_listed_in_sentences(params):
     with pytest.raises(UsageError) as caught:
         WGAN(**params).fit([[0.0], [1.0], [2.0]])
     text = str(caught.value)
@@ -35,7 +35,7 @@ def test_parameters_that_are_not_known_are_told_in_sentences(params):
     assert re.search(r"[^.?!:]\s+Did you mean", text) is None
 
 
-def test_an_unknown_recipe_begins_no_run(tmp_path):
+def test_an_unknown_recipe_creates_no_run(tmp_path):
     with pytest.raises(UsageError, match=r"recipe 'papr' is not known\. Did you mean 'paper'\?"):
         runs.begin(Settings(data="ring", recipe="papr"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -256,7 +256,7 @@ EXTENSIONS = {
 
 
 def run(folder, *words):
-    """Run Python on the copied package: what it prints, errors included, and its exit code."""
+    """Run Python on the copied package; return its output, errors included, and its exit code."""
     environment = os.environ | {"PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *words],

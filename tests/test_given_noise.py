@@ -32,7 +32,7 @@ def labelled() -> WGAN:
     return WGAN(**SMALL).fit(POINTS, RNG.choice(["a", "b"], 60))
 
 
-def test_a_row_gives_the_same_sample_whatever_stands_beside_it_and_holds_it(plain):
+def test_a_sample_depends_on_its_own_noise_only(plain):
     whole = plain.sample(noise=NOISE)
     assert whole.shape == (9000, 2)
     np.testing.assert_array_equal(plain.sample(5, noise=NOISE[:5]), whole[:5])
@@ -47,7 +47,7 @@ def test_the_noise_of_a_seed_gives_the_samples_of_the_seed(plain):
     np.testing.assert_array_equal(plain.sample(noise=drawn[:20]), plain.sample(20, random_state=5))
 
 
-def test_what_is_not_asked_for_is_drawn_by_the_seed(labelled):
+def test_conditions_not_requested_are_drawn_by_the_seed(labelled):
     noise = NOISE[:6]
     a, b = (labelled.sample(noise=noise, y=label) for label in "ab")
     assert not np.array_equal(a, b)
@@ -60,7 +60,7 @@ def test_what_is_not_asked_for_is_drawn_by_the_seed(labelled):
         assert all((row == a[place]).all() or (row == b[place]).all() for place, row in enumerate(sample))
 
 
-def test_a_loaded_run_takes_it_too(plain, tmp_path):
+def test_a_loaded_run_accepts_given_noise(plain, tmp_path):
     plain.save(tmp_path / "run")
     np.testing.assert_array_equal(load(tmp_path / "run").sample(noise=NOISE[:4]), plain.sample(noise=NOISE[:4]))
 
@@ -86,8 +86,8 @@ def test_noise_that_cannot_be_used(noise, message, plain):
         plain.sample(noise=noise)
 
 
-def test_another_number_of_rows(plain, labelled):
-    with pytest.raises(UsageError, match="noise has 9,000 rows, but 3 samples were asked for"):
+def test_a_different_number_of_rows_is_reported(plain, labelled):
+    with pytest.raises(UsageError, match="noise has 9,000 rows, but 3 samples were requested"):
         plain.sample(3, noise=NOISE)
-    with pytest.raises(UsageError, match="noise has 6 rows, but 5 samples were asked for"):
+    with pytest.raises(UsageError, match="noise has 6 rows, but 5 samples were requested"):
         labelled.sample(noise=NOISE[:6], y=["a"] * 5)

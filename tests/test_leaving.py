@@ -1,4 +1,4 @@
-"""The exit code of a command is its own, whatever is still under way in a library."""
+"""The exit code of a command does not depend on threads that libraries still run."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ def answer():
     sys.modules.setdefault({loaded!r}, sys)
     print("stopped")
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-    # What a library can do that is taken down after Python.
+    # As a library that is unloaded after Python has ended.
     libc = ctypes.CDLL(None)
     libc.__cxa_atexit(ctypes.cast(libc.abort, ctypes.c_void_p), None, None)
     return 75

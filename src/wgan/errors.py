@@ -109,4 +109,4 @@ class WganWarning(UserWarning):
 
 
 class DataWarning(WganWarning):
-    """A property of the data that the user should know of, and that does not prevent training."""
+    """A property of the data that the user should know; training is still possible."""

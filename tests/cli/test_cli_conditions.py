@@ -100,7 +100,7 @@ def test_unknown_values_are_refused_with_the_known_ones(run, tmp_path, capsys, w
 def test_a_run_without_conditions_refuses_where(table, tmp_path, capsys):
     assert main(["train", "ring", *SMALL, "--out", str(tmp_path / "plain")]) == 0
     words = ["sample", str(tmp_path / "plain"), "--num", "3", "--out", str(tmp_path / "s.npy"), "--where", "label=3"]
-    assert "'label' cannot be asked for: this run was trained without conditions" in failure(words, capsys)
+    assert "'label' cannot be requested: this run was trained without conditions" in failure(words, capsys)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_dragan_uses_noise_of_the_given_spread(shape):
     assert of(DRAGAN(), linear(0.5), real, fake) == pytest.approx(10 * 0.25)
 
 
-def test_where_the_gradient_penalty_is_taken():
+def test_the_gradient_penalty_is_taken_at_the_stated_points():
     real, fake = pair(4)
     noise = torch.randn(6, 4, generator=rng(3)).double()
     around = real.values + 0.5 * real.values.std(correction=0) * noise

@@ -72,7 +72,7 @@ def test_values_are_encoded_and_decoded_in_their_types():
         assert table[name].type == TABLE[name].type
         assert set(table[name].to_pylist()) <= set(TABLE[name].to_pylist())
     assert torch.equal(source.conditions.encode(table), batch.condition)
-    # The values that are generated know nothing of the conditions' columns.
+    # The generated values do not contain the columns of the conditions.
     assert [column.name for column in source.codec.columns] == ["hours"]
 
 

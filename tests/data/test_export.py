@@ -127,7 +127,7 @@ def test_folder_of_images(tmp_path, channels, mode):
         np.testing.assert_array_equal(np.asarray(drawn).reshape(whole[3].shape), whole[3])
 
 
-def test_an_empty_folder_is_filled_and_another_is_refused(tmp_path):
+def test_an_empty_folder_is_filled_and_a_non_empty_one_is_refused(tmp_path):
     out = tmp_path / "out.d"
     out.mkdir()
     write_samples(blocks(images(2)), 2, out, "images")

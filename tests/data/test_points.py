@@ -192,7 +192,7 @@ def test_neighbours_at_the_end_of_uint64_stay_distinct():
     np.testing.assert_array_equal(decoded, np.array([[0], [2**64 - 1]], np.uint64))
 
 
-def test_an_array_without_columns_is_said_to_have_none():
+def test_an_array_without_columns_is_refused_with_the_reason():
     with pytest.raises(DataError, match=r"has no columns \(shape \(100, 0\)\)"):
         open_points(np.empty((100, 0)))
 

@@ -154,7 +154,7 @@ def test_gradients_agree_with_differences(kind):
 
 
 @pytest.mark.parametrize("kind", ["total_variation", "jensen_shannon", "weighted_jensen_shannon", "gan"])
-def test_rows_without_a_closed_form_say_so(kind):
+def test_divergences_without_a_closed_form_are_marked(kind):
     with pytest.raises(UsageError, match=f"{kind} has no closed form between Gaussians\n.*`divergence`"):
         gaussian_divergence(0.0, 1.0, 1.0, 1.0, kind)
 

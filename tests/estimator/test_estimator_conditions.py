@@ -73,7 +73,7 @@ def test_an_unconditional_model_refuses_conditions():
     assert not hasattr(model, "classes_")
     with pytest.raises(UsageError, match="nothing was fitted as y"):
         model.sample(3, y=1)
-    with pytest.raises(UsageError, match="'label' cannot be asked for"):
+    with pytest.raises(UsageError, match="'label' cannot be requested"):
         model.sample(3, where={"label": 1})
     assert not hasattr(WGAN(**SMALL).fit(X, Y).fit(X), "classes_")
 

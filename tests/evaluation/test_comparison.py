@@ -43,7 +43,7 @@ def found():
 
 
 def direct(name, x, y, like):
-    """The distance by a call of its own, with the choices that were made for the sets of `like`."""
+    """The distance by a direct call, with the choices made for the sets of `like`."""
     directions = Randomness(5).at("directions")
     return {
         "w1": lambda: exact(x, y).distance,
@@ -209,7 +209,7 @@ def test_a_column_that_is_constant_in_the_first_still_counts():
     assert float(exact(joint.x, joint.y).distance) == pytest.approx(3.0)
 
 
-def test_large_whole_numbers_keep_their_differences():
+def test_large_integers_keep_their_differences():
     x, y = np.array([[2**62, 5], [2**62 + 1, 6]]), np.array([[2**62 + 3, 5], [2**62 + 4, 6]])
     joint = join_points(x, y, points_codec(x))
     assert float(exact(joint.x, joint.y).distance) == pytest.approx(3.0)

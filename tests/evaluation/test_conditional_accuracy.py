@@ -98,7 +98,7 @@ def test_one_unseen_combination_is_not_compared_with_itself():
     assert len(source.labelled("unseen", 900, rng()).condition.unique(dim=0)) == 1
     found = found_by(source, honest(source))
     assert found["unseen_accuracy"] > 0.95
-    # Who takes no notice shows the combinations that occur, among which this one is not.
+    # A generator that ignores conditions gives the training combinations, and this is not one of them.
     assert found["unseen_chance"] < 0.05
     assert found["unseen_chance_town"] == pytest.approx(1 / 3, abs=0.1)
 

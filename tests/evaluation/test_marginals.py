@@ -24,7 +24,7 @@ def heavy(num, rng, *, shift=0.0):
 
 
 def test_ks_shows_a_shifted_median_under_a_heavy_tail():
-    """W1 in standard deviations is a third and beside its floor of half of that; KS is near 1."""
+    """W1 is a third of a standard deviation, its floor half of that; KS is near 1."""
     rng = RNG(0)
     x = np.stack([heavy(4_000, rng), rng.normal(size=4_000)], axis=1)
     y = np.stack([heavy(2_000, rng, shift=12.3), rng.normal(size=2_000) + 0.3], axis=1)
@@ -141,5 +141,5 @@ def test_an_evaluation_compares_columns_in_the_users_own_units():
     middle = LEVELS.index(0.5)
     assert (amount.first[middle], amount.second[middle]) == (pytest.approx(1.0, abs=0.4), pytest.approx(13.3, abs=0.5))
     assert isinstance(other.first[middle], int)
-    # Four entries with the one-hot city: sliced W1 stands beside the exact one.
+    # Four entries with the one-hot city: sliced W1 is measured in addition to the exact one.
     assert {"w1", "w1_floor", "w1_sliced", "w1_sliced_floor"} <= found.keys()

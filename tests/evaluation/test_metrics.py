@@ -191,6 +191,6 @@ def numbers():
 
 @pytest.mark.parametrize("name", [name for name in METRICS if not name.startswith("kernel_distance_")])
 def test_every_number_is_measured_for_some_data(numbers, name):
-    """Features of images, which take a minute, have a test of their own."""
+    """Distances between features take a minute and have a separate test."""
     assert math.isfinite(numbers[name])
     assert (f"{name}_floor" in numbers) == METRICS[name].has_floor

@@ -16,7 +16,7 @@ RNG = np.random.default_rng
 
 
 def words(figure):
-    """The text that a reader sees in the figure's SVG."""
+    """The text of the figure's SVG."""
     tree = ET.fromstring(figures.svg(figure))
     return [text.text for text in tree.iter("{http://www.w3.org/2000/svg}text")]
 
@@ -39,7 +39,7 @@ def test_median_filter_does_not_pull_the_ends_to_zero():
     assert figures.median_filtered(np.full(500, 7.0)).min() == 7.0
 
 
-def test_curve_names_its_width_and_unit():
+def test_curve_labels_its_filter_width_and_unit():
     judged = EvaluatedDistance(
         label="exact W1", steps=np.array([50.0, 100.0]), values=np.array([0.3, 0.2]), floors=np.array([0.1, 0.1])
     )
@@ -61,7 +61,7 @@ def test_curve_of_few_or_odd_values(values):
     assert "estimate" in words(figures.curve(np.arange(1, len(values) + 1), values, unit="estimate"))
 
 
-def test_curve_leaves_room_for_the_filtered_line_and_cuts_spikes():
+def test_the_axis_of_a_curve_fits_the_filtered_line_and_cuts_spikes():
     estimate = np.concatenate([[-1e6], np.linspace(2, 1, 999)])
     panel = figures.curve(np.arange(1, 1_001), estimate, unit="estimate").axes[0]
     low, high = panel.get_ylim()
@@ -69,7 +69,7 @@ def test_curve_leaves_room_for_the_filtered_line_and_cuts_spikes():
     assert high < 3
 
 
-def test_a_long_curve_is_thinned_with_its_extremes():
+def test_thinning_a_long_curve_keeps_its_extremes():
     values = RNG(0).normal(size=100_000)
     values[77_777] = 50.0
     at, kept = _thinned(np.arange(100_000.0), values)
@@ -79,7 +79,7 @@ def test_a_long_curve_is_thinned_with_its_extremes():
     assert (np.diff(at) > 0).all()
 
 
-def test_a_gradient_that_vanishes_is_drawn_by_powers_of_ten():
+def test_vanishing_gradients_are_drawn_on_a_logarithmic_axis():
     steps, norms = np.arange(1, 7) * 100, 10.0 ** -np.arange(6)
     shares = {"of real": np.linspace(0, 1, 6), "of generated": np.linspace(0, 0.5, 6)}
     figure = figures.generator_gradients(steps, {"weights": norms, "samples": 0 * norms}, shares)
@@ -94,7 +94,7 @@ def test_a_gradient_that_vanishes_is_drawn_by_powers_of_ten():
 
 
 @pytest.mark.parametrize("norms", [[1.2], [0.0, 0.0], [1.0, np.nan, 1.3], [np.nan], [1.0, 2.0, 1.5]])
-def test_gradients_that_stay_of_a_size_are_drawn_from_zero(norms):
+def test_gradients_of_similar_size_are_drawn_on_a_linear_axis_from_zero(norms):
     figure = figures.generator_gradients(np.arange(len(norms)) + 1, {"weights": norms}, {})
     (panel,) = figure.axes
     assert panel.get_yscale() == "linear"
@@ -112,7 +112,7 @@ def test_distances_far_above_the_floor_are_drawn_on_a_logarithmic_axis():
     assert scales == ["log", "linear"]
 
 
-def test_same_arrays_give_same_bytes_whatever_the_reader_has_configured():
+def test_same_arrays_give_same_bytes_under_any_matplotlib_configuration():
     points = RNG(0).normal(size=(50, 2))
     plain = figures.svg(figures.scatter(points)), figures.png(figures.scatter(points))
     with mpl.rc_context({"font.size": 30, "axes.grid": True, "axes.spines.top": True}):
@@ -122,13 +122,13 @@ def test_same_arrays_give_same_bytes_whatever_the_reader_has_configured():
     assert configured == plain
 
 
-def test_no_clock_and_no_foreign_address_in_the_bytes():
+def test_files_contain_no_timestamp():
     drawn = figures.svg(figures.curve([1, 2], [1, 2], unit="u")).decode()
     assert "<dc:date>" not in drawn
     assert b"tIME" not in figures.png(figures.scatter(np.zeros((1, 2))))
 
 
-def test_themes_differ_and_the_ground_is_the_pages():
+def test_themes_differ_and_the_background_is_transparent():
     light, dark = (
         figures.svg(figures.curve([1, 2], [1, 2], unit="u", theme=theme)).decode() for theme in (LIGHT, DARK)
     )
@@ -139,7 +139,7 @@ def test_themes_differ_and_the_ground_is_the_pages():
 
 
 def luminance(colour):
-    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -149,19 +149,19 @@ def contrast(one, other):
     return (bright + 0.05) / (dim + 0.05)
 
 
-@pytest.mark.parametrize(("theme", "ground"), [(LIGHT, "#ffffff"), (DARK, "#14171b")])
-def test_text_and_lines_stand_out_and_real_differs_from_generated_without_hue(theme, ground):
-    assert contrast(theme.ink, ground) > 7
-    assert contrast(theme.faint, ground) > 4.5
-    assert contrast(theme.generated, ground) > 4.5
-    assert contrast(theme.distance, ground) > 3
+@pytest.mark.parametrize(("theme", "background"), [(LIGHT, "#ffffff"), (DARK, "#14171b")])
+def test_text_and_lines_have_enough_contrast(theme, background):
+    assert contrast(theme.ink, background) > 7
+    assert contrast(theme.faint, background) > 4.5
+    assert contrast(theme.generated, background) > 4.5
+    assert contrast(theme.distance, background) > 3
     assert contrast(theme.real, theme.generated) > 1.6
 
 
 HOSTILE = "$\\frac{$ <script>alert(1)</script> & 'DejaVu Sans' \n x"
 
 
-def test_names_are_neither_mathematics_nor_markup():
+def test_names_are_not_parsed_as_mathematics_or_markup():
     rng = RNG(0)
     columns = {HOSTILE: rng.normal(size=40), "c": np.array(["<b>", "$x^2$"] * 20, dtype=object)}
     drawn = figures.svg(figures.marginals(columns, columns)).decode()
@@ -201,7 +201,7 @@ def test_at_most_twelve_marginals():
     assert "x12" not in drawn
 
 
-def test_histogram_bins_hold_equally_many_whole_numbers():
+def test_histogram_bins_contain_equally_many_integers():
     edges = _edges(RNG(0).integers(0, 100, 5_000).astype(float))
     assert set(np.diff(edges)) == {3.0}
     assert (edges % 1 == 0.5).all()
@@ -219,14 +219,14 @@ def test_histograms_show_shares_of_all_samples():
     assert areas[1] == pytest.approx(0.52, abs=0.02)
 
 
-def test_scatter_frames_the_real_points():
+def test_scatter_limits_follow_the_real_points():
     real = RNG(0).uniform(-1, 1, (100, 2))
     figure = figures.scatter(100 * real, real)
     assert [panel.get_title(loc="left") for panel in figure.axes] == ["real", "generated"]
     assert np.abs(figure.axes[0].get_xlim()).max() < 1.5
 
 
-def test_scatters_share_their_frame():
+def test_scatters_share_their_limits():
     rng = RNG(0)
     moments = [(f"{step} updates", rng.normal(size=(20, 2)) * step) for step in (1, 2, 3, 4)]
     shown = [panel for panel in figures.scatters(moments, rng.normal(size=(20, 2))).axes if panel.axison]
@@ -234,7 +234,7 @@ def test_scatters_share_their_frame():
     assert len({panel.get_xlim() for panel in shown}) == 1
 
 
-def test_points_that_are_not_finite_are_left_out():
+def test_non_finite_points_are_omitted():
     points = np.array([[0.0, 1.0], [np.nan, 0.0], [np.inf, 1.0], [2.0, 3.0]])
     assert _plane(points).tolist() == [[0, 1], [2, 3]]
     figures.png(figures.scatter(points[1:3]))
@@ -255,7 +255,7 @@ HUGE = {
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", HUGE)
-def test_numbers_of_any_size_are_drawn_without_a_word(name):
+def test_numbers_of_any_size_are_drawn_without_warnings(name):
     values = HUGE[name]
     assert name in words(figures.marginals({name: values}, {name: values}))
     assert name in words(figures.marginals({name: values[::-1]}, {name: values.astype(np.float64)}))
@@ -264,7 +264,7 @@ def test_numbers_of_any_size_are_drawn_without_a_word(name):
     assert "real" in words(figures.scatter(plane, RNG(0).normal(size=(50, 2))))
 
 
-def test_large_whole_numbers_keep_their_places_and_the_axis_says_where_it_begins():
+def test_large_integers_keep_their_digits_and_the_axis_states_the_offset():
     ids = 2**60 + np.arange(40)
     panel = figures.marginals({"id": ids}).axes[0]
     assert panel.get_xlabel() == f"+ {2**60}"
@@ -277,11 +277,11 @@ def plan_between(x, y):
     return found.rows.numpy(), found.columns.numpy(), found.masses.numpy()
 
 
-def test_a_plan_is_a_matrix_and_in_the_plane_arrows_too():
+def test_a_plan_in_two_dimensions_is_drawn_as_a_matrix_and_arrows():
     x, y = RNG(0).normal(size=(30, 2)), RNG(1).normal(size=(30, 2)) + 4
     figure = figures.transport_plan(x, y, *plan_between(x, y))
     drawn = words(figure)
-    assert {"A", "B", "The plan: 30 samples of A to 30 of B", "Where samples go: all 30 moves"} <= set(drawn)
+    assert {"A", "B", "Transport plan: 30 samples of A to 30 of B", "Moves in the plane: all 30 moves"} <= set(drawn)
     matrix, plane = figure.axes
     assert len(matrix.collections[0].get_offsets()) == 30
     width, height = (np.ptp(limits) for limits in (plane.get_xlim(), plane.get_ylim()))
@@ -292,19 +292,19 @@ def test_a_plan_is_a_matrix_and_in_the_plane_arrows_too():
     np.testing.assert_allclose(np.sort(ends, axis=0), np.sort(y, axis=0))
 
 
-def test_a_plan_in_other_dimensions_is_a_matrix_alone_and_few_of_many_arrows_are_drawn():
+def test_a_plan_in_other_dimensions_is_a_matrix_and_arrows_are_limited():
     x, y = RNG(0).normal(size=(12, 1)), RNG(1).normal(size=(7, 1))
     drawn = words(figures.transport_plan(x, y, *plan_between(x, y)))
-    assert "The plan: 12 samples of A to 7 of B" in drawn
+    assert "Transport plan: 12 samples of A to 7 of B" in drawn
     assert "A" not in drawn
     many = RNG(0).normal(size=(700, 2))
-    places = np.arange(700)
-    assert "Where samples go: 400 of 700 moves" in words(
-        figures.transport_plan(many, many, places, places, np.full(700, 1 / 700))
+    index = np.arange(700)
+    assert "Moves in the plane: 400 of 700 moves" in words(
+        figures.transport_plan(many, many, index, index, np.full(700, 1 / 700))
     )
 
 
-def test_the_samples_of_a_cluster_are_side_by_side_in_the_matrix():
+def test_samples_of_a_cluster_are_adjacent_in_the_matrix():
     rng = RNG(0)
     # Along the first principal direction alone, the two clusters of each side would be mixed.
     centres = np.array([[0.0, 0.0], [0.0, 10.0], [12.0, 0.0], [12.0, 10.0]])
@@ -314,10 +314,10 @@ def test_the_samples_of_a_cluster_are_side_by_side_in_the_matrix():
     matrix = figures.transport_plan(x, y, rows, columns, masses).axes[0].collections[0]
     across, down = np.asarray(matrix.get_offsets()).T
     assert sorted(across) == sorted(down) == list(range(60))
-    for places, clusters in ((down, of_x[rows]), (across, of_y[columns])):
+    for positions, clusters in ((down, of_x[rows]), (across, of_y[columns])):
         for cluster in range(4):
-            mine = places[clusters == cluster]
-            assert np.ptp(mine) == len(mine) - 1
+            own = positions[clusters == cluster]
+            assert np.ptp(own) == len(own) - 1
 
 
 def test_the_same_plan_gives_the_same_bytes_in_either_theme():
@@ -338,4 +338,4 @@ def test_the_same_plan_gives_the_same_bytes_in_either_theme():
 def test_plans_of_coinciding_points_are_drawn():
     x = np.zeros((3, 2))
     plan = (np.arange(3), np.arange(3), np.full(3, 1 / 3))
-    assert "Where samples go: all 3 moves" in words(figures.transport_plan(x, x, *plan))
+    assert "Moves in the plane: all 3 moves" in words(figures.transport_plan(x, x, *plan))

@@ -1,4 +1,4 @@
-"""What is drawn of the evidence on a critic's number: the numbers that were recorded, legibly, whatever they are."""
+"""Figures of the evidence on a critic's estimate: they show the recorded numbers, legibly at any size."""
 
 import xml.etree.ElementTree as ET
 
@@ -28,7 +28,7 @@ def words(figure, theme=LIGHT):
 
 
 def drawn(panel, colour, width=None):
-    """The upright values of the lines of one colour."""
+    """The y values of the lines of one colour."""
     return [
         np.asarray(line.get_ydata())
         for line in panel.lines
@@ -41,7 +41,7 @@ def edges(band):
     return {tuple(np.round(corner, 9)) for path in band.get_paths() for corner in path.vertices}
 
 
-def test_the_distance_is_drawn_between_what_is_proven_and_what_is_exact():
+def test_a_bracket_shows_the_lower_bound_and_the_exact_distance():
     figure = figures.bracket(run(), (STEPS, 0.01 * EXACT), unit="W1, in metres", scale="raw, in no unit")
     above, below = figure.axes
     np.testing.assert_array_equal(drawn(above, LIGHT.generated)[0], 0.8 * EXACT)
@@ -51,12 +51,12 @@ def test_the_distance_is_drawn_between_what_is_proven_and_what_is_exact():
     assert {(100.0, 1.6), (100.0, 2.0), (400.0, 0.8), (400.0, 1.0)} <= edges(between)
     assert {(100.0, 1.8), (100.0, 2.2), (400.0, 0.9), (400.0, 1.1)} <= edges(interval)
     np.testing.assert_array_equal(drawn(below, LIGHT.ink)[0], 0.01 * EXACT)
-    assert {"W1, in metres", "raw, in no unit", "proven by the critic: Ŵ", "exact W1, with its 95 % interval"} <= set(
+    assert {"W1, in metres", "raw, in no unit", "certified lower bound Ŵ", "exact W1, with its 95 % interval"} <= set(
         words(figure)
     )
 
 
-def test_the_raw_estimate_has_an_axis_of_its_own():
+def test_the_raw_estimate_has_a_separate_axis():
     figure = figures.bracket(run(), (STEPS, 1e6 * EXACT), unit="", scale="")
     above, below = figure.axes
     assert above.get_ylim()[1] < 3
@@ -75,8 +75,8 @@ def test_runs_share_one_axis_and_each_has_its_colour():
     assert panel.get_xlim() == (0, pytest.approx(408))
 
 
-def test_more_runs_than_colours_differ_in_their_marks():
-    runs = [run(f"run {place}", certified=EXACT / (place + 1)) for place in range(figures.MOST_RUNS)]
+def test_more_runs_than_colours_differ_in_their_markers():
+    runs = [run(f"run {number}", certified=EXACT / (number + 1)) for number in range(figures.MOST_RUNS)]
     panel = figures.overlay(runs, unit="", across="").axes[0]
     proven = [line for line in panel.lines if line.get_linewidth() == 1.7]
     assert len({(line.get_color(), line.get_marker()) for line in proven}) == figures.MOST_RUNS
@@ -94,8 +94,10 @@ NOTHING = np.full(4, np.nan)
 ODD = {
     "nothing": run(certified=NOTHING, exact=NOTHING, low=NOTHING, high=NOTHING, floor=NOTHING),
     "no exact distance": run(exact=NOTHING, low=NOTHING, high=NOTHING),
-    "no look": Bracket(name="", **dict.fromkeys(("at", "certified", "exact", "low", "high", "floor"), np.zeros(0))),
-    "one look": Bracket(
+    "no diagnosis": Bracket(
+        name="", **dict.fromkeys(("at", "certified", "exact", "low", "high", "floor"), np.zeros(0))
+    ),
+    "one diagnosis": Bracket(
         name="",
         at=np.array([1.0]),
         certified=np.array([0.0]),
@@ -113,7 +115,7 @@ ODD = {
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ODD)
-def test_odd_records_are_drawn_without_a_word(name):
+def test_unusual_records_are_drawn_without_warnings(name):
     found = ODD[name]
     for raw in (([], []), (found.at, found.certified)):
         assert "W1" in words(figures.bracket(found, raw, unit="W1", scale="raw"))
@@ -121,14 +123,14 @@ def test_odd_records_are_drawn_without_a_word(name):
 
 
 @pytest.mark.parametrize(("factor", "scale"), [(1.0, "linear"), (40.0, "log")])
-def test_the_axis_follows_the_distances(factor, scale):
+def test_distances_of_different_magnitudes_have_a_logarithmic_axis(factor, scale):
     exact = EXACT * np.array([factor, 1, 1, 1])
     figure = figures.bracket(run(exact=exact, high=exact), ([], []), unit="", scale="")
     assert figure.axes[0].get_yscale() == scale
 
 
 @pytest.mark.parametrize("fall", [1.0, 40.0])
-def test_an_axis_is_not_stretched_by_a_bound_of_almost_nothing(fall):
+def test_a_bound_near_zero_does_not_stretch_the_axis(fall):
     exact = EXACT * np.array([fall, 1, 1, 1])
     found = run(
         certified=np.array([1e-12, 0.5, 0.5, 0.5]), exact=exact, low=np.array([1e-9, 1.0, 1.0, 1.0]), high=exact
@@ -139,7 +141,7 @@ def test_an_axis_is_not_stretched_by_a_bound_of_almost_nothing(fall):
     assert low < 0.5 < exact.max() < high
 
 
-def test_without_an_exact_distance_the_bound_decides():
+def test_without_an_exact_distance_the_axis_follows_the_bound():
     certified = np.array([40.0, 1.0, 0.1, 0.02])
     found = run(certified=certified, exact=NOTHING, low=NOTHING, high=NOTHING, floor=NOTHING)
     panel = figures.bracket(found, ([], []), unit="", scale="").axes[0]
@@ -147,15 +149,15 @@ def test_without_an_exact_distance_the_bound_decides():
     assert panel.get_ylim()[0] < 0.02
 
 
-def test_a_single_look_shows_its_interval():
+def test_a_single_diagnosis_shows_its_interval():
     (found,) = [
-        band for band in figures.overlay([ODD["one look"]], unit="", across="").axes[0].collections
+        band for band in figures.overlay([ODD["one diagnosis"]], unit="", across="").axes[0].collections
         if hasattr(band, "get_segments")
     ]  # fmt: skip
     np.testing.assert_array_equal(found.get_segments()[0], [[1.0, 0.9], [1.0, 1.1]])
 
 
-def test_a_single_look_shows_its_floor():
+def test_a_single_diagnosis_shows_its_floor():
     found = Bracket(name="", **{name: np.full(1, value) for name, value in (
         ("at", 5.0), ("certified", 1.0), ("exact", 2.0), ("low", 1.5), ("high", 2.5), ("floor", 0.3),
     )})  # fmt: skip
@@ -174,7 +176,7 @@ def test_long_titles_are_broken():
     assert max(map(len, lines)) <= 100
 
 
-def test_small_figures_compare_with_levels():
+def test_small_figures_draw_reference_levels():
     figure = figures.small_lines(STEPS, {"a": EXACT, "b": NOTHING}, title="ratios", marks={"as real": 3.0})
     (panel,) = figure.axes
     assert panel.get_ylim()[0] == 0
@@ -182,7 +184,7 @@ def test_small_figures_compare_with_levels():
     assert {"a", "b", "as real", "ratios"} <= set(words(figure))
 
 
-def test_small_figures_keep_the_ends_that_they_are_given():
+def test_small_figures_keep_the_given_limits():
     panel = figures.small_lines(STEPS, {"share": 0.1 * EXACT}, title="", limits=(-0.02, 1.02)).axes[0]
     assert panel.get_ylim() == (-0.02, 1.02)
     assert panel.get_legend() is None
@@ -215,14 +217,14 @@ def test_scores_are_drawn_as_shares_of_each_side():
     assert "score" in words(figures.scores([0, 1], [0], [0]))
 
 
-@pytest.mark.parametrize(("theme", "ground"), [(LIGHT, "#ffffff"), (DARK, "#14171b")])
-def test_the_colours_of_runs_stand_out_and_apart(theme, ground):
-    assert all(contrast(colour, ground) > 3 for colour in theme.runs)
-    places = [np.array(matplotlib.colors.to_rgb(colour)) for colour in theme.runs]
-    assert min(np.linalg.norm(a - b) for n, a in enumerate(places) for b in places[:n]) > 0.25
+@pytest.mark.parametrize(("theme", "background"), [(LIGHT, "#ffffff"), (DARK, "#14171b")])
+def test_the_colours_of_runs_have_enough_contrast_and_differ(theme, background):
+    assert all(contrast(colour, background) > 3 for colour in theme.runs)
+    colours = [np.array(matplotlib.colors.to_rgb(colour)) for colour in theme.runs]
+    assert min(np.linalg.norm(a - b) for n, a in enumerate(colours) for b in colours[:n]) > 0.25
 
 
-def test_the_first_runs_are_told_apart_without_colour():
+def test_the_first_runs_differ_in_their_markers():
     proven = [
         line for line in figures.overlay([run(str(n)) for n in range(6)], unit="", across="").axes[0].lines
         if line.get_linewidth() == 1.7

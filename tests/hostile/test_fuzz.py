@@ -41,7 +41,7 @@ OTHERS = {
     "system.storage": "parses what the other modules read",
     "evaluation.features": "reads the weights of an installed package, which could run code anyway",
     "data.minilm": "reads the weights of an installed package, which could run code anyway",
-    "studies.proofs.curves": "reads and writes JSON of its own values, in a folder of its own",
+    "studies.proofs.curves": "reads and writes its own JSON, in a separate folder",
     "report.pictures": "reads samples by report.record, and is tried with it",
     "cli.sample": "looks for the kind of a run, and leaves all faults to runs.metadata",
     "cli.train_settings": "reads settings by settings.toml",

@@ -35,7 +35,7 @@ def test_it_converges_to_the_share_of_all_splits():
     assert found == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 4000))
 
 
-def test_it_is_never_zero_and_counts_ties():
+def test_p_values_are_positive_and_count_ties():
     far = line(10), line(10, 1, 100.0)
     assert permutation_p_value(of_means, *far, rng(), num_permutations=49) == 1 / 50
     assert permutation_p_value(of_means, torch.zeros(4), torch.zeros(4), rng(), num_permutations=49) == 1.0

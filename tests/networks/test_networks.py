@@ -17,7 +17,7 @@ CRITICS = SMALL | {
 
 @pytest.mark.parametrize("shape", IMAGES)
 @pytest.mark.parametrize("name", list(NETWORKS))
-def test_any_image_size_goes_in_and_out(name, shape):
+def test_networks_accept_and_return_any_image_size(name, shape):
     network, layout = NETWORKS.build(CRITICS.get(name, name)), Layout(shape=shape, bounded=True)
     samples = torch.randn(3, *shape).tanh()
     if name in SMALL or name not in CRITICS:

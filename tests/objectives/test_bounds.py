@@ -216,7 +216,7 @@ def test_the_least_squares_generator_minimises_half_the_pearson_divergence():
     assert total.item() == pytest.approx(divergence(p, (p + q) / 2, "pearson").item(), rel=1e-12)
 
 
-def test_the_pulling_away_term():
+def test_the_pull_away_term_equals_its_formula():
     """Zhao et al. (2017), section 2.4, in two loops; the critic's loss and the estimate use only the scores."""
     objective, plain = EnergyBased(pull_away=0.3), EnergyBased()
     scores, codes = -torch.rand(5).double(), torch.randn(5, 3).double()
@@ -266,7 +266,7 @@ def test_invalid_parameters_are_refused(text, message):
         OBJECTIVES.build(text)
 
 
-def test_the_table_is_a_catalog_of_games_that_say_what_they_measure():
+def test_every_objective_has_a_unit_and_a_title():
     assert isinstance(OBJECTIVES, Registry)
     assert OBJECTIVES.build("fgan:divergence=weighted_jensen_shannon:pi=0.3").unit.endswith(":pi=0.3")
     for name in OBJECTIVES:

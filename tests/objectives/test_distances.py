@@ -58,7 +58,7 @@ def test_the_best_potential_of_the_semi_dual_attains_the_transport_cost_and_none
         assert objective.estimate(beside(other, real), beside(torch.zeros(50), fake)) < best
 
 
-def test_the_curve_of_the_semi_dual_is_called_what_it_is():
+def test_the_curve_of_the_semi_dual_is_labelled_by_its_estimate():
     """With entropy the bound is for a larger cost, and can exceed the cost without entropy."""
     plain, soft, squared = SemiDual(), SemiDual(epsilon=0.5), SemiDual(cost="squared")
     assert plain.unit == "earth mover's distance"
@@ -100,7 +100,7 @@ def test_samples_of_the_semi_dual_move_to_the_real_ones_that_answer_for_them():
     torch.testing.assert_close(gradient, 2 * (fake - real[nearest]).detach() / 4)
 
 
-def test_the_semi_dual_sees_samples_beside_potentials_and_holds_the_potential():
+def test_the_semi_dual_appends_samples_to_potentials():
     critic = MLP(width=8).critic(Layout(shape=(1, 2, 2)))
     values = torch.randn(3, 1, 2, 2)
     attached = SemiDual().attach(critic)

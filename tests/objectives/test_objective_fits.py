@@ -52,7 +52,7 @@ def direct(words: tuple[tuple[float, str], ...], mixture: Shape, start: tuple[fl
     return float(found.x[0]), math.exp(found.x[1])
 
 
-def play_against_the_best_critic(objective: FGAN | GAN, mixture: Shape, start: tuple[float, float]) -> list[float]:
+def train_against_the_best_critic(objective: FGAN | GAN, mixture: Shape, start: tuple[float, float]) -> list[float]:
     """Minimise the generator's loss in mean and log deviation, with the critic log p/q, constant in each step."""
     noise = torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(4000, dtype=torch.float64) + 0.5) / 4000)
     theta = torch.tensor([start[0], math.log(start[1])], dtype=torch.float64, requires_grad=True)
@@ -73,13 +73,13 @@ SMOOTH = [word for word in DIVERGENCES if word != "total_variation"]
 
 
 @pytest.mark.parametrize("word", [*SMOOTH, "weighted_jensen_shannon:pi=0.2"])
-def test_against_the_best_critic_the_generator_lands_where_direct_minimisation_does(word):
+def test_against_the_optimal_critic_the_generator_reaches_the_direct_minimum(word):
     start = (0.3, 1.0)
-    found = play_against_the_best_critic(FGAN(divergence=word, generator="minimax", score="log-ratio"), MIXTURE, start)
+    found = train_against_the_best_critic(FGAN(divergence=word, generator="minimax", score="log-ratio"), MIXTURE, start)
     assert found == pytest.approx(direct(((1.0, word),), MIXTURE, start), abs=0.005)
 
 
-def test_the_divergences_land_in_different_places():
+def test_the_fits_by_different_divergences_differ():
     """Otherwise the test above would be weak."""
     means = sorted(direct(((1.0, word),), MIXTURE, (0.3, 1.0))[0] for word in SMOOTH)
     assert means[-1] - means[0] > 0.3
@@ -91,23 +91,23 @@ def test_the_divergences_land_in_different_places():
     ("objective", "minimised"),
     [
         (GAN(generator="minimax"), ((1.0, "jensen_shannon"),)),
-        # Arjovsky and Bottou (2017), theorem 2.5: what the -log D loss minimises, with JS including its halves.
+        # Arjovsky and Bottou (2017), theorem 2.5: the minimum of the -log D loss; JS includes its factors ½.
         (GAN(), ((1.0, "reverse_kl"), (-1.0, "jensen_shannon"))),
         # With T = 1 + log p/q, maximising E T(fake) minimises the reverse divergence.
         (FGAN(divergence="kl", score="log-ratio"), ((1.0, "reverse_kl"),)),
     ],
 )
-def test_what_the_two_forms_of_the_generator_descend(objective, minimised):
+def test_generator_losses_minimise_their_divergence(objective, minimised):
     start = (0.3, 1.0)
-    found = play_against_the_best_critic(objective, MIXTURE, start)
+    found = train_against_the_best_critic(objective, MIXTURE, start)
     assert found == pytest.approx(direct(minimised, MIXTURE, start), abs=0.005)
 
 
 def test_forward_kl_covers_both_modes_and_reverse_kl_seeks_one():
-    forward = play_against_the_best_critic(
+    forward = train_against_the_best_critic(
         FGAN(divergence="kl", generator="minimax", score="log-ratio"), APART, (1.0, 1.0)
     )
-    reverse = play_against_the_best_critic(
+    reverse = train_against_the_best_critic(
         FGAN(divergence="reverse_kl", generator="minimax", score="log-ratio"), APART, (1.0, 1.0)
     )
     assert forward == pytest.approx([0.0, math.sqrt(4 + 0.16)], abs=0.02)
@@ -131,7 +131,7 @@ class Mixed:
     "objective",
     [*(f"fgan:generator=minimax,divergence={word}" for word in SMOOTH), "gan:generator=minimax"],
 )
-def test_a_learned_critic_leads_the_generator_there_too(objective):
+def test_training_with_a_learned_critic_reaches_the_same_fit(objective):
     """Training itself, with an affine generator of normal noise, which is a Gaussian, and a small critic."""
     settings = Settings(
         objective=objective, constraint="none", generator="mlp:depth=0", critic="mlp:width=48,depth=2,activation=tanh",

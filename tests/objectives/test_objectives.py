@@ -26,7 +26,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_both_players_of_a_game_of_scores_pull_apart(name):
+def test_critic_and_generator_losses_move_scores_in_opposite_directions(name):
     """The critic raises real scores and lowers fake ones; the generator raises fake ones."""
     objective = OBJECTIVES.build(name)
     scores = -0.5 if name == "energy" else 0.5
@@ -39,7 +39,7 @@ def test_both_players_of_a_game_of_scores_pull_apart(name):
 
 
 def test_the_classifier_loss_is_the_cross_entropy_of_the_logits():
-    """Saturation can then be computed from the logits, whatever the loss does with the scores."""
+    """Saturation is then computed from the logits for every loss."""
     real, fake = torch.linspace(-4, 6, 8), torch.linspace(2, -5, 8)
     found = {name: OBJECTIVES.build(name).logits(real, fake) for name in OBJECTIVES}
     assert {name for name, logits in found.items() if logits is not None} == {"gan", "relativistic"}

@@ -66,7 +66,7 @@ def make_data(folder):
 
 
 def begun(name, *, stop, by_signal):
-    """Begin a run and leave it after some updates: told to stop, or as a process that was killed leaves it."""
+    """Begin a run and end it after some updates, by a stop or by a kill."""
     with (
         contextlib.suppress(wgan.Interrupted),
         wgan.begin(from_toml(HERE / "settings" / f"{name}.toml"), Path(name)) as run,

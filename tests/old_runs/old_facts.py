@@ -19,7 +19,7 @@ from wgan.cli.main import main
 from wgan.settings import from_toml
 
 DATA = {"pets": "pets.csv", "tiles": "tiles.npz", "packed": "blobs.npz"}
-"""The data of each run that is not built in; it lies beside the runs."""
+"""The data of each run that is not built in; it is stored next to the runs."""
 
 ENDING = {"pets": ".csv", "tiles": ".npz", "packed": ".npz"}
 """The form in which samples of each run are read; .npy for the others."""
@@ -29,7 +29,7 @@ WHERE = {
     "tiles": {"label": "2"},
     "packed": {"label": "1"},
 }
-"""What samples of conditional runs are asked for."""
+"""The conditions of samples of conditional runs."""
 
 TO_STEP = {"ring": None, "tiles": None, "pets": 30, "packed": 14, "gan": 33, "slowed": 14}
 """The step that each run is resumed to; None for the one that it was begun with, where it was stopped before."""
@@ -41,7 +41,7 @@ NUM, SEED = 4, 3
 
 
 def machine():
-    """What the last bits of all numbers depend on."""
+    """The environment that the last bits of all numbers depend on."""
     info = Path("/proc/cpuinfo")
     known = info.read_text().split("\n\n")[0].splitlines() if info.is_file() else []
     said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in known)}
@@ -52,7 +52,7 @@ def machine():
 
 
 def cli(*words):
-    """Run `wgan` with these words; what it printed, and its exit code."""
+    """Run `wgan` with these arguments; return its output and exit code."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -98,7 +98,7 @@ def drawn_in_python(name, run, folder):
 
 
 def at_rest(name, run, folder):
-    """What a run says of itself as it is."""
+    """The facts of a run without resuming it."""
     data = ["--data", folder / DATA[name]] if name in DATA else []
     found = {
         "sampled": drawn(name, run, folder),
@@ -141,7 +141,7 @@ def short_settings(number, folder):
 
 
 def one_more(number, run, folder):
-    """What a copy of a short run has become after a second update."""
+    """The facts of a copy of a short run after a second update."""
     copy = folder / f"words-{number}-resumed"
     shutil.copytree(run, copy)
     data = WORDS[number].get("data")
@@ -167,7 +167,7 @@ def lines(path):
 
 
 def tensors(run):
-    """The tensors of the last checkpoint: shape, sum and a digest of the bytes of each, in an order of their own."""
+    """The tensors of the last checkpoint: shape, sum and a digest of the bytes of each, in sorted order."""
     last = max(path for path in (run / "checkpoints").iterdir() if path.name.isdigit())
     found = [
         [list(value.shape), float(value.double().sum()), hashlib.sha256(value.numpy().tobytes()).hexdigest()]
@@ -187,7 +187,7 @@ def go_on(name, run, steps, folder):
 
 
 def resumed(name, run, folder):
-    """What a copy of a run has become when it was resumed to its end."""
+    """The facts of a copy of a run after it was resumed to its end."""
     copy = folder / f"{name}-resumed"
     shutil.copytree(run, copy)
     data = [folder / DATA[name]] if name in DATA else []
@@ -241,7 +241,7 @@ def points(folder):
 
 
 def of_model(name, path, folder):
-    """What a saved estimator is and gives."""
+    """The facts and samples of a saved estimator."""
     model = wgan.WGAN.load(path)
     data = (points(folder),) if name == "array" else frame_and_labels(folder)
     as_json = _array if name == "array" else table_of

@@ -67,7 +67,7 @@ NEAR = {"rel": 1e-3, "abs": 1e-4}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """All runs and estimators, and the data beside them."""
+    """All runs and estimators, and their data."""
     folder = tmp_path_factory.mktemp("old")
     for archive in HERE.glob("*.tar.xz"):
         with tarfile.open(archive) as opened:
@@ -84,7 +84,7 @@ def ended(folder):
 
 
 def renamed(key):
-    """What a key of version 0.1.0 is called now."""
+    """The present name of a key of version 0.1.0."""
     if key in KEYS:
         return KEYS[key]
     begun = next((prefix for prefix in PREFIXES if key.startswith(prefix)), "")
@@ -130,7 +130,7 @@ def test_an_old_run_is_resumed(name, folder, ended):
     before = lines(folder / name / "metrics.jsonl")
     resumed_at = found["events"][0][1]
     kept = [line for line in before if line["step"] <= resumed_at]
-    # What was there stays as it was written; what is added may have other keys.
+    # Existing lines do not change; new ones may have other keys.
     raw, now = ((folder / each / "metrics.jsonl").read_bytes() for each in (name, f"{name}-resumed"))
     assert now.startswith(b"".join(raw.splitlines(keepends=True)[: len(kept)]))
     assert found.pop("record")[: len(kept)] == kept == true["record"][: len(kept)]
@@ -234,7 +234,7 @@ def test_every_old_part_is_loaded_and_resumed(number, folder):
 
 @pytest.mark.parametrize("number", range(len(WORDS)))
 def test_old_words_are_understood(number, folder, tmp_path):
-    """What is given stands in the settings that are written, whatever its name is then."""
+    """The given value is in the written settings, under its present name."""
     path, out = tmp_path / "old.toml", tmp_path / "run"
     path.write_text(short_settings(number, folder))
     begun(path, out)

@@ -68,7 +68,7 @@ def frames(text):
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
-def test_terminal_shows_progress_estimate_judgement_and_files():
+def test_terminal_shows_progress_estimate_evaluation_and_files():
     file, clock = CountingFile(), Clock()
     play(view(file, clock, terminal=True), clock)
     last = frames(file.getvalue()).split("progress")[-1]
@@ -101,7 +101,7 @@ def test_terminal_shows_the_verdict_and_why():
     assert "collapsed: samples repeat one another (update 3)" in shown[-1]
 
 
-def test_plain_lines_say_the_verdict_and_the_reason_when_it_is_new():
+def test_plain_lines_have_the_verdict_and_a_new_reason():
     file, clock = CountingFile(), Clock()
     judged(view(file, clock, terminal=False), clock, None, TRUSTED, TRUSTED, COLLAPSED)
     said = [line.rpartition(" | ")[2] for line in file.getvalue().splitlines() if line.startswith("update")]
@@ -173,7 +173,7 @@ def test_speed_after_resuming_counts_only_the_updates_made_here():
     assert "update 921 of 1,000 | 1.0 updates/s | 1 min 19 s left" in file.getvalue()
 
 
-def test_updates_that_come_again_are_no_measure_of_the_speed():
+def test_repeated_updates_do_not_count_for_the_speed():
     file, clock = CountingFile(), Clock()
     with view(file, clock, terminal=False) as live:
         for step in (*range(1, 92), 20, *range(21, 41)):
@@ -182,7 +182,7 @@ def test_updates_that_come_again_are_no_measure_of_the_speed():
     assert file.getvalue().splitlines()[-1].startswith("update 40 of 1,000 | 1.0 updates/s | 16 min 0 s left")
 
 
-def test_slow_updates_are_told_in_seconds():
+def test_slow_updates_are_reported_in_seconds():
     file, clock = CountingFile(), Clock()
     play(view(file, clock, terminal=False), clock, steps=3, seconds=15)
     assert "15.0 s an update" in file.getvalue()
@@ -210,7 +210,7 @@ def test_sparkline():
     assert sparkline([1.0], 10) == "▁"
 
 
-def test_how_updates_are_run_is_said_at_the_start(tmp_path):
+def test_the_engine_is_named_at_the_start(tmp_path):
     console = Console(file=io.StringIO(), width=100)
     with LiveView(Settings(), "points", tmp_path, 10, console, engine="cpu, eager updates"):
         pass

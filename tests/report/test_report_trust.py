@@ -148,7 +148,7 @@ def test_floors_of_evidence_are_not_evaluations(tmp_path):
     assert {name for name in names if name.endswith("_floor")} == _OF_EVIDENCE
 
 
-def test_a_number_without_a_figure_of_its_own_has_a_panel(tmp_path, undrawn, monkeypatch):
+def test_a_number_without_a_separate_figure_has_a_panel(tmp_path, undrawn, monkeypatch):
     field = evidence.FIELDS["slope_real"] | {"label": "new number", "meaning": "What it means.", "panel": True}
     monkeypatch.setitem(evidence.FIELDS, "new", field)
     run = with_diagnoses(fake_run(tmp_path / "run", steps=2_000))
@@ -161,7 +161,7 @@ def test_a_number_without_a_figure_of_its_own_has_a_panel(tmp_path, undrawn, mon
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_runs_without_evidence_say_so(tmp_path):
+def test_runs_without_evidence_are_marked(tmp_path):
     text = report(fake_run(tmp_path / "run", steps=1_000)).text
     assert f"{HEADING} The run has recorded no evidence on its critic" in text
     assert not [question for question in ALL if question.title in text]
@@ -220,7 +220,7 @@ def test_verdicts_are_shown_with_reason_remedy_and_evidence():
     assert 'class="verdict"' in str(verdict_block(Verdict(kind="trust", reason="x")))
 
 
-def test_every_kind_of_verdict_has_a_title_of_its_own():
+def test_every_kind_of_verdict_has_a_distinct_title():
     titles = {title_of(Verdict(kind=kind, reason="")) for kind in KINDS}
     assert len(titles) == len(KINDS)
     assert not {title.lower().replace(" ", "-") for title in titles} & set(KINDS)

@@ -64,7 +64,7 @@ _IMAGES = dataclasses.replace(
 )
 
 TABLE = "table.csv"
-"""Stands for a table that is written before the first run."""
+"""Placeholder of a table that is written before the first run."""
 
 CASES = {
     "ring": SETTINGS,
@@ -122,7 +122,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 @dataclass(frozen=True)
 class Run:
-    """A run in a process of its own.
+    """A run in a separate process.
 
     Attributes:
         process: The process.
@@ -134,7 +134,7 @@ class Run:
 
 
 def work(command: str, directory: Path, settings: Settings, news: Connection) -> None:
-    """The body of such a process."""
+    """The main function of that process."""
     from wgan import runs
 
     with runs.begin(settings, directory) if command == "begin" else runs.resume(directory) as run:
@@ -145,7 +145,7 @@ def work(command: str, directory: Path, settings: Settings, news: Connection) ->
 
 
 def start(command: str, directory: Path, settings: Settings) -> Run:
-    """Begin or resume a run in a process of its own, and return when it trains."""
+    """Begin or resume a run in a separate process, and return when it trains."""
     here, there = _FORKING.Pipe(duplex=False)
     process = _FORKING.Process(target=work, args=(command, directory, settings, there))
     process.start()

@@ -69,7 +69,7 @@ def change_on_purpose(directory: Path, old: str, new: str) -> None:
 
 
 def without_checksums(directory: Path) -> None:
-    """Turn a run into one of an earlier version: no file beside the checkpoints has a checksum."""
+    """Turn a run into one of an earlier version: only checkpoints have checksums."""
     change_on_purpose(directory, "steps", "steps")
     (directory / "samples" / "checksums.json").unlink(missing_ok=True)
     lengths = {0: 0}

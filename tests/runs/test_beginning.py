@@ -41,7 +41,7 @@ def test_a_run_writes_all_its_files(straight):
     assert 0 < noted[-1]["seconds"] < 60
 
 
-def test_progress_says_what_was_done(tmp_path):
+def test_progress_reports_each_event(tmp_path):
     settings = dataclasses.replace(SETTINGS, steps=20)
     found = finish(runs.begin(settings, tmp_path / "run"))
     assert [progress.step for progress in found] == list(range(1, 21))

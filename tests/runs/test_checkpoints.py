@@ -55,7 +55,7 @@ def forge(path: Path, tensors: bytes) -> None:
     (path / "manifest.json").write_bytes(seal(manifest))
 
 
-def test_what_is_loaded_is_what_was_saved(tmp_path):
+def test_loaded_tensors_equal_the_saved_ones(tmp_path):
     path = save(tmp_path / "new", 7, score=0.1)
     assert path.name == "00000007"
     assert sorted(entry.name for entry in path.iterdir()) == sorted(FILES)
@@ -205,7 +205,7 @@ def test_settling_restores_the_folder(tmp_path):
 
 @pytest.mark.parametrize("name", ["state.json", "manifest.json"])
 @pytest.mark.parametrize("version", [2, 99, "one"])
-def test_another_version_is_named_beside_this_one(tmp_path, name, version):
+def test_a_different_version_is_named_with_the_current_one(tmp_path, name, version):
     save(tmp_path, 1)
     path = save(tmp_path, 2)
     note = json.loads((path / name).read_bytes())
@@ -364,7 +364,7 @@ def test_a_disk_that_fails_anywhere_in_a_save_leaves_the_old_checkpoint(tmp_path
     assert not list(tmp_path.glob(".*"))
 
 
-def test_going_back_leaves_the_folder_as_it_was_after_that_save(tmp_path):
+def test_a_rollback_leaves_the_folder_as_after_that_save(tmp_path):
     def is_regular(step: int) -> bool:
         return step % 10 == 0
 
@@ -376,7 +376,7 @@ def test_going_back_leaves_the_folder_as_it_was_after_that_save(tmp_path):
     found = checkpoints.go_back(tmp_path / "run", before=40, is_regular=is_regular)
     assert (found.step, found.best) == (30, checkpoints.Best(30, 1 / 30))
     assert snapshot(tmp_path / "run") == snapshot(tmp_path / "wanted")
-    # Taken by a stop that came between the very step that is no good and a look at it.
+    # Saved by a stop between the diverged step and its check.
     save(tmp_path / "run", 40, is_regular=is_regular)
     assert checkpoints.go_back(tmp_path / "run", before=40, is_regular=is_regular).step == 30
     assert checkpoints.steps_saved(tmp_path / "run") == [30]

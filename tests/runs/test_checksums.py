@@ -1,4 +1,4 @@
-"""Files beside the checkpoints are read back to the byte, or refused."""
+"""Files other than checkpoints are read back to the byte, or refused."""
 
 import contextlib
 import dataclasses
@@ -202,7 +202,7 @@ def test_two_journals_of_one_file_continue_each_other(tmp_path):
     assert len(first.lines()) == 5
 
 
-def test_a_record_that_was_cut_goes_on_with_the_same_bytes(tmp_path):
+def test_a_truncated_record_continues_with_the_same_bytes(tmp_path):
     record, other = Record(tmp_path / "a"), Record(tmp_path / "b")
     for step in (1, 2):
         record.add({"step": step})

@@ -57,7 +57,7 @@ def run_on(data: str, directory: Path, **changes) -> runs.Trained:
     return runs.load(directory)
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(ring, tmp_path):
+def test_a_stopped_run_resumes_to_the_same_bytes(ring, tmp_path):
     stop_at(runs.begin(RING, tmp_path / "run"), 33)
     finish(runs.resume(tmp_path / "run"))
     assert tree(tmp_path / "run") == tree(ring)
@@ -74,14 +74,14 @@ def test_samples_are_drawn_under_named_conditions(ring):
     assert max(counts.values()) < 320
     asked = trained.sample(5, seed=3, where={"label": 6})
     assert asked.words["label"].to_pylist() == [6] * 5
-    # The noise is that of the same seed, whatever is asked for.
+    # The noise depends on the seed alone, not on the conditions.
     rows = [row for row, label in enumerate(drawn.words["label"].to_pylist()[:5]) if label == 6]
     assert np.array_equal(asked.values[rows], drawn.values[rows])
     assert not np.array_equal(asked.values, drawn.values[:5])
     two = trained.sample(400, where={"label": [1, 2]}).words["label"].to_pylist()
     assert set(two) == {1, 2}
     assert 150 < two.count(1) < 250
-    # Asked for row by row, the same come again.
+    # The same conditions, given for each row.
     encoded = trained.conditions.encode(drawn.words)
     assert torch.equal(trained.draw(encoded, seed=3), trained.values(2000, seed=3))
     assert torch.equal(trained.draw(encoded[:1], seed=3), trained.values(1, seed=3))
@@ -111,7 +111,7 @@ def test_unknown_conditions_are_refused(ring, where, message):
 
 
 def test_a_run_without_conditions_refuses_where(straight):
-    with pytest.raises(UsageError, match="'label' cannot be asked for: this run was trained without conditions"):
+    with pytest.raises(UsageError, match="'label' cannot be requested: this run was trained without conditions"):
         runs.load(straight).sample(4, where={"label": 1})
     assert isinstance(runs.load(straight).sample(4), np.ndarray)
 

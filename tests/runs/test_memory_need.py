@@ -75,7 +75,7 @@ def test_counting_draws_no_random_numbers_and_allocates_nothing():
         ({"critic": "resnet:filters=10000000"}, r"^critic 'resnet:filters=10000000' needs at least"),
     ],
 )
-def test_what_cannot_fit_is_refused_by_name(monkeypatch, changes, said):
+def test_settings_that_exceed_memory_are_refused_by_name(monkeypatch, changes, said):
     monkeypatch.setattr(memory_need, "available", lambda: 4 * 10**9)
     layout = IMAGES if "filters" in str(changes) else POINTS
     with pytest.raises(UsageError, match=said):

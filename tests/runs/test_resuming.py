@@ -62,7 +62,7 @@ def test_a_damaged_checkpoint_costs_a_few_steps_with_a_warning(straight, tmp_pat
     assert tree(directory) == tree(straight)
 
 
-def test_lost_lines_of_the_record_are_an_error_and_a_removed_record_begins_anew(tmp_path):
+def test_lost_lines_of_the_record_are_an_error_and_a_removed_record_starts_again(tmp_path):
     directory = tmp_path / "run"
     stop_at(runs.begin(SETTINGS, directory), 30)
     record = directory / "metrics.jsonl"
@@ -75,7 +75,7 @@ def test_lost_lines_of_the_record_are_an_error_and_a_removed_record_begins_anew(
     assert "or remove it" in caught.value.remedy
     assert tree(directory) == before
     record.unlink()
-    with pytest.warns(runs.RunWarning, match="metrics.jsonl' is missing: the record begins anew"):
+    with pytest.warns(runs.RunWarning, match="metrics.jsonl' is missing: a new record begins"):
         run = runs.resume(directory)
     finish(run)
     assert [line["step"] for line in records(directory)] == [35, 40, 45, 50, 55, 60]
@@ -204,7 +204,7 @@ def test_steps_edited_by_hand_are_used(finished, steps):
 
 
 def test_threads_and_precision_are_chosen_once(tmp_path, monkeypatch):
-    """A run that was begun on three cores goes on with three threads on one core."""
+    """A run that was begun on three cores continues with three threads on one core."""
     directory = tmp_path / "run"
     monkeypatch.setattr(engine, "SMALL_NETWORKS", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2}, raising=False)

@@ -100,7 +100,7 @@ SAID = (
 )
 
 
-def test_a_run_that_diverges_goes_back_with_a_warning_and_finishes(tmp_path):
+def test_a_diverged_run_rolls_back_with_a_warning_and_finishes(tmp_path):
     directory = tmp_path / "run"
     with pytest.warns(runs.RunWarning, match=SAID) as said:
         found = finish(spoilt(directory=directory))
@@ -147,7 +147,7 @@ def went_back(tmp_path_factory) -> Path:
     return directory
 
 
-# At step 24 the state is no good, and nobody has noticed: the stop does.
+# At step 24 the state has diverged, which only the stop detects.
 @pytest.mark.parametrize(("step", "saved"), [(22, 22), (24, 20), (33, 33)])
 def test_a_stop_before_or_after_it_leaves_no_trace(went_back, tmp_path, step, saved):
     with ignored():
@@ -198,7 +198,7 @@ def test_after_the_last_rollback_the_run_ends(tmp_path):
     assert [line["to"] for line in events(directory, "rolled-back")] == [20, 20, 20]
     assert [line["step"] for line in events(directory, "diverged")] == [25]
     assert records(directory)[-1]["step"] == 20
-    # Going on with it is no more help, and says so at once.
+    # Resuming cannot help, and raises at once.
     with pytest.raises(NumericError, match="after 3 rollbacks"):
         finish(spoilt(rollbacks=float("inf"), settings=None, directory=directory))
 

@@ -70,7 +70,7 @@ def test_the_recorded_gradient_is_that_of_the_saved_state(unbroken):
     assert found.numbers() == gradients(unbroken)[40]
 
 
-def test_it_needs_no_held_out_rows(tmp_path):
+def test_gradients_are_recorded_without_held_out_rows(tmp_path):
     settings = dataclasses.replace(SETTINGS, steps=20, eval_every=8, input=DataOptions(held_out=0.0))
     path = tmp_path / "points.npy"
     np.save(path, np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32))

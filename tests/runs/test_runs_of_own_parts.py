@@ -34,7 +34,7 @@ def own(tmp_path_factory) -> Path:
     return directory
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(own, tmp_path):
+def test_a_stopped_run_resumes_as_if_never_stopped(own, tmp_path):
     run = runs.begin(SHORT, tmp_path / "run", parts=parts())
     with pytest.raises(Interrupted, match="stopped") as caught:
         run_and(run, 7, ask(signal.SIGTERM))
@@ -62,7 +62,7 @@ def test_the_command_line_says_that_it_needs_python_and_how(own, words, capsys):
 def test_its_settings_and_its_report_can_be_read(own, capsys, tmp_path):
     assert main(["report", str(own)]) == 0
     assert main(["train", "--settings", str(own / "settings.toml"), "--out", str(tmp_path / "new")]) == 2
-    assert "is a user's own object, which a file can only name" in capsys.readouterr().err
+    assert "a user's own object, which a file can only name" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 

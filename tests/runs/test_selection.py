@@ -11,7 +11,7 @@ from wgan.cli.main import main
 from wgan.errors import CheckpointError, UsageError
 from wgan.evaluation.metrics import SampleEvaluator
 from wgan.runs import checkpoints, schedule
-from wgan.runs.selection import has_score, score_of, why_to_end
+from wgan.runs.selection import early_end_reason, has_score, score_of
 from wgan.settings import DataOptions, Settings, from_toml, problems, to_toml
 from wgan.trust.evaluator import CriticEvaluator
 
@@ -115,11 +115,11 @@ class TestPatience:
         assert "Only --steps and --patience may change" in capsys.readouterr().err
 
 
-def test_why_a_run_ends_early():
+def test_an_early_end_has_its_reason():
     settings = Settings(eval_every=10, patience=2, steps=100)
 
     def over(step, best, **changes):
-        return bool(why_to_end(dataclasses.replace(settings, **changes), step, checkpoints.Best(best, 0.0)))
+        return bool(early_end_reason(dataclasses.replace(settings, **changes), step, checkpoints.Best(best, 0.0)))
 
     assert [step for step in range(1, 100) if over(step, 30)] == [50, 60, 70, 80, 90]
     assert not over(50, 30, patience=0)
@@ -127,7 +127,7 @@ def test_why_a_run_ends_early():
     # The last step of a run that was then made longer.
     assert not over(40, 35)
     assert over(50, 35)
-    assert why_to_end(settings, 50, None) == ""
+    assert early_end_reason(settings, 50, None) == ""
     # Looks are fewer than evaluations: 60 updates of both players from one to the next, of 600 that they need.
     assert [step for step in range(1, 1000) if has_score(dataclasses.replace(settings, best_by="exact"), step)] == [
         100, 200, 300, 400, 500, 600, 700, 800, 900,

@@ -115,7 +115,7 @@ def test_a_second_owner_is_refused_with_the_process_id_of_the_first(tmp_path):
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    # However its owner ended, the directory is free at once, whatever the file still says.
+    # However its owner ended, the directory is free at once, even if the lock file remains.
     assert (tmp_path / "lock").read_text() == str(holder.pid)
     ownership = Ownership(tmp_path)
     assert (tmp_path / "lock").read_text() == str(os.getpid())
@@ -143,7 +143,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path):
         os.read(to_child[0], 1)
         os._exit(0)
     os.read(to_parent[0], 4)
-    # What a kill of the parent would do: its handles are closed, and nothing else happens.
+    # As after a kill of the parent: its handles are closed.
     ownership.forget()
     try:
         Ownership(tmp_path).release()

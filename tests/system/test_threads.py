@@ -1,4 +1,4 @@
-"""Fits, samples and figures in several threads at once: the bytes of one alone."""
+"""Fits, samples and figures in several threads at once equal those of one thread."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""Equal results under any state that a caller has set in PyTorch, NumPy and Python, which stays as it was."""
+"""Equal results under any global state of PyTorch, NumPy and Python, which is left unchanged."""
 
 import contextlib
 import copy
@@ -35,7 +35,7 @@ SMALL = "mlp:width=8,depth=1"
 
 
 class Adding(TorchFunctionMode):
-    """A mode that changes what is computed, as no mode of a caller may."""
+    """A mode of the caller that would change results."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         made = func(*args, **(kwargs or {}))
@@ -56,7 +56,7 @@ def setting(change, before):
 def warnings_as_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        # Small tests hold few rows out, and the warning of it is what its caller asked to be an error.
+        # Small tests hold few rows out, and the warning about it would be an error here.
         warnings.filterwarnings("ignore", message="only .* held-out row")
         yield
 
@@ -90,7 +90,7 @@ AMBIENT = {
 
 
 def state():
-    """What a caller can see of the state that he has set, the global generators included."""
+    """The global state that a caller can observe, including the generators."""
     return {
         "dtype": torch.get_default_dtype(),
         "device": torch.empty(0).device,
@@ -261,7 +261,7 @@ def pairs():
 
 
 @pytest.mark.parametrize(("call", "ambient"), list(pairs()))
-def test_every_call_gives_the_same_answer_and_leaves_the_state_as_it_was(call, ambient, saved, usual, tmp_path):
+def test_every_call_gives_the_same_result_and_does_not_change_global_state(call, ambient, saved, usual, tmp_path):
     wanted = usual(call)
     with quiet(), AMBIENT[ambient]():
         before = state()
@@ -272,7 +272,7 @@ def test_every_call_gives_the_same_answer_and_leaves_the_state_as_it_was(call, a
 
 
 def test_the_callers_autocast_keeps_no_outdated_weights():
-    """Within an outer context PyTorch keeps rounded weights until that ends, whatever contexts there are inside."""
+    """Within an outer context PyTorch keeps rounded weights until that ends, regardless of inner contexts."""
     with torch.autocast("cpu", torch.bfloat16):
         layer, x = torch.nn.Linear(4, 4), torch.ones(2, 4)
         before = layer(x)
@@ -308,7 +308,7 @@ def test_the_state_is_restored_between_the_steps_of_a_generator_and_after_its_en
 
 
 def test_any_network_is_built_with_the_numbers_of_a_seeded_global_generator():
-    """One that knows nothing of this project included, and without a trace in the global generator."""
+    """Including networks that do not use this project, and without a change of the global generator."""
 
     def foreign():
         layers = [torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Linear(3, 2), torch.nn.LSTM(2, 3)]

@@ -279,6 +279,7 @@ class TestScikitLearn:
         np.testing.assert_array_equal(other.fit(POINTS).sample(4), fitted.sample(4))
         assert "generator=Sequential(" in repr(other)
 
+    @pytest.mark.slow
     def test_a_search_over_objects_in_processes(self):
         grid = {"generator": [dense(4, 8, 2), nn.Linear(4, 2)], "objective": ["wasserstein", MyLoss()]}
         model = WGAN(**SMALL, critic="mlp:width=8")

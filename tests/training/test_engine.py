@@ -134,7 +134,10 @@ def test_updates_are_compiled_where_that_saves_time(monkeypatch):
     for changes, why in (
         ({"num_updates": REPAYING_UPDATES - 1}, "19,999 of them are too few to repay compiling"),
         ({"convolutional": True}, "convolutions gain nothing by being compiled"),
-        ({"compilable": False}, "only Wasserstein games without a look ahead were measured to gain by compiling"),
+        (
+            {"compilable": False},
+            "only Wasserstein objectives without unrolled updates were measured to gain by compiling",
+        ),
     ):
         engine = choose(**{"num_updates": REPAYING_UPDATES} | changes)
         assert not engine.compiled

@@ -22,7 +22,7 @@ from wgan.training.setup import Setup
 
 @dataclasses.dataclass
 class Shifted:
-    """N(shift, 1) in the plane, with a record of the batch sizes asked for."""
+    """N(shift, 1) in the plane, with a record of the requested batch sizes."""
 
     shift: float = 3.0
     asked: list = dataclasses.field(default_factory=list)
@@ -191,7 +191,7 @@ def test_restoring_keeps_the_memory_layout_of_fused_optimisers():
     first = build_game(settings, layout)
     run(first, settings, Pictures(), stop=2)
     tensors, facts = first.state()
-    # As loaded from a file: contiguous, whatever the layout was.
+    # As loaded from a file: contiguous for any former layout.
     tensors = {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     second = build_game(settings, layout)
     second.restore(tensors, facts)

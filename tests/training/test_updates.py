@@ -129,7 +129,9 @@ def test_if_compiling_fails_the_run_warns_and_continues_eagerly(failing, monkeyp
         return run
 
     monkeypatch.setattr("wgan.training.updates.compile_whole", compile_whole)
-    with pytest.warns(EngineWarning, match=r"compiling failed \(RuntimeError: no compiler\); the run goes on") as said:
+    with pytest.warns(
+        EngineWarning, match=r"compiling failed \(RuntimeError: no compiler\); the run continues"
+    ) as said:
         ours, _ = played(dataclasses.replace(TINY, engine="compiled"))
     assert len(said) == 1
     assert ours.engine.describe().endswith("eager updates (compiling failed (RuntimeError: no compiler))")

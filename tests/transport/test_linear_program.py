@@ -115,7 +115,7 @@ def test_a_matrix_on_one_set_is_reduced_too():
         (lambda x, y: -torch.cdist(x, y), 1, "the cost is negative somewhere"),
     ],
 )
-def test_without_a_metric_there_is_a_reason_instead_of_a_reduction(cost, p, reason):
+def test_without_a_metric_the_reason_for_no_reduction_is_given(cost, p, reason):
     x, y, _, _ = clouds(3)
     samples = (None, None) if isinstance(cost, np.ndarray) else (x, y)
     found = linear_program(*samples, cost, p)

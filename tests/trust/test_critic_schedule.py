@@ -140,7 +140,7 @@ def test_measuring_changes_nothing(changes):
 
 
 def test_a_critic_trained_to_optimality_proves_more():
-    """With a fixed generator: the share of what the critic proves after 200 more updates."""
+    """With a fixed generator: the proven distance relative to that after 200 more updates."""
     known = []
     for tolerance in (0.0, 0.05):
         setup = small(

@@ -1,4 +1,4 @@
-"""What scores prove of a distance, never above it; the distance in closed forms; its interval beside repetitions."""
+"""Lower bounds by scores, exact distances against closed forms, and intervals against independent repetitions."""
 
 import math
 
@@ -32,7 +32,7 @@ def rng():
     steepness=st.floats(1e-3, 1e3),
     seed=st.integers(0, 10**6),
 )
-def test_no_critic_proves_more_than_there_is(num, size, shift, steepness, seed):
+def test_the_certified_bound_is_at_most_the_exact_distance(num, size, shift, steepness, seed):
     real, fake = normal(num, size, seed), normal(num, size, seed + 1, shift=shift)
     with Randomness(seed).as_global("critic"), torch.no_grad():
         critic = MLP(width=16, depth=2).critic(Layout(shape=(size,)))
@@ -42,18 +42,18 @@ def test_no_critic_proves_more_than_there_is(num, size, shift, steepness, seed):
     assert found.low <= found.value <= found.high or num < 20
 
 
-def test_the_right_critic_proves_all_of_a_translation():
+def test_the_optimal_critic_proves_the_whole_shift():
     real = normal(200, 3, 0)
     fake = real + torch.tensor([3.0, 4.0, 0.0], dtype=torch.float64)
     of_real, of_fake = (-7.0 * (points[:, 0] * 0.6 + points[:, 1] * 0.8) for points in (real, fake))
     assert certify(of_real, of_fake, real, fake).value == pytest.approx(5.0, rel=5e-3)
     assert exact_distance(real, fake, rng()).value == pytest.approx(5.0, rel=1e-9)
-    # What points the wrong way is of no use.
+    # A critic of the opposite sign adds nothing.
     wrong = certify(-of_real, -of_fake, real, fake)
     assert wrong.value == wrong.without_critic < 4.8
 
 
-def test_parallel_lines_are_as_far_apart_as_they_are():
+def test_w1_of_parallel_lines_is_their_separation():
     # The paper's example: points (0, z) and (theta, z), with z drawn for each side alone.
     heights = torch.rand(2, 300, generator=rng(), dtype=torch.float64)
     real, fake = (torch.stack([torch.full_like(z, x), z], dim=1) for x, z in zip((0.0, 0.5), heights, strict=True))
@@ -73,7 +73,7 @@ def test_distances_are_in_the_units_of_the_data():
     )
 
 
-def test_what_is_not_finite_proves_nothing():
+def test_non_finite_values_give_none():
     points = normal(10, 2, 0)
     broken = points.clone()
     broken[3, 1] = math.nan
@@ -83,7 +83,7 @@ def test_what_is_not_finite_proves_nothing():
     assert exact_distance(points, broken, rng()) is None
 
 
-def test_a_problem_that_is_too_dear_is_not_solved():
+def test_problems_above_the_size_limit_are_not_solved():
     points = torch.linspace(0, 1, MAX_POINTS + 1, dtype=torch.float64)[:, None]
     assert exact_distance(points, points, rng()) is None
     assert exact_distance(points[1:], points[1:] + 1, rng()).value == pytest.approx(1.0)
@@ -92,27 +92,27 @@ def test_a_problem_that_is_too_dear_is_not_solved():
 def test_conditions_are_part_of_the_points():
     values = torch.arange(12.0).reshape(2, 3, 2)
     assert flat(Batch(values)).tolist() == values.reshape(2, 6).tolist()
-    told = flat(Batch(values, torch.tensor([[1.0], [0.0]])))
-    assert told.dtype == torch.float64
-    assert told[:, 6].tolist() == [1.0, 0.0]
+    joint = flat(Batch(values, torch.tensor([[1.0], [0.0]])))
+    assert joint.dtype == torch.float64
+    assert joint[:, 6].tolist() == [1.0, 0.0]
 
 
-def coverage(num, size, shift, spread, rounds):
-    """The share of intervals that hold the mean of all distances, and their half width beside the true deviation."""
+def interval_coverage(num, size, shift, spread, repetitions):
+    """Share of intervals that contain the mean distance, their half width in true standard errors, and the mean."""
     found = [
         exact_distance(normal(num, size, 2 * k), normal(num, size, 2 * k + 1, shift=shift, spread=spread), rng())
-        for k in range(rounds)
+        for k in range(repetitions)
     ]
     values, low, high = (torch.tensor([getattr(each, name) for each in found]) for name in ("value", "low", "high"))
-    held = (low <= values.mean()) & (values.mean() <= high)
-    return float(held.double().mean()), float((high - low).mean() / 2 / 1.96 / values.std()), float(values.mean())
+    covered = (low <= values.mean()) & (values.mean() <= high)
+    return float(covered.double().mean()), float((high - low).mean() / 2 / 1.96 / values.std()), float(values.mean())
 
 
 @pytest.mark.parametrize(("shift", "spread"), [(1.0, 1.0), (0.0, 2.0)])
-def test_intervals_on_the_line_hold_what_independent_repetitions_show(shift, spread):
-    held, width, mean = coverage(200, 1, shift, spread, 300)
-    # 95 % of 300 are held by a band of ± 3.8 %.
-    assert 0.90 < held < 0.99
+def test_intervals_in_one_dimension_have_their_nominal_coverage(shift, spread):
+    covered, width, mean = interval_coverage(200, 1, shift, spread, 300)
+    # The share among 300 intervals of 95 % varies by ± 3.8 %.
+    assert 0.90 < covered < 0.99
     assert 0.85 < width < 1.15
     # W1 of a translation is its length; of a scaling, the difference of the mean absolute deviations.
     assert mean == pytest.approx(shift or math.sqrt(2 / math.pi), abs=0.03)
@@ -121,19 +121,19 @@ def test_intervals_on_the_line_hold_what_independent_repetitions_show(shift, spr
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 10])
 @pytest.mark.parametrize(("shift", "spread"), [(0.0, 1.0), (0.3, 1.0), (1.0, 1.0), (0.0, 2.0)])
-def test_intervals_in_any_dimension_hold_what_independent_repetitions_show(size, shift, spread):
-    held, width, _ = coverage(200, size, shift, spread, 150)
-    assert held > 0.85
-    # Between samples of one distribution they are too wide, and else as wide as they should be.
+def test_intervals_in_any_dimension_have_nearly_their_nominal_coverage(size, shift, spread):
+    covered, width, _ = interval_coverage(200, size, shift, spread, 150)
+    assert covered > 0.85
+    # Intervals are too wide only between samples of one distribution.
     assert 0.85 < width < (1.6 if shift < 1 and spread == 1 else 1.25)
 
 
-def test_a_row_and_the_sample_under_its_condition_stray_together():
-    places = normal(300, 1, 0, spread=5.0)
-    # Whatever places are drawn, samples that follow them are 1 apart: there is nothing to stray.
-    found = exact_distance(places, places + 1.0, rng())
+def test_pairing_by_condition_narrows_the_interval():
+    rows = normal(300, 1, 0, spread=5.0)
+    # Each sample is 1 from its row, so the distance has no variance.
+    found = exact_distance(rows, rows + 1.0, rng())
     assert found.value == pytest.approx(1.0)
     assert found.high - found.low < 1e-9
-    apart = exact_distance(places, places[torch.randperm(300, generator=rng())] + 1.0, rng())
-    assert apart.value == pytest.approx(1.0)
-    assert apart.high - apart.low > 1.0
+    shuffled = exact_distance(rows, rows[torch.randperm(300, generator=rng())] + 1.0, rng())
+    assert shuffled.value == pytest.approx(1.0)
+    assert shuffled.high - shuffled.low > 1.0

@@ -280,7 +280,7 @@ def test_diagnoses_at_the_floor_do_not_count_against_a_curve():
     assert found.evidence["follows"] < along(distances, noise).evidence["follows"]
 
 
-def test_the_exact_distance_does_not_tell_photographs_from_noise():
+def test_the_exact_distance_does_not_distinguish_photographs_from_noise():
     """As measured after 12 updates: noise of 64x64 pixels against 54 photographs."""
     noise = SOUND | {
         "held_out_estimate": 0.0276, "training_estimate": 0.0319, "further_estimate": 0.0552, "estimate": 0.037,

@@ -117,21 +117,21 @@ def _two_modes(seed: int) -> Result:
         ("modes at ±3", apart, {word: fit_gaussian(apart, word) for word in _DRAWN}),
     ]
     direct = fit_gaussians(F_GAN_MIXTURE, _TABLE_2)
-    games = {word: fit_by_fgan(F_GAN_MIXTURE, word, seed=seed) for word in _TABLE_2}
+    fgans = {word: fit_by_fgan(F_GAN_MIXTURE, word, seed=seed) for word in _TABLE_2}
     other = fit_by_fgan(F_GAN_MIXTURE, "kl", generator="nonsaturating", seed=seed)
     facts = {
         "experiment": "two-modes",
         "fits": [asdict(fit) for fit in fits.values()],
         "table_2": {
             "direct": [asdict(fit) for fit in direct.values()],
-            "game": [asdict(fit) for fit in games.values()],
+            "game": [asdict(fit) for fit in fgans.values()],
             "nonsaturating": asdict(other),
         },
     }
     return Result(
-        claims=_two_modes_claims(TWO_MODES, fits, direct, games, other),
+        claims=_two_modes_claims(TWO_MODES, fits, direct, fgans, other),
         facts=facts,
-        lines=[*_fit_lines(fits), *_table_2_lines(F_GAN_MIXTURE, direct, games)],
+        lines=[*_fit_lines(fits), *_table_2_lines(F_GAN_MIXTURE, direct, fgans)],
         draw=lambda: figures.gaussian_fits([_panel(title, mixture, chosen) for title, mixture, chosen in panels]),
     )
 
@@ -158,22 +158,22 @@ def _fit_lines(fits: dict[str, GaussianFit]) -> Iterator[str]:
         yield f"{fit.divergence:31} {fit.mean:7.3f} {fit.deviation:9.3f} {fit.value:8.4f}  {others}".rstrip()
 
 
-def _table_2_lines(mixture: LineMixture, direct: dict[str, GaussianFit], games: dict[str, FGANFit]) -> Iterator[str]:
+def _table_2_lines(mixture: LineMixture, direct: dict[str, GaussianFit], fgans: dict[str, FGANFit]) -> Iterator[str]:
     from wgan.studies.failures import divergence_matrix
 
     yield "\nOne Gaussian fitted to P = 0.33 N(−1, 0.25²) + 0.67 N(2, 2), directly and by an f-GAN:\n"
     yield f"{'':15} {'direct:':>7} {'':9} {'':8}   {'f-GAN:':>7}"
     yield f"{'divergence':15} {'mean':>7} {'deviation':>9} {'value':>8}   {'mean':>7} {'deviation':>9} {'estimate':>8}"
     for word, fit in direct.items():
-        game = games[word]
+        fgan = fgans[word]
         yield (
             f"{word:15} {fit.mean:7.4f} {fit.deviation:9.4f} {fit.value:8.4f}   "
-            f"{game.mean:7.4f} {game.deviation:9.4f} {game.estimate:8.4f}"
+            f"{fgan.mean:7.4f} {fgan.deviation:9.4f} {fgan.estimate:8.4f}"
         )
     yield "\nEach f-GAN's Gaussian (rows) by every divergence (columns):\n"
-    yield f"{'trained by':15} " + " ".join(f"{word:>15}" for word in games)
-    values = divergence_matrix(mixture, [(game.mean, game.deviation) for game in games.values()], list(games))
-    for word, row in zip(games, values.tolist(), strict=True):
+    yield f"{'trained by':15} " + " ".join(f"{word:>15}" for word in fgans)
+    values = divergence_matrix(mixture, [(fgan.mean, fgan.deviation) for fgan in fgans.values()], list(fgans))
+    for word, row in zip(fgans, values.tolist(), strict=True):
         yield f"{word:15} " + " ".join(f"{value:15.4f}" for value in row)
     yield ""
 
@@ -182,7 +182,7 @@ def _two_modes_claims(
     mixture: LineMixture,
     fits: dict[str, GaussianFit],
     direct: dict[str, GaussianFit],
-    games: dict[str, FGANFit],
+    fgans: dict[str, FGANFit],
     other: FGANFit,
 ) -> list[Claim]:
     from wgan.studies import Claim
@@ -193,12 +193,12 @@ def _two_modes_claims(
     first, width = float(mixture.means[0]), float(mixture.deviations[0])
     near = max(abs(reverse.mean - first), abs(reverse.deviation - width))
     worst = max(
-        max(abs(fit.mean - games[word].mean), abs(fit.deviation - games[word].deviation))
+        max(abs(fit.mean - fgans[word].mean), abs(fit.deviation - fgans[word].deviation))
         for word, fit in direct.items()
     )
     gap = max(abs(other.mean - direct["reverse_kl"].mean), abs(other.deviation - direct["reverse_kl"].deviation))
-    values = divergence_matrix(F_GAN_MIXTURE, [(game.mean, game.deviation) for game in games.values()], list(games))
-    num_best = int((values.argmin(dim=0) == values.argmin(dim=0).new_tensor(range(len(games)))).sum())
+    values = divergence_matrix(F_GAN_MIXTURE, [(fgan.mean, fgan.deviation) for fgan in fgans.values()], list(fgans))
+    num_best = int((values.argmin(dim=0) == values.argmin(dim=0).new_tensor(range(len(fgans)))).sum())
     return [
         Claim(
             text="forward KL covers both modes, with the mean and deviation of the mixture",
@@ -220,9 +220,9 @@ def _two_modes_claims(
         ),
         Claim(
             text="each f-GAN's Gaussian is the best of all by its own divergence",
-            measured=f"{num_best} of {len(games)}",
-            wanted=f"{len(games)}",
-            holds=num_best == len(games),
+            measured=f"{num_best} of {len(fgans)}",
+            wanted=f"{len(fgans)}",
+            holds=num_best == len(fgans),
         ),
         Claim(
             text="with the non-saturating generator, the f-GAN of kl agrees with reverse KL",

@@ -131,7 +131,7 @@ def parse(words: Sequence[str], groups: Sequence[Group], *, command: str, descri
 
     Raises:
         UsageError: Unknown options, missing or invalid values, all of them listed.
-        SystemExit: After printing the help, if the words ask for it.
+        SystemExit: After printing the help, if `--help` is among the words.
     """
     if wants_help(words):
         print(help_text(groups, command=command, description=description), end="")
@@ -141,7 +141,7 @@ def parse(words: Sequence[str], groups: Sequence[Group], *, command: str, descri
 
 
 def wants_help(words: Sequence[str]) -> bool:
-    """Whether the words ask for help."""
+    """Whether `--help` is among the words."""
     return "-h" in words or "--help" in words
 
 
@@ -237,7 +237,7 @@ def _without_unknown(rest: list[str], words: list[str], options: Sequence[Option
             near = nearest(flag, known)
             remedy = f"did you mean {near[0]}?" if near else "--help lists them"
             faults.append(f"there is no option {_shown(flag)}; {remedy}")
-            # The next word is probably its value, and not an error of its own.
+            # The next word is probably its value, and not a separate error.
             value_of_unknown = [] if equals else words[words.index(word) + 1 :][:1]
         elif [word] == value_of_unknown:
             value_of_unknown = []

@@ -17,7 +17,7 @@ from wgan.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wgan.studies.proofs.known import KnownResult
+    from wgan.studies.proofs.known import KnownDistances, PairResult
     from wgan.studies.proofs.traces import Trace, Traces
 
 _QUICK = ("ring-penalty", "ring-dead")
@@ -78,20 +78,19 @@ def _known(options: ProveOptions) -> Result:
         "size": found.size,
         "critic_steps": found.critic_steps,
         "known": [
-            {"pair": asdict(row.pair), "repetitions": [asdict(each) for each in row.repetitions]} for row in found.known
+            {"pair": asdict(row.pair), "repetitions": [asdict(each) for each in row.repetitions]} for row in found.pairs
         ],
     }
     return Result(claims=found.claims(), facts=facts, lines=list(known_lines(found)), draw=lambda: _draw_known(found))
 
 
-def _draw_known(found: KnownResult) -> Figure:
+def _draw_known(found: KnownDistances) -> Figure:
     from wgan import figures
 
-    def row(name: str, place: int) -> figures.KnownPair:
-        pair = found.known[place]
+    def row(pair: PairResult) -> figures.KnownPair:
         low, high = pair.interval("debiased")
         return figures.KnownPair(
-            name=name,
+            name=pair.pair.name,
             rows={
                 title: pair.of(each) / pair.pair.shift
                 for title, each in (
@@ -109,7 +108,7 @@ def _draw_known(found: KnownResult) -> Figure:
             interval=(low / pair.pair.shift, high / pair.pair.shift),
         )
 
-    return figures.known([row(each.pair.name, place) for place, each in enumerate(found.known)])
+    return figures.known([row(pair) for pair in found.pairs])
 
 
 def _curves(options: ProveOptions) -> Result:
@@ -148,11 +147,11 @@ def _draw_curves(found: Traces) -> Figure:
     from wgan import figures
 
     rows: dict[str, list[figures.Trace]] = {}
-    for (data, game), cell in found.cells().items():
+    for (data, method), cell in found.cells().items():
         trace = cell[0]
         rows.setdefault(data, []).append(
             figures.Trace(
-                title=f"{game}: Ŵ {trace.ranks('certified'):.2f}, raw {trace.ranks('raw'):.2f}",
+                title=f"{method}: Ŵ {trace.ranks('certified'):.2f}, raw {trace.ranks('raw'):.2f}",
                 at=trace.at,
                 certified=trace.of("certified"),
                 exact=trace.of("exact"),

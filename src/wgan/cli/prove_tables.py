@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wgan.studies.proofs.known import KnownResult
+    from wgan.studies.proofs.known import KnownDistances
     from wgan.studies.proofs.traces import Trace, Traces
     from wgan.studies.proofs.zoo import CaseResult
 
@@ -25,9 +25,9 @@ _KNOWN_COLUMNS = {
 }
 
 
-def known_lines(found: KnownResult) -> Iterator[str]:
+def known_lines(found: KnownDistances) -> Iterator[str]:
     """The table of known distances."""
-    num = len(found.known[0].repetitions)
+    num = len(found.pairs[0].repetitions)
     yield (
         f"{found.size:,} samples on each side, critics trained for {found.critic_steps:,} updates; means of {num} "
         "repetitions.\nFresh: as many samples that the critic was not trained on. By slope: its mean difference on "
@@ -35,7 +35,7 @@ def known_lines(found: KnownResult) -> Iterator[str]:
     )
     widths = {name: max(8, len(title)) for name, title in _KNOWN_COLUMNS.items()}
     yield f"{'':15} true  " + "  ".join(f"{title:>{widths[name]}}" for name, title in _KNOWN_COLUMNS.items())
-    for row in found.known:
+    for row in found.pairs:
         cells = [f"{row.of(name).mean():{width}.3f}" for name, width in widths.items()]
         yield f"{row.pair.name:15} {row.pair.shift:4g}  " + "  ".join(cells)
     yield ""
@@ -54,7 +54,7 @@ def trace_line(trace: Trace) -> str:
     """A line about one run."""
     exact = trace.of("exact")
     return (
-        f"{trace.data:10} {trace.game:8} seed {trace.seed}: W1 {exact[0]:.3f} to {exact[-1]:.3f} "
+        f"{trace.data:10} {trace.method:8} seed {trace.seed}: W1 {exact[0]:.3f} to {exact[-1]:.3f} "
         f"(floor {trace.of('exact_floor')[0]:.3f}), Ŵ {_pair(trace, 'certified')}, raw {_pair(trace, 'raw')}"
     )
 
@@ -69,35 +69,35 @@ def _number(value: float) -> str:
 
 
 def curve_lines(found: Traces) -> Iterator[str]:
-    """The tables of rank correlations and of distances, by data and objective."""
+    """The tables of rank correlations and of distances, by data and method."""
     import numpy as np
 
     yield (
         "\nRank correlation with exact W1 during a run, the mean over seeds: of the whole run, and of its later half. "
-        "Least: the\nminimum over seeds. Off the floor: without the looks at which W1 is not distinct from its floor, "
+        "Least: the\nminimum over seeds. Off the floor: without the diagnoses whose W1 is not distinct from its floor, "
         "and their number.\n"
     )
     yield f"{'':20} {'Ŵ':>13} {'least':>13} {'off the floor':>14} " + " ".join(
         f"{title:>13}" for name, title in RANKED.items() if name != "certified"
     )
-    for (data, game), cell in found.cells().items():
+    for (data, method), cell in found.cells().items():
         least = [min(trace.ranks("certified", late=late) for trace in cell) for late in (False, True)]
         off = np.mean([trace.ranks("certified", off_floor=True) for trace in cell])
         left = sum(int((~trace.off_floor).sum()) for trace in cell)
         yield (
-            f"{data:11}{game:9} {_means(cell, 'certified'):>13} {_both(*least):>13} "
+            f"{data:11}{method:9} {_means(cell, 'certified'):>13} {_both(*least):>13} "
             f"{_number(float(off)) + f' ({left})':>14} "
             + " ".join(f"{_means(cell, name):>13}" for name in RANKED if name != "certified")
         )
     yield "\nThe later half: its range of W1, the mean 95 % interval and the floor; and Ŵ/W1 over the whole run.\n"
     yield f"{'':20} {'W1, from–to':>15} {'interval':>9} {'floor':>7} {'Ŵ/W1':>11}"
-    for (data, game), cell in found.cells().items():
+    for (data, method), cell in found.cells().items():
         exact = np.concatenate([trace.of("exact")[trace.late] for trace in cell])
         width = np.mean([(trace.of("exact_high") - trace.of("exact_low"))[trace.late].mean() / 2 for trace in cell])
         share = np.concatenate([trace.of("certified") / trace.of("exact") for trace in cell])
         floor = np.mean([trace.of("exact_floor")[0] for trace in cell])
         yield (
-            f"{data:11}{game:9} {f'{exact.min():.3f}–{exact.max():.3f}':>15} {f'±{width:.3f}':>9} {floor:7.3f} "
+            f"{data:11}{method:9} {f'{exact.min():.3f}–{exact.max():.3f}':>15} {f'±{width:.3f}':>9} {floor:7.3f} "
             f"{f'{share.min():.0%}–{share.max():.0%}':>11}"
         )
     yield ""

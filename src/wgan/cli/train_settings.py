@@ -39,7 +39,7 @@ class RunOptions:
 
 
 class Request(NamedTuple):
-    """What a command line asks for.
+    """A parsed command line.
 
     Attributes:
         options: The options that are no settings.
@@ -63,7 +63,7 @@ def read(words: Sequence[str]) -> Request:
 
     Raises:
         UsageError: Words or a file that cannot be used, with all faults listed.
-        SystemExit: After printing the help, if the words ask for it.
+        SystemExit: After printing the help, if `--help` is among the words.
     """
     if wants_help(words):
         plain = [word for word in words if word not in ("-h", "--help")]
@@ -128,7 +128,7 @@ def _warn_changed(path: Path) -> None:
 
 
 def no_data() -> str:
-    """What to say if no data is named."""
+    """The message if no data is named."""
     return f"no data was named: wgan train DATA, where DATA is a path or one of {', '.join(BUILT_IN)}"
 
 

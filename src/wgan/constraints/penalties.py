@@ -91,7 +91,7 @@ class GradientPenalty(Penalty):
         _refuse_beyond("target", self.target)
         if self.pairs == "optimal" and self.penalty_at != "between":
             raise ValueError(
-                f"pairs=optimal says which lines to look on, and penalty_at={self.penalty_at} looks on none"
+                f"pairs=optimal chooses the lines of penalty_at=between, and penalty_at={self.penalty_at} uses none"
             )
 
     @property

@@ -100,8 +100,8 @@ def as_array(data: object, name: str, *, may_mask: bool = False) -> NDArray[np.g
         may_mask: Whether a masked array may be returned; otherwise masked cells are refused.
 
     Raises:
-        DataError: A tensor without data, or of a dtype that NumPy does not have; an unknown subclass of an array, which
-            may attach a meaning to its numbers; masked cells; lists of unequal lengths.
+        DataError: A tensor without data, or of a dtype that NumPy does not have. An unknown subclass of an array, which
+            may attach a meaning to its numbers. Masked cells, or lists of unequal lengths.
     """
     if isinstance(data, torch.Tensor):
         return _tensor_as_array(data, name)

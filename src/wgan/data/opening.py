@@ -52,7 +52,7 @@ def open_data(
     refuse_leftovers(options)
     if isinstance(data, str | Path):
         if labels is not None:
-            raise UsageError("labels cannot be given beside a name or a path", remedy="Name a condition of the data.")
+            raise UsageError("labels cannot be given with a name or a path", remedy="Name a condition of the data.")
         return _open_named(str(data), options, seed, cache)
     if hasattr(data, "__arrow_c_stream__"):
         check_applies(options, TABLE, "a data frame")

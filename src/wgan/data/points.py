@@ -37,8 +37,8 @@ class PointsCodec:
         dtype: Of the points of the data, and of those that `decode` returns.
         num_columns: Number of columns, including constant ones.
         constants: (column, value) of constant columns, which are not passed to the networks.
-        offsets: Whole numbers that are subtracted from the other columns before the conversion to float64: the least
-            value if float64 cannot represent all values exactly, else 0; empty if all are 0.
+        offsets: Whole numbers that are subtracted from the other columns before the conversion to float64. One is the
+            least value if float64 cannot represent all values exactly, else 0. Empty if all are 0.
         scaling: Of the other columns, after the offsets are subtracted.
         bounded: Whether the columns are booleans, encoded as -1 and 1, so that the generator ends in tanh.
         rank: Rank of the array of the data: 1 or 2.

@@ -1,4 +1,4 @@
-"""The condition of each row of a data set: from columns of a table, or from labels beside an array or images."""
+"""The condition of each row of a data set: from columns of a table, or from labels given with an array or images."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def fit_conditions(raw: RawTable, typed: list[TypedColumn], options: DataOptions
 
 
 def conditions_of_table(raw: RawTable, options: DataOptions) -> RowConditions:
-    """The conditions of data whose conditions are in a table of their own.
+    """The conditions of data whose conditions are in a separate table.
 
     Args:
         raw: A column for each available condition, and a row for each row of the data.

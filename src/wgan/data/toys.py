@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 class Toy(Protocol):
     """A distribution that is given by its sampler. `register(TOYS, "mine", toy)` adds one in the running process.
 
-    Optional attributes: `summary`, one line that describes it (otherwise the first line of its docstring is used);
-    `modes`, centres of shape (K, columns), with their standard deviation `sigma`, by which samples are then evaluated;
-    `draw_with_modes(size, rng)`, which also returns the index of each point's mode, so that modes can be conditions.
+    There are four optional attributes. `summary` describes it in one line (otherwise the first line of its docstring
+    does). `modes`, centres of shape (K, columns), and `sigma`, their standard deviation, are used to evaluate samples.
+    `draw_with_modes(size, rng)` also returns the index of each point's mode, so that modes can be conditions.
     """
 
     def draw(self, size: int, rng: torch.Generator) -> Tensor:

@@ -54,8 +54,7 @@ class Divergence(ABC):
         conjugate_text: The formula of f*, in t.
 
     Source: Csiszár (1967); Nguyen, Wainwright and Jordan (2010) for the variational form; Nowozin, Cseke and Tomioka
-        (2016), whose output activations also keep T in the domain, but have other thresholds than 0, and some of which
-        decrease.
+        (2016) for output activations that keep T in the domain. Theirs have other thresholds than 0, and some decrease.
     """
 
     name: ClassVar[str]

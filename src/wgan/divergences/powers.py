@@ -169,7 +169,7 @@ class SquaredHellinger(Divergence):
 class Alpha(Divergence):
     """(∫ p^α q^(1−α) − 1)/(α(α − 1)): half of pearson at 2, half of neyman at −1, twice squared_hellinger at ½.
 
-    Its limits at α = 1 and 0 are kl and reverse_kl, which have classes of their own. f is normalised to f'(1) = 0 and
+    Its limits at α = 1 and 0 are kl and reverse_kl, which have separate classes. f is normalised to f'(1) = 0 and
     f''(1) = 1.
 
     Source: Cressie and Read (1984); Liese and Vajda (2006).

@@ -24,7 +24,7 @@ def variational_bound(
     """A lower bound of an f-divergence from a critic's raw scores.
 
     The mean of link(v) over samples of P minus the mean of f*(link(v)) over samples of Q. With expectations in place of
-    means it is at most D(P‖Q) for every critic, and equal to it for v = log p/q (for total_variation in the limit of
+    means it is at most D(P‖Q) for every critic. It equals D(P‖Q) for v = log p/q (for total_variation in the limit of
     large scores of that sign). With finite samples it is a lower bound *in expectation* only, and only for a critic
     that is independent of these samples: a single value can exceed D(P‖Q), and for a critic fitted to the same samples
     it can reach the value on disjoint supports.

@@ -44,7 +44,7 @@ def refuse_by_convention(X: object, y: object = None) -> None:  # noqa: N803 - s
         if isinstance(given, np.ndarray | torch.Tensor) and _is_complex(given):
             raise DataError(
                 f"Complex data not supported: {name} has shape {tuple(given.shape)} and dtype {given.dtype}",
-                remedy="Give real and imaginary parts as columns of their own.",
+                remedy="Give real and imaginary parts as separate columns.",
             )
     if not isinstance(X, np.ndarray | torch.Tensor):
         return
@@ -84,7 +84,7 @@ def settings_for(
 
     Args:
         values: The settings that are given, by name.
-        X: The data as it was given: its name, or its type, is recorded in the settings.
+        X: The data as given: its name, or its type, is recorded in the settings.
         source: The data, opened.
         options: The options under which it was read.
         recipe_name: A recipe; None for the recipe for this kind of data.
@@ -111,7 +111,7 @@ def warn_and_refuse(X: object, form: Form, source: Source) -> None:  # noqa: N80
     """Pass on warnings about the data, and refuse types that samples could not have.
 
     Args:
-        X: The data as it was given.
+        X: The data as given.
         form: Its form.
         source: The data, opened.
 

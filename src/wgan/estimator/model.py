@@ -176,7 +176,7 @@ class WGAN(Parameters):
 
         Args:
             X: An array or tensor of shape (rows, columns), or of images, (N, height, width[, channels]) or
-                (N, channels, height, width); a data frame (pandas, polars, Arrow); a path or the name of built-in
+                (N, channels, height, width). Also a data frame (pandas, polars, Arrow), a path or the name of built-in
                 data.
             y: Labels that samples can be conditioned on: one for each row, several columns of them, or a frame. None
                 for unconditional samples. Integers are classes, unless they are columns of a frame or named in the

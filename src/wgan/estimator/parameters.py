@@ -19,7 +19,7 @@ from wgan.training.custom import Own, fault_of, own_parts
 from wgan.training.factory import REGISTRIES, word_faults
 
 DIRECT = (*REGISTRIES, "latent_dim", "steps", "batch_size", "critic_steps")
-"""Settings that are parameters of their own; all others are given in the parameter `settings`."""
+"""Settings that are separate parameters; all others are given in the parameter `settings`."""
 
 _OPTIONS = frozenset(item.name for item in dataclasses.fields(DataOptions))
 ELSEWHERE = {name: f"the parameter {name}" for name in (*DIRECT, "recipe")} | {
@@ -118,7 +118,7 @@ def checked_parameters(params: Mapping[str, Any]) -> tuple[dict[str, Any], Own]:
         The settings that are given and not None, by name, with words in place of the user's own parts; and the parts.
 
     Raises:
-        UsageError: Parameters that cannot be used whatever the data; all of them are listed.
+        UsageError: Parameters that cannot be used with any data; all of them are listed.
     """
     values, faults = _given(params)
     objects = {name: values[name] for name in REGISTRIES if not isinstance(values.get(name), str | None)}

@@ -1,4 +1,4 @@
-"""Compare samples with samples: distances beside their floors, p-values and certificates.
+"""Compare samples with samples: distances with their floors, p-values and certificates.
 
 `compare` takes points. The `join_` functions bring rows of two files into one space. `metrics` has the numbers that a
 run is evaluated by, `conditional_accuracy` measures if samples follow their conditions.

@@ -1,4 +1,4 @@
-"""Compare two sets of samples by every row of `DISTANCES`, each value beside its floor and certificate."""
+"""Compare two sets of samples by every row of `DISTANCES`, each value with its floor and certificate."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def compare(
     """Compare two sets of samples by several distances.
 
     The distance between finite samples of one distribution is not 0. It shrinks with their number, slowly in many
-    dimensions. Each distance therefore stands beside its floor, the same distance between x and other samples of the
-    distribution of x. Only their ratio tells whether x and y differ.
+    dimensions. Each distance is therefore returned with its floor, the same distance between x and other samples of the
+    distribution of x. Only their ratio shows whether x and y differ.
 
     Args:
         x: Shape (N, ...); samples are flattened.
@@ -92,8 +92,8 @@ def compare(
         One for each distance, in the order of `DISTANCES`. No value is differentiable.
 
     Raises:
-        UsageError: Sets that are empty, too small or of different sizes, another number in `other` than in y, an
-            unknown name, a number below 0, or more pairs than fit into memory.
+        UsageError: Sets that are empty, too small or of different sizes, an `other` not as large as y, an unknown name,
+            a number below 0, or not enough memory.
         NumericError: Numbers that are not finite, or a solver that did not reach its optimum.
 
     Cost: a few seconds for 2,000 samples in each set. Memory grows with the square of their number, time faster.

@@ -153,7 +153,7 @@ class ConditionClassifier:
         """Compare predicted with given conditions.
 
         Returns:
-            By name, for a category whether the prediction is right, shape (N,), boolean; for a number or text the
+            By name. For a category, whether the prediction is right, shape (N,), boolean. For a number or text, the
             correlation of predicted and given values over rows and the entries of an embedding, 0-d.
         """
         predicted = self.predict(values)
@@ -218,22 +218,22 @@ def _part(batch: Batch, rows: slice) -> Batch:
 
 
 def _found(
-    classifier: ConditionClassifier, prefix: str, values: Tensor, asked: Tensor, others: Tensor
+    classifier: ConditionClassifier, prefix: str, values: Tensor, requested: Tensor, others: Tensor
 ) -> dict[str, float]:
     """The accuracy of samples, in all and by value, and that of other samples, which is chance."""
-    seen = classifier.compare(values, asked)
+    seen = classifier.compare(values, requested)
     followed = {f"_{part.name}" for part in classifier.conditions.parts if not isinstance(part, Category)}
     found = {
         f"{prefix}{'correlation' if name in followed else 'accuracy'}{name}": value
         for name, value in _shares(seen).items()
     }
-    ignored = _shares(classifier.compare(others, asked))
+    ignored = _shares(classifier.compare(others, requested))
     found |= {f"{prefix}chance{name}": value for name, value in ignored.items()}
     if prefix:
         return found
     start = 0
     for part in classifier.conditions.parts:
-        wanted = asked[:, start : start + part.width].argmax(dim=1)
+        wanted = requested[:, start : start + part.width].argmax(dim=1)
         start += part.width
         if isinstance(part, Category) and part.width <= _MOST_VALUES:
             for number, value in enumerate(words_of(part)):

@@ -309,7 +309,7 @@ def _own_type(text: str, cells: pa.Array) -> pa.Array:
 
 
 def _category(name: str, x: pa.Array, y: pa.Array) -> JointColumn:
-    """One-hot categories of both tables; a missing cell is a category of its own."""
+    """One-hot categories of both tables; a missing cell is a separate category."""
     import pyarrow.compute as pc
 
     y = y.cast(x.type)

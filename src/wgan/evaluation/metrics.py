@@ -1,4 +1,4 @@
-"""The numbers that samples are evaluated by, each distance beside its floor: the same between two sets of real rows.
+"""The numbers that samples are evaluated by, each distance with its floor: the same between two sets of real rows.
 
 A number is a function and a row of `METRICS`. Records, reports, the command line and the reference read the table.
 """
@@ -51,7 +51,7 @@ class Sets:
         pairs: For each round samples and as many held-out rows, shape (N, *layout.shape) each.
         source: The data.
         streams: Random streams of the evaluation.
-        extractor: Of features of images; None if they are not asked for.
+        extractor: Of features of images; None if they are not requested.
         held_out_features: Of the held-out rows of the first round; None likewise.
     """
 
@@ -147,7 +147,7 @@ def _has_modes(sets: Sets) -> bool:
 
 
 def _modes(sets: Sets) -> float:
-    """Covered modes of one round: with more samples, more of them stray into a lost mode."""
+    """Covered modes of one round: with more samples, more of them fall into a lost mode by chance."""
     source: Any = sets.source
     return mode_coverage(sets.pairs[0][0], source.modes, source.sigma)[0]
 
@@ -186,7 +186,7 @@ METRICS: dict[str, Metric] = {
     f"kernel_distance_{EfficientNetLite0.name}": Metric(
         title=f"kernel distance, features of {EfficientNetLite0.name}",
         unit="1",
-        meaning="The kernel distance between features of images, if they are asked for.",
+        meaning="The kernel distance between features of images, if they are requested.",
         better="lower",
         applies=lambda sets: sets.is_image and sets.extractor is not None,
         measure=_kernel_distance,
@@ -280,9 +280,9 @@ class SampleEvaluator:
             by_column: Whether to compare each numeric column too, in tables and in points of a few coordinates.
 
         Returns:
-            "score" (lower is better), then the numbers by name, each distance with its "_floor"; as "columns", if they
-            are wanted and there are any, the comparison of each column in the form of
-            `wgan.evaluation.Marginal.as_json`, the largest difference first: held-out rows, then samples.
+            "score" (lower is better), then the numbers by name, each distance with its "_floor". With `by_column`,
+            "columns" has the comparison of held-out rows and samples in each column, the largest difference first, in
+            the form of `wgan.evaluation.Marginal.as_json`.
         """
         samples = draw(self.size * self.rounds)
         if self._floor is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SMALL_WIDTH = 3.7
 """Inches of a figure of half the page width."""
 MOST_RUNS = 12
-"""Runs on one axis, at most: more colours and markers cannot be told apart."""
+"""Runs on one axis, at most: more colours and markers would be hard to distinguish."""
 
 _SMALL_HEIGHT = 2.15
 _MOST_LETTERS = 100
@@ -144,7 +144,7 @@ def small_lines(
         title: Title of the figure.
         marks: Name to a level that is drawn for comparison; one with an empty name is not in the legend.
         limits: Limits of the y axis; chosen from the numbers if None.
-        is_share: Whether the y axis starts at 0, whatever the numbers.
+        is_share: Whether the y axis starts at 0, regardless of the numbers.
         theme: Colours.
     """
     steps = np.asarray(at, dtype=np.float64)
@@ -245,7 +245,7 @@ def _draw_bracket(panel: Axes, found: Bracket, exact: str, certified: str, theme
     panel.fill_between(found.at, found.certified, found.exact, where=gap, color=theme.faint, alpha=0.12, lw=0)
     _draw_exact(panel, found, exact, label="exact W1, with its 95 % interval")
     panel.plot(
-        found.at, found.certified, color=certified, linewidth=1.7, label="proven by the critic: Ŵ", **_marked(found.at)
+        found.at, found.certified, color=certified, linewidth=1.7, label="certified lower bound Ŵ", **_marked(found.at)
     )
     _draw_floor(panel, found, color=theme.faint, linestyle=_EXACT, label="floor: real rows")
     _scale_distances(panel, [found])

@@ -55,7 +55,7 @@ def vanishing_gradients(
             low, high = (middle - spread).clip(middle / 10), middle + spread
             left.fill_between(at[drawn], low.clip(_SMALLEST), high.clip(_SMALLEST), color=colour, alpha=0.15, lw=0)
         left.set(
-            xscale="log", yscale="log", xlabel="updates of the critic", title="gradient at the generator's weights"
+            xscale="log", yscale="log", xlabel="critic updates", title="gradient norm at the generator's parameters"
         )
         left.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         left.yaxis.set_major_formatter(power)
@@ -89,10 +89,10 @@ def generator_gradients(
         _draw_lines(panels[0, 0], at, gradients, (theme.generated, theme.ink))
         drawn = np.concatenate([line.get_ydata() for line in panels[0, 0].lines])
         _scale_norms(panels[0, 0], drawn[np.isfinite(drawn)])
-        panels[0, 0].set_title("norm of the gradient")
+        panels[0, 0].set_title("generator gradient norm")
         if saturation:
             _draw_lines(panels[1, 0], at, saturation, (theme.real, theme.generated, theme.distance))
-            panels[1, 0].set(ylim=(-0.04, 1.04), title="saturated scores of the discriminator, share")
+            panels[1, 0].set(ylim=(-0.04, 1.04), title="share of saturated discriminator scores")
         last = panels[-1, 0]
         last.set_xlim(0, max([*at, 0.0]) * 1.01 or 1.0)
         last.locator_params(axis="x", integer=True)
@@ -138,7 +138,7 @@ def _draw_critics(
         low, high = numbers.min(), numbers.max()
         stretched = (numbers - low) / (high - low if high > low else 1.0)
         panel.plot(x, stretched, color=colour, linewidth=1.6, linestyle=dash, label=name)
-    panel.set(yticks=[], xlim=(x[0], x[-1]), ylim=(-0.03, 1.06), title="what the critics say along the line")
+    panel.set(yticks=[], xlim=(x[0], x[-1]), ylim=(-0.03, 1.06), title="critic outputs, each scaled to [0, 1]")
     panel.legend(loc="upper right")
 
 

@@ -53,7 +53,7 @@ def transport_plan(
             some = _spread_out(order, rows)
             _draw_arrows(panels[1], source, target, rows[some], columns[some], theme)
             more = f"{len(some)} of {len(rows):,} moves" if len(some) < len(rows) else f"all {len(rows):,} moves"
-            panels[1].set_title(f"Where samples go: {more}")
+            panels[1].set_title(f"Moves in the plane: {more}")
             figure.legend(handles=_handles(theme), loc="outside lower right", ncols=2)
     return figure
 
@@ -140,8 +140,8 @@ def _draw_matrix(
         linewidths=0,
         rasterized=True,
     )
-    panel.set_title(f"The plan: {num_x:,} samples of A to {num_y:,} of B")
-    panel.set(xlabel="samples of B, those alike side by side", ylabel="samples of A, in the same order")
+    panel.set_title(f"Transport plan: {num_x:,} samples of A to {num_y:,} of B")
+    panel.set(xlabel="samples of B, clustered", ylabel="samples of A, clustered")
     panel.set_xlim(-0.5, num_y - 0.5)
     panel.set_ylim(num_x - 0.5, -0.5)
     panel.set(xticks=[], yticks=[])

@@ -63,7 +63,7 @@ def traces(rows: Mapping[str, Sequence[Trace]], *, theme: Theme = LIGHT) -> Figu
                 _draw_trace(panel, run, theme)
             line[0].set_ylabel(data)
         for panel in panels[-1]:
-            panel.set_xlabel("generator updates, by their roots")
+            panel.set_xlabel("generator updates (square-root scale)")
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
 
@@ -81,7 +81,7 @@ def _draw_trace(panel: Axes, run: Trace, theme: Theme) -> None:
             color=theme.faint,
             linewidth=1.2,
             linestyle=_DASHED,
-            label="raw estimate, stretched",
+            label="raw estimate, rescaled",
         )
     panel.fill_between(run.at, run.low, run.high, color=theme.distance, alpha=0.16, lw=0)
     panel.plot(run.at, run.exact, color=theme.distance, linewidth=1.5, marker="o", markersize=2.4, label="exact W1")
@@ -142,7 +142,7 @@ def _draw_shares(panel: Axes, found: Sequence[KnownPair], theme: Theme) -> None:
     panel.set_yticks(rows, [pair.name for pair in found])
     panel.set(xlim=(-0.04, 1.08), ylim=(len(found) - 0.5, -0.5))
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    _title(panel, "share of the samples' exact W1", columns=1)
+    _title(panel, "lower bound / exact W1 of the samples", columns=1)
 
 
 def _draw_distances(panel: Axes, found: Sequence[KnownPair], theme: Theme) -> None:
@@ -160,7 +160,7 @@ def _draw_distances(panel: Axes, found: Sequence[KnownPair], theme: Theme) -> No
     panel.set_ylim(len(found) - 0.5, -0.5)
     panel.set_xlim(0, 1.06 * max(float(values.max()) for pair in found for values in pair.rows.values()))
     panel.xaxis.set_major_formatter(power)
-    _title(panel, "distances, the true one being 1", columns=2)
+    _title(panel, "distance / true distance", columns=2)
 
 
 def _dots(panel: Axes, values: Floats, height: float, colour: str, label: str | None) -> None:
@@ -202,6 +202,6 @@ def confusion(counts: Mapping[str, Mapping[str, int]], *, theme: Theme = LIGHT) 
         panel.set_xticks(range(len(kinds)), kinds, rotation=35, ha="left", rotation_mode="anchor")
         panel.set_yticks(range(len(counts)), list(counts))
         panel.tick_params(axis="x", top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
-        panel.set(xlim=(-0.5, len(kinds) - 0.5), ylim=(len(counts) - 0.5, -0.5), ylabel="what is true")
+        panel.set(xlim=(-0.5, len(kinds) - 0.5), ylim=(len(counts) - 0.5, -0.5), ylabel="ground truth")
         panel.spines["bottom"].set_visible(False)
     return figure

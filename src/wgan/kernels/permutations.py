@@ -81,12 +81,12 @@ def gram_permutation_p_value(
 ) -> float:
     """The p-value of mean k(x, x') + mean k(y, y') - 2 mean k(x, y), for all splits from one Gram matrix.
 
-    With z the indicator of a split and G the Gram matrix of the pooled sample, the sums are z'Gz within x, z'G1 - z'Gz
-    between, and 1'G1 - 2 z'G1 + z'Gz within y. One product of G with all z, block by block, gives them all, so that G
-    is computed once and never stored. For distances d use k = -d.
+    Let z be the indicator of a split and G the Gram matrix of the pooled sample. The sums are z'Gz within x,
+    z'G1 - z'Gz between, and 1'G1 - 2 z'G1 + z'Gz within y. One product of G with all z, block by block, gives them all,
+    so that G is computed once and never stored. For distances d use k = -d.
 
     Args:
-        gram: A symmetric matrix of the pooled sample, shape (n, n) with n = num_x + num_y, x first; or a function
+        gram: A symmetric matrix of the pooled sample, shape (n, n) with n = num_x + num_y, x first. Or a function
             (start, stop) of its rows from start to stop and its columns from start on, shape (stop - start, n - start).
         num_x: The number of samples in x.
         num_y: The number of samples in y.

@@ -29,7 +29,7 @@ class OwnNetwork:
 
     A generator maps noise (N, latent_dim) to (N, *layout.shape) or (N, layout.size), for images in [-1, 1]; a softmax
     over each one-hot group is applied after it. A critic maps samples (N, *layout.shape) to one number each, or to as
-    many as the objective needs. A condition (N, C) is the second argument of both; with conditioning "concat" it is
+    many as the objective needs. A condition (N, C) is the second argument of both. With conditioning "concat" it is
     concatenated to the input, as more entries of a vector or more channels of an image.
 
     A copy of the module is trained, starting from its present parameters.
@@ -110,7 +110,7 @@ def refuse_shared(generator: nn.Module, critic: nn.Module) -> None:
             raise UsageError(
                 f"the critic's '{name}' and the generator's '{known[address]}' are one tensor, but each player is "
                 "trained by its own loss",
-                remedy="Give the critic modules of its own, for example by copy.deepcopy.",
+                remedy="Give the critic separate modules, for example by copy.deepcopy.",
             )
 
 

@@ -29,7 +29,7 @@ class Identity:
         raise UsageError("identity is no network, so it cannot generate", remedy="Use --generator mlp.")
 
     def critic(self, layout: Layout, outputs: int = 1, given: Given = NOTHING) -> Critic:
-        """The identity, whatever `outputs` is."""
+        """The identity; `outputs` is ignored."""
         return HandsOn(layout)
 
 

@@ -18,7 +18,7 @@ Norm = Literal["batch", "layer", "none"]
 def resolutions(layout: Layout, network: str) -> list[tuple[int, int]]:
     """The sizes of the feature maps, from the image's size down, each half of the one before, rounded down.
 
-    Halving stops as soon as a side is 4 or less: 64 x 64 ends at 4 x 4, 28 x 28 at 3 x 3 and 48 x 80 at 3 x 5.
+    Halving stops as soon as a side is 4 or less. Examples: 64 x 64 ends at 4 x 4, 28 x 28 at 3 x 3, 48 x 80 at 3 x 5.
 
     Args:
         layout: Of the data.

@@ -38,7 +38,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class FullPrecision(nn.Linear):
-    """A linear layer in float32, whatever the precision of the others.
+    """A linear layer in float32, independent of the precision of the others.
 
     In bfloat16 samples and scores would be rounded to a relative 1/128. The first and last layers are small, so float32
     costs little there.
@@ -63,7 +63,7 @@ class FullPrecision(nn.Linear):
 class MLP:
     """Layers of equal width, each followed by an activation.
 
-    Source: Gulrajani et al. (2017) take 3 hidden layers of 512 for their toy data; the paper's MLPs are alike.
+    Source: Gulrajani et al. (2017) take 3 hidden layers of 512 for their toy data; the paper's MLPs are similar.
     """
 
     width: int = 512

@@ -155,10 +155,10 @@ class FGAN(Objective):
 class LeastSquares(Objective):
     """LSGAN: the critic regresses labels, `a` for fake and `b` for real; `c` is the generator's target.
 
-    The critic minimises ½ E (f(real) - b)² + ½ E (f(fake) - a)², least at f = (b p + a q)/(p + q), where it is
+    The critic minimises ½ E (f(real) - b)² + ½ E (f(fake) - a)², least at f = (b p + a q)/(p + q). The minimum is
     (b - a)² (2 - X) / 8 with X the Pearson divergence of p + q from 2q, ∫ (p - q)²/(p + q), in [0, 2]. The estimate is
-    2 - 8 loss / (b - a)², so at most X. With b - c = 1 and b - a = 2 the generator's loss and ½ E (f(real) - c)², which
-    it cannot change, are X / 2 together at the best critic.
+    2 - 8 loss / (b - a)², so at most X. Let b - c = 1 and b - a = 2. At the best critic, the generator's loss plus
+    ½ E (f(real) - c)², which it cannot change, is X / 2.
 
     Source: Mao et al. (2017), equation 2 and section 3.2.
     """
@@ -224,8 +224,9 @@ class Relativistic(Objective):
     """RpGAN: the critic classifies which sample of a pair is real, by the difference of their scores.
 
     It minimises E softplus(-(f(x) - f(y))) over pairs of a real x and a fake y, and the generator the same with x and y
-    exchanged. log 2 - loss is at most the Jensen-Shannon divergence (halved: at most log 2) between the pairs (x, y)
-    and (y, x), which f = log p/q attains: it is 0 if and only if P = Q. Under `r1r2` this is the objective of R3GAN.
+    exchanged. The estimate, log 2 - loss, is at most the Jensen-Shannon divergence (halved: at most log 2) between the
+    pairs (x, y) and (y, x). The critic f = log p/q attains it, and it is 0 if and only if P = Q. Under `r1r2` this is
+    the objective of R3GAN.
 
     Source: Jolicoeur-Martineau (2019), The relativistic discriminator, where it is RSGAN; and (2020), On relativistic
     f-divergences, where losses of pairs are RpGANs; Huang, Gokaslan, Kuleshov and Tompkin (2024).
@@ -258,7 +259,7 @@ class EnergyBased(Objective):
     """EBGAN: the critic is an energy, low for real samples and, up to a margin, high for fake ones.
 
     The energy is U = -score, for example an autoencoder's reconstruction error. The critic minimises
-    E U(real) + E max(0, margin - U(fake)), least at U = margin where q > p and U = 0 elsewhere; the minimum is
+    E U(real) + E max(0, margin - U(fake)), least at U = margin where q > p and U = 0 elsewhere. The minimum is
     margin (1 - TV). The estimate is 1 - loss / margin, so at most the total variation. The generator minimises
     E U(fake) plus `pull_away` times the mean squared cosine between the codes of two of its samples, against mode
     collapse.

@@ -51,8 +51,8 @@ class Wasserstein(Objective):
 class SemiDual(Objective):
     """Optimal transport between batches by its semi-dual: the critic is the potential of the real samples.
 
-    The critic g maximises E g(real) + E f(fake), where f(x) = min over the real y of the batch of c(x, y) - g(y), or
-    with `epsilon` its soft form -eps log mean exp((g(y) - c(x, y)) / eps). The generator minimises E f(fake): each
+    The critic g maximises E g(real) + E f(fake), where f(x) = min over the real y of the batch of c(x, y) - g(y). With
+    `epsilon`, f is the soft minimum -eps log mean exp((g(y) - c(x, y)) / eps). The generator minimises E f(fake): each
     sample moves towards the y that attains the minimum. The critic needs no Lipschitz condition: any g gives a lower
     bound of the cost between the two batches (with epsilon, of the entropic cost), which is the estimate. The cost is
     between samples joined with their conditions, if there are any. Between small batches of the same distribution it

@@ -196,7 +196,7 @@ def score_drop(evaluation: Mapping[str, Any]) -> str:
     return f"Under wrong conditions the critic's scores of real rows {direction} by {amount}"
 
 
-def obeyed(record: Record) -> Html | None:
+def conditional_accuracy_section(record: Record) -> Html | None:
     """Conditional accuracy in the last evaluation that measured it; None without one."""
     line = next((line for line in reversed(record.evaluations) if conditional_accuracies(line)), None)
     if line is None:

@@ -49,7 +49,7 @@ def _main(record: Record, title: str) -> Html:
         section("Gradients of the generator", pictures.reaching(record)) if record.probed else None,
         evaluations.distances(record),
         evaluations.columns(record),
-        evaluations.obeyed(record),
+        evaluations.conditional_accuracy_section(record),
         _data(record),
         _details("Settings", _facts(_flat(record.settings))),
         _details("Versions and machine", _facts(_flat(record.environment))) if record.environment else None,

@@ -1,7 +1,7 @@
 """A run: its directory, its record, its best and last state.
 
-`begin` and `resume` give a `Run`, whose `run` yields a `Progress` after each generator update; `load` gives
-what a run has learnt, `evaluate` what that is worth; `finish` ends a run that was stopped.
+`begin` and `resume` return a `Run`, whose `run` yields a `Progress` after each generator update. `load` returns the
+trained generator, and `evaluate` measures it. `finish` ends a run that was stopped.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def begin(
 
     Returns:
         The run, which owns its directory until it is closed. Its settings name the precision, the number of threads and
-        the engine that were chosen, so that it uses the same wherever it goes on.
+        the engine that were chosen, so that a resume uses the same on any machine.
 
     Raises:
         UsageError: Settings that cannot be used, a directory that cannot be written or holds a run, a batch larger than
@@ -112,7 +112,7 @@ def _with_engine(settings: Settings, engine: Engine) -> Settings:
 
 
 def _write_metadata(files: RunFiles, settings: Settings, source: Source, engine: Engine) -> None:
-    """Write the files beside the checkpoints, and remove those of a run that was killed while it began."""
+    """Write the files other than checkpoints, and remove those of a run that was killed while it began."""
     with disk_faults(files.root):
         files.samples.mkdir(exist_ok=True)
         files.metrics.unlink(missing_ok=True)
@@ -127,7 +127,7 @@ def _write_first_events(context: RunContext, wanted: int) -> None:
 
     Args:
         context: Of the run.
-        wanted: The batch size that was asked for.
+        wanted: The requested batch size.
     """
     source, settings, journal = context.source, context.settings, context.journal
     journal.add("started", 0, seconds=0.0)

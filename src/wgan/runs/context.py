@@ -87,7 +87,7 @@ def setup_of(settings: Settings, source: Source, parts: Parts) -> Setup:
         parts: Objective, constraint, architectures and optimisers.
 
     Raises:
-        UsageError: Too few rows are held out for what the settings ask, or there is too little memory.
+        UsageError: Too few rows are held out for the settings, or there is too little memory.
     """
     refuse_missing_scores(settings, source)
     size = 0 if source.conditions is None else source.conditions.size

@@ -1,4 +1,4 @@
-"""Open the data of a run: when it begins, and again later, from wherever it is then."""
+"""Open the data of a run: when it begins, and again later, when it may have moved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wgan.runs.metadata import read_source
 from wgan.settings import DataOptions, Settings
 
 CACHE = ".wgan-cache"
-"""The folder beside the runs where images are packed, once for all runs."""
+"""The folder next to the runs where images are packed, once for all runs."""
 
 
 def open_again(settings: Settings, files: RunFiles) -> Source:

@@ -133,6 +133,6 @@ class RunDiagnosis:
         return [line for line in self._diagnosed if line["step"] not in steps]
 
     def forget(self, step: int) -> None:
-        """Forget everything after a step that the run goes back to."""
+        """Discard everything after a step, before a rollback to it."""
         self._diagnosed = [line for line in self._diagnosed if line["step"] <= step]
         self._curve = [(at, estimate) for at, estimate in self._curve if at <= step]

@@ -178,7 +178,7 @@ def refuse_no_run(files: RunFiles) -> None:
 
 
 def _nearest_runs(path: Path) -> str:
-    """A remedy that names the runs most similar to a wrong path, beside it or in runs/."""
+    """A remedy that names the runs most similar to a wrong path, in its folder or in runs/."""
     known: dict[str, Path] = {}
     for folder in (Path("runs"), path.parent):
         with suppress(OSError):
@@ -213,7 +213,7 @@ def _refuse_other_files(files: RunFiles) -> None:
     names = {entry.name for entry in files.root.iterdir()}
     # A new run makes a probe first, then the lock, then everything else.
     others = {name for name in names if not name.startswith(TEMPORARY if LOCK in names else f"{TEMPORARY}{_PROBE}-")}
-    if others and not files.holds_run() and not (LOCK in others and others <= files.belongings()):
+    if others and not files.holds_run() and not (LOCK in others and others <= files.initial_names()):
         raise UsageError(
             f"'{files.root}' is not empty and holds no run", remedy="Choose a new directory: nothing is overwritten."
         )
@@ -227,7 +227,7 @@ def _sweep(files: RunFiles) -> None:
 
 
 def _remove_new_files(files: RunFiles) -> None:
-    for name in files.belongings():
+    for name in files.initial_names():
         path = files.root / name
         if path.is_dir():
             remove_folder(path)

@@ -24,7 +24,7 @@ learning rate, so that a higher rate moves every weight from one bound to the ot
 
 
 class DivergedError(NumericError):
-    """Training has diverged. A run goes back to a checkpoint if that may help, and ends otherwise.
+    """Training has diverged. A run rolls back to a checkpoint if that may help, and ends otherwise.
 
     Attributes:
         step: The generator update after which it was detected.

@@ -11,7 +11,7 @@ from wgan.runs.checkpoints import name_of, steps_saved
 from wgan.system.storage import LOCK
 
 METADATA_BYTES = 1 << 20
-"""Bytes that a run's metadata and one save may take beside the tensors."""
+"""Bytes that a run's metadata and one save may take in addition to the tensors."""
 
 RESTORE = "Restore it from a copy, or begin another run with the same data and settings and copy its file."
 """The remedy for a file of a run that is missing or damaged."""
@@ -85,7 +85,7 @@ class RunFiles:
         last = self.checkpoints / name_of(steps[-1]) if steps else None
         return METADATA_BYTES + sum(path.stat().st_size for path in (last.iterdir() if last else ()) if path.is_file())
 
-    def belongings(self) -> set[str]:
+    def initial_names(self) -> set[str]:
         """The names of files that a run may leave before its first checkpoint."""
         paths = (self.settings, self.source, self.environment, self.metrics, self.events, self.checkpoints)
         return {LOCK, self.samples.name, *(path.name for path in paths)}

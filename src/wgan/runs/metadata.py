@@ -1,6 +1,6 @@
-"""Read and check the files that a run writes beside its checkpoints.
+"""Read and check the files that a run writes in addition to its checkpoints.
 
-`settings.toml` carries a checksum of its own lines, since a resume may change it. `source.json` and `environment.json`
+`settings.toml` contains a checksum of its lines, since a resume may change it. `source.json` and `environment.json`
 never change: every checkpoint notes their checksums.
 """
 
@@ -165,7 +165,7 @@ def read_environment(files: RunFiles) -> dict[str, Any]:
 
 
 def environment_of(engine: Engine) -> dict[str, Any]:
-    """What the last bits of a run depend on beside its settings and data."""
+    """What the last bits of a run depend on besides its settings and data."""
     return {
         "wgan": version("wgan"),
         "python": platform.python_version(),

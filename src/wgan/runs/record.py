@@ -28,7 +28,7 @@ Event = Literal[
 ]
 
 
-OF_RECORD = "Restore it from a copy, or remove it: the run then goes on with a record that begins anew."
+OF_RECORD = "Restore it from a copy, or remove it: the run then continues with a new record."
 """The remedy for a record that was changed."""
 
 NUMBERS = ("estimate", "critic_loss", "generator_loss")
@@ -58,7 +58,7 @@ class Record:
 
     Args:
         path: The file; made if it is not there.
-        length: Bytes to keep; what follows is later than the state that the run goes on from. None for all.
+        length: Bytes to keep; what follows is later than the state that the run continues from. None for all.
         check: The check of the last line that is kept, if it is known.
 
     Raises:
@@ -96,7 +96,7 @@ class Record:
         self._check = check
 
     def cut(self, length: int, *, check: str | None = None) -> None:
-        """Remove what is later than a state that the run goes on from.
+        """Remove what is later than a state that the run continues from.
 
         Args:
             length: Bytes to keep.
@@ -214,17 +214,17 @@ def read_checked(path: Path, *, length: int | None = None, check: str | None = N
         Its lines, under today's names. A line that is still being written is left out.
 
     Raises:
-        CheckpointError: It was changed after it was written, or lines are missing that the checkpoint knows of.
+        CheckpointError: It was changed after it was written, or lines are missing that the checkpoint recorded.
     """
     raw = _read(path, OF_RECORD)
     chain = read_chain(raw, may_be_torn=False)
     chain.lines = [todays_line(line) for line in refuse_fault(chain, path, OF_RECORD)]
     if path.is_file() and length is not None:
         if len(raw) < length:
-            fault = f"it has {len(raw):,} bytes where the checkpoint knows of {length:,}"
+            fault = f"it has {len(raw):,} bytes where the checkpoint recorded {length:,}"
             raise CheckpointError(f"'{path}' was changed after it was written: {fault}", remedy=OF_RECORD)
         if check is not None and chain.until(length).check != check:
-            fault = f"its first {length:,} bytes are not those that the checkpoint knows of"
+            fault = f"its first {length:,} bytes are not those that the checkpoint recorded"
             raise CheckpointError(f"'{path}' was changed after it was written: {fault}", remedy=OF_RECORD)
     return chain
 

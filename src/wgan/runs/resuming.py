@@ -24,7 +24,7 @@ from wgan.runs.record import Journal, Record, read_checked
 from wgan.runs.run import Run
 from wgan.runs.samples import remove_later_samples, remove_samples
 from wgan.runs.schedule import is_regular
-from wgan.runs.selection import why_to_end
+from wgan.runs.selection import early_end_reason
 from wgan.settings import Settings, problems, refuse, sealed_toml
 from wgan.system.memory import memory_faults
 from wgan.system.storage import Ownership, replace_file, require_space
@@ -132,7 +132,7 @@ def _resume(files: RunFiles, ownership: Ownership, changes: _Changes, source: So
 
 
 def _changed(settings: Settings, changes: _Changes, checkpoint: checkpoints.Checkpoint, files: RunFiles) -> Settings:
-    """The settings with which a run goes on."""
+    """The settings with which a run continues."""
     # They may have more steps than the checkpoint: edited, or of a resume that was killed before its first save.
     steps = settings.steps if changes.steps is None else changes.steps
     changed = dataclasses.replace(settings, steps=steps)
@@ -175,7 +175,7 @@ def _pending(
                 f"the run in '{files.root}' has done all its {counted(planned, 'step')}",
                 remedy=f"Give it more, for example --steps {2 * planned}.",
             )
-        if why := why_to_end(settings, done, checkpoint.best):
+        if why := early_end_reason(settings, done, checkpoint.best):
             raise UsageError(
                 f"the run in '{files.root}' ended early at step {done:,}: {why}",
                 remedy=f"Give it more patience, for example --patience {2 * settings.patience}, or none: --patience 0.",
@@ -217,16 +217,16 @@ def _write_first_events(files: RunFiles, journal: Journal, checkpoint: checkpoin
 
 
 def _cut_record(files: RunFiles, checkpoint: checkpoints.Checkpoint, recorded: Chain, journal: Journal) -> Record:
-    """The record as it was when the checkpoint was saved."""
+    """The record at the time the checkpoint was saved."""
     is_lost = checkpoint.facts["record_bytes"] and not files.metrics.is_file()
     record = Record(files.metrics, length=int(checkpoint.facts["record_bytes"]), check=recorded.check)
     if is_lost:
-        journal.warn(checkpoint.step, f"'{files.metrics}' is missing: the record begins anew")
+        journal.warn(checkpoint.step, f"'{files.metrics}' is missing: a new record begins")
     return record
 
 
 def _remove_samples(files: RunFiles, settings: Settings, checkpoint: checkpoints.Checkpoint, source: Source) -> None:
-    """Remove samples of steps that are done again, and those that `finish` drew at a step of its own."""
+    """Remove samples of steps that are done again, and those that `finish` drew at an additional step."""
     done = checkpoint.step
     remove_later_samples(files, done)
     if done % settings.sample_every and done != checkpoint.facts["steps"]:

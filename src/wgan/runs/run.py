@@ -19,7 +19,7 @@ from wgan.runs.record import numbers_of
 from wgan.runs.rollback import note_verdict, roll_back
 from wgan.runs.samples import write_real_samples, write_samples
 from wgan.runs.saver import Saver, State
-from wgan.runs.selection import has_score, score_of, why_to_end
+from wgan.runs.selection import early_end_reason, has_score, score_of
 from wgan.system.memory import memory_faults
 from wgan.system.signals import StopRequest, StopRequestedError
 from wgan.system.storage import Ownership
@@ -125,7 +125,7 @@ class Run:
         settings, step = self.settings, self.game.steps_done
         if not settings.patience or not has_score(settings, step):
             return ""
-        return why_to_end(settings, step, checkpoints.known_best(self._context.files.checkpoints))
+        return early_end_reason(settings, step, checkpoints.known_best(self._context.files.checkpoints))
 
     def describe(self) -> str:
         """One line: what is trained, how, and where."""
@@ -321,7 +321,7 @@ class Run:
         return verdict
 
     def _leave(self, saved: Path, unfinished: threading.Thread | None = None) -> NoReturn:
-        """Leave a run that was asked to stop.
+        """Save and end a run after a request to stop.
 
         Args:
             saved: Its last checkpoint.

@@ -152,7 +152,7 @@ def _checksum(path: Path) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """Conditions for a picture of images in rows; each value of the first category has rows of its own.
+    """Conditions for a picture of images in rows; each value of the first category has separate rows.
 
     Attributes:
         condition: Shape (num, C).
@@ -185,7 +185,7 @@ class Sheet:
 
 
 def sheet_part(conditions: Conditions) -> int | None:
-    """The index of the part whose values have rows of their own: the first category of few values; None without one."""
+    """The index of the part whose values have separate rows: the first category of few values; None without one."""
     is_fit = (isinstance(part, Category) and part.width <= _MOST_ROWS for part in conditions.parts)
     return next((index for index, fit in enumerate(is_fit) if fit), None)
 
@@ -201,5 +201,5 @@ def sheet_of(conditions: Conditions, num: int, rng: torch.Generator) -> Sheet | 
     part, start = conditions.parts[index], sum(before.width for before in conditions.parts[:index])
     rows = max(1, _FEW_ROWS // part.width)
     columns = num // (rows * part.width)
-    asked = [conditions.where({part.name: value}).draw(rows * columns, rng) for value in words_of(part)]
-    return Sheet(condition=torch.cat(asked), columns=columns, part=slice(start, start + part.width))
+    requested = [conditions.where({part.name: value}).draw(rows * columns, rng) for value in words_of(part)]
+    return Sheet(condition=torch.cat(requested), columns=columns, part=slice(start, start + part.width))

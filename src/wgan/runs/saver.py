@@ -1,4 +1,4 @@
-"""Save the checkpoints of a run, with all that a resume needs to know beside the tensors."""
+"""Save the checkpoints of a run, with all that a resume needs in addition to the tensors."""
 
 from __future__ import annotations
 

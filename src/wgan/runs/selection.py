@@ -53,10 +53,10 @@ def has_score(settings: Settings, step: int) -> bool:
     return settings.eval_every > 0 and step > 0 and step % _updates_between_scores(settings) == 0
 
 
-def why_to_end(settings: Settings, step: int, best: Best | None) -> str:
+def early_end_reason(settings: Settings, step: int, best: Best | None) -> str:
     """Why a run ends early: as many scores as its patience, up to the one of this step, were no better than the best.
 
-    A stop changes nothing about it. With more patience the run goes on as if it had never ended.
+    A stop changes nothing about it. With more patience a resume continues as if the run had never ended.
 
     Args:
         settings: Of the run.
@@ -64,7 +64,7 @@ def why_to_end(settings: Settings, step: int, best: Best | None) -> str:
         best: The best checkpoint so far.
 
     Returns:
-        A clause; empty if the run goes on.
+        A clause; empty if the run continues.
     """
     if not settings.patience or best is None or not has_score(settings, step) or step >= settings.steps:
         return ""

@@ -135,7 +135,7 @@ class Trained:
         """
         rows = None if noise is None else given_noise(noise, self.settings.latent_dim)
         if rows is not None and num not in (None, len(rows)):
-            raise UsageError(f"noise has {len(rows):,} rows, but {num:,} samples were asked for")
+            raise UsageError(f"noise has {len(rows):,} rows, but {num:,} samples were requested")
         num = (1 if num is None else num) if rows is None else len(rows)
         blocks = list(self._decoded(num, seed, self._asked(num, where), decode, rows))
         if isinstance(blocks[0], pa.Table):
@@ -172,7 +172,7 @@ class Trained:
         game = self.game
         rows = None if noise is None else given_noise(noise, self.settings.latent_dim)
         if rows is not None and len(rows) != len(condition):
-            raise UsageError(f"noise has {len(rows):,} rows, but {len(condition):,} samples were asked for")
+            raise UsageError(f"noise has {len(rows):,} rows, but {len(condition):,} samples were requested")
         with game.engine.limits():
             return draw_for(
                 game.draw,
@@ -197,7 +197,7 @@ class Trained:
             raise UsageError(f"the number of samples must be at least 1, not {num}")
         if self.conditions is None and where:
             raise UsageError(
-                f"{next(iter(where))!r} cannot be asked for: this run was trained without conditions",
+                f"{next(iter(where))!r} cannot be requested: this run was trained without conditions",
                 remedy="Train one with --condition.",
             )
         return self.conditions if self.conditions is None or not where else self.conditions.where(where)
@@ -320,9 +320,9 @@ def evaluate(
         parts: Your own objects and modules that the run was begun with, by setting.
 
     Returns:
-        "score" (lower is better) and the numbers of `wgan.evaluation.metrics.METRICS`, by name; those of
-        `wgan.evaluation.conditional_accuracy`; and as "columns" the comparison of each numeric column, in tables and in
-        points of a few coordinates, in the form of `wgan.evaluation.Marginal.as_json`: held-out rows, then samples.
+        By name, "score" (lower is better) and the numbers of `wgan.evaluation.metrics.METRICS` and of
+        `wgan.evaluation.conditional_accuracy`. "columns" compares held-out rows and samples in each numeric column, in
+        the form of `wgan.evaluation.Marginal.as_json`, for tables and points of a few coordinates.
 
     Raises:
         UsageError: There is no run, or it holds no rows out.

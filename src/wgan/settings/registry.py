@@ -213,8 +213,8 @@ def register(table: Table[Any], name: str, row: Row, *, replace: bool = False) -
     """Register a row of your own under a name, for this process. Settings and parameters then accept the name.
 
     The registries are `OBJECTIVES`, `CONSTRAINTS`, `NETWORKS` and `OPTIMIZERS`, whose rows are frozen dataclasses with
-    the methods of the built-in ones; `EMBEDDINGS`, whose rows are functions without arguments that return an embedding;
-    and `TOYS`, whose rows draw points: `draw(size, rng)` of shape (size, columns).
+    the methods of the built-in ones. The rows of `EMBEDDINGS` are functions without arguments that return an embedding.
+    Those of `TOYS` draw points: `draw(size, rng)` of shape (size, columns).
 
     A run that was trained with the row can be resumed and sampled from in any program that registers it under the same
     name.
@@ -222,7 +222,7 @@ def register(table: Table[Any], name: str, row: Row, *, replace: bool = False) -
     Args:
         table: One of the registries.
         name: Letters, digits, - and _.
-        row: The class or object that the name stands for.
+        row: The class or object of that name.
         replace: Whether to replace a row of yours of the same name, for example if a notebook cell is run again.
 
     Returns:

@@ -35,7 +35,7 @@ def to_toml(settings: Settings) -> str:
         settings: Any settings. Data in memory is named by its type.
 
     Returns:
-        A comment, one line for each setting, and the options of `input` in a table of their own.
+        A comment, one line for each setting, and the options of `input` in a separate table.
     """
     import tomli_w
 

@@ -1,7 +1,7 @@
 """Rewrite the names of settings in messages: as options for the command line, as parameters for Python.
 
 Messages name settings in two ways: as options in advice ("Use --missing drop"), and as fields in faults ("batch_size
-must be at least 1"), as in settings files. Whoever shows a message rewrites it in the form that its reader uses.
+must be at least 1"), as in settings files. The code that shows a message rewrites it for its reader.
 """
 
 from __future__ import annotations

@@ -80,8 +80,8 @@ def memory_faults(doing: str, remedy: str) -> Iterator[None]:
 def available() -> int | None:
     """Bytes that this process can still allocate, or None if the system does not say.
 
-    The least of: the memory of the machine that is free or can be freed, what the control groups of the process leave,
-    and what the limits on its address space and data (`ulimit -v`, `ulimit -d`) leave.
+    The minimum of three numbers: memory of the machine that is free or can be freed, the rest of the control groups'
+    limits, and the rest of the limits on address space and data (`ulimit -v`, `ulimit -d`).
     """
     found = [*_of_machine(), *_of_groups(), *_of_limits()]
     return max(0, min(found)) if found else None

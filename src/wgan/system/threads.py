@@ -23,7 +23,7 @@ import torch
 def on_threads(num: int, *, onednn: bool = False) -> Iterator[None]:
     """Run the operations of this Python thread on `num` CPU threads within the block; other threads keep their number.
 
-    Float32 matrices are multiplied in full float32 precision within it, whatever the process permits.
+    Float32 matrices are multiplied in full float32 precision within it, even if the process permits less.
 
     Args:
         num: CPU threads; 0 leaves the number as it is.
@@ -92,7 +92,7 @@ def _direct_setter() -> Callable[[int], None] | None:
 
 
 def _is_seen(direct: Callable[[int], None]) -> bool:
-    """Whether PyTorch uses a number that was set directly; tried in a thread of its own."""
+    """Whether PyTorch uses a number that was set directly; tried in a separate thread."""
     seen: list[int] = []
 
     def attempt() -> None:

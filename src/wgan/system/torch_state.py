@@ -137,7 +137,7 @@ def usable(values: torch.Tensor) -> torch.Tensor:
 
 @contextlib.contextmanager
 def building(rng: torch.Generator | None = None, *, device: str | None = None) -> Iterator[None]:
-    """Build networks alike whatever PyTorch's defaults are: within the block tensors are float32, on one device.
+    """Build equal networks under any PyTorch defaults: within the block tensors are float32, on one device.
 
     Args:
         rng: The generator of draws that name none; None for that of an enclosing block, or for PyTorch's global

@@ -82,7 +82,7 @@ def draw_critic_batch(setup: Setup, real: str, noise: str, *counters: int) -> Cr
 
 
 def with_loss_draws(setup: Setup, batch: CriticBatch, *counters: int) -> CriticBatch:
-    """The batch with what objective and constraint draw: on the CPU at first, so that all devices draw alike.
+    """The batch with what objective and constraint draw: on the CPU at first, so that all devices draw the same.
 
     Args:
         setup: With the constraint of this update (`Setup.at`).
@@ -153,7 +153,7 @@ def draw_real(setup: Setup, purpose: str, *counters: int) -> tuple[Batch, Batch 
         return real, None
     if batch.condition is None or source.conditions is None:
         raise UsageError(
-            f"a mismatch of {setup.hparams.mismatch:g} needs conditions, of which the data has none that are asked for",
+            f"a mismatch of {setup.hparams.mismatch:g} needs conditions, and none are requested",
             remedy="Name conditions (--condition), or set --mismatch to 0.",
         )
     wrong = draw_mismatched(source, source.conditions, batch, Randomness(game.seed), purpose, *counters)
@@ -183,7 +183,7 @@ def draw_mismatched(
     assert batch.condition is not None
     size, left = len(batch.values), torch.arange(len(batch.values), device="cpu")
     values = batch.values.clone()
-    # A stream of their own, so that runs with and without a mismatch draw the same real samples.
+    # A separate stream, so that runs with and without a mismatch draw the same real samples.
     for attempt in range(_ATTEMPTS if len(conditions.codes) > 1 else 0):
         other = source.sample(size, streams.at(f"mismatched {purpose}", *counters, attempt))
         assert other.condition is not None

@@ -74,7 +74,7 @@ NO_PARTS = Own()
 
 
 def is_own(word: str) -> bool:
-    """Whether a setting stands for a user's own object."""
+    """Whether a setting is a user's own object."""
     return word.partition(":")[0].strip() == OWN
 
 
@@ -83,8 +83,8 @@ def own_parts(given: Mapping[str, Any]) -> Own:
 
     Args:
         given: By setting ("objective", "constraint", "generator", "critic", "generator_optimizer", "critic_optimizer"):
-            an object with the methods of its registry's classes, an `nn.Module` for a network, a function of parameters
-            for an optimiser; or a text, which is taken as the setting.
+            an object with the methods of its registry's classes, an `nn.Module` for a network, or a function of
+            parameters for an optimiser. A text is taken as the setting.
 
     Raises:
         UsageError: Objects that cannot be used, one line each; or two modules that share a tensor.

@@ -119,10 +119,10 @@ def choose_engine(
         compilable: Whether these updates are known to be faster compiled, and as accurate in bfloat16.
 
     Raises:
-        UsageError: CUDA was asked for and there is no such device.
+        UsageError: CUDA was requested and there is no such device.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device cuda was asked for, but this machine has no CUDA device", remedy="Use --device cpu.")
+        raise UsageError("device cuda was requested, but this machine has no CUDA device", remedy="Use --device cpu.")
     use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     hindrance = _hindrance(convolutional, num_updates, compilable, use_cuda) if engine == "auto" else ""
     compiled = engine == "compiled" or (engine == "auto" and not hindrance)
@@ -153,7 +153,7 @@ def _hindrance(convolutional: bool, num_updates: int, compilable: bool, use_cuda
     if convolutional:
         return "convolutions gain nothing by being compiled"
     if not compilable:
-        return "only Wasserstein games without a look ahead were measured to gain by compiling"
+        return "only Wasserstein objectives without unrolled updates were measured to gain by compiling"
     if use_cuda:
         return "compiling was not measured on CUDA"
     if num_updates < REPAYING_UPDATES:
@@ -213,7 +213,7 @@ def compile_whole(function: types.FunctionType) -> Callable[..., Any]:
     """
     import torch._dynamo.config as tracing
 
-    # PyTorch caches compiled code by code object, eight for each at most: each game needs a code object of its own.
+    # PyTorch caches compiled code by code object, eight for each at most: each game needs a separate code object.
     own = types.FunctionType(
         function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__
     )

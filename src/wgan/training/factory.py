@@ -125,7 +125,7 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0, part
         critic = parts.objective.attach(critic)
     _refuse_what_needs_weights(hparams, critic)
     _refuse_small_batches(hparams, parts.objective, generator, critic)
-    # A user's own modules run in contiguous layout and float32 unless another precision is asked for.
+    # A user's own modules run in contiguous layout and float32 unless another precision is requested.
     is_ours = not parts.has_own_network
     engine = choose_engine(
         device=settings.device,

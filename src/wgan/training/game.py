@@ -186,7 +186,7 @@ class Game:
 
     @torch.no_grad()
     def update_average(self, decay: float) -> None:
-        """Move the average towards the generator, faster at first, so that it soon forgets the initial parameters."""
+        """Move the average towards the generator, faster at first, to discount the initial parameters."""
         if self.average is None:
             return
         decay = min(decay, (1 + self.steps_done) / (10 + self.steps_done))

@@ -22,8 +22,8 @@ class Hyperparameters:
         critic_steps: Critic updates before each generator update (n_critic).
         critic_schedule: "constant", or "authors": `AUTHORS_CRITIC_STEPS` critic updates before each of the first 25
             generator updates and before every 500th, as in the authors' code.
-        optimality: Further critic updates follow as long as `critic_steps` of them add at least this share to the
-            distance that the critic proves; 0 for the updates of the schedule alone.
+        optimality: Further critic updates follow while `critic_steps` of them add at least this share to the certified
+            distance. 0 for the updates of the schedule alone.
         max_critic_steps: Critic updates before one generator update, at most, with optimality.
         lr_schedule: How the learning rates fall from their start to 0 over the run.
         ema_decay: Decay of the generator's exponential moving average; 0 for none.

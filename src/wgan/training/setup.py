@@ -16,10 +16,10 @@ from wgan.training.hyperparameters import Hyperparameters
 
 
 def fixed_critic_steps(setup: Setup) -> Iterator[int]:
-    """Number the critic updates before the next generator update, as many as the hyperparameters say.
+    """Number the critic updates before the next generator update, by the hyperparameters.
 
     Raises:
-        UsageError: The hyperparameters ask for a critic at its optimum, which takes another schedule.
+        UsageError: The hyperparameters require a critic at its optimum, which needs another schedule.
     """
     if setup.hparams.optimality:
         raise UsageError(

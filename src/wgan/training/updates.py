@@ -75,7 +75,7 @@ class CompiledUpdates(Updates):
     """The same updates of one game, each compiled as a whole: samples, loss, gradient and optimiser step.
 
     Each kind of update is compiled when it is first made. This takes about ten seconds, or a few where the machine has
-    compiled it before. If compiling fails, a warning is issued, the game's engine notes it, and the run goes on
+    compiled it before. If compiling fails, a warning is issued, the game's engine notes it, and the run continues
     operation by operation.
     """
 
@@ -122,7 +122,7 @@ class CompiledUpdates(Updates):
             reason = str(error).strip().splitlines()
             why = f"compiling failed ({type(error).__name__}: {reason[0] if reason else 'no reason given'})"
             setup.game.engine = dataclasses.replace(setup.game.engine, compiled=False, why=why)
-            warnings.warn(f"{why}; the run goes on operation by operation", EngineWarning, stacklevel=3)
+            warnings.warn(f"{why}; the run continues operation by operation", EngineWarning, stacklevel=3)
             return None
         self._compiled[kind] = compiled
         return found

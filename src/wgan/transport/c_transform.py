@@ -46,7 +46,7 @@ class CertifiedDual:
 
     Attributes:
         value: sum_i a_i u_i + sum_j b_j v_j, at most the transport cost between the two samples; 0-d, float64, in the
-            unit of the costs, differentiable with respect to scores, points, costs and weights.
+            unit of the costs. Differentiable with respect to scores, points, costs and weights.
         distance: value^(1 / p), at most W_p; 0-d, float64.
         source_potential: u, shape (N,), float64, with u_i + v_j <= c_ij for every pair; detached.
         target_potential: v, shape (M,), float64.
@@ -81,7 +81,7 @@ def certified_dual(
 ) -> CertifiedDual:
     """A lower bound of the exact transport cost between two samples, from the scores of any critic.
 
-    For u = s f(x) the c-transform v(y) = min_x c(x, y) - u(x) is the largest v with u(x) + v(y) <= c(x, y), and
+    For u = s f(x) the c-transform v(y) = min_x c(x, y) - u(x) is the largest v with u(x) + v(y) <= c(x, y). Then
     u'(x) = min_y c(x, y) - v(y) >= u(x) is the largest u' that is feasible with v. Weak duality then says
 
         sum_i a_i u'(x_i) + sum_j b_j v(y_j) <= min over plans of sum_ij plan_ij c_ij,
@@ -93,9 +93,9 @@ def certified_dual(
     If |f(x) - f(y)| <= K c(x, y), the scale 1 / K gives at least (E f(x) - E f(y)) / K. An optimal potential gives the
     cost itself.
 
-    The search tries 10 powers of 2 around mean cost / spread of scores on each side, and then 6 scales around the best
-    of each side, in float32 on at most `searched` points of each set. The best scale, 0 and the given `scales` are then
-    evaluated on all points in float64.
+    The search tries 10 powers of 2 around mean cost / spread of scores on each side, then 6 scales around the best. It
+    uses float32 and at most `searched` points of each set. The best scale, 0 and the given `scales` are then evaluated
+    on all points in float64.
 
     Args:
         source_scores: f(x), shape (N,), in any unit. A critic scores x higher than y.
@@ -113,8 +113,8 @@ def certified_dual(
 
     Returns:
         The bound, its potentials, and the bound without a critic. O(N M D) time for the costs, which are computed once
-        if N M is at most `held` and otherwise twice, and O(N M) for each scale: in total about four times as long as
-        the costs alone in two dimensions. O(min(N M, held) + searched² + N + M) memory.
+        if N M is at most `held` and otherwise twice, and O(N M) for each scale. In total it takes about four times as
+        long as the costs alone in two dimensions. O(min(N M, held) + searched² + N + M) memory.
 
     Raises:
         UsageError: A wrong number of scores, invalid weights, a scale that is not finite, samples that cannot be

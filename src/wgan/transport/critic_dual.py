@@ -93,7 +93,7 @@ def critic_dual(
     """The Kantorovich-Rubinstein dual of W1 between two samples for a given critic.
 
     Let E = sum_i a_i f(x_i) - sum_j b_j f(y_j), and |f(x_i) - f(y_j)| <= K ||x_i - y_j|| for all pairs of the samples.
-    Then u_i = f(x_i) / K and v_j = -f(y_j) / K are feasible, u_i + v_j <= ||x_i - y_j||, and by weak duality their
+    Then u_i = f(x_i) / K and v_j = -f(y_j) / K are feasible: u_i + v_j <= ||x_i - y_j||. By weak duality their
     value E / K is a lower bound of W1. Only the samples matter, so the smallest valid K is the steepest secant between
     them. Every larger K is valid too: the Lipschitz constant, an upper bound of it by layers, or the larger of secant
     slope and gradient norm. A gradient norm alone is not valid, since the search may have missed the largest one.
@@ -101,8 +101,8 @@ def critic_dual(
     The c-transform of f / K is at least -f / K if the latter is feasible. The certified bound, which tries the scale
     1 / K, is therefore never below the others.
 
-    If coincident points of both samples have scores that differ by up to e, because of rounding, the potentials are
-    feasible after v is lowered by e / K, and E - e replaces E.
+    If coincident points of both samples have scores that differ by up to e because of rounding, v is lowered by e / K
+    to make the potentials feasible. E - e then replaces E.
 
     Args:
         x: Samples of P, shape (N, ...), as the critic takes them; or (N,) for points on the line, which the critic
@@ -119,8 +119,8 @@ def critic_dual(
 
     Returns:
         The estimate, the constants and the bounds. Distances are Euclidean, between flattened samples, in the units of
-        their entries. Not differentiable: `certified_dual` is. Without the exact solution O(N M D) time and O(held)
-        memory, a forward pass of the critic over all samples, a backward pass over twice as many, and `climb_steps`
+        their entries. Not differentiable: `certified_dual` is. Without the exact solution, O(N M D) time and O(held)
+        memory. The critic needs a forward pass over all samples, a backward pass over twice as many, and `climb_steps`
         double backward passes over 64.
 
     Raises:

@@ -66,7 +66,7 @@ def exact(
             on first access, which can take as long as the plan.
 
     Returns:
-        Cost, distance, plan and certificate. The cost is in units of the distance to the power p, and differentiable
+        Cost, distance, plan and certificate. The cost is in units of the distance to the power p. It is differentiable
         with respect to points, a cost matrix and weights (along the simplex; if several potentials are optimal, one of
         them is the gradient).
 

@@ -12,7 +12,7 @@ delivering it at y_j. The constraint says that for no pair the prices exceed the
 Weak duality: <b, F> = <A Gamma, F> = <Gamma, A^T F> <= <Gamma, c> for any feasible Gamma and F. So any feasible
 potentials give a lower bound of the cost, and any plan an upper bound. Strong duality: at the optimum they are equal.
 
-Kantorovich-Rubinstein duality: if c is a metric d, one function is enough, F = (f, -f), and the constraint becomes
+Kantorovich-Rubinstein duality: if c is a metric d, one function is enough, F = (f, -f). The constraint becomes
 |f(x) - f(y)| <= d(x, y) on all points of both sides: f is 1-Lipschitz. That is the critic of a Wasserstein GAN.
 
 Sources: Arjovsky, Chintala and Bottou (2017), section 2 and equation 2; Villani (2009), theorem 5.10 and remark 6.5;

@@ -228,7 +228,7 @@ def layer_bound(network: nn.Module, samples: Tensor) -> float | None:
     normalisation divides a weight by an estimate of its largest singular value, so its constant here is near 1, not
     exactly 1. Other modules can declare their constant in an attribute `lipschitz_constant`.
 
-    Forward hooks on a few samples check that the network is a chain: each layer must receive the output of the layer
+    Forward hooks on a few samples check that the network is a chain. Each layer must receive the output of the layer
     before it, and the scores must be the output of the last.
 
     Args:

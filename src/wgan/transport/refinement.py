@@ -42,7 +42,7 @@ def refine(
 
     With f, g the potentials so far and r = c - f - g, the transport problem with costs r has the same optimal plans.
     Let the plan so far use pairs with r of at most s, and let r >= -v for all pairs. A pair with r above n (s + v),
-    where n is the number of points on the smaller side, is in no optimal plan: a cycle that exchanges it adds at most
+    where n is the number of points on the smaller side, is in no optimal plan. A cycle that exchanges it adds at most
     n - 1 other pairs, which save at most v each, and removes at most n pairs, which cost at most s each. So r is cut
     off at 2 n (s + v), and the problem is solved in units of s + v.
 

@@ -88,8 +88,8 @@ class SemiDual:
         target_potential: g, shape (M,).
         targets: Points, weights, cost and epsilon.
         marginal_error: sum_j |share_j - b_j|, where share_j is the share of new samples assigned to y_j. At the optimum
-            it is 0 up to sqrt(2 M / (pi n)) for n new samples, unless many points have two nearest targets, as in one
-            dimension with p = 1.
+            it is 0 up to sqrt(2 M / (pi n)) for n new samples. Points with two nearest targets, as in one dimension
+            with p = 1, can make it larger.
         trajectory: The semi-dual at the averaged potential during the ascent, on batches not yet used, shape (K,).
         trajectory_steps: The numbers of steps before each entry, shape (K,), int64.
         step_size: The first step size, in units of the cost.

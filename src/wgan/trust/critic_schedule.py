@@ -31,7 +31,7 @@ def until_optimal(setup: Setup) -> Iterator[int]:
 
         M = W(f) - W(0),
 
-    the certified distance W(f) between real rows and samples, which holds whatever the slope of f, minus the part that
+    the certified distance W(f) between real rows and samples, which holds for any slope of f, minus the part that
     distances to nearest neighbours prove alone. Rows and samples are drawn anew before each generator update.
 
     The critic's own estimate is not used: under weight clipping it keeps rising with the slope long after the critic

@@ -40,8 +40,8 @@ def score_histogram(of_real: Tensor, of_fake: Tensor, *, bins: int = BINS) -> di
 
     Returns:
         Plain JSON: "edges", bins + 1 of them, from the 0.5th to the 99.5th percentile of all scores, and the counts
-        "real" and "fake", which sum to N and M: scores beyond the edges are counted in the outermost bins. None if
-        there are no scores, or some are not finite.
+        "real" and "fake". They sum to N and M: scores beyond the edges are counted in the outermost bins. None if there
+        are no scores, or some are not finite.
     """
     real, fake = of_real.detach().double().flatten().cpu(), of_fake.detach().double().flatten().cpu()
     both = torch.cat([real, fake])
@@ -67,7 +67,7 @@ def welch_t(first: Tensor, second: Tensor) -> float | None:
         second: Shape (M,).
 
     Returns:
-        Approximately standard normal if both are scores of rows that the critic cannot tell apart. None for fewer than
+        Approximately standard normal if both are scores of rows from one distribution. None for fewer than
         two of either, for zero variance, or if some are not finite.
 
     Source: Welch (1947).
@@ -114,7 +114,7 @@ def slopes(
     a distance between samples, and the ascent does not change it.
 
     Args:
-        scores: The critic's function, from values (N, *shape), float32, and a condition to N scores, each of its own
+        scores: The critic's function, from values (N, *shape), float32, and a condition to N scores, each of one
             sample alone: batch norm has to use its running statistics.
         real: Real rows as the critic sees them (packed, if it sees several as one), on the critic's device.
         fake: As many generated samples, under the same conditions row by row.

@@ -59,7 +59,7 @@ def flat(points: Batch) -> Tensor:
 
 
 def certify(of_real: Tensor, of_fake: Tensor, real: Tensor, fake: Tensor, *, unit: float = 1.0) -> Certified | None:
-    """A lower bound on W1 from a critic's scores, whatever its slope: see `wgan.transport.certified_dual`.
+    """A lower bound on W1 from a critic's scores, valid for any slope: see `wgan.transport.certified_dual`.
 
     Args:
         of_real: Scores, shape (N,), high for real rows.

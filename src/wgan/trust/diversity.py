@@ -60,9 +60,9 @@ class Memory:
         training: Mean distance from a sample to the nearest of some training rows, in the unit of the points.
         held_out: Mean distance to the nearest of as many held-out rows: equal up to chance, unless the generator has
             memorised training rows.
-        memorised: Share of the samples that are nearer to a training row than chance explains: 0 in the mean without
-            memorisation, however poor the samples are; 1 if every sample is a copy; negative if samples are nearer to
-            held-out rows.
+        memorised: Share of the samples that are nearer to a training row than chance explains. It is 0 in the mean
+            without memorisation, for samples of any quality, and 1 if every sample is a copy. It is negative if samples
+            are nearer to held-out rows.
         memorised_error: Standard error of `memorised` without memorisation.
     """
 
@@ -110,26 +110,26 @@ class Reference:
 def diversity(samples: Tensor, held_out: Tensor) -> Diversity | None:
     """Diversity of samples.
 
-    The mean distance to the nearest other sample decreases if a generator repeats itself, but does not show lost modes:
-    a generator that has lost six of eight modes and blurs the others has larger distances than the data. So each sample
-    is assigned to its n / `SPREAD` nearest held-out rows, as if it were one of them. A held-out row is covered if,
-    among the twice as many rows nearest to it, the number of assignments is at least a share `ENOUGH` of what these
-    rows would receive from one another. No row counts for more than that, however many samples are near it. A sample
-    that is a little off is thus counted where it nearly is, and a mode that is too narrow or too wide is covered.
+    The mean distance to the nearest other sample decreases if a generator repeats itself, but does not show lost modes.
+    A generator that has lost six of eight modes and blurs the others has larger distances than the data. So each sample
+    is assigned to its n / `SPREAD` nearest held-out rows, as if it were one of them. A held-out row is covered if the
+    twice as many rows nearest to it have enough assignments: a share `ENOUGH` of what these rows would receive from one
+    another. No row counts for more than that, however many samples are near it. A sample that is a little off is thus
+    counted where it nearly is, and a mode that is too narrow or too wide is covered.
 
     Measured with 1,000 points or 512 images. `coverage` was 1.00 for real rows. With some of 8 modes on a ring or 25 on
-    a grid, at .1, .3, 1 and 2 times their width, it was the share of the remaining modes: 1/8 .13, 2/8 .26, 4/8 .53,
-    6/8 .78, 7/8 .89; 3/25 .14, 12/25 .52, 22/25 .92. In runs that had lost nothing it was .76 to 1.00 from update 300
-    on (ring, grid and swiss roll, penalty and clipping, poor fits included), at least .86 from 2,000 on, and 1.00 for
-    the Adult census and for Fashion-MNIST with convolutional networks (with others .73 at 300, 1.00 at 1,000). In an
-    unconstrained GAN that kept two or three of eight modes it was .21 to .38, before the first update .08 to .54. For
-    one class of ten of Fashion-MNIST it was .36 to .48, for five .71, and for 1, 5, 10, 20 repeated images .19, .47,
-    .81, .94.
+    a grid, at .1, .3, 1 and 2 times their width, it was the share of the remaining modes. For 1/8 it was .13, 2/8 .26,
+    4/8 .53, 6/8 .78, 7/8 .89; 3/25 .14, 12/25 .52, 22/25 .92. In runs that had lost nothing it was .76 to 1.00 from
+    update 300 on, and at least .86 from 2,000 on (ring, grid and swiss roll, penalty and clipping, poor fits included).
+    It was 1.00 for the Adult census and for Fashion-MNIST with convolutional networks (with others .73 at 300, 1.00 at
+    1,000). In an unconstrained GAN that kept two or three of eight modes it was .21 to .38, before the first update .08
+    to .54. For one class of ten of Fashion-MNIST it was .36 to .48, for five .71, and for 1, 5, 10, 20 repeated images
+    .19, .47, .81, .94.
 
     `samples` over `real` was .57 to 19 in the runs that had lost nothing, and .35 to 5 in the one that had lost most.
     By itself it shows repetition within a mode: 0 for a few repeated points, and .1 for modes a tenth as wide as they
-    should be. It is also what shows a single point in so many dimensions that all rows are equally far from one
-    another, as in a normal distribution of 3,072, where `coverage` is as high as .76.
+    should be. It also shows a single repeated point in many dimensions, where all rows are equally far from one
+    another. For a normal distribution in 3,072 dimensions `coverage` is then as high as .76.
 
     Coverage with five neighbours (Naeem et al., 2020) and recall (Kynkäänniemi et al., 2019) do not separate lost modes
     from samples a little off: they were .07 to .38 and .30 to .86 on trained rings with all modes, and .08 and .11 to
@@ -160,12 +160,12 @@ def diversity(samples: Tensor, held_out: Tensor) -> Diversity | None:
 def memory(samples: Tensor, training: Tensor, held_out: Tensor) -> Memory | None:
     """Whether samples are copies of training rows.
 
-    Under the null hypothesis, the generator knows nothing of the training rows beyond their distribution, so that
+    Under the null hypothesis, samples depend on the training rows only through their distribution, so that
     training and held-out rows are exchangeable. Then the nearest of all N + M rows to a sample is a held-out one with
     probability pi = M / (N + M). If a share c of the samples are copies of training rows, that share is (1 - c) pi,
-    which is solved for c. Over all permutations its variance is known: with c_j samples whose nearest row is row j, and
-    K in all, it is pi (1 - pi) ((N + M) sum c_j² - K²) / ((N + M - 1) K²). Ties between a training and a held-out row
-    count as chance.
+    which is solved for c. Let row j be the nearest row of c_j samples, and K the number of samples. Over all
+    permutations that share has the variance pi (1 - pi) ((N + M) sum c_j² - K²) / ((N + M - 1) K²). Ties between a
+    training and a held-out row count as chance.
 
     Samples can be near training rows for other reasons, such as in the middle of a mode or between smooth images, but
     then they are as near to held-out rows. Mean distances to equally many of either are easier to read and prove less:
@@ -188,8 +188,8 @@ def memory(samples: Tensor, training: Tensor, held_out: Tensor) -> Memory | None
     Returns:
         Plain numbers; None without samples or rows, or if some are not finite.
 
-    Cost: O(K (N + M) D) time; no more than 64 MiB beyond the rows: 0.2 to 0.4 s for 512 samples and 10,000 rows of 784
-        pixels on one thread.
+    Cost: O(K (N + M) D) time, and no more than 64 MiB beyond the rows. It takes 0.2 to 0.4 s for 512 samples and 10,000
+        rows of 784 pixels on one thread.
 
     Source: Meehan, Chaudhuri and Dasgupta (2020) for a test of copying with three samples, whose null hypothesis is
     narrower: that samples are as near to training rows as held-out rows are.

@@ -31,7 +31,7 @@ def _number(
         unit: Its unit.
         meaning: What it is, as a sentence.
         default: Its value where it cannot be computed; `dataclasses.MISSING` for a number that always can.
-        panel: Whether the report draws it in a panel of its own, which a number needs that no other figure shows.
+        panel: Whether the report draws it in a separate panel, which a number needs that no other figure shows.
     """
     return dataclasses.field(
         default=default, metadata={"label": label, "unit": unit, "meaning": meaning, "panel": panel}
@@ -66,7 +66,7 @@ class Evidence:
     certified: float | None = _number(
         "lower bound by the critic, Ŵ",
         _DATA,
-        "A lower bound on W1 between held-out rows and samples. It follows from the critic's scores, whatever the "
+        "A lower bound on W1 between held-out rows and samples. It follows from the critic's scores for any "
         "critic's slope.",
     )
     without_critic: float | None = _number(

@@ -35,9 +35,9 @@ class GradientDiagnostics:
     """Gradients of the next updates of both players; empty or None where there are none.
 
     Attributes:
-        critic_layers: Mean norm of the gradient of the critic's loss without its penalty, at the output of each layer
-            of the critic for one sample, from the samples to the scores. For a Wasserstein critic the last one is 1,
-            and ratios of neighbours show by what factor a layer shrinks or amplifies the gradient.
+        critic_layers: Mean norm of the gradient of the critic's loss for one sample, without its penalty, at the
+            output of each of its layers, first to last. For a Wasserstein critic the last one is 1, and ratios of
+            neighbours show by what factor a layer shrinks or amplifies the gradient.
         critic_weights: Norm of the gradient of the critic's loss with its penalty, at each weight matrix of the critic,
             in the order of its parameters.
         generator_layers: As `critic_layers`, of the generator's loss, from the noise to the samples.
@@ -63,21 +63,21 @@ def diagnose_gradients(setup: Setup) -> GradientDiagnostics:
     Gradients are taken at the output of each layer, except layers of the condition alone. They show where the gradient
     vanishes, which gradients at weights do not. If each layer shrinks its input K times, the gradient at an output
     shrinks K times with each layer away from the scores. The gradient at a weight matrix is the product of that with
-    the layer's input, which shrinks in the other direction: it is about the same for all layers. In a critic of 12
-    ReLU layers of 64, clipped at 0.01, on the swiss roll, the former falls from 1 to 4e-16, by about 20 in each layer,
-    while the latter is within a factor of 3 at the first seven matrices.
+    the layer's input, which shrinks in the other direction: it is about the same for all layers. An example is a critic
+    of 12 ReLU layers of 64, clipped at 0.01, on the swiss roll. There the former falls from 1 to 4e-16, by about 20 in
+    each layer, while the latter is within a factor of 3 at the first seven matrices.
 
     The step is that of the optimiser before clipping; its cosine does not depend on the learning rate. Without momentum
     the step only rescales the entries of the gradient, and the cosine is above 0. On the ring it was .28 to .7 with
     RMSProp and with Adam at beta1 = 0. With a penalty and beta1 = .5 it was .13 to .6. With beta1 = .9, at the same
-    learning rate or ten times as much, it was .4 at first, then about .1 and sometimes below 0, while the estimate
-    stayed several times too large. With batches of 256, the cosine of one batch differs by .06 from the mean of many.
+    learning rate or ten times as much, it was .4 at first, then about .1 and sometimes below 0. The estimate stayed
+    several times too large. With batches of 256, the cosine of one batch differs by .06 from the mean of many.
     Under clipping it was .2 to .6 even where beta1 = .9 made the estimate swing from 25 to -2 and back, since no single
     step was against the gradient. A cosine near 0 indicates momentum; a larger one does not rule it out.
 
     The clipping bound at which the gradient vanishes depends on the critic. For 3 layers of 128 on the ring, after 500
     updates with bounds of .001, .003, .01, .03, .1, .3 and 1, the first of `critic_layers` was 8e-6, 5e-4, .02, .6, 24,
-    340 and 5,400, and the last of `generator_layers` 2e-8, 2e-6, 3e-4, .1, 10, 260 and 10,000. With the first two
+    340 and 5,400. The last of `generator_layers` was 2e-8, 2e-6, 3e-4, .1, 10, 260 and 10,000. With the first two
     bounds the generator had not learned anything. `at_bound` was .73, .76, .55, .55, .40, .33 and .06.
 
     Args:
@@ -180,7 +180,7 @@ def _critic_layers(setup: Setup, batch: CriticBatch, fake: Batch) -> tuple[float
 
 
 def _generator_layers(setup: Setup, batch: CriticBatch, step: int) -> tuple[tuple[float, ...], list[Tensor]]:
-    """At the generator's layers and at each of its parameters, of its own loss."""
+    """Gradients of the generator's loss at its layers and at each of its parameters."""
     with _outputs(setup.game.generator) as outputs:
         fake = generate(setup, batch.noise.clone().requires_grad_(True), batch.condition)
     loss = generator_loss(setup, as_generator_batch(setup, batch, step), fake, step)

@@ -119,8 +119,8 @@ def gradient_stats(setup: Setup) -> GradientStats:
 def generator_gradient(setup: Setup, noise: Tensor, real: Batch | None = None) -> GeneratorGradient:
     """The gradient of the generator's loss, at the samples and at the generator's parameters, without unrolling.
 
-    The objective may be any whose inputs the critic's outputs can be, not only the one that the critic was trained by:
-    the two losses of the original GAN, for example, can be compared on one discriminator.
+    The objective may be any that accepts the critic's outputs, not only the one that the critic was trained by. For
+    example, the two losses of the original GAN can be compared on one discriminator.
 
     Args:
         setup: Its game does not change: parameters, gradients and running statistics.

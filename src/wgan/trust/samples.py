@@ -1,6 +1,6 @@
 """The samples that evidence is computed from: fixed real rows, generated samples, and the critic's scores of both.
 
-Samples come from the generator under training, not from its moving average: the critic was trained against the former,
+Samples come from the generator under training, not from its moving average. The critic was trained against the former,
 and its scores of the latter say nothing about its own training.
 """
 

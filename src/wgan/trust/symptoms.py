@@ -153,7 +153,7 @@ def _excess(first: str, second: str) -> Compute:
 def _pairs(diagnoses: Sequence[Line]) -> list[tuple[float, float]]:
     """The curve and an informative distance, at the diagnoses where both are known.
 
-    Distances that cannot be told from their floor are set to it, so that they share a rank: their differences are
+    Distances that do not differ from their floor are set to it, so that they share a rank: their differences are
     noise.
     """
     informative = [line for line in diagnoses if number(line, "exact") is not None and not is_uninformative(line)]
@@ -182,7 +182,7 @@ def _curve(line: Line) -> float | None:
 
 
 def _at_least_floor(line: Line, name: str) -> float | None:
-    """A distance, or its floor if the two cannot be told apart."""
+    """A distance, or its floor if the two do not differ."""
     distance, floor, low = (number(line, key) for key in (name, f"{name}_floor", f"{name}_low"))
     if distance is None or floor is None:
         return distance

@@ -22,7 +22,7 @@ RNG = np.random.default_rng(0)
 
 
 def drawn(column, num=400):
-    """A column learnt, and what comes back for numbers that no grid has."""
+    """A fitted column, and its restored values for numbers off its grid."""
     frame = pd.DataFrame({"x": column, "other": RNG.normal(size=len(column))})
     detected = detect(read_frame(frame, name="frame"), DataOptions(missing="keep"))
     stored = json.loads(json.dumps(detected.codec.state()))

@@ -92,7 +92,7 @@ def test_a_webp_with_a_huge_canvas_is_refused_before_it_is_opened(kind):
         header_of(b"RIFF" + struct.pack("<I", len(body)) + body)
 
 
-def test_a_bomb_that_pillow_only_warns_of_is_refused():
+def test_a_decompression_bomb_that_pillow_only_warns_about_is_refused():
     header = b"P4\n9500 9500\n"
     with quiet_pillow(), pytest.raises(BrokenImage, match="too large"):
         header_of(header)
@@ -117,7 +117,7 @@ def test_sixteen_bits_are_scaled_to_eight():
     assert pixels_of(Image.fromarray(wide), "L")[0, 0].tolist() == [0, 1, 128, 255]
 
 
-def test_alpha_is_laid_over_white_or_kept():
+def test_alpha_is_composited_over_white_or_kept():
     half = Image.new("RGBA", (1, 1), (0, 0, 0, 0))
     assert pixels_of(half, "RGB")[:, 0, 0].tolist() == [255, 255, 255]
     assert pixels_of(half, "L")[:, 0, 0].tolist() == [255]

@@ -272,7 +272,7 @@ def test_a_file_that_vanishes_is_retried_and_then_reported(folder, monkeypatch):
         decoded_images(listed, DataOptions(), None)
 
 
-def test_a_file_that_comes_back_is_read(folder, monkeypatch):
+def test_a_file_that_reappears_is_read(folder, monkeypatch):
     monkeypatch.setattr(collection, "_RETRY_SECONDS", (0.0, 0.0))
     read, failures = collection._read_regular, [FileNotFoundError(2, "No such file"), OSError(116, "Stale file handle")]
 

@@ -57,7 +57,7 @@ def test_labels_of_another_number_are_refused(tmp_path):
     ("shape", "message"),
     [
         ((13, 5, 7), "ends at byte 436"),
-        ((11, 5, 7), "goes on after byte 401"),
+        ((11, 5, 7), "continues after byte 401"),
         ((2**31, 2**15, 2**15), "header states"),
     ],
 )

@@ -142,7 +142,7 @@ def test_many_keys_in_few_objects_are_limited_by_memory(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::wgan.errors.WganWarning")
 def test_a_short_list_of_values_keeps_its_step():
-    """500 rows of 0, 5 and 10 hold no other value, whatever chance says of three of them."""
+    """500 rows of 0, 5 and 10 have no other value, even if three of them would be rare by chance."""
     rng = np.random.default_rng(0)
     columns = {"tip": rng.choice([0, 5, 10], 500), "share": rng.choice([0.25, 0.5, 0.75], 500), "x": rng.random(500)}
     frame = pd.DataFrame(columns)

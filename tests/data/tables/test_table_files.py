@@ -45,7 +45,7 @@ def read(path, **options):
 
 
 def loose(table):
-    """Cells by column, numbers as numbers whatever their type."""
+    """Cells by column, numbers of any type as Python numbers."""
     return {
         name: [str(cell) if cell is not None else None for cell in table[name].to_pylist()]
         for name in table.column_names

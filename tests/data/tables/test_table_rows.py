@@ -74,7 +74,7 @@ def test_only_the_rows_of_a_batch_are_expanded():
 @pytest.mark.parametrize(
     ("num_categories", "num_bytes"), [(2, 1), (256, 1), (257, 2), (1_000, 2)], ids=lambda value: str(value)
 )
-def test_a_category_takes_the_bytes_of_its_code(num_categories, num_bytes):
+def test_a_category_needs_only_the_bytes_of_its_code(num_categories, num_bytes):
     cells = [f"v{row % num_categories:04d}" for row in range(3 * num_categories)]
     _, rows = compact(pa.table({"a": cells, "b": cells[::-1]}))
     assert rows.num_bytes == 2 * num_bytes * len(rows)

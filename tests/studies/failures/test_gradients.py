@@ -1,4 +1,4 @@
-"""What reaches the generator, against closed forms of linear players."""
+"""Gradients of the generator against closed forms for linear players."""
 
 import copy
 import math
@@ -74,20 +74,20 @@ SLOPES = {
 
 
 @pytest.mark.parametrize("name", SLOPES)
-def test_the_gradient_of_linear_players_is_known(name):
+def test_gradients_of_linear_players_equal_closed_forms(name):
     objective, slope_at = SLOPES[name]
     game = linear_game()
     z = NOISE[:, 0].double()
-    pull = slope_at(-2.0 * (1.5 + 0.7 * z) + 0.3) * -2.0
+    gradient = slope_at(-2.0 * (1.5 + 0.7 * z) + 0.3) * -2.0
     found = generator_gradient(setup_of(game, objective), NOISE)
-    assert found.at_samples.item() == pytest.approx(pull.abs().mean().item(), rel=1e-5)
-    at_weight, at_bias = (pull * z).mean().item(), pull.mean().item()
+    assert found.at_samples.item() == pytest.approx(gradient.abs().mean().item(), rel=1e-5)
+    at_weight, at_bias = (gradient * z).mean().item(), gradient.mean().item()
     assert found.at_weights.item() == pytest.approx(math.hypot(at_weight, at_bias), rel=1e-5)
     assert weight_gradient(setup_of(game, objective), NOISE).tolist() == pytest.approx([at_weight, at_bias], rel=1e-5)
 
 
-def test_a_critic_of_packs_pulls_at_each_of_their_samples():
-    """f(x, y) = 3 x + 4 y: packs of two are half as many, so each sample is pulled at by twice the slope in it."""
+def test_packing_scales_the_gradient_at_each_sample():
+    """f(x, y) = 3 x + 4 y: there are half as many packs of two, so the gradient at a sample is twice its slope."""
     generator, critic = linear_game().generator, Critic(nn.Linear(2, 1))
     with torch.no_grad():
         critic.body.weight.copy_(torch.tensor([[3.0, 4.0]]))
@@ -104,18 +104,18 @@ def test_a_critic_of_packs_pulls_at_each_of_their_samples():
         generator_gradient(setup_of(game, Wasserstein(), packing=2), NOISE[1:])
 
 
-def test_a_relativistic_generator_is_told_of_real_samples():
+def test_the_relativistic_gradient_needs_real_samples():
     game, real = linear_game(), Batch(NOISE.flip(0))
     score = -2.0 * (1.5 + 0.7 * NOISE[:, 0].double()) + 0.3
     other = -2.0 * NOISE.flip(0)[:, 0].double() + 0.3
-    pull = -(other - score).sigmoid() * -2.0
+    gradient = -(other - score).sigmoid() * -2.0
     found = generator_gradient(setup_of(game, Relativistic()), NOISE, real)
-    assert found.at_samples.item() == pytest.approx(pull.abs().mean().item(), rel=1e-5)
+    assert found.at_samples.item() == pytest.approx(gradient.abs().mean().item(), rel=1e-5)
     with pytest.raises(UsageError, match="needs real samples, and none were given"):
         generator_gradient(setup_of(game, Relativistic()), NOISE)
 
 
-def test_the_pull_on_a_sample_does_not_depend_on_the_size_of_the_batch():
+def test_gradients_do_not_depend_on_the_batch_size():
     game = linear_game()
     twice = generator_gradient(setup_of(game, GAN()), NOISE.repeat(2, 1))
     once = generator_gradient(setup_of(game, GAN()), NOISE)
@@ -123,7 +123,7 @@ def test_the_pull_on_a_sample_does_not_depend_on_the_size_of_the_batch():
     assert twice.at_weights.item() == pytest.approx(once.at_weights.item(), rel=1e-6)
 
 
-def test_a_surer_discriminator_leaves_less_by_one_loss_and_more_by_the_other():
+def test_a_confident_discriminator_weakens_the_minimax_gradient_and_strengthens_the_nonsaturating_one():
     minimax, other = [
         [generator_gradient(linear(GAN(generator=form), slope=slope), NOISE).at_weights.item() for slope in (-2, -6)]
         for form in ("minimax", "nonsaturating")
@@ -132,12 +132,12 @@ def test_a_surer_discriminator_leaves_less_by_one_loss_and_more_by_the_other():
     assert other[1] > other[0]
 
 
-def test_a_critic_that_says_nothing_pulls_at_nothing():
+def test_a_constant_critic_has_zero_gradient():
     found = generator_gradient(linear(GAN(), slope=0.0), NOISE)
     assert found.at_samples.item() == found.at_weights.item() == 0.0
 
 
-def test_nothing_of_the_game_changes_batch_norm_included():
+def test_measuring_gradients_does_not_change_the_players():
     torch.manual_seed(0)
     layout = Layout(shape=(2,))
     mlp = MLP(width=8, depth=2, norm="batch")
@@ -164,7 +164,7 @@ def test_saturation_of_known_scores():
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(-800, 800), min_size=1, max_size=8), st.lists(st.floats(-800, 800), min_size=1, max_size=8))
-def test_saturation_knows_no_difference_between_the_two_ends(real, fake):
+def test_saturation_is_symmetric_in_real_and_generated(real, fake):
     found, mirrored = saturation(real, fake), saturation([-v for v in fake], [-v for v in real])
     assert found.share.item() == pytest.approx(mirrored.share.item())
     assert found.share_of_real.item() == mirrored.share_of_fake.item()
@@ -174,7 +174,7 @@ def test_saturation_knows_no_difference_between_the_two_ends(real, fake):
     assert found.share.item() == pytest.approx(mixed)
 
 
-def test_saturation_refuses_what_it_cannot_judge():
+def test_saturation_refuses_empty_and_non_finite_scores():
     with pytest.raises(UsageError, match="at least one score of real and one of generated"):
         saturation([], [1.0])
     with pytest.raises(NumericError, match="real_scores are NaN or infinite"):

@@ -1,4 +1,4 @@
-"""What a run's record says of its generator's gradient: right, the same however often asked, and of no consequence."""
+"""Recorded gradient statistics of the generator: correct, reproducible, and without side effects."""
 
 import copy
 import dataclasses
@@ -34,26 +34,26 @@ def small(**changes):
     return build_setup(settings, open_data("ring", settings.input, seed=0))
 
 
-def drawn_for_the_probe(game, source, num):
+def diagnosis_batch(game, source, num):
     streams = Randomness(game.seed)
     return source.sample(num, streams.at("real of the probe")), game.prior.sample(num, streams.at("noise of the probe"))
 
 
 @pytest.mark.parametrize("packing", [1, 4])
-def test_the_probe_of_linear_players_is_known(packing):
+def test_gradient_stats_of_linear_players_equal_closed_forms(packing):
     setup = small(generator="mlp:depth=0", critic="mlp:depth=0", objective="gan:generator=minimax", packing=packing)
     game, source = setup.game, setup.source
-    real, noise = drawn_for_the_probe(game, source, 16)
+    real, noise = diagnosis_batch(game, source, 16)
     (weight, bias), (slopes, offset) = [
         [tensor.detach().double() for tensor in player.parameters()] for player in (game.generator, game.critic)
     ]
     fake = noise.double() @ weight.T + bias
     scores = [rows.reshape(16 // packing, -1) @ slopes[0] + offset for rows in (real.values.double(), fake)]
-    # The loss is the mean of -softplus(score) over packs; each sample of a pack is pulled at by its own slopes.
-    pull = (-scores[1].sigmoid()[:, None] * slopes * packing).reshape(16, 2)
+    # The loss is the mean of -softplus(score) over packs; each sample of a pack has its own weights in the score.
+    gradient = (-scores[1].sigmoid()[:, None] * slopes * packing).reshape(16, 2)
     found = gradient_stats(setup).numbers()
-    assert found["gradient_at_samples"] == pytest.approx(pull.norm(dim=1).mean().item(), rel=1e-5)
-    at_weight, at_bias = pull.T @ noise.double() / 16, pull.mean(dim=0)
+    assert found["gradient_at_samples"] == pytest.approx(gradient.norm(dim=1).mean().item(), rel=1e-5)
+    at_weight, at_bias = gradient.T @ noise.double() / 16, gradient.mean(dim=0)
     at_weights = math.hypot(at_weight.norm().item(), at_bias.norm().item())
     assert found["gradient_at_weights"] == pytest.approx(at_weights, rel=1e-5)
     probabilities = torch.cat(scores).sigmoid()
@@ -61,11 +61,11 @@ def test_the_probe_of_linear_players_is_known(packing):
     assert found["saturated"] == found["saturated_real"] == found["saturated_fake"] == 0.0
 
 
-def test_a_saturated_discriminator_shows_and_starves_the_minimax_generator():
+def test_a_saturated_discriminator_is_detected_and_the_minimax_gradient_vanishes():
     setup = small(objective="gan:generator=minimax")
     game = setup.game
     before = gradient_stats(setup).numbers()
-    # A discriminator that says -20 of everything is wrong of what is real and sure of it all.
+    # Every score is -20: saturated for real and generated samples alike.
     with torch.no_grad():
         [*game.critic.parameters()][-1].fill_(-20.0)
     after = gradient_stats(setup).numbers()
@@ -75,19 +75,19 @@ def test_a_saturated_discriminator_shows_and_starves_the_minimax_generator():
     assert after["gradient_at_weights"] < 1e-6 * before["gradient_at_weights"]
 
 
-def test_what_answers_the_semi_dual_pulls_at_each_sample_with_slope_one():
-    """d c(x, y) / d x is a unit vector where c is the Euclidean distance, whichever y answers."""
+def test_the_semi_dual_gradient_at_samples_has_norm_one():
+    """The gradient of the Euclidean cost c(x, y) in x is a unit vector for every y."""
     found = gradient_stats(small(objective="semidual")).numbers()
     assert found["gradient_at_samples"] == pytest.approx(1.0, rel=1e-6)
     assert found.keys() == {"gradient_at_samples", "gradient_at_weights"}
 
 
-def test_the_probe_of_a_generator_that_looks_ahead_sees_how_the_critic_will_answer():
-    """Against differences between copies of the game whose critics really make the updates."""
+def test_gradient_stats_of_unrolled_updates_include_the_critics_response():
+    """Against finite differences between copies whose critics are updated."""
     setup = small(unrolled_steps=3, generator="mlp:depth=0", constraint="r1")
     game, source = setup.game, setup.source
     list(train(setup))
-    real, noise = drawn_for_the_probe(game, source, 16)
+    real, noise = diagnosis_batch(game, source, 16)
     batch = with_loss_draws(setup, CriticBatch(real, noise), 7, LOOKING_AHEAD)
 
     def loss_after_the_updates(weights):
@@ -108,38 +108,38 @@ def test_the_probe_of_a_generator_that_looks_ahead_sees_how_the_critic_will_answ
     ]
     found = gradient_stats(setup).numbers()["gradient_at_weights"]
     assert found == pytest.approx(torch.tensor(slopes).norm().item(), rel=0.01)
-    still = gradient_stats(small(unrolled_steps=0, generator="mlp:depth=0", constraint="r1"))
-    assert abs(still.numbers()["gradient_at_weights"] - found) > 0.05 * found
+    plain = gradient_stats(small(unrolled_steps=0, generator="mlp:depth=0", constraint="r1"))
+    assert abs(plain.numbers()["gradient_at_weights"] - found) > 0.05 * found
 
 
 LABELS = DataOptions(condition=("label",))
-GAMES = {
+KINDS = {
     "wasserstein": {"objective": "wasserstein", "constraint": "penalty"},
     "batch norm": {"generator": "mlp:width=8,norm=batch", "critic": "mlp:width=8,norm=batch"},
     "spectral norm, packed": {"objective": "hinge", "constraint": "spectral", "packing": 2},
-    "flipped labels, lazy penalty, looking ahead": {
+    "flipped labels, lazy penalty, unrolled": {
         "objective": "gan:flipping=0.1", "constraint": "r1:every=3", "unrolled_steps": 2, "lr_schedule": "linear"
     },
     "no critic": {"objective": "mmd", "critic": "identity"},
     "energy": {"objective": "energy:pull_away=0.1", "critic": "autoencoder:width=8,code=2", "packing": 2},
     "semi-dual": {"objective": "semidual"},
     "conditional": {"input": LABELS, "mismatch": 0.3, "conditioning": "projection", "objective": "fgan"},
-    "conditional, packed, looking ahead": {
+    "conditional, packed, unrolled": {
         "input": LABELS, "mismatch": 0.3, "objective": "relativistic", "unrolled_steps": 2, "packing": 2,
         "conditioning": "norm", "generator": "mlp:width=8,norm=batch",
     },
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", GAMES)
-def test_a_run_that_is_probed_is_the_run_that_is_not(name):
+@pytest.mark.parametrize("name", KINDS)
+def test_measuring_gradients_does_not_change_training(name):
     states = []
-    for is_probed in (False, True):
-        setup = small(**GAMES[name])
+    for is_measured in (False, True):
+        setup = small(**KINDS[name])
         game = setup.game
         before = torch.get_rng_state()
         for _ in train(setup):
-            if is_probed:
+            if is_measured:
                 first, again = gradient_stats(setup).numbers(), gradient_stats(setup).numbers()
                 assert first == again
                 assert first["gradient_at_weights"] > 0
@@ -149,15 +149,15 @@ def test_a_run_that_is_probed_is_the_run_that_is_not(name):
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
-def test_a_game_that_was_restored_gives_the_numbers_of_the_one_that_was_saved():
-    changes = GAMES["flipped labels, lazy penalty, looking ahead"]
+def test_a_restored_game_gives_the_same_gradient_stats():
+    changes = KINDS["flipped labels, lazy penalty, unrolled"]
     setup, fresh = small(**changes), small(**changes)
     list(train(setup))
     fresh.game.restore(*setup.game.state())
     assert gradient_stats(fresh).numbers() == gradient_stats(setup).numbers()
 
 
-def test_numbers_that_are_not_finite_are_left_out():
+def test_non_finite_numbers_are_omitted():
     setup = small(objective="gan:generator=minimax")
     game = setup.game
     with torch.no_grad():
@@ -168,11 +168,11 @@ def test_numbers_that_are_not_finite_are_left_out():
     assert gradient_stats(setup).numbers() == {}
 
 
-def test_the_probe_is_drawn_under_the_conditions_of_the_data():
-    """And not under any others, which would give another gradient."""
+def test_gradient_stats_use_the_conditions_of_the_real_samples():
+    """Other conditions would give another gradient."""
     setup = small(input=LABELS, conditioning="concat")
     game, source = setup.game, setup.source
-    real, noise = drawn_for_the_probe(game, source, 16)
+    real, noise = diagnosis_batch(game, source, 16)
     fake = game.generate(noise, real.condition)
     loss = softplus(-game.score(*fake)).mean()
     slopes = torch.autograd.grad(loss, [*game.generator.parameters()])

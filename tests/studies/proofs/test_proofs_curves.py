@@ -8,12 +8,12 @@ import pytest
 
 from wgan.errors import UsageError
 from wgan.studies.proofs import curves
-from wgan.studies.proofs.curves import FULL, GAMES, QUICK, Scale, Task, run, run_all, tasks
+from wgan.studies.proofs.curves import FULL, METHODS, QUICK, Scale, Task, run, run_all, tasks
 from wgan.studies.proofs.traces import MEASURED, Trace
 from wgan.training.game import Game
 
 TINY = Scale(steps=6, early=3, late=2, rows=40, seeds=1)
-RING = Task(data="ring", path="ring", game="penalty", seed=3, scale=TINY)
+RING = Task(data="ring", path="ring", method="penalty", seed=3, scale=TINY)
 
 
 @pytest.mark.parametrize("scale", [FULL, QUICK, TINY])
@@ -27,9 +27,9 @@ def test_diagnoses_are_denser_early_and_include_both_ends(scale):
     assert (np.diff(gaps) >= 0).all()
 
 
-@pytest.mark.parametrize("game", GAMES)
-def test_a_task_has_a_reproducible_trace(game):
-    first, second = (run(replace(RING, game=game)) for _ in range(2))
+@pytest.mark.parametrize("method", METHODS)
+def test_a_task_has_a_reproducible_trace(method):
+    first, second = (run(replace(RING, method=method)) for _ in range(2))
     assert first.as_json() == second.as_json()
     assert first.steps == TINY.diagnoses()
     assert np.isfinite(first.of("exact")).all()
@@ -56,11 +56,11 @@ def test_the_raw_curve_is_the_median_of_the_latest_estimates(monkeypatch):
 
 def test_diagnoses_do_not_change_training(monkeypatch):
     ends = []
-    played = Game.update_average
+    update_average = Game.update_average
 
     def last(game, decay):
         ends[:] = [{name: value.detach().clone() for name, value in game.generator.state_dict().items()}]
-        played(game, decay)
+        update_average(game, decay)
 
     monkeypatch.setattr(Game, "update_average", last)
     run(RING)
@@ -120,7 +120,7 @@ def test_the_census_is_read_with_and_without_a_header(tmp_path, first):
     path = tmp_path / "adult.csv"
     path.write_text(first + CENSUS)
     wanted = tasks(adult=path, scale=TINY)
-    assert [task.name for task in wanted if task.data == "adult"] == [f"adult-{game}-0" for game in GAMES]
+    assert [task.name for task in wanted if task.data == "adult"] == [f"adult-{method}-0" for method in METHODS]
     source = wanted[-1].open()
     assert source.size + source.num_held_out == 200
     assert wanted[-1].settings.latent_dim > RING.settings.latent_dim
@@ -144,7 +144,7 @@ def test_no_processes_are_refused():
         run_all([RING], jobs=0)
 
 
-SEEN = {"data": "adult", "game": "gan", "seed": 0, "steps": [1], "seen": dict.fromkeys(MEASURED, (1.0,))}
+STORED = {"data": "adult", "game": "gan", "seed": 0, "steps": [1], "seen": dict.fromkeys(MEASURED, (1.0,))}
 
 
 def test_other_rows_are_another_run(tmp_path, monkeypatch):
@@ -152,7 +152,7 @@ def test_other_rows_are_another_run(tmp_path, monkeypatch):
     path.write_text(CENSUS)
     trained = []
     task = tasks(adult=path, scale=TINY)[-1]
-    monkeypatch.setattr(curves, "run", lambda task: trained.append(task) or Trace.from_json(SEEN))
+    monkeypatch.setattr(curves, "run", lambda task: trained.append(task) or Trace.from_json(STORED))
     run_all([task], folder=tmp_path / "kept")
     run_all([task], folder=tmp_path / "kept")
     assert len(trained) == 1

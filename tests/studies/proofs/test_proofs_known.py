@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from wgan.errors import UsageError
 from wgan.randomness import Randomness
-from wgan.studies.proofs.known import PAIRS, Known, KnownResult, Pair, Repetition, known
+from wgan.studies.proofs.known import PAIRS, KnownDistances, Pair, PairResult, Repetition, known
 from wgan.transport import exact
 
 FLAT = Pair(name="flat", shape="gauss", dimension=2, shift=3.0)
@@ -25,7 +25,9 @@ def repetition(**changes):
 
 
 def found(*repetitions, pair=FLAT):
-    return KnownResult(size=10, critic_steps=1, known=(Known(pair=pair, repetitions=repetitions, confidence=0.95),))
+    return KnownDistances(
+        size=10, critic_steps=1, pairs=(PairResult(pair=pair, repetitions=repetitions, confidence=0.95),)
+    )
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
@@ -69,7 +71,7 @@ def test_squares_of_w2_add_for_translates():
 
 def test_the_interval_equals_scipys():
     values = [1.0, 1.2, 0.7, 1.05]
-    row = Known(pair=FLAT, repetitions=tuple(repetition(exact=value) for value in values), confidence=0.9)
+    row = PairResult(pair=FLAT, repetitions=tuple(repetition(exact=value) for value in values), confidence=0.9)
     low, high = student.interval(0.9, 3, loc=np.mean(values), scale=np.std(values, ddof=1) / 2)
     assert row.interval("exact") == pytest.approx((low, high))
 
@@ -83,7 +85,7 @@ def test_claims_hold_and_depend_on_the_seed_alone():
     assert fresh.holds, fresh
     assert never.holds, never
     assert len(truths) == 2
-    for row in first.known:
+    for row in first.pairs:
         assert row.confidence == pytest.approx(0.975)
         assert (row.of("without_critic") < row.of("certified")).all()
         assert (row.of("certified_floor") <= row.of("floor") + 1e-12).all()

@@ -9,16 +9,16 @@ from scipy.stats import spearmanr
 from wgan.studies.proofs.traces import MEASURED, Trace, Traces
 
 
-def trace(game="penalty", data="ring", seed=0, **changes):
+def trace(method="penalty", data="ring", seed=0, **changes):
     falling = tuple(float(value) for value in np.geomspace(1.0, 0.2, 10))
-    seen = dict.fromkeys(MEASURED, falling)
-    seen |= {"certified": tuple(0.1 * value for value in falling), "exact_floor": (0.1,) * 10, "raw": falling[::-1]}
-    return Trace(data=data, game=game, seed=seed, steps=tuple(range(10, 110, 10)), seen=seen | changes)
+    values = dict.fromkeys(MEASURED, falling)
+    values |= {"certified": tuple(0.1 * value for value in falling), "exact_floor": (0.1,) * 10, "raw": falling[::-1]}
+    return Trace(data=data, method=method, seed=seed, steps=tuple(range(10, 110, 10)), values=values | changes)
 
 
-def all_games(**changes):
-    return [trace(), trace(game="clipping"), trace(game="gan")] if not changes else [
-        trace(**changes), trace(game="clipping"), trace(game="gan")
+def all_methods(**changes):
+    return [trace(), trace(method="clipping"), trace(method="gan")] if not changes else [
+        trace(**changes), trace(method="clipping"), trace(method="gan")
     ]  # fmt: skip
 
 
@@ -45,23 +45,23 @@ def test_a_trace_survives_json_with_missing_numbers():
 def test_numbers_of_another_length_are_refused():
     state = trace().as_json()
     state["seen"]["exact"].pop()
-    with pytest.raises(ValueError, match="other diagnoses"):
+    with pytest.raises(ValueError, match="do not match its diagnoses"):
         Trace.from_json(state)
 
 
 def test_claims_hold_for_curves_that_follow_the_distance():
-    claims = Traces(traces=all_games()).claims()
+    claims = Traces(traces=all_methods()).claims()
     assert len(claims) == 8
     assert all(claim.holds for claim in claims)
 
 
 def test_each_claim_can_fail_alone():
-    shuffled = np.array(trace().seen["certified"])
+    shuffled = np.array(trace().values["certified"])
     late = shuffled.copy()
     late[5:] = late[[7, 5, 6, 9, 8]]
     whole = shuffled[[4, 3, 2, 1, 0, 5, 6, 7, 8, 9]]
-    above = np.array(trace().seen["exact"]) * 1.001
-    raw = {"raw": trace().seen["exact"]}
+    above = np.array(trace().values["exact"]) * 1.001
+    raw = {"raw": trace().values["exact"]}
     for changes, failing in [
         ({"certified": tuple(late)}, {1}),
         ({"certified": tuple(whole)}, {0}),
@@ -69,13 +69,13 @@ def test_each_claim_can_fail_alone():
         (raw, {5}),
         ({"certified": (math.nan,) * 9 + (0.1,)}, {0, 1, 5}),
     ]:
-        claims = Traces(traces=all_games(**changes)).claims()
+        claims = Traces(traces=all_methods(**changes)).claims()
         assert {number for number, claim in enumerate(claims) if not claim.holds} == failing, changes
 
 
 def test_a_claim_fails_for_a_single_data_set():
-    swapped = np.array(trace().seen["certified"])[[4, 3, 2, 1, 0, 5, 6, 7, 8, 9]]
-    traces = [*all_games(), *(trace(data=data) for data in "abcdef"), trace(data="grid", certified=tuple(swapped))]
+    swapped = np.array(trace().values["certified"])[[4, 3, 2, 1, 0, 5, 6, 7, 8, 9]]
+    traces = [*all_methods(), *(trace(data=data) for data in "abcdef"), trace(data="grid", certified=tuple(swapped))]
     first = Traces(traces=traces).claims()[0]
     assert not first.holds
     assert "grid 0.7" in first.measured

@@ -76,8 +76,8 @@ class Number:
         low: The minimum.
         high: The maximum.
         decimals: The number of decimals that all values are rounded to; None if they are not rounded.
-        step: The common step of all values, counted from the minimum, such as a day or 1,000; of floats in units of
-            their last decimal (25 for 0.25 with two decimals). 1 if there is none.
+        step: The common step of all values, counted from the minimum, such as a day or 1,000. That of floats is in
+            units of their last decimal (25 for 0.25 with two decimals). 1 if there is none.
         may_miss: Whether cells may be missing. If so, the column has a one-hot block (present, missing).
         offset: Subtracted exactly from whole numbers before they become floats: the minimum where float64 cannot
             distinguish neighbours, else 0.
@@ -201,7 +201,7 @@ _NUMBER_FIELDS = ("name", "type", "whole", "low", "high", "decimals", "step", "m
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Category:
-    """A column of categories, one-hot encoded. Missing cells are a category of their own.
+    """A column of categories, one-hot encoded. Missing cells are a separate category.
 
     Attributes:
         name: The column's name.

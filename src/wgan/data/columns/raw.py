@@ -33,7 +33,7 @@ class RawTable:
 
 
 def read_frame(frame: object, *, name: str) -> RawTable:
-    """Read a data frame of any library that speaks Arrow's PyCapsule interface (pandas, polars, Arrow).
+    """Read a data frame of any library that supports Arrow's PyCapsule interface (pandas, polars, Arrow).
 
     Raises:
         DataError: A column that Arrow cannot hold, or two columns of one name.
@@ -45,7 +45,7 @@ def read_frame(frame: object, *, name: str) -> RawTable:
     except (pa.ArrowException, ValueError, TypeError, NotImplementedError, OverflowError) as error:
         reason = _mixed_types(frame) or "; ".join(str(part) for part in error.args) or type(error).__name__
         raise DataError(
-            f"{name} cannot be read: {reason}", remedy="Give every column one type and a name of its own."
+            f"{name} cannot be read: {reason}", remedy="Give every column one type and a unique name."
         ) from None
     return typed_table(table, name)
 

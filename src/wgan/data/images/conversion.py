@@ -191,8 +191,8 @@ def conversion_for(survey: Survey, options: DataOptions) -> Conversion:
     """Choose the conversion of all images.
 
     Defaults: grey if all images are grey, RGBA if all have alpha, else RGB with alpha laid over white. The common size
-    if no side is above 128 pixels; a larger common size scaled to 64 pixels on the shorter side, the longer one rounded
-    to a multiple of 8; 64x64 if sizes differ.
+        if no side is above 128 pixels. A larger common size is scaled to 64 pixels on the shorter side, with the longer
+        one rounded to a multiple of 8. 64x64 if sizes differ.
     """
     height, width = options.size
     if (height, width) == (0, 0):

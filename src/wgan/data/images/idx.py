@@ -148,7 +148,7 @@ def _read_numbers(file: gzip.GzipFile, path: Path, shape: tuple[int, ...], offse
 
 def _wrong_length(path: Path, shape: tuple[int, ...], offset: int, end: int, *, more: bool = False) -> DataError:
     wanted = offset + math.prod(shape)
-    found = f"goes on after byte {wanted:,}" if more or end > wanted else f"ends at byte {end:,}"
+    found = f"continues after byte {wanted:,}" if more or end > wanted else f"ends at byte {end:,}"
     return DataError(
         f"{escaped(path)}: its header states {_shown(shape)}, that is {wanted:,} bytes, but the data {found}",
         remedy="The header is wrong, or the file is truncated: download it again.",

@@ -45,8 +45,8 @@ def images_from_array(
     """Make a source from an array of images.
 
     Args:
-        array: Shape (N, H, W), (N, H, W, C) or (N, C, H, W); booleans, integers 0 to 255, floats in [0, 1] or [-1, 1],
-            or any numbers if the options give their range.
+        array: Shape (N, H, W), (N, H, W, C) or (N, C, H, W). Its entries are booleans, integers 0 to 255, floats in [0,
+            1] or [-1, 1], or any numbers if the options give their range.
         labels: Shape (N,), numbers or strings; a table for several labels at once; None if there are none.
         name: As the user called it.
         options: Mode, size and share held out.

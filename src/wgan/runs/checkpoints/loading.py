@@ -76,7 +76,7 @@ def load(
 def settle(
     directory: Path, checkpoint: Checkpoint, *, keep: int = 2, is_regular: Callable[[int], bool] = lambda step: True
 ) -> None:
-    """Bring the folder into its state right after `checkpoint` was saved, before a run goes on from it.
+    """Bring the folder into its state right after `checkpoint` was saved, before a run continues from it.
 
     Temporary folders are removed, damaged checkpoints that were skipped are renamed, and `best.json` is corrected.
 

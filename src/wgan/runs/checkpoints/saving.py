@@ -35,7 +35,7 @@ from wgan.system.storage import (
     write_new,
 )
 
-# Bytes beside the tensors: the header, the facts and the folder.
+# Bytes in addition to the tensors: the header, the facts and the folder.
 _SLACK = 1 << 20
 
 
@@ -58,7 +58,7 @@ def save(
         step: Generator updates done.
         tensors: Named tensors of any shape, dtype and device.
         facts: Plain JSON values; floats are exact.
-        keep: Latest regular checkpoints that are kept, beside the newest and the best.
+        keep: Latest regular checkpoints that are kept, besides the newest and the best.
         score: Of this step, lower being better; None if it was not measured.
         is_regular: Whether a run that is never stopped saves a checkpoint at a step. Others, of stops, are removed by
             the next save, so that the stop leaves no trace.

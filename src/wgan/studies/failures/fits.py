@@ -186,8 +186,8 @@ def divergence_matrix(
         kinds: Divergences, or their names.
 
     Returns:
-        Shape (len(gaussians), len(kinds)), float64, in nats; +inf where the integral does not exist. A fit is the
-        best one in the column of its own divergence.
+        Shape (len(gaussians), len(kinds)), float64, in nats; +inf where the integral does not exist. Each
+        fit has the least value in the column of its own divergence.
 
     Source: Nowozin, Cseke and Tomioka (2016), table 2, lower half.
     """

@@ -98,8 +98,8 @@ class LineMixture:
         """Equally spaced points that resolve the narrowest mode, float64, ascending.
 
         Args:
-            reach: How far they extend beyond the outermost modes, in units of the widest mode's deviation, or of half
-                the mixture's if that is larger, since a Gaussian that covers all modes is as wide.
+            reach: How far they extend beyond the outermost modes, in units of the widest mode's deviation. Half the
+                mixture's deviation is the unit if larger, since a Gaussian that covers all modes is as wide.
 
         Raises:
             UsageError: More points than fit into memory.

@@ -37,7 +37,7 @@ TOYS = ("ring", "grid", "swiss-roll")
 ADULT = "adult"
 """The Adult census, whose file the user provides."""
 
-GAMES: dict[str, dict[str, Any]] = {
+METHODS: dict[str, dict[str, Any]] = {
     "penalty": {
         "constraint": "penalty:weight=1",
         "generator_optimizer": "adam:lr=0.0001,beta1=0.5",
@@ -56,7 +56,7 @@ GAMES: dict[str, dict[str, Any]] = {
         "critic_optimizer": "adam:lr=0.0002,beta1=0.5",
     },
 }
-"""Name to the settings in which runs differ. Constrained critics have five to ten times the learning rate of their
+"""Name of each method to its settings. Constrained critics have five to ten times the learning rate of their
 generators, so that they are close to their optimum at every diagnosis."""
 
 _SLOWER: dict[tuple[str, str], str] = {
@@ -122,27 +122,27 @@ class Task:
     Attributes:
         data: Name of the data.
         path: What is opened: a built-in name or a file.
-        game: A name of `GAMES`.
+        method: A name of `METHODS`.
         seed: Of the run.
         scale: The size of the study.
     """
 
     data: str
     path: str
-    game: str
+    method: str
     seed: int
     scale: Scale
 
     @property
     def name(self) -> str:
         """Name of its file."""
-        return f"{self.data}-{self.game}-{self.seed}"
+        return f"{self.data}-{self.method}-{self.seed}"
 
     @property
     def settings(self) -> Settings:
         """The settings of the run."""
-        chosen = replace(_SHARED, data=self.path, seed=self.seed, steps=self.scale.steps, **GAMES[self.game])
-        slower = _SLOWER.get((self.data, self.game), chosen.generator_optimizer)
+        chosen = replace(_SHARED, data=self.path, seed=self.seed, steps=self.scale.steps, **METHODS[self.method])
+        slower = _SLOWER.get((self.data, self.method), chosen.generator_optimizer)
         latent_dim = _TABLE_NOISE if self.data == ADULT else chosen.latent_dim
         return replace(chosen, generator_optimizer=slower, latent_dim=latent_dim)
 
@@ -170,10 +170,10 @@ def tasks(*, adult: Path | None, scale: Scale, seed: int = 0) -> list[Task]:
         )
     data = {name: name for name in TOYS} | ({} if adult is None else {ADULT: str(adult)})
     return [
-        Task(data=name, path=path, game=game, seed=number, scale=scale)
+        Task(data=name, path=path, method=method, seed=number, scale=scale)
         for number in range(seed, seed + scale.seeds)
         for name, path in data.items()
-        for game in GAMES
+        for method in METHODS
     ]
 
 
@@ -233,14 +233,14 @@ def run(task: Task) -> Trace:
     evaluate = CriticEvaluator(setup, size=task.scale.rows, gap_steps=0, seed=task.settings.seed)
     diagnosed = task.scale.diagnoses()
     estimates: list[float] = []
-    seen: dict[str, list[float]] = {name: [] for name in MEASURED}
+    values: dict[str, list[float]] = {name: [] for name in MEASURED}
 
     def diagnose() -> None:
         evidence = evaluate()
         raw = float(np.median(estimates[-_RECENT:]))
         for name in MEASURED:
             value = raw if name == "raw" else getattr(evidence, name)
-            seen[name].append(float("nan") if value is None else float(value))
+            values[name].append(float("nan") if value is None else float(value))
 
     with setup.game.engine.limits():
         for step in train(setup):
@@ -248,7 +248,11 @@ def run(task: Task) -> Trace:
             if step.number in diagnosed:
                 diagnose()
     return Trace(
-        data=task.data, game=task.game, seed=task.seed, steps=diagnosed, seen={k: tuple(v) for k, v in seen.items()}
+        data=task.data,
+        method=task.method,
+        seed=task.seed,
+        steps=diagnosed,
+        values={name: tuple(numbers) for name, numbers in values.items()},
     )
 
 

@@ -116,7 +116,7 @@ class Repetition:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class PairResult:
     """Repeated measurements of a pair.
 
     Attributes:
@@ -138,27 +138,27 @@ class Known:
         from scipy.special import stdtrit
 
         values = self.of(name)
-        reach = stdtrit(len(values) - 1, (1 + self.confidence) / 2) * values.std(ddof=1) / math.sqrt(len(values))
-        return float(values.mean() - reach), float(values.mean() + reach)
+        half_width = stdtrit(len(values) - 1, (1 + self.confidence) / 2) * values.std(ddof=1) / math.sqrt(len(values))
+        return float(values.mean() - half_width), float(values.mean() + half_width)
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownResult:
+class KnownDistances:
     """The measurements of all pairs.
 
     Attributes:
         size: Samples on each side.
         critic_steps: Updates of each critic.
-        known: The measurements of each pair.
+        pairs: The measurements of each pair.
     """
 
     size: int
     critic_steps: int
-    known: tuple[Known, ...]
+    pairs: tuple[PairResult, ...]
 
     def claims(self) -> tuple[Claim, ...]:
-        """Ŵ is close to the exact distance of its samples, and debiased it is the true distance up to chance."""
-        every = [each for known in self.known for each in known.repetitions]
+        """Ŵ is close to the exact distance of its samples. Debiased, it is the true distance up to sampling error."""
+        every = [each for pair in self.pairs for each in pair.repetitions]
         fitted = min(each.certified / each.exact for each in every)
         fresh = min(each.fresh_certified / each.fresh_exact for each in every)
         above = max(max(each.certified / each.exact, each.fresh_certified / each.fresh_exact) for each in every) - 1
@@ -170,7 +170,7 @@ class KnownResult:
                 holds=fitted >= PROVEN,
             ),
             Claim(
-                text="and that of samples that it never saw",
+                text="a critic at its optimum proves the exact distance of fresh samples",
                 measured=f"Ŵ at least {fresh:.1%} of it",
                 wanted=f"{PROVEN:.0%}",
                 holds=fresh >= PROVEN,
@@ -181,16 +181,16 @@ class KnownResult:
                 wanted="rounding",
                 holds=above <= _ROUNDING,
             ),
-            *(self._truth(known) for known in self.known),
+            *map(self._truth, self.pairs),
         )
 
-    def _truth(self, known: Known) -> Claim:
-        low, high = known.interval("debiased")
+    def _truth(self, found: PairResult) -> Claim:
+        low, high = found.interval("debiased")
         return Claim(
-            text=f"{known.pair.name}: √(Ŵ² − floor²) is the true distance, but for chance",
-            measured=f"{known.of('debiased').mean():.3f}, interval {low:.3f} to {high:.3f}",
-            wanted=f"{known.pair.shift:g} in it, or within {NEAR:.1%}",
-            holds=low - NEAR * known.pair.shift <= known.pair.shift <= high + NEAR * known.pair.shift,
+            text=f"{found.pair.name}: √(Ŵ² − floor²) equals the true distance up to sampling error",
+            measured=f"{found.of('debiased').mean():.3f}, interval {low:.3f} to {high:.3f}",
+            wanted=f"{found.pair.shift:g} in it, or within {NEAR:.1%}",
+            holds=low - NEAR * found.pair.shift <= found.pair.shift <= high + NEAR * found.pair.shift,
         )
 
 
@@ -198,7 +198,7 @@ class KnownResult:
 @on_threads(1)  # small critics, and single-threaded solvers
 def known(
     *, pairs: Sequence[Pair] = PAIRS, size: int = 1_000, repetitions: int = 5, critic_steps: int = 500, seed: int = 0
-) -> KnownResult:
+) -> KnownDistances:
     """Train critics between distributions of known distance, and measure their lower bounds.
 
     In each repetition, two sets are drawn from each distribution. A critic is trained to its optimum on the first set
@@ -225,11 +225,11 @@ def known(
             f"size and repetitions must be at least {_FEWEST}, and there must be a pair, not {size}, {repetitions} and "
             f"{len(pairs)}"
         )
-    return KnownResult(
+    return KnownDistances(
         size=size,
         critic_steps=critic_steps,
-        known=tuple(
-            Known(
+        pairs=tuple(
+            PairResult(
                 pair=pair,
                 repetitions=tuple(
                     _repetition(pair, size, critic_steps, seed, index, number) for number in range(repetitions)

@@ -45,21 +45,21 @@ class Trace:
 
     Attributes:
         data: Name of its data.
-        game: A name of `wgan.studies.proofs.curves.GAMES`.
+        method: A name of `wgan.studies.proofs.curves.METHODS`.
         seed: Of the run.
         steps: Generator updates at each diagnosis.
-        seen: Name in `MEASURED` to a number for each diagnosis; NaN where there is none.
+        values: Name in `MEASURED` to a number for each diagnosis; NaN where there is none.
     """
 
     data: str
-    game: str
+    method: str
     seed: int
     steps: tuple[int, ...]
-    seen: Mapping[str, tuple[float, ...]]
+    values: Mapping[str, tuple[float, ...]]
 
     def of(self, name: str) -> Floats:
         """One number along the run, shape (K,)."""
-        return np.array(self.seen[name], dtype=np.float64)
+        return np.array(self.values[name], dtype=np.float64)
 
     @property
     def at(self) -> Floats:
@@ -82,7 +82,7 @@ class Trace:
         Args:
             name: The number.
             late: Whether to use the later half alone.
-            off_floor: Whether to omit diagnoses at which W1 cannot be told from its floor.
+            off_floor: Whether to omit diagnoses at which the interval of W1 reaches its floor.
 
         Returns:
             Between -1 and 1; NaN if fewer than three diagnoses are left, or one of the series is constant.
@@ -99,8 +99,10 @@ class Trace:
 
     def as_json(self) -> dict[str, Any]:
         """As plain JSON, with None for NaN."""
-        seen = {name: [None if math.isnan(value) else value for value in values] for name, values in self.seen.items()}
-        return {"data": self.data, "game": self.game, "seed": self.seed, "steps": list(self.steps), "seen": seen}
+        seen = {
+            name: [None if math.isnan(value) else value for value in values] for name, values in self.values.items()
+        }
+        return {"data": self.data, "game": self.method, "seed": self.seed, "steps": list(self.steps), "seen": seen}
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Trace:
@@ -111,14 +113,14 @@ class Trace:
             TypeError: A value of another type.
             ValueError: A value of another length.
         """
-        seen = {
+        values = {
             name: tuple(math.nan if value is None else float(value) for value in state["seen"][name])
             for name in MEASURED
         }
         steps = tuple(map(int, state["steps"]))
-        if any(len(values) != len(steps) for values in seen.values()):
-            raise ValueError("a trace with numbers for other diagnoses than its own")
-        return cls(data=state["data"], game=state["game"], seed=int(state["seed"]), steps=steps, seen=seen)
+        if any(len(numbers) != len(steps) for numbers in values.values()):
+            raise ValueError("the numbers of a trace do not match its diagnoses")
+        return cls(data=state["data"], method=state["game"], seed=int(state["seed"]), steps=steps, values=values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,48 +134,54 @@ class Traces:
     traces: Sequence[Trace]
 
     def cells(self) -> dict[tuple[str, str], list[Trace]]:
-        """Data and game to the traces of all seeds."""
+        """Data and method to the traces of all seeds."""
         found: dict[tuple[str, str], list[Trace]] = {}
         for trace in self.traces:
-            found.setdefault((trace.data, trace.game), []).append(trace)
+            found.setdefault((trace.data, trace.method), []).append(trace)
         return found
 
     def claims(self) -> tuple[Claim, ...]:
         """Ŵ ranks samples as the exact distance does and never exceeds it, and losses rank them worse."""
         above = max(trace.above for trace in self.traces)
         claims = [
-            claim for game in CONSTRAINED for claim in (self._ranked(game, late=False), self._ranked(game, late=True))
+            claim
+            for method in CONSTRAINED
+            for claim in (self._ranked(method, late=False), self._ranked(method, late=True))
         ]
         never = Claim(
             text="Ŵ is never above the exact distance",
-            measured=f"at most {above:+.1e} of it, in {sum(len(trace.steps) for trace in self.traces):,} looks",
+            measured=f"at most {above:+.1e} of it, in {sum(len(trace.steps) for trace in self.traces):,} diagnoses",
             wanted="rounding",
             holds=above <= _ROUNDING,
         )
-        return (*claims, never, *(self._worse(game) for game in dict.fromkeys(trace.game for trace in self.traces)))
+        return (
+            *claims,
+            never,
+            *(self._worse(method) for method in dict.fromkeys(trace.method for trace in self.traces)),
+        )
 
-    def _ranked(self, game: str, *, late: bool) -> Claim:
+    def _ranked(self, method: str, *, late: bool) -> Claim:
         means = {
             data: float(np.mean([trace.ranks("certified", late=late) for trace in cell]))
-            for (data, of), cell in self.cells().items()
-            if of == game
+            for (data, name), cell in self.cells().items()
+            if name == method
         }
         worst = min(means, key=lambda data: means[data] if math.isfinite(means[data]) else -2.0)
         wanted = RANKED_LATE if late else RANKED
         return Claim(
-            text=f"{game}: Ŵ ranks a run's samples as exact W1 does{', in its later half' if late else ''}",
+            text=f"{method}: Ŵ ranks a run's samples as exact W1 does{', in its later half' if late else ''}",
             measured=f"{', '.join(f'{data} {mean:.3f}' for data, mean in means.items())}",
             wanted=f"{wanted} on each, in the mean over seeds",
             holds=means[worst] >= wanted,
         )
 
-    def _worse(self, game: str) -> Claim:
+    def _worse(self, method: str) -> Claim:
         bounds, losses = (
-            float(np.mean([trace.ranks(name) for trace in self.traces if trace.game == game]))
+            float(np.mean([trace.ranks(name) for trace in self.traces if trace.method == method]))
             for name in ("certified", "raw")
         )
         return Claim(
-            text=f"{game}: the critic's own estimate ranks them worse",
+            text=f"{method}: the critic's own estimate ranks them worse",
             measured=f"{losses:.3f} against {bounds:.3f} in the mean over all",
             wanted="less",
             holds=losses < bounds,

@@ -2,8 +2,8 @@
 
 A generator in training is a sequence of distributions. Whether its loss decreases as it approaches the data depends on
 the distance that the loss measures: some distances are constant for all distributions with disjoint supports. This
-package contains the paper's example 1, and both halves of each line of its theorem 2: a bound that proves the
-implication, and a sequence that shows that the converse is false.
+package contains the paper's example 1 and both halves of each line of its theorem 2. One is a bound that proves the
+implication, the other a sequence that shows that the converse is false.
 
 Throughout, P_n are the members of a sequence and P is their limit, or the candidate for it.
 

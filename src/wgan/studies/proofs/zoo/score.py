@@ -93,7 +93,7 @@ def confusion(results: Iterable[CaseResult]) -> dict[tuple[Kind, Kind], int]:
 def claims(results: Sequence[CaseResult]) -> list[Claim]:
     """The claims about verdicts, and whether they hold in these runs."""
     right, sound = sum(each.is_right for each in results), [each for each in results if each.expected == "trust"]
-    # "cannot-tell" is no alarm. Its frequency among sound runs is a claim of its own.
+    # "cannot-tell" is no alarm. Its frequency among sound runs is a separate claim.
     alarms = [f"{each.name} ({each.verdict.kind})" for each in sound if each.verdict.kind not in ("trust", _UNDECIDED)]
     undecided = [each.name for each in sound if each.verdict.kind == _UNDECIDED]
     trusted = [each.name for each in results if each.expected != "trust" and each.verdict.kind == "trust"]
@@ -113,7 +113,7 @@ def claims(results: Sequence[CaseResult]) -> list[Claim]:
             holds=not alarms,
         ),
         Claim(
-            text="few sound runs cannot be told",
+            text="few sound runs are undecided",
             measured=", ".join(undecided) or f"none of {len(sound)}",
             wanted=f"at most {DOUBTED:.0%}",
             holds=len(undecided) <= DOUBTED * len(sound),
@@ -125,7 +125,7 @@ def claims(results: Sequence[CaseResult]) -> list[Claim]:
             holds=not trusted,
         ),
         Claim(
-            text="every run is what the table says",
+            text="every run has the state that the table expects",
             measured=", ".join(false) or f"{len(results)} of {len(results)}",
             wanted="all",
             holds=not false,
