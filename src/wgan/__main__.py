@@ -15,12 +15,12 @@ _IO_ENCODING = "PYTHONIOENCODING"
 
 
 def main() -> int:
-    """Run the command of this process's command line, and return the exit code."""
+    """Run the command line of this process and return the exit code."""
     open_closed_descriptors()
-    _leave_ascii()
+    _require_utf8()
     code = _main()
     if "torch" in sys.modules:
-        # Libraries with running threads can abort at exit, which would replace the exit code.
+        # Libraries with running threads can abort when the interpreter exits, which would change the exit code.
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             # A closed stream or a full disk must not change the exit code.
@@ -30,11 +30,11 @@ def main() -> int:
     return code
 
 
-def _leave_ascii() -> None:
-    """Start again in Python's UTF-8 mode where file names and words would be read as ASCII.
+def _require_utf8() -> None:
+    """Restart in Python's UTF-8 mode if file names and arguments would be decoded as ASCII.
 
-    That is so in the POSIX locale with UTF-8 mode and the coercion of the locale switched off. What is printed stays
-    within the encoding of the locale.
+    This happens in the POSIX locale with UTF-8 mode and locale coercion disabled. The output keeps the encoding of the
+    locale.
     """
     if codecs.lookup(sys.getfilesystemencoding()).name != "ascii":
         return

@@ -144,7 +144,7 @@ class TestFitting:
         """
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
-    def test_what_is_known_afterwards(self, fitted):
+    def test_attributes_after_a_fit(self, fitted):
         assert fitted.n_features_in_ == 2
         assert [line["step"] for line in fitted.history_] == [2]
         assert {"estimate", "critic_loss", "generator_loss", "w1"} <= fitted.history_[-1].keys()
@@ -172,7 +172,7 @@ class TestFitting:
         assert torch.equal(torch.get_rng_state(), before[0])
         np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
-    def test_a_small_set_makes_small_batches_unless_told_otherwise(self):
+    def test_batches_are_no_larger_than_the_data_by_default(self):
         WGAN(**SMALL).fit(POINTS[:6])
         with pytest.raises(UsageError, match="batch_size 64"):
             WGAN(**SMALL, batch_size=64).fit(POINTS[:6])
@@ -218,7 +218,7 @@ class TestForms:
         ],
         ids=["float64", "int64", "one axis", "tensor"],
     )
-    def test_points_come_back_as_they_came(self, data):
+    def test_samples_of_points_have_their_type_and_shape(self, data):
         samples = WGAN(**SMALL).fit(data).sample(5)
         assert type(samples) is type(data)
         assert samples.dtype == data.dtype
@@ -234,7 +234,7 @@ class TestForms:
         ],
         ids=["grey", "channels last", "tensor", "channels first"],
     )
-    def test_images_come_back_in_their_axes_and_range(self, data):
+    def test_samples_of_images_have_their_axes_and_range(self, data):
         model = WGAN(**SMALL).fit(data)
         samples = model.sample(5)
         assert type(samples) is type(data)
@@ -290,7 +290,7 @@ class TestForms:
         ],
         ids=["numbers", "mixed", "named", "instants", "dates", "levels", "levels of instants"],
     )
-    def test_pandas_labels_come_back_as_they_came(self, columns, tmp_path):
+    def test_samples_have_the_column_labels_of_the_frame(self, columns, tmp_path):
         frame = pd.DataFrame(RNG.normal(size=(20, 2)), columns=columns)
         model = WGAN(**SMALL).fit(frame)
         pd.testing.assert_index_equal(model.sample(3).columns, columns, exact="equiv")
@@ -321,7 +321,7 @@ class TestForms:
         assert (samples.name, samples.dtype, len(samples)) == (name, pl.String, 4)
         assert model.score(series) <= 0
 
-    def test_what_cannot_be_read_is_told_before_training(self, monkeypatch):
+    def test_unreadable_data_is_refused_before_training(self, monkeypatch):
         monkeypatch.setattr("wgan.estimator.model.train", lambda *given, **more: pytest.fail("it was trained on"))
         for data in (object(), pd.Index([1, 2]), [[1], [1, 2]]):
             with pytest.raises(DataError, match="cannot be read"):

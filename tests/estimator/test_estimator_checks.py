@@ -9,11 +9,11 @@ from wgan import WGAN
 checks = pytest.importorskip("sklearn.utils.estimator_checks")
 
 REFUSED = {
-    "check_fit1d": "a vector is taken: it holds points on the line, and samples come back as a vector",
-    "check_dtype_object": "an array of Python objects is refused: samples come back in the dtype that was fitted, and "
+    "check_fit1d": "a vector is taken: it holds points on the line, and samples are a vector too",
+    "check_dtype_object": "an array of Python objects is refused: samples have the dtype that was fitted, and "
     "objects have none that a network could learn",
 }
-"""Checks that ask for something else than this estimator promises."""
+"""Checks that contradict what this estimator promises."""
 
 
 def test_every_check_of_scikit_learn_passes_or_is_listed_with_its_reason():

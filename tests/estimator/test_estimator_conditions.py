@@ -29,7 +29,7 @@ def labelled() -> WGAN:
     return WGAN(**SMALL).fit(X, Y)
 
 
-def test_labels_are_requested_in_the_form_of_fit(labelled):
+def test_samples_are_drawn_for_labels(labelled):
     assert labelled.classes_.tolist() == [0, 1, 2]
     plain = labelled.sample(6)
     assert (plain.shape, plain.dtype) == ((6, 2), np.float32)
@@ -68,7 +68,7 @@ def test_unknown_conditions_are_refused(labelled, ask, message):
         labelled.sample(**ask)
 
 
-def test_conditions_are_refused_for_an_unconditional_model():
+def test_an_unconditional_model_refuses_conditions():
     model = WGAN(**SMALL).fit(X)
     assert not hasattr(model, "classes_")
     with pytest.raises(UsageError, match="nothing was fitted as y"):
@@ -89,7 +89,7 @@ def test_several_labels_at_once():
 
 @pytest.mark.parametrize("y", [Y, pd.Series(Y, name="kind"), pl.Series("kind", Y), [*map(int, Y)], torch.tensor(Y)])
 @pytest.mark.parametrize("data", [X, FRAME])
-def test_integers_are_classes_in_every_container(data, y):
+def test_integers_are_classes_whatever_their_name(data, y):
     model = WGAN(**SMALL).fit(data, y)
     assert model.classes_.tolist() == [0, 1, 2]
     assert len(model.sample(y=[0, 2, 1])) == 3
@@ -110,7 +110,7 @@ def test_numbers_and_words_are_labels_too():
 
 
 @pytest.mark.parametrize("library", [pd, pl])
-def test_columns_of_a_frame_are_requested_by_name(library):
+def test_columns_of_a_frame_are_conditions_by_name(library):
     frame = FRAME if library is pd else pl.from_pandas(FRAME)
     model = WGAN(**SMALL, settings={"condition": ["job", "age"]}).fit(frame)
     assert [*model.feature_names_in_] == ["pay", "job", "age"]
@@ -135,7 +135,7 @@ def test_labels_given_with_a_frame_are_not_in_its_samples(y):
     assert len(model.sample(2, where={name: "cook"})) == 2
 
 
-def test_labels_can_be_given_with_columns():
+def test_labels_and_columns_are_conditions_together():
     model = WGAN(**SMALL, settings={"condition": ["age"]}).fit(FRAME[["pay", "age"]], FRAME["job"])
     drawn = model.sample(y=["cook"] * 40, where={"age": 33})
     assert [*drawn.columns] == ["pay", "age"]
@@ -164,8 +164,8 @@ def test_labels_that_are_none_are_refused(y, error, message):
         WGAN(**SMALL).fit(X, y)
 
 
-def test_labels_cannot_be_given_with_a_data_name():
-    with pytest.raises(UsageError, match="labels cannot be given with a name or a path"):
+def test_labels_are_refused_for_data_given_by_name():
+    with pytest.raises(UsageError, match="labels cannot be given beside a name or a path"):
         WGAN(**SMALL).fit("ring", Y)
     with pytest.raises(DataError, match="a column and a label are both called 'age'"):
         WGAN(**SMALL).fit(FRAME, FRAME["age"])

@@ -1,7 +1,7 @@
-"""Standard output and standard error that may be closed, full, abandoned by their reader, or of a narrow encoding.
+"""Standard output and standard error that may be closed, full, broken pipes, or of a narrow encoding.
 
-A command's work does not depend on whether what it prints can be written. What cannot be written is dropped, with one
-warning on standard error; a character that the encoding lacks is written as an escape.
+A command must not fail because its output cannot be written. Output that cannot be written is dropped, with one warning
+on standard error. Characters that the encoding lacks are written as escapes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ _DESCRIPTORS = (0, 1, 2)
 
 
 class LenientStream:
-    """A text stream whose writing never raises.
-
-    Everything but writing and flushing is the stream's own.
+    """A text stream that never raises when it is written to. Other operations are those of the stream.
 
     Args:
-        stream: The stream to write to, or None where the process was started with it closed.
+        stream: The stream to write to; None if the process was started with it closed.
 
     Attributes:
-        fault: What the first failed write raised; None as long as all could be written.
+        fault: The error of the first failed write; None if there was none.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -43,7 +41,7 @@ class LenientStream:
 
     @property
     def reader_left(self) -> bool:
-        """Whether the stream is a pipe whose reader has left."""
+        """Whether the stream is a broken pipe."""
         return isinstance(self.fault, BrokenPipeError)
 
     def isatty(self) -> bool:
@@ -54,10 +52,10 @@ class LenientStream:
             return False
 
     def write(self, text: str) -> int:
-        """Write text, as escapes where the encoding lacks a character, or drop it."""
+        """Write text, with escapes for characters that the encoding lacks, or drop it."""
         if self._stream is None or self.fault is not None:
             return len(text)
-        with self._noted():
+        with self._storing_faults():
             try:
                 self._stream.write(text)
             except UnicodeEncodeError:
@@ -70,14 +68,14 @@ class LenientStream:
             self.write(line)
 
     def flush(self) -> None:
-        """Hand what was written to the system, or drop it."""
+        """Flush the stream, or drop its content."""
         if self._stream is not None and self.fault is None:
-            with self._noted():
+            with self._storing_faults():
                 self._stream.flush()
 
     @contextlib.contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Keep the error of a stream that cannot be written, and see that the interpreter does not meet it at exit."""
+    def _storing_faults(self) -> Iterator[None]:
+        """Store the error of a failed write, and keep it from occurring again when the interpreter exits."""
         try:
             yield
         except OSError as error:
@@ -88,19 +86,19 @@ class LenientStream:
             self.fault = OSError(str(error))
 
     def _abandon(self) -> None:
-        # The interpreter flushes its own streams on its way out, and would complain there of what is still in them.
+        # At exit, the interpreter flushes its own streams and would report an error for what is still in them.
         for own in (sys.__stdout__, sys.__stderr__):
             if own is not None and own is self._stream:
                 with contextlib.suppress(OSError, ValueError):
-                    _lead_nowhere(own.fileno())
+                    _redirect_to_null(own.fileno())
 
 
 @contextlib.contextmanager
 def lenient_streams() -> Iterator[tuple[LenientStream, LenientStream]]:
-    """Within the block, nothing that is printed raises.
+    """Replace standard output and standard error by lenient streams within the block.
 
     Yields:
-        The replacements of standard output and standard error.
+        The two streams.
     """
     out, err = LenientStream(sys.stdout), LenientStream(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -110,25 +108,26 @@ def lenient_streams() -> Iterator[tuple[LenientStream, LenientStream]]:
             out.flush()
             if out.fault is not None and not out.reader_left:
                 reason = out.fault.strerror or str(out.fault)
-                err.write(f"wgan: warning: standard output could not be written ({reason}): what is missing is lost\n")
+                err.write(f"wgan: warning: standard output could not be written ({reason}): some output is lost\n")
             err.flush()
 
 
 def open_closed_descriptors() -> None:
-    """Let descriptors 0, 1 and 2 lead nowhere where they are closed.
+    """Open descriptors 0, 1 and 2 on the null device if they are closed.
 
-    The next file that is opened would otherwise get their number, and what a library prints would be written into it.
+    Otherwise the next file that is opened would get one of these numbers, and the output of libraries would be written
+    into it.
     """
     for descriptor in _DESCRIPTORS:
         try:
             os.fstat(descriptor)
         except OSError:
-            _lead_nowhere(descriptor)
+            _redirect_to_null(descriptor)
 
 
-def _lead_nowhere(descriptor: int) -> None:
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    if nowhere != descriptor:
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
+def _redirect_to_null(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)
     os.set_inheritable(descriptor, True)

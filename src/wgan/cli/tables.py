@@ -1,4 +1,4 @@
-"""Tables on the command line: no frames, no colours, at most as wide as the terminal."""
+"""Tables on the command line: without frames and colours, at most as wide as the terminal."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ if TYPE_CHECKING:
     from wgan.evaluation import Marginal
 
 WIDTH = 100
-"""Columns of what is printed where that is no terminal."""
+"""The width if standard output is not a terminal."""
 
-
-_LEAST_NAME = 16
-LONGEST_NAME = 24
-"""Characters of a column's name that are printed, at most."""
+_MIN_NAME = 16
+MAX_NAME = 24
+"""The maximum number of characters of a column's name."""
 
 
 def plain_table() -> Table:
-    """A table without lines, whose columns are two spaces apart."""
+    """A table without lines, its columns two spaces apart."""
     from rich.table import Table
 
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
 
 
 def rendered(table: Table) -> Iterator[str]:
-    """The table as lines of at most 100 columns, or of the terminal's width if that is less."""
+    """The lines of a table, at most 100 characters wide and no wider than the terminal."""
     import io
 
     from rich.console import Console
@@ -43,20 +42,20 @@ def rendered(table: Table) -> Iterator[str]:
 
 
 def shown(value: float | None) -> str:
-    """A number to four significant digits, a dash where there is none."""
+    """A number with four significant digits; a dash for None and NaN."""
     if value is None or math.isnan(value):
         return "–"
-    # Zero is added so that -0 is shown as 0.
+    # Adding zero turns -0.0 into 0.0.
     return f"{value + 0.0:.4g}"
 
 
 def quantile_table(columns: Sequence[Marginal], sides: tuple[str, str], *, with_test: bool = False) -> Table:
-    """The quantiles of columns on two sides, a line for each side.
+    """The quantiles of columns in two samples, a line for each sample.
 
     Args:
-        columns: What was compared.
-        sides: What the two samples are called.
-        with_test: Whether the Kolmogorov-Smirnov statistic and its p-value come first.
+        columns: The columns.
+        sides: The names of the two samples.
+        with_test: Whether to show the Kolmogorov-Smirnov statistic and its p-value.
     """
     from wgan.evaluation.marginals import shown as shown_quantiles
     from wgan.evaluation.marginals import titles
@@ -65,8 +64,8 @@ def quantile_table(columns: Sequence[Marginal], sides: tuple[str, str], *, with_
     tests = ("KS", "p") if with_test else ()
     for title in ("column by itself" if with_test else "quantiles", *tests, "", *titles()):
         is_text = title in ("column by itself", "quantiles", "")
-        # Where dates are too wide for the line, they are cut, and not what they belong to.
-        width = max(len(title), 6) if title in (*tests, "") else _LEAST_NAME if is_text else None
+        # If dates are too wide for the line, the dates are cut, and not the names.
+        width = max(len(title), 6) if title in (*tests, "") else _MIN_NAME if is_text else None
         table.add_column(title, justify="left" if is_text else "right", no_wrap=True, min_width=width)
     for column in columns:
         first = (shortened(column.name), *((f"{column.ks:.2g}", shown_p(column.p_value)) if with_test else ()))
@@ -79,6 +78,6 @@ def quantile_table(columns: Sequence[Marginal], sides: tuple[str, str], *, with_
 
 
 def shortened(name: str) -> str:
-    """A column's name, cut where it is too long for a table."""
+    """A column's name, cut if it is too long for a table."""
     text = escaped(name)
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+    return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}…"

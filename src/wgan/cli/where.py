@@ -1,4 +1,4 @@
-"""Parse `--where` against the names and values of a run's conditions."""
+"""Parses `--where`: conditions and their values, such as hair=red,eyes=green."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def refuse_nameless(words: Sequence[str]) -> None:
-    """Refuse words that cannot be `name=value` for any name.
+    """Refuse words that are not `name=value`, before the names are known.
 
     Raises:
         UsageError: A word without a name or without an equals sign.
@@ -29,29 +29,29 @@ def refuse_nameless(words: Sequence[str]) -> None:
 
 
 def example(conditions: Conditions) -> list[str]:
-    """An example of `--where`: the commonest value of the first category; empty if there is no category."""
+    """An example of `--where`: the most frequent value of the first category; empty without a category."""
     import torch
 
     from wgan.data.codes import words_of
     from wgan.data.columns import Category
 
-    for place, part in enumerate(conditions.parts):
+    for index, part in enumerate(conditions.parts):
         if isinstance(part, Category):
             counts = torch.zeros(part.width, dtype=torch.int64, device="cpu")
-            counts.index_add_(0, conditions.codes[:, place].long(), conditions.counts)
+            counts.index_add_(0, conditions.codes[:, index].long(), conditions.counts)
             return ["--where", f"{part.name}={words_of(part)[int(counts.argmax())]}"]
     return []
 
 
 def asked_for(words: Sequence[str], parts: Sequence[Part]) -> dict[str, list[str]]:
-    """The requested values by name.
+    """The requested values, by name.
 
-    Names and values may contain commas and equals signs. A comma separates two conditions if a known name and an equals
-    sign follow. If an unknown name follows, it separates them unless the comma is part of a known value or of a text.
+    Names and values may contain commas and equals signs. A comma separates two conditions if a known name and an
+    equals sign follow. If another name follows, it separates them unless it continues a known value, or a text.
 
     Args:
         words: `name=value` each, or several with commas between them.
-        parts: The conditions; empty if they are not known.
+        parts: The conditions of the run; empty if they are not known.
 
     Raises:
         UsageError: As `refuse_nameless`.
@@ -66,16 +66,16 @@ def asked_for(words: Sequence[str], parts: Sequence[Part]) -> dict[str, list[str
 
 
 def _pairs(word: str, known: dict[str, Part]) -> Iterator[tuple[str, str]]:
-    """The names and values of one word."""
-    name, value = _parted(word, known)
-    # Each comma after which something could be named.
+    """The names and values in one word."""
+    name, value = _split(word, known)
+    # Split at each comma that a name could follow.
     *pieces, left = re.split(r",(?=[^=]+=)", value)
     begun = ""
     for number, piece in enumerate(pieces):
         begun += piece
         rest = ",".join([*pieces[number + 1 :], left])
-        other, _ = _parted(rest, known)
-        if other in known or ("," not in other and not _goes_on(known.get(name), f"{begun},{other}=")):
+        other, _ = _split(rest, known)
+        if other in known or ("," not in other and not _continues(known.get(name), f"{begun},{other}=")):
             yield name, _trimmed(begun, known.get(name))
             yield from _pairs(rest, known)
             return
@@ -83,8 +83,8 @@ def _pairs(word: str, known: dict[str, Part]) -> Iterator[tuple[str, str]]:
     yield name, _trimmed(begun + left, known.get(name))
 
 
-def _parted(word: str, known: dict[str, Part]) -> tuple[str, str]:
-    """The longest known name that a word begins with, or what comes before its first equals sign, and the rest."""
+def _split(word: str, known: dict[str, Part]) -> tuple[str, str]:
+    """The longest known name that starts a word, or else the text before its first equals sign, and the rest."""
     word = word.lstrip()
     for name in sorted(known, key=len, reverse=True):
         if re.match(rf"{re.escape(name.strip())}\s*=", word):
@@ -93,8 +93,8 @@ def _parted(word: str, known: dict[str, Part]) -> tuple[str, str]:
     return name.strip(), value
 
 
-def _goes_on(part: Part | None, begun: str) -> bool:
-    """Whether a known value begins like this."""
+def _continues(part: Part | None, begun: str) -> bool:
+    """Whether a known value starts with this text."""
     from wgan.data.codes import words_of
     from wgan.data.texts import Text
 
@@ -105,7 +105,7 @@ def _goes_on(part: Part | None, begun: str) -> bool:
 
 
 def _trimmed(value: str, part: Part | None) -> str:
-    """A value without the blanks around it, where these are not its own."""
+    """A value without surrounding blanks, unless a known value has them."""
     from wgan.data.codes import words_of
 
     return value if part is not None and value in words_of(part) else value.strip()

@@ -193,7 +193,7 @@ def decode_batch(
     if not isinstance(decoded, pa.Table):
         return Labelled(values=decoded, words=words)
     columns = {table.field(name): table[name] for table in (decoded, words) for name in table.column_names}
-    order = {name: place for place, name in enumerate(conditions.order)}
+    order = {name: index for index, name in enumerate(conditions.order)}
     fields = sorted(columns, key=lambda field: order.get(field.name, len(order)))
     schema = codec.with_metadata(pa.schema(fields)) if isinstance(codec, _WithSchema) else pa.schema(fields)
     return pa.table([columns[field] for field in fields], schema=schema)

@@ -1,4 +1,4 @@
-"""Text as a condition: embedded by any callable, so that new words can be asked for."""
+"""Text conditions: embedded by any callable, so that new texts can be requested."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class Text:
 
     def codes(self, array: pa.Array) -> NDArray[np.int64]:
         """The index of each cell among the known texts, shape (N,)."""
-        place = {text: number for number, text in enumerate(self.values)}
-        return np.array([place[text] for text in array.to_pylist()], dtype=np.int64)
+        indices = {text: index for index, text in enumerate(self.values)}
+        return np.array([indices[text] for text in array.to_pylist()], dtype=np.int64)
 
     def pick(self, index: NDArray[np.int64]) -> pa.Array:
         """The inverse of `codes`, in the column's type."""

@@ -1,4 +1,4 @@
-"""What `wgan train` shows while it runs: a live view on a terminal, a line now and then anywhere else."""
+"""The progress of `wgan train`: a live view on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _FRAME_SECONDS = 0.25
 _LINE_SECONDS = 10.0
-# Speed is measured over the latest stretch, so that a slow start and a pause to judge are soon forgotten.
+# Speed is averaged over the last seconds, so that a slow start or an evaluation does not distort it for long.
 _SPEED_SECONDS = 30.0
 _MOST_ESTIMATES = 512
 
 
 class LiveView:
-    """Shows the progress of a run, at most four times a second at any speed of the training.
+    """Shows the progress of a run, at most four times a second.
 
     Args:
-        settings: Of the run.
-        described: What the data is, in a line.
-        directory: Where the run keeps its files.
+        settings: The settings of the run.
+        described: A line about the data.
+        directory: The run directory.
         steps: Generator updates of the whole run.
-        console: Where to write; standard output if not given. One that is no terminal gets plain lines.
-        clock: Seconds that only grow, for tests.
-        engine: How its updates are run and why, in a line.
+        console: Where to write; None for standard output. A console that is not a terminal gets plain lines.
+        clock: A monotonic clock, in seconds.
+        engine: A line about the engine.
 
     Example:
         >>> with LiveView(settings, source.describe(), run.directory, settings.steps) as view:  # doctest: +SKIP
@@ -102,9 +102,9 @@ class LiveView:
             self._say(self._line())
 
     def update(self, progress: Progress) -> None:
-        """Take note of an update, and show it if it is time to."""
+        """Record an update, and show it if it is time to."""
         if progress.went_back:
-            # Updates that come again are no measure of the speed.
+            # Repeated updates do not count for the speed.
             self._marks.clear()
         self._step, self._steps = progress.step, progress.steps
         if progress.record is not None and math.isfinite(number(progress.record.get("estimate"))):
@@ -135,7 +135,7 @@ class LiveView:
 
     @property
     def _speed(self) -> float:
-        """Generator updates a second, NaN before there are two moments to compare."""
+        """Generator updates per second; NaN before there are two measurements."""
         if len(self._marks) < 2 or self._marks[-1][0] <= self._marks[0][0]:
             return math.nan
         return (self._marks[-1][1] - self._marks[0][1]) / (self._marks[-1][0] - self._marks[0][0])
@@ -150,7 +150,7 @@ class LiveView:
             return ""
         return f"{speed:.1f} updates/s" if speed >= 1 else f"{1 / speed:.1f} s an update"
 
-    def _judgement(self) -> str:
+    def _evaluation_text(self) -> str:
         if self._evaluation is None:
             return ""
         _, line = self._evaluation
@@ -171,7 +171,7 @@ class LiveView:
         if self._estimates.values:
             parts.append(f"estimate {significant(self._estimates.latest)}")
         if self._evaluation is not None and self._evaluation[0] == self._step:
-            parts.append(self._judgement())
+            parts.append(self._evaluation_text())
         if self._verdict is not None and self._verdict[0] == self._step:
             verdict = self._verdict[1]
             parts.append(f"verdict: {verdict.kind}{f', {verdict.reason}' if self._is_news else ''}")
@@ -194,8 +194,8 @@ class LiveView:
             "time", Text(" · ".join(filter(None, [f"{gone} gone" if gone else "", self._left(), self._pace()])))
         )
         facts.add_row("estimate", self._curve())
-        facts.add_row("judged", self._judged())
-        facts.add_row("verdict", self._thought())
+        facts.add_row("evaluation", self._evaluated())
+        facts.add_row("verdict", self._verdict_text())
         saved = "" if self._saved is None else f" (saved at update {self._saved:,})"
         facts.add_row("files", Text(self._directory).append(saved, style="dim"))
         below = "".join(f"\n{line}" for line in (self._described, self._engine) if line)
@@ -210,12 +210,12 @@ class LiveView:
         drawn = f"  {sparkline(self._estimates.values, room)}" if can_draw else ""
         return Text(f"{significant(self._estimates.latest):<8}", style="bold").append(drawn, style="not bold blue")
 
-    def _judged(self) -> Text:
+    def _evaluated(self) -> Text:
         if self._evaluation is None:
             return Text("not yet", style="dim")
-        return Text(self._judgement()).append(f" (update {self._evaluation[0]:,})", style="dim")
+        return Text(self._evaluation_text()).append(f" (update {self._evaluation[0]:,})", style="dim")
 
-    def _thought(self) -> Text:
+    def _verdict_text(self) -> Text:
         if self._verdict is None:
             return Text("none yet", style="dim")
         step, verdict = self._verdict
@@ -224,7 +224,7 @@ class LiveView:
 
 
 class _Thinning:
-    """A curve of bounded length: when it is full, neighbours are averaged, and later points too before they enter."""
+    """A curve of bounded length. When it is full, neighbours are averaged, and later points before they are added."""
 
     def __init__(self, most: int) -> None:
         self.values: list[float] = []
@@ -244,7 +244,7 @@ class _Thinning:
 
 
 def sparkline(values: list[float], width: int) -> str:
-    """Draw a curve in one line of text: medians of equal stretches, between the least and the greatest of them."""
+    """Draw a curve as one line of text: medians of equal parts, scaled to their range."""
     parts = np.array_split(np.asarray(values, dtype=np.float64), min(width, len(values)))
     medians = np.array([np.median(part) for part in parts])
     low, spread = medians.min(), np.ptp(medians)

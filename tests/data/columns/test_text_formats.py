@@ -277,7 +277,7 @@ def test_text_of_a_data_frame_is_text_unless_an_option_names_it():
     frame = pd.DataFrame({"pay": [f"${row % 40 * 1234.5:,.2f}" for row in range(NUM)], "y": range(NUM)})
     frame["when"] = [f"{row % 28 + 1:02d}.01.2024" for row in range(NUM)]
     raw = read_frame(frame, name="frame")
-    said = r"text such as '.1,234.50' is numbers only under --numeric 'pay'; .* with --date-format 'when=%d.%m.%Y'"
+    said = r"text such as '.1,234.50' is numbers only under numeric=\[.pay.\]; .* with date_format=\[.when=%d.%m.%Y.\]"
     with pytest.warns(DataWarning, match=said):
         detect(raw, DataOptions(held_out=0))
     options = DataOptions(numeric=("pay",), date_format=("when=%d.%m.%Y",))

@@ -252,7 +252,7 @@ def _fit_number(column: TypedColumn, may_miss: bool) -> Number:
 
 
 def _step(column: TypedColumn, present: pa.Array, values: Floats, decimals: int | None) -> int:
-    """The common step of all values, counted from the least; of floats in units of their last decimal place."""
+    """The common step of all values, counted from the minimum; of floats in units of their last decimal place."""
     if not pa.types.is_integer(present.type):
         if decimals is None:
             return 1

@@ -95,9 +95,9 @@ def find_numbers(
     if not forced and _are_identifiers(numbers, body, forms[0], alike):
         return None
     mark = thousands or decimal or "."
-    telling = pc.match_substring(cells, mark)
-    place = pc.index(pc.and_(telling, numbers.is_valid()), pa.scalar(True)).as_py()
-    cell = cells[place if place >= 0 else pc.index(numbers.is_valid(), pa.scalar(True)).as_py()].as_py()
+    has_mark = pc.match_substring(cells, mark)
+    row = pc.index(pc.and_(has_mark, numbers.is_valid()), pa.scalar(True)).as_py()
+    cell = cells[row if row >= 0 else pc.index(numbers.is_valid(), pa.scalar(True)).as_py()].as_py()
     return ParsedNumbers(
         numbers=numbers,
         form=forms[0],

@@ -173,9 +173,9 @@ class Calendar:
         month, _, _ = _months(days)
         below = first + (month - first) // self.months * self.months
         around = [below + shift * self.months for shift in (-1, 0, 1)]
-        places = np.stack([self._day_in(each) * per_day + clock for each in around])
-        nearest = np.abs(places - local).argmin(axis=0)
-        chosen: Whole = np.take_along_axis(places, nearest[None], axis=0)[0]
+        candidates = np.stack([self._day_in(each) * per_day + clock for each in around])
+        nearest = np.abs(candidates - local).argmin(axis=0)
+        chosen: Whole = np.take_along_axis(candidates, nearest[None], axis=0)[0]
         return chosen
 
     def _day_in(self, months: Whole) -> Whole:

@@ -71,7 +71,7 @@ def read_feather(path: Path, *, name: str, header: bool = True) -> RawTable:
                 return typed_table(feather.read_table(file), name)
             is_file = start == b"ARROW1"
             reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
-            batches = (reader.get_batch(place) for place in range(reader.num_record_batches)) if is_file else reader
+            batches = (reader.get_batch(index) for index in range(reader.num_record_batches)) if is_file else reader
             return typed_table(pa.Table.from_batches(within_memory(batches, name), schema=reader.schema), name)
     except DataError:
         raise

@@ -58,10 +58,10 @@ class TableCodec:
         return pa.schema(fields, metadata=_metadata(self.given, schema.names))
 
     def _field(self, field: pa.Field, given: pa.Schema) -> pa.Field:
-        place = given.get_field_index(field.name)
-        if place < 0 or given.field(place).type != field.type:
+        index = given.get_field_index(field.name)
+        if index < 0 or given.field(index).type != field.type:
             return field
-        return given.field(place)
+        return given.field(index)
 
     def compact(self, arrays: Iterable[pa.Array], num_rows: int) -> CompactRows:
         """Encode plain arrays (see `wgan.data.columns.types.to_plain`) as numbers and category codes.

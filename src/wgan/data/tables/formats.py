@@ -174,6 +174,6 @@ def by_text(text: str) -> TableFormat | None:
     return next((known for known in TABLE_FORMATS if known.is_text is not None and known.is_text(text)), None)
 
 
-def _function(place: str) -> Any:  # noqa: ANN401 - a reader or a writer
-    module, _, function = place.partition(":")
+def _function(name: str) -> Any:  # noqa: ANN401 - a reader or a writer
+    module, _, function = name.partition(":")
     return getattr(importlib.import_module(module), function)

@@ -78,8 +78,8 @@ def _object(text: str, name: str, line: int) -> dict[str, Any]:
         try:
             json.dumps(read, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            said = f"{name}, line {line:,}: half of a surrogate pair"
-            raise DataError(said, remedy="Write the whole character.") from None
+            message = f"{name}, line {line:,}: half of a surrogate pair"
+            raise DataError(message, remedy="Write the whole character.") from None
     return read
 
 
@@ -138,7 +138,7 @@ class _Column:
         """All cells in one type.
 
         Raises:
-            DataError: Columns that mix types, such as text and numbers.
+            DataError: Cells of different types, such as text and numbers.
         """
         self.cells += [None] * (rows - self.count)
         self._close()
