@@ -173,8 +173,8 @@ def examined(run, *, every=1_000, without=(), **kind):
 
     Args:
         run: A run directory.
-        every: Generator updates between two looks.
-        without: Names that no look knows.
+        every: Generator updates between two diagnoses.
+        without: Names to omit from every diagnosis.
         kind: As `look` takes it.
     """
     lines = lines_of(run)
