@@ -23,7 +23,7 @@ from wgan.divergences.table import COLUMNS, listing
 from wgan.errors import WganError
 from wgan.evaluation.metrics import METRICS
 from wgan.kernels import KERNELS
-from wgan.settings import FIXED, DataOptions, Settings
+from wgan.settings import RESUME_OPTIONS, DataOptions, Settings
 from wgan.settings.fields import Range
 from wgan.settings.recipes import RECIPES
 from wgan.settings.registry import Registry
@@ -159,7 +159,9 @@ def reference() -> str:
         [f"`{name}`", f"`{recipe.settings.data}`" if recipe.settings.data else "any", recipe.line]
         for name, recipe in RECIPES.items()
     ]
-    resumable = [f"`{field.name}`" for field in dataclasses.fields(Settings) if field.name not in (*FIXED, "input")]
+    in_file = [item.name for item in dataclasses.fields(Settings) if item.metadata["resume"] == "file"]
+    by_option = ", ".join(f"`{name}`" for name in RESUME_OPTIONS)
+    by_file = ", ".join(f"`{name}`" for name in in_file if name != "input")
     sections = [
         OPENING,
         "## Recipes",
@@ -193,7 +195,8 @@ def reference() -> str:
         registry_table(KERNELS),
         "## Settings",
         settings_table(Settings),
-        f"A run may be resumed under other values of {', '.join(resumable)}. All other settings are fixed.",
+        f"A run may be resumed under other values of {by_option}, given with `--resume`, and of {by_file}, "
+        "only by editing the run's `settings.toml`. All other settings are fixed.",
         "### How data is read",
         "In a settings file these are in the table `[input]`.",
         settings_table(DataOptions),

@@ -143,7 +143,7 @@ def main() -> int:
     if unknown := set(given.names) - known.keys():
         parser.error(f"no such recipe: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     source = open_data("ring", DataOptions(), seed=0)
-    evaluate = SampleEvaluator(source, size=2500, seed=0, rounds=4)
+    evaluate = SampleEvaluator(source, size=2500, seed=0, repeats=4)
     rows = kept()
     for name in given.names or known:
         settings = replace(known[name], steps=given.steps, threads=1, device="cpu", engine="eager", precision="float32")

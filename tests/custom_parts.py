@@ -1,4 +1,4 @@
-"""Parts of a user's own, as a user would write them: for the tests of what takes them."""
+"""Parts as a user writes them, for tests."""
 
 import functools
 import itertools
@@ -13,11 +13,11 @@ from wgan.objectives import Objective
 ADAMW = functools.partial(torch.optim.AdamW, lr=1e-3)
 
 
-class Mine(Objective):
-    """A game that is not in the table, and no dataclass."""
+class MyLoss(Objective):
+    """An objective that is not registered, and not a dataclass."""
 
     unit = "my distance"
-    title = "my game"
+    title = "my objective"
 
     def critic_loss(self, real, fake, drawn=None):
         return fake.mean() - real.mean()
@@ -40,7 +40,7 @@ class Drift(Constraint):
 
 
 def dense(*sizes, seed=0):
-    """A chain of fully connected layers that initialises its weights."""
+    """Fully connected layers with ReLU between them; the initial weights follow from the seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         layers = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
@@ -48,25 +48,25 @@ def dense(*sizes, seed=0):
 
 
 class ConvCritic(nn.Module):
-    """A critic of 12×12 images in grey, which calls `view` as many do."""
+    """A critic of grey images (12 × 12 pixels) that calls `view`."""
 
-    def __init__(self, told=0):
+    def __init__(self, condition_size=0):
         super().__init__()
         self.convolutions = nn.Sequential(nn.Conv2d(1, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 4, 3, 2, 1), nn.ReLU())
-        self.score = nn.Linear(36 + told, 1)
+        self.score = nn.Linear(36 + condition_size, 1)
 
     def forward(self, images, condition=None):
-        seen = self.convolutions(images)
-        seen = seen.view(len(seen), -1)
-        return self.score(seen if condition is None else torch.cat([seen, condition], dim=1)).squeeze(1)
+        features = self.convolutions(images)
+        features = features.view(len(features), -1)
+        return self.score(features if condition is None else torch.cat([features, condition], dim=1)).squeeze(1)
 
 
-class ToldGenerator(nn.Module):
-    """A generator of 12×12 images with a condition in addition to the noise."""
+class ConditionalGenerator(nn.Module):
+    """A generator of images (12 × 12 pixels) from noise and a condition."""
 
-    def __init__(self, latent_dim, told):
+    def __init__(self, latent_dim, condition_size):
         super().__init__()
-        self.layer = nn.Linear(latent_dim + told, 144)
+        self.layer = nn.Linear(latent_dim + condition_size, 144)
 
     def forward(self, noise, condition):
         return self.layer(torch.cat([noise, condition], dim=1)).tanh()
@@ -83,8 +83,8 @@ class BatchSpread(nn.Module):
         return self.layers(torch.cat([points, points.std(dim=0).mean().expand(len(points), 1)], dim=1))
 
 
-class Counting(nn.Module):
-    """A critic whose buffer changes and is in no checkpoint."""
+class ChangingBuffer(nn.Module):
+    """A critic with a buffer that changes and is not persistent."""
 
     def __init__(self):
         super().__init__()
@@ -97,7 +97,7 @@ class Counting(nn.Module):
 
 
 class Pair(nn.Linear):
-    """A critic that returns two things."""
+    """A critic that returns a tuple."""
 
     def forward(self, points):
         return super().forward(points), points

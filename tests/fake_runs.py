@@ -1,4 +1,4 @@
-"""Run directories as training would leave them, without training."""
+"""Run directories as training leaves them, without training."""
 
 import json
 
@@ -17,7 +17,7 @@ def ring(num, rng, spread=0.02, radius=2.0):
 
 
 def garments(num, rng, blur=0.0):
-    """Grey 28×28 pictures of shirts, boots and bags, drawn from rectangles."""
+    """Grey images (28 × 28 pixels) of shirts, boots and bags, made of rectangles."""
     images = np.zeros((num, 28, 28, 1))
     for image in images:
         shade, kind = rng.uniform(110, 250), rng.integers(0, 3)
@@ -51,7 +51,7 @@ def census(num, rng, drift=0.0):
 
 
 def draw(kind, num, rng, share):
-    """Samples as a generator that has gone `share` of its way would draw them."""
+    """Samples of an imagined generator after a share of its training."""
     if kind == "points":
         return ring(num, rng, 0.02 + 0.6 * (1 - share) ** 2, 2 * (0.4 + 0.6 * share))
     return garments(num, rng, 1 - share) if kind == "images" else census(num, rng, 1 - share)
@@ -69,7 +69,7 @@ def fake_run(
     packing=1,
     frames=1,
 ):
-    """A run directory as training would leave it, without training."""
+    """A run directory as training leaves it, without training."""
     rng = np.random.default_rng(0)
     made = steps if made is None else made
     directory.mkdir(parents=True)
@@ -117,18 +117,18 @@ def lines_of(run):
 
 
 def rewrite(run, lines):
-    """Give a run another record."""
+    """Replace the record of a run."""
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def look(step, *, factor=1.0, share=0.9, rows=1_000):
-    """The evidence that a run records at a diagnosis.
+def diagnosis_line(step, *, factor=1.0, share=0.9, rows=1_000):
+    """The numbers that a run records with a diagnosis.
 
     Args:
         step: Generator updates; the exact distance falls along them from 2 to 0.1.
-        factor: Of the distances.
-        share: What the critic proves of them.
-        rows: Looked at on each side.
+        factor: All distances are multiplied by it.
+        share: Share of the exact distance that the critic proves.
+        rows: Real rows, and samples, of the diagnosis.
     """
     exact = factor * (1.9 * np.exp(-step / 900) + 0.1)
     return {
@@ -168,18 +168,18 @@ def look(step, *, factor=1.0, share=0.9, rows=1_000):
     }
 
 
-def examined(run, *, every=1_000, without=(), **kind):
-    """The run with a diagnosis of its critic at regular updates.
+def with_diagnoses(run, *, every=1_000, without=(), **kind):
+    """Add diagnoses to the record of a run, and return the run.
 
     Args:
         run: A run directory.
         every: Generator updates between two diagnoses.
-        without: Names to omit from every diagnosis.
-        kind: As `look` takes it.
+        without: Numbers to leave out.
+        kind: Keyword arguments of `diagnosis_line`.
     """
     lines = lines_of(run)
     for line in lines:
         if line["step"] % every == 0:
-            line |= {name: value for name, value in look(line["step"], **kind).items() if name not in without}
+            line |= {name: value for name, value in diagnosis_line(line["step"], **kind).items() if name not in without}
     rewrite(run, lines)
     return run

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from wgan import errors
+from wgan.system.lazy import lazy_names
 
 if TYPE_CHECKING:
     from wgan import (
@@ -33,47 +34,6 @@ if TYPE_CHECKING:
     from wgan.settings.recipes import recipe
     from wgan.settings.registry import register
     from wgan.training import Setup, Step, train
-
-# Fetched at their first use, so that `import wgan` and `wgan --help` do not import torch.
-_NAMES = {
-    "WGAN": "estimator",
-    "DataOptions": "settings",
-    "Settings": "settings",
-    "Setup": "training",
-    "Step": "training",
-    "begin": "runs",
-    "evaluate": "runs",
-    "finish": "runs",
-    "load": "runs",
-    "open_data": "data",
-    "recipe": "settings.recipes",
-    "register": "settings.registry",
-    "resume": "runs",
-    "setup": "runs",
-    "train": "training",
-}
-_ROOMS = (
-    "batch",
-    "constraints",
-    "data",
-    "divergences",
-    "errors",
-    "estimator",
-    "evaluation",
-    "figures",
-    "kernels",
-    "networks",
-    "objectives",
-    "optimizers",
-    "randomness",
-    "report",
-    "runs",
-    "settings",
-    "studies",
-    "training",
-    "transport",
-    "trust",
-)
 
 __all__ = [
     "WGAN",
@@ -118,21 +78,25 @@ def _in_python(text: str, spelling: errors.Spelling | None) -> str:
 
 errors.WganError.in_python = staticmethod(_in_python)
 
+# Imported at their first use, so that `import wgan` and `wgan --help` do not import torch.
+_find, __dir__ = lazy_names(
+    __name__,
+    {
+        "data": "open_data",
+        "estimator": "WGAN",
+        "runs": "begin evaluate finish load resume setup",
+        "settings": "DataOptions Settings",
+        "settings.recipes": "recipe",
+        "settings.registry": "register",
+        "training": "Setup Step train",
+    },
+    submodules=[*__all__, "batch", "estimator", "randomness", "__version__"],
+)
+
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
-    if name in _NAMES:
-        value = getattr(importlib.import_module(f"wgan.{_NAMES[name]}"), name)
-    elif name in _ROOMS:
-        value = importlib.import_module(f"wgan.{name}")
-    elif name == "__version__":
-        from importlib.metadata import version
+    if name != "__version__":
+        return _find(name)
+    from importlib.metadata import version
 
-        value = version("wgan")
-    else:
-        raise AttributeError(f"module 'wgan' has no attribute '{name}'")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*__all__, "__version__"})
+    return version("wgan")

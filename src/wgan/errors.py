@@ -25,8 +25,14 @@ class WganError(Exception):
         message: What was expected, what was found, and where. One line, unless several faults are listed.
         remedy: What the user can do about it. May be empty.
 
+    `message`, `remedy` and `text` name options of the command line, and are what the command line prints. `in_full` is
+    `text` in one line, for messages within messages and lists. `str(error)` names parameters of Python, and is what a
+    traceback shows.
+
     Attributes:
-        text: Message and remedy with the options of the command line.
+        message: As given.
+        remedy: As given.
+        text: Message, and remedy on a second line.
         spelling: How settings are written in `str`; None for `name=value`.
         in_python: Rewrites options as Python parameters. The package sets it, because settings are on a higher floor.
     """
@@ -47,7 +53,7 @@ class WganError(Exception):
 
     @property
     def in_full(self) -> str:
-        """Message and remedy in one line."""
+        """Message and remedy in one line, with the options of the command line."""
         end = "" if self.message.endswith((".", "!", "?", ":")) else "."
         return f"{self.message}{end} {self.remedy}" if self.remedy else self.message
 

@@ -28,7 +28,7 @@ class Optimizer(Protocol):
 
     @property
     def lr(self) -> float:
-        """As above."""
+        """The learning rate at the start of a run."""
         ...
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

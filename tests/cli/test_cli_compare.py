@@ -1,4 +1,4 @@
-"""`wgan compare`: its picture, table, messages and errors."""
+"""The plots and tables of `wgan compare`, and its refusals."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fake_runs import examined, fake_run, lines_of, rewrite
+from fake_runs import fake_run, lines_of, rewrite, with_diagnoses
 from wgan import figures
 from wgan.cli.compare import CompareOptions
 from wgan.cli.main import main
@@ -21,24 +21,24 @@ from wgan.runs.record import Journal
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
-    """Three runs on the same data: a good one, one of which the critic is weak, and one without evidence."""
+    """Three runs on the same data: a good one, one with a weak critic, and one without evidence."""
     folder = tmp_path_factory.mktemp("compared")
-    examined(fake_run(folder / "good", steps=4_000, constraint="penalty:weight=0.1"))
-    examined(fake_run(folder / "weak", steps=4_000), factor=1.05, share=0.4)
+    with_diagnoses(fake_run(folder / "good", steps=4_000, constraint="penalty:weight=0.1"))
+    with_diagnoses(fake_run(folder / "weak", steps=4_000), factor=1.05, share=0.4)
     fake_run(folder / "old", steps=1_000)
     return folder
 
 
 @pytest.fixture
 def runs(originals, tmp_path, monkeypatch):
-    """A folder of one's own with the three runs, to be in."""
+    """A copy of the folder with the three runs, which is the working directory."""
     folder = shutil.copytree(originals, tmp_path / "runs")
     monkeypatch.chdir(folder)
     return folder
 
 
 @pytest.fixture
-def said(capsys):
+def printed(capsys):
     def run(*words):
         code = main(["compare", *map(str, words)])
         captured = capsys.readouterr()
@@ -63,8 +63,8 @@ def row(out, name):
     return next(line.split() for line in out.splitlines() if line.startswith(f"{name} "))
 
 
-def test_the_table_has_the_last_evidence_of_each_run(said, runs):
-    code, out, err = said("good", "weak")
+def test_the_table_has_the_last_numbers_of_each_run(printed, runs):
+    code, out, err = printed("good", "weak")
     assert (code, err) == (0, "")
     exact = 1.9 * np.exp(-4_000 / 900) + 0.1
     assert row(out, "good") == [
@@ -79,10 +79,10 @@ def test_the_table_has_the_last_evidence_of_each_run(said, runs):
     assert max(map(len, out.splitlines())) <= 100
 
 
-def test_runs_are_ranked_and_overlapping_intervals_are_reported(said, runs):
-    # The intervals reach into one another, but neither distance is in the other's.
-    examined(runs / "weak", factor=1.15, share=0.4)
-    _, out, _ = said("weak", "good")
+def test_runs_with_overlapping_intervals_share_a_rank(printed, runs):
+    # The intervals overlap, but neither contains the other distance.
+    with_diagnoses(runs / "weak", factor=1.15, share=0.4)
+    _, out, _ = printed("weak", "good")
     text = " ".join(out.split())
     assert "nearest to the data by exact W1: good 0.122 < weak 0.141" in text
     assert "not distinguishable from good, since their 95 % intervals overlap: weak" in text
@@ -90,20 +90,20 @@ def test_runs_are_ranked_and_overlapping_intervals_are_reported(said, runs):
     assert "weak 0.0563 < good 0.11" in text
 
 
-def test_disjoint_intervals_are_not_reported_as_overlapping(said, runs):
-    examined(runs / "weak", factor=3.0)
-    _, out, _ = said("weak", "good")
+def test_runs_with_disjoint_intervals_are_ranked(printed, runs):
+    with_diagnoses(runs / "weak", factor=3.0)
+    _, out, _ = printed("weak", "good")
     assert "overlap" not in out
 
 
-def test_runs_at_their_floor_are_named(said, runs):
-    assert "as near as" not in said("good", "weak")[1]
-    examined(runs / "good", factor=0.5)
-    assert "as near as other real rows: good" in " ".join(said("good", "weak")[1].split())
+def test_runs_at_their_floor_are_named(printed, runs):
+    assert "as near as" not in printed("good", "weak")[1]
+    with_diagnoses(runs / "good", factor=0.5)
+    assert "as near as other real rows: good" in " ".join(printed("good", "weak")[1].split())
 
 
-def test_runs_with_uninformative_exact_distances_are_ranked_by_sliced_ones(said, runs):
-    def beside(name, sliced=None):
+def test_runs_at_the_floor_of_exact_w1_are_ranked_by_sliced_w1(printed, runs):
+    def in_runs(name, sliced=None):
         path = runs / name / "metrics.jsonl"
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         for line in lines:
@@ -112,29 +112,29 @@ def test_runs_with_uninformative_exact_distances_are_ranked_by_sliced_ones(said,
                 line |= {} if sliced is None else {"sliced": sliced, "sliced_floor": 0.1}
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
-    beside("good")
-    beside("weak")
-    text = " ".join(said("good", "weak")[1].split())
+    in_runs("good")
+    in_runs("weak")
+    text = " ".join(printed("good", "weak")[1].split())
     assert "nearest to the data by exact W1: good" in text
     assert "this ranking is not informative: in so many dimensions the exact W1 cannot tell samples from noise" in text
     assert "as near as other real rows" not in text
     assert "nearest neighbours alone give nearly all of it" in text
-    beside("good", 0.29)
-    beside("weak", 0.12)
-    text = " ".join(said("good", "weak")[1].split())
+    in_runs("good", 0.29)
+    in_runs("weak", 0.12)
+    text = " ".join(printed("good", "weak")[1].split())
     assert "nearest to the data by sliced W1: weak 0.12 < good 0.29" in text
     assert "as near as other real rows: weak" in text
 
 
-def test_one_run_is_in_no_order(said, runs):
-    code, out, err = said("good")
+def test_a_single_run_is_not_ranked(printed, runs):
+    code, out, err = printed("good")
     assert (code, err) == (0, "")
     assert "good" in out
     assert "nearest to the data" not in out
 
 
-def test_a_run_without_evidence_is_named_and_shown_as_missing(said, runs):
-    code, out, err = said("good", "old")
+def test_a_run_without_evidence_is_named_and_shown_as_missing(printed, runs):
+    code, out, err = printed("good", "old")
     assert code == 0
     assert "wgan: warning: old: it has recorded no evidence and is not drawn: it is of an earlier" in err
     assert row(out, "old")[:3] == ["old", "1,000", "–"]
@@ -156,18 +156,18 @@ def test_a_run_without_evidence_is_named_and_shown_as_missing(said, runs):
         ),
     ],
 )
-def test_a_run_without_evidence_has_a_reason_and_a_remedy(said, runs, settings, split, events, reason):
+def test_a_run_without_evidence_gets_a_reason_and_a_remedy(printed, runs, settings, split, events, reason):
     setting(runs / "old", "seed = 0\n", f"seed = 0\n{settings}\n")
     source(runs / "old", split=split)
     for event in events:
         Journal(runs / "old" / "events.jsonl").add(event, 37, message="it did")
-    code, _, err = said("old")
+    code, _, err = printed("old")
     assert code == 0
     assert f"wgan: warning: old: it has recorded no evidence and is not drawn: {reason}" in err
 
 
-def test_json_equals_the_tables(said, runs):
-    code, out, _ = said("good", "weak", "old", "--json")
+def test_json_holds_the_numbers_of_the_tables(printed, runs):
+    code, out, _ = printed("good", "weak", "old", "--json")
     found = json.loads(out)
     assert code == 0
     assert [run["run"] for run in found["runs"]] == ["good", "weak", "old"]
@@ -189,8 +189,8 @@ def test_json_equals_the_tables(said, runs):
 @pytest.mark.parametrize(
     ("ending", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("html", b"<!doctype html>"), ("SVG", b"<?xml")]
 )
-def test_runs_are_drawn(said, runs, ending, begins):
-    code, out, _ = said("good", "weak", "--out", f"drawn.{ending}")
+def test_the_plot_shows_every_run(printed, runs, ending, begins):
+    code, out, _ = printed("good", "weak", "--out", f"drawn.{ending}")
     content = (runs / f"drawn.{ending}").read_bytes()
     assert code == 0
     assert f"drawn: drawn.{ending}" in out
@@ -203,10 +203,10 @@ def test_runs_are_drawn(said, runs, ending, begins):
 
 
 @pytest.mark.parametrize("axis", ["updates", "seconds"])
-def test_both_axes(said, runs, axis, monkeypatch):
+def test_the_axis_is_updates_or_seconds(printed, runs, axis, monkeypatch):
     drawn, make = [], figures.overlay
     monkeypatch.setattr(figures, "overlay", lambda runs, **more: drawn.append((runs, more)) or make(runs, **more))
-    assert said("good", "old", "weak", "--out", "drawn.png", "--axis", axis)[0] == 0
+    assert printed("good", "old", "weak", "--out", "drawn.png", "--axis", axis)[0] == 0
     ((good, weak), more), *_ = drawn
     steps = np.arange(1_000, 4_001, 1_000)
     np.testing.assert_allclose(good.at, steps if axis == "updates" else steps / 66)
@@ -215,10 +215,10 @@ def test_both_axes(said, runs, axis, monkeypatch):
     assert more["across"] == ("generator updates" if axis == "updates" else "seconds of training")
 
 
-def test_diagnoses_without_a_known_time_are_omitted_and_reported(said, runs):
+def test_diagnoses_without_a_time_are_left_out_and_named(printed, runs):
     events = (runs / "good" / "events.jsonl").read_text().splitlines()
     (runs / "good" / "events.jsonl").write_text("\n".join(events[:3]) + "\n")
-    code, _, err = said("good", "weak", "--axis", "seconds", "--out", "drawn.svg")
+    code, _, err = printed("good", "weak", "--axis", "seconds", "--out", "drawn.svg")
     assert code == 0
     assert "good: its events give the time of 2 of 4 diagnoses" in err
     found = read_runs([runs / "good"])[0].bracket(by_seconds=True)
@@ -226,7 +226,7 @@ def test_diagnoses_without_a_known_time_are_omitted_and_reported(said, runs):
     assert len(found.exact) == len(found.floor) == 2
 
 
-def test_time_between_events_is_between_their_times(runs):
+def test_times_between_events_are_interpolated(runs):
     record = read_record(runs / "good")
     np.testing.assert_allclose(seconds_at(record, np.array([0.0, 500.0, 4_000.0])), [0, 500 / 66, 4_000 / 66])
     assert np.isnan(seconds_at(record, np.array([4_001.0]))).all()
@@ -234,11 +234,11 @@ def test_time_between_events_is_between_their_times(runs):
     assert np.isnan(seconds_at(record, np.array([0.0]))).all()
 
 
-def test_an_unfinished_last_line_is_ignored(said, runs):
+def test_a_run_is_compared_at_every_stage_of_training(printed, runs):
     rewrite(runs / "weak", lines_of(runs / "weak")[:250])
     with (runs / "weak" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 2510, "esti')
-    code, out, err = said("good", "weak")
+    code, out, err = printed("good", "weak")
     assert (code, err) == (0, "")
     assert row(out, "weak")[1] == "2,000"
 
@@ -261,9 +261,9 @@ CODEC = PointsCodec(
     ],
     ids=["kind", "scaling", "rows", "conditions", "packing"],
 )
-def test_other_data_is_on_another_axis(said, runs, change, message):
+def test_runs_on_different_data_are_refused_in_one_plot(printed, runs, change, message):
     change(runs / "weak")
-    code, out, err = said("good", "weak", "--out", "drawn.png")
+    code, out, err = printed("good", "weak", "--out", "drawn.png")
     assert (code, out) == (2, "")
     assert "'weak' is not comparable with 'good': " in err
     assert message in err
@@ -271,39 +271,39 @@ def test_other_data_is_on_another_axis(said, runs, change, message):
     assert not (runs / "drawn.png").exists()
 
 
-def test_a_scaling_that_rounds_otherwise_is_the_same(said, runs):
+def test_rounding_differences_of_the_scaling_are_the_same_data(printed, runs):
     for name, factor in (("good", 1.0), ("weak", 1 + 1e-15)):
         state = CODEC.state()
         state["scaling"]["spread"] = [spread * factor for spread in state["scaling"]["spread"]]
         source(runs / name, codec=state)
-    assert said("good", "weak")[0] == 0
+    assert printed("good", "weak")[0] == 0
 
 
-def test_rows_held_out_by_another_seed_are_the_same_data_with_a_note(said, runs):
+def test_other_held_out_rows_are_the_same_data_with_a_note(printed, runs):
     source(runs / "weak", fingerprint="00" * 16)
     setting(runs / "weak", "seed = 0", "seed = 1")
-    code, _, err = said("good", "weak")
+    code, _, err = printed("good", "weak")
     assert code == 0
     assert "seeds or held-out shares differ" in err
     source(runs / "weak", name="another file")
-    assert said("good", "weak")[0] == 2
+    assert printed("good", "weak")[0] == 2
 
 
-def test_different_numbers_of_held_out_rows_are_reported(said, runs):
-    examined(runs / "weak", rows=500)
-    code, _, err = said("good", "weak")
+def test_different_numbers_of_rows_are_noted(printed, runs):
+    with_diagnoses(runs / "weak", rows=500)
+    code, _, err = printed("good", "weak")
     assert code == 0
     assert "numbers of held-out rows differ (1,000 in good, 500 in weak)" in err
 
 
-def test_without_exact_distances_sliced_ones_are_shown_and_ranked(said, runs):
+def test_without_exact_distances_sliced_ones_are_shown_and_ranked(printed, runs):
     for name, value in (("good", 0.3), ("weak", 0.2)):
         lines = lines_of(runs / name)
         for line in lines:
             if line.pop("exact", None):
                 line.update(sliced=value, sliced_floor=0.01)
         rewrite(runs / name, lines)
-    _, out, _ = said("good", "weak")
+    _, out, _ = printed("good", "weak")
     assert "sliced W1" in out
     assert "nearest to the data by sliced W1: weak 0.2 < good 0.3" in out
 
@@ -328,7 +328,7 @@ def test_without_exact_distances_sliced_ones_are_shown_and_ranked(said, runs):
         (["damaged"], 5, "is damaged: 2 lines cannot be read"),
     ],
 )
-def test_unusable_runs_and_options_are_refused(said, runs, words, code, message):
+def test_invalid_arguments_are_refused(printed, runs, words, code, message):
     (runs / "folder.png").mkdir()
     for name in ("source", "gone", "settings", "damaged"):
         shutil.copytree(runs / "old", runs / name)
@@ -337,39 +337,39 @@ def test_unusable_runs_and_options_are_refused(said, runs, words, code, message)
     (runs / "settings" / "settings.toml").write_text("not = [toml")
     with (runs / "damaged" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 1, "es\nnull\n{"step": 20')
-    found = said(*words)
+    found = printed(*words)
     assert (found[0], found[1]) == (code, "")
     assert message in found[2]
     assert "Traceback" not in found[2]
 
 
-def test_too_many_runs_for_one_picture_can_still_be_tabled(said, runs):
+def test_more_runs_than_fit_into_one_plot_get_a_table(printed, runs):
     for place in range(12):
         shutil.copytree(runs / "good", runs / f"good-{place}")
     many = ["good", *(f"good-{place}" for place in range(12))]
-    code, _, err = said(*many, "--out", "drawn.png")
+    code, _, err = printed(*many, "--out", "drawn.png")
     assert code == 2
     assert "13 runs are too many for one picture: at most 12" in err
-    assert said(*many)[0] == 0
+    assert printed(*many)[0] == 0
 
 
-def test_runs_of_one_name_are_shown_with_their_folders(said, runs):
+def test_runs_of_equal_names_are_named_with_their_folders(printed, runs):
     (runs / "other").mkdir()
     shutil.copytree(runs / "good", runs / "other" / "good")
-    _, out, _ = said("good", "other/good")
+    _, out, _ = printed("good", "other/good")
     assert row(out, "runs/good")
     assert row(out, "other/good")
 
 
-def test_hostile_names_are_escaped(said, runs):
+def test_hostile_names_are_escaped(printed, runs):
     shutil.move(runs / "weak", runs / "we\x1b[31mak")
-    code, out, err = said("good", "we\x1b[31mak", "--out", "drawn.html")
+    code, out, err = printed("good", "we\x1b[31mak", "--out", "drawn.html")
     assert code == 0
     assert "\x1b" not in out + err + (runs / "drawn.html").read_text()
 
 
 def test_runs_and_options_in_any_order():
-    group = Group(title="x", kind=CompareOptions, positional={"runs": "RUN..."})
+    group = Group(title="x", dataclass=CompareOptions, positional={"runs": "RUN..."})
     words = ["a", "--out", "x.png", "b", "--json", "c", "--axis=seconds", "d", "--", "-e"]
     (options,) = parse(words, [group], command="compare", description="")
     assert options == CompareOptions(

@@ -1,4 +1,4 @@
-"""Conditions on the command line: in data, training, sampling and evaluation."""
+"""Conditions on the command line: they are listed, trained on, given to `sample` and evaluated."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def failure(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return text
 
 
-def test_training_takes_conditions_with_commas_and_again(run):
+def test_conditions_are_separated_by_commas_or_repeated_options(run):
     settings = from_toml(run / "settings.toml")
     assert settings.input.condition == ("hair,eyes", "age")
     assert (settings.input.unseen, settings.mismatch) == (0.2, 0.3)
@@ -56,7 +56,7 @@ def test_training_takes_conditions_with_commas_and_again(run):
     assert main(["train", "--resume", str(run), "--steps", "4", "--quiet"]) == 0
 
 
-def test_the_suggested_next_command_requests_a_condition(table, tmp_path, capsys):
+def test_the_suggested_next_command_has_a_condition(table, tmp_path, capsys):
     words = ["--condition", "age,hair", *SMALL[:-1], "--out", str(tmp_path / "told")]
     assert main(["train", str(table), *words]) == 0
     hair = Counter(pyarrow.csv.read_csv(table)["hair"].to_pylist())
@@ -65,7 +65,7 @@ def test_the_suggested_next_command_requests_a_condition(table, tmp_path, capsys
     assert main(split(line.partition("wgan ")[2])) == 0
 
 
-def test_samples_have_the_requested_conditions(run, tmp_path, capsys):
+def test_samples_have_the_conditions_that_were_given(run, tmp_path, capsys):
     out = tmp_path / "s.csv"
     words = ["sample", str(run), "--num", "30", "--out", str(out)]
     assert main([*words, "--where", "hair=red,eyes=green", "--where", "age=33"]) == 0
@@ -80,7 +80,7 @@ def test_samples_have_the_requested_conditions(run, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("where", "expected"),
     [
         ("hiar=red", "there is no condition 'hiar'\nDid you mean 'hair'? Known: hair, eyes, age.\n"),
         ("hair=rad", "hair 'rad' is not known\nDid you mean 'red'? Known: black, brown, red.\n"),
@@ -90,21 +90,21 @@ def test_samples_have_the_requested_conditions(run, tmp_path, capsys):
         ("=red", "--where takes name=value, not '=red'"),
     ],
 )
-def test_unknown_conditions_are_refused_with_the_known_ones(run, tmp_path, capsys, where, said):
-    assert said in failure(
+def test_unknown_values_are_refused_with_the_known_ones(run, tmp_path, capsys, where, expected):
+    assert expected in failure(
         ["sample", str(run), "--num", "3", "--out", str(tmp_path / "s.csv"), "--where", where], capsys
     )
     assert not (tmp_path / "s.csv").exists()
 
 
-def test_where_is_refused_for_a_run_without_conditions(table, tmp_path, capsys):
+def test_a_run_without_conditions_refuses_where(table, tmp_path, capsys):
     assert main(["train", "ring", *SMALL, "--out", str(tmp_path / "plain")]) == 0
     words = ["sample", str(tmp_path / "plain"), "--num", "3", "--out", str(tmp_path / "s.npy"), "--where", "label=3"]
     assert "'label' cannot be requested: this run was trained without conditions" in failure(words, capsys)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (
             ["--condition", "hiar"],
@@ -118,12 +118,12 @@ def test_where_is_refused_for_a_run_without_conditions(table, tmp_path, capsys):
         (["--unseen", "0.1"], "--unseen has no effect without --condition"),
     ],
 )
-def test_invalid_conditions_are_refused_with_the_reason(table, tmp_path, capsys, words, said):
-    assert said in failure(["train", str(table), *words, *SMALL, "--out", str(tmp_path / "run")], capsys)
+def test_columns_that_cannot_be_conditions_are_refused_with_a_reason(table, tmp_path, capsys, words, expected):
+    assert expected in failure(["train", str(table), *words, *SMALL, "--out", str(tmp_path / "run")], capsys)
     assert not (tmp_path / "run").exists()
 
 
-def test_the_data_command_lists_possible_conditions(table, capsys):
+def test_data_lists_the_possible_conditions(table, capsys):
     assert main(["data", str(table)]) == 0
     assert "possible conditions (--condition): hair, size, eyes, age\n" in capsys.readouterr().out
     assert main(["data", str(table), "--condition", "eyes,age"]) == 0
@@ -136,14 +136,14 @@ def test_the_data_command_lists_possible_conditions(table, capsys):
     assert "  label                    8 categories: 0, 1, 2, 3, and 4 more\n" in capsys.readouterr().out
 
 
-def test_conditions_are_counted_in_all_rows_however_few_are_drawn(tmp_path, capsys):
+def test_conditions_are_counted_in_all_rows(tmp_path, capsys):
     images, labels = np.random.default_rng(0).integers(0, 255, (200, 4, 4), np.uint8), np.array([0, 1, 1, 1] * 50)
     np.savez(tmp_path / "x.npz", x=images, y=labels)
     assert main(["data", str(tmp_path / "x.npz"), "--condition", "label", "--held-out", "0"]) == 0
     assert "  label                    2 categories: 1 (150), 0 (50)\n" in capsys.readouterr().out
 
 
-def test_evaluate_prints_conditional_accuracy(run, capsys):
+def test_evaluate_prints_the_conditional_accuracy(run, capsys):
     assert main(["evaluate", str(run)]) == 0
     text = capsys.readouterr().out
     for start in ("hair: ", "eyes: ", "all categories jointly: ", "hair, unseen combinations: "):
@@ -160,7 +160,7 @@ def test_evaluate_prints_conditional_accuracy(run, capsys):
     )
 
 
-def test_the_report_has_conditional_accuracy(run):
+def test_the_report_has_the_conditional_accuracy(run):
     page = (run / "report.html").read_text()
     assert "Conditional accuracy" in page
     assert "<td>hair, unseen combinations</td>" in page

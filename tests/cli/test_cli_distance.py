@@ -1,4 +1,4 @@
-"""`wgan distance`: what it prints, draws and refuses."""
+"""The tables, JSON and plots of `wgan distance`, and its refusals."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ QUICK = ("--permutations", "0")
 
 
 @pytest.fixture
-def said(capsys):
+def printed(capsys):
     def run(*words):
         code = main(["distance", *map(str, words)])
         captured = capsys.readouterr()
@@ -32,9 +32,9 @@ def said(capsys):
 
 
 @pytest.fixture
-def facts(said):
+def as_json(printed):
     def run(*words):
-        code, out, err = said(*words, "--json")
+        code, out, err = printed(*words, "--json")
         assert (code, err) == (0, "")
         return json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
 
@@ -88,8 +88,8 @@ def trained(tmp_path_factory):
     return directory
 
 
-def test_the_table_has_every_row_within_100_columns(said, points):
-    code, out, err = said(points("a.npy"), points("b.npy", seed=1), "--permutations", 19)
+def test_the_table_has_every_row_within_100_columns(printed, points):
+    code, out, err = printed(points("a.npy"), points("b.npy", seed=1), "--permutations", 19)
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert max(map(len, lines)) <= 100
@@ -108,9 +108,9 @@ def test_the_table_has_every_row_within_100_columns(said, points):
     assert "(5 % of the mean cost); marginal error" in last
 
 
-def test_json_equals_direct_calls(facts, points):
+def test_json_holds_what_direct_calls_give(as_json, points):
     a, b = points("a.npy", num=40), points("b.npy", num=30, seed=1, shift=2.0)
-    found = facts(a, b, "--no-floor", "--permutations", 99)
+    found = as_json(a, b, "--no-floor", "--permutations", 99)
     assert (found["kind"], found["num_a"], found["num_b"], found["num_dimensions"]) == ("points", 40, 30, 2)
     assert set(found["distances"]) == set(DISTANCES)
     w1 = found["distances"]["w1"]
@@ -122,18 +122,18 @@ def test_json_equals_direct_calls(facts, points):
     assert found["shared"] == 0
 
 
-def test_value_and_floor_are_between_sets_of_one_size(facts, points):
-    found = facts(points("a.npy", num=50), points("b.npy", num=200, seed=1), "--only", "w1")
+def test_value_and_floor_use_sets_of_equal_size(as_json, points):
+    found = as_json(points("a.npy", num=50), points("b.npy", num=200, seed=1), "--only", "w1")
     assert (found["num_a"], found["num_b"]) == (25, 25)
-    found = facts(points("a.npy", num=50), points("c.npy", num=10, seed=1), "--only", "w1")
+    found = as_json(points("a.npy", num=50), points("c.npy", num=10, seed=1), "--only", "w1")
     assert (found["num_a"], found["num_b"]) == (10, 10)
-    found = facts("ring", points("c.npy", num=10, seed=1), "--only", "w1", "--num", 7)
+    found = as_json("ring", points("c.npy", num=10, seed=1), "--only", "w1", "--num", 7)
     assert (found["num_a"], found["num_b"]) == (7, 7)
 
 
-def test_equal_samplers_are_at_their_floor_and_others_far_above(facts):
+def test_equal_samplers_are_at_the_floor_and_different_ones_above(as_json):
     only = ("--only", "energy,sliced-w1", "--num", 400, "--permutations", 99)
-    same, other = facts("ring", "ring", *only, "--seed", 1), facts("ring", "swiss-roll", *only)
+    same, other = as_json("ring", "ring", *only, "--seed", 1), as_json("ring", "swiss-roll", *only)
     for name in ("energy", "sliced_w1"):
         assert same["distances"][name]["p_value"] > 0.05
         assert same["distances"][name]["value"] < 5 * same["distances"][name]["floor"]
@@ -141,40 +141,42 @@ def test_equal_samplers_are_at_their_floor_and_others_far_above(facts):
         assert other["distances"][name]["value"] > 2.5 * other["distances"][name]["floor"]
 
 
-def test_the_same_words_give_the_same_numbers_and_another_seed_others(facts):
+def test_numbers_are_determined_by_the_seed(as_json):
     words = ("ring", "grid", "--num", 50, "--only", "w1,mmd")
-    values = [[row["value"] for row in facts(*words, *more)["distances"].values()] for more in ((), (), ("--seed", 1))]
+    values = [
+        [row["value"] for row in as_json(*words, *more)["distances"].values()] for more in ((), (), ("--seed", 1))
+    ]
     assert values[0] == values[1] != values[2]
 
 
-def test_a_file_against_itself_is_at_0(said, facts, points):
+def test_a_file_against_itself_is_at_0(printed, as_json, points):
     a = points("a.npy")
-    found = facts(a, a, "--no-floor", "--only", "w1,js")
+    found = as_json(a, a, "--no-floor", "--only", "w1,js")
     assert [row["value"] for row in found["distances"].values()] == [0, 0]
     assert found["shared"] == 60
-    halves = facts(a, a, "--only", "w1")
+    halves = as_json(a, a, "--only", "w1")
     assert halves["distances"]["w1"]["value"] <= halves["distances"]["w1"]["floor"]
-    _, out, _ = said(a, a, "--no-floor", "--only", "w1")
+    _, out, _ = printed(a, a, "--no-floor", "--only", "w1")
     assert "note: 60 of the 60 samples of A are also in B" in out
 
 
-def test_rows_in_both_files_are_found_though_each_is_read_by_itself(said, tmp_path):
+def test_rows_that_both_files_contain_are_counted(printed, tmp_path):
     a, more = RNG(0).normal(size=(20, 2)), RNG(1).normal(size=(13, 2)) * 50
     np.save(tmp_path / "a.npy", a)
     np.savez(tmp_path / "b.npz", x=np.concatenate([a[:7], more]))
-    _, out, _ = said(tmp_path / "a.npy", tmp_path / "b.npz", "--no-floor", "--only", "js")
+    _, out, _ = printed(tmp_path / "a.npy", tmp_path / "b.npz", "--no-floor", "--only", "js")
     assert "note: 7 of the 20 samples of A are also in B" in out
 
 
-def test_a_difference_between_tables_names_the_column(said, facts, table):
+def test_the_column_that_differs_is_listed_first(printed, as_json, table):
     a, b = table("a.csv"), table("b.parquet", seed=1, shift=2.0)
-    found = facts(a, b, "--no-floor", *QUICK, "--only", "w1")
+    found = as_json(a, b, "--no-floor", *QUICK, "--only", "w1")
     incomes = [np.asarray(side["income"]) for side in (pyarrow.csv.read_csv(a), pyarrow.parquet.read_table(b))]
     first = found["columns"][0]
     assert (first["name"], first["distance"]) == ("income", "W1")
     assert first["value"] == pytest.approx(one_dimensional(*incomes).item())
     assert first["deviations"] == pytest.approx(first["value"] / incomes[0].std())
-    code, out, _ = said(a, b, *QUICK, "--only", "w1")
+    code, out, _ = printed(a, b, *QUICK, "--only", "w1")
     assert code == 0
     assert "One unit: one standard deviation of A in a column of numbers; another category counts √2." in out
     rows = [line.split()[:2] for line in out.partition("column by itself")[2].splitlines()[1:4]]
@@ -182,21 +184,21 @@ def test_a_difference_between_tables_names_the_column(said, facts, table):
     assert ["city", "TV"] in rows
 
 
-def test_only_the_furthest_columns_are_shown_unless_all_are_requested(said, tmp_path):
+def test_only_the_most_different_columns_are_listed_by_default(printed, tmp_path):
     for name, seed in (("a.csv", 0), ("b.csv", 1)):
         values = RNG(seed).normal(size=(30, 13))
         pyarrow.csv.write_csv(pa.table({f"x{place}": values[:, place] for place in range(13)}), tmp_path / name)
     words = (tmp_path / "a.csv", tmp_path / "b.csv", "--only", "js")
-    _, few, _ = said(*words)
-    _, every, _ = said(*words, "--all-columns")
+    _, few, _ = printed(*words)
+    _, every, _ = printed(*words, "--all-columns")
     assert "3 more columns are closer: use --all-columns" in few
     assert "more columns" not in every
-    # Each by its distances, and again by its quantiles.
+    # Each column has a line of distances and a line of quantiles.
     assert sum(line.startswith("x") for line in every.splitlines()) == 26
     assert max(map(len, every.splitlines())) <= 100
 
 
-def test_a_shifted_median_of_a_heavy_tailed_column_is_shown(said, facts, tmp_path):
+def test_a_shifted_median_under_a_heavy_tail_is_visible(printed, as_json, tmp_path):
     for name, seed, shift in (("a", 0, 0.0), ("b", 1, 12.3)):
         rng = RNG(seed)
         values = np.stack([np.exp(2.5 * rng.normal(size=2_000)) + shift, rng.normal(size=2_000)], axis=1)
@@ -205,7 +207,7 @@ def test_a_shifted_median_of_a_heavy_tailed_column_is_shown(said, facts, tmp_pat
         pyarrow.csv.write_csv(table, tmp_path / f"{name}.csv")
     for ending, names in (("npy", ["x1", "x2"]), ("csv", ["amount", "plain"])):
         words = (tmp_path / f"a.{ending}", tmp_path / f"b.{ending}", "--only", "js")
-        found = facts(*words)
+        found = as_json(*words)
         assert [column["name"] for column in found["columns"]] == names
         moved, same = found["columns"]
         assert moved["ks"] > 0.8 > 0.1 > same["ks"]
@@ -214,7 +216,7 @@ def test_a_shifted_median_of_a_heavy_tailed_column_is_shown(said, facts, tmp_pat
         middle = moved["levels"].index(0.5)
         assert moved["quantiles"][0][middle] == pytest.approx(1.0, abs=0.15)
         assert moved["quantiles"][1][middle] == pytest.approx(13.3, abs=0.2)
-        _, out, _ = said(*words)
+        _, out, _ = printed(*words)
         lines = [line.split() for line in out.splitlines()]
         header = next(line for line in lines if line[:1] == ["quantiles"])
         assert header == ["quantiles", "1", "%", "25", "%", "median", "75", "%", "99", "%"]
@@ -225,37 +227,37 @@ def test_a_shifted_median_of_a_heavy_tailed_column_is_shown(said, facts, tmp_pat
         assert float(lines[place + 2][3]) == pytest.approx(13.3, abs=0.2)
 
 
-def test_a_category_of_one_side_and_columns_in_another_order_are_compared(facts, tmp_path):
+def test_categories_of_one_side_and_reordered_columns_are_compared(as_json, tmp_path):
     (tmp_path / "a.csv").write_text("c,k\n" + "a,1\nb,2\n" * 10)
     (tmp_path / "b.csv").write_text("k,c\n" + "1,a\n3,z\n" * 10)
-    found = facts(tmp_path / "a.csv", tmp_path / "b.csv", "--no-floor", *QUICK)
+    found = as_json(tmp_path / "a.csv", tmp_path / "b.csv", "--no-floor", *QUICK)
     assert found["distances"]["total_variation"]["value"] == pytest.approx(0.5)
     assert {column["name"]: column["value"] for column in found["columns"]} == {"c": 0.5, "k": 0.5}
 
 
-def test_missing_cells_are_kept_if_asked(said, tmp_path):
+def test_missing_cells_can_be_kept(printed, tmp_path):
     (tmp_path / "a.csv").write_text("c,k\n" + "a,1\nb,2\nc,4\n" * 10)
     (tmp_path / "b.csv").write_text("c,k\n" + "a,1\nb,\nc,4\n" * 10)
-    code, out, _ = said(tmp_path / "a.csv", tmp_path / "b.csv", "--missing", "keep", "--no-floor", "--only", "w1")
+    code, out, _ = printed(tmp_path / "a.csv", tmp_path / "b.csv", "--missing", "keep", "--no-floor", "--only", "w1")
     assert code == 0
     assert "0.0 % 33.3 %" in out
 
 
-def test_images_are_compared_in_one_range_alone(facts, said, tmp_path):
+def test_images_of_different_ranges_are_refused(as_json, printed, tmp_path):
     masks = RNG(0).integers(0, 2, (20, 8, 8)).astype(np.uint8)
     np.save(tmp_path / "masks.npy", masks)
     run, data = tmp_path / "run", tmp_path / "masks.npy"
     short = ["--steps", "1", "--generator", "mlp:width=8", "--critic", "mlp:width=8", "--batch-size", "8", "--quiet"]
     short += ["--diagnose", "off"]
     assert main(["train", str(data), "--range", "0", "1", "--out", str(run), *short]) == 0
-    code, _, err = said(run, data, *QUICK)
+    code, _, err = printed(run, data, *QUICK)
     assert code == 3
     assert "pixel values range in A from 0 to 1 and B from 0 to 255" in err
     assert "Read the data with --range 0 1." in err
-    assert facts(run, data, "--range", "0", "1", *QUICK)
+    assert as_json(run, data, "--range", "0", "1", *QUICK)
 
 
-def test_images_are_compared_by_their_pixels_at_one_size(facts, said, tmp_path):
+def test_images_are_compared_pixel_by_pixel_at_one_size(as_json, printed, tmp_path):
     rng = RNG(0)
     for folder, size in (("a", 8), ("b", 10)):
         (tmp_path / folder).mkdir()
@@ -263,27 +265,27 @@ def test_images_are_compared_by_their_pixels_at_one_size(facts, said, tmp_path):
             pixels = rng.integers(0, 256, (size, size), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
     a, b = tmp_path / "a", tmp_path / "b"
-    code, _, err = said(a, b)
+    code, _, err = printed(a, b)
     assert code == 3
     assert "A holds images of 8x8x1 and B of 10x10x1\nUse --size 8 8 to bring both to one form." in err
-    found = facts(a, b, "--size", 8, 8, "--only", "w1", "--no-floor")
+    found = as_json(a, b, "--size", 8, 8, "--only", "w1", "--no-floor")
     assert (found["kind"], found["num_dimensions"], found["num_a"]) == ("images", 64, 6)
     assert "black is -1 and white 1" in found["unit"]
 
 
-def test_a_run_is_compared_by_its_samples(facts, said, trained):
-    found = facts(trained, "ring", "--num", 40, "--only", "w1")
+def test_a_run_is_compared_by_its_samples(as_json, printed, trained):
+    found = as_json(trained, "ring", "--num", 40, "--only", "w1")
     assert (found["num_a"], found["num_b"]) == (40, 40)
-    samples = [facts("ring", trained, "--num", 40, "--only", "w1", *more)["distances"]["w1"] for more in ((), ())]
+    samples = [as_json("ring", trained, "--num", 40, "--only", "w1", *more)["distances"]["w1"] for more in ((), ())]
     assert samples[0]["value"] == samples[1]["value"] > samples[0]["floor"]
-    _, out, _ = said(trained, "ring", "--num", 40, "--only", "w1")
+    _, out, _ = printed(trained, "ring", "--num", 40, "--only", "w1")
     assert f"A: points sampled from the run {trained} at step 10" in " ".join(out.split())
     assert "exchange A and B for those of the data" in out
-    # Both sides of one run use separate noise.
-    assert facts(trained, trained, "--num", 40, "--only", "w1")["shared"] == 0
+    # Both sides are samples of one run, drawn from independent noise.
+    assert as_json(trained, trained, "--num", 40, "--only", "w1")["shared"] == 0
 
 
-def test_a_run_on_a_table_is_compared_with_a_table(facts, table, tmp_path):
+def test_a_run_on_a_table_is_compared_with_a_table(as_json, table, tmp_path):
     data = table("a.csv")
     small = Settings(
         data=str(data),
@@ -299,15 +301,15 @@ def test_a_run_on_a_table_is_compared_with_a_table(facts, table, tmp_path):
     )
     with runs.begin(dataclasses.replace(small), tmp_path / "run") as run:
         list(run.run())
-    found = facts(data, tmp_path / "run", "--only", "w1")
+    found = as_json(data, tmp_path / "run", "--only", "w1")
     assert {column["name"] for column in found["columns"]} == {"age", "income", "city"}
     assert found["num_b"] == 40
 
 
-def test_the_plan_is_drawn_whether_or_not_w1_is_shown(said, tmp_path):
+def test_the_plan_is_drawn_whether_or_not_w1_is_shown(printed, tmp_path):
     for only in ("w1", "js"):
         out = tmp_path / f"{only}.png"
-        code, text, _ = said("ring", "grid", "--num", 20, "--only", only, "--plan", out)
+        code, text, _ = printed("ring", "grid", "--num", 20, "--only", only, "--plan", out)
         assert code == 0
         assert f"plan: {out}" in text
         with Image.open(out) as picture:
@@ -315,11 +317,11 @@ def test_the_plan_is_drawn_whether_or_not_w1_is_shown(said, tmp_path):
     assert (tmp_path / "w1.png").read_bytes() == (tmp_path / "js.png").read_bytes()
 
 
-def test_nan_rows_are_left_out_if_asked(said, tmp_path):
+def test_rows_with_nan_can_be_dropped(printed, tmp_path):
     values = RNG(0).normal(size=(20, 2))
     values[3, 1] = np.nan
     np.save(tmp_path / "a.npy", values)
-    code, out, _ = said(tmp_path / "a.npy", "ring", "--missing", "drop", "--only", "js")
+    code, out, _ = printed(tmp_path / "a.npy", "ring", "--missing", "drop", "--only", "js")
     assert code == 0
     assert "note: 1 row with NaN or infinite values left out" in out
     assert "9 samples of each" in out
@@ -339,9 +341,9 @@ def test_nan_rows_are_left_out_if_asked(said, tmp_path):
         (["ring", "fashion-mnist"], 3, "A (ring) holds points and B (fashion-mnist) images"),
     ],
 )
-def test_words_that_cannot_be_used(said, words, code, message):
-    assert said(*words)[0] == code
-    _, out, err = said(*words)
+def test_invalid_arguments_are_refused(printed, words, code, message):
+    assert printed(*words)[0] == code
+    _, out, err = printed(*words)
     assert out == ""
     assert message in err
     assert "Traceback" not in err
@@ -360,46 +362,46 @@ def test_words_that_cannot_be_used(said, words, code, message):
         ({"scale": 1e300}, {}, "overflow float64"),
     ],
 )
-def test_points_that_cannot_be_compared(said, points, a, b, message):
+def test_invalid_points_are_refused(printed, points, a, b, message):
     words = (points("a.npy", **a), points("b.npy", **({"seed": 1} | b)))
-    code, out, err = said(*words)
+    code, out, err = printed(*words)
     assert (code, out) == (3, "")
     assert message in err
 
 
-def test_tables_that_cannot_be_compared_are_refused_by_name(said, table):
+def test_incomparable_tables_are_refused_with_their_columns(printed, table):
     a = table("a.csv")
     for b, message in (
         (table("b.csv", income=None, incom=[1.5] * 40 + [2.5] * 40), "only A has 'income'; only B has 'incom'"),
         (table("c.csv", age=["young", "old"] * 40), "column 'age' holds numbers in A and text in B"),
         ("ring", "holds a table and B (ring) points"),
     ):
-        code, out, err = said(a, b)
+        code, out, err = printed(a, b)
         assert (code, out) == (3, "")
         assert message in err
-    code, _, err = said(a, a, "--ignore", "agee")
+    code, _, err = printed(a, a, "--ignore", "agee")
     assert code == 2
     assert "did you mean 'age'?" in err
 
 
-def test_an_option_that_applies_to_one_side_is_accepted(facts, tmp_path):
+def test_options_that_apply_to_one_side_are_accepted(as_json, tmp_path):
     (tmp_path / "a.csv").write_text("1,2\n3,4\n5,7\n9,8\n")
     pyarrow.parquet.write_table(pa.table({"column_1": [1, 3, 5, 9], "column_2": [2, 4, 7, 8]}), tmp_path / "b.parquet")
-    found = facts(tmp_path / "a.csv", tmp_path / "b.parquet", "--no-header", "--no-floor", "--only", "js")
+    found = as_json(tmp_path / "a.csv", tmp_path / "b.parquet", "--no-header", "--no-floor", "--only", "js")
     assert found["distances"]["js"]["value"] == 0
 
 
-def test_the_help_names_every_distance(said):
-    code, out, _ = said("--help")
+def test_the_help_names_every_distance(printed):
+    code, out, _ = printed("--help")
     assert code == 0
     words = set(out.replace(",", " ").replace(";", " ").split())
     assert set(DISTANCES) <= words
 
 
-def test_points_of_other_dimensions_are_refused_with_a_remedy(said, tmp_path):
+def test_points_of_different_dimensions_are_refused_with_a_remedy(printed, tmp_path):
     for name, size in (("a", 2), ("b", 3)):
         np.save(tmp_path / f"{name}.npy", RNG(0).normal(size=(20, size)))
-    code, out, err = said(tmp_path / "a.npy", tmp_path / "b.npy", *QUICK)
+    code, out, err = printed(tmp_path / "a.npy", tmp_path / "b.npy", *QUICK)
     assert (code, out) == (3, "")
     assert "A has 2 columns and B has 3" in err
     assert "Save arrays of the same columns for both." in err
@@ -407,7 +409,7 @@ def test_points_of_other_dimensions_are_refused_with_a_remedy(said, tmp_path):
 
 @pytest.fixture(scope="module")
 def conditional(tmp_path_factory):
-    """A table, and a run on it that is conditioned on a category and a number."""
+    """A table, and a run on it with a category and a number as conditions."""
     folder = tmp_path_factory.mktemp("conditional")
     rng = RNG(0)
     columns = {"x": rng.normal(size=80), "city": rng.choice(["Oslo", "Paris"], 80), "age": rng.integers(18, 90, 80)}
@@ -430,21 +432,21 @@ def conditional(tmp_path_factory):
     return folder
 
 
-def test_conditions_of_a_run_on_a_table_are_compared_like_other_columns(facts, conditional):
+def test_conditions_of_a_run_on_a_table_are_compared_like_other_columns(as_json, conditional):
     for sides in (("run", "t.csv"), ("t.csv", "run"), ("run", "run")):
-        found = facts(*(conditional / side for side in sides), *QUICK, "--only", "sliced_w1")
+        found = as_json(*(conditional / side for side in sides), *QUICK, "--only", "sliced_w1")
         assert {column["name"] for column in found["columns"]} == {"x", "city", "age"}
 
 
-def test_columns_are_ignored_on_both_sides(facts, said, conditional):
+def test_columns_are_ignored_on_both_sides(as_json, printed, conditional):
     for ignored in (("--ignore", "city,age"), ("--ignore", "city", "--ignore", "age")):
-        found = facts(conditional / "run", conditional / "t.csv", *QUICK, "--only", "w1", *ignored)
+        found = as_json(conditional / "run", conditional / "t.csv", *QUICK, "--only", "w1", *ignored)
         assert [column["name"] for column in found["columns"]] == ["x"]
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".feather", ".tsv", ".csv.gz", ".parquet", ".txt"])
-def test_tables_of_every_format_are_compared(facts, conditional, tmp_path, ending):
+def test_tables_of_every_format_are_compared(as_json, conditional, tmp_path, ending):
     table = pa.csv.read_csv(conditional / "t.csv")
     write_samples(iter([table]), len(table), tmp_path / f"t{ending}", "table")
-    found = facts(tmp_path / f"t{ending}", conditional / "t.csv", *QUICK, "--only", "w1", "--no-floor")
+    found = as_json(tmp_path / f"t{ending}", conditional / "t.csv", *QUICK, "--only", "w1", "--no-floor")
     assert found["distances"]["w1"]["value"] == pytest.approx(0, abs=1e-9)

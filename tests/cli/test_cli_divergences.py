@@ -1,4 +1,4 @@
-"""What `wgan divergences` prints."""
+"""The table and the JSON of `wgan divergences`."""
 
 import json
 
@@ -8,14 +8,14 @@ from wgan.cli.main import main
 from wgan.divergences import DIVERGENCES
 
 
-def said(capsys, *words):
+def printed(capsys, *words):
     code = main(["divergences", *words])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
 
 def test_the_table_shows_every_row_within_120_columns(capsys):
-    code, out, _ = said(capsys)
+    code, out, _ = printed(capsys)
     assert code == 0
     lines = out.splitlines()
     assert max(map(len, lines)) <= 120
@@ -30,8 +30,8 @@ def test_the_table_shows_every_row_within_120_columns(capsys):
     ]  # fmt: skip
 
 
-def test_json_has_the_same_numbers_and_is_strict(capsys):
-    code, out, _ = said(capsys, "--json")
+def test_json_holds_the_same_rows_and_is_strict(capsys):
+    code, out, _ = printed(capsys, "--json")
     assert code == 0
     rows = {row["name"]: row for row in json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))}
     assert list(rows) == list(DIVERGENCES)
@@ -45,7 +45,7 @@ def test_json_has_the_same_numbers_and_is_strict(capsys):
 @pytest.mark.parametrize(
     ("words", "message"), [(["--jsn"], "did you mean --json"), (["kl"], "unexpected argument 'kl'")]
 )
-def test_other_words_are_refused(capsys, words, message):
-    code, out, err = said(capsys, *words)
+def test_other_arguments_are_refused(capsys, words, message):
+    code, out, err = printed(capsys, *words)
     assert (code, out) == (2, "")
     assert message in err

@@ -1,4 +1,4 @@
-"""What `wgan failures` measures, says and draws."""
+"""The measurements, claims and plots of `wgan failures`."""
 
 import json
 
@@ -10,15 +10,15 @@ from wgan.cli.main import main
 from wgan.studies.failures import Curve
 
 
-def said(capsys, *words):
+def printed(capsys, *words):
     code = main(["failures", *words])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
 
 @pytest.mark.slow
-def test_vanishing_prints_its_claims_and_draws_a_picture(capsys, tmp_path):
-    code, out, err = said(capsys, "vanishing", "--picture", str(tmp_path / "drawn.png"))
+def test_vanishing_checks_each_claim_and_draws_a_figure(capsys, tmp_path):
+    code, out, err = printed(capsys, "vanishing", "--picture", str(tmp_path / "drawn.png"))
     assert (code, err) == (0, "")
     assert sum(line.startswith("yes  ") for line in out.splitlines()) == 5
     assert max(map(len, out.splitlines())) <= 120
@@ -26,8 +26,8 @@ def test_vanishing_prints_its_claims_and_draws_a_picture(capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_modes_as_json_and_as_svg(capsys, tmp_path):
-    code, out, err = said(capsys, "two-modes", "--json", "--picture", str(tmp_path / "drawn.svg"))
+def test_modes_are_written_as_json_and_svg(capsys, tmp_path):
+    code, out, err = printed(capsys, "two-modes", "--json", "--picture", str(tmp_path / "drawn.svg"))
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert all(claim["holds"] for claim in found["claims"])
@@ -47,7 +47,7 @@ def test_a_claim_that_fails_is_an_error(capsys, monkeypatch):
         saturated=np.zeros(2), positions=np.linspace(0, 1, 3), discriminator=np.zeros(3), critic=np.zeros(3), slope=1.0,
     )  # fmt: skip
     monkeypatch.setattr("wgan.studies.failures.vanishing", lambda seed: still)
-    code, out, err = said(capsys, "vanishing")
+    code, out, err = printed(capsys, "vanishing")
     assert code == 4
     assert "NO   the minimax gradient vanishes" in out
     assert "does not hold in this experiment: the minimax gradient vanishes" in err
@@ -63,13 +63,13 @@ def test_a_claim_that_fails_is_an_error(capsys, monkeypatch):
         (["vanishing", "--picture", "/nowhere/x.png"], "there is no folder /nowhere"),
     ],
 )
-def test_other_words_are_refused_before_anything_is_trained(capsys, words, message):
-    code, out, err = said(capsys, *words)
+def test_other_arguments_are_refused_before_training(capsys, words, message):
+    code, out, err = printed(capsys, *words)
     assert (code, out) == (2, "")
     assert message in err
 
 
-def test_gradients_of_no_size_are_drawn_at_the_bottom_of_their_axis():
+def test_zero_gradients_are_drawn_at_the_bottom_of_the_axis():
     figure = figures.vanishing_gradients(
         [0, 1, 10],
         {"a loss": ([1.0, 1e-3, 0.0], [0.1, 1e-3, 0.0])},
@@ -83,7 +83,7 @@ def test_gradients_of_no_size_are_drawn_at_the_bottom_of_their_axis():
     assert figures.png(figure) == figures.png(figure)
 
 
-def test_gaussian_fits_have_a_panel_for_each_mixture():
+def test_the_plot_shows_the_mixture_and_its_fits():
     x = np.linspace(-1, 1, 5)
     figure = figures.gaussian_fits([("near", x, x + 1, {"one": x + 2}), ("far", x, x + 1, {"one": x + 3})])
     assert [panel.get_title(loc="left") for panel in figure.axes] == ["near", "far"]

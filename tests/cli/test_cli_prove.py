@@ -1,4 +1,4 @@
-"""What `wgan prove` runs, says and draws."""
+"""The runs, claims and plots of `wgan prove`."""
 
 import json
 
@@ -10,7 +10,7 @@ from wgan.studies.proofs.known import known
 from wgan.trust.verdict import Verdict
 
 
-def said(capsys, *words):
+def output_of(capsys, *words):
     code = main(["prove", *words])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
@@ -18,13 +18,13 @@ def said(capsys, *words):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Proofs of a few updates."""
+    """Shorten the runs to a few updates."""
     monkeypatch.setattr(curves, "TOYS", ("ring",))
     monkeypatch.setattr(curves, "QUICK", curves.Scale(steps=8, early=4, late=3, rows=40, seeds=1))
 
 
-def test_known_prints_a_table_and_claims_and_draws_a_picture(capsys, tmp_path):
-    code, out, err = said(capsys, "known", "--quick", "--picture", str(tmp_path / "drawn.svg"))
+def test_known_prints_a_table_and_claims_and_draws_a_figure(capsys, tmp_path):
+    code, out, err = output_of(capsys, "known", "--quick", "--picture", str(tmp_path / "drawn.svg"))
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert sum(line.startswith(("yes  ", "NO   ")) for line in lines) == 7
@@ -35,42 +35,42 @@ def test_known_prints_a_table_and_claims_and_draws_a_picture(capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_all_claims_about_known_distances_hold(capsys):
-    code, out, err = said(capsys, "known", "--json")
+def test_all_claims_on_known_distances_hold(capsys):
+    code, out, err = output_of(capsys, "known", "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert all(claim["holds"] for claim in found["claims"])
     assert [len(row["repetitions"]) for row in found["known"]] == [5] * 4
 
 
-def test_a_failed_claim_is_an_error_except_with_quick(capsys, monkeypatch):
+def test_a_failed_claim_is_an_error_unless_quick(capsys, monkeypatch):
     def poor(**given):
         return known(**(given | {"size": 40, "repetitions": 2, "critic_steps": 1}))
 
     monkeypatch.setattr("wgan.studies.proofs.known.known", poor)
-    code, out, err = said(capsys, "known")
+    code, out, err = output_of(capsys, "known")
     assert code == 4
     assert "NO   a critic at its optimum proves the exact distance of its samples" in out
     assert "does not hold in this experiment: a critic at its optimum" in err
-    assert said(capsys, "known", "--quick")[0] == 0
+    assert output_of(capsys, "known", "--quick")[0] == 0
 
 
-def test_curves_print_each_run_and_reuse_stored_ones(capsys, tmp_path, tiny):
+def test_curves_report_each_run_and_reuse_stored_runs(capsys, tmp_path, tiny):
     words = ["curves", "--quick", "--folder", str(tmp_path / "kept"), "--picture", str(tmp_path / "drawn.png")]
-    code, out, err = said(capsys, *words)
+    code, out, err = output_of(capsys, *words)
     assert (code, err) == (0, "")
     assert "The Adult census is left out" in out
     assert [line.split()[1] for line in out.splitlines() if " seed 0: W1 " in line] == ["penalty", "clipping", "gan"]
     assert "(kept)" not in out
     assert max(len(line) for line in out.splitlines() if not line.startswith(("yes", "NO"))) <= 120
     assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
-    again = said(capsys, *words)[1]
+    again = output_of(capsys, *words)[1]
     assert again.count("(kept)") == 3
     assert again.replace("  (kept)", "") == out
 
 
-def test_curves_as_json_are_all_numbers(capsys, tiny):
-    code, out, err = said(capsys, "curves", "--quick", "--json")
+def test_curves_as_json(capsys, tiny):
+    code, out, err = output_of(capsys, "curves", "--quick", "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert found["left_out"] == ["adult"]
@@ -95,13 +95,13 @@ def test_curves_as_json_are_all_numbers(capsys, tiny):
         (["known", "--picture", "/nowhere/x.png"], "there is no folder /nowhere"),
     ],
 )
-def test_other_words_are_refused_before_anything_is_trained(capsys, words, message):
-    code, out, err = said(capsys, *words)
+def test_other_arguments_are_refused_before_training(capsys, words, message):
+    code, out, err = output_of(capsys, *words)
     assert (code, out) == (2, "")
     assert message in err
 
 
-def visited(name, expected, found):
+def zoo_run(name, expected, found):
     verdict = Verdict(kind=found, reason="because", remedy="", evidence={})
     return zoo.CaseResult(
         name=name, seed=0, expected=expected, verdict=verdict, ground_truth={}, is_true=True, lines=[]
@@ -109,10 +109,10 @@ def visited(name, expected, found):
 
 
 @pytest.mark.parametrize(("found", "code"), [("collapsed", 0), ("trust", 4)])
-def test_the_zoo_is_a_line_for_each_run_a_table_and_a_picture(capsys, tmp_path, monkeypatch, found, code):
-    runs = [visited("sound", "trust", "trust"), visited("poor", "collapsed", found)]
+def test_the_zoo_prints_each_run_and_a_table_and_draws_a_figure(capsys, tmp_path, monkeypatch, found, code):
+    runs = [zoo_run("sound", "trust", "trust"), zoo_run("poor", "collapsed", found)]
     monkeypatch.setattr(zoo, "run_cases", lambda names, seeds: iter(runs))
-    answer, out, err = said(capsys, "zoo", "--picture", str(tmp_path / "drawn.png"))
+    answer, out, err = output_of(capsys, "zoo", "--picture", str(tmp_path / "drawn.png"))
     assert answer == code
     assert bool(err) == bool(code)
     lines = out.splitlines()
@@ -121,13 +121,13 @@ def test_the_zoo_is_a_line_for_each_run_a_table_and_a_picture(capsys, tmp_path, 
     (row,) = [line for line in lines if line.startswith("collapsed")]
     assert row.split() == (["collapsed", "1", "·"] if code else ["collapsed", "·", "1"])
     assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
-    printed = json.loads(said(capsys, "zoo", "--json")[1])
+    printed = json.loads(output_of(capsys, "zoo", "--json")[1])
     assert printed["confusion"] == {"trust": {"trust": 1}, "collapsed": {found: 1}}
 
 
 @pytest.mark.slow
-def test_the_quick_zoo_has_the_expected_verdicts(capsys):
-    code, out, err = said(capsys, "zoo", "--quick")
+def test_a_quick_zoo(capsys):
+    code, out, err = output_of(capsys, "zoo", "--quick")
     assert (code, err) == (0, "")
     assert "ring-penalty " in out
     assert "ring-dead " in out

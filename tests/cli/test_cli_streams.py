@@ -1,4 +1,4 @@
-"""What a command does, and its exit code, do not depend on whether what it prints can be written."""
+"""Commands do the same work, with the same exit code, if their output cannot be written."""
 
 import io
 import os
@@ -17,7 +17,7 @@ PLAIN_LOCALE = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"
 
 
 def shell(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
-    """Run a line of shell in which "wgan" is this program; text is read as UTF-8."""
+    """Run a shell command in which "wgan" is this program, and decode its output as UTF-8."""
     line = command.replace("wgan ", f"{sys.executable} -m wgan ")
     return subprocess.run(
         ["bash", "-c", f"set -o pipefail; {line}"],
@@ -32,7 +32,7 @@ def shell(command: str, folder: Path, **environment: str) -> subprocess.Complete
 
 
 class Broken(io.StringIO):
-    """A stream that can take so many characters and then fails."""
+    """A stream that fails after a number of characters."""
 
     def __init__(self, room: int, error: Exception) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Broken(io.StringIO):
 
 
 class TestLenientStream:
-    def test_what_cannot_be_written_is_dropped_and_noted(self):
+    def test_text_that_cannot_be_written_is_dropped_and_counted(self):
         inner = Broken(3, OSError(28, "No space left on device"))
         stream = LenientStream(inner)
         print("ab", file=stream)
@@ -56,33 +56,33 @@ class TestLenientStream:
         assert not stream.reader_left
         assert not stream.isatty()
 
-    def test_a_reader_that_left_is_told_from_a_full_disk(self):
+    def test_a_closed_pipe_is_distinguished_from_a_full_disk(self):
         stream = LenientStream(Broken(0, BrokenPipeError()))
         stream.write("a")
         assert stream.reader_left
 
     @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-    def test_characters_that_the_encoding_lacks_are_escaped(self, encoding):
+    def test_characters_outside_the_encoding_are_escaped(self, encoding):
         raw = io.BytesIO()
         stream = LenientStream(io.TextIOWrapper(raw, encoding=encoding))
         print("a日\udcff", file=stream, flush=True)
         assert raw.getvalue() == b"a\\u65e5\\udcff\n"
 
-    def test_a_stream_that_is_not_there_takes_everything(self):
+    def test_a_missing_stream_accepts_everything(self):
         stream = LenientStream(None)
         print("a", file=stream, flush=True)
         assert not stream.isatty()
         assert stream.encoding == "utf-8"
         assert not hasattr(stream, "fileno")
 
-    def test_a_stream_closed_meanwhile_takes_everything(self):
+    def test_a_stream_that_was_closed_accepts_everything(self):
         inner = io.StringIO()
         stream = LenientStream(inner)
         inner.close()
         print("a", file=stream, flush=True)
         assert not stream.isatty()
 
-    def test_the_own_streams_come_back(self):
+    def test_the_original_streams_are_restored(self):
         before = sys.stdout, sys.stderr
         with lenient_streams():
             assert sys.stdout is not before[0]
@@ -103,7 +103,7 @@ def test_a_full_output_is_reported_on_standard_error(tmp_path):
     assert done.stderr.startswith("wgan: warning: standard output could not be written (No space left on device)")
 
 
-def test_a_closed_pipe_gives_its_exit_code_without_a_message(tmp_path):
+def test_a_closed_pipe_prints_no_error_but_sets_the_exit_code(tmp_path):
     done = shell("(sleep 1; wgan --help) | true", tmp_path)
     assert (done.returncode, done.stderr) == (141, "")
     failed = shell("(sleep 1; wgan nosuch) 2>&1 | true", tmp_path)
@@ -148,7 +148,7 @@ def test_a_run_continues_and_its_files_are_complete(tmp_path, streams, codes):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, PLAIN_LOCALE, {"PYTHONIOENCODING": "latin-1"}])
-def test_names_outside_the_encoding_never_raise_and_files_are_utf8(tmp_path, environment):
+def test_names_outside_the_encoding_are_escaped_and_files_are_utf8(tmp_path, environment):
     (tmp_path / "é日.csv").write_text("é,日本\n" + "\n".join(f"{n},{n % 5}" for n in range(30)), encoding="utf-8")
     commands = (
         ("data é日.csv --condition é", 0),
@@ -169,7 +169,7 @@ def test_names_outside_the_encoding_never_raise_and_files_are_utf8(tmp_path, env
     assert "é日.csv" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_name_that_is_not_utf8_is_read_but_not_kept(tmp_path):
+def test_a_path_that_is_not_utf8_is_read_but_not_stored(tmp_path):
     try:
         (tmp_path / os.fsdecode(b"x\xff.csv")).write_text("a,b\n1,2\n3,5\n4,4\n")
     except OSError:

@@ -1,4 +1,4 @@
-"""What `--where` asks for: names and values may hold what also parts them."""
+"""Parsing of `--where`: names and values may contain the separators."""
 
 import pytest
 import torch
@@ -41,23 +41,23 @@ PARTS = (
         (["hair= pad "], {"hair": [" pad "]}),
         (["caption=He sings, she plays: x=1, or so,eyes=blue"],
          {"caption": ["He sings, she plays: x=1, or so"], "eyes": ["blue"]}),
-        # Unknown names are passed on unchanged, so that the error can name them.
+        # Unknown names are passed on, so that the error can name them.
         (["hair=red,eys=green"], {"hair": ["red"], "eys": ["green"]}),
         (["hair=red,y=q"], {"hair": ["red"], "y": ["q"]}),
         (["hair=x,y=q"], {"hair": ["x,y=q"]}),
         ([], {}),
     ],
 )  # fmt: skip
-def test_commas_separate_conditions_only_before_a_condition(words, wanted):
+def test_commas_separate_conditions_where_the_next_one_begins(words, wanted):
     assert asked_for(words, PARTS) == wanted
 
 
-def test_of_a_run_without_conditions_names_are_read_all_the_same():
+def test_conditions_are_parsed_for_a_run_without_conditions():
     assert asked_for(["label=3, size=7"], ()) == {"label": ["3"], "size": ["7"]}
 
 
 @pytest.mark.parametrize("word", ["", "red", "=red", " = "])
-def test_a_word_without_a_name_is_refused(word):
+def test_a_value_without_a_name_is_refused(word):
     with pytest.raises(UsageError, match=r"--where takes name=value, not '.*'\nFor example: --where hair=red"):
         refuse_nameless([word])
     with pytest.raises(UsageError, match="name=value"):

@@ -65,7 +65,7 @@ class TestParameters:
         with pytest.raises(UsageError, match=r"held_out must be between 0 and 0\.5, not 0\.9"):
             WGAN(settings={"held_out": 0.9}).fit(POINTS)
 
-    def test_one_of_the_settings_is_set_and_the_others_stay(self):
+    def test_set_params_changes_one_entry_of_settings(self):
         given = {"packing": 2, "held_out": 0.2}
         model = WGAN(settings=given).set_params(steps=4, settings__packing=4)
         assert model.get_params() == WGAN(steps=4, settings={"packing": 4, "held_out": 0.2}).get_params()
@@ -79,7 +79,7 @@ class TestParameters:
         with pytest.raises(UsageError, match="no parameter 'stepz'"):
             model.set_params(stepz=1)
 
-    def test_scikit_learn_clones_it(self, fitted):
+    def test_clone(self, fitted):
         from sklearn.base import clone
         from sklearn.utils.validation import check_is_fitted
 
@@ -88,7 +88,7 @@ class TestParameters:
         assert not hasattr(copied, "history_")
         check_is_fitted(fitted)
 
-    def test_scikit_learn_searches_over_it(self):
+    def test_grid_search(self):
         from sklearn.model_selection import GridSearchCV
 
         grid = {"critic_steps": [1], "settings__ema_decay": [0.0, 0.5]}
@@ -109,7 +109,7 @@ class TestParameters:
         }
         settings = {"ema_decay": 2.0, "fit": "round", "held_out": 0.9, "categorical": "age"}
         with pytest.raises(UsageError) as caught:
-            # Nothing is read before the parameters are known to be good.
+            # No data is read before the parameters are checked.
             WGAN(**wrong, settings=settings).fit("no such data")
         first, *lines = str(caught.value).splitlines()
         assert first == "10 parameters cannot be used:"
@@ -117,13 +117,13 @@ class TestParameters:
         assert "seed" not in str(caught.value)
         assert "input" not in str(caught.value)
 
-    def test_numbers_of_numpy_are_numbers(self):
+    def test_numpy_scalars_are_accepted(self):
         steps = np.arange(3)[2]
         assert len(WGAN(**{**SMALL, "steps": steps}, settings={"ema_decay": np.float32(0.5)}).fit(POINTS).history_) == 1
 
 
 class TestFitting:
-    def test_before_fit(self, tmp_path):
+    def test_methods_before_fit_raise(self, tmp_path):
         model = WGAN()
         for call in (model.sample, lambda: model.score(POINTS), lambda: model.save(tmp_path / "a")):
             with pytest.raises(UsageError, match=r"not fitted yet\nCall fit\(X\) first") as caught:
@@ -131,7 +131,7 @@ class TestFitting:
             assert isinstance(caught.value, SklearnNotFittedError)
             assert isinstance(pickle.loads(pickle.dumps(caught.value)), SklearnNotFittedError)
 
-    def test_before_fit_without_scikit_learn(self):
+    def test_methods_before_fit_raise_without_scikit_learn(self):
         code = """if True:
             import sys
             sys.modules["sklearn"] = sys.modules["sklearn.exceptions"] = None
@@ -144,12 +144,12 @@ class TestFitting:
         """
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
-    def test_attributes_after_a_fit(self, fitted):
+    def test_attributes_after_fit(self, fitted):
         assert fitted.n_features_in_ == 2
         assert [line["step"] for line in fitted.history_] == [2]
         assert {"estimate", "critic_loss", "generator_loss", "w1"} <= fitted.history_[-1].keys()
 
-    def test_equal_seeds_give_equal_samples_and_others_do_not(self, fitted):
+    def test_samples_are_determined_by_the_seed(self, fitted):
         again = WGAN(**SMALL).fit(POINTS)
         np.testing.assert_array_equal(again.sample(7), fitted.sample(7))
         other = WGAN(**{**SMALL, "random_state": 1}).fit(POINTS)
@@ -164,7 +164,7 @@ class TestFitting:
         with pytest.raises(UsageError, match="random_state must be"):
             fitted.sample(4, random_state="seed")
 
-    def test_the_global_generators_are_left_alone(self):
+    def test_global_generators_are_not_advanced(self):
         torch.manual_seed(5)
         np.random.seed(5)  # noqa: NPY002 - the global generator is what is tested
         before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
@@ -177,7 +177,7 @@ class TestFitting:
         with pytest.raises(UsageError, match="batch_size 64"):
             WGAN(**SMALL, batch_size=64).fit(POINTS[:6])
 
-    def test_a_directory_keeps_each_fit_as_a_run_of_its_own(self, tmp_path):
+    def test_each_fit_is_a_run_in_the_directory(self, tmp_path):
         model = WGAN(**SMALL, directory=tmp_path / "runs").fit(POINTS)
         assert model.directory_ == tmp_path / "runs" / "001"
         first = (model.directory_ / "metrics.jsonl").read_bytes()
@@ -185,7 +185,7 @@ class TestFitting:
         assert (tmp_path / "runs" / "001" / "metrics.jsonl").read_bytes() == first
         np.testing.assert_array_equal(WGAN.load(tmp_path / "runs" / "002").sample(3, random_state=0), model.sample(3))
 
-    def test_a_fit_that_never_began_leaves_no_number(self, tmp_path):
+    def test_a_failed_fit_uses_no_run_number(self, tmp_path):
         with pytest.raises(UsageError, match="batch_size 64"):
             WGAN(**SMALL, batch_size=64, directory=tmp_path).fit(POINTS[:6])
         assert list(tmp_path.iterdir()) == []
@@ -195,13 +195,13 @@ class TestFitting:
         with pytest.raises(UsageError, match="cannot be made: Not a directory"):
             WGAN(**SMALL, directory=tmp_path / "file").fit(POINTS)
 
-    def test_scikit_learn_searches_with_a_directory(self, tmp_path):
+    def test_grid_search_with_a_directory(self, tmp_path):
         from sklearn.model_selection import GridSearchCV
 
         GridSearchCV(WGAN(**SMALL, directory=tmp_path), {"critic_steps": [1]}, cv=2).fit(POINTS)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["001", "002", "003"]
 
-    def test_wrong_numbers_of_samples(self, fitted):
+    def test_invalid_numbers_of_samples_are_refused(self, fitted):
         for n in (0, -1, 2.5, True, "3"):
             with pytest.raises(UsageError, match=r"must be (at least 1|a whole number)"):
                 fitted.sample(n)
@@ -218,7 +218,7 @@ class TestForms:
         ],
         ids=["float64", "int64", "one axis", "tensor"],
     )
-    def test_samples_of_points_have_their_type_and_shape(self, data):
+    def test_samples_of_points_have_the_type_and_shape_of_the_data(self, data):
         samples = WGAN(**SMALL).fit(data).sample(5)
         assert type(samples) is type(data)
         assert samples.dtype == data.dtype
@@ -234,7 +234,7 @@ class TestForms:
         ],
         ids=["grey", "channels last", "tensor", "channels first"],
     )
-    def test_samples_of_images_have_their_axes_and_range(self, data):
+    def test_samples_of_images_have_the_axes_and_range_of_the_data(self, data):
         model = WGAN(**SMALL).fit(data)
         samples = model.sample(5)
         assert type(samples) is type(data)
@@ -255,7 +255,7 @@ class TestForms:
         codec, form = open_data(data, DataOptions(), seed=0).codec, form_of(data)
         np.testing.assert_allclose(form.restore(codec.restore(encoded(data, codec))), data, atol=1e-6)
 
-    def test_other_images_have_the_range_that_was_fitted(self):
+    def test_images_are_encoded_with_the_range_of_the_fit(self):
         from wgan.data import open_data
         from wgan.settings import DataOptions
 
@@ -267,7 +267,7 @@ class TestForms:
             with pytest.raises(DataError, match=r"X ranges from .* images in \[-1, 1\] were fitted"):
                 encoded(wrong, codec)
 
-    def test_pandas(self):
+    def test_pandas_frames(self):
         model = WGAN(**SMALL).fit(FRAME)
         samples = model.sample(5)
         assert isinstance(samples, pd.DataFrame)
@@ -298,7 +298,7 @@ class TestForms:
         model.save(tmp_path / "model")
         pd.testing.assert_index_equal(WGAN.load(tmp_path / "model").sample(3).columns, columns, exact="equiv")
 
-    def test_pandas_labels_of_columns_that_are_left_out(self):
+    def test_pandas_labels_of_ignored_columns(self):
         frame = pd.DataFrame(RNG.normal(size=(20, 3)))
         assert [*WGAN(**SMALL, settings={"ignore": ["1"]}).fit(frame).sample(3).columns] == [0, 2]
 
@@ -327,34 +327,34 @@ class TestForms:
             with pytest.raises(DataError, match="cannot be read"):
                 WGAN(**SMALL).fit(data)
 
-    def test_polars(self):
+    def test_polars_frames(self):
         frame = pl.from_pandas(FRAME)
         model = WGAN(**SMALL).fit(frame)
         assert model.sample(5).schema == frame.schema
         assert model.score(frame) < 0
 
-    def test_arrow_and_options_for_its_columns(self):
+    def test_arrow_tables_with_options(self):
         table = pa.table({"a": [1, 2, 3, 4], "b": ["x", "y", "x", "y"], "c": [1.5, 2.5, 3.5, 4.5]})
         samples = WGAN(**SMALL, settings={"categorical": ["a"], "ignore": ["c"]}).fit(table).sample(3)
         assert samples.schema == table.schema.remove(2)
 
-    def test_other_columns_are_refused_when_scored(self):
+    def test_score_refuses_other_columns(self):
         from wgan.data import open_data
         from wgan.settings import DataOptions
 
         frame = pd.DataFrame({"a": [1.0, 2, 3], "b": ["x", "y", "x"]})
         codec = open_data(frame, DataOptions(), seed=0).codec
-        for changed, said in (
+        for changed, expected in (
             (frame.drop(columns="a"), "lacks the columns 'a'"),
             (frame.assign(b="w"), "'b' of X holds 'w'"),
             (frame.assign(a=[1, None, 2]), "'a' of X has 1 missing"),
             (frame.assign(a="one"), "'a' of X cannot be read as double"),
             (POINTS, "of type ndarray, but a data frame"),
         ):
-            with pytest.raises(DataError, match=said):
+            with pytest.raises(DataError, match=expected):
                 encoded(changed, codec)
 
-    def test_other_points_are_refused_when_scored(self, fitted):
+    def test_score_refuses_other_points(self, fitted):
         with pytest.raises(DataError, match="X has 3 features, but WGAN is expecting 2 features as input"):
             fitted.score(np.zeros((4, 3)))
         with pytest.raises(DataError, match="NaN"):
@@ -362,7 +362,7 @@ class TestForms:
 
 
 class TestScore:
-    def test_it_is_minus_the_distance_to_the_samples(self, fitted):
+    def test_score_is_minus_the_distance_to_the_samples(self, fitted):
         assert fitted.score(fitted.sample(50)) == pytest.approx(0, abs=1e-5)
         shifted = fitted.sample(50) + np.array([3.0, 4.0], dtype=np.float32)
         assert fitted.score(shifted) == pytest.approx(-5, rel=1e-5)
@@ -381,7 +381,7 @@ class TestScore:
 
 
 class TestTrust:
-    def test_a_fit_says_whether_to_believe_it(self, fitted):
+    def test_fit_sets_a_verdict(self, fitted):
         last = fitted.history_[-1]
         assert fitted.verdict_.kind == last["verdict"]
         assert fitted.verdict_.reason
@@ -389,12 +389,12 @@ class TestTrust:
         assert {"certified", "exact", "efficiency", "held_out_estimate"} <= fitted.evidence_.keys()
         assert not {"step", "score", "verdict"} & fitted.evidence_.keys()
 
-    def test_what_was_saved_or_pickled_says_so_too(self, fitted, tmp_path):
+    def test_saved_and_pickled_models_keep_the_verdict(self, fitted, tmp_path):
         fitted.save(tmp_path / "model")
         for again in (WGAN.load(tmp_path / "model"), pickle.loads(pickle.dumps(fitted))):
             assert (again.verdict_, again.evidence_) == (fitted.verdict_, fitted.evidence_)
 
-    def test_patience_keeps_the_best(self, monkeypatch, tmp_path):
+    def test_patience_keeps_the_best_checkpoint(self, monkeypatch, tmp_path):
         worse = itertools.count()
         monkeypatch.setattr(
             "wgan.evaluation.metrics.SampleEvaluator.__call__", lambda *given, **options: {"score": float(next(worse))}
@@ -405,12 +405,12 @@ class TestTrust:
         for again in (model, WGAN.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
             assert again._trained.step == 2
 
-    def test_what_was_undone_is_no_history(self, monkeypatch):
+    def test_the_history_leaves_out_rolled_back_steps(self, monkeypatch):
 
-        def at_first(game, *given):
+        def initially(game, *given):
             return None if game.rollbacks or game.steps_done < 12 else "it is enough"
 
-        monkeypatch.setattr("wgan.runs.divergence.fault_of", at_first)
+        monkeypatch.setattr("wgan.runs.divergence.fault_of", initially)
         with pytest.warns(runs.RunWarning, match="at step 12: it is enough; going back to step 8"):
             model = WGAN(**{**SMALL, "steps": 12}, settings={"eval_every": 4}).fit(POINTS)
         assert [line["step"] for line in model.history_] == [4, 8, 10, 12]
@@ -419,7 +419,7 @@ class TestTrust:
             model.fit(POINTS)
 
     @pytest.mark.parametrize("settings", [{"diagnose": "off"}, {"held_out": 0.0}])
-    def test_without_evidence_it_cannot_tell(self, settings):
+    def test_without_evidence_the_verdict_is_cannot_tell(self, settings):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", runs.RunWarning)
             model = WGAN(**SMALL, settings=settings).fit(POINTS)
@@ -427,8 +427,8 @@ class TestTrust:
         assert model.verdict_.kind == "cannot-tell"
 
 
-class TestKeeping:
-    def test_saved_and_loaded_it_is_the_same(self, fitted, tmp_path):
+class TestSaving:
+    def test_save_and_load(self, fitted, tmp_path):
         fitted.save(tmp_path / "model")
         loaded = WGAN.load(tmp_path / "model")
         assert loaded.get_params() == fitted.get_params()
@@ -436,25 +436,25 @@ class TestKeeping:
         np.testing.assert_array_equal(loaded.sample(4), fitted.sample(4))
         assert {path.name for path in tmp_path.iterdir()} == {"model"}
 
-    def test_forms_are_saved(self, tmp_path):
+    def test_forms_of_data_are_saved(self, tmp_path):
         WGAN(**SMALL, settings={"size": (4, 4)}).fit(torch.rand(20, 3, 8, 8)).save(tmp_path / "model")
         loaded = WGAN.load(tmp_path / "model")
         assert loaded.settings == {"size": (4, 4)}
         samples = loaded.sample(2)
         assert (samples.shape, samples.dtype) == ((2, 3, 4, 4), torch.float32)
 
-    def test_the_command_line_takes_it(self, fitted, tmp_path):
+    def test_a_saved_model_is_a_run_for_the_command_line(self, fitted, tmp_path):
         from wgan.cli.main import main
 
         fitted.save(tmp_path / "model")
         assert main(["sample", str(tmp_path / "model"), "--num", "4", "--out", str(tmp_path / "a.npy")]) == 0
         np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), fitted.sample(4))
 
-    def test_pickled_it_is_the_same(self, fitted):
+    def test_pickle(self, fitted):
         copied = pickle.loads(pickle.dumps(fitted))
         np.testing.assert_array_equal(copied.sample(4), fitted.sample(4))
 
-    def test_it_keeps_the_last_and_the_best_state_alone(self, tmp_path):
+    def test_only_the_last_and_the_best_checkpoint_are_saved(self, tmp_path):
         model = WGAN(**SMALL, directory=tmp_path).fit(POINTS)
         there = {path.name for path in (model.directory_ / "checkpoints").glob("0*")}
         kept = {name.split("/")[1] for name in model._files if name.startswith("checkpoints/0")}
@@ -463,7 +463,7 @@ class TestKeeping:
         model.save(tmp_path / "model")
         assert runs.load(tmp_path / "model", checkpoint="best").step == 2
 
-    def test_nothing_is_overwritten(self, fitted, tmp_path):
+    def test_save_overwrites_nothing(self, fitted, tmp_path):
         (tmp_path / "file").touch()
         for path in (tmp_path, tmp_path / "file"):
             with pytest.raises(UsageError, match="there is something at"):
@@ -471,24 +471,22 @@ class TestKeeping:
         with pytest.raises(UsageError, match="does not exist"):
             fitted.save(tmp_path / "a" / "b")
 
-    def test_a_damaged_note_is_refused(self, fitted, tmp_path):
+    def test_a_damaged_estimator_json_is_refused(self, fitted, tmp_path):
         fitted.save(tmp_path / "model")
         (tmp_path / "model" / "estimator.json").write_text("{")
         with pytest.raises(CheckpointError, match=r"estimator.json' cannot be read"):
             WGAN.load(tmp_path / "model")
 
-    def test_loading_what_is_no_run(self, tmp_path):
+    def test_loading_a_directory_that_is_not_a_run_is_refused(self, tmp_path):
         with pytest.raises(UsageError, match="no run"):
             WGAN.load(tmp_path / "nothing")
 
 
 class TestThePackage:
-    def test_every_public_name_can_be_had(self):
-        assert set(wgan.__all__) <= {*wgan._NAMES, *wgan._ROOMS}
-        assert len(wgan._NAMES) <= 15
-        for name in wgan.__all__:
-            assert getattr(wgan, name) is not None
-            assert name in dir(wgan)
+    def test_every_public_name_resolves(self):
+        assert set(wgan.__all__) <= set(dir(wgan))
+        assert sum(not inspect.ismodule(getattr(wgan, name)) for name in wgan.__all__) <= 15
+        assert all(getattr(wgan, name) is not None for name in dir(wgan))
         with pytest.raises(AttributeError, match="no attribute 'nothing'"):
             _ = wgan.nothing
 
@@ -496,6 +494,6 @@ class TestThePackage:
         code = "import sys, wgan; from wgan import Settings, errors; sys.exit('torch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
-    def test_a_form_without_facts_leaves_arrays_alone(self):
+    def test_a_default_form_returns_arrays_unchanged(self):
         images = RNG.integers(0, 255, (2, 3, 4, 1), dtype=np.uint8)
         assert Form().restore(images) is images

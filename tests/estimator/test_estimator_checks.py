@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of an estimator: all pass but those listed here, each with its reason."""
+"""scikit-learn's estimator checks: all pass but those listed here, each with its reason."""
 
 import warnings
 
@@ -13,7 +13,7 @@ REFUSED = {
     "check_dtype_object": "an array of Python objects is refused: samples have the dtype that was fitted, and "
     "objects have none that a network could learn",
 }
-"""Checks that contradict what this estimator promises."""
+"""Checks that contradict guarantees of this estimator."""
 
 
 def test_every_check_of_scikit_learn_passes_or_is_listed_with_its_reason():
@@ -34,6 +34,6 @@ def test_every_check_of_scikit_learn_passes_or_is_listed_with_its_reason():
         by_status.setdefault(result["status"], {})[result["check_name"]] = result["exception"]
     assert by_status.get("failed", {}) == {}
     assert set(by_status["xfail"]) == set(REFUSED), "a check that passes now is no exception any more"
-    # Array libraries other than NumPy are used only if an environment variable is set before SciPy is imported.
+    # Other array libraries are checked only if an environment variable is set before SciPy is loaded.
     assert set(by_status.get("skipped", {})) <= {"check_array_api_input"}
     assert len(by_status["passed"]) > 30

@@ -1,4 +1,4 @@
-"""The estimator under conditions: labels by scikit-learn's conventions, and columns of frames by name."""
+"""Conditions of the estimator: labels by scikit-learn's conventions, and columns of frames by name."""
 
 import pickle
 
@@ -89,7 +89,7 @@ def test_several_labels_at_once():
 
 @pytest.mark.parametrize("y", [Y, pd.Series(Y, name="kind"), pl.Series("kind", Y), [*map(int, Y)], torch.tensor(Y)])
 @pytest.mark.parametrize("data", [X, FRAME])
-def test_integers_are_classes_whatever_their_name(data, y):
+def test_integers_are_classes_under_any_name(data, y):
     model = WGAN(**SMALL).fit(data, y)
     assert model.classes_.tolist() == [0, 1, 2]
     assert len(model.sample(y=[0, 2, 1])) == 3
@@ -100,7 +100,7 @@ def test_integers_can_be_declared_numeric():
     assert not hasattr(WGAN(**SMALL).fit(X, pd.DataFrame({"kind": Y})), "classes_")
 
 
-def test_numbers_and_words_are_labels_too():
+def test_floats_and_strings_can_be_labels():
     model = WGAN(**SMALL).fit(X, np.linspace(0, 1, 120))
     assert not hasattr(model, "classes_")
     assert model.sample(5, y=0.25).shape == (5, 2)
@@ -123,7 +123,7 @@ def test_columns_of_a_frame_are_conditions_by_name(library):
 
 
 @pytest.mark.parametrize("y", [FRAME["job"], pl.Series("job", [*FRAME["job"]]), FRAME[["job"]], [*FRAME["job"]]])
-def test_labels_given_with_a_frame_are_not_in_its_samples(y):
+def test_labels_next_to_a_frame_are_not_columns_of_its_samples(y):
     model = WGAN(**SMALL).fit(FRAME[["pay", "age"]], y)
     assert [*model.feature_names_in_] == ["pay", "age"]
     assert model.n_features_in_ == 2
@@ -159,7 +159,7 @@ def test_images_with_labels():
         ([{"a": 1}, 2] * 60, DataError, "y cannot be read"),
     ],
 )
-def test_labels_that_are_none_are_refused(y, error, message):
+def test_invalid_labels_are_refused(y, error, message):
     with pytest.raises(error, match=message):
         WGAN(**SMALL).fit(X, y)
 

@@ -1,4 +1,4 @@
-"""Samples of a fitted model have the form of what it was fitted to, saved and loaded too."""
+"""Samples have the form of the fitted data, before and after saving and loading."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ def test_frames_of_polars_and_arrow_saved_and_loaded(tmp_path):
         assert samples.schema.equals(table.schema, check_metadata=True)
 
 
-def test_data_that_cannot_be_restored_is_refused_before_training(monkeypatch):
+def test_types_that_samples_cannot_have_are_refused_before_training(monkeypatch):
     monkeypatch.setattr("wgan.estimator.model.train", lambda *given, **more: pytest.fail("it was trained on"))
 
-    def forget(column):
+    def forget_form(column):
         note = note_of(column)
         return {"name": "string"} if "string" in note else note
 
-    # A dtype that a library writes as one thing and reads as another.
-    monkeypatch.setattr("wgan.estimator.forms.note_of", forget)
+    # A dtype that a library reads as another one than it has written.
+    monkeypatch.setattr("wgan.estimator.forms.note_of", forget_form)
     with pytest.raises(DataError, match=r"column 'text' has dtype string, but samples would have string\nConvert it"):
         WGAN(**SMALL, settings={"missing": "keep"}).fit(FRAME)
     monkeypatch.setattr("wgan.estimator.forms.note_of", lambda column: {"name": "no such dtype"})
@@ -89,12 +89,12 @@ def test_data_that_cannot_be_restored_is_refused_before_training(monkeypatch):
         WGAN(**SMALL, settings={"missing": "keep"}).fit(FRAME)
 
 
-def test_mixed_objects_that_are_left_out_are_no_fault():
+def test_ignored_columns_may_hold_mixed_objects():
     frame = FRAME[["x"]].assign(mixed=pd.Series([1, 2.5] * 12, dtype=object))
     assert list(WGAN(**SMALL, settings={"ignore": ["mixed"]}).fit(frame).sample(2)) == ["x"]
 
 
-def test_an_edited_note_executes_no_code():
+def test_an_edited_estimator_json_runs_no_code():
     cells = pa.array([1, 2])
     with pytest.raises(ValueError, match="'show_config' is not a type of cells"):
         column_of(cells, {"objects": "show_config", "module": "numpy", "missing": "None"})
@@ -130,7 +130,7 @@ def test_a_matrix_comes_back_as_an_array():
     assert type(WGAN(**SMALL).fit(data).sample(3)) is np.ndarray
 
 
-def test_images_of_little_contrast_are_warned_of_and_stretched():
+def test_images_of_little_contrast_are_stretched_on_request_with_a_warning():
     masks = RNG.integers(0, 2, (N, 8, 8)).astype(np.uint8)
     with pytest.warns(DataWarning, match=r'pixels use 0 to 1 of 0 to 255.*by settings={"range": \(0, 1\)}'):
         WGAN(**SMALL).fit(masks)
@@ -143,8 +143,8 @@ def test_images_of_little_contrast_are_warned_of_and_stretched():
         model.score(masks * 2)
 
 
-def forget_the_way_back(directory, form) -> None:
-    """Convert a saved model to the form of an earlier version, which stored some facts outside the codec."""
+def as_saved_by_an_earlier_version(directory, form) -> None:
+    """Turn a saved model into one of an earlier version, which stored the form outside the codec."""
     without_checksums(directory)
     source = json.loads((directory / "source.json").read_text())
     source["codec"].pop("given", None)
@@ -173,7 +173,7 @@ def test_models_of_earlier_versions_are_loaded(data, form, tmp_path):
     model = WGAN(**SMALL).fit(data)
     samples = model.sample(3)
     model.save(tmp_path / "old")
-    forget_the_way_back(tmp_path / "old", {"channels_first": False, "lowest": 0.0} | form)
+    as_saved_by_an_earlier_version(tmp_path / "old", {"channels_first": False, "lowest": 0.0} | form)
     with pytest.warns(RunWarning, match="carry no checksums"):
         loaded = WGAN.load(tmp_path / "old")
     loaded.save(tmp_path / "new")
@@ -204,7 +204,7 @@ def test_frames_of_earlier_versions_are_loaded(tmp_path):
     model.save(tmp_path / "old")
     columns = [["count", "Int64"], ["x", "float64"]]
     plain = {"dtype": "", "rank": 2, "channels_first": False, "lowest": 0.0}
-    forget_the_way_back(tmp_path / "old", plain | {"columns": columns})
+    as_saved_by_an_earlier_version(tmp_path / "old", plain | {"columns": columns})
     with pytest.warns(RunWarning, match="carry no checksums"):
         loaded = WGAN.load(tmp_path / "old")
     pd.testing.assert_frame_equal(loaded.sample(3), model.sample(3))

@@ -100,10 +100,10 @@ def test_without_held_out_rows_it_is_refused_with_a_remedy():
     assert "--held-out" in caught.value.remedy
 
 
-def test_rounds_average_independent_distances():
+def test_repeats_average_independent_distances():
     source = open_data("ring", DataOptions(), seed=0, cache=None)
     pool = source.sample(600, torch.Generator().manual_seed(3)).values
-    averaged = SampleEvaluator(source, size=200, seed=0, rounds=3)(lambda size: pool[:size])
+    averaged = SampleEvaluator(source, size=200, seed=0, repeats=3)(lambda size: pool[:size])
     held_out = SampleEvaluator(source, size=600, seed=0)._held_out[0].chunk(3)
     singles = [float(exact(part, real).cost) for part, real in zip(pool.split(200), held_out, strict=True)]
     assert averaged["w1"] == pytest.approx(sum(singles) / 3)

@@ -1,4 +1,4 @@
-"""Put the helpers of these tests on the import path."""
+"""Makes the helper modules of this folder importable."""
 
 import sys
 from pathlib import Path

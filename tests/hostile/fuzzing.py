@@ -1,4 +1,4 @@
-"""Read damaged files, and see that each is refused by an error of this project's or read, soon and in little memory."""
+"""Check that damaged files are read or refused with a `WganError`, within bounds of time and memory."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from readers import READERS
 
 from wgan.errors import WganError
 
-MOST_SECONDS = 1.0
-"""Processor time of one reading; a run is used in six ways, and has as much for each."""
+MAX_SECONDS = 1.0
+"""Processor time to read one file; six times as much for a run, which is read in six ways."""
 
-MOST_BYTES = 500_000_000
-"""What one reading may add to the memory of the process."""
+MAX_BYTES = 500_000_000
+"""Memory that reading one file may add to the process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A reading that went wrong.
+    """A file that was not handled as it should.
 
     Attributes:
-        reader: Its name.
-        seed: Of the damage: with the reader's name it gives the same again.
-        what: What went wrong, in a few words.
-        trace: The traceback, where there is one.
+        reader: The name of the reader.
+        seed: With the name of the reader it reproduces the damage.
+        what: A short description.
+        trace: The traceback; empty if there is none.
         content: The damaged file.
     """
 
@@ -48,23 +48,23 @@ class Fault:
 
 
 class TooLongError(BaseException):
-    """Raised by the alarm."""
+    """Raised when the time is up."""
 
 
 @contextlib.contextmanager
 def bounded(seconds: float) -> Iterator[None]:
-    """Within the block, no more memory can be taken than may be, and an alarm ends what hangs."""
+    """Limit the memory of the block, and raise `TooLongError` in it if it hangs."""
     status = Path("/proc/self/status").read_text().split()
     now = int(status[status.index("VmSize:") + 1]) * 1024
     before = resource.getrlimit(resource.RLIMIT_AS)
 
-    def ring(*_: object) -> None:
+    def expire(*_: object) -> None:
         raise TooLongError
 
-    handler = signal.signal(signal.SIGALRM, ring)
+    handler = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, 20 * seconds)
-    # Threads of libraries reserve address space that they do not use; the resident memory is checked as well.
-    resource.setrlimit(resource.RLIMIT_AS, (now + 3 * MOST_BYTES, before[1]))
+    # Threads of libraries reserve address space that they do not use. Resident memory is checked afterwards.
+    resource.setrlimit(resource.RLIMIT_AS, (now + 3 * MAX_BYTES, before[1]))
     try:
         yield
     finally:
@@ -74,12 +74,12 @@ def bounded(seconds: float) -> Iterator[None]:
 
 
 def damage(path: Path, rng: np.random.Generator, *, is_json: bool) -> bytes:
-    """Damage a file in place, and return what it then holds."""
+    """Damage a file in place, and return its new content."""
     content = path.read_bytes()
     if is_json and path.suffix in (".json", ".jsonl") and rng.random() < 0.8:
         lines = content.splitlines() if path.suffix == ".jsonl" else [content]
-        place = int(rng.integers(len(lines)))
-        lines[place] = json.dumps(edited(json.loads(lines[place]), rng)).encode()
+        position = int(rng.integers(len(lines)))
+        lines[position] = json.dumps(edited(json.loads(lines[position]), rng)).encode()
         changed = b"\n".join(lines) + b"\n"
     else:
         changed = damaged(content, rng)
@@ -88,9 +88,9 @@ def damage(path: Path, rng: np.random.Generator, *, is_json: bool) -> bytes:
 
 
 def try_once(name: str, seed: int) -> Fault | None:
-    """Damage a file of one reader as the seed says, read it, and return what went wrong."""
+    """Damage a file of one reader by a seed, read it, and return the fault, if there is one."""
     reader, rng = READERS[name], np.random.default_rng([seed, sum(name.encode())])
-    most = MOST_SECONDS * (6 if reader.is_slow else 1)
+    limit = MAX_SECONDS * (6 if reader.is_slow else 1)
     with tempfile.TemporaryDirectory(prefix="hostile-") as temporary:
         folder = Path(temporary)
         paths = reader.make(folder)
@@ -99,7 +99,7 @@ def try_once(name: str, seed: int) -> Fault | None:
         before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
         trace = what = ""
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"), bounded(most):
+            with warnings.catch_warnings(), np.errstate(all="ignore"), bounded(limit):
                 warnings.simplefilter("ignore")
                 reader.read(folder)
         except WganError:
@@ -108,15 +108,15 @@ def try_once(name: str, seed: int) -> Fault | None:
             what, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
         taken = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
         spent = time.process_time() - began
-        if not what and spent > most:
+        if not what and spent > limit:
             what = f"took {spent:.1f} s"
-        if not what and taken > MOST_BYTES:
+        if not what and taken > MAX_BYTES:
             what = f"took {taken / 1e6:.0f} MB"
         return Fault(reader=name, seed=seed, what=what, trace=trace, content=content) if what else None
 
 
 def main(names: list[str], seconds: float) -> int:
-    """Try all readers in turn for so long, and print what went wrong, each kind once."""
+    """Try all readers in turn for a number of seconds, and print each kind of fault once."""
     began, seed, seen, tried = time.monotonic(), 0, set[str](), 0
     while time.monotonic() - began < seconds:
         for name in names or READERS:
@@ -124,8 +124,8 @@ def main(names: list[str], seconds: float) -> int:
                 fault = try_once(name, 1000 * seed + number)
                 tried += 1
                 if fault is not None:
-                    places = [line for line in fault.trace.splitlines() if "/wgan/" in line]
-                    key = f"{name} {fault.what.split(':')[0]} {places[-1:] or fault.what}"
+                    frames = [line for line in fault.trace.splitlines() if "/wgan/" in line]
+                    key = f"{name} {fault.what.split(':')[0]} {frames[-1:] or fault.what}"
                     if key not in seen:
                         seen.add(key)
                         print(f"=== {name}, seed {fault.seed}: {fault.what[:300]}")

@@ -1,4 +1,4 @@
-"""Ways to damage bytes and plain JSON values, decided by a seed."""
+"""Random damage of bytes and plain JSON values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOSTILE_VALUES: tuple[Any, ...] = (
     "timestamp[us, tz=Nowhere/None]", "decimal128(99, 1)", "list<item: int64>", "duration[us]", "U1000000000", "<f8",
     [], {}, [[]], [None], ["a", 1], [1e9], [[1, 2], [3]], {"a": {}}, [0] * 1000, [[[[[[[[]]]]]]]], {"": None},
 )  # fmt: skip
-"""Replacements for a field of JSON, as by an edit."""
+"""Values that replace fields of JSON."""
 
 _HOSTILE_BYTES = (
     b"\x00", b"\xff", b"\x00" * 8, b"\xff" * 8, b"\x7f\xff\xff\xff", b"\x00\x00\x00\x80", b"\xff\xff\xff\x7f", b"\n",
@@ -26,28 +26,28 @@ _NUMBER = re.compile(rb"[0-9]+")
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:
-    """Bytes with one to four faults: flips, cuts, insertions, repetitions, numbers that are too large."""
+    """The bytes with one to four faults: flips, cuts, insertions, repetitions, numbers that are too large."""
     changed = bytearray(content)
     for _ in range(int(rng.integers(1, 5))):
-        # Headers are short and at the beginning, directories at the end: they are to be hit as often as the rest.
+        # The first and the last bytes are chosen as often as all others: headers and directories are there.
         end = len(changed)
         low, high = [(0, min(end, 200)), (max(0, end - 200), end), (0, end)][int(rng.integers(3))]
-        place = int(rng.integers(low, high)) if high > low else 0
+        position = int(rng.integers(low, high)) if high > low else 0
         word = _HOSTILE_BYTES[int(rng.integers(len(_HOSTILE_BYTES)))]
         match int(rng.integers(8)):
             case 0 | 1 if end:
-                changed[place] ^= 1 << int(rng.integers(8))
+                changed[position] ^= 1 << int(rng.integers(8))
             case 2:
-                changed[place : place + len(word)] = word
+                changed[position : position + len(word)] = word
             case 3:
-                changed[place:place] = word
+                changed[position:position] = word
             case 4:
-                del changed[place : place + int(rng.integers(1, 64))]
+                del changed[position : position + int(rng.integers(1, 64))]
             case 5:
-                del changed[place:]
+                del changed[position:]
             case 6:
                 length = int(rng.integers(1, 64))
-                changed[place:place] = changed[place : place + length] * int(rng.integers(1, 4))
+                changed[position:position] = changed[position : position + length] * int(rng.integers(1, 4))
             case _:
                 numbers = list(_NUMBER.finditer(changed, low, high))
                 if numbers:
@@ -59,32 +59,32 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def edited(value: Any, rng: np.random.Generator) -> Any:
-    """A JSON value in which one entry at any depth is another, is missing, or has a wrong name."""
+    """The JSON value with one entry, at any depth, replaced, removed or repeated."""
     changed = copy.deepcopy(value)
-    places = _places(changed)
-    if not places:
+    entries = _entries(changed)
+    if not entries:
         return HOSTILE_VALUES[int(rng.integers(len(HOSTILE_VALUES)))]
-    holder, key = places[int(rng.integers(len(places)))]
+    container, key = entries[int(rng.integers(len(entries)))]
     match int(rng.integers(6)):
-        case 0 if isinstance(holder, dict):
-            del holder[key]
-        case 1 if isinstance(holder, list):
-            holder.append(copy.deepcopy(holder[key]))
-        case 2 if isinstance(holder, list):
-            del holder[key]
-        case 3 if type(holder[key]) in (int, float):
-            holder[key] = holder[key] * [-1, 10**6, 0, 1e300, 0.3][int(rng.integers(5))]
+        case 0 if isinstance(container, dict):
+            del container[key]
+        case 1 if isinstance(container, list):
+            container.append(copy.deepcopy(container[key]))
+        case 2 if isinstance(container, list):
+            del container[key]
+        case 3 if type(container[key]) in (int, float):
+            container[key] = container[key] * [-1, 10**6, 0, 1e300, 0.3][int(rng.integers(5))]
         case _:
-            holder[key] = copy.deepcopy(HOSTILE_VALUES[int(rng.integers(len(HOSTILE_VALUES)))])
+            container[key] = copy.deepcopy(HOSTILE_VALUES[int(rng.integers(len(HOSTILE_VALUES)))])
     return changed
 
 
-def _places(value: Any) -> list[tuple[Any, Any]]:
-    """Every entry of every table and list, of a long list only the first ones."""
+def _entries(value: Any) -> list[tuple[Any, Any]]:
+    """Every entry of every object and list, as (container, key); only the first five of a list."""
     found: list[tuple[Any, Any]] = []
-    entries = list(value.items()) if isinstance(value, dict) else list(enumerate(value[:5]))
-    for key, inner in entries:
+    items = list(value.items()) if isinstance(value, dict) else list(enumerate(value[:5]))
+    for key, inner in items:
         found.append((value, key))
         if isinstance(inner, dict | list):
-            found += _places(inner)
+            found += _entries(inner)
     return found

@@ -1,4 +1,4 @@
-"""Every reader of files that others may have written: its input, and how to call it."""
+"""Every reader of files that others may have written: the modules it tests, its files and how it reads them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ NUM = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """A reader and a file that it takes.
+    """A reader and valid files for it.
 
     Attributes:
-        of: The module that reads, below `wgan`.
-        make: Writes what is read into an empty folder, and returns the files that are to be damaged.
-        read: Reads what lies in the folder.
-        is_json: Whether values of the files are to be changed too, and not only bytes.
-        is_slow: Whether one reading takes so long that few are made.
+        of: The modules that read, relative to `wgan`.
+        make: Writes the files into an empty folder, and returns those to damage.
+        read: Reads the files in the folder.
+        is_json: Whether values of JSON are damaged, too, and not only bytes.
+        is_slow: Whether reading takes long, so that it is tried less often.
     """
 
     of: tuple[str, ...]
@@ -53,8 +53,8 @@ class Reader:
     is_slow: bool = False
 
 
-def opened(data: Path | object, **options: Any) -> object:
-    """Open data, and draw from it as training would."""
+def open_and_draw(data: Path | object, **options: Any) -> object:
+    """Open data, and draw a batch as training does."""
     import torch
 
     source = open_data(data, DataOptions(**options), seed=SEED)
@@ -73,13 +73,13 @@ def file_reader(of: str, name: str, content: Callable[[], bytes], **options: Any
 
     def read(folder: Path) -> object:
         kind_of(str(folder / name))
-        return opened(folder / name, **options)
+        return open_and_draw(folder / name, **options)
 
     return Reader(of=(of, "data.names"), make=make, read=read)
 
 
 def picture(number: int = 0, format: str = "PNG", **options: Any) -> bytes:
-    """An encoded image of 8x8."""
+    """An encoded image of 8 × 8 pixels."""
     pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format=format, **options)
@@ -194,7 +194,9 @@ def _folder(format: str, ending: str) -> Reader:
         return [folder / "pictures" / f"0.{ending}"]
 
     return Reader(
-        of=("data.images.decoding", "data.images.folders"), make=make, read=lambda folder: opened(folder / "pictures")
+        of=("data.images.decoding", "data.images.folders"),
+        make=make,
+        read=lambda folder: open_and_draw(folder / "pictures"),
     )
 
 
@@ -206,7 +208,7 @@ def _tagged() -> Reader:
         return [folder / "pictures" / "tags.csv"]
 
     def read(folder: Path) -> object:
-        return opened(folder / "pictures", condition=("kind", "part"))
+        return open_and_draw(folder / "pictures", condition=("kind", "part"))
 
     return Reader(of=("data.images.tags",), make=make, read=read)
 
@@ -223,7 +225,7 @@ def _lmdb() -> Reader:
     return Reader(
         of=("data.images.lsun", "data.images.lsun_reader"),
         make=make,
-        read=lambda folder: opened(folder / "lsun"),
+        read=lambda folder: open_and_draw(folder / "lsun"),
         is_slow=True,
     )
 
@@ -237,7 +239,7 @@ def _pack() -> Reader:
 
     def read(folder: Path) -> object:
         for path in list((folder / "cache").rglob("pack.json")):
-            # A file changed by hand may come with a checksum that fits.
+            # An edited file may have a matching checksum.
             with contextlib.suppress(ValueError, RecursionError, AttributeError):
                 content = json.loads(path.read_bytes())
                 content.pop("sha256", None)
@@ -275,11 +277,11 @@ SMALL = Settings(
     engine="eager",
     threads=1,
 )
-"""A run of a moment."""
+"""Settings of a very short run."""
 
 
 def run_of(kind: str, folder: Path) -> Path:
-    """Make a run on data of a kind, in a folder called run."""
+    """Train on data of a kind in `folder / "run"`, and return that path."""
     import dataclasses
 
     data = {
@@ -298,8 +300,8 @@ def run_of(kind: str, folder: Path) -> Path:
 _MADE: dict[str, Path] = {}
 
 
-def _copied_run(kind: str, folder: Path) -> Path:
-    """A run that is made once for all."""
+def copied_run(kind: str, folder: Path) -> Path:
+    """A copy of a run that is trained once."""
     if kind not in _MADE:
         import tempfile
 
@@ -308,7 +310,7 @@ def _copied_run(kind: str, folder: Path) -> Path:
 
 
 def use_run(folder: Path) -> None:
-    """Everything that is done with a run without its data, each whether or not the others could be."""
+    """Use a run in every way that needs no data; a refusal does not stop the others."""
     from wgan.errors import WganError
 
     run, refused = folder / "run", []
@@ -327,7 +329,7 @@ def use_run(folder: Path) -> None:
 
 def _run(kind: str, *names: str, is_json: bool = True, read: Callable[[Path], object] = use_run) -> Reader:
     def make(folder: Path) -> list[Path]:
-        run = _copied_run(kind, folder)
+        run = copied_run(kind, folder)
         return [path for name in names for path in sorted(run.glob(name))]
 
     return Reader(
@@ -352,29 +354,29 @@ def report(folder: Path) -> Path:
 
 
 def _checkpoint(name: str) -> Reader:
-    """The files of the last checkpoint, with checksums that fit what they were changed to."""
+    """The files of the last checkpoint, with checksums that match after the damage."""
     import hashlib
 
     from wgan.runs.checkpoints.format import MANIFEST, STATE, TENSORS
 
     def make(folder: Path) -> list[Path]:
-        run = _copied_run("points", folder)
+        run = copied_run("points", folder)
         return [run / "checkpoints" / "00000002" / name]
 
     def read(folder: Path) -> object:
-        place = folder / "run" / "checkpoints" / "00000002"
-        manifest = json.loads((place / MANIFEST).read_bytes()) if name != MANIFEST else None
+        path = folder / "run" / "checkpoints" / "00000002"
+        manifest = json.loads((path / MANIFEST).read_bytes()) if name != MANIFEST else None
         if manifest is not None:
             for file in (STATE, TENSORS):
-                content = (place / file).read_bytes()
+                content = (path / file).read_bytes()
                 manifest["files"][file] |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             manifest.pop("sha256")
-            (place / MANIFEST).write_bytes(seal(manifest))
+            (path / MANIFEST).write_bytes(seal(manifest))
         else:
             try:
-                content = json.loads((place / MANIFEST).read_bytes())
+                content = json.loads((path / MANIFEST).read_bytes())
                 content.pop("sha256", None)
-                (place / MANIFEST).write_bytes(seal(content))
+                (path / MANIFEST).write_bytes(seal(content))
             except (ValueError, AttributeError, RecursionError):
                 pass
         return use_run(folder)
@@ -386,10 +388,10 @@ def _checkpoint(name: str) -> Reader:
 
 
 def _state(kind: str) -> Reader:
-    """The stored description of a run's data, changed along with its checksum."""
+    """The codec and conditions of a run, damaged without regard to checksums."""
 
     def make(folder: Path) -> list[Path]:
-        stored = json.loads((_copied_run(kind, folder) / "source.json").read_bytes())
+        stored = json.loads((copied_run(kind, folder) / "source.json").read_bytes())
         kept = {"codec": stored["codec"], "conditions": stored.get("conditions")}
         (folder / "state.json").write_text(json.dumps(kept))
         return [folder / "state.json"]
@@ -421,12 +423,12 @@ def _model() -> Reader:
         if "model" not in _MADE:
             import tempfile
 
-            place = Path(tempfile.mkdtemp(prefix="hostile-")) / "model"
+            path = Path(tempfile.mkdtemp(prefix="hostile-")) / "model"
             frame = table().select(["whole", "part", "word"]).to_pandas()
             WGAN(
                 steps=1, batch_size=4, generator="mlp:width=4", critic="mlp:width=4", random_state=0, latent_dim=2
-            ).fit(frame).save(place)
-            _MADE["model"] = place
+            ).fit(frame).save(path)
+            _MADE["model"] = path
         shutil.copytree(_MADE["model"], folder / "model")
         return [folder / "model" / "estimator.json"]
 

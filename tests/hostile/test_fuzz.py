@@ -1,4 +1,4 @@
-"""Every reader, on files damaged in thousands of ways: an error of this project's or an answer, soon, in little memory.
+"""Damaged files are read or refused with a `WganError`, within bounds of time and memory.
 
 `python tests/hostile/fuzzing.py SECONDS [READER ...]` tries for longer, and prints each kind of fault once.
 """
@@ -53,11 +53,11 @@ OTHERS = {
     "data.images.collection": "reads files for data.images.folders",
     "data.images.opening": "chooses a reader",
 }
-"""Modules in which such a call is not a separate reader, and why."""
+"""Modules with such a call that need no reader of their own, and why."""
 
 
-def modules_that_read() -> set[str]:
-    """Modules of the package, by dotted name below it, that call anything by which bytes are parsed."""
+def parsing_modules() -> set[str]:
+    """The modules of the package, by dotted name below it, with a call in `READING`."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -66,9 +66,9 @@ def modules_that_read() -> set[str]:
     return found
 
 
-def test_every_module_that_parses_files_is_tried():
+def test_every_module_that_parses_files_has_a_reader():
     tried = {module for reader in READERS.values() for module in reader.of}
-    unknown = modules_that_read() - tried - OTHERS.keys()
+    unknown = parsing_modules() - tried - OTHERS.keys()
     assert not unknown, f"give {sorted(unknown)} a row of READERS in tests/hostile/readers.py"
     assert all((PACKAGE / f"{module.replace('.', '/')}.py").is_file() for module in tried | OTHERS.keys())
 
@@ -77,27 +77,27 @@ def test_every_module_that_parses_files_is_tried():
 class TestReaders:
     @pytest.mark.parametrize("name", [name for name in READERS if not name.startswith("report")])
     @pytest.mark.filterwarnings("ignore")
-    def test_what_it_takes_it_reads(self, name, tmp_path):
+    def test_an_undamaged_file_is_read(self, name, tmp_path):
         reader = READERS[name]
         assert reader.make(tmp_path)
         reader.read(tmp_path)
 
     @pytest.mark.parametrize("name", [name for name, reader in READERS.items() if not reader.is_slow])
-    def test_a_few_faults(self, name):
+    def test_a_few_damaged_files(self, name):
         for seed in range(FEW):
             fault = try_once(name, seed)
             assert fault is None, f"{fault.what}\n{fault.trace}\n{fault.content[:300]!r}"
 
     @pytest.mark.slow
     @pytest.mark.parametrize("name", READERS)
-    def test_many_faults(self, name):
+    def test_many_damaged_files(self, name):
         count = MANY if not READERS[name].is_slow else 2 if name.startswith("report") else MANY // 10
         for seed in range(10_000, 10_000 + count):
             fault = try_once(name, seed)
             assert fault is None, f"seed {seed}: {fault.what}\n{fault.trace}\n{fault.content[:300]!r}"
 
-    def test_the_bounds_hold(self):
-        """What takes more memory or time than it may is ended, and the limits are as they were."""
+    def test_memory_and_time_are_bounded(self):
+        """Blocks that exceed memory or time are ended, and the limits are restored."""
         before = resource.getrlimit(resource.RLIMIT_AS)
         with pytest.raises(MemoryError), bounded(1):
             bytearray(2_000_000_000)
@@ -114,7 +114,7 @@ QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 @given(
     st.binary(max_size=200), st.sampled_from([b"", b"\x93NUMPY\x01\x00v\x00", b"\x93NUMPY\x02\x00\x40\x00\x00\x00{"])
 )
-def test_any_bytes_are_a_header_of_an_array_or_a_value_error(content, start):
+def test_any_bytes_are_an_npy_header_or_raise_value_error(content, start):
     with contextlib.suppress(ValueError):
         read_header(io.BytesIO(start + content))
 
@@ -126,14 +126,14 @@ def test_any_bytes_are_a_header_of_an_array_or_a_value_error(content, start):
         lambda value: f"steps = {str(value).lower()}"
     )
 )
-def test_any_text_is_settings_or_a_usage_error(tmp_path, text):
+def test_any_text_is_settings_or_raises_usage_error(tmp_path, text):
     (tmp_path / "s.toml").write_text(text, encoding="utf-8", errors="replace")
     with contextlib.suppress(WganError):
         from_toml(tmp_path / "s.toml")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("steps = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
         ("steps = " + "9" * 5000, "not valid TOML"),
@@ -147,13 +147,13 @@ def test_any_text_is_settings_or_a_usage_error(tmp_path, text):
     ],
     ids=lambda value: value[:12],
 )
-def test_settings_that_crash_the_parser_are_refused(tmp_path, text, said):
+def test_settings_that_break_the_parser_are_refused(tmp_path, text, expected):
     (tmp_path / "s.toml").write_text(text)
-    with pytest.raises(WganError, match=said):
+    with pytest.raises(WganError, match=expected):
         from_toml(tmp_path / "s.toml")
 
 
-def test_settings_that_are_no_file_are_refused_without_waiting(tmp_path):
+def test_settings_that_are_not_a_regular_file_are_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(WganError, match="a pipe or a device"):

@@ -12,7 +12,7 @@ from wgan.batch import Batch, Layout
 from wgan.constraints import Unconstrained
 from wgan.data import Conditions, open_data
 from wgan.errors import UsageError
-from wgan.networks import NETWORKS, Given, given_to, ties_samples
+from wgan.networks import NETWORKS, Given, given_to, mixes_batch
 from wgan.networks.conditioning import ConditionalNorm, Projecting
 from wgan.objectives import MMD, OBJECTIVES
 from wgan.randomness import Randomness
@@ -164,7 +164,7 @@ def test_one_pass_over_both_batches_gives_the_scores_of_each():
     real, fake = (Batch(torch.randn(4, 2), torch.randn(4, 3)) for _ in range(2))
     for joined, alone in zip(game.score_both(real, fake), (game.score(*real), game.score(*fake)), strict=True):
         torch.testing.assert_close(joined, alone)
-    assert not ties_samples(game.critic)
+    assert not mixes_batch(game.critic)
 
 
 # -- training under conditions ---------------------------------------------------------------------------------------

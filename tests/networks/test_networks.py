@@ -3,7 +3,7 @@ import torch
 
 from wgan.batch import Layout
 from wgan.errors import UsageError
-from wgan.networks import DCGAN, MLP, NETWORKS, ResNet, ties_samples
+from wgan.networks import DCGAN, MLP, NETWORKS, ResNet, mixes_batch
 from wgan.networks.layers import resolutions
 
 IMAGES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 48, 80), (4, 96, 96), (1, 5, 13), (2, 2, 2)]
@@ -99,11 +99,11 @@ def test_one_hot_groups_become_probabilities_and_numbers_are_unchanged():
     torch.testing.assert_close(samples[:, [0, 3]], raw[:, [0, 3]])
 
 
-def test_batch_norm_ties_samples_and_layer_norm_does_not():
+def test_batch_norm_mixes_the_batch_and_layer_norm_does_not():
     layout = Layout(shape=(1, 16, 16))
     for norm, tied in (("batch", True), ("layer", False), ("none", False)):
         critic = DCGAN(filters=4, norm=norm).critic(layout)
-        assert ties_samples(critic) is tied
+        assert mixes_batch(critic) is tied
         x, other = torch.randn(2, 1, 16, 16), torch.randn(2, 1, 16, 16)
         together = critic(torch.cat([x, other]))[:2]
         assert torch.allclose(together, critic(x), atol=1e-5) is not tied

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_report import report
 
-from fake_runs import SCRIPT, examined, fake_run, lines_of, rewrite
+from fake_runs import SCRIPT, fake_run, lines_of, rewrite, with_diagnoses
 from wgan import figures
 from wgan.report import questions
 from wgan.report.record import _OF_EVIDENCE, read_record
@@ -47,8 +47,8 @@ def small(given, line):
     return next((values, more) for values, more in given["small_lines"] if line in values[1])
 
 
-def test_the_section_after_the_curve_has_the_verdict(tmp_path, undrawn):
-    run = examined(fake_run(tmp_path / "run"))
+def test_the_section_follows_the_curve_and_holds_the_verdict(tmp_path, undrawn):
+    run = with_diagnoses(fake_run(tmp_path / "run"))
     text = report(run).text
     verdict = verdict_of(read_record(run))
     assert text.index("Training curve") < text.index(HEADING) < text.index("Evaluation on held-out data")
@@ -61,7 +61,7 @@ def test_the_section_after_the_curve_has_the_verdict(tmp_path, undrawn):
 
 
 def test_the_distance_is_drawn_as_recorded(tmp_path, undrawn):
-    run = examined(fake_run(tmp_path / "run"))
+    run = with_diagnoses(fake_run(tmp_path / "run"))
     report(run)
     diagnoses = [line for line in lines_of(run) if "exact" in line]
     (bracket, raw), more = undrawn["bracket"][0]
@@ -75,7 +75,7 @@ def test_the_distance_is_drawn_as_recorded(tmp_path, undrawn):
 
 
 def test_small_figures_are_drawn_as_recorded(tmp_path, undrawn):
-    run = examined(fake_run(tmp_path / "run"))
+    run = with_diagnoses(fake_run(tmp_path / "run"))
     text = report(run).text
     diagnoses = [line for line in lines_of(run) if "exact" in line]
     (_, lines), _ = small(undrawn, "training rows")
@@ -118,7 +118,7 @@ def test_small_figures_are_drawn_as_recorded(tmp_path, undrawn):
 
 def test_images_show_sliced_distances_and_omit_what_is_missing(tmp_path, undrawn):
     exact = ("exact", "exact_low", "exact_high", "exact_floor", "efficiency", "at_bound", "slope_bound")
-    run = examined(fake_run(tmp_path / "run", "images", steps=2_000), without=exact)
+    run = with_diagnoses(fake_run(tmp_path / "run", "images", steps=2_000), without=exact)
     lines = lines_of(run)
     rewrite(run, [line | ({"sliced": 0.2, "sliced_floor": 0.01} if "certified" in line else {}) for line in lines])
     text = report(run).text
@@ -132,14 +132,14 @@ def test_images_show_sliced_distances_and_omit_what_is_missing(tmp_path, undrawn
 
 
 def test_objectives_other_than_wasserstein_have_no_mark_at_slope_1(tmp_path, undrawn):
-    text = report(examined(fake_run(tmp_path / "run", objective="gan", constraint="none"))).text
+    text = report(with_diagnoses(fake_run(tmp_path / "run", objective="gan", constraint="none"))).text
     assert small(undrawn, "by ascent")[1]["marks"] is None
     assert "slopes up to 1" not in text
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_floors_of_evidence_are_not_evaluations(tmp_path):
-    run = examined(fake_run(tmp_path / "run"), every=500)
+    run = with_diagnoses(fake_run(tmp_path / "run"), every=500)
     record = read_record(run)
     assert record.distances == ["w1"]
     assert len(record.evaluations) == 8
@@ -151,7 +151,7 @@ def test_floors_of_evidence_are_not_evaluations(tmp_path):
 def test_a_number_without_a_separate_figure_has_a_panel(tmp_path, undrawn, monkeypatch):
     field = evidence.FIELDS["slope_real"] | {"label": "new number", "meaning": "What it means.", "panel": True}
     monkeypatch.setitem(evidence.FIELDS, "new", field)
-    run = examined(fake_run(tmp_path / "run", steps=2_000))
+    run = with_diagnoses(fake_run(tmp_path / "run", steps=2_000))
     rewrite(run, [line | ({"new": 0.25} if "certified" in line else {}) for line in lines_of(run)])
     text = report(run).text
     (_, lines), more = small(undrawn, "new number")
@@ -192,7 +192,7 @@ def test_a_run_that_diverged_before_its_first_diagnosis_has_a_verdict(tmp_path):
     ],
 )
 def test_malformed_evidence_is_ignored(tmp_path, malformed):
-    run = examined(fake_run(tmp_path / "run", steps=2_000))
+    run = with_diagnoses(fake_run(tmp_path / "run", steps=2_000))
     rewrite(run, [line | (malformed if "certified" in line else {}) for line in lines_of(run)])
     text = report(run).text
     assert "could not be drawn" not in text
@@ -200,7 +200,7 @@ def test_malformed_evidence_is_ignored(tmp_path, malformed):
 
 
 def test_a_single_diagnosis_is_drawn_without_warnings(tmp_path):
-    page = report(examined(fake_run(tmp_path / "run", steps=1_000)))
+    page = report(with_diagnoses(fake_run(tmp_path / "run", steps=1_000)))
     assert "could not be drawn" not in page.text
     assert page.tags.count("img") > 10
     assert (tmp_path / "run" / "report.html").stat().st_size < 3e6

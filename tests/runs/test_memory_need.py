@@ -14,12 +14,16 @@ from wgan.batch import Layout
 from wgan.data import open_data
 from wgan.errors import CheckpointError, OutOfMemoryError, UsageError
 from wgan.runs import checkpoints, memory_need
-from wgan.runs.memory_need import need_of, refuse_what_cannot_fit
+from wgan.runs.memory_need import need_of
 from wgan.settings import DataOptions
-from wgan.training.factory import build_game
+from wgan.training.factory import build_game, choose_parts
 
 POINTS = Layout(shape=(5,))
 IMAGES = Layout(shape=(3, 32, 32), bounded=True)
+
+
+def refuse_what_cannot_fit(settings, layout):
+    memory_need.refuse_what_cannot_fit(settings, choose_parts(settings), layout)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +37,7 @@ IMAGES = Layout(shape=(3, 32, 32), bounded=True)
 )
 def test_parameters_and_optimiser_state_are_counted(layout, changes):
     settings = dataclasses.replace(SETTINGS, **changes)
-    need, game = need_of(settings, layout), build_game(settings, layout)
+    need, game = need_of(settings, choose_parts(settings), layout), build_game(settings, layout)
     for player, optimizer, counted in (
         (game.generator, game.generator_optimizer, need.generator),
         (game.critic, game.critic_optimizer, need.critic),
@@ -45,14 +49,14 @@ def test_parameters_and_optimiser_state_are_counted(layout, changes):
 
 
 def test_outputs_of_layers_are_counted_for_each_sample():
-    need = need_of(SETTINGS, POINTS)
+    need = need_of(SETTINGS, choose_parts(SETTINGS), POINTS)
     # Two hidden layers of 16 and the output, of the generator once and of the critic for real and generated samples.
     assert need.sample == 4 * (2 + 2 * 5) + 2 * (16 + 16 + 5 + 2 * (16 + 16 + 1))
 
 
 def test_counting_draws_no_random_numbers_and_allocates_nothing():
-    before = torch.get_rng_state()
-    need_of(dataclasses.replace(SETTINGS, generator="mlp:width=1000000"), POINTS)
+    settings, before = dataclasses.replace(SETTINGS, generator="mlp:width=1000000"), torch.get_rng_state()
+    need_of(settings, choose_parts(settings), POINTS)
     assert torch.equal(before, torch.get_rng_state())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from small_runs import SETTINGS, ask, finish, run_and, tree
-from tests.custom_parts import ADAMW, Drift, Mine, dense
+from tests.custom_parts import ADAMW, Drift, MyLoss, dense
 
 from wgan import evaluate, load, resume, runs
 from wgan.cli.main import main
@@ -19,7 +19,7 @@ SHORT = dataclasses.replace(SETTINGS, steps=20, eval_every=10, sample_every=10)
 
 def parts():
     return {
-        "objective": Mine(),
+        "objective": MyLoss(),
         "constraint": Drift(0.1),
         "generator": dense(2, 8, 2),
         "critic": dense(2, 8, 1),
@@ -54,7 +54,7 @@ def test_it_is_sampled_and_evaluated_with_its_parts(own):
 def test_the_command_line_says_that_it_needs_python_and_how(own, words, capsys):
     assert main([str(own) if word == "RUN" else word for word in words]) == 2
     said = capsys.readouterr().err
-    assert "trained with parts of the user's own, which no file holds: objective (Mine), constraint (Drift)" in said
+    assert "trained with parts of the user's own, which no file holds: objective (MyLoss), constraint (Drift)" in said
     assert f"WGAN.load('{own}', objective=..., constraint=..., generator=..., critic=..., critic_optimizer=...)" in said
     assert f"with wgan.resume('{own}', parts={{'objective': ..., " in said
 
@@ -62,7 +62,7 @@ def test_the_command_line_says_that_it_needs_python_and_how(own, words, capsys):
 def test_its_settings_and_its_report_can_be_read(own, capsys, tmp_path):
     assert main(["report", str(own)]) == 0
     assert main(["train", "--settings", str(own / "settings.toml"), "--out", str(tmp_path / "new")]) == 2
-    assert "an object of the user's own, which a file can only name" in capsys.readouterr().err
+    assert "a user's own object, which a file can only name" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 

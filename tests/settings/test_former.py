@@ -47,7 +47,7 @@ def test_parameters_are_renamed_to_fields_that_exist():
         (3, 3),
     ],
 )
-def test_former_parameters_are_renamed(before, after):
+def test_former_parameters_in_words_are_renamed(before, after):
     assert todays_word(before) == after
     assert todays_word(after) == after
 
@@ -60,7 +60,7 @@ def test_a_settings_file_with_former_names_is_read(tmp_path):
     assert found.critic_optimizer == "adam:lr=0.01"
 
 
-def test_lines_of_the_record_are_renamed_and_columns_are_not():
+def test_numbers_of_the_record_are_renamed_but_columns_are_not():
     line = {"step": 3, "obeyed_town=Bern": 0.5, "unseen_read": 1.0, "ignored_read": 0.2, "followed_age": 0.9}
     assert todays_line(line | {"copied": 0.1, "columns": {"read": 1, "copied": 2}}) == {
         "step": 3,

@@ -1,4 +1,4 @@
-"""Rows of a user's own in every table, by one function."""
+"""`register` adds a user's classes to every registry."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from custom_parts import Drift, Mine
+from custom_parts import Drift, MyLoss
 from wgan import WGAN, Settings, begin, register
 from wgan.constraints import CONSTRAINTS, Constraint
 from wgan.data.embeddings import EMBEDDINGS
@@ -25,7 +25,7 @@ POINTS = np.random.default_rng(0).normal(size=(60, 2))
 
 @dataclass(frozen=True)
 class Scaled(Wasserstein):
-    """The Wasserstein game, scaled."""
+    """The Wasserstein objective, scaled."""
 
     weight: float = 1.0
 
@@ -34,7 +34,7 @@ class Scaled(Wasserstein):
 
 
 @dataclass(frozen=True)
-class Straight:
+class LinearNetwork:
     """One linear map."""
 
     bias: bool = True
@@ -47,7 +47,7 @@ class Straight:
 
 
 @dataclass(frozen=True)
-class Plain:
+class PlainDescent:
     """Gradient descent."""
 
     lr: float = 1e-3
@@ -57,8 +57,8 @@ class Plain:
 
 
 @pytest.fixture(autouse=True)
-def tables(monkeypatch):
-    """Tables as they are in a new process, and again after the test."""
+def restored_registries(monkeypatch):
+    """Restore the registries after the test."""
     for table in (OBJECTIVES, CONSTRAINTS, NETWORKS, OPTIMIZERS, TOYS, EMBEDDINGS):
         monkeypatch.setattr(table, "rows", dict(table.rows))
     before = dict(SUMMARIES)
@@ -72,12 +72,12 @@ def tables(monkeypatch):
     [
         (OBJECTIVES, "objective", Scaled, "mine:weight=2"),
         (CONSTRAINTS, "constraint", Drift, "mine:weight=2"),
-        (NETWORKS, "generator", Straight, "mine:bias=false"),
-        (NETWORKS, "critic", Straight, "mine"),
-        (OPTIMIZERS, "critic_optimizer", Plain, "mine:lr=0.1"),
+        (NETWORKS, "generator", LinearNetwork, "mine:bias=false"),
+        (NETWORKS, "critic", LinearNetwork, "mine"),
+        (OPTIMIZERS, "critic_optimizer", PlainDescent, "mine:lr=0.1"),
     ],
 )
-def test_settings_and_parameters_take_the_name(table, setting, row, word, tmp_path):
+def test_a_registered_name_works_in_settings_and_parameters(table, setting, row, word, tmp_path):
     assert register(table, "mine", row) is row
     assert WGAN(**SMALL | {setting: word}).fit(POINTS).sample(3).shape == (3, 2)
     settings = Settings(data="ring", steps=2, **{"generator": "mlp:width=8", "critic": "mlp:width=8"} | {setting: word})
@@ -88,7 +88,7 @@ def test_settings_and_parameters_take_the_name(table, setting, row, word, tmp_pa
         WGAN(**SMALL | {setting: f"{word.partition(':')[0]}:wait=1"}).fit(POINTS)
 
 
-def test_a_toy_distribution_is_data(tmp_path):
+def test_a_registered_toy_distribution_can_be_opened(tmp_path):
     class Line:
         """A line in space."""
 
@@ -104,9 +104,9 @@ def test_a_toy_distribution_is_data(tmp_path):
         assert "modes" in list(run.run())[-1].evaluation
 
 
-def test_an_embedding_is_a_function_that_gives_it():
-    def letters(said):
-        return [[text.count("a"), text.count("b")] for text in said]
+def test_a_registered_embedding_is_used():
+    def letters(texts):
+        return [[text.count("a"), text.count("b")] for text in texts]
 
     register(EMBEDDINGS, "letters", lambda: letters)
     assert EMBEDDINGS["letters"]() is letters
@@ -120,23 +120,23 @@ def draws(**changes):
 
 
 @dataclass(frozen=True)
-class Listed(Constraint):
-    """A field that cannot be written in a setting."""
+class ListField(Constraint):
+    """A field whose type has no text form."""
 
     weights: tuple[float, ...] = ()
 
 
 @dataclass
-class Thawed(Constraint):
+class NotFrozen(Constraint):
     """Not frozen."""
 
 
-class Unlisted(Constraint):
-    """No dataclass."""
+class NotADataclass(Constraint):
+    """Not a dataclass."""
 
 
 @dataclass(frozen=True)
-class HalfDone:
+class Incomplete:
     """An optimiser without `build`."""
 
     lr: float = 1.0
@@ -150,12 +150,12 @@ class HalfDone:
         (CONSTRAINTS, "my drift", Drift, "'my drift' cannot be the name of a constraint"),
         (CONSTRAINTS, 3, Drift, "3 cannot be the name of a constraint"),
         (CONSTRAINTS, "a", Drift(), r"must be a class, not Drift\(weight=0.001\)"),
-        (CONSTRAINTS, "a", Thawed, "must be a frozen dataclass.*\nPut @dataclass"),
-        (CONSTRAINTS, "a", Unlisted, "must be a frozen dataclass"),
+        (CONSTRAINTS, "a", NotFrozen, "must be a frozen dataclass.*\nPut @dataclass"),
+        (CONSTRAINTS, "a", NotADataclass, "must be a frozen dataclass"),
         (CONSTRAINTS, "a", Scaled, "Scaled does not inherit from wgan.constraints.Constraint"),
-        (CONSTRAINTS, "a", Listed, "the field 'weights' has the type"),
-        (OBJECTIVES, "a", Mine, "must be a frozen dataclass"),
-        (OPTIMIZERS, "a", HalfDone, "HalfDone does not define build"),
+        (CONSTRAINTS, "a", ListField, "the field 'weights' has the type"),
+        (OBJECTIVES, "a", MyLoss, "must be a frozen dataclass"),
+        (OPTIMIZERS, "a", Incomplete, "Incomplete does not define build"),
         (TOYS, "ring", ring(radius=1, sigma=1, divisor=1), "the name is a built-in toy distribution"),
         (TOYS, "fashion-mnist", ring(radius=1, sigma=1, divisor=1), "the name is a built-in toy distribution"),
         (TOYS, "a", 3, "must have a method draw"),
@@ -166,14 +166,14 @@ class HalfDone:
         ({}, "a", Drift, "registered in a registry such as wgan.objectives.OBJECTIVES, not in a dict"),
     ],
 )
-def test_invalid_registrations_are_refused(table, name, row, message):
+def test_invalid_classes_are_refused(table, name, row, message):
     before = dict(TOYS), dict(CONSTRAINTS)
     with pytest.raises(UsageError, match=message):
         register(table, name, row)
     assert before == (dict(TOYS), dict(CONSTRAINTS))
 
 
-def test_a_name_is_given_twice_only_on_purpose():
+def test_a_name_is_replaced_only_on_request():
     register(CONSTRAINTS, "mine", Drift)
     with pytest.raises(UsageError, match=r"registered already\n.*replace=True"):
         register(CONSTRAINTS, "mine", Drift)
@@ -182,17 +182,17 @@ def test_a_name_is_given_twice_only_on_purpose():
         register(CONSTRAINTS, "penalty", Drift, replace=True)
 
 
-def test_fields_without_a_default_are_needed():
+def test_fields_without_a_default_are_required():
     @dataclass(frozen=True)
-    class Needy(Constraint):
+    class NoDefault(Constraint):
         """A constraint whose parameter has no default."""
 
         weight: float
         penalty_at: Literal["real", "fake"] = "real"
 
-    register(CONSTRAINTS, "needy", Needy)
+    register(CONSTRAINTS, "needy", NoDefault)
     with pytest.raises(UsageError, match=r"constraint 'needy' needs weight\nWrite needy:weight=\.\.\."):
         CONSTRAINTS.build("needy:penalty_at=fake")
-    assert CONSTRAINTS.build("needy:weight=2") == Needy(2.0)
-    assert CONSTRAINTS.word_of(Needy(2.0, "fake")) == "needy:weight=2.0,penalty_at=fake"
+    assert CONSTRAINTS.build("needy:weight=2") == NoDefault(2.0)
+    assert CONSTRAINTS.word_of(NoDefault(2.0, "fake")) == "needy:weight=2.0,penalty_at=fake"
     assert CONSTRAINTS.word_of(Drift()) is None

@@ -36,11 +36,11 @@ class Dot:
 SHAPES = Registry("shape", {"circle": Circle, "dot": Dot})
 
 
-def test_ambiguous_words_are_quoted():
+def test_ambiguous_strings_are_quoted():
     assert listed(["red", "dark, blue", " pad ", "", 'say "hi"']) == "red, 'dark, blue', ' pad ', '', say \"hi\""
 
 
-def test_a_name_alone_takes_every_default():
+def test_a_name_alone_uses_every_default():
     assert SHAPES.build("circle") == Circle()
     assert SHAPES.build(" dot ") == Dot()
     assert SHAPES.build("dot:") == Dot()
@@ -98,7 +98,7 @@ def test_no_path_to_a_class_is_followed(text):
         SHAPES.build(text)
 
 
-def test_the_description_spells_every_default_and_builds_it_again():
+def test_descriptions_name_every_default_and_can_be_built_again():
     described = SHAPES.describe()
     assert described == [
         ("circle:radius=1.0,num_points=8,filled=false,edge=thin,order=2,label=None,top=3", "Round."),
@@ -107,10 +107,10 @@ def test_the_description_spells_every_default_and_builds_it_again():
     assert [SHAPES.build(text) for text, _ in described] == [Circle(), Dot()]
 
 
-def test_a_catalog_lists_its_names_in_order():
+def test_a_registry_lists_its_names_in_order():
     assert list(SHAPES) == ["circle", "dot"]
 
 
-def test_far_words_get_no_guess():
+def test_distant_words_get_no_suggestion():
     assert did_you_mean("qqq", ["ring", "grid"]) == "Known: ring, grid."
     assert did_you_mean("rign", ["ring", "grid"]).startswith("Did you mean 'ring'? ")

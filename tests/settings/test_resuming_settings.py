@@ -1,7 +1,8 @@
-"""Every setting either may change when a run resumes, or is refused if it did."""
+"""On resume, each setting either may change or is refused if it has changed."""
 
 import contextlib
 import dataclasses
+import inspect
 import shutil
 import typing
 
@@ -12,7 +13,7 @@ import pytest
 
 from wgan import begin, resume
 from wgan.errors import CheckpointError, WganError
-from wgan.settings import FIXED, DataOptions, Settings, from_toml, sealed_toml
+from wgan.settings import FIXED, RESUME_OPTIONS, DataOptions, Settings, from_toml, sealed_toml
 
 OTHERS = {
     "recipe": "ring",
@@ -24,7 +25,7 @@ OTHERS = {
     "generator_optimizer": "adam",
     "critic_optimizer": "adam",
 }
-"""Other values of the settings whose type does not give one."""
+"""Other values of settings whose type does not provide one."""
 
 INPUT_OTHERS = {
     "categorical": ("b",),
@@ -55,7 +56,7 @@ def other_value(name, value, hint):
 
 
 def save_settings(directory, settings):
-    """Write the settings with a checksum, as if the run itself had changed them."""
+    """Write the settings with a valid checksum, as the run itself does."""
     (directory / "settings.toml").write_bytes(sealed_toml(settings))
 
 
@@ -96,6 +97,11 @@ def test_every_setting_is_refused_on_resume_or_declared_resumable(stopped, tmp_p
         assert name == "engine" or next(iter(run.run())).step == 2
 
 
+def test_resume_takes_the_settings_that_are_declared_as_its_options():
+    own = {"directory", "source", "parts"}
+    assert set(inspect.signature(resume).parameters) - own == set(RESUME_OPTIONS)
+
+
 def test_other_data_is_refused_on_resume(stopped, tmp_path):
     directory = shutil.copytree(stopped, tmp_path / "run")
     save_settings(directory, dataclasses.replace(from_toml(directory / "settings.toml"), data="grid"))
@@ -122,7 +128,7 @@ def test_every_data_option_is_refused_on_resume_if_it_changes_the_data(stopped_t
     value = other_value(name, getattr(settings.input, name), typing.get_type_hints(DataOptions)[name])
     save_settings(directory, dataclasses.replace(settings, input=dataclasses.replace(settings.input, **{name: value})))
     with contextlib.ExitStack() as stack:
-        # The option makes no difference to this table, and the run holds exactly the data that it began with.
+        # The option does not change this table, so the data is exactly that of the run.
         if name not in ("numeric", "missing", "dayfirst", "date_format", "thousands", "max_categories"):
             stack.enter_context(pytest.raises(WganError))
         resume(directory).close()

@@ -16,7 +16,7 @@ from wgan.settings import DataOptions, Settings, check, from_toml, problems, set
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
-def written(tmp_path: Path, text: str) -> Path:
+def settings_file(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "settings.toml"
     path.write_text(text, encoding="utf-8")
     return path
@@ -32,7 +32,7 @@ def written(tmp_path: Path, text: str) -> Path:
 def test_toml_round_trip(tmp_path_factory, data, seed, average, columns, size):
     options = DataOptions(categorical=columns, size=size, skip_broken=True)
     settings = Settings(data=data, seed=seed, ema_decay=average, constraint="penalty:weight=0.1", input=options)
-    path = written(tmp_path_factory.mktemp("toml"), to_toml(settings))
+    path = settings_file(tmp_path_factory.mktemp("toml"), to_toml(settings))
     assert from_toml(path) == settings
 
 
@@ -42,16 +42,16 @@ def test_data_in_memory_is_named_by_its_type():
     assert problems(settings) == []
 
 
-def test_settings_that_a_file_does_not_contain_keep_their_start(tmp_path):
-    path = written(tmp_path, "steps = 7\nema_decay = 0\n[input]\nignore = ['id']\n")
+def test_settings_missing_in_a_file_keep_the_given_values(tmp_path):
+    path = settings_file(tmp_path, "steps = 7\nema_decay = 0\n[input]\nignore = ['id']\n")
     start = Settings(data="ring", batch_size=9, ema_decay=0.5, input=DataOptions(held_out=0.2))
     assert from_toml(path, start=start) == dataclasses.replace(
         start, steps=7, ema_decay=0.0, input=DataOptions(held_out=0.2, ignore=("id",))
     )
 
 
-def test_every_fault_of_a_file_is_listed_with_its_name(tmp_path):
-    path = written(
+def test_every_fault_of_a_file_is_listed_with_its_setting(tmp_path):
+    path = settings_file(
         tmp_path,
         "stepz = 5\nbatch_size = '64'\nseed = true\nema_decay = 1.5\n"
         "critic = 'torch.nn.Linear'\nlr_schedule = 'cubic'\n"
@@ -94,7 +94,7 @@ def test_class_paths_and_pickles_are_refused(name, word):
 
 
 @pytest.mark.parametrize("data", ["rows.pkl", "a/b.PT", "model.ckpt", "x.joblib"])
-def test_data_that_is_a_pickle_is_refused(data):
+def test_pickled_data_is_refused(data):
     with pytest.raises(UsageError, match="reading a pickle can run"):
         check(Settings(data=data))
 
@@ -109,7 +109,7 @@ def test_defaults_have_no_problems():
 
 
 @pytest.mark.parametrize("name", [name for name, item in settings_fields().items() if item.metadata["allowed"]])
-def test_every_number_has_a_range_and_its_edge_is_refused(name):
+def test_numbers_beyond_their_range_are_refused(name):
     edges = {"seed": 2**63, "ema_decay": 1.0, "held_out": 0.51, "size": (0, 1), "range": (5.0, 5.0), "eval_size": 1}
     wrong = edges.get(name, -1)
     if name in {item.name for item in dataclasses.fields(Settings)}:
@@ -133,7 +133,7 @@ def test_every_number_has_a_range_and_every_setting_a_meaning():
         assert item.metadata["meaning"].endswith((".", ")"))
 
 
-def test_wrong_types_in_python_are_found_too():
+def test_wrong_types_in_python_are_found():
     settings = Settings(steps="many", input=DataOptions(ignore="age"))  # type: ignore[arg-type]
     assert problems(settings) == [
         "steps must be a whole number, not 'many'",
@@ -157,7 +157,7 @@ def test_the_error_of_a_missing_file_names_similar_files(tmp_path):
 
 def test_files_that_are_not_toml_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"is not valid TOML: .*line 2"):
-        from_toml(written(tmp_path, "steps = 1\nseed: 3\n"))
+        from_toml(settings_file(tmp_path, "steps = 1\nseed: 3\n"))
     (tmp_path / "b.toml").write_bytes(b"data = '\xff'")
     with pytest.raises(UsageError, match="not UTF-8 text: byte 8"):
         from_toml(tmp_path / "b.toml")
@@ -167,7 +167,7 @@ def test_files_that_are_not_toml_are_refused(tmp_path):
 
 def test_control_characters_are_escaped_in_messages(tmp_path):
     with pytest.raises(UsageError) as caught:
-        from_toml(written(tmp_path, '"st\\u001beps" = 1\n'))
+        from_toml(settings_file(tmp_path, '"st\\u001beps" = 1\n'))
     assert "\x1b" not in str(caught.value)
     assert r"'st\x1beps'" in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""What settings are called in messages: options on the command line, parameters in Python."""
+"""Names of settings in messages: options on the command line, parameters in Python."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "rando
 
 
 @pytest.mark.parametrize(
-    ("said", "python"),
+    ("written", "python"),
     [
         ("Use --missing drop to drop these rows.", 'Use missing="drop" to drop these rows.'),
         ("or --missing keep, which", 'or missing="keep", which'),
@@ -39,14 +39,14 @@ SMALL = {"steps": 2, "generator": "mlp:width=8", "critic": "mlp:width=8", "rando
         ("my--size 3", "my--size 3"),
     ],
 )
-def test_messages_in_python_name_parameters(said, python):
-    assert in_python(said) == python
-    assert str(UsageError("no", remedy=said)).endswith(python)
-    assert UsageError("no", remedy=said).text.endswith(said)
+def test_messages_in_python_name_parameters(written, python):
+    assert in_python(written) == python
+    assert str(UsageError("no", remedy=written)).endswith(python)
+    assert UsageError("no", remedy=written).text.endswith(written)
 
 
 @pytest.mark.parametrize(
-    ("said", "typed"),
+    ("written", "typed"),
     [
         ("batch_size must be at least 1, not 0", "--batch-size must be at least 1, not 0"),
         ("input.held_out must be between", "--held-out must be between"),
@@ -61,15 +61,15 @@ def test_messages_in_python_name_parameters(said, python):
         ("the steps must be", "the steps must be"),
     ],
 )
-def test_messages_on_the_command_line_name_options(said, typed):
-    assert on_command_line(said) == typed
+def test_messages_on_the_command_line_name_options(written, typed):
+    assert on_command_line(written) == typed
 
 
-def test_the_command_line_says_options(capsys, tmp_path):
+def test_the_command_line_prints_options(capsys, tmp_path):
     assert main(["train", "ring", "--batch-size", "0", "--held-out", "0.9", "--out", str(tmp_path / "run")]) == 2
-    said = capsys.readouterr().err
-    assert "--batch-size must be at least 1" in said
-    assert "--held-out must be between" in said
+    written = capsys.readouterr().err
+    assert "--batch-size must be at least 1" in written
+    assert "--held-out must be between" in written
     (tmp_path / "gap.csv").write_text("a,b\n1,2\n,3\n4,5\n")
     assert main(["data", str(tmp_path / "gap.csv")]) == 3
     assert "Use --missing drop" in capsys.readouterr().err
@@ -119,23 +119,23 @@ def test_the_verdict_names_parameters():
 
 
 class TestLabelsOfColumns:
-    def test_whole_numbers(self):
+    def test_integer_labels(self):
         frame = pd.DataFrame({0: [1, 2] * 50, 1: np.arange(100.0)})
         new = WGAN(**SMALL, settings={"categorical": [0], "numeric": np.array([1])}).fit(frame).sample(30)
         assert list(new.columns) == [0, 1]
         assert set(new[0]) <= {1, 2}
 
-    def test_of_several_levels(self):
+    def test_labels_of_several_levels(self):
         frame = pd.DataFrame(np.arange(200.0).reshape(100, 2), columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)]))
         assert list(WGAN(**SMALL, settings={"ignore": [("a", 2)]}).fit(frame).sample(3).columns) == [("a", 1)]
 
-    def test_of_an_index_and_one_that_is_not_there(self):
+    def test_unnamed_labels_of_an_index(self):
         frame = pd.DataFrame({0: np.arange(50.0), 1: np.arange(50.0)})
         assert list(WGAN(**SMALL, settings={"ignore": frame.columns[1:]}).fit(frame).sample(3).columns) == [0]
         with pytest.raises(UsageError, match=r'"ignore": \["7"\]} names no column'):
             WGAN(**SMALL, settings={"ignore": [7]}).fit(frame)
 
-    def test_what_are_no_labels(self):
+    def test_strings_that_are_not_labels(self):
         with pytest.raises(UsageError, match="categorical must be a list of texts, not 'a'"):
             WGAN(**SMALL, settings={"categorical": "a"}).fit(pd.DataFrame({"a": np.arange(50.0)}))
 
@@ -149,7 +149,7 @@ class TestObjectArrays:
             ([[True, False], [False, False], [True, True]], "bool"),
         ],
     )
-    def test_numbers_are_numbers(self, values, dtype):
+    def test_object_arrays_of_numbers_are_numeric(self, values, dtype):
         new = WGAN(**SMALL).fit(np.array(values * 40, dtype=object)).sample(3)
         assert new.dtype == dtype
 

@@ -16,7 +16,7 @@ from wgan import WGAN, DataOptions, figures
 from wgan.evaluation import compare
 from wgan.studies.failures import TWO_MODES, fit_by_fgan, fit_gaussian, vanishing
 from wgan.system.signals import StopRequest
-from wgan.system.threads import PRODUCTS, on_threads, set_own_threads
+from wgan.system.threads import MATMUL_LIBRARY, on_threads, set_own_threads
 from wgan.system.warning_filters import quiet
 from wgan.training.engine import Engine
 
@@ -115,7 +115,7 @@ class TestWhoMultiplies:
         def work(number):
             onednn = bool(number % 2)
             for _ in range(30):
-                with PRODUCTS.by(onednn=onednn), PRODUCTS.by(onednn=not onednn):
+                with MATMUL_LIBRARY.use(onednn=onednn), MATMUL_LIBRARY.use(onednn=not onednn):
                     inside[onednn] += 1
                     time.sleep(0.0005)
                     if inside[not onednn] or (torch.backends.mkldnn.matmul.fp32_precision == "bf16") != onednn:

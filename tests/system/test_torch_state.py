@@ -206,7 +206,7 @@ CALLS = {
     ],
     "load a run": lambda saved, tmp_path: [wgan.load(saved).sample(3)],
     "evaluate": lambda saved, tmp_path: list(
-        wgan.evaluate(saved, source=wgan.open_data(POINTS, DataOptions(), seed=0), rounds=1).values()
+        wgan.evaluate(saved, source=wgan.open_data(POINTS, DataOptions(), seed=0), repeats=1).values()
     ),
     "report": lambda saved, tmp_path: [write_report(saved).read_bytes()],
     "figure": lambda saved, tmp_path: [figures.svg(figures.confusion({"trust": {"trust": 3}}))],

@@ -17,7 +17,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from custom_parts import ADAMW, BatchSpread, ConvCritic, Counting, Drift, Mine, Pair, ToldGenerator, dense
+from custom_parts import (
+    ADAMW,
+    BatchSpread,
+    ChangingBuffer,
+    ConditionalGenerator,
+    ConvCritic,
+    Drift,
+    MyLoss,
+    Pair,
+    dense,
+)
 from wgan import WGAN, Settings, register, setup, train
 from wgan.batch import Layout
 from wgan.constraints import CONSTRAINTS, Constraint, GradientPenalty
@@ -32,7 +42,7 @@ POINTS = RNG.normal(size=(120, 2)).astype(np.float32)
 IMAGES = (RNG.random((80, 12, 12)) * 255).astype(np.uint8)
 SMALL = {"steps": 3, "latent_dim": 4, "random_state": 0}
 OWN = {
-    "objective": Mine(),
+    "objective": MyLoss(),
     "constraint": Drift(0.1),
     "generator": dense(4, 8, 2),
     "critic": dense(2, 8, 1, seed=1),
@@ -98,7 +108,7 @@ class TestFitting:
 
     def test_conditions_are_the_second_argument(self):
         labels = RNG.choice(["a", "b"], 80)
-        model = WGAN(**SMALL, critic=ConvCritic(told=2), generator=ToldGenerator(4, 2)).fit(IMAGES, labels)
+        model = WGAN(**SMALL, critic=ConvCritic(2), generator=ConditionalGenerator(4, 2)).fit(IMAGES, labels)
         noise = np.zeros((1, 4))
         assert not np.array_equal(model.sample(noise=noise, y="a"), model.sample(noise=noise, y="b"))
 
@@ -125,7 +135,7 @@ class TestFitting:
 
     def test_a_critic_with_batch_statistics_scores_real_and_fake_separately(self):
         game = setup(POINTS, critic=BatchSpread(), generator=dense(4, 2), latent_dim=4, constraint="clipping").game
-        real, fake = (game.engine.bring_batch(batch) for batch in (wide(1.0), wide(9.0)))
+        real, fake = (game.engine.batch_to_device(batch) for batch in (wide(1.0), wide(9.0)))
         alone = game.score(real.values)
         torch.testing.assert_close(game.score_both(real, fake)[0], alone)
 
@@ -182,7 +192,7 @@ class TestRefusing:
                 {"critic": nn.Sequential(dense(2, 8), nn.Dropout(0.5), nn.Linear(8, 1))},
                 r"draws random numbers itself \(bernoulli",
             ),
-            ({"critic": Counting()}, "changes its buffer 'seen', which is not persistent"),
+            ({"critic": ChangingBuffer()}, "changes its buffer 'seen', which is not persistent"),
             ({"critic": Pair(2, 1)}, "returned tuple, not a tensor"),
             (
                 {"critic": nn.Sequential(dense(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 1)), "constraint": "penalty"},
@@ -198,7 +208,10 @@ class TestRefusing:
                 {"critic_optimizer": ADAMW, "critic": dense(2, 1), "settings": {"unrolled_steps": 1}},
                 "updates of AdamW cannot be looked",
             ),
-            ({"objective": Mine}, r"objective must be an object, not the class Mine: give Mine\(\)"),
+            (
+                {"objective": MyLoss},
+                r"objective must be an object, not the class MyLoss: give MyLoss\(\)",
+            ),
             ({"objective": Drift()}, "Drift does not inherit from wgan.objectives.Objective"),
             (
                 {"constraint": 3, "steps": 0},
@@ -253,7 +266,7 @@ class TestRefusing:
         ],
     )
     def test_invalid_losses_are_refused(self, method, loss, message):
-        own = type("Odd", (Mine,), {method: loss})()
+        own = type("Odd", (MyLoss,), {method: loss})()
         game = {"generator": "mlp:width=8", "critic": "mlp:width=8", "constraint": "none"}
         with pytest.raises(UsageError, match=rf"trial of your own parts \(objective Odd\).*{message}"):
             WGAN(**SMALL, **game, objective=own).fit(POINTS)
@@ -266,8 +279,9 @@ class TestScikitLearn:
         np.testing.assert_array_equal(other.fit(POINTS).sample(4), fitted.sample(4))
         assert "generator=Sequential(" in repr(other)
 
+    @pytest.mark.slow
     def test_a_search_over_objects_in_processes(self):
-        grid = {"generator": [dense(4, 8, 2), nn.Linear(4, 2)], "objective": ["wasserstein", Mine()]}
+        grid = {"generator": [dense(4, 8, 2), nn.Linear(4, 2)], "objective": ["wasserstein", MyLoss()]}
         model = WGAN(**SMALL, critic="mlp:width=8")
         scores = [
             GridSearchCV(model, grid, cv=2, n_jobs=jobs, refit=False).fit(POINTS).cv_results_["mean_test_score"]
@@ -287,7 +301,7 @@ class TestKeeping:
         ):
             fitted.save(tmp_path / "run")
         with pytest.raises(
-            UsageError, match=r"no file holds: objective \(Mine\), .*\n.*WGAN.load\(.*parts=\{'objective'"
+            UsageError, match=r"no file holds: objective \(MyLoss\), .*\n.*WGAN.load\(.*parts=\{'objective'"
         ):
             WGAN.load(tmp_path / "run")
         again = WGAN.load(tmp_path / "run", **OWN)

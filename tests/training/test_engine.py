@@ -103,10 +103,10 @@ def test_onednn_is_as_accurate_as_float32(sizes):
 
 def test_memory_layout_of_images():
     values = torch.rand(2, 3, 4, 4)
-    brought = Engine(channels_last=True).bring(values)
+    brought = Engine(channels_last=True).to_device(values)
     assert brought.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(brought, values)
-    assert Engine(channels_last=True).bring(torch.rand(2, 3)).shape == (2, 3)
+    assert Engine(channels_last=True).to_device(torch.rand(2, 3)).shape == (2, 3)
 
 
 def test_bfloat16_arithmetic_rounds_products():

@@ -17,7 +17,7 @@ IMAGES = dataclasses.replace(SMALL, generator="dcgan:filters=4", critic="dcgan:f
 def at_most(game, monkeypatch, rows):
     """Set the block size of drawing; return the list of block sizes that the generator gets."""
     given = []
-    game.best_generator.register_forward_pre_hook(lambda _, inputs: given.append(len(inputs[0])))
+    game.sampling_generator.register_forward_pre_hook(lambda _, inputs: given.append(len(inputs[0])))
     monkeypatch.setattr(wgan.training.game, "_VECTORS_AT_ONCE", rows)
     monkeypatch.setattr(wgan.training.game, "_IMAGES_AT_ONCE", rows)
     return given
@@ -46,7 +46,7 @@ def test_drawing_in_blocks_gives_the_same_samples(settings, layout, conditional,
     assert (parts.dtype, parts.requires_grad) == (torch.float32, False)
     # In bfloat16, a sum in another order may round to the neighbouring number.
     torch.testing.assert_close(parts, whole, rtol=0, atol=2e-2 if settings.precision == "bfloat16" else 1e-6)
-    assert game.best_generator.training
+    assert game.sampling_generator.training
 
 
 def test_no_noise_gives_no_samples(monkeypatch):

@@ -126,6 +126,16 @@ def test_fresh_batches_for_each_critic_update_and_the_authors_schedule():
     assert [hparams.critic_steps_at(k) for k in (0, 24, 25, 499, 500, 501, 1000)] == [100, 100, 3, 3, 100, 3, 100]
 
 
+def test_a_critic_schedule_without_updates_is_refused():
+    game, settings = small_game(steps=2)
+    parts = choose_parts(settings)
+    setup = Setup(
+        game, Shifted(), parts.objective, parts.constraint, hparams_of(settings), critic_schedule=lambda setup: iter(())
+    )
+    with pytest.raises(UsageError, match="the critic schedule yields no update before generator update 1"):
+        next(train(setup))
+
+
 def test_learning_rates_fall_to_zero():
     for decay, half in (("none", 1.0), ("linear", 0.5), ("cosine", 0.5)):
         hparams = Hyperparameters(generator_steps=10, lr_schedule=decay)
@@ -221,7 +231,7 @@ def test_each_player_changes_only_in_its_own_update():
 def test_samples_come_from_the_moving_average():
     game, settings = small_game(steps=30, ema_decay=0.9, generator_optimizer="rmsprop:lr=0.01")
     run(game, settings)
-    assert game.best_generator is game.average
+    assert game.sampling_generator is game.average
     weights = torch.nn.utils.parameters_to_vector(game.generator.parameters())
     averaged = torch.nn.utils.parameters_to_vector(game.average.parameters())
     assert not torch.equal(weights, averaged)
@@ -229,7 +239,7 @@ def test_samples_come_from_the_moving_average():
     torch.testing.assert_close(game.draw(noise), game.average(noise).detach())
     plain, _ = small_game()
     assert plain.average is None
-    assert plain.best_generator is plain.generator
+    assert plain.sampling_generator is plain.generator
 
 
 def test_joined_and_separate_passes_agree_unless_batch_norm_mixes_them():

@@ -304,9 +304,9 @@ def test_scipy_solves_assignments_if_lapx_is_not_installed(monkeypatch):
         (1200, 2, 0.0, True, column_generation),
         (1200, 2, 2.0, True, network_simplex),
         (1200, 2, 20.0, True, network_simplex),
-        (1200, 64, 0.0, True, assignment),
+        pytest.param(1200, 64, 0.0, True, assignment, marks=pytest.mark.slow),
         (1200, 64, 0.0, False, column_generation),
-        (1600, 64, 0.0, True, column_generation),
+        pytest.param(1600, 64, 0.0, True, column_generation, marks=pytest.mark.slow),
     ],
 )
 def test_the_choice_of_the_solver(n, d, shift, is_assignment, expected):

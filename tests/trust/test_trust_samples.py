@@ -67,7 +67,7 @@ def test_samples_are_those_of_the_generator_under_training():
     seen = snapshot(setup, rows)
     noise = game.prior.sample(40, Randomness(game.seed).at("noise of the evidence"))
     with torch.no_grad():
-        wanted, averaged = game.generator(noise), game.best_generator(noise)
+        wanted, averaged = game.generator(noise), game.sampling_generator(noise)
         scores = [game.critic(values) for values in (rows.held_out.values, rows.training.values, wanted)]
     torch.testing.assert_close(seen.fake.rows.values, wanted)
     assert (seen.fake.rows.values - averaged).abs().max() > 1e-2

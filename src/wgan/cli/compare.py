@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wgan.cli.main import say
 from wgan.cli.options import Group, arg, parse
+from wgan.cli.streams import say
 from wgan.cli.tables import WIDTH, plain_table, rendered
 from wgan.errors import UsageError
 from wgan.settings import refuse
@@ -47,7 +47,7 @@ class CompareOptions:
 
 def run(words: Sequence[str]) -> int:
     """Run `wgan compare`."""
-    group = Group(title="comparison", kind=CompareOptions, positional={"runs": "RUN..."})
+    group = Group(title="comparison", dataclass=CompareOptions, positional={"runs": "RUN..."})
     description = (
         "Compare runs with different critics: the distance between held-out rows and samples that each critic proves, "
         "the exact distance with its confidence interval, and whether each run's loss can be trusted."

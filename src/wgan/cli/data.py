@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wgan.cli.main import say
 from wgan.cli.options import Group, arg, parse
+from wgan.cli.streams import say
 from wgan.data.names import kind_of
 from wgan.errors import DataError, UsageError, WganError
 from wgan.settings import DataOptions, Settings, problems, refuse
@@ -43,8 +43,8 @@ class LookOptions:
 def run(words: Sequence[str]) -> int:
     """Run `wgan data`."""
     groups = [
-        Group(title="display", kind=LookOptions, positional={"data": "DATA"}),
-        Group(title="data", kind=DataOptions),
+        Group(title="display", dataclass=LookOptions, positional={"data": "DATA"}),
+        Group(title="data", dataclass=DataOptions),
     ]
     description = "Describe a data set as training would read it: counts, ranges, and some rows."
     options, reading = parse(words, groups, command="data", description=description)

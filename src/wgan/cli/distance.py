@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wgan.cli.distance_tables import Found, lines
-from wgan.cli.main import say
-from wgan.cli.options import Group, arg, parse
+from wgan.cli.options import Group, arg, parse, wants_help
+from wgan.cli.streams import say
 from wgan.errors import DataError
 from wgan.settings import DataOptions, Settings, problems, refuse
 from wgan.system.text import counted, escaped
@@ -31,8 +31,7 @@ class DistanceOptions:
     b: str = arg("The same. It is compared with A, in the units of A.")
     num: int = arg("Maximum number of samples on each side.", 2000)
     only: tuple[str, ...] = arg(
-        "Compute only these distances: w1, w2, sliced_w1, sinkhorn, gaussian_w2, mmd, energy, total_variation or js "
-        "(several with commas, or by repeating the option).",
+        "Compute only these distances (several with commas, or by repeating the option).",
         (),
     )
     permutations: int = arg("Random splits of the pooled samples for each p-value; 0 for no p-values.", 199)
@@ -43,11 +42,19 @@ class DistanceOptions:
     json: bool = arg("Print one JSON object instead of tables.", False)
 
 
+def _distance_names() -> str:
+    """The names of all distances, for the help. Only the help needs this import of torch."""
+    from wgan.evaluation import DISTANCES
+
+    return ", ".join(DISTANCES)
+
+
 def run(words: Sequence[str]) -> int:
     """Run `wgan distance`."""
+    more = {"only": f"They are {_distance_names()}."} if wants_help(words) else {}
     groups = [
-        Group(title="comparison", kind=DistanceOptions, positional={"a": "A", "b": "B"}),
-        Group(title="data", kind=DataOptions, hidden=("held_out",)),
+        Group(title="comparison", dataclass=DistanceOptions, positional={"a": "A", "b": "B"}, more=more),
+        Group(title="data", dataclass=DataOptions, hidden=("held_out",)),
     ]
     description = (
         "Compare two data sets, or the samples of runs, by every distance: each with its floor between halves of A, a "

@@ -37,7 +37,7 @@ class FailuresOptions:
 
 def run(words: Sequence[str]) -> int:
     """Run `wgan failures`."""
-    group = Group(title="study", kind=FailuresOptions, positional={"experiment": "EXPERIMENT"})
+    group = Group(title="study", dataclass=FailuresOptions, positional={"experiment": "EXPERIMENT"})
     description = "Measure why the original GAN fails, and check each claim. EXPERIMENT is vanishing or two-modes."
     (options,) = parse(words, [group], command="failures", description=description)
     check_picture(options.picture)

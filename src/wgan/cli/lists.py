@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from wgan.cli.main import say
 from wgan.cli.options import Group, arg, parse
+from wgan.cli.streams import say
 
 if TYPE_CHECKING:
     from wgan.divergences import Divergence
@@ -40,7 +40,7 @@ class DivergencesOptions:
 def recipes(words: Sequence[str]) -> int:
     """Run `wgan recipes`."""
     description = "List the recipes, and the objectives, constraints, networks and optimisers with their defaults."
-    parse(words, [Group(title="recipes", kind=RecipesOptions)], command="recipes", description=description)
+    parse(words, [Group(title="recipes", dataclass=RecipesOptions)], command="recipes", description=description)
     from wgan.settings.recipes import RECIPES
     from wgan.training.factory import REGISTRIES
 
@@ -58,7 +58,7 @@ def recipes(words: Sequence[str]) -> int:
 
 def divergences(words: Sequence[str]) -> int:
     """Run `wgan divergences`."""
-    group = Group(title="display", kind=DivergencesOptions)
+    group = Group(title="display", dataclass=DivergencesOptions)
     description = "List the f-divergences: f, its conjugate f*, the domain of f*, and the threshold f'(1)."
     (options,) = parse(words, [group], command="divergences", description=description)
     from wgan.divergences import DIVERGENCES

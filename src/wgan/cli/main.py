@@ -10,7 +10,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 
-from wgan.cli.streams import lenient_streams
+from wgan.cli.streams import LINE_FEED, lenient_streams
 from wgan.errors import (
     CheckpointError,
     DataWarning,
@@ -59,11 +59,10 @@ To begin:
   wgan sample runs/ring-ring-001 --num 1000 --out samples.npy
 """
 
-_LINE_FEED = "\n"
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
-_OF_NAMES = (
+_PATH_ERRNOS = (
     errno.ENAMETOOLONG,
     errno.ELOOP,
     errno.ENOENT,
@@ -76,7 +75,7 @@ _OF_NAMES = (
 )
 """System errors about a file name that the user gave."""
 
-_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
+_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
 
 _LONG_WORD = re.compile(r"\S{300,}")
 """A word that would fill the screen, such as a path with thousands of characters."""
@@ -119,11 +118,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _PIPE_CLOSED if out.reader_left and code == 0 else code
 
 
-def say(text: str) -> None:
-    """Print a line, escaped."""
-    print(escaped(text, keep=_LINE_FEED))
-
-
 def _dispatch(words: list[str]) -> int:
     if not words:
         print(HELP, file=sys.stderr, end="")
@@ -148,7 +142,7 @@ def _dispatch(words: list[str]) -> int:
 def _report_error(error: BaseException, words: Sequence[str]) -> int:
     """Print an error in a line or two, and return the exit code."""
     if isinstance(error, Interrupted):
-        print(f"wgan: {escaped(error.text, keep=_LINE_FEED)}", file=sys.stderr)
+        print(f"wgan: {escaped(error.text, keep=LINE_FEED)}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, WganError):
         _print_error(on_command_line(error.text))
@@ -161,19 +155,20 @@ def _report_error(error: BaseException, words: Sequence[str]) -> int:
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         return _PIPE_CLOSED
-    if isinstance(error, OSError) and error.errno in (*_OF_NAMES, *_OF_DISKS):
+    if isinstance(error, OSError) and error.errno in (*_PATH_ERRNOS, *_DISK_ERRNOS):
         _print_error(f"{escaped(str(error.filename or 'a file'))}: {error.strerror}")
-        return UsageError.exit_code if error.errno in _OF_NAMES else CheckpointError.exit_code
+        return UsageError.exit_code if error.errno in _PATH_ERRNOS else CheckpointError.exit_code
     if is_out_of_memory(error):
         _print_error(f"out of memory\n{_MEMORY_REMEDIES.get(words[0], 'Try with less data.')}")
         return OutOfMemoryError.exit_code
     reason = " ".join(str(error).split())
-    _print_error(f"unexpected {type(error).__name__}: {reason}\nThis is a bug of wgan. --debug shows where it is.")
+    what = f"unexpected {type(error).__name__}: {reason}"
+    _print_error(f"{what}\nThis is a bug of wgan. Run it again with --debug for the traceback.")
     return 1
 
 
 def _print_error(text: str) -> None:
-    short = _LONG_WORD.sub(lambda word: f"{word[0][:100]}...{word[0][-50:]}", escaped(text, keep=_LINE_FEED))
+    short = _LONG_WORD.sub(lambda word: f"{word[0][:100]}...{word[0][-50:]}", escaped(text, keep=LINE_FEED))
     print(f"wgan: error: {short}", file=sys.stderr)
 
 

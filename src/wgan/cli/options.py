@@ -34,7 +34,7 @@ class Group:
 
     Attributes:
         title: The heading, without the word "options".
-        kind: A dataclass whose fields have a "meaning" in their metadata.
+        dataclass: A dataclass whose fields have a "meaning" in their metadata.
         defaults: An instance of it; None for the defaults of the fields.
         positional: Fields that are positional arguments, with their names in the help. The last may take several words.
         hidden: Fields that are not options and keep their defaults.
@@ -42,7 +42,7 @@ class Group:
     """
 
     title: str
-    kind: type[Any]
+    dataclass: type[Any]
     defaults: Any = None
     positional: Mapping[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
@@ -50,23 +50,23 @@ class Group:
 
     def options(self) -> list[Option]:
         """The options, in the order of the fields."""
-        hints = typing.get_type_hints(self.kind)
+        hints = typing.get_type_hints(self.dataclass)
         return [
             Option(
                 name=item.name,
-                hint=hints[item.name],
+                type=hints[item.name],
                 default=getattr(self.defaults, item.name) if self.defaults is not None else item.default,
                 help=" ".join(filter(None, (item.metadata["meaning"], self.more.get(item.name, "")))),
                 metavar=self.positional.get(item.name, ""),
             )
-            for item in dataclasses.fields(self.kind)
+            for item in dataclasses.fields(self.dataclass)
             if item.name not in self.hidden
         ]
 
-    def build(self, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an instance of `kind`
+    def build(self, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an instance of the dataclass
         """An instance of the dataclass with the values that were given; values of other groups are ignored."""
-        own = {item.name: values[item.name] for item in dataclasses.fields(self.kind) if item.name in values}
-        return self.kind(**own) if self.defaults is None else dataclasses.replace(self.defaults, **own)
+        own = {item.name: values[item.name] for item in dataclasses.fields(self.dataclass) if item.name in values}
+        return self.dataclass(**own) if self.defaults is None else dataclasses.replace(self.defaults, **own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +75,14 @@ class Option:
 
     Attributes:
         name: The field.
-        hint: Its type.
+        type: Its type.
         default: Its default, or `dataclasses.MISSING`.
         help: Its description.
         metavar: The name of a positional argument in the help; empty for an option.
     """
 
     name: str
-    hint: Any
+    type: Any
     default: Any
     help: str
     metavar: str
@@ -95,26 +95,26 @@ class Option:
     @property
     def flags(self) -> list[str]:
         """All forms of the option: a Boolean one can be negated."""
-        return [self.flag, f"--no-{self.flag[2:]}"] if self.hint is bool else [self.flag]
+        return [self.flag, f"--no-{self.flag[2:]}"] if self.type is bool else [self.flag]
 
     @property
     def item(self) -> Any:  # noqa: ANN401 - the type is itself data here
         """The type of one value: without "or None", and of an element if the type is a tuple."""
-        if isinstance(self.hint, types.UnionType):
-            return next(part for part in typing.get_args(self.hint) if part is not type(None))
-        return typing.get_args(self.hint)[0] if typing.get_origin(self.hint) is tuple else self.hint
+        if isinstance(self.type, types.UnionType):
+            return next(part for part in typing.get_args(self.type) if part is not type(None))
+        return typing.get_args(self.type)[0] if typing.get_origin(self.type) is tuple else self.type
 
     @property
     def repeats(self) -> bool:
         """Whether it may be given several times."""
-        return typing.get_origin(self.hint) is tuple and typing.get_args(self.hint)[-1] is ...
+        return typing.get_origin(self.type) is tuple and typing.get_args(self.type)[-1] is ...
 
     @property
     def num_values(self) -> int:
         """The number of words that it takes each time."""
-        if self.hint is bool:
+        if self.type is bool:
             return 0
-        return len(typing.get_args(self.hint)) if typing.get_origin(self.hint) is tuple and not self.repeats else 1
+        return len(typing.get_args(self.type)) if typing.get_origin(self.type) is tuple and not self.repeats else 1
 
 
 def parse(words: Sequence[str], groups: Sequence[Group], *, command: str, description: str) -> list[Any]:

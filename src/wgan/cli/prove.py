@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wgan.cli.main import say
 from wgan.cli.options import Group, arg, parse
 from wgan.cli.prove_tables import RANKED, confusion_lines, curve_lines, known_lines, result_line, trace_line
+from wgan.cli.streams import say
 from wgan.cli.studies import Result, check_picture, conclude
 from wgan.errors import UsageError
 
@@ -51,7 +51,7 @@ class ProveOptions:
 
 def run(words: Sequence[str]) -> int:
     """Run `wgan prove`."""
-    group = Group(title="study", kind=ProveOptions, positional={"proof": "PROOF"})
+    group = Group(title="study", dataclass=ProveOptions, positional={"proof": "PROOF"})
     description = "Check by experiment what is claimed of the critic's estimate Ŵ. PROOF is curves, known or zoo."
     (options,) = parse(words, [group], command="prove", description=description)
     _check(options)

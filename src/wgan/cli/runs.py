@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from wgan.cli.main import say
 from wgan.cli.options import Group, arg, parse
+from wgan.cli.streams import say
 from wgan.cli.tables import quantile_table, rendered
 from wgan.settings import Settings, problems, refuse
 from wgan.system.text import counted, escaped
@@ -53,7 +53,7 @@ class ReportOptions:
 
 def evaluate(words: Sequence[str]) -> int:
     """Run `wgan evaluate`."""
-    group = Group(title="evaluation", kind=EvaluateOptions, positional={"run": "RUN"})
+    group = Group(title="evaluation", dataclass=EvaluateOptions, positional={"run": "RUN"})
     description = "Compare a run's samples with the rows that were held out from training. Lower is better."
     (options,) = parse(words, [group], command="evaluate", description=description)
     wanted = Settings(eval_size=options.size or 2, eval_repeats=options.repeats or 1)
@@ -65,7 +65,7 @@ def evaluate(words: Sequence[str]) -> int:
         checkpoint=options.checkpoint,
         data=options.data or None,
         size=options.size or None,
-        rounds=options.repeats or None,
+        repeats=options.repeats or None,
         features=options.features,
         conditional_accuracy=options.conditional_accuracy,
     )
@@ -103,7 +103,7 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> Iterator[str]:
 
 def finish(words: Sequence[str]) -> int:
     """Run `wgan finish`."""
-    group = Group(title="run", kind=FinishOptions, positional={"run": "RUN"})
+    group = Group(title="run", dataclass=FinishOptions, positional={"run": "RUN"})
     description = (
         "Draw the last samples of a run that was stopped and write its report, from its last checkpoint. It neither "
         "trains nor evaluates, and does not need the data. The run can still be resumed. To evaluate it as well, "
@@ -127,7 +127,7 @@ def finish(words: Sequence[str]) -> int:
 
 def report(words: Sequence[str]) -> int:
     """Run `wgan report`."""
-    group = Group(title="report", kind=ReportOptions, positional={"run": "RUN"})
+    group = Group(title="report", dataclass=ReportOptions, positional={"run": "RUN"})
     description = "Write RUN/report.html from the run's record: one file that can be viewed offline."
     (options,) = parse(words, [group], command="report", description=description)
     from wgan.report import write_report

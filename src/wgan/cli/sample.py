@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wgan.cli.main import say
 from wgan.cli.options import Group, arg, parse
+from wgan.cli.streams import say
 from wgan.cli.where import asked_for, refuse_nameless
 from wgan.errors import UsageError
 from wgan.system.storage import parsed_json, read_plain
@@ -42,7 +42,7 @@ class SampleOptions:
 
 def run(words: Sequence[str]) -> int:
     """Run `wgan sample`."""
-    group = Group(title="sampling", kind=SampleOptions, positional={"run": "RUN"})
+    group = Group(title="sampling", dataclass=SampleOptions, positional={"run": "RUN"})
     description = "Draw samples from a run and write them to a file."
     (options,) = parse(words, [group], command="sample", description=description)
     if options.num < 1:
@@ -95,7 +95,7 @@ def _shown(blocks: Iterator[Samples], num: int) -> Iterator[Iterator[Samples]]:
 
 def _kind(directory: Path) -> Kind | None:
     """The kind of the run's data, read without importing torch; None if only loading shows what is wrong."""
-    from wgan.data.sample_formats import FORMATS
+    from wgan.data.sample_formats import SAMPLE_FORMATS
 
     try:
         raw = read_plain(directory / "source.json")
@@ -106,4 +106,4 @@ def _kind(directory: Path) -> Kind | None:
         return None
     if noted is not None and noted != hashlib.sha256(raw).hexdigest():
         return None
-    return next((known for known in FORMATS if known == kind), None)
+    return next((known for known in SAMPLE_FORMATS if known == kind), None)

@@ -12,7 +12,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
+from wgan.system.text import escaped
+
+LINE_FEED = "\n"
 _DESCRIPTORS = (0, 1, 2)
+
+
+def say(text: str) -> None:
+    """Print a line, escaped."""
+    print(escaped(text, keep=LINE_FEED))
 
 
 class LenientStream:

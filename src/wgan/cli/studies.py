@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wgan.cli.main import say
+from wgan.cli.streams import say
 from wgan.errors import NumericError, UsageError
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wgan.cli.main import say
-from wgan.cli.train_settings import Request, faults_of, read
+from wgan.cli.streams import say
+from wgan.cli.train_settings import Request, faults_of, read, resume_flags
 from wgan.errors import Interrupted, NumericError, UsageError, WganError
-from wgan.settings import Settings, refuse
+from wgan.settings import RESUME_OPTIONS, Settings, refuse
 from wgan.system.signals import Received, SignalError, at_most, raising
 from wgan.system.text import counted, escaped
 
@@ -67,18 +67,18 @@ def _refuse_missing_device(settings: Settings, words: Sequence[str]) -> None:
 
 def _resume(request: Request, directory: Path, received: Received) -> int:
     given = request.given
-    if others := given.keys() - {"resume", "steps", "patience", "quiet", "data"}:
+    if others := given.keys() - {"resume", "quiet", *RESUME_OPTIONS}:
         named = ", ".join("--" + name.replace("_", "-") for name in sorted(others))
         raise UsageError(
             f"{named} cannot be given with --resume: a run continues with its own settings",
-            remedy="Only --steps and --patience may change, and DATA if the data has moved. To change more, begin a "
-            "new run with --settings RUN/settings.toml.",
+            remedy=f"Only {' and '.join(resume_flags())} may change, and DATA if the data has moved. "
+            "To change more, begin a new run with --settings RUN/settings.toml.",
         )
     try:
         from wgan.runs import resume
 
         received.raise_again()
-        changes = {name: given.get(name) for name in ("steps", "patience", "data")}
+        changes = {name: given.get(name) for name in RESUME_OPTIONS}
         with resume(directory, **changes) as run:
             return _follow(run, request.options.quiet, received)
     except SignalError as signal:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from wgan.cli.options import Group, arg, given, help_text, wants_help
 from wgan.data.names import BUILT_IN, default_recipe, kind_of
 from wgan.errors import UsageError, WganError
-from wgan.settings import DataOptions, Settings, from_mapping, problems, read_toml, refuse, seal_of
+from wgan.settings import RESUME_OPTIONS, DataOptions, Settings, from_mapping, problems, read_toml, refuse, seal_of
 from wgan.settings.recipes import RECIPES, recipe, recipe_faults
 from wgan.system.text import escaped
 
@@ -24,6 +24,11 @@ _DESCRIPTION = (
 )
 
 
+def resume_flags() -> list[str]:
+    """The options that may be given with --resume; DATA, which is an argument, may be given too."""
+    return [f"--{name.replace('_', '-')}" for name in RESUME_OPTIONS if name != "data"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Options of `wgan train` that are no settings of the run."""
@@ -31,8 +36,8 @@ class RunOptions:
     out: Path | None = arg("New directory for the run (default: runs/<data>-<recipe>-<number>).", None)
     settings: Path | None = arg("TOML file to take the settings from, such as a run's settings.toml.", None)
     resume: Path | None = arg(
-        "Resume this run. Only --steps, --patience and --quiet may be given with it, and DATA if the data has moved. "
-        "--steps may be more or fewer than planned, but not fewer than are done.",
+        f"Resume this run. Only {', '.join(resume_flags())} and --quiet may be given with it, and DATA if the data "
+        "has moved. --steps may be more or fewer than planned, but not fewer than are done.",
         None,
     )
     quiet: bool = arg("Print only the run directory.", False)
@@ -81,16 +86,16 @@ def read(words: Sequence[str]) -> Request:
 
 def _groups(start: Settings, choices: Mapping[str, str] | None = None) -> list[Group]:
     return [
-        Group(title="run", kind=RunOptions),
+        Group(title="run", dataclass=RunOptions),
         Group(
             title="training",
-            kind=Settings,
+            dataclass=Settings,
             defaults=start,
             positional={"data": "DATA"},
             hidden=("input",),
             more=choices or {},
         ),
-        Group(title="data", kind=DataOptions, defaults=start.input),
+        Group(title="data", dataclass=DataOptions, defaults=start.input),
     ]
 
 

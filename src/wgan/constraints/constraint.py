@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wgan.batch import Batch
 from wgan.errors import UsageError
-from wgan.networks import ties_samples
+from wgan.networks import mixes_batch
 
 Scores = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -21,16 +21,16 @@ class Constraint:
 
     Attributes:
         scale: The unit of a Wasserstein critic's estimate, for the axis of a curve.
-        holds: Whether it needs a critic with parameters.
+        needs_parameters: Whether it needs a critic with parameters.
         bounds_slope: Whether it keeps the critic's slopes near or below one number everywhere.
     """
 
-    holds: ClassVar[bool] = True
+    needs_parameters: ClassVar[bool] = True
     bounds_slope: ClassVar[bool] = False
 
     @property
     def scale(self) -> str:
-        """As above."""
+        """The unit of a Wasserstein critic's estimate, for the axis of a curve."""
         return "in units that change as the critic grows"
 
     def attach(self, critic: nn.Module) -> None:
@@ -41,7 +41,7 @@ class Constraint:
         """
 
     def at(self, update: int) -> Constraint:
-        """The constraint of critic update number `update` of the run, from 0; lazy penalties skip some updates.
+        """The constraint of critic update number `update`, from 0; lazy penalties skip some updates.
 
         Equal constraints share one compiled update: there should be few different ones, and all must be hashable.
         """
@@ -79,7 +79,7 @@ class Constraint:
 class Unconstrained(Constraint):
     """No constraint: scores can grow without bound, and a Wasserstein estimate is not a distance."""
 
-    holds: ClassVar[bool] = False
+    needs_parameters: ClassVar[bool] = False
 
 
 def refuse_batch_norm(critic: nn.Module, why: str) -> None:
@@ -95,7 +95,7 @@ def refuse_batch_norm(critic: nn.Module, why: str) -> None:
                 remedy="Give the critic norm=layer or norm=none, for example --critic dcgan:norm=none; in a module of "
                 "your own, take nn.LayerNorm or nn.GroupNorm.",
             )
-    if ties_samples(critic):
+    if mixes_batch(critic):
         raise UsageError(
             f"{why}, but in this critic a sample's score depends on the rest of its batch",
             remedy="Leave out what looks at the whole batch, such as its mean or its standard deviation.",

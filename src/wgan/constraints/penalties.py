@@ -25,7 +25,8 @@ class Penalty(Constraint):
     """A weighted term in the critic's loss, in each of its updates or lazily in every k-th.
 
     In every k-th update the term has k times the weight, so that its mean is the same at 1/k of the cost. Which updates
-    have it depends only on their number in the run.
+    have it depends only on their number. Updates are numbered by the fixed critic schedule: those that `optimality`
+    adds before a generator update share their numbers with updates after it.
 
     Attributes:
         weight: Of the term.
@@ -130,8 +131,8 @@ class GradientPenalty(Penalty):
 class LipschitzPenalty(Penalty):
     """WGAN-LP: keep the norm of the critic's gradient at most 1 between real and fake samples.
 
-    weight * E max(0, ||grad f(x)|| - 1)², x and pairs as in `penalty`. An optimal critic may be flat where no mass
-    has to move.
+    weight * E max(0, ||grad f(x)|| - 1)², x and pairs as in `GradientPenalty`. An optimal critic may be flat
+    where no mass has to move.
 
     Source: Petzka, Fischer and Lukovnikov (2018), On the regularization of Wasserstein GANs.
     """

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wgan.system.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from wgan.batch import Batch
     from wgan.data.codec_state import codec_from_state, conditions_from_state
     from wgan.data.conditions import Conditions
     from wgan.data.differences import codec_differences
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILT_IN",
-    "Batch",
     "Codec",
     "Conditions",
     "Labelled",
@@ -28,27 +27,15 @@ __all__ = [
     "open_data",
 ]
 
-# Fetched when first asked for: the command line looks names up here without waiting for torch.
-_HOME = {
-    "BUILT_IN": "wgan.data.names",
-    "Batch": "wgan.batch",
-    "Codec": "wgan.data.source",
-    "Conditions": "wgan.data.conditions",
-    "Labelled": "wgan.data.source",
-    "Source": "wgan.data.source",
-    "codec_differences": "wgan.data.differences",
-    "codec_from_state": "wgan.data.codec_state",
-    "conditions_from_state": "wgan.data.codec_state",
-    "kind_of": "wgan.data.names",
-    "open_data": "wgan.data.opening",
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the room holds under that name
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'wgan.data' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+# The command line reads names of data sets without importing torch.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "codec_state": "codec_from_state conditions_from_state",
+        "conditions": "Conditions",
+        "differences": "codec_differences",
+        "names": "BUILT_IN kind_of",
+        "opening": "open_data",
+        "source": "Codec Labelled Source",
+    },
+)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wgan.data.sample_formats import FOLDER, FORMATS, SampleFormat, values_of, write_sheet
+from wgan.data.sample_formats import FOLDER, SAMPLE_FORMATS, SampleFormat, values_of, write_sheet
 from wgan.data.tables.formats import TABLE_FORMATS, written_endings
 from wgan.errors import CheckpointError, UsageError
 from wgan.system.storage import sync, temporary_beside
@@ -42,11 +42,13 @@ def check_target(out: Path, kind: Kind, *, num: int | None = None, dimensions: i
         UsageError: The format does not support the kind or the number of samples, or `out` cannot be written.
     """
     ending = _ending(out, kind)
-    known = FORMATS[kind][ending]
+    known = SAMPLE_FORMATS[kind][ending]
     if num is not None and num < 1:
         raise UsageError(f"the number of samples must be at least 1, not {num}")
     if num is not None and known.max_samples is not None and num > known.max_samples:
-        others = _alternatives([other for other in _usual_endings(kind) if FORMATS[kind][other].max_samples is None])
+        others = _alternatives(
+            [other for other in _usual_endings(kind) if SAMPLE_FORMATS[kind][other].max_samples is None]
+        )
         raise UsageError(
             f"one picture shows at most {known.max_samples:,} samples, not {num:,}", remedy=f"Write {others}."
         )
@@ -80,9 +82,9 @@ def write_samples(blocks: Iterator[Samples], num: int, out: Path, kind: Kind, *,
     Args:
         blocks: Decoded samples in order, at least `num` in all; no more blocks are drawn than needed.
         num: Number of samples.
-        out: A file in one of `FORMATS`. Conditions are written too, except in .npy and .png: as columns, as arrays
-            besides `x`, or as a tags.csv in a folder of images. An existing file is replaced when the new one is
-            complete.
+        out: A file in one of `SAMPLE_FORMATS`. Conditions are written too, except in .npy and .png: as columns, as
+            arrays besides `x`, or as a tags.csv in a folder of images. An existing file is replaced when the new one
+            is complete.
         kind: Kind of the samples.
         columns: Images in a row of one picture; see `sheet`.
 
@@ -107,11 +109,11 @@ def write_samples(blocks: Iterator[Samples], num: int, out: Path, kind: Kind, *,
 
 
 def _format_of(out: Path, kind: Kind) -> SampleFormat:
-    return FORMATS[kind][_ending(out, kind)]
+    return SAMPLE_FORMATS[kind][_ending(out, kind)]
 
 
 def _ending(out: Path, kind: Kind) -> str:
-    """The key of `FORMATS[kind]` for `out`."""
+    """The key of `SAMPLE_FORMATS[kind]` for `out`."""
     noun = "tables" if kind == "table" else kind
     remedy = f"Formats for {noun}: {_alternatives(_usual_endings(kind))}."
     try:
@@ -121,7 +123,7 @@ def _ending(out: Path, kind: Kind) -> str:
     endings = written_endings()
     double = next((known for known in endings if known.count(".") > 1 and out.name.lower().endswith(known)), "")
     ending = FOLDER if is_folder or not out.suffix else double or out.suffix.lower()
-    if ending not in FORMATS[kind]:
+    if ending not in SAMPLE_FORMATS[kind]:
         noun_of_ending = "no ending" if ending == FOLDER else f"the ending {ending}"
         found = f"'{out}' is a folder" if is_folder else f"'{out.name}' has {noun_of_ending}"
         raise UsageError(f"{found}: {noun} cannot be written in that form", remedy=remedy)
@@ -133,7 +135,7 @@ def _ending(out: Path, kind: Kind) -> str:
 def _usual_endings(kind: Kind) -> list[str]:
     """The endings for messages: only the usual one of each format of tables."""
     usual, endings = {known.endings[0] for known in TABLE_FORMATS}, written_endings()
-    return [ending for ending in FORMATS[kind] if ending not in endings or ending in usual]
+    return [ending for ending in SAMPLE_FORMATS[kind] if ending not in endings or ending in usual]
 
 
 def _alternatives(words: list[str]) -> str:

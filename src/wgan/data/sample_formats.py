@@ -1,4 +1,6 @@
-"""The formats that samples are written in: a row of `FORMATS` each. Tables: `wgan.data.tables.formats.TABLE_FORMATS`.
+"""The formats that samples are written in: a row of `SAMPLE_FORMATS` each.
+
+Those of tables are in `wgan.data.tables.formats.TABLE_FORMATS`.
 
 Equal samples give equal bytes: no file contains a time or its own name. This file does not import torch.
 """
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from wgan.data.source import Kind, Samples
 
 FOLDER = "a folder"
-"""The key of `FORMATS` for a folder of files."""
+"""The key of `SAMPLE_FORMATS` for a folder of files."""
 
 _GAP = 2
 _TAGS = "tags.csv"
@@ -225,7 +227,7 @@ _TABLES = {
     ending: SampleFormat(write=functools.partial(_write_table, known, compression))
     for ending, (known, compression) in written_endings().items()
 }
-FORMATS: dict[Kind, dict[str, SampleFormat]] = {
+SAMPLE_FORMATS: dict[Kind, dict[str, SampleFormat]] = {
     "images": {
         ".png": SampleFormat(write=write_sheet, max_samples=1024),
         FOLDER: SampleFormat(write=_write_folder, decoding="files"),

@@ -1,5 +1,7 @@
 """The table of f-divergences by name.
 
+To add one, see `wgan.divergences.logarithms` and `wgan.divergences.powers`.
+
 Published tables omit the domains, exchange the integrals of Pearson and Neyman, or give total variation a conjugate
 that is not a bound. Here every formula holds for u >= 0, and tests compare it with a numeric supremum.
 """

@@ -39,7 +39,7 @@ class Engine(Protocol):
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network to the device, in place."""
 
-    def bring(self, values: Tensor) -> Tensor:
+    def to_device(self, values: Tensor) -> Tensor:
         """Move values to the device."""
 
     def arithmetic(self) -> AbstractContextManager[object]:
@@ -81,6 +81,7 @@ class ConditionClassifier:
         self.conditions: Conditions = source.conditions
         self._layout, self._engine = source.codec.layout, engine
         streams = Randomness(seed)
+        # The name is part of the random stream and cannot change.
         unseen = source.labelled("unseen", _MOST_ROWS, streams.at("unseen rows of the reader"))
         half = len(unseen.values) // 2
         known, self.unseen = _part(unseen, slice(half)), _part(unseen, slice(half, None))
@@ -94,7 +95,7 @@ class ConditionClassifier:
             for group in optimizer.param_groups:
                 group["lr"] = _RATE * (1 - step / steps)
             values, condition = self._batch(source, known, streams.at("rows of the reader", step))
-            loss = self._loss(self._outputs(values), engine.bring(condition))
+            loss = self._loss(self._outputs(values), engine.to_device(condition))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -113,7 +114,7 @@ class ConditionClassifier:
 
     def _outputs(self, values: Tensor) -> Tensor:
         with self._engine.arithmetic():
-            outputs: Tensor = self._network(self._engine.bring(values))
+            outputs: Tensor = self._network(self._engine.to_device(values))
         return outputs.float()
 
     def _loss(self, outputs: Tensor, condition: Tensor) -> Tensor:

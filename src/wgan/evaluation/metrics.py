@@ -127,7 +127,8 @@ def _w1_sliced(sets: Sets) -> float:
 
 
 def _sliced(sets: Sets, pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """The mean of sliced W1 over the rounds, along the same directions in each."""
+    """The mean of sliced W1 over the repeats, along the same directions in each."""
+    # The name is part of the random stream and cannot change.
     directions = "directions of the judge"
     found = (sliced(samples, real, sets.streams.at(directions), dtype=torch.float32) for samples, real in pairs)
     return statistics.fmean(float(each.distance) for each in found)
@@ -244,7 +245,7 @@ class SampleEvaluator:
         source: The data.
         size: Samples in each set, at most; no more than there are held-out rows.
         seed: The run's seed.
-        rounds: Independent sets of samples; the mean distance is reported. One exact distance between samples of few
+        repeats: Independent sets of samples; the mean distance is reported. One exact distance between samples of few
             modes varies by a fifth, since the shares of the modes do.
         features: Whether to compute the kernel distance (images only); needs the `features` extra and about a minute.
 
@@ -253,11 +254,11 @@ class SampleEvaluator:
     """
 
     @in_usual_state
-    def __init__(self, source: Source, *, size: int, seed: int, rounds: int = 1, features: bool = False) -> None:
-        self.source, self.rounds = source, rounds
+    def __init__(self, source: Source, *, size: int, seed: int, repeats: int = 1, features: bool = False) -> None:
+        self.source, self.repeats = source, repeats
         self._streams = Randomness(seed)
-        # A sampler gives fresh rows to each round; a finite data set has one held-out part.
-        distinct = rounds if source.size is None else 1
+        # A sampler gives fresh rows to each set; a finite data set has one held-out part.
+        distinct = repeats if source.size is None else 1
         held_out = source.held_out(size * distinct, self._streams.at("held-out rows of the judge"))
         if not len(held_out):
             raise UsageError("no rows were held out to evaluate samples with", remedy="Set --held-out above 0.")
@@ -268,7 +269,7 @@ class SampleEvaluator:
 
     @property
     def size(self) -> int:
-        """Samples in each set of one round."""
+        """Samples in each set."""
         return len(self._held_out[0])
 
     @in_usual_state
@@ -284,11 +285,11 @@ class SampleEvaluator:
             "columns" has the comparison of held-out rows and samples in each column, the largest difference first, in
             the form of `wgan.evaluation.Marginal.as_json`.
         """
-        samples = draw(self.size * self.rounds)
+        samples = draw(self.size * self.repeats)
         if self._floor is None:
             # Rows without repetition, as samples and held-out rows are: repeated rows are further from everything.
             real = [
-                self.source.distinct(self.size, self._streams.at("real rows", index)) for index in range(self.rounds)
+                self.source.distinct(self.size, self._streams.at("real rows", index)) for index in range(self.repeats)
             ]
             floor = self._measure(real, floor=True)
             self._floor = {f"{name}_floor": value for name, value in floor.items()}
@@ -309,10 +310,10 @@ class SampleEvaluator:
         sides = [_numbers(codec, values) for values in (torch.cat(self._held_out), samples)]
         return [each.as_json() for each in marginals(*sides)]
 
-    def _measure(self, rounds: list[Tensor], *, floor: bool = False) -> dict[str, float]:
-        """The numbers of `METRICS` that apply, for one set of samples each round; of a floor the distances alone."""
+    def _measure(self, samples: list[Tensor], *, floor: bool = False) -> dict[str, float]:
+        """The numbers of `METRICS` that apply, for a set of samples of each repeat; of a floor the distances alone."""
         # If most of very few rows are held out, fewer are left to train on.
-        pairs = [(part, self._held_out[index % len(self._held_out)][: len(part)]) for index, part in enumerate(rounds)]
+        pairs = [(part, self._held_out[index % len(self._held_out)][: len(part)]) for index, part in enumerate(samples)]
         sets = Sets(
             pairs=pairs,
             source=self.source,

@@ -8,7 +8,7 @@ from wgan.networks.custom import OwnNetwork, refuse_shared
 from wgan.networks.dcgan import DCGAN
 from wgan.networks.identity import Identity
 from wgan.networks.mlp import MLP
-from wgan.networks.players import Architecture, Critic, Generator, ties_samples
+from wgan.networks.players import Architecture, Critic, Generator, mixes_batch
 from wgan.networks.resnet import ResNet
 from wgan.settings.registry import Registry
 
@@ -41,6 +41,6 @@ __all__ = [
     "OwnNetwork",
     "ResNet",
     "given_to",
+    "mixes_batch",
     "refuse_shared",
-    "ties_samples",
 ]

@@ -73,7 +73,7 @@ class OwnNetwork:
         inputs = _inputs(shape, given)
         wanted: list[tuple[int, ...]] = [(_ROWS,), (_ROWS, 1)] if outputs == 1 else [(_ROWS, outputs)]
         scores = _tried(body, "critic", inputs, wanted)
-        rows = InRows(body, ties_samples=_depends_on_others(body, inputs, scores))
+        rows = InRows(body, mixes_batch=_depends_on_others(body, inputs, scores))
         return Critic(Joining(rows) if given.joins() else rows, outputs, given)
 
 
@@ -84,12 +84,12 @@ class InRows(nn.Module):
 
     Args:
         module: The module.
-        ties_samples: Whether its output for a sample depends on the rest of the batch.
+        mixes_batch: Whether its output for a sample depends on the rest of the batch.
     """
 
-    def __init__(self, module: nn.Module, *, ties_samples: bool) -> None:
+    def __init__(self, module: nn.Module, *, mixes_batch: bool) -> None:
         super().__init__()
-        self.module, self.ties_samples = module, ties_samples
+        self.module, self.mixes_batch = module, mixes_batch
 
     def forward(self, values: Tensor, *condition: Tensor) -> Tensor:
         """Apply the module."""

@@ -99,7 +99,7 @@ class Critic(nn.Module):
         given: The condition of each sample, which the body takes as its second argument.
 
     Attributes:
-        given: As above.
+        given: The condition of each sample, as it enters the body.
         is_energy: Whether scores are never above 0: minus an energy.
         shows_codes: Whether the outputs include the code of each sample; None if there are no codes.
     """
@@ -133,9 +133,9 @@ class Critic(nn.Module):
         return scores.reshape(len(values), *[self.outputs] * (self.outputs > 1)).float()
 
 
-def ties_samples(network: nn.Module) -> bool:
+def mixes_batch(network: nn.Module) -> bool:
     """Whether a sample's output depends on the rest of its batch, as with batch norm: do not join such batches."""
     return any(
-        isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "ties_samples", False) is True
+        isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "mixes_batch", False) is True
         for module in network.modules()
     )

@@ -32,7 +32,7 @@ class Wasserstein(Objective):
 
     unit: ClassVar[str] = "earth mover's distance"
     title: ClassVar[str] = "a Wasserstein GAN"
-    bears_bfloat16: ClassVar[bool] = True
+    bfloat16_safe: ClassVar[bool] = True
 
     def critic_loss(self, real: Tensor, fake: Tensor, drawn: Tensor | None = None) -> Tensor:
         """Mean fake score minus mean real score: minus the objective of line 5, since optimisers minimise."""
@@ -198,7 +198,7 @@ class MMD(Objective):
 
     def check(self, critic: Critic, constraint: Constraint) -> None:
         """Raise for a constraint on a critic without parameters."""
-        if constraint.holds and next(critic.parameters(), None) is None:
+        if constraint.needs_parameters and next(critic.parameters(), None) is None:
             raise UsageError(
                 "a critic without weights has nothing that a constraint could hold", remedy="Use --constraint none."
             )

@@ -28,32 +28,32 @@ class Objective(ABC):
         generator_sees_real: Whether `generator_loss` needs the critic's outputs for real samples.
         fewest: The smallest batch, in samples or packs of them, for which the losses are defined.
         of_scores: Whether both losses depend on one score for each sample alone, so that updates can be compiled.
-        bears_bfloat16: Whether fully connected players were measured to learn as well in bfloat16.
+        bfloat16_safe: Whether fully connected players were measured to learn as well in bfloat16.
     """
 
     generator_sees_real: ClassVar[bool] = False
     fewest: ClassVar[int] = 1
     of_scores: ClassVar[bool] = True
-    bears_bfloat16: ClassVar[bool] = False
+    bfloat16_safe: ClassVar[bool] = False
 
     @property
     @abstractmethod
     def unit(self) -> str:
-        """As above."""
+        """What `estimate` measures, for the axis of a curve."""
 
     @property
     @abstractmethod
     def title(self) -> str:
-        """As above."""
+        """Name in reports."""
 
     @property
     def scale(self) -> str | None:
-        """As above."""
+        """The unit of `estimate`, for the axis of a curve; None if the constraint decides it."""
         return None
 
     @property
     def critic_outputs(self) -> int:
-        """As above."""
+        """Outputs of the critic for each sample."""
         return 1
 
     def check(self, critic: Critic, constraint: Constraint) -> None:

@@ -74,7 +74,7 @@ def begin(
         source = source or open_first(settings, files)
         wanted, settings = settings.batch_size, with_fitting_batch(settings, source, shrink=shrink_batch)
         _refuse_mismatch(settings, source)
-        setup = setup_of(settings, source, chosen, given)
+        setup = setup_of(settings, source, chosen)
         try_out(setup, given)
         settings = _with_engine(settings, setup.game.engine)
         _write_metadata(files, settings, source, setup.game.engine)

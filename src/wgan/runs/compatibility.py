@@ -13,13 +13,11 @@ from wgan.data import codec_differences
 from wgan.data.source import Source
 from wgan.errors import CheckpointError
 from wgan.runs.checkpoints import Checkpoint
+from wgan.runs.record import NUMBERS
 from wgan.settings import FIXED, Settings
 from wgan.training.game import Game
 
 _SHOWN = 8
-
-NUMBERS = ("estimate", "critic_loss", "generator_loss")
-"""What is kept of an update: in the record, and in the checkpoint of a stop that came before its line."""
 
 _FACTS: dict[str, tuple[type, ...]] = {
     "game": (dict,),

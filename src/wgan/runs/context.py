@@ -18,7 +18,6 @@ from wgan.runs.schedule import Due, due_after
 from wgan.runs.selection import refuse_missing_scores
 from wgan.runs.setups import build_setup
 from wgan.settings import Settings
-from wgan.training.custom import Own
 from wgan.training.factory import Parts
 from wgan.training.game import Game
 from wgan.training.setup import Setup
@@ -79,21 +78,20 @@ class RunContext:
             raise divergence.DivergedError(self.game.steps_done, fault)
 
 
-def setup_of(settings: Settings, source: Source, parts: Parts, own: Own) -> Setup:
+def setup_of(settings: Settings, source: Source, parts: Parts) -> Setup:
     """Build what `train` takes, if the data and the memory allow it.
 
     Args:
         settings: Of the run.
         source: Its data.
         parts: Objective, constraint, architectures and optimisers.
-        own: The user's own objects.
 
     Raises:
         UsageError: Too few rows are held out for the settings, or there is too little memory.
     """
     refuse_missing_scores(settings, source)
     size = 0 if source.conditions is None else source.conditions.size
-    refuse_what_cannot_fit(settings, source.codec.layout, size, own.parts)
+    refuse_what_cannot_fit(settings, parts, source.codec.layout, size)
     return build_setup(settings, source, parts)
 
 
@@ -120,7 +118,7 @@ def context_of(
     """
     source, evaluator = setup.source, None
     if source.num_held_out != 0:
-        evaluator = SampleEvaluator(source, size=settings.eval_size, rounds=settings.eval_repeats, seed=settings.seed)
+        evaluator = SampleEvaluator(source, size=settings.eval_size, repeats=settings.eval_repeats, seed=settings.seed)
     rows = source.sample(_SCALE_ROWS, Randomness(settings.seed).at("scale of the data"))
     return RunContext(
         files=files,

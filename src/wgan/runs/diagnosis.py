@@ -45,8 +45,8 @@ class RunDiagnosis:
         lines: Lines that the record holds already.
 
     Attributes:
-        evaluator: As above.
-        between: As above.
+        evaluator: Measures the evidence.
+        between: Generator updates from one regular diagnosis to the next.
     """
 
     def __init__(

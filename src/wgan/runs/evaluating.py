@@ -39,6 +39,7 @@ def evaluate_setup(
     """
     game, source = setup.game, setup.source
     with game.engine.limits():
+        # The name is part of the random stream and cannot change.
         found = evaluator(lambda num: drawn(game, source, num, "noise of the judge").values, by_column=by_column)
         if conditional_accuracy and source.conditions is not None:
             found |= _conditional_accuracy(setup, settings, evaluator.size)
@@ -87,7 +88,7 @@ def _outputs(setup: Setup, rows: Batch) -> Tensor:
     for start in range(0, len(rows.values) // packing * packing, step):
         part = slice(start, min(start + step, len(rows.values) // packing * packing))
         condition = None if rows.condition is None else rows.condition[part]
-        packed = setup.pack(game.engine.bring_batch(Batch(rows.values[part], condition)))
+        packed = setup.pack(game.engine.batch_to_device(Batch(rows.values[part], condition)))
         outputs.append(game.score(*packed).cpu())
     critic.train(training)
     return torch.cat(outputs) if outputs else torch.empty(0, dtype=torch.float32, device="cpu")

@@ -16,13 +16,13 @@ from torch.nn.parameter import is_lazy
 
 from wgan.batch import Layout
 from wgan.errors import CheckpointError, UsageError
-from wgan.networks import Architecture, OwnNetwork, given_to
+from wgan.networks import NETWORKS, Architecture, OwnNetwork, given_to
 from wgan.optimizers import FunctionalOptimizer, Optimizer
 from wgan.settings import Settings
 from wgan.settings.registry import OWN
 from wgan.system.memory import available, in_words, memory_faults
 from wgan.system.torch_state import building
-from wgan.training.factory import choose_parts, hparams_of
+from wgan.training.factory import Parts
 
 _FLOAT = 4
 _HALF = 2
@@ -56,22 +56,21 @@ class Need:
         return self.generator + self.critic + batch_size * self.sample
 
 
-def need_of(settings: Settings, layout: Layout, condition_size: int = 0, own: Mapping[str, Any] | None = None) -> Need:
+def need_of(settings: Settings, parts: Parts, layout: Layout, condition_size: int = 0) -> Need:
     """The memory that training needs at least; nothing is allocated.
 
     Args:
         settings: The run's settings.
+        parts: What they name.
         layout: Of a sample of the data.
         condition_size: Entries of a condition; 0 without conditions.
-        own: The user's own objects, by setting.
 
     Returns:
         Bytes; infinite if a network has more parameters than 64 bits can count.
 
     Raises:
-        UsageError: Unknown words, or networks that do not fit the data.
+        UsageError: The networks do not fit the data.
     """
-    parts, hparams = choose_parts(settings, own), hparams_of(settings)
     to_generator, to_critic = given_to(settings.conditioning, condition_size)
 
     def generator() -> tuple[nn.Module, tuple[Tensor, ...]]:
@@ -79,7 +78,7 @@ def need_of(settings: Settings, layout: Layout, condition_size: int = 0, own: Ma
         return network, (torch.empty(_FEW, settings.latent_dim), torch.empty(_FEW, to_generator.size))
 
     def critic() -> tuple[nn.Module, tuple[Tensor, ...]]:
-        packed, given = layout.packed(hparams.packing), to_critic.packed(hparams.packing)
+        packed, given = layout.packed(settings.packing), to_critic.packed(settings.packing)
         network = parts.critic.critic(packed, parts.objective.critic_outputs, given)
         return network, (torch.empty(_FEW, *packed.shape), torch.empty(_FEW, given.size))
 
@@ -88,7 +87,7 @@ def need_of(settings: Settings, layout: Layout, condition_size: int = 0, own: Ma
     scored, critic_outputs = _weights(parts.critic) or _measured(critic)
     # The critic scores real and generated samples; outputs of layers are kept for the gradient.
     per_sample = _FLOAT * _entries(settings, layout) + _HALF * (
-        generator_outputs + 2 * critic_outputs / hparams.packing
+        generator_outputs + 2 * critic_outputs / settings.packing
     )
     averaged = _FLOAT * generated if settings.ema_decay else 0
     return Need(
@@ -100,11 +99,11 @@ def need_of(settings: Settings, layout: Layout, condition_size: int = 0, own: Ma
 
 def refuse_larger_networks(
     settings: Settings,
+    parts: Parts,
     layout: Layout,
     condition_size: int,
     stored: Mapping[str, Tensor],
     directory: Path,
-    own: Mapping[str, Any] | None = None,
 ) -> None:
     """Refuse a layout whose networks would have more parameters than the checkpoint, before they are built.
 
@@ -112,11 +111,11 @@ def refuse_larger_networks(
 
     Args:
         settings: The run's settings.
+        parts: What they name.
         layout: Of a sample, from `source.json`.
         condition_size: Entries of a condition, likewise.
         stored: The tensors of a checkpoint, by name.
         directory: The run, for the message.
-        own: The user's own objects, by setting.
 
     Raises:
         CheckpointError: The networks would be larger.
@@ -128,7 +127,7 @@ def refuse_larger_networks(
     # Fully connected networks have many parameters for each number of a sample: most runs need no count.
     if _PLENTY * (layout.size + condition_size) <= saved["generator"]:
         return
-    need = need_of(dataclasses.replace(settings, ema_decay=0.0), layout, condition_size, own)
+    need = need_of(dataclasses.replace(settings, ema_decay=0.0), parts, layout, condition_size)
     counted = {"generator": need.generator, "critic": need.critic}
     for player, count in counted.items():
         # Each parameter counts at least twice: its value and its gradient.
@@ -152,16 +151,14 @@ def _weights(network: Architecture) -> tuple[float, float] | None:
     return float(sum(weight.numel() for weight in network.module.parameters() if not is_lazy(weight))), 0.0
 
 
-def refuse_what_cannot_fit(
-    settings: Settings, layout: Layout, condition_size: int = 0, own: Mapping[str, Any] | None = None
-) -> None:
+def refuse_what_cannot_fit(settings: Settings, parts: Parts, layout: Layout, condition_size: int = 0) -> None:
     """Refuse training that needs more memory than is available.
 
     Args:
         settings: The run's settings.
+        parts: What they name.
         layout: Of a sample of the data.
         condition_size: Entries of a condition; 0 without conditions.
-        own: The user's own objects, by setting.
 
     Raises:
         UsageError: It does, or needs more threads than can be started; the setting to change is named.
@@ -173,14 +170,14 @@ def refuse_what_cannot_fit(
         return
     batch = _FLOAT * settings.batch_size * _entries(settings, layout)
     # If a batch alone is too large, networks need not be measured.
-    need = need_of(settings, layout, condition_size, own) if batch <= room else Need(generator=0, critic=0, sample=0)
+    need = need_of(settings, parts, layout, condition_size) if batch <= room else Need(generator=0, critic=0, sample=0)
     total = max(batch, need.total(settings.batch_size))
     if total <= room:
         return
     said = f"needs at least {in_words(total)} of memory, of which {in_words(room)} is available"
     for name, value in _modest(settings).items():
-        other = _with(settings, {name: value})
-        counted = need_of(other, layout, condition_size, own)
+        other, other_parts = _with(settings, parts, {name: value})
+        counted = need_of(other, other_parts, layout, condition_size)
         if counted.total(other.batch_size) <= room:
             most = int((room - counted.generator - counted.critic) // counted.sample)
             remedy = f"A batch_size of {most:,} or less would do." if name == "batch_size" else f"Use a smaller {name}."
@@ -188,8 +185,8 @@ def refuse_what_cannot_fit(
     changed: dict[str, Any] = {}
     for name, value in _modest(settings).items():
         changed[name] = value
-        other = _with(settings, changed)
-        if need_of(other, layout, condition_size, own).total(other.batch_size) <= room:
+        other, other_parts = _with(settings, parts, changed)
+        if need_of(other, other_parts, layout, condition_size).total(other.batch_size) <= room:
             named = " with ".join(f"{name} {_shown(settings, name)}" for name in changed)
             raise UsageError(f"{named} {said}", remedy="Use smaller ones.")
     raise UsageError(f"the networks, of samples of {layout.size:,} numbers, {said}", remedy="Use smaller networks.")
@@ -223,10 +220,16 @@ def _modest(settings: Settings) -> dict[str, int | str]:
     return found | {name: word for name, (word, colon, _) in words.items() if colon and word != OWN}
 
 
-def _with(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """The settings with other values; packing is at most the batch size."""
+def _with(settings: Settings, parts: Parts, values: Mapping[str, Any]) -> tuple[Settings, Parts]:
+    """The settings and their parts with other values; packing is at most the batch size."""
     other = dataclasses.replace(settings, **values)
-    return dataclasses.replace(other, packing=min(other.packing, other.batch_size))
+    networks: dict[str, Any] = {
+        name: NETWORKS.build(word) for name, word in values.items() if name in ("generator", "critic")
+    }
+    return (
+        dataclasses.replace(other, packing=min(other.packing, other.batch_size)),
+        dataclasses.replace(parts, **networks),
+    )
 
 
 def _shown(settings: Settings, name: str) -> str:

@@ -40,17 +40,18 @@ _FORMER_EVALUATED = "judged"
 _OF_EVENTS = "Restore it from a copy, or remove it: all that is lost is what happened when, and how the run ended."
 
 
-def numbers_of(step: Step | Mapping[str, float], *, counts: bool) -> dict[str, float]:
+def numbers_of(step: Step | Mapping[str, float], *, with_critic_updates: bool) -> dict[str, float]:
     """The numbers of an update that the record keeps.
 
     Args:
         step: The update, whose tensors are read from the device; or its numbers, from a checkpoint.
-        counts: Whether to keep the number of critic updates before it, which varies.
+        with_critic_updates: Whether to keep the number of critic updates before it, for runs in which it varies.
     """
     if not isinstance(step, Mapping):
         step = {name: getattr(step, name).item() for name in NUMBERS} | {"critic_updates": step.critic_updates}
     # A checkpoint does not keep the order.
-    return {name: step[name] for name in (*NUMBERS, "critic_updates") if name in NUMBERS or (counts and name in step)}
+    names = (*NUMBERS, "critic_updates") if with_critic_updates and "critic_updates" in step else NUMBERS
+    return {name: step[name] for name in names}
 
 
 class Record:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from wgan.runs.run import Run
 from wgan.runs.samples import remove_later_samples, remove_samples
 from wgan.runs.schedule import is_regular
 from wgan.runs.selection import early_end_reason
-from wgan.settings import Settings, problems, refuse, sealed_toml
+from wgan.settings import RESUME_OPTIONS, Settings, problems, refuse, sealed_toml
 from wgan.system.memory import memory_faults
 from wgan.system.storage import Ownership, replace_file, require_space
 from wgan.system.text import counted
@@ -33,21 +32,6 @@ from wgan.system.torch_state import in_usual_state
 from wgan.training.custom import Own, own_parts
 from wgan.training.engine import Engine
 from wgan.training.factory import choose_parts
-
-
-@dataclass(frozen=True)
-class _Changes:
-    """What may be otherwise when a run is resumed; None for what stays as it is.
-
-    Attributes:
-        steps: Generator updates of the whole run.
-        patience: Evaluations without a better score after which it ends.
-        data: Where the data is now.
-    """
-
-    steps: int | None
-    patience: int | None
-    data: str | None
 
 
 @in_usual_state
@@ -84,16 +68,20 @@ def resume(
     """
     files = RunFiles(Path(directory))
     refuse_no_run(files)
+    values = {"steps": steps, "patience": patience, "data": data}
+    changes = {name: values[name] for name in RESUME_OPTIONS if values[name] is not None}
     given = own_parts(parts or {})
     ownership = own(files.root)
     try:
-        return _resume(files, ownership, _Changes(steps, patience, data), source, given)
+        return _resume(files, ownership, changes, source, given)
     except BaseException:
         ownership.release()
         raise
 
 
-def _resume(files: RunFiles, ownership: Ownership, changes: _Changes, source: Source | None, given: Own) -> Run:
+def _resume(
+    files: RunFiles, ownership: Ownership, changes: Mapping[str, Any], source: Source | None, given: Own
+) -> Run:
     # Everything is read and checked before the directory is changed.
     before, stored = read_settings(files), read_source(files)
     checkpoint = checkpoints.load(files.checkpoints)
@@ -109,7 +97,7 @@ def _resume(files: RunFiles, ownership: Ownership, changes: _Changes, source: So
     parts = choose_parts(settings, given.parts)
     source = source or open_again(settings, files)
     refuse_other_data(stored, source, files.root)
-    setup = setup_of(settings, source, parts, given)
+    setup = setup_of(settings, source, parts)
     restore(setup.game, checkpoint)
 
     _write_first_events(files, journal, checkpoint, setup.game.engine)
@@ -131,18 +119,17 @@ def _resume(files: RunFiles, ownership: Ownership, changes: _Changes, source: So
     return run
 
 
-def _changed(settings: Settings, changes: _Changes, checkpoint: checkpoints.Checkpoint, files: RunFiles) -> Settings:
+def _changed(
+    settings: Settings, changes: Mapping[str, Any], checkpoint: checkpoints.Checkpoint, files: RunFiles
+) -> Settings:
     """The settings with which a run continues."""
-    # They may have more steps than the checkpoint: edited, or of a resume that was killed before its first save.
-    steps = settings.steps if changes.steps is None else changes.steps
-    changed = dataclasses.replace(settings, steps=steps)
+    changed = dataclasses.replace(settings, **{name: value for name, value in changes.items() if name != "data"})
     refuse(problems(changed))
-    if steps < checkpoint.step:
-        raise _too_few_steps(steps, checkpoint, files)
-    if changes.patience is not None:
-        changed = dataclasses.replace(changed, patience=changes.patience)
-        refuse(problems(changed))
-    return changed if changes.data is None else moved(changed, changes.data)
+    # Without a change there may be more steps than in the checkpoint: the file was edited, or a resume was killed
+    # before its first save.
+    if changed.steps < checkpoint.step:
+        raise _too_few_steps(changed.steps, checkpoint, files)
+    return moved(changed, changes["data"]) if "data" in changes else changed
 
 
 def _too_few_steps(steps: int, checkpoint: checkpoints.Checkpoint, files: RunFiles) -> UsageError:

@@ -227,14 +227,16 @@ class Run:
         due = self._context.due(number)
         if not due:
             return Progress(number, steps)
-        numbers = numbers_of(update, counts=self.settings.optimality > 0)
+        numbers = numbers_of(update, with_critic_updates=self.settings.optimality > 0)
         self._context.refuse_divergence(numbers)
         evaluation = self._evaluate(numbers) if due.evaluation else {}
         evidence = self._diagnose(numbers) if due.diagnosis else {}
         gradients = self._gradient_stats() if due.evaluation else {}
-        line, verdict = None, None
+        line: dict[str, Any] | None = None
+        verdict: Verdict | None = None
         if due.record:
-            line, verdict = self._record(numbers, evaluation | gradients, evidence)
+            line = {"step": number, **numbers, **self._rollbacks(), **evaluation, **gradients, **evidence}
+            verdict = self._add_line(line, has_evidence=bool(evidence))
         if due.samples:
             write_samples(self.game, self.source, self._context.files, number)
         score = score_of(self.settings, evaluation, evidence)
@@ -274,7 +276,7 @@ class Run:
         """Do work in a second thread. A stop meanwhile saves the state; a resume then does the work first.
 
         Args:
-            work: What to do.
+            work: What to do. It never returns None, which stands for unfinished work.
             numbers: Of the last update.
             state: What to save; None for the game as it is, if the work leaves that unchanged.
         """
@@ -292,24 +294,24 @@ class Run:
         with self.game.engine.limits():
             return gradient_stats(self._context.setup).numbers()
 
-    def _record(
-        self, numbers: dict[str, float], measured: dict[str, Any], evidence: dict[str, object]
-    ) -> tuple[dict[str, Any], Verdict | None]:
-        """Add a line to the record.
+    def _rollbacks(self) -> dict[str, int]:
+        """The number of rollbacks for the record, if there were any."""
+        return {"rollbacks": self.game.rollbacks} if self.game.rollbacks else {}
+
+    def _add_line(self, line: dict[str, Any], *, has_evidence: bool) -> Verdict | None:
+        """Add a line to the record, with the verdict if it has evidence.
 
         Returns:
-            The line, and the verdict if there is evidence.
+            The verdict; None without evidence.
         """
-        game, diagnosis = self.game, self._context.diagnosis
-        rollbacks = {"rollbacks": game.rollbacks} if game.rollbacks else {}
-        line: dict[str, Any] = {"step": game.steps_done, **numbers, **rollbacks, **measured, **evidence}
-        verdict = self._verdict_with(line) if evidence else None
+        diagnosis = self._context.diagnosis
+        verdict = self._verdict_with(line) if has_evidence else None
         if verdict is not None:
             line["verdict"] = verdict.kind
         if diagnosis is not None:
             diagnosis.add(line)
         self._context.record.add(line)
-        return line, verdict
+        return verdict
 
     def _verdict_with(self, line: dict[str, Any]) -> Verdict:
         """The verdict on all diagnoses with that of `line`; a change of it is an event."""

@@ -75,7 +75,7 @@ class Saver:
             "record_bytes": record.length,
             "record_check": record.check,
             # If the run is ended here later, these are recorded then.
-            "last": None if self.last is None else numbers_of(self.last, counts=settings.optimality > 0),
+            "last": None if self.last is None else numbers_of(self.last, with_critic_updates=settings.optimality > 0),
             "files": self._checksums,
             "pending": pending,
         }

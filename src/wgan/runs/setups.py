@@ -14,7 +14,7 @@ from wgan.system.text import counted, did_you_mean
 from wgan.training.custom import own_parts, try_out
 from wgan.training.factory import REGISTRIES, Parts, build_game, choose_parts, hparams_of
 from wgan.training.setup import Setup
-from wgan.trust.critic_schedule import critic_schedule
+from wgan.trust.critic_schedule import schedule_for
 
 
 def setup(
@@ -46,8 +46,8 @@ def setup(
         >>> from wgan import setup, train
         >>> points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
         >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
-        >>> game = setup(points, generator=generator, critic=critic, latent_dim=4, batch_size=32, steps=3)
-        >>> [step.number for step in train(game)]
+        >>> built = setup(points, generator=generator, critic=critic, latent_dim=4, batch_size=32, steps=3)
+        >>> [step.number for step in train(built)]
         [1, 2, 3]
     """
     known = [item.name for item in dataclasses.fields(Settings) if item.name not in ("data", "recipe", "input")]
@@ -99,4 +99,4 @@ def build_setup(settings: Settings, source: Source, parts: Parts | None = None) 
     parts, hparams = parts or choose_parts(settings), hparams_of(settings)
     size = 0 if source.conditions is None else source.conditions.size
     game = build_game(settings, source.codec.layout, size, parts)
-    return Setup(game, source, parts.objective, parts.constraint, hparams, critic_schedule(hparams))
+    return Setup(game, source, parts.objective, parts.constraint, hparams, schedule_for(hparams))

@@ -72,7 +72,7 @@ class Trained:
         self.conditions = conditions
         self.parts = parts or choose_parts(settings)
         # Several threads draw samples at once; none of them may change the mode.
-        game.best_generator.eval()
+        game.sampling_generator.eval()
 
     @property
     def step(self) -> int:
@@ -270,7 +270,7 @@ def load(
     stored = read_source(files)
     codec, conditions = codec_from_state(stored["codec"]), conditions_from_state(stored.get("conditions"))
     size = 0 if conditions is None else conditions.size
-    refuse_larger_networks(settings, codec.layout, size, saved.tensors, directory, given.parts)
+    refuse_larger_networks(settings, chosen, codec.layout, size, saved.tensors, directory)
     game = build_game(_for_this_machine(settings, read_environment(files)), codec.layout, size, chosen)
     restore(game, saved)
     return Trained(settings, codec, game, conditions, _doubt(files, saved.step), chosen)
@@ -300,7 +300,7 @@ def evaluate(
     data: str | None = None,
     source: Source | None = None,
     size: int | None = None,
-    rounds: int | None = None,
+    repeats: int | None = None,
     features: bool = False,
     conditional_accuracy: bool = True,
     parts: Mapping[str, Any] | None = None,
@@ -313,7 +313,7 @@ def evaluate(
         data: Where the data is now, if it has moved.
         source: The data, if it is open already or was never a file.
         size: Samples of each set, at most; None for the run's own number.
-        rounds: Independent sets of samples; None for the run's own number.
+        repeats: Independent sets of samples; None for the run's own number.
         features: Whether to compute the kernel distance between a network's features too (images only).
         conditional_accuracy: Whether to measure if samples follow their conditions, if there are conditions; takes up
             to a minute.
@@ -337,7 +337,7 @@ def evaluate(
     evaluator = SampleEvaluator(
         source,
         size=size or settings.eval_size,
-        rounds=rounds or settings.eval_repeats,
+        repeats=repeats or settings.eval_repeats,
         seed=settings.seed,
         features=features,
     )

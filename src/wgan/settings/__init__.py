@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wgan.settings.checking import check, problems, range_fault, refuse
-from wgan.settings.fields import ADDED, FIXED, PER_COLUMN, DataOptions, Settings, settings_fields
+from wgan.settings.fields import ADDED, FIXED, PER_COLUMN, RESUME_OPTIONS, DataOptions, Settings, settings_fields
 from wgan.settings.toml import Seal, from_mapping, from_toml, read_toml, seal_of, sealed_toml, to_toml
 from wgan.settings.wording import in_python, on_command_line
 
@@ -11,6 +11,7 @@ __all__ = [
     "ADDED",
     "FIXED",
     "PER_COLUMN",
+    "RESUME_OPTIONS",
     "DataOptions",
     "Seal",
     "Settings",

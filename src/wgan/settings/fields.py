@@ -16,6 +16,13 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+Resume = Literal["option", "file", "never"]
+"""How a setting of a run may change when the run is resumed.
+
+"option": by a parameter of `wgan.resume` and an option with `--resume`, or by editing `settings.toml`. "file": by
+editing `settings.toml` alone. "never": it determines what is computed, and a resume refuses another value.
+"""
+
 MAX_EVALUATED = 20_000
 """The largest number of samples on each side of an evaluation: their matrix of costs then takes 3.2 GB."""
 
@@ -58,7 +65,7 @@ def setting(
     meaning: str,
     allowed: Range | None = None,
     *,
-    resumable: bool = False,
+    resume: Resume = "never",
     names_part: bool = False,
     per_column: Range | None = None,
     since: int = 1,
@@ -69,8 +76,8 @@ def setting(
         default: The default. It must make runs what they were before the setting existed.
         meaning: One or two sentences for the help and the reference.
         allowed: The range of a number or of a pair of numbers.
-        resumable: Whether a run may continue under another value. All other settings determine what is computed, and a
-            resume refuses another value. Options of `DataOptions` need none: the data itself is compared.
+        resume: Whether a run may be resumed under another value, see `Resume`. Options of `DataOptions` need none: the
+            data itself is compared.
         names_part: Whether the value names a row of a registry, with its parameters.
         per_column: The words allowed in a list whose items apply to all columns, or as NAME=word to one.
         since: The version of `settings.toml` that has the setting; see `ADDED`.
@@ -78,7 +85,7 @@ def setting(
     metadata = {
         "meaning": meaning,
         "allowed": allowed,
-        "resumable": resumable,
+        "resume": resume,
         "names_part": names_part,
         "per_column": per_column,
         "since": since,
@@ -122,26 +129,27 @@ class DataOptions:
     header: bool = setting(True, "Whether the first line of a text table contains the column names.")
     decimal: tuple[str, ...] = setting(
         (),
-        'Decimal separator of numbers in text, "." or ",": for all columns, or NAME=, for one. This option and the '
-        "next three mean the same as in pandas.read_csv, and are detected where they are not given.",
+        'Decimal separator of numbers in text, "." or ",": for all columns, or price=, for the column price. This '
+        "option and the next three mean the same as in pandas.read_csv, and are detected where they are not given.",
         per_column=matching(r"[.,]", '"." or ","'),
         since=5,
     )
     thousands: tuple[str, ...] = setting(
         (),
-        'Thousands separator of numbers in text: ",", ".", "\'", space or none; for all columns, or NAME=, for one.',
+        'Thousands separator of numbers in text: ",", ".", "\'", space or none; for all columns, or '
+        "price=, for the column price.",
         per_column=matching(r"[.,'\u2019_ \u00a0\u202f\u2009]|none|space", '",", ".", "\'", "_", space or none'),
         since=5,
     )
     dayfirst: tuple[str, ...] = setting(
         (),
-        "Whether 7/3/2024 is the 7th of March, yes or no: for all columns, or NAME=yes for one.",
+        "Whether 7/3/2024 is the 7th of March, yes or no: for all columns, or sold=yes for the column sold.",
         per_column=matching(r"yes|no", "yes or no"),
         since=5,
     )
     date_format: tuple[str, ...] = setting(
         (),
-        "Format of dates, such as %d.%m.%Y: for all columns of dates, or NAME=%d.%m.%Y for one.",
+        "Format of dates, such as %d.%m.%Y: for all columns of dates, or sold=%d.%m.%Y for the column sold.",
         per_column=matching(r".*%[A-Za-z-].*", "a format such as %d.%m.%Y"),
         since=5,
     )
@@ -202,32 +210,34 @@ class Settings:
     """
 
     # The data itself is compared when a run resumes; its name and path may change.
-    data: str = setting("", "A built-in name or a path.", resumable=True)
-    recipe: str = setting("paper", "Named settings to start from; other settings override them.", resumable=True)
+    data: str = setting("", "A built-in name or a path.", resume="option")
+    recipe: str = setting("paper", "Named settings to start from; other settings override them.", resume="file")
     seed: int = setting(
         0,
         "Whole number that determines all randomness: the same seed gives the same run.",
         Range(lambda value: -(2**63) <= value < 2**63, "a 64-bit whole number"),
     )
-    steps: int = setting(10_000, "Generator updates.", at_least(1), resumable=True)
+    steps: int = setting(10_000, "Generator updates.", at_least(1), resume="option")
     batch_size: int = setting(64, "Samples in each batch (m in the paper).", at_least(1))
     critic_steps: int = setting(5, "Critic updates before each generator update (n_critic in the paper).", at_least(1))
     critic_schedule: Literal["constant", "authors"] = setting(
         "constant",
         "critic_steps critic updates before every generator update (constant), or, as in the authors' code, 100 before "
-        "each of the first 25 generator updates and before every 500th (authors).",
+        "each of the first 25 generator updates and before each that follows a multiple of 500 others "
+        "(authors).",
     )
     optimality: float = setting(
         0.0,
         "Above 0, the critic is trained to optimality before each generator update: in rounds of critic_steps updates, "
-        "until a round increases the certified distance by less than this fraction. 0.05 is a good value if time does "
-        "not matter.",
+        "until a round increases the distance that the critic certifies beyond nearest neighbours by less than this "
+        "fraction. 0.05 is a good value if time does not matter.",
         FRACTION,
         since=4,
     )
     max_critic_steps: int = setting(
         50,
-        "Maximum number of critic updates before one generator update if the critic is trained to optimality.",
+        "Critic updates before one generator update after which no further round begins, if the critic is trained to "
+        "optimality. The updates of critic_schedule are always made, even if they are more.",
         at_least(1),
         since=4,
     )
@@ -271,16 +281,16 @@ class Settings:
         "(0: none).",
         FRACTION,
     )
-    log_every: int = setting(10, "Generator updates between two lines of the record.", at_least(1), resumable=True)
+    log_every: int = setting(10, "Generator updates between two lines of the record.", at_least(1), resume="file")
     eval_every: int = setting(
         1_000,
         "Generator updates between two evaluations on held-out data; each also measures the gradient that reaches the "
         "generator (0: only at the end).",
         at_least(0),
-        resumable=True,
+        resume="file",
     )
-    sample_every: int = setting(1_000, "Generator updates between two sheets of samples.", at_least(1), resumable=True)
-    save_every: int = setting(500, "Generator updates between two checkpoints.", at_least(1), resumable=True)
+    sample_every: int = setting(1_000, "Generator updates between two grids of samples.", at_least(1), resume="file")
+    save_every: int = setting(500, "Generator updates between two checkpoints.", at_least(1), resume="file")
     # Scores are comparable, and the best checkpoint is chosen by them, only if all evaluations are alike.
     eval_size: int = setting(
         2_500,
@@ -300,14 +310,14 @@ class Settings:
         0,
         "Number of consecutive evaluations without a better checkpoint after which the run ends early (0: never).",
         at_least(0),
-        resumable=True,
+        resume="option",
         since=4,
     )
     diagnose: Literal["auto", "off"] = setting(
         "auto",
         "Whether to gather evidence of how far the critic's number can be trusted (auto: at evaluations and between "
         "them, using about a tenth of the run's time).",
-        resumable=True,
+        resume="file",
         since=4,
     )
     rollbacks: int = setting(
@@ -315,31 +325,31 @@ class Settings:
         "How often a run that diverges returns to its last good checkpoint, with half the learning rates and new "
         "random numbers, before it stops with an error.",
         at_least(0),
-        resumable=True,
+        resume="file",
         since=4,
     )
     device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto", "Device to train on (auto: a GPU if there is one).", resumable=True
+        "auto", "Device to train on (auto: a GPU if there is one).", resume="file"
     )
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto",
         "Precision of the networks' matrix products (auto: bfloat16 if the processor computes it fast and it does no "
         "harm).",
-        resumable=True,
+        resume="file",
     )
     engine: Literal["auto", "eager", "compiled"] = setting(
         "auto",
         "How updates are run: operation by operation (eager), compiled as a whole, which takes about twenty seconds "
         "the first time and less afterwards (compiled), or compiled if a long Wasserstein run of fully connected "
         "networks gains from it (auto).",
-        resumable=True,
+        resume="file",
         since=3,
     )
     threads: int = setting(
-        0, "CPU threads (0: chosen by the size of the networks).", between(0, MAX_THREADS), resumable=True
+        0, "CPU threads (0: chosen by the size of the networks).", between(0, MAX_THREADS), resume="file"
     )
     input: DataOptions = field(
-        default_factory=DataOptions, metadata={"meaning": "How the data is read.", "resumable": True}
+        default_factory=DataOptions, metadata={"meaning": "How the data is read.", "resume": "file"}
     )
 
 
@@ -349,14 +359,14 @@ def settings_fields() -> dict[str, Field[Any]]:
     return {item.name: item for item in (*fields(Settings), *fields(DataOptions)) if item.name != "input"}
 
 
-PARTS = tuple(item.name for item in fields(Settings) if item.metadata.get("names_part"))
-"""The settings that name a row of a registry."""
-
 PER_COLUMN = tuple(item.name for item in fields(DataOptions) if item.metadata["per_column"])
 """The options for how numbers and dates are written: each is a list of words for all columns, or NAME=word for one."""
 
-FIXED = tuple(item.name for item in fields(Settings) if not item.metadata["resumable"])
+FIXED = tuple(item.name for item in fields(Settings) if item.metadata["resume"] == "never")
 """The settings that determine what a run computes. A checkpoint is resumed under no other values of these."""
+
+RESUME_OPTIONS = tuple(item.name for item in fields(Settings) if item.metadata["resume"] == "option")
+"""The settings that `wgan.resume` and `--resume` take new values of."""
 
 _SINCE = {item.name: item.metadata["since"] for item in fields(Settings) if item.name != "input"} | {
     f"input.{item.name}": item.metadata["since"] for item in fields(DataOptions)
@@ -367,5 +377,5 @@ ADDED = tuple(
 )
 """For each earlier version of `settings.toml`, the settings that it does not have, newest version first.
 
-Such runs were trained as the defaults of these settings say, and eagerly.
+Such runs were trained with the defaults of these settings and with the eager engine.
 """

@@ -30,7 +30,7 @@ def on_threads(num: int, *, onednn: bool = False) -> Iterator[None]:
         onednn: Whether oneDNN multiplies matrices, in place of PyTorch's default.
     """
     before = torch.get_num_threads()
-    with PRODUCTS.by(onednn=onednn):
+    with MATMUL_LIBRARY.use(onednn=onednn):
         if num in (0, before):
             yield
             return
@@ -106,7 +106,7 @@ def _is_seen(direct: Callable[[int], None]) -> bool:
     return seen == [0]
 
 
-class _Products:
+class _MatmulLibrary:
     """The library that multiplies float32 matrices on the CPU: oneDNN, or PyTorch's default.
 
     It is a setting of the whole process. Threads that want the same library run together, others wait for them to end.
@@ -121,7 +121,7 @@ class _Products:
         self._own = threading.local()
 
     @contextlib.contextmanager
-    def by(self, onednn: bool) -> Iterator[None]:
+    def use(self, onednn: bool) -> Iterator[None]:
         """Multiply by oneDNN within the block, or by PyTorch's default; a block within a block changes nothing."""
         if getattr(self._own, "inside", False):
             yield
@@ -185,8 +185,8 @@ def _backends() -> tuple[Any, Any]:
     return backend.matmul, backend.conv
 
 
-PRODUCTS = _Products()
-"""The one of this process."""
+MATMUL_LIBRARY = _MatmulLibrary()
+"""The library that this process uses. It is one for all threads, so there is only this instance."""
 
 # A forked child has none of the threads that were inside or waiting.
-os.register_at_fork(after_in_child=PRODUCTS.__init__)  # type: ignore[misc]
+os.register_at_fork(after_in_child=MATMUL_LIBRARY.__init__)  # type: ignore[misc]

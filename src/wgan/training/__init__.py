@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wgan.system.lazy import lazy_names
 
 if TYPE_CHECKING:
     from wgan.training.factory import build_game, choose_parts
@@ -15,26 +16,16 @@ if TYPE_CHECKING:
     from wgan.training.loop import Step, train
     from wgan.training.setup import Setup
 
-# Fetched at their first use: the settings read `hyperparameters`, and do not wait for torch.
-_HOME = {
-    "Game": "game",
-    "Hyperparameters": "hyperparameters",
-    "Prior": "game",
-    "Setup": "setup",
-    "Step": "loop",
-    "build_game": "factory",
-    "choose_parts": "factory",
-    "train": "loop",
-}
-
 __all__ = ["Game", "Hyperparameters", "Prior", "Setup", "Step", "build_game", "choose_parts", "train"]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the room holds under that name
-    if name in _HOME:
-        return getattr(importlib.import_module(f"wgan.training.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'wgan.training' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+# The settings read `hyperparameters` without importing torch.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "factory": "build_game choose_parts",
+        "game": "Game Prior",
+        "hyperparameters": "Hyperparameters",
+        "loop": "Step train",
+        "setup": "Setup",
+    },
+)

@@ -57,13 +57,13 @@ class GeneratorBatch(NamedTuple):
     unrolled: CriticBatch | None = None
 
 
-def draw_critic_batch(setup: Setup, real: str, noise: str, *counters: int) -> CriticBatch:
+def draw_critic_batch(setup: Setup, real_stream: str, noise_stream: str, *counters: int) -> CriticBatch:
     """Draw real samples, and noise for as many generated ones under their conditions.
 
     Args:
         setup: Its game's seed decides which are drawn.
-        real: Random stream of the real samples.
-        noise: Random stream of the noise.
+        real_stream: Random stream of the real samples.
+        noise_stream: Random stream of the noise.
         counters: Where in the run.
 
     Returns:
@@ -72,10 +72,12 @@ def draw_critic_batch(setup: Setup, real: str, noise: str, *counters: int) -> Cr
     Raises:
         UsageError: As `draw_real`.
     """
-    samples, mismatched = draw_real(setup, real, *counters)
+    streams = Randomness(setup.game.seed)
+    samples, mismatched = draw_real(setup, real_stream, *counters)  # 3
+    noise = setup.game.prior.sample(setup.hparams.batch_size, streams.at(noise_stream, *counters))  # 4
     return CriticBatch(
         real=setup.pack(samples),
-        noise=setup.game.prior.sample(setup.hparams.batch_size, Randomness(setup.game.seed).at(noise, *counters)),
+        noise=noise,
         condition=samples.condition,
         mismatched=None if mismatched is None else setup.pack(mismatched),
     )
@@ -89,12 +91,12 @@ def with_loss_draws(setup: Setup, batch: CriticBatch, *counters: int) -> CriticB
         batch: Real samples and noise.
         counters: Where in the run.
     """
-    streams, shape, bring = Randomness(setup.game.seed), tuple(batch.real.values.shape), setup.game.engine.bring
+    streams, shape, engine = Randomness(setup.game.seed), tuple(batch.real.values.shape), setup.game.engine
     of_objective = setup.objective.draw(shape[0], streams.at("objective", *counters))
     of_constraint = setup.constraint.draw(shape, streams.at("constraint", *counters))
     return batch._replace(
-        objective_draw=None if of_objective is None else bring(of_objective),
-        constraint_draw=None if of_constraint is None else bring(of_constraint),
+        objective_draw=None if of_objective is None else engine.to_device(of_objective),
+        constraint_draw=None if of_constraint is None else engine.to_device(of_constraint),
     )
 
 
@@ -105,12 +107,12 @@ def draw_generator_batch(setup: Setup) -> GeneratorBatch:
         batch = draw_critic_batch(setup, "real of the generator", "noise of the generator", *position)
         return as_generator_batch(setup, batch, game.steps_done)
     streams, condition = Randomness(game.seed), None
-    noise = game.prior.sample(setup.hparams.batch_size, streams.at("noise of the generator", *position))
+    noise = game.prior.sample(setup.hparams.batch_size, streams.at("noise of the generator", *position))  # 9
     if game.generator.given.size:
         conditions = setup.source.conditions
         assert conditions is not None, "the generator takes conditions, but the data has none"
         drawn = conditions.draw(len(noise), streams.at("conditions of the generator", *position))
-        condition = game.engine.bring(drawn)
+        condition = game.engine.to_device(drawn)
     return GeneratorBatch(noise, condition)
 
 
@@ -148,7 +150,7 @@ def draw_real(setup: Setup, purpose: str, *counters: int) -> tuple[Batch, Batch 
     """
     game, source = setup.game, setup.source
     batch = source.sample(setup.hparams.batch_size, Randomness(game.seed).at(purpose, *counters))
-    real = game.engine.bring_batch(batch)
+    real = game.engine.batch_to_device(batch)
     if not setup.hparams.mismatch:
         return real, None
     if batch.condition is None or source.conditions is None:
@@ -157,7 +159,7 @@ def draw_real(setup: Setup, purpose: str, *counters: int) -> tuple[Batch, Batch 
             remedy="Name conditions (--condition), or set --mismatch to 0.",
         )
     wrong = draw_mismatched(source, source.conditions, batch, Randomness(game.seed), purpose, *counters)
-    return real, game.engine.bring_batch(wrong)
+    return real, game.engine.batch_to_device(wrong)
 
 
 def draw_mismatched(

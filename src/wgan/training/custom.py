@@ -220,7 +220,7 @@ def _fault_of_trial(setup: Setup) -> str:
     hash(constraint)
     num = setup.hparams.packing * max(_ROWS, setup.objective.fewest)
     rng = Randomness(0).at("rows of a trial")
-    rows = game.engine.bring_batch(_rows(setup.source.codec.layout, num, game.generator.given.size, rng))
+    rows = game.engine.batch_to_device(_rows(setup.source.codec.layout, num, game.generator.given.size, rng))
     batch = CriticBatch(setup.pack(rows), game.prior.sample(num, rng), rows.condition)
     with torch.no_grad():
         fake = generate(setup, batch.noise, batch.condition)

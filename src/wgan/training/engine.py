@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from wgan.batch import Batch
 from wgan.errors import UsageError, WganWarning
-from wgan.system.threads import PRODUCTS, on_threads
+from wgan.system.threads import MATMUL_LIBRARY, on_threads
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -61,16 +61,16 @@ class Engine:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
-    def bring(self, values: Tensor) -> Tensor:
+    def to_device(self, values: Tensor) -> Tensor:
         """Values on the device and in the memory layout."""
         values = values.to(self.device, non_blocking=True)
         if self.channels_last and values.dim() == 4:
             values = values.contiguous(memory_format=torch.channels_last)
         return values
 
-    def bring_batch(self, batch: Batch) -> Batch:
+    def batch_to_device(self, batch: Batch) -> Batch:
         """A batch on the device and in the memory layout."""
-        return Batch(self.bring(batch.values), None if batch.condition is None else self.bring(batch.condition))
+        return Batch(self.to_device(batch.values), None if batch.condition is None else self.to_device(batch.condition))
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """The context in which networks are evaluated."""
@@ -197,7 +197,7 @@ def has_slow_float32() -> bool:
         return False
     x = torch.linspace(1.0, 2.0, 64 * 256, dtype=torch.float32, device="cpu").reshape(64, 256)
     exact = x.double() @ x.double().t()
-    with PRODUCTS.by(onednn=True):
+    with MATMUL_LIBRARY.use(onednn=True):
         error = float(((x @ x.t()).double() / exact - 1.0).abs().max())
     return error < _ROUNDING_OF_FLOAT32
 

@@ -137,7 +137,7 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0, part
         num_updates=hparams.generator_steps + hparams.critic_steps_before(hparams.generator_steps),
         compilable=is_ours
         and parts.objective.of_scores
-        and parts.objective.bears_bfloat16
+        and parts.objective.bfloat16_safe
         and not hparams.unrolled_steps,
     )
     engine.place(generator)
@@ -155,7 +155,7 @@ def build_game(settings: Settings, layout: Layout, condition_size: int = 0, part
 
 
 def hparams_of(settings: Settings) -> Hyperparameters:
-    """The numbers of Algorithm 1."""
+    """The numbers of the training loop."""
     shared = {item.name for item in fields(Hyperparameters)} - {"generator_steps"}
     return Hyperparameters(generator_steps=settings.steps, **{name: getattr(settings, name) for name in shared})
 

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from wgan.batch import Batch, Layout
 from wgan.errors import UsageError
-from wgan.networks import Critic, Generator, ties_samples
+from wgan.networks import Critic, Generator, mixes_batch
 from wgan.system.torch_state import in_usual_state
 from wgan.training.engine import Engine
 
@@ -91,7 +91,7 @@ class Game:
         return (self.steps_done, self.rollbacks) if self.rollbacks else (self.steps_done,)
 
     @property
-    def best_generator(self) -> Generator:
+    def sampling_generator(self) -> Generator:
         """The generator to sample from: the moving average if there is one."""
         return self.average or self.generator
 
@@ -109,7 +109,7 @@ class Game:
         self, real: Batch, fake: Batch, parameters: dict[str, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Scores of real and of fake samples: in one pass, unless batch norm would mix the two."""
-        if ties_samples(self.critic):
+        if mixes_batch(self.critic):
             return self.score(*real, parameters), self.score(*fake, parameters)
         conditions = [batch.condition for batch in (real, fake) if batch.condition is not None]
         scores = self.score(
@@ -120,13 +120,13 @@ class Game:
     def generate(self, noise: Tensor, condition: Tensor | None = None) -> Batch:
         """Samples of the generator under training, float32."""
         with self.engine.arithmetic():
-            values = self.generator(self.engine.bring(noise), condition)
+            values = self.generator(self.engine.to_device(noise), condition)
         return Batch(values.float(), condition)
 
     @in_usual_state
     @torch.no_grad()
     def draw(self, noise: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Samples of `best_generator` in evaluation mode, without a graph, on the CPU.
+        """Samples of `sampling_generator` in evaluation mode, without a graph, on the CPU.
 
         A CPU evaluates a few rows at a time, so that the output of a layer is still in its cache for the next one.
 
@@ -137,11 +137,11 @@ class Game:
         Returns:
             Shape (N, *layout.shape), float32.
         """
-        generator = self.best_generator
+        generator = self.sampling_generator
         training = generator.training
         generator.eval()
-        noise = self.engine.bring(noise)
-        condition = None if condition is None else self.engine.bring(condition)
+        noise = self.engine.to_device(noise)
+        condition = None if condition is None else self.engine.to_device(condition)
         parts = _parts(len(noise), generator.layout) if self.engine.device.type == "cpu" else [slice(None)]
         with self.engine.arithmetic():
             drawn: list[Tensor] = [

@@ -1,4 +1,4 @@
-"""The numbers of Algorithm 1."""
+"""The numbers of the training loop."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ AUTHORS_CRITIC_STEPS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """The numbers of Algorithm 1.
+    """The numbers of the training loop.
 
     Attributes:
         generator_steps: Generator updates of the whole run.
         batch_size: Samples in each batch (m).
         critic_steps: Critic updates before each generator update (n_critic).
         critic_schedule: "constant", or "authors": `AUTHORS_CRITIC_STEPS` critic updates before each of the first 25
-            generator updates and before every 500th, as in the authors' code.
-        optimality: Further critic updates follow while `critic_steps` of them add at least this share to the certified
-            distance. 0 for the updates of the schedule alone.
-        max_critic_steps: Critic updates before one generator update, at most, with optimality.
+            generator updates and before each that follows a multiple of 500 others, as in the authors' code.
+        optimality: Further rounds of `critic_steps` critic updates follow as long as a round adds at least this share
+            to the distance that the critic certifies beyond nearest neighbours; 0 for the schedule alone.
+        max_critic_steps: With optimality, critic updates before one generator update from which on no further round
+            begins. The first updates, those of `critic_schedule`, may be more.
         lr_schedule: How the learning rates fall from their start to 0 over the run.
         ema_decay: Decay of the generator's exponential moving average; 0 for none.
         packing: Samples that the critic sees as one.
@@ -65,13 +66,19 @@ class Hyperparameters:
             )
 
     def critic_steps_at(self, step: int) -> int:
-        """Critic updates before the generator update after `step` others."""
+        """Number of critic updates between generator updates `step` and `step` + 1 by the fixed schedule."""
         if self.critic_schedule == "authors" and (step < 25 or step % 500 == 0):
             return AUTHORS_CRITIC_STEPS
         return self.critic_steps
 
     def critic_steps_before(self, step: int) -> int:
-        """Critic updates of the run before those of the generator update after `step` others."""
+        """The sum of `critic_steps_at` over all generator updates before the given one.
+
+        Further updates with optimality above 0 are not counted.
+
+        Args:
+            step: Generator updates done.
+        """
         if self.critic_schedule == "constant":
             return step * self.critic_steps
         long = min(step, 25) + max(0, step - 1) // 500

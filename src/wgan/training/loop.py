@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from wgan.errors import UsageError
-from wgan.system.threads import PRODUCTS
+from wgan.system.threads import MATMUL_LIBRARY
 from wgan.system.torch_state import in_usual_state
 from wgan.training.batches import draw_critic_batch, draw_generator_batch, with_loss_draws
 from wgan.training.game import Game
@@ -29,7 +29,7 @@ class Step:
         estimate: The objective's estimate on the last critic batch.
         critic_loss: The loss of the last critic update, penalty included.
         generator_loss: The loss of the generator update.
-        critic_updates: Critic updates that came before it, a plain number.
+        critic_updates: Critic updates since the previous generator update, a plain number.
     """
 
     number: int
@@ -43,9 +43,12 @@ class Step:
 def train(setup: Setup) -> Iterator[Step]:
     """Train until `hparams.generator_steps` generator updates are done, starting from the state of the game.
 
-    The numbers on the right are the lines of Algorithm 1 in the paper. Every random draw depends only on the game's
-    seed, its step and the purpose of the draw. A game that was saved and restored therefore continues as if it had
-    never stopped: bit for bit on the same CPU machine, up to rounding on CUDA, where sums may change their order.
+    The numbers on the right, here and in `wgan.training.batches` and `wgan.training.updates`, are the lines of
+    Algorithm 1 in the paper. Losses are descended, where the paper ascends the critic's estimate.
+
+    Every random draw depends only on the game's seed, its step and the purpose of the draw. A game that was saved and
+    restored therefore continues as if it had never stopped: bit for bit on the same CPU machine, up to rounding on
+    CUDA, where sums may change their order.
 
     Args:
         setup: What to train, on what data and how. Its game is changed in place.
@@ -54,7 +57,8 @@ def train(setup: Setup) -> Iterator[Step]:
         One `Step` after each generator update.
 
     Raises:
-        UsageError: `hparams.ema_decay` is above 0 and the game keeps no average of its generator, or the reverse.
+        UsageError: `hparams.ema_decay` is above 0 and the game keeps no average of its generator, or the reverse; or
+            the critic schedule yields nothing.
 
     Source: Arjovsky, Chintala and Bottou (2017), Algorithm 1.
     """
@@ -63,11 +67,14 @@ def train(setup: Setup) -> Iterator[Step]:
     updates = CompiledUpdates() if game.engine.compiled else Updates()
     while game.steps_done < hparams.generator_steps:  # 1
         # The choice of oneDNN or MKL is global to the process: other threads must find it unchanged between steps.
-        with PRODUCTS.by(onednn=game.engine.onednn):
+        with MATMUL_LIBRARY.use(onednn=game.engine.onednn):
             game.set_lr(hparams.lr_factor_at(game.steps_done))
             first = hparams.critic_steps_before(game.steps_done)
+            t = -1
             for t in setup.critic_schedule(setup):  # 2
                 critic_loss, estimate = critic_step(setup, updates, first + t, (*game.position, t))  # 3 to 7
+            if t < 0:
+                raise _no_critic_updates(game.steps_done)
             batch = draw_generator_batch(setup)  # 9
             generator_loss = updates.generator(setup, batch)  # 10, 11
             game.update_average(hparams.ema_decay)
@@ -81,8 +88,8 @@ def critic_step(
     update: int,
     counters: tuple[int, ...],
     *,
-    real: str = "real",
-    noise: str = "noise of the critic",
+    real_stream: str = "real",
+    noise_stream: str = "noise of the critic",
     loss_counters: tuple[int, ...] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Draw a batch and update the critic on it: the inner loop of Algorithm 1.
@@ -90,19 +97,28 @@ def critic_step(
     Args:
         setup: With the constraint of the run; its critic is changed in place.
         updates: How the update is computed.
-        update: Number of this critic update in the run, from 0: lazy penalties depend on it.
+        update: Number of this critic update, from 0: lazy penalties depend on it. `train` numbers from
+            `hparams.critic_steps_before`, which counts the fixed schedule only. With `hparams.optimality` above 0
+            the numbers after one generator update therefore overlap with those before it.
         counters: Where in the run, for the random streams of real samples and noise.
-        real: Random stream of the real samples.
-        noise: Random stream of the noise.
+        real_stream: Random stream of the real samples.
+        noise_stream: Random stream of the noise.
         loss_counters: Where in the run, for what objective and constraint draw; `counters` if None.
 
     Returns:
         The critic's loss and the objective's estimate, both 0-d and before the update.
     """
     current = setup.at(update)
-    batch = draw_critic_batch(current, real, noise, *counters)  # 3, 4
+    batch = draw_critic_batch(current, real_stream, noise_stream, *counters)  # 3, 4
     batch = with_loss_draws(current, batch, *(loss_counters or counters))
     return updates.critic(current, batch)  # 5, 6, 7
+
+
+def _no_critic_updates(step: int) -> UsageError:
+    return UsageError(
+        f"the critic schedule yields no update before generator update {step + 1:,}",
+        remedy="A schedule yields at least once for each generator update.",
+    )
 
 
 def _check_average(game: Game, ema_decay: float) -> None:

@@ -31,20 +31,20 @@ def critic_loss(
     Source: Reed et al. (2016), Algorithm 1, lines 6 to 9, for the minimax loss with w = 1/2.
     """
     game, objective, real = setup.game, setup.objective, batch.real
-    of_real, of_fake = game.score_both(real, fake, parameters)
+    real_scores, fake_scores = game.score_both(real, fake, parameters)
 
     def witness(values: Tensor, condition: Tensor | None) -> Tensor:
-        return objective.witness(game.score(values, condition, parameters), of_real, of_fake)
+        return objective.witness(game.score(values, condition, parameters), real_scores, fake_scores)
 
-    loss = objective.critic_loss(of_real, of_fake, batch.objective_draw)
+    loss = objective.critic_loss(real_scores, fake_scores, batch.objective_draw)
     if batch.mismatched is not None:
         weight, wrong = setup.hparams.mismatch, batch.mismatched
-        of_wrong = objective.critic_loss(of_real, game.score(*wrong, parameters), batch.objective_draw)
-        loss = (1 - weight) * loss + weight * of_wrong
+        mismatch_loss = objective.critic_loss(real_scores, game.score(*wrong, parameters), batch.objective_draw)
+        loss = (1 - weight) * loss + weight * mismatch_loss
         num = round(weight * len(fake.values))
         fake = Batch(torch.cat([wrong.values[:num], fake.values[num:]]), fake.condition)
     loss = loss + setup.constraint.penalty(witness, real, fake, batch.constraint_draw)
-    return loss, objective.estimate(of_real.detach(), of_fake.detach())
+    return loss, objective.estimate(real_scores.detach(), fake_scores.detach())
 
 
 def generator_loss(setup: Setup, batch: GeneratorBatch, fake: Batch, step: int = 0) -> Tensor:
@@ -58,8 +58,8 @@ def generator_loss(setup: Setup, batch: GeneratorBatch, fake: Batch, step: int =
     """
     game, objective = setup.game, setup.objective
     parameters = None if batch.unrolled is None else unrolled_critic(setup, batch.unrolled, fake, step)
-    of_real = None if batch.real is None else game.score(*batch.real, parameters)
-    return objective.generator_loss(game.score(*fake, parameters), of_real)
+    real_scores = None if batch.real is None else game.score(*batch.real, parameters)
+    return objective.generator_loss(game.score(*fake, parameters), real_scores)
 
 
 @in_usual_state

@@ -38,8 +38,9 @@ class Setup:
         source: The data.
         objective: The losses of both players.
         constraint: What keeps the critic Lipschitz.
-        hparams: The numbers of Algorithm 1.
-        critic_schedule: Called before each generator update; yields once for each critic update.
+        hparams: The numbers of the training loop.
+        critic_schedule: Called before each generator update; yields 0, 1, 2 and so on: once for each critic
+            update, and at least once.
     """
 
     game: Game
@@ -50,7 +51,7 @@ class Setup:
     critic_schedule: Callable[[Setup], Iterator[int]] = fixed_critic_steps
 
     def at(self, update: int) -> Setup:
-        """The setup with the constraint of one critic update of the run, from 0: a lazy penalty skips most of them."""
+        """The setup with the constraint of one critic update, as `critic_step` numbers it: lazy penalties skip some."""
         constraint = self.constraint.at(update)
         return self if constraint is self.constraint else dataclasses.replace(self, constraint=constraint)
 

@@ -46,7 +46,7 @@ class Updates:
             Its loss and the objective's estimate, both 0-d and before the update.
         """
         loss, estimate = self._critic_step(setup, batch)
-        setup.constraint.project(setup.game.critic)
+        setup.constraint.project(setup.game.critic)  # 7
         return loss, estimate
 
     def generator(self, setup: Setup, batch: GeneratorBatch) -> Tensor:
@@ -62,12 +62,12 @@ class Updates:
         game = setup.game
         fake = generate(setup, batch.noise, batch.condition)
         loss = generator_loss(setup, batch, fake, game.steps_done)
-        descend(loss, game.generator, game.generator_optimizer)
+        descend(loss, game.generator, game.generator_optimizer)  # 10, 11
         return loss.detach()
 
     def _critic_step(self, setup: Setup, batch: CriticBatch) -> tuple[Tensor, Tensor]:
         loss, estimate = _critic_loss(setup, batch)
-        descend(loss, setup.game.critic, setup.game.critic_optimizer)
+        descend(loss, setup.game.critic, setup.game.critic_optimizer)  # 5, 6
         return loss.detach(), estimate
 
 
@@ -89,7 +89,7 @@ class CompiledUpdates(Updates):
 
         def update(batch: CriticBatch, slots: Slots, lr: Tensor) -> tuple[Tensor, Tensor]:
             loss, estimate = _critic_loss(setup, batch)
-            _step_in_place(loss, list(game.critic.parameters()), optimizer, slots, lr)
+            _step_in_place(loss, list(game.critic.parameters()), optimizer, slots, lr)  # 5, 6
             return loss.detach(), estimate
 
         arguments = (batch, optimizer.initialised_slots(), _lr(optimizer))
@@ -104,7 +104,7 @@ class CompiledUpdates(Updates):
 
         def update(batch: GeneratorBatch, slots: Slots, lr: Tensor) -> Tensor:
             loss = generator_loss(setup, batch, generate(setup, batch.noise, batch.condition))
-            _step_in_place(loss, list(game.generator.parameters()), optimizer, slots, lr)
+            _step_in_place(loss, list(game.generator.parameters()), optimizer, slots, lr)  # 10, 11
             return loss.detach()
 
         arguments = (batch, optimizer.initialised_slots(), _lr(optimizer))

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wgan.system.lazy import lazy_names
 
 if TYPE_CHECKING:
     from wgan.trust.evaluator import CriticEvaluator
@@ -15,23 +16,15 @@ if TYPE_CHECKING:
     from wgan.trust.faults import VerdictSettings
     from wgan.trust.verdict import Verdict, verdict_of
 
-# Imported at their first use: reports need the verdict alone, without torch.
-_MODULES = {
-    "CriticEvaluator": "evaluator",
-    "Evidence": "evidence",
-    "Verdict": "verdict",
-    "VerdictSettings": "faults",
-    "verdict_of": "verdict",
-}
-
 __all__ = ["CriticEvaluator", "Evidence", "Verdict", "VerdictSettings", "verdict_of"]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"wgan.trust.{_MODULES[name]}"), name)
-    raise AttributeError(f"module 'wgan.trust' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+# Reports need the verdict alone, without torch.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "evaluator": "CriticEvaluator",
+        "evidence": "Evidence",
+        "faults": "VerdictSettings",
+        "verdict": "Verdict verdict_of",
+    },
+)

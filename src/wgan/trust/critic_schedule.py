@@ -17,8 +17,8 @@ POINTS = 256
 """Points on each side on which the critic is measured, at the cost of two updates of a small critic."""
 
 
-def critic_schedule(hparams: Hyperparameters) -> Callable[[Setup], Iterator[int]]:
-    """The schedule of the critic updates that the hyperparameters name, as `Setup` takes it."""
+def schedule_for(hparams: Hyperparameters) -> Callable[[Setup], Iterator[int]]:
+    """The critic schedule for `Setup`: to optimality if `hparams.optimality` is above 0, else fixed."""
     return until_optimal if hparams.optimality else fixed_critic_steps
 
 
@@ -70,7 +70,8 @@ class _Proven:
     def __init__(self, setup: Setup) -> None:
         game, streams, k = setup.game, Randomness(setup.game.seed), setup.game.steps_done
         num = POINTS * setup.hparams.packing
-        real = game.engine.bring_batch(setup.source.sample(num, streams.at("real of the rounds", k)))
+        # The name is part of the random stream and cannot change.
+        real = game.engine.batch_to_device(setup.source.sample(num, streams.at("real of the rounds", k)))
         noise = game.prior.sample(num, streams.at("noise of the rounds", k))
         with game.preserved(), torch.no_grad():
             fake = generated(setup, noise, real.condition)

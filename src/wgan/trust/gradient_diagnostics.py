@@ -99,6 +99,7 @@ def diagnose_gradients(setup: Setup) -> GradientDiagnostics:
     game, last = setup.game, max(0, setup.game.steps_done - 1)
     # Unrolled updates use the critic's learning rate. In a game just restored it has not been set yet.
     game.set_lr(setup.hparams.lr_factor_at(last))
+    # The name is part of the random stream and cannot change.
     batch = draw_critic_batch(setup, "real of the moves", "noise of the moves")
     with game.preserved():
         game.critic.train()

@@ -103,6 +103,7 @@ def gradient_stats(setup: Setup) -> GradientStats:
     game, last = setup.game, max(0, setup.game.steps_done - 1)
     # Unrolled updates use the critic's learning rate. In a game just restored it has not been set yet.
     game.set_lr(setup.hparams.lr_factor_at(last))
+    # The name is part of the random stream and cannot change.
     batch = draw_critic_batch(setup, "real of the probe", "noise of the probe")
     with game.preserved():
         fake = generate(setup, batch.noise, batch.condition)
@@ -200,7 +201,7 @@ def _generator_gradients(setup: Setup, noise: Tensor, real: Batch | None) -> tup
             f"{len(noise)} samples cannot be packed by {setup.hparams.packing}",
             remedy="Take a number of them that is a multiple.",
         )
-    shown = None if real is None else setup.game.engine.bring_batch(_usable(real))
+    shown = None if real is None else setup.game.engine.batch_to_device(_usable(real))
     condition = None if shown is None else shown.condition
     seen = setup.pack(shown) if shown is not None and setup.objective.generator_sees_real else None
     with setup.game.preserved():

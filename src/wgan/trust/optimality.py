@@ -34,7 +34,8 @@ def trained_further(setup: Setup, *, steps: int) -> Setup:
     game = setup.game.with_own_critic()
     further, k = dataclasses.replace(setup, game=game), game.steps_done
     first = setup.hparams.critic_steps_before(k)
-    streams = {"real": "real of the gap", "noise": "noise of the gap"}
+    # The name is part of the random stream and cannot change.
+    streams = {"real_stream": "real of the gap", "noise_stream": "noise of the gap"}
     with setup.game.preserved():
         for player in (game.generator, game.critic):
             player.train()

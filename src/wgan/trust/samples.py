@@ -16,7 +16,7 @@ from torch import Tensor
 from wgan.batch import Batch, Layout
 from wgan.data.source import Source
 from wgan.errors import UsageError
-from wgan.networks import ties_samples
+from wgan.networks import mixes_batch
 from wgan.randomness import Randomness
 from wgan.system.text import counted
 from wgan.training.setup import Setup
@@ -142,7 +142,7 @@ def snapshot(setup: Setup, rows: Rows) -> Snapshot:
     Cost: One pass of each player over the samples, and of the critic over the rows.
     """
     game, objective = setup.game, setup.objective
-    held_out, training = game.engine.bring_batch(rows.held_out), game.engine.bring_batch(rows.training)
+    held_out, training = game.engine.batch_to_device(rows.held_out), game.engine.batch_to_device(rows.training)
     noise = game.prior.sample(len(held_out.values), Randomness(game.seed).at("noise of the evidence"))
     with game.preserved(), torch.no_grad():
         fake = generated(setup, noise, held_out.condition)
@@ -191,7 +191,7 @@ def generated(setup: Setup, noise: Tensor, condition: Tensor | None) -> Batch:
     """Samples as in training, not packed; running statistics change."""
     game = setup.game
     game.generator.train()
-    at_once = setup.hparams.batch_size if ties_samples(game.generator) else _AT_ONCE
+    at_once = setup.hparams.batch_size if mixes_batch(game.generator) else _AT_ONCE
     values = [
         game.generate(noise[part], None if condition is None else condition[part]).values
         for part in _even(len(noise), at_once)
@@ -202,7 +202,7 @@ def generated(setup: Setup, noise: Tensor, condition: Tensor | None) -> Batch:
 def outputs_of(setup: Setup, points: Batch) -> Tensor:
     """The critic's outputs for points; running statistics change."""
     game, hparams = setup.game, setup.hparams
-    tied = ties_samples(game.critic)
+    tied = mixes_batch(game.critic)
     game.critic.train(tied)
     at_once = hparams.batch_size // hparams.packing if tied else _AT_ONCE
     values, condition = points

@@ -46,7 +46,8 @@ class Verdict:
         return f"{self.kind}: {self.reason}" + (f". {self.remedy}" if self.remedy else "")
 
 
-# Numbers that are not finite are not recorded. A line with one of these and without an estimate is a diagnosis too.
+# Every diagnosis measures the estimate on held-out rows, and floors, which do not depend on the critic. Numbers that
+# are not finite are not recorded: a line with a floor and no estimate is of a critic whose estimate is not finite.
 _OF_EVERY_DIAGNOSIS = ("held_out_estimate", "exact_floor", "sliced_floor")
 
 

@@ -18,7 +18,7 @@ from wgan.data import kind_of, open_data
 from wgan.data.compression import COMPRESSIONS, compressed, open_decompressed
 from wgan.data.export import check_target, write_samples
 from wgan.data.names import format_of
-from wgan.data.sample_formats import FORMATS
+from wgan.data.sample_formats import SAMPLE_FORMATS
 from wgan.data.tables import limits
 from wgan.data.tables.formats import TABLE_FORMATS, written_endings
 from wgan.data.tables.reading import read_table
@@ -284,4 +284,4 @@ def test_an_unsupported_ending_lists_the_supported_ones():
     for kind in ("table", "points"):
         with pytest.raises(UsageError, match=r"\.xlsx.*\n.*\.csv, \.tsv, \.parquet, \.feather"):
             check_target(Path("x.xlsx"), kind)
-    assert {".csv", ".tsv", ".csv.gz", ".csv.zst", ".parquet", ".feather", ".jsonl"} <= FORMATS["table"].keys()
+    assert {".csv", ".tsv", ".csv.gz", ".csv.zst", ".parquet", ".feather", ".jsonl"} <= SAMPLE_FORMATS["table"].keys()

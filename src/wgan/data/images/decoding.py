@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from wgan.data.images.conversion import Conversion, Header
 from wgan.system.warning_filters import quiet
 
-FORMATS: dict[str, tuple[str, ...]] = {
+ENCODINGS: dict[str, tuple[str, ...]] = {
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "WEBP": (".webp",),
@@ -29,7 +29,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
 }
 """Pillow's names of the formats that are decoded, with the endings of their files, the usual one first."""
 
-ENDINGS = frozenset(ending for endings in FORMATS.values() for ending in endings)
+ENDINGS = frozenset(ending for endings in ENCODINGS.values() for ending in endings)
 # Below the size at which Pillow itself warns of decompression bombs.
 MAX_PIXELS = 80_000_000
 MAX_ENCODED_BYTES = 1 << 26
@@ -51,7 +51,7 @@ def header_of(encoded: bytes) -> Header:
     """Read the header of an image without decoding its pixels.
 
     Raises:
-        BrokenImage: It is not an image in one of `FORMATS`, or too large.
+        BrokenImage: It is not an image in one of `ENCODINGS`, or too large.
     """
     with _opened(encoded) as image:
         return Header.of(image, _orientation(image))
@@ -78,7 +78,7 @@ def decode(encoded: bytes, conversion: Conversion) -> DecodedImage:
     """Decode and convert one image.
 
     Raises:
-        BrokenImage: It is not an image in one of `FORMATS`, is too large, or its data are damaged.
+        BrokenImage: It is not an image in one of `ENCODINGS`, is too large, or its data are damaged.
     """
     with _opened(encoded) as image:
         # Several threads that each decode a very large image would exceed the memory limit of one image.
@@ -107,11 +107,11 @@ def _opened(encoded: bytes) -> Iterator[Image.Image]:
     if canvas is not None and canvas[0] * canvas[1] > MAX_PIXELS:
         raise BrokenImage(f"{canvas[1]}x{canvas[0]} is too large: {too_large}")
     try:
-        image = Image.open(io.BytesIO(encoded), formats=tuple(FORMATS))
+        image = Image.open(io.BytesIO(encoded), formats=tuple(ENCODINGS))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BrokenImage(f"it is too large: {too_large}") from None
     except UnidentifiedImageError:
-        raise BrokenImage(f"it is not in a known format ({', '.join(FORMATS)})") from None
+        raise BrokenImage(f"it is not in a known format ({', '.join(ENCODINGS)})") from None
     except Exception as error:
         raise BrokenImage(f"its header is damaged ({_one_line(error)})") from None
     with image:

@@ -27,7 +27,7 @@ from wgan.data.images.conversion import (
     range_of,
 )
 from wgan.data.images.decoded import DecodedImages, Sink, num_cores
-from wgan.data.images.decoding import FORMATS, BrokenImage, DecodedImage, decode, header_of, quiet_pillow
+from wgan.data.images.decoding import ENCODINGS, BrokenImage, DecodedImage, decode, header_of, quiet_pillow
 from wgan.data.images.idx import looks_like_idx
 from wgan.errors import DataError, DataWarning
 from wgan.settings import DataOptions
@@ -154,7 +154,7 @@ def _check_counts(collection: Collection, tally: Tally, num_good: int, broken: l
 def _no_images_error(collection: Collection, tally: Tally) -> DataError:
     found = [f"endings seen: {tally.seen()}"] if tally.endings else []
     found += [f"{count:,} {reason}" for reason, count in sorted(tally.skipped.items())]
-    remedy = f"Formats of images: {', '.join(endings[0] for endings in FORMATS.values())}."
+    remedy = f"Formats of images: {', '.join(endings[0] for endings in ENCODINGS.values())}."
     if idx := _idx_files(collection):
         files = ", ".join(f"'{escaped(path)}'" for path in idx[:_MAX_NAMED])
         remedy = f"It holds IDX files of images: name one of them instead of the folder: {files}."
