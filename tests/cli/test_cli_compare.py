@@ -220,7 +220,7 @@ def test_diagnoses_without_a_time_are_left_out_and_named(printed, runs):
     (runs / "good" / "events.jsonl").write_text("\n".join(events[:3]) + "\n")
     code, _, err = printed("good", "weak", "--axis", "seconds", "--out", "drawn.svg")
     assert code == 0
-    assert "good: its events give the time of 2 of 4 looks" in err
+    assert "good: its events give the time of 2 of 4 diagnoses" in err
     found = read_runs([runs / "good"])[0].bracket(by_seconds=True)
     np.testing.assert_allclose(found.at, [1_000 / 66, 2_000 / 66])
     assert len(found.exact) == len(found.floor) == 2

@@ -206,7 +206,7 @@ def test_projected_clips_copies_of_weights():
         ("dragan:spread=-1", "spread must be at least 0"),
         ("penalty:target=inf", "target must be at least 0 and finite"),
         ("clipping:bound=inf", "bound must be above 0 and finite"),
-        ("penalty:pairs=optimal,penalty_at=real", "penalty_at=real looks on none"),
+        ("penalty:pairs=optimal,penalty_at=real", "penalty_at=real uses none"),
         ("penalty:penalty_at=above", "'above' is not one of"),
     ],
 )

@@ -165,7 +165,7 @@ def test_invalid_labels_are_refused(y, error, message):
 
 
 def test_labels_are_refused_for_data_given_by_name():
-    with pytest.raises(UsageError, match="labels cannot be given beside a name or a path"):
+    with pytest.raises(UsageError, match="labels cannot be given with a name or a path"):
         WGAN(**SMALL).fit("ring", Y)
     with pytest.raises(DataError, match="a column and a label are both called 'age'"):
         WGAN(**SMALL).fit(FRAME, FRAME["age"])

@@ -63,11 +63,11 @@ def test_the_section_follows_the_curve_and_holds_the_verdict(tmp_path, undrawn):
 def test_the_distance_is_drawn_as_recorded(tmp_path, undrawn):
     run = with_diagnoses(fake_run(tmp_path / "run"))
     report(run)
-    looks = [line for line in lines_of(run) if "exact" in line]
+    diagnoses = [line for line in lines_of(run) if "exact" in line]
     (bracket, raw), more = undrawn["bracket"][0]
     np.testing.assert_array_equal(bracket.at, np.arange(1_000, 8_001, 1_000))
     for name, key in (("certified", "certified"), ("exact", "exact"), ("low", "exact_low"), ("high", "exact_high")):
-        np.testing.assert_array_equal(getattr(bracket, name), [line[key] for line in looks])
+        np.testing.assert_array_equal(getattr(bracket, name), [line[key] for line in diagnoses])
     np.testing.assert_array_equal(bracket.floor, 0.07)
     assert len(raw[0]) == 800
     assert more["unit"] == "W1 between held-out rows and samples, in units of the data"
@@ -77,13 +77,13 @@ def test_the_distance_is_drawn_as_recorded(tmp_path, undrawn):
 def test_small_figures_are_drawn_as_recorded(tmp_path, undrawn):
     run = with_diagnoses(fake_run(tmp_path / "run"))
     text = report(run).text
-    looks = [line for line in lines_of(run) if "exact" in line]
+    diagnoses = [line for line in lines_of(run) if "exact" in line]
     (_, lines), _ = small(undrawn, "training rows")
     for name, key in (
         ("training rows", "training_estimate"), ("held-out rows", "held_out_estimate"),
         ("copy trained further", "further_estimate"),
     ):  # fmt: skip
-        np.testing.assert_array_equal(lines[name], [line[key] for line in looks])
+        np.testing.assert_array_equal(lines[name], [line[key] for line in diagnoses])
     (_, lines), more = small(undrawn, "critic")
     np.testing.assert_allclose(lines["critic"], 90)
     np.testing.assert_allclose(lines["without a critic"], 60)
@@ -143,7 +143,7 @@ def test_floors_of_evidence_are_not_evaluations(tmp_path):
     record = read_record(run)
     assert record.distances == ["w1"]
     assert len(record.evaluations) == 8
-    assert len(record.looks) == 16
+    assert len(record.diagnoses) == 16
     names = {field.name for field in dataclasses.fields(Evidence)}
     assert {name for name in names if name.endswith("_floor")} == _OF_EVIDENCE
 

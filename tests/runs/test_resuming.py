@@ -69,7 +69,7 @@ def test_lost_lines_of_the_record_are_an_error_and_a_removed_record_starts_again
     record.write_bytes(b"".join(record.read_bytes().splitlines(True)[:-1]))
     before = tree(directory)
     with pytest.raises(
-        CheckpointError, match=r"metrics.jsonl' was changed .*bytes where the checkpoint knows"
+        CheckpointError, match=r"metrics.jsonl' was changed .*bytes where the checkpoint recorded"
     ) as caught:
         runs.resume(directory)
     assert "or remove it" in caught.value.remedy

@@ -102,9 +102,9 @@ def _refuse_empty(runs: Sequence[Run]) -> None:
 
 def _untimed(runs: Sequence[Run]) -> Iterator[str]:
     for each in runs:
-        num, timed = len(each.record.looks), len(each.bracket(by_seconds=True).at)
+        num, timed = len(each.record.diagnoses), len(each.bracket(by_seconds=True).at)
         if timed < num:
-            what = "no look" if not timed else f"{timed:,} of {num:,} looks"
+            what = "no diagnosis" if not timed else f"{timed:,} of {num:,} diagnoses"
             yield f"{each.name}: its events give the time of {what}: the others are not drawn against seconds"
 
 
@@ -115,7 +115,7 @@ def _lines(runs: Sequence[Run]) -> Iterator[str]:
 
     record = runs[0].record
     yield str(record.source["describe"])
-    yield f"W1 between held-out rows and samples, {distance_unit(record)}, at the last look of each run:\n"
+    yield f"W1 between held-out rows and samples, {distance_unit(record)}, at the last diagnosis of each run:\n"
     yield from _table(reached(runs))
     yield "\nThe raw estimates of the critics, each in its own unit, and whether they can be trusted:\n"
     yield from _table(estimates(runs))

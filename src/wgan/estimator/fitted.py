@@ -64,10 +64,10 @@ def trust_attributes(lines: Sequence[Mapping[str, Any]], settings: Settings) -> 
         lines: The lines of the record.
         settings: The settings of the run.
     """
-    looks = [line for line in lines if "verdict" in line]
-    verdict = verdict_of(looks, VerdictSettings.of(dataclasses.asdict(settings)))
+    diagnoses = [line for line in lines if "verdict" in line]
+    verdict = verdict_of(diagnoses, VerdictSettings.of(dataclasses.asdict(settings)))
     return {
-        "evidence_": {name: looks[-1][name] for name in FIELDS if name in looks[-1]} if looks else {},
+        "evidence_": {name: diagnoses[-1][name] for name in FIELDS if name in diagnoses[-1]} if diagnoses else {},
         "verdict_": dataclasses.replace(
             verdict,
             reason=in_python(verdict.reason, as_parameter),

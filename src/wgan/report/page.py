@@ -86,7 +86,7 @@ def summary(record: Record) -> Html:
     last = record.evaluations[-1] if record.evaluations else None
     if last is not None:
         text.append(_evaluation(record, last))
-    if record.looks:
+    if record.diagnoses:
         text.append(f"Can its loss be trusted? {trust.title_of(trust.verdict_of(record))}.")
     return element("p", *text, class_="lead")
 

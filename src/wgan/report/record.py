@@ -77,7 +77,7 @@ class Record:
         return [line for line in self.metrics if "score" in line or any(map(_is_evaluation, line))]
 
     @cached_property
-    def looks(self) -> list[dict[str, Any]]:
+    def diagnoses(self) -> list[dict[str, Any]]:
         """The lines of the metrics with evidence on the critic, the diagnoses. Earlier versions wrote none."""
         return [line for line in self.metrics if np.isfinite(number(line.get("held_out_estimate")))]
 

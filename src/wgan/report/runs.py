@@ -55,7 +55,7 @@ class Run:
     @property
     def is_looked_at(self) -> bool:
         """Whether it has evidence on its critic."""
-        return bool(self.record.looks)
+        return bool(self.record.diagnoses)
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -64,7 +64,7 @@ class Run:
 
     def last(self, name: str) -> float:
         """A number of its last diagnosis; NaN if it is missing."""
-        return number(self.record.looks[-1].get(name)) if self.record.looks else math.nan
+        return number(self.record.diagnoses[-1].get(name)) if self.record.diagnoses else math.nan
 
     @property
     def looked_at(self) -> int:
@@ -87,7 +87,7 @@ class Run:
     @property
     def num_rows(self) -> int | None:
         """Held-out rows in the last diagnosis; None if unknown."""
-        histogram = self.record.looks[-1].get("score_histogram") if self.record.looks else None
+        histogram = self.record.diagnoses[-1].get("score_histogram") if self.record.diagnoses else None
         counts = histogram.get("real") if isinstance(histogram, dict) else None
         return round(sum(map(number, counts))) if isinstance(counts, list) and counts else None
 
@@ -100,12 +100,12 @@ class Run:
     @property
     def is_near(self) -> bool | None:
         """Whether its samples are as near as other real rows at the last diagnosis; None if no distance can tell."""
-        return is_near(self.record.looks[-1]) if self.record.looks else None
+        return is_near(self.record.diagnoses[-1]) if self.record.diagnoses else None
 
     @property
     def is_uninformative(self) -> bool:
         """Whether the exact distance of its last diagnosis cannot tell samples from noise."""
-        return bool(self.record.looks) and is_uninformative(self.record.looks[-1])
+        return bool(self.record.diagnoses) and is_uninformative(self.record.diagnoses[-1])
 
     def bracket(self, *, by_seconds: bool) -> Bracket:
         """Bounds and values of the distance along the run.

@@ -73,12 +73,12 @@ def verdict_of(record: Record) -> Verdict:
     diverged = record.divergence or ""
     if match := _DIVERGED.fullmatch(diverged):
         diverged = f"{match['how']} at step {match['step']}"
-    return verdict_of(record.looks, VerdictSettings.of(record.settings), diverged=diverged)
+    return verdict_of(record.diagnoses, VerdictSettings.of(record.settings), diverged=diverged)
 
 
 def section(record: Record) -> Html:
     """The whole section, or a note without evidence."""
-    if not record.looks:
+    if not record.diagnoses:
         text = verdict_block(verdict_of(record)) if record.divergence else note(_NO_EVIDENCE)
         return markup.section(_HEADING, text)
     panels = [
@@ -109,7 +109,8 @@ def verdict_block(verdict: Verdict) -> Html:
 def bracket_of(record: Record, name: str) -> Bracket:
     """Bounds and values of the distance against generator updates."""
     steps, certified, exact, low, high, floor = (
-        series(record.looks, key) for key in ("step", "certified", "exact", "exact_low", "exact_high", "exact_floor")
+        series(record.diagnoses, key)
+        for key in ("step", "certified", "exact", "exact_low", "exact_high", "exact_floor")
     )
     return Bracket(name=name, at=steps, certified=certified, exact=exact, low=low, high=high, floor=floor)
 
@@ -119,7 +120,7 @@ def _bracket(record: Record) -> Html:
     exact = (
         " The exact distance of the same rows and samples is above it, with its 95 % interval. The floor is the exact "
         "distance of other real rows, which a perfect generator would reach"
-        + (", but in so many dimensions noise reaches it too." if is_uninformative(record.looks[-1]) else ".")
+        + (", but in so many dimensions noise reaches it too." if is_uninformative(record.diagnoses[-1]) else ".")
     )
     caption = (
         "Ŵ is a lower bound on the distance that follows from the critic's scores, whatever the critic's slope."
@@ -142,24 +143,24 @@ def _bracket(record: Record) -> Html:
 
 def _small(record: Record) -> Iterator[Small]:
     """The small figures in their order on the page."""
-    looks = record.looks
+    diagnoses = record.diagnoses
     yield questions.OVERFITTING, _estimates(record), ""
     yield questions.EFFICIENCY, _shares(record), ""
-    gap = {"gap": 100.0 * series(looks, "gap")}
+    gap = {"gap": 100.0 * series(diagnoses, "gap")}
     yield questions.GAP, _lines(record, gap, title="gap to a copy trained further, %", is_share=True), ""
     for name, question in (("sliced", questions.SLICED), ("exact_features", questions.FEATURES)):
-        lines = {"samples": series(looks, name), "floor: real rows": series(looks, f"{name}_floor")}
+        lines = {"samples": series(diagnoses, name), "floor: real rows": series(diagnoses, f"{name}_floor")}
         yield question, _lines(record, lines, title="distance to held-out rows"), ""
     yield questions.SLOPES, _slopes(record), _on_slopes(record)
     yield questions.LAYERS, _layers(record), ""
-    at_bound = {"at the bound": 100.0 * series(looks, "at_bound")}
+    at_bound = {"at the bound": 100.0 * series(diagnoses, "at_bound")}
     yield questions.AT_BOUND, _lines(record, at_bound, title="critic's weights at ±c, %", limits=_PERCENT), ""
-    cosine = {"cosine": series(looks, "step_cosine")}
+    cosine = {"cosine": series(diagnoses, "step_cosine")}
     title = "cosine of step and descent"
     yield questions.COSINE, _lines(record, cosine, title=title, marks={"": 0.0}, limits=(-1.05, 1.05)), ""
     yield questions.SCORES, *_scores(record)
     yield questions.COLLAPSE, _ratio(record, "diversity_samples", "diversity_real", "sample to nearest sample"), ""
-    coverage = {"coverage": 100.0 * series(looks, "coverage")}
+    coverage = {"coverage": 100.0 * series(diagnoses, "coverage")}
     yield questions.COVERAGE, _lines(record, coverage, title="held-out rows covered, %", limits=_PERCENT), ""
     name = "sample to nearest training row"
     yield questions.TRAINING_ROWS, _ratio(record, "nearest_training", "nearest_held_out", name), ""
@@ -167,7 +168,7 @@ def _small(record: Record) -> Iterator[Small]:
     for name, field in evidence.FIELDS.items():
         if field["panel"]:
             question = Question(title=f"{field['label'][:1].upper()}{field['label'][1:]}", words=field["meaning"])
-            yield question, _lines(record, {field["label"]: series(looks, name)}, title=field["unit"]), ""
+            yield question, _lines(record, {field["label"]: series(diagnoses, name)}, title=field["unit"]), ""
 
 
 def _lines(
@@ -181,7 +182,7 @@ def _lines(
     measured = {name: values for name, values in lines.items() if np.isfinite(values).any()}
     if not measured:
         return None
-    steps = series(record.looks, "step")
+    steps = series(record.diagnoses, "step")
     return lambda theme: figures.small_lines(steps, measured, title=title, theme=theme, **axis)
 
 
@@ -191,28 +192,28 @@ def _estimates(record: Record) -> Draw | None:
         "held-out rows": "held_out_estimate",
         "copy trained further": "further_estimate",
     }
-    lines = {name: series(record.looks, key) for name, key in names.items()}
+    lines = {name: series(record.diagnoses, key) for name, key in names.items()}
     return _lines(record, lines, title="the critic's estimate")
 
 
 def _shares(record: Record) -> Draw | None:
-    exact = series(record.looks, "exact")
+    exact = series(record.diagnoses, "exact")
     with np.errstate(all="ignore"):
-        alone = np.where(exact > 0, 100.0 * series(record.looks, "without_critic") / exact, np.nan)
-    lines = {"critic": 100.0 * series(record.looks, "efficiency"), "without a critic": alone}
+        alone = np.where(exact > 0, 100.0 * series(record.diagnoses, "without_critic") / exact, np.nan)
+    lines = {"critic": 100.0 * series(record.diagnoses, "efficiency"), "without a critic": alone}
     return _lines(record, lines, title="lower bound / exact distance, %", limits=_PERCENT)
 
 
 def _slopes(record: Record) -> Draw | None:
     names = {"at real rows": "real", "at samples": "fake", "between them": "between", "by ascent": "climbed"}
-    lines = {name: series(record.looks, f"slope_{key}") for name, key in names.items()}
+    lines = {name: series(record.diagnoses, f"slope_{key}") for name, key in names.items()}
     marks = {"1-Lipschitz": 1.0} if _is_wasserstein(record) else None
     return _lines(record, lines, title="largest slope found", marks=marks)
 
 
 def _on_slopes(record: Record) -> str:
     """The role of the slope, and its values at the last diagnosis."""
-    last, sentences = record.looks[-1], []
+    last, sentences = record.diagnoses[-1], []
     if _is_wasserstein(record):
         sentences.append(
             "The distance is defined with slopes up to 1. A critic with slope K estimates K times as much."
@@ -232,7 +233,7 @@ def _is_wasserstein(record: Record) -> bool:
 def _layers(record: Record) -> Draw | None:
     players: dict[str, dict[str, list[float]]] = {}
     for player, key in (("critic", "layer_gradients"), ("generator", "generator_layer_gradients")):
-        measured = [(number(line.get("step")), norms) for line in record.looks if (norms := _floats(line.get(key)))]
+        measured = [(number(line.get("step")), norms) for line in record.diagnoses if (norms := _floats(line.get(key)))]
         ends = measured[:1] + measured[1:][-1:]
         if ends:
             players[player] = {f"update {step:,.0f}": norms for step, norms in ends}
@@ -241,7 +242,7 @@ def _layers(record: Record) -> Draw | None:
 
 def _scores(record: Record) -> tuple[Draw | None, str]:
     """A function that draws the last histogram of scores, and its time as text."""
-    for line in reversed(record.looks):
+    for line in reversed(record.diagnoses):
         histogram = line.get("score_histogram")
         counts = histogram if isinstance(histogram, dict) else {}
         edges, real, fake = (_floats(counts.get(name)) for name in ("edges", "real", "fake"))
@@ -252,13 +253,13 @@ def _scores(record: Record) -> tuple[Draw | None, str]:
 
 
 def _memorised(record: Record) -> Draw | None:
-    share, error = (100.0 * series(record.looks, name) for name in ("memorised", "memorised_error"))
+    share, error = (100.0 * series(record.diagnoses, name) for name in ("memorised", "memorised_error"))
     return _lines(record, {"memorised": share, "twice the error": 2.0 * error}, title="memorised samples, %")
 
 
 def _ratio(record: Record, above: str, below: str, name: str) -> Draw | None:
     """A function that draws the ratio of two distances, which is about 1 for real rows."""
-    distances, references = (series(record.looks, key) for key in (above, below))
+    distances, references = (series(record.diagnoses, key) for key in (above, below))
     with np.errstate(all="ignore"):
         ratio = np.where(references > 0, distances / references, np.nan)
     return _lines(record, {name: ratio}, title=f"{name}, relative to real rows", marks={"": 1.0})

@@ -112,4 +112,4 @@ def times_floor(line: dict[str, Any], key: str) -> float:
 
 def is_uninformative(record: Record) -> bool:
     """Whether the exact distance of the evaluations cannot tell samples from noise."""
-    return "w1" in record.distances and bool(record.looks) and symptoms.is_uninformative(record.looks[-1])
+    return "w1" in record.distances and bool(record.diagnoses) and symptoms.is_uninformative(record.diagnoses[-1])
