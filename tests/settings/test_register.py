@@ -155,7 +155,7 @@ class Incomplete:
         (CONSTRAINTS, "a", Scaled, "Scaled does not inherit from wgan.constraints.Constraint"),
         (CONSTRAINTS, "a", ListField, "the field 'weights' has the type"),
         (OBJECTIVES, "a", MyLoss, "must be a frozen dataclass"),
-        (OPTIMIZERS, "a", Incomplete, "HalfDone does not define build"),
+        (OPTIMIZERS, "a", Incomplete, "Incomplete does not define build"),
         (TOYS, "ring", ring(radius=1, sigma=1, divisor=1), "the name is a built-in toy distribution"),
         (TOYS, "fashion-mnist", ring(radius=1, sigma=1, divisor=1), "the name is a built-in toy distribution"),
         (TOYS, "a", 3, "must have a method draw"),
