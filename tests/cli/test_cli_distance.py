@@ -394,7 +394,7 @@ def test_options_that_apply_to_one_side_are_accepted(as_json, tmp_path):
 def test_the_help_names_every_distance(printed):
     code, out, _ = printed("--help")
     assert code == 0
-    words = set(out.replace(",", " ").replace(";", " ").split())
+    words = set(out.replace(",", " ").replace(".", " ").split())
     assert set(DISTANCES) <= words
 
 
