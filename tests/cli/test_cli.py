@@ -203,11 +203,11 @@ class TestOptions:
             ("here --num 1 --nun 3", "there is no option --nun; did you mean --num?"),
             ("here --num 1 --zzzzzz", "there is no option --zzzzzz; --help lists them"),
             ("here --num 1.5", "--num takes a whole number, not 1.5"),
-            ("here --num", "--num takes a value"),
+            ("here --num", "--num takes a value, not none"),
             ("here", "--num is needed"),
             ("--num 3", "RUN is needed"),
             ("here there --num 3", "unexpected argument 'there'"),
-            ("here --num 3 --out", "--out takes a value"),
+            ("here --num 3 --out", "--out takes a value, not none"),
         ],
     )
     def test_each_fault_has_a_message(self, words, fault):
@@ -228,7 +228,7 @@ class TestOptions:
             "3 options cannot be used:",
             "  - --fit takes one of crop, pad, stretch, not round",
             "  - --held-out takes a number, not x",
-            "  - --size takes 2 values",
+            "  - --size takes 2 values, not 3",
         ]
         with pytest.raises(UsageError) as caught:
             parse(split("--fit round --seize 3 --held-out x there"), [group], command="x", description="")

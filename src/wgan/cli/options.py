@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import re
 import shutil
 import types
@@ -168,7 +169,7 @@ def given(words: Sequence[str], groups: Sequence[Group]) -> dict[str, Any]:
     """
     options = [option for group in groups for option in group.options()]
     end = words.index("--") if "--" in words else len(words)
-    named = [re.sub("^--[^=]*", lambda flag: flag[0].replace("_", "-"), word) for word in words[:end]]
+    named = _with_known_flags(words[:end], options)
     faults: list[str] = []
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     # argparse takes some negative numbers, such as -1e3, for options.
@@ -180,8 +181,7 @@ def given(words: Sequence[str], groups: Sequence[Group]) -> dict[str, Any]:
     except argparse.ArgumentError as error:
         # The wrong number of values: what the words after it belong to is not known.
         wrong = next(option for option in options if "/".join(option.flags) == error.argument_name)
-        wanted = {0: "no value", 1: "a value"}.get(wrong.num_values, f"{wrong.num_values} values")
-        refuse([*faults, f"{wrong.flag} takes {wanted}"], noun="options")
+        refuse([*faults, _count_fault(wrong, _values_behind(wrong, named))], noun="options")
     values = vars(namespace)
     arguments = _without_unknown(rest, named, options, faults)
     _assign(arguments + list(words[end + 1 :]), [option for option in options if option.metavar], values, faults)
@@ -189,6 +189,32 @@ def given(words: Sequence[str], groups: Sequence[Group]) -> dict[str, Any]:
     missing = [each for each in options if each.default is _MISSING and each.name not in values]
     refuse([*faults, *(f"{each.flag} is needed" for each in missing if each.flag not in said)], noun="options")
     return values
+
+
+def _with_known_flags(words: Sequence[str], options: Sequence[Option]) -> list[str]:
+    """The words with dashes in the names of options, and each of several values as a word."""
+    several = {flag for option in options if option.num_values > 1 for flag in option.flags}
+    named: list[str] = []
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if word.startswith("--"):
+            flag = flag.replace("_", "-")
+        named += [flag, *value.split()] if equals and flag in several else [f"{flag}{equals}{value}"]
+    return named
+
+
+def _values_behind(option: Option, words: Sequence[str]) -> list[str]:
+    """The words that stand where the values of an option should."""
+    at = next(index for index, word in enumerate(words) if word.partition("=")[0] in option.flags)
+    if "=" in words[at]:
+        return [words[at].partition("=")[2]]
+    behind = words[at + 1 : at + 1 + max(1, option.num_values)]
+    return list(itertools.takewhile(lambda word: not word.startswith("--"), behind))
+
+
+def _count_fault(option: Option, values: Sequence[str]) -> str:
+    wanted = {0: "no value", 1: "a value"}.get(option.num_values, f"{option.num_values} values")
+    return f"{option.flag} takes {wanted}, not {' '.join(map(_shown, values)) or 'none'}"
 
 
 def _add_options(parser: argparse.ArgumentParser, groups: Sequence[Group], *, faults: list[str]) -> None:
@@ -221,6 +247,10 @@ class _Store(argparse.Action):
         flag: str | None = None,
     ) -> None:
         words = [values] if isinstance(values, str) else values or []
+        if len(words) != self._option.num_values:
+            # argparse takes the value of --option=-- away.
+            self._faults.append(_count_fault(self._option, ["--"]))
+            return
         value = _convert(self._option, words, self._faults, negated=flag != self._option.flag)
         if value is not None:
             before = getattr(namespace, self.dest, ()) if self._option.repeats else ()
