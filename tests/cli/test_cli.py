@@ -204,6 +204,7 @@ class TestOptions:
             ("here --num 1 --zzzzzz", "there is no option --zzzzzz; --help lists them"),
             ("here --num 1.5", "--num takes a whole number, not 1.5"),
             ("here --num", "--num takes a value, not none"),
+            ("here --num=--", "--num takes a value, not --"),
             ("here", "--num is needed"),
             ("--num 3", "RUN is needed"),
             ("here there --num 3", "unexpected argument 'there'"),

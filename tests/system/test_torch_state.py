@@ -21,7 +21,7 @@ from wgan.optimizers import OPTIMIZERS
 from wgan.randomness import Randomness
 from wgan.report import write_report
 from wgan.studies.failures import TWO_MODES, fit_by_fgan, fit_gaussian
-from wgan.system.torch_state import in_usual_state, usual_state
+from wgan.system.torch_state import default_state, in_default_state
 from wgan.training.engine import Engine
 from wgan.training.game import Game, Prior
 from wgan.training.hyperparameters import Hyperparameters
@@ -276,7 +276,7 @@ def test_the_callers_autocast_keeps_no_outdated_weights():
     with torch.autocast("cpu", torch.bfloat16):
         layer, x = torch.nn.Linear(4, 4), torch.ones(2, 4)
         before = layer(x)
-        with usual_state():
+        with default_state():
             with torch.no_grad():
                 layer.weight.mul_(2)
                 layer.bias.mul_(2)
@@ -289,7 +289,7 @@ def test_the_callers_autocast_keeps_no_outdated_weights():
 def test_the_state_is_restored_between_the_steps_of_a_generator_and_after_its_end():
     seen = []
 
-    @in_usual_state
+    @in_default_state
     def steps():
         try:
             for _ in range(3):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from wgan.batch import Batch
 from wgan.constraints.constraint import Constraint, Scores, Unconstrained, refuse_batch_norm
-from wgan.system.torch_state import usual_state
+from wgan.system.torch_state import default_state
 
 Pairs = Literal["random", "optimal"]
 
@@ -277,7 +277,7 @@ def _gradients(scores: Scores, batch: Batch) -> Tensor:
     if not torch.is_grad_enabled():
         # Under no_grad only the penalty's value is needed, but the gradient must be computed all the same. Tensors made
         # in inference mode cannot require one; copies of them can.
-        with usual_state():
+        with default_state():
             condition = None if batch.condition is None else batch.condition.clone()
             return _gradients(scores, Batch(batch.values.clone(), condition)).detach()
     # In unrolled updates the samples have a graph, and the critic's parameters depend on them too. The clone separates

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from wgan.constraints.constraint import Constraint, refuse_batch_norm
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SpectralNorm(Constraint):
         if self.iterations < 1:
             raise ValueError(f"iterations must be at least 1, not {self.iterations}")
 
-    @in_usual_state
+    @in_default_state
     def attach(self, critic: nn.Module) -> None:
         """Register the normalisation on every linear and convolutional layer that does not have it yet."""
         refuse_batch_norm(critic, "spectral normalisation bounds slopes, which batch norm scales up again")

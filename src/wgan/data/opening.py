@@ -20,10 +20,10 @@ from wgan.errors import DataError, UsageError
 from wgan.settings import DataOptions, Settings, check
 from wgan.system.memory import memory_faults
 from wgan.system.text import escaped
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 
 
-@in_usual_state
+@in_default_state
 @memory_faults(
     "while the data was read", "Give fewer rows, smaller images, or data in a file that can be mapped (.npy)."
 )

@@ -56,9 +56,9 @@ class Mixture:
         """The centres, shape (K, 2), float32."""
         import torch
 
-        from wgan.system.torch_state import usual_state
+        from wgan.system.torch_state import default_state
 
-        with usual_state():
+        with default_state():
             return torch.tensor(self.centres, dtype=torch.float32, device="cpu")
 
     def draw(self, size: int, rng: torch.Generator) -> Tensor:

@@ -37,7 +37,7 @@ from wgan.estimator.keeping import (
 from wgan.estimator.parameters import Parameters, checked_parameters, data_options, naming_parameters, seed_of
 from wgan.runs import RunWarning
 from wgan.runs.metadata import read_recorded
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.custom import NO_PARTS, own_parts
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class WGAN(Parameters):
         return "_files" in self.__dict__
 
     @naming_parameters()
-    @in_usual_state
+    @in_default_state
     def fit(self, X: object, y: object = None) -> Self:  # noqa: N803 - scikit-learn's signature
         """Learn the distribution of X.
 
@@ -217,7 +217,7 @@ class WGAN(Parameters):
         self._set_attributes()
         return self
 
-    @in_usual_state
+    @in_default_state
     def sample(
         self,
         n: int | None = None,
@@ -260,7 +260,7 @@ class WGAN(Parameters):
         wanted = {**(where or {}), **(labels or {})} or None
         return self._form.restore(trained.sample(num, seed, where=wanted, noise=noise, decode=trained.codec.restore))
 
-    @in_usual_state
+    @in_default_state
     def score(self, X: object, y: object = None) -> float:  # noqa: N803 - scikit-learn's signature
         """Compute minus the W1 distance between X and as many samples. Greater is better, 0 is best.
 
@@ -279,7 +279,7 @@ class WGAN(Parameters):
         seed = 0 if self.random_state is None else seed_of(self.random_state)
         return negative_distance(self._fitted(), X, seed)
 
-    @in_usual_state
+    @in_default_state
     def save(self, path: str | Path) -> None:
         """Save the fitted model as a run directory, which `wgan sample` reads too. It contains no pickle.
 
@@ -309,7 +309,7 @@ class WGAN(Parameters):
             )
 
     @classmethod
-    @in_usual_state
+    @in_default_state
     def load(cls, path: str | Path, **parts: Any) -> Self:  # noqa: ANN401 - as in the constructor
         """Load a model that `save` wrote, or any run.
 
@@ -339,7 +339,7 @@ class WGAN(Parameters):
         """The parameters and the files of the run, from which the networks are built again."""
         return {name: value for name, value in self.__dict__.items() if name != "_trained"}
 
-    @in_usual_state
+    @in_default_state
     def __setstate__(self, state: dict[str, Any]) -> None:
         """The inverse of `__getstate__`."""
         self.__dict__.update(state)

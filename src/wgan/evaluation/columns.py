@@ -11,7 +11,7 @@ import numpy as np
 from wgan.data.scaling import Floats
 from wgan.evaluation.joint import JointColumn
 from wgan.evaluation.marginals import Cell, marginal
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.transport import one_dimensional
 
 
@@ -57,7 +57,7 @@ class ColumnDistance:
         return max(self.deviations, self.ks or 0.0)
 
 
-@in_usual_state
+@in_default_state
 def compare_columns(columns: Sequence[JointColumn], num: int, *, with_floor: bool) -> tuple[ColumnDistance, ...]:
     """Compare two tables column by column.
 

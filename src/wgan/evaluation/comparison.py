@@ -14,7 +14,7 @@ from wgan.evaluation.distances import DISTANCES, MOST_GAUSSIAN_DIMENSIONS, Draws
 from wgan.randomness import Randomness
 from wgan.system.text import did_you_mean
 from wgan.system.threads import on_threads
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.transport import Plan
 from wgan.transport.measures import Array, as_pair, refuse_beyond_memory
 
@@ -61,7 +61,7 @@ _MANY_PAIRS = 1_000_000
 """Pairs of samples from which several threads are faster than one."""
 
 
-@in_usual_state
+@in_default_state
 def compare(
     x: Array,
     y: Array,

@@ -24,7 +24,7 @@ from wgan.data.source import Source
 from wgan.errors import UsageError
 from wgan.evaluation.metrics import harden
 from wgan.randomness import Randomness
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 
 Draw = Callable[[Tensor], Tensor]
 """From conditions (N, C) to samples (N, *layout.shape), on the CPU."""
@@ -168,7 +168,7 @@ class ConditionClassifier:
         return found
 
 
-@in_usual_state
+@in_default_state
 def conditional_accuracy(
     source: Source, draw: Draw, score: Score | None, *, size: int, seed: int, engine: Engine, steps: int | None = None
 ) -> dict[str, float]:

@@ -18,7 +18,7 @@ from wgan.data.points import PointsCodec
 from wgan.data.scaling import Floats, Scaling, distances
 from wgan.errors import DataError
 from wgan.evaluation.marginals import coordinates
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 
 # Squares of larger distances overflow float64.
 _LARGEST = 1e150
@@ -81,7 +81,7 @@ class TableRows:
     arrays: tuple[pa.Array, ...]
 
 
-@in_usual_state
+@in_default_state
 def join_points(x: NDArray[np.generic], y: NDArray[np.generic], codec: PointsCodec) -> Joint:
     """Points in the unit of the data, or in standard deviations if the codec scales each column by itself.
 
@@ -140,7 +140,7 @@ def _coordinates(
     return tuple(found)
 
 
-@in_usual_state
+@in_default_state
 def join_images(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> Joint:
     """Images as flattened pixels from -1 for black to 1 for white, as the networks see them.
 
@@ -163,7 +163,7 @@ def join_images(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> Joint:
     return Joint(x=left, y=right, unit="the whole range of a pixel is 2: black is -1 and white 1")
 
 
-@in_usual_state
+@in_default_state
 def join_tables(x: TableRows, y: TableRows) -> Joint:
     """Tables as the networks see them, with the preprocessing of the first table.
 

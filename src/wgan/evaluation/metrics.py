@@ -22,7 +22,7 @@ from wgan.evaluation.features import EfficientNetLite0
 from wgan.evaluation.marginals import coordinates, marginals
 from wgan.kernels import kernel_distance
 from wgan.randomness import Randomness
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.transport import exact, sliced
 
 LOW_DIMENSIONS = 3
@@ -253,7 +253,7 @@ class SampleEvaluator:
         UsageError: No rows were held out, or the features are not installed.
     """
 
-    @in_usual_state
+    @in_default_state
     def __init__(self, source: Source, *, size: int, seed: int, repeats: int = 1, features: bool = False) -> None:
         self.source, self.repeats = source, repeats
         self._streams = Randomness(seed)
@@ -272,7 +272,7 @@ class SampleEvaluator:
         """Samples in each set."""
         return len(self._held_out[0])
 
-    @in_usual_state
+    @in_default_state
     def __call__(self, draw: Draw, *, by_column: bool = False) -> dict[str, Any]:
         """Evaluate a generator.
 

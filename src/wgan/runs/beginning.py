@@ -23,7 +23,7 @@ from wgan.settings.recipes import recipe_faults
 from wgan.system.memory import memory_faults
 from wgan.system.storage import canonical_json, disk_faults, replace_file
 from wgan.system.text import counted
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.custom import Own, own_parts, try_out
 from wgan.training.engine import Engine
 from wgan.training.factory import choose_parts
@@ -35,7 +35,7 @@ BEFORE_UPDATES = ("before the first update", "Use a smaller batch_size or latent
 """What the memory is needed for while a run begins or resumes, and the remedy if there is none left."""
 
 
-@in_usual_state
+@in_default_state
 @memory_faults(*BEFORE_UPDATES)
 def begin(
     settings: Settings,

@@ -28,13 +28,13 @@ from wgan.settings import RESUME_OPTIONS, Settings, problems, refuse, sealed_tom
 from wgan.system.memory import memory_faults
 from wgan.system.storage import Ownership, replace_file, require_space
 from wgan.system.text import counted
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.custom import Own, own_parts
 from wgan.training.engine import Engine
 from wgan.training.factory import choose_parts
 
 
-@in_usual_state
+@in_default_state
 @memory_faults(*BEFORE_UPDATES)
 def resume(
     directory: str | Path,

@@ -24,7 +24,7 @@ from wgan.system.memory import memory_faults
 from wgan.system.signals import StopRequest, StopRequestedError
 from wgan.system.storage import Ownership
 from wgan.system.text import counted
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.custom import how_to_go_on
 from wgan.training.loop import Step, train
 from wgan.trust.gradients import gradient_stats
@@ -131,7 +131,7 @@ class Run:
         """One line: what is trained, how, and where."""
         return f"{self.source.describe()}; {self.game.engine.describe()}; {self.directory}"
 
-    @in_usual_state
+    @in_default_state
     def run(self) -> Iterator[Progress]:
         """Train to the end, or until stopped.
 
@@ -155,7 +155,7 @@ class Run:
         why = {"reason": self.ended_early} if self.ended_early else {}
         self._context.journal.add_timed("finished", self.game.steps_done, **why)
 
-    @in_usual_state
+    @in_default_state
     def save(self) -> Path:
         """Save a checkpoint of the state as it is.
 

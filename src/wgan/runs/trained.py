@@ -31,7 +31,7 @@ from wgan.runs.metadata import read_environment, read_settings, read_source
 from wgan.runs.record import Journal
 from wgan.settings import Settings
 from wgan.system.memory import memory_faults
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.custom import Own, own_parts
 from wgan.training.engine import has_fast_bfloat16
 from wgan.training.factory import Parts, build_game, choose_parts, hparams_of
@@ -109,7 +109,7 @@ class Trained:
         asked = self._asked(num, where)
         return self._decoded(num, seed, asked, decode)
 
-    @in_usual_state
+    @in_default_state
     @memory_faults(*_DRAWING)
     def sample(
         self,
@@ -146,7 +146,7 @@ class Trained:
             return Labelled(values=_joined([block.values for block in labelled]), words=words)
         return _joined([np.asarray(block) for block in blocks])
 
-    @in_usual_state
+    @in_default_state
     @memory_faults(*_DRAWING)
     def values(self, num: int, seed: int = 0, *, where: Where | None = None) -> Tensor:
         """The same samples as the networks see them, shape (num, *layout.shape), float32, without a graph.
@@ -156,7 +156,7 @@ class Trained:
         """
         return torch.cat([batch.values for batch in self._blocks(num, seed, self._asked(num, where))])
 
-    @in_usual_state
+    @in_default_state
     @memory_faults(*_DRAWING)
     def draw(self, condition: Tensor, seed: int = 0, *, noise: Any = None) -> Tensor:  # noqa: ANN401
         """A sample for each condition, as the networks see them, shape (N, *layout.shape), float32.
@@ -184,7 +184,7 @@ class Trained:
                 noise=rows,
             )
 
-    @in_usual_state
+    @in_default_state
     def _decoded(
         self, num: int, seed: int, asked: Conditions | None, decode: Decode | None, noise: Tensor | None = None
     ) -> Iterator[Samples]:
@@ -238,7 +238,7 @@ def _joined(blocks: list[NDArray[np.generic]]) -> NDArray[np.generic]:
     return np.concatenate(blocks, out=joined)
 
 
-@in_usual_state
+@in_default_state
 @memory_faults("while the run was read", "Close other programs, or read it on a machine with more memory.")
 def load(
     directory: str | Path,
@@ -291,7 +291,7 @@ def _doubt(files: RunFiles, step: int) -> str:
     return ""
 
 
-@in_usual_state
+@in_default_state
 @memory_faults("while samples were evaluated", "Use a smaller size (--size).")
 def evaluate(
     directory: str | Path,

@@ -25,7 +25,7 @@ _DEVICES = ("cpu", "cuda")
 
 
 @contextlib.contextmanager
-def usual_state() -> Iterator[None]:
+def default_state() -> Iterator[None]:
     """Set the thread-local state of PyTorch and NumPy to its defaults within the block.
 
     Gradients are recorded, inference mode and autocast are off, no default device and no other `TorchFunctionMode` is
@@ -97,8 +97,8 @@ def _without_modes(num: int) -> Iterator[None]:
             _push_mode(mode)  # type: ignore[no-untyped-call]
 
 
-def in_usual_state(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Run a function, or each step of a generator function, in `usual_state`. Between steps the caller's state holds.
+def in_default_state(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Run a function, or each step of a generator function, in `default_state`. Between steps the caller's state holds.
 
     Args:
         function: Records gradients even if its caller is under `no_grad`.
@@ -110,21 +110,21 @@ def in_usual_state(function: Callable[_P, _T]) -> Callable[_P, _T]:
             steps = function(*args, **kwargs)
             try:
                 while True:
-                    with usual_state():
+                    with default_state():
                         try:
                             value = next(steps)
                         except StopIteration:
                             return
                     yield value
             finally:
-                with usual_state():
+                with default_state():
                     steps.close()
 
         return cast(Callable[_P, _T], stepped)
 
     @functools.wraps(function)
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        with usual_state():
+        with default_state():
             return function(*args, **kwargs)
 
     return wrapper
@@ -147,7 +147,7 @@ def building(rng: torch.Generator | None = None, *, device: str | None = None) -
     before = getattr(_LOCAL, "device", "cpu")
     _LOCAL.device = device or before
     try:
-        with usual_state(), _TensorDefaults(rng, _LOCAL.device):
+        with default_state(), _TensorDefaults(rng, _LOCAL.device):
             yield
     finally:
         _LOCAL.device = before

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from wgan.batch import Batch, Layout
 from wgan.errors import UsageError
 from wgan.networks import Critic, Generator, mixes_batch
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.engine import Engine
 
 
@@ -50,7 +50,7 @@ class Game:
         UsageError: A network that was created in inference mode.
     """
 
-    @in_usual_state
+    @in_default_state
     def __init__(
         self,
         *,
@@ -123,7 +123,7 @@ class Game:
             values = self.generator(self.engine.to_device(noise), condition)
         return Batch(values.float(), condition)
 
-    @in_usual_state
+    @in_default_state
     @torch.no_grad()
     def draw(self, noise: Tensor, condition: Tensor | None = None) -> Tensor:
         """Samples of `sampling_generator` in evaluation mode, without a graph, on the CPU.
@@ -206,7 +206,7 @@ class Game:
                 tensors |= {f"{player}_optimizer.{index}.{slot}": value for slot, value in slots.items()}
         return tensors, {"steps_done": self.steps_done, "seed": self.seed, "rollbacks": self.rollbacks}
 
-    @in_usual_state
+    @in_default_state
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Restore what `state` returned.
 

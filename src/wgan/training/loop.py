@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wgan.errors import UsageError
 from wgan.system.threads import MATMUL_LIBRARY
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.batches import draw_critic_batch, draw_generator_batch, with_loss_draws
 from wgan.training.game import Game
 from wgan.training.setup import Setup
@@ -39,7 +39,7 @@ class Step:
     critic_updates: int
 
 
-@in_usual_state
+@in_default_state
 def train(setup: Setup) -> Iterator[Step]:
     """Train until `hparams.generator_steps` generator updates are done, starting from the state of the game.
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from wgan.batch import Batch
 from wgan.errors import UsageError
 from wgan.optimizers import FunctionalOptimizer
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.batches import CriticBatch, GeneratorBatch
 from wgan.training.setup import Setup
 
@@ -62,7 +62,7 @@ def generator_loss(setup: Setup, batch: GeneratorBatch, fake: Batch, step: int =
     return objective.generator_loss(game.score(*fake, parameters), real_scores)
 
 
-@in_usual_state
+@in_default_state
 def unrolled_critic(setup: Setup, batch: CriticBatch, fake: Batch, step: int) -> dict[str, Tensor]:
     """The critic's parameters after `hparams.unrolled_steps` more updates, as a differentiable function of `fake`.
 

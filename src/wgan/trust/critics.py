@@ -22,7 +22,7 @@ from wgan.objectives import Wasserstein
 from wgan.optimizers import Adam, Optimizer
 from wgan.randomness import Randomness
 from wgan.system.threads import on_threads
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.batches import CriticBatch
 from wgan.training.engine import Engine, threads_for
 from wgan.training.game import Game, Prior
@@ -107,7 +107,7 @@ class _Restore(nn.Module):
         return scores.double() * self.unit
 
 
-@in_usual_state
+@in_default_state
 def fit_critic(
     x: Array,
     y: Array,

@@ -14,7 +14,7 @@ from wgan.batch import Batch
 from wgan.evaluation.features import EfficientNetLite0
 from wgan.evaluation.metrics import LOW_DIMENSIONS, harden
 from wgan.randomness import Randomness
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.setup import Setup
 from wgan.transport import exact, sliced
 from wgan.trust.critic_statistics import score_histogram, slopes, welch_t
@@ -43,7 +43,7 @@ class CriticEvaluator:
         UsageError: No rows are held out, or the extra is not installed.
     """
 
-    @in_usual_state
+    @in_default_state
     def __init__(
         self,
         setup: Setup,
@@ -97,7 +97,7 @@ class CriticEvaluator:
             found |= self._further(seen, found["certified"])
         return Evidence(**found)
 
-    @in_usual_state
+    @in_default_state
     def snapshot(self) -> Snapshot:
         """The rows, as many samples of the current generator, and the critic's scores."""
         return snapshot(self.setup, self.rows)

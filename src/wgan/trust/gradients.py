@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wgan.batch import Batch
 from wgan.errors import UsageError
-from wgan.system.torch_state import in_usual_state, usable
+from wgan.system.torch_state import in_default_state, usable
 from wgan.training.batches import GeneratorBatch, as_generator_batch, draw_critic_batch, generate
 from wgan.training.losses import generator_loss
 from wgan.training.setup import Setup
@@ -80,7 +80,7 @@ class GradientStats:
         return {name: value for name, value in read.items() if math.isfinite(value)}
 
 
-@in_usual_state
+@in_default_state
 def gradient_stats(setup: Setup) -> GradientStats:
     """The generator's gradient at the present state of a run, and the saturation of the critic.
 
@@ -116,7 +116,7 @@ def gradient_stats(setup: Setup) -> GradientStats:
     return GradientStats(gradient=gradient, saturation=saturation(*logits))
 
 
-@in_usual_state
+@in_default_state
 def generator_gradient(setup: Setup, noise: Tensor, real: Batch | None = None) -> GeneratorGradient:
     """The gradient of the generator's loss, at the samples and at the generator's parameters, without unrolling.
 
@@ -139,7 +139,7 @@ def generator_gradient(setup: Setup, noise: Tensor, real: Batch | None = None) -
     return _norms(*_generator_gradients(setup, noise, real))
 
 
-@in_usual_state
+@in_default_state
 def weight_gradient(setup: Setup, noise: Tensor, real: Batch | None = None) -> Tensor:
     """The gradient of the generator's loss with respect to all of the generator's parameters, without unrolling.
 
@@ -157,7 +157,7 @@ def weight_gradient(setup: Setup, noise: Tensor, real: Batch | None = None) -> T
     return _generator_gradients(setup, noise, real)[1]
 
 
-@in_usual_state
+@in_default_state
 def saturation(real_scores: Array, fake_scores: Array) -> Saturation:
     """The saturation of a discriminator D = sigmoid(score).
 

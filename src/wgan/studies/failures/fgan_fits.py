@@ -23,7 +23,7 @@ from wgan.optimizers import Adam
 from wgan.randomness import Randomness
 from wgan.studies.failures.mixtures import LineMixture, LineSource, line_generator, stratified
 from wgan.system.threads import on_threads
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.engine import Engine
 from wgan.training.game import Game, Prior
 from wgan.training.hyperparameters import Hyperparameters
@@ -63,7 +63,7 @@ class StratifiedPrior(Prior):
         return noise[:, None].float()
 
 
-@in_usual_state
+@in_default_state
 @on_threads(1)  # small networks
 def fit_by_fgan(
     mixture: LineMixture,

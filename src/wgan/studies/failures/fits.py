@@ -18,7 +18,7 @@ from wgan.divergences import DIVERGENCES, Divergence, as_divergence
 from wgan.errors import NumericError, UsageError
 from wgan.studies.failures.mixtures import LineMixture, gaussian_log_density
 from wgan.system.threads import on_threads
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 
 _LARGEST_LOG_RATIO = 650.0
 """Density ratios are clamped to e to this power, so that they do not overflow; no minimum is near them."""
@@ -91,7 +91,7 @@ def divergence_from_gaussian(
     return torch.trapezoid(integrand, x)
 
 
-@in_usual_state
+@in_default_state
 @on_threads(1)  # more threads do not help on grids of some thousand points
 def fit_gaussian(mixture: LineMixture, kind: Divergence | str) -> GaussianFit:
     """The Gaussian of least divergence from a mixture, by direct minimisation from several starts.
@@ -164,7 +164,7 @@ def fit_gaussian(mixture: LineMixture, kind: Divergence | str) -> GaussianFit:
     )
 
 
-@in_usual_state
+@in_default_state
 def fit_gaussians(
     mixture: LineMixture, kinds: Iterable[Divergence | str] = tuple(DIVERGENCES)
 ) -> dict[str, GaussianFit]:
@@ -173,7 +173,7 @@ def fit_gaussians(
     return {fit.divergence: fit for fit in fits}
 
 
-@in_usual_state
+@in_default_state
 @on_threads(1)
 def divergence_matrix(
     mixture: LineMixture, gaussians: Sequence[tuple[float, float]], kinds: Sequence[Divergence | str]

@@ -15,7 +15,7 @@ from wgan.data.points import PointsCodec
 from wgan.data.source import RowsOf
 from wgan.errors import UsageError
 from wgan.networks import Generator
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.transport.measures import Array, as_float64, as_weights, refuse_beyond_memory
 
 _MIN_LEVEL = 1e-12
@@ -39,7 +39,7 @@ class LineMixture:
     deviations: Tensor
 
     @classmethod
-    @in_usual_state
+    @in_default_state
     def of(cls, weights: Array, means: Array, deviations: Array) -> LineMixture:
         """A mixture from lists, arrays or tensors of equal length.
 
@@ -73,7 +73,7 @@ class LineMixture:
         parts = gaussian_log_density(x.double()[..., None], self.means, self.deviations)
         return torch.logsumexp(self.weights.log() + parts, dim=-1)
 
-    @in_usual_state
+    @in_default_state
     def sample(self, size: int, rng: torch.Generator) -> Tensor:
         """Draw a stratified batch, one point from each of `size` equally likely intervals.
 
@@ -93,7 +93,7 @@ class LineMixture:
         points = np.interp(stratified(size, rng).numpy(), levels, positions.numpy()[first])
         return torch.from_numpy(points)[:, None].float()
 
-    @in_usual_state
+    @in_default_state
     def grid(self, *, reach: float = 12.0) -> Tensor:
         """Equally spaced points that resolve the narrowest mode, float64, ascending.
 

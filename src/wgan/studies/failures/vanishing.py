@@ -25,7 +25,7 @@ from wgan.randomness import Randomness
 from wgan.studies import Claim
 from wgan.studies.failures.mixtures import LineMixture, LineSource, line_generator
 from wgan.system.threads import on_threads
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.batches import draw_critic_batch, generate
 from wgan.training.engine import Engine
 from wgan.training.game import Game, Prior
@@ -131,7 +131,7 @@ class Vanishing:
         )
 
 
-@in_usual_state
+@in_default_state
 @on_threads(1)  # small networks
 def vanishing(*, distance: float = 6.0, deviation: float = 0.5, critic_steps: int = 1500, seed: int = 0) -> Vanishing:
     """Train a discriminator and a Wasserstein critic against a fixed generator, and measure its gradients.

@@ -27,7 +27,7 @@ from wgan.runs.setups import build_setup
 from wgan.settings import DataOptions, Settings
 from wgan.studies.proofs.traces import MEASURED, Trace
 from wgan.system.storage import canonical_json, replace_file
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.loop import train
 from wgan.trust.evaluator import CriticEvaluator
 
@@ -219,7 +219,7 @@ def run_all(
     return [found[task.name] for task in wanted]
 
 
-@in_usual_state
+@in_default_state
 def run(task: Task) -> Trace:
     """Train and diagnose one run.
 

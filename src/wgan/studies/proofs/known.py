@@ -20,7 +20,7 @@ from wgan.figures import Floats
 from wgan.randomness import Randomness
 from wgan.studies import Claim
 from wgan.system.threads import on_threads
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.transport import certified_dual, critic_dual, exact
 from wgan.trust.critics import FittedCritic, fit_critic
 
@@ -194,7 +194,7 @@ class KnownDistances:
         )
 
 
-@in_usual_state
+@in_default_state
 @on_threads(1)  # small critics, and single-threaded solvers
 def known(
     *, pairs: Sequence[Pair] = PAIRS, size: int = 1_000, repetitions: int = 5, critic_steps: int = 500, seed: int = 0

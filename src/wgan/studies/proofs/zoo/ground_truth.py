@@ -15,7 +15,7 @@ from wgan.runs.setups import build_setup
 from wgan.studies.proofs.zoo.cases import CASES, DISTRIBUTIONS, open_source
 from wgan.studies.proofs.zoo.runner import CaseRun
 from wgan.system.threads import on_threads
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.factory import choose_parts
 from wgan.transport import exact
 from wgan.trust.optimality import trained_further
@@ -47,7 +47,7 @@ FEWEST = 4
 _SMOOTHED = 5
 
 
-@in_usual_state
+@in_default_state
 @on_threads(1)  # as in training
 def ground_truth_of(run: CaseRun) -> GroundTruth:
     """Measure the final state of a run.

@@ -17,7 +17,7 @@ from wgan.runs.record import NUMBERS
 from wgan.runs.setups import build_setup
 from wgan.settings import Settings
 from wgan.studies.proofs.zoo.cases import DISTRIBUTIONS, Case, open_source
-from wgan.system.torch_state import in_usual_state
+from wgan.system.torch_state import in_default_state
 from wgan.training.factory import choose_parts
 from wgan.training.game import Game
 from wgan.training.loop import train
@@ -51,7 +51,7 @@ class CaseRun:
     source: Source
 
 
-@in_usual_state
+@in_default_state
 def run_case(case: Case, seed: int) -> CaseRun:
     """Train a case to its end, or until it diverges; there are no rollbacks.
 
