@@ -92,5 +92,5 @@ def _warn_of_constants(raw: RawTable, constants: list[str], num_columns: int) ->
         raise DataError(f"{raw.name}: every column is constant", remedy="There is nothing to learn: look at the data.")
     if constants:
         shown = ", ".join(map(repr, constants[:5])) + (", ..." if len(constants) > 5 else "")
-        message = f"{raw.name}: constant columns ({shown}) are not learnt and come back as they are"
+        message = f"{raw.name}: constant columns ({shown}) are not learnt; samples repeat their value"
         warnings.warn(message, DataWarning, stacklevel=3)
